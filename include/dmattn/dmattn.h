@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * dmattn: sparse attention as Vulkan compute kernels. The embedding layer.
+ *
+ * The app brings its own VkInstance, VkDevice, command buffers and memory; dmattn records commands.
+ *
+ *     describe   fill a descriptor: shapes, types, what may be seen
+ *     plan       dmattn_attention_plan() checks it, chooses a kernel and builds its pipelines (may be slow)
+ *     record     dmattn_attention_record() writes the commands into the app's command buffer (fast)
+ *
+ * Rules that hold for every function here:
+ *
+ *   Handles      are opaque. Vulkan handles given to dmattn are borrowed and must outlive what was made with
+ *                them. dmattn owns pipelines, pipeline layouts and host memory, nothing else: it allocates no
+ *                device memory, submits nothing, waits for nothing, starts no thread, reads no file and no
+ *                environment variable, prints nothing and has no global state.
+ *   Descriptors  zero means default: initialise with { 0 } and set what matters. They are copied.
+ *   Errors       every fallible call returns a dmattn_status. On failure the out-pointer is set to NULL, nothing
+ *                is leaked or half done, and one sentence that names the argument and the limit goes to the
+ *                context's message callback.
+ *   Threads      contexts and plans are immutable once made: any number of threads may plan from one context and
+ *                record from one plan at once. As in Vulkan, a command buffer belongs to one thread at a time, and
+ *                destroying an object must not race with its use.
+ */
+#ifndef DMATTN_DMATTN_H
+#define DMATTN_DMATTN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <vulkan/vulkan_core.h> /* types only: dmattn never links the Vulkan loader */
+
+#if defined(DMATTN_SHARED) && defined(_WIN32)
+#ifdef DMATTN_BUILDING
+#define DMATTN_API __declspec(dllexport)
+#else
+#define DMATTN_API __declspec(dllimport)
+#endif
+#elif defined(DMATTN_BUILDING) && defined(__GNUC__)
+#define DMATTN_API __attribute__((visibility("default")))
+#else
+#define DMATTN_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- version ------------------------------------------------------------------------------------------------- */
+
+#define DMATTN_VERSION_MAJOR 0
+#define DMATTN_VERSION_MINOR 1
+#define DMATTN_VERSION_PATCH 0
+#define DMATTN_VERSION       (DMATTN_VERSION_MAJOR * 1000000 + DMATTN_VERSION_MINOR * 1000 + DMATTN_VERSION_PATCH)
+
+/* The DMATTN_VERSION of the library that is running. */
+DMATTN_API uint32_t dmattn_version(void);
+
+/* ---- status and messages ------------------------------------------------------------------------------------- */
+
+typedef enum dmattn_status {
+    DMATTN_SUCCESS = 0,
+    DMATTN_ERROR_INVALID = -1,       /* an argument breaks the contract written here */
+    DMATTN_ERROR_UNSUPPORTED = -2,   /* the arguments are right, but this device or this version cannot do it */
+    DMATTN_ERROR_OUT_OF_MEMORY = -3, /* host memory, or device memory in the host runtime */
+    DMATTN_ERROR_VULKAN = -4,        /* a Vulkan call failed; the message names the call and its VkResult */
+    DMATTN_STATUS_MAX_ENUM = 0x7fffffff
+} dmattn_status;
+
+/* A short English name, never NULL; static storage. */
+DMATTN_API const char *dmattn_status_string(dmattn_status status);
+
+typedef enum dmattn_severity {
+    DMATTN_SEVERITY_INFO = 0,    /* which kernel a plan took */
+    DMATTN_SEVERITY_WARNING = 1, /* works, but worse than it could */
+    DMATTN_SEVERITY_ERROR = 2,   /* the sentence that goes with a failed status */
+    DMATTN_SEVERITY_MAX_ENUM = 0x7fffffff
+} dmattn_severity;
+
+/* `text` is one sentence without a newline, valid during the call. Called from the thread that called dmattn. */
+typedef void (*dmattn_message_fn)(void *user, dmattn_severity severity, const char *text);
+
+/* ---- levels -------------------------------------------------------------------------------------------------- */
+
+/* How a kernel computes. Every level gives the same results within the rounding of its types. */
+typedef enum dmattn_level {
+    DMATTN_LEVEL_BEST = 0,     /* as a request: the highest that the device and this library offer */
+    DMATTN_LEVEL_PORTABLE = 1, /* subgroup shuffles only, any subgroup size from 4 to 128, f32 arithmetic */
+    DMATTN_LEVEL_MATRIX = 2,   /* VK_KHR_cooperative_matrix */
+    DMATTN_LEVEL_MATRIX2 = 3,  /* VK_NV_cooperative_matrix2 at subgroup scope */
+    DMATTN_LEVEL_MAX_ENUM = 0x7fffffff
+} dmattn_level;
+
+/* "portable", "matrix", …; static storage. */
+DMATTN_API const char *dmattn_level_string(dmattn_level level);
+
+/* ---- what to enable before vkCreateDevice -------------------------------------------------------------------- */
+
+typedef struct dmattn_device_needs {
+    uint32_t api_version; /* lowest Vulkan version of instance and device: VK_API_VERSION_1_2 */
+    uint32_t required_extension_count;
+    const char *const *required_extensions;
+    uint32_t recommended_extension_count;
+    const char *const *recommended_extensions; /* enable those that the device has */
+    /* Chains of feature structures in which a VK_TRUE marks what is needed. A device lacking one of `required` cannot
+     * be used; each of `recommended` that it has makes dmattn faster or safer. */
+    const VkPhysicalDeviceFeatures2 *required;
+    const VkPhysicalDeviceFeatures2 *recommended;
+} dmattn_device_needs;
+
+/* What dmattn wants of a device of Vulkan version `api_version` (the lower of the instance's and the device's). An
+ * extension that this version has made core is not listed. All storage is static. Buffers need
+ * VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, and their memory VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. */
+DMATTN_API void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs);
+
+/* ---- context: one for each VkDevice -------------------------------------------------------------------------- */
+
+typedef struct dmattn_context dmattn_context;
+
+typedef struct dmattn_context_desc {
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr; /* required */
+    VkInstance instance;                              /* required */
+    VkPhysicalDevice physical_device;                 /* required */
+    VkDevice device;                                  /* required */
+    uint32_t api_version; /* the lower of VkApplicationInfo::apiVersion and the device's; 0: VK_API_VERSION_1_2 */
+
+    /* What was enabled at vkCreateDevice; Vulkan cannot be asked. dmattn uses nothing that is not listed here. */
+    uint32_t enabled_extension_count;
+    const char *const *enabled_extensions;
+    const VkPhysicalDeviceFeatures2 *enabled_features; /* required: the chain given to VkDeviceCreateInfo::pNext */
+
+    VkPipelineCache pipeline_cache;              /* optional; NULL: the context keeps one of its own */
+    const VkAllocationCallbacks *host_allocator; /* optional, for dmattn's and the driver's host memory; copied */
+    dmattn_message_fn message;                   /* optional */
+    void *message_user;
+} dmattn_context_desc;
+
+/* Makes a context. UNSUPPORTED: the device lacks something in `required` (the message says what).
+ * Nothing in `desc` need outlive the call but the Vulkan objects. */
+DMATTN_API dmattn_status dmattn_context_create(const dmattn_context_desc *desc, dmattn_context **context);
+
+/* Destroys a context whose plans are all destroyed. NULL is fine. */
+DMATTN_API void dmattn_context_destroy(dmattn_context *context);
+
+/* ---- tensors ------------------------------------------------------------------------------------------------- */
+
+typedef enum dmattn_type {
+    DMATTN_TYPE_F32 = 0,
+    DMATTN_TYPE_F16 = 1,  /* IEEE binary16 */
+    DMATTN_TYPE_BF16 = 2, /* upper half of an f32 */
+    DMATTN_TYPE_MAX_ENUM = 0x7fffffff
+} dmattn_type;
+
+/* Strides of a tensor [batch, sequence, head, dim] in elements; that of dim is always 1. All three zero: contiguous in
+ * that order. Otherwise they hold as they are, and 0 repeats an input along that dimension. Rows whose address and
+ * strides are multiples of 16 bytes are read fastest. */
+typedef struct dmattn_strides {
+    uint64_t batch;
+    uint64_t sequence;
+    uint64_t head;
+} dmattn_strides;
+
+/* A tensor {B,1} x {H,Hk,1} x {Sq,1} x Sk over the scores, in which an extent of 1 means the same for all (broadcast).
+ * Zero extents mean 1. Strides in elements; that of the key is always 1. All three zero: contiguous. */
+typedef struct dmattn_score_shape {
+    uint32_t batch;   /* B or 1 */
+    uint32_t heads;   /* H, Hk or 1 */
+    uint32_t queries; /* Sq or 1 */
+    uint64_t batch_stride;
+    uint64_t head_stride;
+    uint64_t query_stride;
+} dmattn_score_shape;
+
+/* A range of a VkBuffer, in bytes. `size` is how much from `offset` on may be read or written, VK_WHOLE_SIZE to vouch
+ * for it unchecked. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT and VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT.
+ */
+typedef struct dmattn_buffer {
+    VkBuffer buffer;
+    VkDeviceSize offset;
+    VkDeviceSize size;
+} dmattn_buffer;
+
+/* ---- attention, forward -------------------------------------------------------------------------------------- */
+
+/* Besides `causal`, which keys a query may see. */
+typedef enum dmattn_mask {
+    DMATTN_MASK_NONE = 0,      /* all */
+    DMATTN_MASK_DENSE = 1,     /* uint8 tensor of shape `mask_shape`; a byte other than 0: may be seen */
+    DMATTN_MASK_INTERVALS = 2, /* int32 tensors `begin` and `end` of shape `mask_shape` with queries = 1: query t sees
+                                  key j iff begin[j] <= t < end[j] */
+    DMATTN_MASK_MAX_ENUM = 0x7fffffff
+} dmattn_mask;
+
+/* The operator, for query t, key j, query head h reading key and value head h / (H / Hk):
+ *
+ *     S[t,j] = scale * (q_t . k_j), then cap * tanh(S / cap) if soft_cap, then + bias
+ *     P      = softmax of S over the visible j;   out = P v;   lse = ln(sum of exp S)
+ *
+ * A query that sees no key gives out = 0 and lse = -infinity. Sums and the softmax are f32 at every level.
+ * Algorithm: online softmax over key tiles (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022,
+ * arXiv 2205.14135), skipping tiles that a bitmap, made once for each mask, reports empty.
+ *
+ * Values: a key hidden from a whole query tile is not used, whatever it holds; one hidden from some of the tile's
+ * queries must hold finite v. Bias may hold -infinity, which hides the key. Nothing outside the tensors' elements is
+ * used: gaps between rows may hold anything. Reads touch whole aligned 4-byte words. */
+typedef struct dmattn_attention_desc {
+    dmattn_type type;           /* of q, k, v and out */
+    uint32_t batch;             /* B, required */
+    uint32_t queries;           /* Sq, required */
+    uint32_t keys;              /* Sk, required */
+    uint32_t heads;             /* H, required */
+    uint32_t kv_heads;          /* Hk, a divisor of H; 0: H */
+    uint32_t head_dim;          /* D, a multiple of 8, 8 to 256 */
+    uint32_t value_dim;         /* Dv, likewise; 0: D */
+    float scale;                /* 0: 1 / sqrt(D) */
+    float soft_cap;             /* 0: off */
+    bool causal;                /* query t stands at position t + Sk - Sq and sees the keys at and before it */
+    bool lse;                   /* write lse, too */
+    dmattn_strides q_strides;   /* q   [B, Sq, H,  D]  */
+    dmattn_strides k_strides;   /* k   [B, Sk, Hk, D]  */
+    dmattn_strides v_strides;   /* v   [B, Sk, Hk, Dv] */
+    dmattn_strides out_strides; /* out [B, Sq, H,  Dv], no two elements in one place */
+    dmattn_mask mask;
+    dmattn_score_shape mask_shape; /* of the dense mask, or of begin and of end alike */
+    bool bias;                     /* there is a bias */
+    dmattn_type bias_type;
+    dmattn_score_shape bias_shape; /* with interval masks, queries = 1 */
+    dmattn_level level;            /* this level and no other; 0: the best */
+} dmattn_attention_desc;
+
+typedef struct dmattn_plan dmattn_plan;
+
+/* Checks the descriptor, chooses a kernel and its tile, builds pipelines. UNSUPPORTED: beyond a limit of the device. */
+DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dmattn_attention_desc *desc,
+                                               dmattn_plan **plan);
+
+/* Destroys a plan that no pending command buffer uses. NULL is fine. */
+DMATTN_API void dmattn_plan_destroy(dmattn_plan *plan);
+
+typedef struct dmattn_plan_info {
+    dmattn_level level;           /* the level taken */
+    const char *kernel;           /* name of the kernel and its tile; lives as long as the plan */
+    uint64_t workspace_size;      /* bytes of scratch that one run needs; may be 0 */
+    uint64_t workspace_alignment; /* of its offset */
+    uint64_t data_alignment;      /* of the offsets of q, k, v and out: 16, or the size of an element where strides
+                                     are not multiples of 16 bytes */
+    /* The app orders a run against other work with these; barriers between dmattn's own dispatches are recorded. */
+    VkPipelineStageFlags stages;
+    VkAccessFlags reads;
+    VkAccessFlags writes;
+    double flops; /* 2 * (D + Dv) for each pair of query and key that `causal` leaves; masks are not counted */
+    double bytes; /* every input read and every output written once */
+} dmattn_plan_info;
+
+DMATTN_API void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info);
+
+typedef struct dmattn_attention_args {
+    dmattn_buffer q, k, v, out;
+    dmattn_buffer lse;        /* f32 [B, H, Sq] contiguous, if desc.lse */
+    dmattn_buffer mask;       /* uint8, if DMATTN_MASK_DENSE */
+    dmattn_buffer begin, end; /* int32, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer bias;       /* bias_type, if desc.bias */
+    dmattn_buffer workspace;  /* info.workspace_size bytes, this run's alone until it is complete */
+    bool reuse_mask_tiles;    /* the workspace still holds the bitmap of this mask from an earlier run of this plan, as
+                                 when many layers share a mask: do not make it again */
+} dmattn_attention_args;
+
+/* Records one run into `commands`, which must be recording, outside a render pass, on a queue with compute. Allocates
+ * nothing and takes no lock. Changes the compute pipeline and push constants of `commands`, and no other state: bound
+ * descriptor sets stay bound. Unused buffers are ignored. INVALID: a buffer is missing, too small or misaligned; then
+ * nothing is recorded. */
+DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                                 const dmattn_attention_args *args);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* DMATTN_DMATTN_H */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ * Parameters of the attention kernels, for C and for GLSL. */
+#include "lib/shared.h"
+
+/* Values of the constants below. The types are those of dmattn_type, the masks those of dmattn_mask. */
+#define TYPE_F32  0
+#define TYPE_F16  1
+#define TYPE_BF16 2
+
+#define MASK_NONE      0
+#define MASK_DENSE     1
+#define MASK_INTERVALS 2
+
+#define SCORE_HEADS_ONE 0 /* a mask or bias of one head for all, */
+#define SCORE_HEADS_KV  1 /* of one for each kv head, */
+#define SCORE_HEADS_ALL 2 /* of one for each query head */
+
+/* Specialization constants, X(id, name, default). Strides are in bytes, split into low and high words; those of a
+ * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in PACKED instead, so
+ * that problems that differ in length alone share a pipeline. */
+#define ATTENTION_CONSTANTS(X)                                                                                         \
+    X(0, WORKGROUP, 128) /* invocations */                                                                             \
+    X(1, KEY_LANES, 8)   /* invocations beside each other that share a row of the tile */                              \
+    X(2, LANE_ROWS, 4)   /* rows of the tile that an invocation computes */                                            \
+    X(3, LANE_KEYS, 8)   /* and keys */                                                                                \
+    X(4, DEPTH, 16)      /* elements of a row of q and k staged at a time */                                           \
+    X(5, VALUE_KEYS, 16) /* rows of v staged at a time */                                                              \
+    X(6, HEAD_DIM, 64)                                                                                                 \
+    X(7, VALUE_DIM, 64)                                                                                                \
+    X(8, GROUP, 1) /* query heads to a kv head */                                                                      \
+    X(9, TYPE, TYPE_F32)                                                                                               \
+    X(10, BIAS_TYPE, TYPE_F32)                                                                                         \
+    X(11, MASK, MASK_NONE)                                                                                             \
+    X(12, BIAS, 0)                                                                                                     \
+    X(13, CAUSAL, 0)                                                                                                   \
+    X(14, SOFT_CAP, 0)                                                                                                 \
+    X(15, LSE, 0)                                                                                                      \
+    X(16, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                                       \
+    X(17, PACKED, 0)                                                                                                   \
+    X(18, MASK_BATCHES, 0) /* 1: the mask has a batch dimension, */                                                    \
+    X(19, MASK_HEADS, SCORE_HEADS_ONE)                                                                                 \
+    X(20, MASK_QUERIES, 0) /* and a query dimension */                                                                 \
+    X(21, BIAS_BATCHES, 0)                                                                                             \
+    X(22, BIAS_HEADS, SCORE_HEADS_ONE)                                                                                 \
+    X(23, BIAS_QUERIES, 0)                                                                                             \
+    X(24, Q_BATCH_LOW, 0)                                                                                              \
+    X(25, Q_BATCH_HIGH, 0)                                                                                             \
+    X(26, Q_SEQUENCE_LOW, 0)                                                                                           \
+    X(27, Q_SEQUENCE_HIGH, 0)                                                                                          \
+    X(28, Q_HEAD_LOW, 0)                                                                                               \
+    X(29, Q_HEAD_HIGH, 0)                                                                                              \
+    X(30, K_BATCH_LOW, 0)                                                                                              \
+    X(31, K_BATCH_HIGH, 0)                                                                                             \
+    X(32, K_SEQUENCE_LOW, 0)                                                                                           \
+    X(33, K_SEQUENCE_HIGH, 0)                                                                                          \
+    X(34, K_HEAD_LOW, 0)                                                                                               \
+    X(35, K_HEAD_HIGH, 0)                                                                                              \
+    X(36, V_BATCH_LOW, 0)                                                                                              \
+    X(37, V_BATCH_HIGH, 0)                                                                                             \
+    X(38, V_SEQUENCE_LOW, 0)                                                                                           \
+    X(39, V_SEQUENCE_HIGH, 0)                                                                                          \
+    X(40, V_HEAD_LOW, 0)                                                                                               \
+    X(41, V_HEAD_HIGH, 0)                                                                                              \
+    X(42, OUT_BATCH_LOW, 0)                                                                                            \
+    X(43, OUT_BATCH_HIGH, 0)                                                                                           \
+    X(44, OUT_SEQUENCE_LOW, 0)                                                                                         \
+    X(45, OUT_SEQUENCE_HIGH, 0)                                                                                        \
+    X(46, OUT_HEAD_LOW, 0)                                                                                             \
+    X(47, OUT_HEAD_HIGH, 0)                                                                                            \
+    X(48, MASK_BATCH_LOW, 0)                                                                                           \
+    X(49, MASK_BATCH_HIGH, 0)                                                                                          \
+    X(50, MASK_HEAD_LOW, 0)                                                                                            \
+    X(51, MASK_HEAD_HIGH, 0)                                                                                           \
+    X(52, MASK_QUERY_LOW, 0)                                                                                           \
+    X(53, MASK_QUERY_HIGH, 0)                                                                                          \
+    X(54, BIAS_BATCH_LOW, 0)                                                                                           \
+    X(55, BIAS_BATCH_HIGH, 0)                                                                                          \
+    X(56, BIAS_HEAD_LOW, 0)                                                                                            \
+    X(57, BIAS_HEAD_HIGH, 0)                                                                                           \
+    X(58, BIAS_QUERY_LOW, 0)                                                                                           \
+    X(59, BIAS_QUERY_HIGH, 0)
+
+/* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
+#define PACKED_Q    1
+#define PACKED_K    2
+#define PACKED_V    4
+#define PACKED_OUT  8
+#define PACKED_MASK 16
+#define PACKED_BIAS 32
+
+/* Push constants. */
+#define ATTENTION_PARAMS                                                                                               \
+    DMATTN_ADDRESS q;                                                                                                  \
+    DMATTN_ADDRESS k;                                                                                                  \
+    DMATTN_ADDRESS v;                                                                                                  \
+    DMATTN_ADDRESS out_;                                                                                               \
+    DMATTN_ADDRESS lse;                                                                                                \
+    DMATTN_ADDRESS mask; /* the dense mask, or begin */                                                                \
+    DMATTN_ADDRESS end;                                                                                                \
+    DMATTN_ADDRESS bias;                                                                                               \
+    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp */                                                            \
+    DMATTN_UINT queries;                                                                                               \
+    DMATTN_UINT keys;                                                                                                  \
+    DMATTN_UINT heads;                                                                                                 \
+    DMATTN_FLOAT scale;                                                                                                \
+    DMATTN_FLOAT soft_cap;

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+// Attention, forward, portable level: an online softmax over tiles of keys, all sums in f32, products by FMA.
+//
+// Workgroup (x, y, z): row of tiles x (counted from the end if causal, longest first), query head y, batch item z.
+//
+//     for each tile of keys that some query of the row sees
+//         S = scale * q k^T                  q and k staged DEPTH elements of their rows at a time
+//         S = cap(S) + bias, -inf where hidden
+//         m' = max(m, max S);  P = exp(S - m');  l = l * exp(m - m') + sum P;  m = m'
+//         O = O * exp(m - m') + P v          v staged VALUE_KEYS rows at a time
+//     out = O / l;  lse = m + ln l
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "lib/attention.glsl"
+
+const float LOWEST = -3.402823466e38;
+#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
+const float LOG2_E = 1.44269504088896;
+const float LN_2 = 0.693147180559945;
+
+// In units of 4 elements. A lane holds the columns key_lane + c * KEY_LANES of its rows of O.
+const uint DEPTH_4 = DEPTH / 4;
+const uint VALUE_COLUMNS = (VALUE_DIM / 4 + KEY_LANES - 1) / KEY_LANES;
+
+// One row more than needed apart, so that rows start in different banks.
+const uint STAGE_PITCH = DEPTH_4 + 1;
+const uint VALUE_PITCH = VALUE_COLUMNS * KEY_LANES;
+const uint PROBABILITY_PITCH = TILE_KEYS / 4 + 1;
+
+const uint STAGED_QK = (TILE_ROWS + TILE_KEYS) * STAGE_PITCH;
+const uint STAGED_V = VALUE_KEYS * VALUE_PITCH;
+
+shared vec4 staged[STAGED_QK > STAGED_V ? STAGED_QK : STAGED_V];
+shared vec4 probabilities[TILE_ROWS * PROBABILITY_PITCH];
+
+// What this workgroup works on.
+uint head, batch;
+uint invocation, row_lane, key_lane;
+uint query_tile, first_query, end_query;
+uvec2 q_base, k_base, v_base;
+
+// What this invocation holds.
+float score[LANE_ROWS * LANE_KEYS];
+float row_max[LANE_ROWS];
+float row_sum[LANE_ROWS]; // of this lane's own keys
+vec4 o[LANE_ROWS * VALUE_COLUMNS];
+
+// The largest value among the lanes of a row.
+float max_over_row(float x)
+{
+    [[unroll]] for (uint lane = 1; lane < KEY_LANES; lane *= 2)
+        x = max(x, subgroupShuffleXor(x, lane));
+    return x;
+}
+
+float sum_over_row(float x)
+{
+    [[unroll]] for (uint lane = 1; lane < KEY_LANES; lane *= 2)
+        x += subgroupShuffleXor(x, lane);
+    return x;
+}
+
+// One past the last key that `causal` leaves to a query: it stands at position query + keys - queries.
+uint causal_end(uint query)
+{
+    return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
+}
+
+// Whether no query of the row of tiles sees a key, as far as that can be told without a look at each query.
+bool key_is_hidden(uint key)
+{
+    if (key >= p.keys || CAUSAL != 0 && key >= causal_end(end_query - 1))
+        return true;
+    if (MASK == MASK_INTERVALS) {
+        uint mask_head = score_head(MASK_HEADS, head);
+        int begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
+        int end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+        return max(begin, int(first_query)) >= min(end, int(end_query));
+    }
+    if (MASK == MASK_DENSE && MASK_QUERIES == 0) {
+        uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, head), 0);
+        return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) == 0;
+    }
+    return false;
+}
+
+// Stages elements [first, first + DEPTH) of `rows` rows from `first_row` on; 0 past `end_row` and past the head's end.
+void stage_depth(uvec2 base, uvec2 stride, uint first_row, uint rows, uint end_row, uint first, uint at)
+{
+    for (uint n = invocation; n < rows * (DEPTH / 8); n += WORKGROUP) {
+        uint row = n / (DEPTH / 8), column = n % (DEPTH / 8);
+        vec4 a = vec4(0), b = vec4(0);
+        if (first_row + row < end_row && first + 8 * column < HEAD_DIM)
+            load_8(TYPE, ALIGNED != 0, advance(base, first_row + row, stride), first / 8 + column, a, b);
+        staged[at + row * STAGE_PITCH + 2 * column] = a;
+        staged[at + row * STAGE_PITCH + 2 * column + 1] = b;
+    }
+}
+
+// Stages whole rows of v. Those of hidden keys are 0 whatever they hold: 0 * NaN would be NaN.
+void stage_values(uint first_key, bool partial)
+{
+    for (uint n = invocation; n < VALUE_KEYS * (VALUE_DIM / 8); n += WORKGROUP) {
+        uint row = n / (VALUE_DIM / 8), column = n % (VALUE_DIM / 8);
+        vec4 a = vec4(0), b = vec4(0);
+        if (!(partial && key_is_hidden(first_key + row)))
+            load_8(TYPE, ALIGNED != 0, advance(v_base, first_key + row, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH)), column,
+                   a, b);
+        staged[row * VALUE_PITCH + 2 * column] = a;
+        staged[row * VALUE_PITCH + 2 * column + 1] = b;
+    }
+}
+
+// score = q k^T for one tile
+void multiply_qk(uint first_key)
+{
+    [[unroll]] for (uint i = 0; i < LANE_ROWS * LANE_KEYS; i++)
+        score[i] = 0;
+    for (uint first = 0; first < HEAD_DIM; first += DEPTH) {
+        barrier();
+        stage_depth(q_base, uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), first_query, TILE_ROWS, end_query, first, 0);
+        stage_depth(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), first_key, TILE_KEYS, p.keys, first,
+                    TILE_ROWS * STAGE_PITCH);
+        barrier();
+        [[unroll]] for (uint d = 0; d < DEPTH_4; d++) {
+            vec4 q[LANE_ROWS];
+            [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+                q[i] = staged[(row_lane + i * ROW_LANES) * STAGE_PITCH + d];
+            [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
+                vec4 k = staged[(TILE_ROWS + key_lane + n * KEY_LANES) * STAGE_PITCH + d];
+                [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+                    float s = score[i * LANE_KEYS + n];
+                    s = fma(q[i].x, k.x, s);
+                    s = fma(q[i].y, k.y, s);
+                    s = fma(q[i].z, k.z, s);
+                    score[i * LANE_KEYS + n] = fma(q[i].w, k.w, s);
+                }
+            }
+        }
+    }
+}
+
+// cap * tanh(x / cap)
+float cap(float x)
+{
+    float y = x / p.soft_cap, y2 = y * y;
+    // Near 0 the quotient below loses its digits.
+    float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
+                           : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
+    return p.soft_cap * t;
+}
+
+bool is_visible(uvec2 mask, uint key, uint query)
+{
+    if (key >= p.keys || CAUSAL != 0 && key >= causal_end(query))
+        return false;
+    if (MASK == MASK_DENSE)
+        return (load_bytes(advance(mask, key, uvec2(1, 0)), 1) & 0xffu) != 0;
+    return true;
+}
+
+// score = cap(scale * score) + bias; hidden ones -inf if the tile is `partial`
+void finish_scores(uint first_key, bool partial)
+{
+    [[unroll]] for (uint i = 0; i < LANE_ROWS * LANE_KEYS; i++) {
+        score[i] *= p.scale;
+        if (SOFT_CAP != 0)
+            score[i] = cap(score[i]);
+    }
+    if (BIAS != 0) {
+        [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
+            uint key = min(first_key + key_lane + n * KEY_LANES, p.keys - 1);
+            float key_bias = BIAS_QUERIES == 0 ? load_element(BIAS_TYPE, bias_row(batch, head, 0), key) : 0;
+            [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+                uint query = min(first_query + row_lane + i * ROW_LANES, end_query - 1);
+                score[i * LANE_KEYS + n] +=
+                    BIAS_QUERIES == 0 ? key_bias : load_element(BIAS_TYPE, bias_row(batch, head, query), key);
+            }
+        }
+    }
+    if (!partial)
+        return;
+    const uint mask_head = score_head(MASK_HEADS, head);
+    [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
+        uint key = first_key + key_lane + n * KEY_LANES;
+        int begin = 0, end = 0;
+        if (MASK == MASK_INTERVALS && key < p.keys) {
+            begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
+            end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+        }
+        [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+            uint query = min(first_query + row_lane + i * ROW_LANES, end_query - 1);
+            uvec2 mask = MASK == MASK_DENSE ? mask_row(p.mask, batch, mask_head, query) : uvec2(0);
+            bool seen = is_visible(mask, key, query);
+            if (MASK == MASK_INTERVALS)
+                seen = seen && begin <= int(query) && int(query) < end;
+            score[i * LANE_KEYS + n] = seen ? score[i * LANE_KEYS + n] : MINUS_INFINITY;
+        }
+    }
+}
+
+// Turns scores into probabilities relative to the new maximum, and rescales what was summed so far.
+void update_softmax()
+{
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+        float tile_max = LOWEST;
+        [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
+            tile_max = max(tile_max, score[i * LANE_KEYS + n]);
+        float new_max = max(row_max[i], max_over_row(tile_max));
+        float shrink = exp2((row_max[i] - new_max) * LOG2_E);
+        row_max[i] = new_max;
+        row_sum[i] *= shrink;
+        [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++)
+            o[i * VALUE_COLUMNS + c] *= shrink;
+        uint at = (row_lane + i * ROW_LANES) * PROBABILITY_PITCH + key_lane / 4;
+        [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
+            float probability = exp2((score[i * LANE_KEYS + n] - new_max) * LOG2_E);
+            row_sum[i] += probability;
+            probabilities[at + n * (KEY_LANES / 4)][key_lane % 4] = probability;
+        }
+    }
+}
+
+// O += P v for one tile
+void multiply_pv(uint first_key, bool partial)
+{
+    for (uint first = 0; first < TILE_KEYS; first += VALUE_KEYS) {
+        barrier();
+        stage_values(first_key + first, partial);
+        barrier();
+        [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {
+            vec4 probability[LANE_ROWS];
+            [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+                probability[i] = probabilities[(row_lane + i * ROW_LANES) * PROBABILITY_PITCH + first / 4 + j];
+            [[unroll]] for (uint jj = 0; jj < 4; jj++)
+                [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
+                    vec4 v = staged[(4 * j + jj) * VALUE_PITCH + key_lane + c * KEY_LANES];
+                    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+                        o[i * VALUE_COLUMNS + c] = fma(vec4(probability[i][jj]), v, o[i * VALUE_COLUMNS + c]);
+                }
+        }
+    }
+}
+
+void store_rows()
+{
+    uvec2 out_base = head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+                               uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+        float sum = sum_over_row(row_sum[i]);
+        uint query = first_query + row_lane + i * ROW_LANES;
+        if (query >= end_query)
+            continue;
+        float inverse = sum > 0 ? 1 / sum : 0;
+        uvec2 row = advance(out_base, query, uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH));
+        [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
+            uint column = key_lane + c * KEY_LANES;
+            if (column < VALUE_DIM / 4)
+                store_4(TYPE, ALIGNED != 0, row, column, o[i * VALUE_COLUMNS + c] * inverse);
+        }
+        if (LSE != 0 && key_lane == 0) {
+            uvec2 lse = advance(p.lse, batch * p.heads + head, uvec2(4 * p.queries, 0));
+            Words(lse).w[query] = floatBitsToUint(sum > 0 ? row_max[i] + log2(sum) * LN_2 : MINUS_INFINITY);
+        }
+    }
+}
+
+void main()
+{
+    // Neighbours in a row must be neighbours in a subgroup, which the local index does not promise.
+    invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
+    row_lane = invocation / KEY_LANES;
+    key_lane = invocation % KEY_LANES;
+
+    head = gl_WorkGroupID.y;
+    batch = gl_WorkGroupID.z;
+    query_tile = CAUSAL != 0 ? gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x : gl_WorkGroupID.x;
+    first_query = query_tile * TILE_ROWS;
+    end_query = min(first_query + TILE_ROWS, p.queries);
+    q_base = head_base(p.q, batch, p.queries, head, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
+                       uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+    k_base = head_base(p.k, batch, p.keys, head / GROUP, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
+                       uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+    v_base = head_base(p.v, batch, p.keys, head / GROUP, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
+                       uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
+        row_max[i] = LOWEST;
+        row_sum[i] = 0;
+    }
+    [[unroll]] for (uint i = 0; i < LANE_ROWS * VALUE_COLUMNS; i++)
+        o[i] = vec4(0);
+
+    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
+    const uint tiles = (end_key + TILE_KEYS - 1) / TILE_KEYS;
+    Pairs bitmap = Pairs(MASK != MASK_NONE ? tile_row(batch, score_head(MASK_HEADS, head), query_tile) : uvec2(0));
+    for (uint word = 0; 32 * word < tiles; word++) {
+        uvec2 bits = MASK != MASK_NONE ? bitmap.p[word] : uvec2(0xffffffffu);
+        uint live = bits.x & 0xffffffffu >> 32 - min(tiles - 32 * word, 32);
+        while (live != 0) {
+            uint bit = findLSB(live);
+            live &= live - 1;
+            uint first_key = (32 * word + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
+            bool partial = (bits.y >> bit & 1u) == 0 || past_key > p.keys
+                           || CAUSAL != 0 && past_key > causal_end(first_query);
+            multiply_qk(first_key);
+            finish_scores(first_key, partial);
+            update_softmax();
+            multiply_pv(first_key, partial);
+        }
+    }
+    store_rows();
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# Writes the C file OUTPUT that holds the kernels of LIST, whose lines are `name|level|SPIR-V file`.
+file(STRINGS ${LIST} rows)
+set(arrays "")
+set(table "")
+foreach(row IN LISTS rows)
+  string(REPLACE "|" ";" row "${row}")
+  list(GET row 0 name)
+  list(GET row 1 level)
+  list(GET row 2 binary)
+  file(READ ${binary} hex HEX)
+  # SPIR-V is written in words of the machine that compiled it: little-endian wherever Vulkan runs.
+  string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
+  string(REGEX REPLACE "(0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,)"
+                       "\\1\n" words "${words}")
+  string(TOUPPER ${level} level_name)
+  string(APPEND arrays "static const uint32_t ${name}_${level}[] = {\n${words}};\n\n")
+  string(APPEND table "    {\"${name}\", DMATTN_LEVEL_${level_name}, ${name}_${level}, sizeof ${name}_${level}},\n")
+endforeach()
+file(WRITE ${OUTPUT} "/* Generated from shaders/variants.cmake. */
+#include \"kernel.h\"
+
+${arrays}const kernel dmattn_kernels[] = {
+${table}};
+
+const size_t dmattn_kernel_count = sizeof dmattn_kernels / sizeof *dmattn_kernels;
+")

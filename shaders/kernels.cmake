@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+# Compiles the variants of variants.cmake to SPIR-V and embeds them in one C file.
+
+find_program(DMATTN_GLSLANG NAMES glslang glslangValidator DOC "glslang, the shader compiler")
+find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
+if(NOT DMATTN_GLSLANG AND NOT DMATTN_GLSLC)
+  message(FATAL_ERROR "dmattn: no shader compiler found; install glslang-tools (tools/setup does) or glslc")
+endif()
+
+# Sets RESULT to whether the compiler knows a GLSL extension.
+function(dmattn_glsl_extension EXTENSION RESULT)
+  set(variable DMATTN_HAVE_${EXTENSION})
+  if(NOT DEFINED ${variable})
+    set(probe ${CMAKE_CURRENT_BINARY_DIR}/shaders/probe.comp)
+    file(WRITE ${probe} "#version 460\n#extension ${EXTENSION} : require\nvoid main() {}\n")
+    dmattn_shader_command(${probe} ${probe}.spv vulkan1.2 "" command)
+    execute_process(COMMAND ${command} RESULT_VARIABLE status OUTPUT_QUIET ERROR_QUIET)
+    if(status EQUAL 0)
+      set(${variable} TRUE CACHE INTERNAL "the shader compiler knows ${EXTENSION}")
+    else()
+      set(${variable} FALSE CACHE INTERNAL "the shader compiler knows ${EXTENSION}")
+    endif()
+  endif()
+  set(${RESULT} ${${variable}} PARENT_SCOPE)
+endfunction()
+
+# Sets RESULT to the command that compiles a shader and writes OUTPUT.d, a list of what it includes. No optimiser: drivers
+# have their own, and spirv-opt has broken cooperative matrices before.
+function(dmattn_shader_command SOURCE OUTPUT ENVIRONMENT DEFINITIONS RESULT)
+  list(TRANSFORM DEFINITIONS PREPEND -D)
+  if(DMATTN_GLSLANG)
+    set(command ${DMATTN_GLSLANG} --quiet -V --target-env ${ENVIRONMENT} -S comp ${DEFINITIONS}
+                --depfile ${OUTPUT}.d -o ${OUTPUT} ${SOURCE})
+  else()
+    set(command ${DMATTN_GLSLC} --target-env=${ENVIRONMENT} -fshader-stage=compute -O0 ${DEFINITIONS}
+                -MD -MF ${OUTPUT}.d -o ${OUTPUT} ${SOURCE})
+  endif()
+  set(${RESULT} "${command}" PARENT_SCOPE)
+endfunction()
+
+# Adds the variants to the build; sets RESULT to the generated C file.
+function(dmattn_add_kernels VARIANTS RESULT)
+  set(shader_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  set(out_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
+  file(MAKE_DIRECTORY ${out_dir})
+  set(binaries "")
+  set(rows "")
+  foreach(variant IN LISTS VARIANTS)
+    string(REPLACE "|" ";" columns "${variant}")
+    list(TRANSFORM columns STRIP)
+    list(GET columns 0 name)
+    list(GET columns 1 level)
+    list(GET columns 2 source)
+    list(GET columns 3 extensions)
+    list(GET columns 4 environment)
+    list(GET columns 5 definitions)
+    separate_arguments(extensions)
+    separate_arguments(definitions)
+
+    set(missing "")
+    foreach(extension IN LISTS extensions)
+      dmattn_glsl_extension(${extension} have)
+      if(NOT have)
+        list(APPEND missing ${extension})
+      endif()
+    endforeach()
+    if(missing)
+      message(STATUS "dmattn: left out ${name} (${level}): the shader compiler does not know ${missing}")
+      continue()
+    endif()
+
+    set(binary ${out_dir}/${name}.${level}.spv)
+    dmattn_shader_command(${shader_dir}/${source} ${binary} ${environment} "${definitions}" command)
+    add_custom_command(
+      OUTPUT ${binary}
+      COMMAND ${command}
+      DEPENDS ${shader_dir}/${source}
+      DEPFILE ${binary}.d
+      COMMENT "Compiling shader ${name} (${level})"
+      VERBATIM)
+    list(APPEND binaries ${binary})
+    list(APPEND rows "${name}|${level}|${binary}")
+  endforeach()
+
+  set(generated ${out_dir}/kernels.c)
+  list(JOIN rows "\n" rows)
+  file(GENERATE OUTPUT ${out_dir}/kernels.txt CONTENT "${rows}\n")
+  add_custom_command(
+    OUTPUT ${generated}
+    COMMAND ${CMAKE_COMMAND} -DLIST=${out_dir}/kernels.txt -DOUTPUT=${generated} -P ${shader_dir}/embed.cmake
+    DEPENDS ${binaries} ${out_dir}/kernels.txt ${shader_dir}/embed.cmake
+    COMMENT "Embedding the kernels"
+    VERBATIM)
+  set(${RESULT} ${generated} PARENT_SCOPE)
+endfunction()

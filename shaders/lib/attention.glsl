@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// The attention problem as the kernels see it: constants, parameters, and where things are.
+#ifndef LIB_ATTENTION_GLSL
+#define LIB_ATTENTION_GLSL
+
+#include "../attention.h"
+#include "memory.glsl"
+
+ATTENTION_CONSTANTS(DMATTN_CONSTANT)
+
+layout(push_constant, std430) uniform Params {
+    ATTENTION_PARAMS
+} p;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+// The tile: rows are queries of one head, columns are keys. Invocation (row_lane, key_lane) computes the rows
+// row_lane + i * ROW_LANES and the keys key_lane + n * KEY_LANES.
+const uint ROW_LANES = WORKGROUP / KEY_LANES;
+const uint TILE_ROWS = ROW_LANES * LANE_ROWS;
+const uint TILE_KEYS = KEY_LANES * LANE_KEYS;
+
+bool packed(uint bit)
+{
+    return (PACKED & bit) != 0;
+}
+
+// The first row of a batch item's head in q, k, v or out.
+uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool is_packed, uvec2 batch_stride, uvec2 sequence_stride,
+                uvec2 head_stride)
+{
+    uvec2 item = is_packed ? advance(base, batch * rows, sequence_stride) : advance(base, batch, batch_stride);
+    return advance(item, head, head_stride);
+}
+
+uint score_heads(uint heads_kind)
+{
+    return heads_kind == SCORE_HEADS_ALL ? p.heads : heads_kind == SCORE_HEADS_KV ? p.heads / GROUP : 1;
+}
+
+// Which head of a mask or bias a query head reads.
+uint score_head(uint heads_kind, uint head)
+{
+    return heads_kind == SCORE_HEADS_ALL ? head : heads_kind == SCORE_HEADS_KV ? head / GROUP : 0;
+}
+
+// Key 0 of a row of the mask (or of begin, or of end), given the mask's own head.
+uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
+{
+    uint b = MASK_BATCHES * batch, t = MASK_QUERIES * query;
+    if (packed(PACKED_MASK)) {
+        uint row = (b * score_heads(MASK_HEADS) + mask_head) * (MASK_QUERIES != 0 ? p.queries : 1) + t;
+        return advance(base, row, uvec2(MASK == MASK_DENSE ? p.keys : 4 * p.keys, 0));
+    }
+    uvec2 item = advance(base, b, uvec2(MASK_BATCH_LOW, MASK_BATCH_HIGH));
+    uvec2 plane = advance(item, mask_head, uvec2(MASK_HEAD_LOW, MASK_HEAD_HIGH));
+    return advance(plane, t, uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
+}
+
+uvec2 bias_row(uint batch, uint head, uint query)
+{
+    uint b = BIAS_BATCHES * batch, h = score_head(BIAS_HEADS, head), t = BIAS_QUERIES * query;
+    if (packed(PACKED_BIAS)) {
+        uint row = (b * score_heads(BIAS_HEADS) + h) * (BIAS_QUERIES != 0 ? p.queries : 1) + t;
+        return advance(p.bias, row, uvec2(element_size(BIAS_TYPE) * p.keys, 0));
+    }
+    uvec2 item = advance(p.bias, b, uvec2(BIAS_BATCH_LOW, BIAS_BATCH_HIGH));
+    uvec2 plane = advance(item, h, uvec2(BIAS_HEAD_LOW, BIAS_HEAD_HIGH));
+    return advance(plane, t, uvec2(BIAS_QUERY_LOW, BIAS_QUERY_HIGH));
+}
+
+// The bitmap of tiles: for each batch item and head of the mask and each row of tiles, one pair of words for every 32
+// tiles. Bit i of the first: some query sees some key of the tile; of the second: every query sees every key.
+uint tile_words()
+{
+    return ((p.keys - 1) / TILE_KEYS) / 32 + 1;
+}
+
+uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
+{
+    uint query_tiles = MASK_QUERIES != 0 || MASK == MASK_INTERVALS ? (p.queries - 1) / TILE_ROWS + 1 : 1;
+    uint t = query_tiles == 1 ? 0 : query_tile;
+    uint row = (MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head) * query_tiles + t;
+    return advance(p.tiles, row, uvec2(8 * tile_words(), 0));
+}
+
+#endif

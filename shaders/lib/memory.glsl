@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Device memory by 64-bit addresses held in pairs of 32-bit words, so that no device needs 64-bit integers. All reads and
+// writes are of whole 32-bit words, so that none needs 8-bit or 16-bit storage or 16-bit arithmetic.
+#ifndef LIB_MEMORY_GLSL
+#define LIB_MEMORY_GLSL
+
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {
+    uint w[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Pairs {
+    uvec2 p[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Quads {
+    uvec4 q[];
+};
+
+// address + index * stride
+uvec2 advance(uvec2 address, uint index, uvec2 stride)
+{
+    uint high, low, carry;
+    umulExtended(index, stride.x, high, low);
+    low = uaddCarry(address.x, low, carry);
+    return uvec2(low, address.y + high + index * stride.y + carry);
+}
+
+uint element_size(uint type)
+{
+    return type == TYPE_F32 ? 4 : 2;
+}
+
+// Two 16-bit elements of a word, the lower half first.
+vec2 unpack_pair(uint type, uint word)
+{
+    return type == TYPE_F16 ? unpackHalf2x16(word) : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+}
+
+// Rounds to 16 bits, to nearest even; built-in packing may truncate.
+uint round_half(float x)
+{
+    uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+    if (size > 0x7f800000u)
+        return 0x7e00u; // NaN
+    if (size >= 0x47800000u)
+        return sign | 0x7c00u;
+    if (size < 0x38800000u) // below the least normal half: adding 1/2 leaves its units in the last place
+        return sign | (floatBitsToUint(uintBitsToFloat(size) + 0.5) - 0x3f000000u);
+    return sign | (size - 0x38000000u + 0xfffu + (size >> 13 & 1u)) >> 13;
+}
+
+uint round_bfloat(float x)
+{
+    uint bits = floatBitsToUint(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return 0x7fc0u;
+    return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
+
+uint round_16(uint type, float x)
+{
+    return type == TYPE_F16 ? round_half(x) : round_bfloat(x);
+}
+
+uint pack_pair(uint type, vec2 x)
+{
+    return round_16(type, x.x) | round_16(type, x.y) << 16;
+}
+
+// Element `index` of a row anywhere.
+float load_element(uint type, uvec2 row, uint index)
+{
+    if (type == TYPE_F32)
+        return uintBitsToFloat(Words(row).w[index]);
+    uvec2 address = advance(row, index, uvec2(2, 0));
+    uint word = Words(uvec2(address.x & ~3u, address.y)).w[0];
+    vec2 pair = unpack_pair(type, word);
+    return (address.x & 2u) == 0u ? pair.x : pair.y;
+}
+
+// Elements 8 * index to 8 * index + 7 of a row. `aligned`: the row lies at a multiple of 16 bytes.
+void load_8(uint type, bool aligned, uvec2 row, uint index, out vec4 a, out vec4 b)
+{
+    if (!aligned) {
+        for (uint i = 0; i < 4; i++) {
+            a[i] = load_element(type, row, 8 * index + i);
+            b[i] = load_element(type, row, 8 * index + 4 + i);
+        }
+    } else if (type == TYPE_F32) {
+        a = uintBitsToFloat(Quads(row).q[2 * index]);
+        b = uintBitsToFloat(Quads(row).q[2 * index + 1]);
+    } else {
+        uvec4 words = Quads(row).q[index];
+        a = vec4(unpack_pair(type, words.x), unpack_pair(type, words.y));
+        b = vec4(unpack_pair(type, words.z), unpack_pair(type, words.w));
+    }
+}
+
+// Elements 4 * index to 4 * index + 3 of a row.
+void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
+{
+    if (type == TYPE_F32) {
+        if (aligned)
+            Quads(row).q[index] = floatBitsToUint(x);
+        else
+            for (uint i = 0; i < 4; i++)
+                Words(row).w[4 * index + i] = floatBitsToUint(x[i]);
+        return;
+    }
+    if (aligned) {
+        Pairs(row).p[index] = uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw));
+        return;
+    }
+    // A row may begin in the middle of a word whose other half is someone else's: each half is set atomically.
+    for (uint i = 0; i < 4; i++) {
+        uvec2 address = advance(row, 4 * index + i, uvec2(2, 0));
+        Words word = Words(uvec2(address.x & ~3u, address.y));
+        uint shift = (address.x & 2u) * 8;
+        atomicAnd(word.w[0], ~(0xffffu << shift));
+        atomicOr(word.w[0], round_16(type, x[i]) << shift);
+    }
+}
+
+// `count` (1 to 4) bytes from any address on, the first one lowest; what is above them is arbitrary.
+uint load_bytes(uvec2 address, uint count)
+{
+    Words words = Words(uvec2(address.x & ~3u, address.y));
+    uint skip = address.x & 3u;
+    uint bytes = words.w[0] >> 8 * skip;
+    if (skip + count > 4)
+        bytes |= words.w[1] << 32 - 8 * skip;
+    return bytes;
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ * From a descriptor and a tile to what the shaders are specialized with and how they are launched. Pure functions. */
+#include "plan.h"
+
+#include <string.h>
+
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Stores a stride in bytes at two constants; 0 for a dimension of one step, whose stride means nothing. */
+static void put_stride(uint32_t *constants, uint32_t id, uint32_t extent, uint64_t elements, uint32_t element_size)
+{
+    uint64_t bytes = extent > 1 ? elements * element_size : 0;
+    constants[id] = (uint32_t)bytes;
+    constants[id + 1] = (uint32_t)(bytes >> 32);
+}
+
+/* Returns `bit` if the batch stride follows from the length, in which case it is not stored. */
+static uint32_t put_strides(uint32_t *constants, uint32_t id, const dmattn_strides *s, uint32_t batch,
+                            uint32_t sequence, uint32_t heads, uint32_t size, uint32_t bit)
+{
+    /* the shader counts rows in 32 bits */
+    bool packed = s->batch == sequence * s->sequence && (uint64_t)batch * sequence <= UINT32_MAX;
+    put_stride(constants, id, packed ? 1 : batch, s->batch, size);
+    /* A packed batch needs the sequence's stride even if it has one step only. */
+    put_stride(constants, id + 2, packed && batch > 1 ? 2 : sequence, s->sequence, size);
+    put_stride(constants, id + 4, heads, s->head, size);
+    return packed ? bit : 0;
+}
+
+static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_shape *s, uint32_t keys, uint32_t size,
+                          uint32_t bit)
+{
+    uint64_t rows = (uint64_t)s->batch * s->heads * s->queries;
+    bool packed = rows <= UINT32_MAX && (s->queries == 1 || s->query_stride == keys)
+                  && (s->heads == 1 || s->head_stride == (uint64_t)s->queries * keys)
+                  && (s->batch == 1 || s->batch_stride == (uint64_t)s->heads * s->queries * keys);
+    if (packed)
+        return bit;
+    put_stride(constants, id, s->batch, s->batch_stride, size);
+    put_stride(constants, id + 2, s->heads, s->head_stride, size);
+    put_stride(constants, id + 4, s->queries, s->query_stride, size);
+    return 0;
+}
+
+static uint32_t heads_kind(const dmattn_score_shape *s, const dmattn_attention_desc *d)
+{
+    return s->heads == 1 ? SCORE_HEADS_ONE : s->heads == d->heads ? SCORE_HEADS_ALL : SCORE_HEADS_KV;
+}
+
+void attention_constants(const dmattn_attention_desc *d, const attention_tile *tile, bool aligned,
+                         uint32_t c[ATTENTION_CONSTANT_COUNT])
+{
+    const uint32_t size = dmattn_type_size(d->type), bias_size = dmattn_type_size(d->bias_type);
+    memset(c, 0, ATTENTION_CONSTANT_COUNT * sizeof *c);
+    c[CONSTANT_WORKGROUP] = tile->workgroup;
+    c[CONSTANT_KEY_LANES] = tile->key_lanes;
+    c[CONSTANT_LANE_ROWS] = tile->lane_rows;
+    c[CONSTANT_LANE_KEYS] = tile->lane_keys;
+    c[CONSTANT_DEPTH] = tile->depth;
+    c[CONSTANT_VALUE_KEYS] = tile->value_keys;
+    c[CONSTANT_HEAD_DIM] = d->head_dim;
+    c[CONSTANT_VALUE_DIM] = d->value_dim;
+    c[CONSTANT_GROUP] = d->heads / d->kv_heads;
+    c[CONSTANT_TYPE] = d->type;
+    c[CONSTANT_BIAS_TYPE] = d->bias_type;
+    c[CONSTANT_MASK] = d->mask;
+    c[CONSTANT_BIAS] = d->bias;
+    c[CONSTANT_CAUSAL] = d->causal;
+    c[CONSTANT_SOFT_CAP] = d->soft_cap > 0;
+    c[CONSTANT_LSE] = d->lse;
+    c[CONSTANT_ALIGNED] = aligned;
+
+    uint32_t packed = 0;
+    packed |= put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, PACKED_Q);
+    packed |= put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, PACKED_K);
+    packed |= put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, PACKED_V);
+    packed |= put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size, PACKED_OUT);
+    if (d->mask != DMATTN_MASK_NONE) {
+        c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
+        c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
+        c[CONSTANT_MASK_QUERIES] = d->mask_shape.queries > 1;
+        packed |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys, d->mask == DMATTN_MASK_DENSE ? 1 : 4,
+                            PACKED_MASK);
+    }
+    if (d->bias) {
+        c[CONSTANT_BIAS_BATCHES] = d->bias_shape.batch > 1;
+        c[CONSTANT_BIAS_HEADS] = heads_kind(&d->bias_shape, d);
+        c[CONSTANT_BIAS_QUERIES] = d->bias_shape.queries > 1;
+        packed |= put_score(c, CONSTANT_BIAS_BATCH_LOW, &d->bias_shape, d->keys, bias_size, PACKED_BIAS);
+    }
+    c[CONSTANT_PACKED] = packed;
+}
+
+static bool strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t size)
+{
+    return (batch == 1 || s->batch * size % 16 == 0) && (sequence == 1 || s->sequence * size % 16 == 0)
+           && (heads == 1 || s->head * size % 16 == 0);
+}
+
+bool attention_is_aligned(const dmattn_attention_desc *d)
+{
+    const uint32_t size = dmattn_type_size(d->type);
+    return strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
+           && strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size)
+           && strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, size)
+           && strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, size);
+}
+
+grid attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    return (grid){ceil_div(d->queries, tile_rows(tile)), d->heads, d->batch};
+}
+
+grid mask_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    if (d->mask == DMATTN_MASK_NONE)
+        return (grid){0, 0, 0};
+    bool by_query = d->mask == DMATTN_MASK_INTERVALS || d->mask_shape.queries > 1;
+    uint64_t planes = (uint64_t)d->mask_shape.batch * d->mask_shape.heads;
+    return (grid){by_query ? ceil_div(d->queries, tile_rows(tile)) : 1,
+                  ceil_div(ceil_div(d->keys, tile_keys(tile)), 32),
+                  planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
+}
+
+uint64_t mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    grid g = mask_grid(d, tile);
+    return UINT64_C(8) * g.x * g.y * g.z;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "desc.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Addresses are computed in 64 bits; a tensor that spans more than this would overflow them. */
+#define MAX_TENSOR_BYTES (UINT64_C(1) << 62)
+
+const char *attention_tensor_name(attention_tensor tensor)
+{
+    static const char *const names[TENSOR_COUNT] = {"q", "k", "v", "out", "lse", "mask", "begin", "end", "bias"};
+    return names[tensor];
+}
+
+uint32_t dmattn_type_size(dmattn_type type)
+{
+    return type == DMATTN_TYPE_F32 ? 4 : 2;
+}
+
+const char *dmattn_type_string(dmattn_type type)
+{
+    return type == DMATTN_TYPE_F32 ? "f32" : type == DMATTN_TYPE_F16 ? "f16" : "bf16";
+}
+
+uint32_t score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads)
+{
+    return shape->heads == heads ? head : shape->heads == kv_heads ? head / (heads / kv_heads) : 0;
+}
+
+/* One past the last element of a strided box, or UINT64_MAX beyond MAX_TENSOR_BYTES elements. */
+static uint64_t span(const uint64_t extent[3], const uint64_t stride[3], uint64_t row)
+{
+    uint64_t last = row;
+    for (int i = 0; i < 3; i++) {
+        uint64_t steps = extent[i] - 1;
+        if (steps && stride[i] > (MAX_TENSOR_BYTES - last) / steps)
+            return UINT64_MAX;
+        last += steps * stride[i];
+    }
+    return last;
+}
+
+static uint64_t strides_span(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    return span((uint64_t[]){batch, sequence, heads}, (uint64_t[]){s->batch, s->sequence, s->head}, dim);
+}
+
+static uint64_t score_span(const dmattn_score_shape *s, uint32_t keys)
+{
+    return span((uint64_t[]){s->batch, s->heads, s->queries},
+                (uint64_t[]){s->batch_stride, s->head_stride, s->query_stride}, keys);
+}
+
+/* Whether no two elements of a strided box share a place: in order of stride, each step clears all below it. */
+static bool distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    uint64_t extent[3] = {batch, sequence, heads}, stride[3] = {s->batch, s->sequence, s->head}, below = dim;
+    bool done[3] = {false, false, false};
+    for (int n = 0; n < 3; n++) {
+        int least = -1;
+        for (int i = 0; i < 3; i++)
+            if (!done[i] && (least < 0 || stride[i] < stride[least]))
+                least = i;
+        done[least] = true;
+        if (extent[least] == 1)
+            continue;
+        if (stride[least] < below)
+            return false;
+        below += (extent[least] - 1) * stride[least];
+    }
+    return true;
+}
+
+static dmattn_status check_dim(const messenger *m, const char *name, uint32_t dim)
+{
+    if (dim < 8 || dim > 256 || dim % 8)
+        return fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_strides(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
+                                     uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    if (!s->batch && !s->sequence && !s->head) {
+        s->head = dim;
+        s->sequence = (uint64_t)heads * dim;
+        if (s->sequence > MAX_TENSOR_BYTES / sequence)
+            return fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+        s->batch = sequence * s->sequence;
+    }
+    if (strides_span(s, batch, sequence, heads, dim) > MAX_TENSOR_BYTES / 4)
+        return fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_score_shape *s,
+                                   const dmattn_attention_desc *d)
+{
+    s->batch = s->batch ? s->batch : 1;
+    s->heads = s->heads ? s->heads : 1;
+    s->queries = s->queries ? s->queries : 1;
+    if (s->batch != 1 && s->batch != d->batch)
+        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.batch is %u, but must be 1 or the batch (%u)", name, s->batch,
+                    d->batch);
+    if (s->heads != 1 && s->heads != d->heads && s->heads != d->kv_heads)
+        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.heads is %u, but must be 1, kv_heads (%u) or heads (%u)", name,
+                    s->heads, d->kv_heads, d->heads);
+    if (s->queries != 1 && s->queries != d->queries)
+        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 or queries (%u)", name, s->queries,
+                    d->queries);
+    if (d->mask == DMATTN_MASK_INTERVALS && s->queries != 1)
+        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 with interval masks", name,
+                    s->queries);
+    if (!s->batch_stride && !s->head_stride && !s->query_stride) {
+        s->query_stride = d->keys;
+        s->head_stride = s->queries * s->query_stride;
+        if (s->head_stride > MAX_TENSOR_BYTES / s->heads)
+            return fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+        s->batch_stride = s->heads * s->head_stride;
+    }
+    if (score_span(s, d->keys) > MAX_TENSOR_BYTES / 4)
+        return fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+    return DMATTN_SUCCESS;
+}
+
+#define TRY(call)                       \
+    do {                                \
+        dmattn_status status_ = (call); \
+        if (status_)                    \
+            return status_;             \
+    } while (0)
+
+dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
+                                     const messenger *m)
+{
+    if (!desc)
+        return fail(m, DMATTN_ERROR_INVALID, "the attention descriptor is NULL");
+    dmattn_attention_desc d = *desc;
+    const struct {
+        const char *name;
+        uint32_t value;
+    } sizes[] = {{"batch", d.batch}, {"queries", d.queries}, {"keys", d.keys}, {"heads", d.heads}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (!sizes[i].value || sizes[i].value >= 1u << 30)
+            return fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be from 1 to 2^30 - 1", sizes[i].name,
+                        sizes[i].value);
+    if ((unsigned)d.type > DMATTN_TYPE_BF16)
+        return fail(m, DMATTN_ERROR_INVALID, "type %d is not a dmattn_type", (int)d.type);
+    if ((unsigned)d.mask > DMATTN_MASK_INTERVALS)
+        return fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
+    if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
+        return fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
+
+    d.kv_heads = d.kv_heads ? d.kv_heads : d.heads;
+    if (d.heads % d.kv_heads)
+        return fail(m, DMATTN_ERROR_INVALID, "heads (%u) is not a multiple of kv_heads (%u)", d.heads, d.kv_heads);
+    d.value_dim = d.value_dim ? d.value_dim : d.head_dim;
+    TRY(check_dim(m, "head_dim", d.head_dim));
+    TRY(check_dim(m, "value_dim", d.value_dim));
+    if (!isfinite(d.scale))
+        return fail(m, DMATTN_ERROR_INVALID, "scale is not finite");
+    if (d.scale == 0)
+        d.scale = (float)(1 / sqrt(d.head_dim));
+    if (!isfinite(d.soft_cap) || d.soft_cap < 0)
+        return fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be finite and not negative", d.soft_cap);
+
+    TRY(resolve_strides(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
+    TRY(resolve_strides(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
+    TRY(resolve_strides(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
+    TRY(resolve_strides(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
+    if (!distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
+        return fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
+
+    if (d.mask == DMATTN_MASK_NONE)
+        memset(&d.mask_shape, 0, sizeof d.mask_shape);
+    else
+        TRY(resolve_score(m, "mask", &d.mask_shape, &d));
+    if (!d.bias) {
+        memset(&d.bias_shape, 0, sizeof d.bias_shape);
+        d.bias_type = DMATTN_TYPE_F32;
+    } else if ((unsigned)d.bias_type > DMATTN_TYPE_BF16)
+        return fail(m, DMATTN_ERROR_INVALID, "bias_type %d is not a dmattn_type", (int)d.bias_type);
+    else
+        TRY(resolve_score(m, "bias", &d.bias_shape, &d));
+    *resolved = d;
+    return DMATTN_SUCCESS;
+}
+
+uint64_t attention_tensor_bytes(const dmattn_attention_desc *d, attention_tensor tensor)
+{
+    uint64_t size = dmattn_type_size(d->type);
+    switch (tensor) {
+    case TENSOR_Q: return size * strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
+    case TENSOR_K: return size * strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
+    case TENSOR_V: return size * strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+    case TENSOR_OUT: return size * strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_LSE: return d->lse ? UINT64_C(4) * d->batch * d->heads * d->queries : 0;
+    case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
+    case TENSOR_BEGIN:
+    case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;
+    case TENSOR_BIAS: return d->bias ? dmattn_type_size(d->bias_type) * score_span(&d->bias_shape, d->keys) : 0;
+    default: return 0;
+    }
+}
+
+double attention_pairs(const dmattn_attention_desc *d)
+{
+    double queries = d->queries, keys = d->keys;
+    if (!d->causal)
+        return queries * keys;
+    if (queries > keys) /* the first Sq - Sk queries see nothing */
+        queries = keys;
+    return queries * (keys - queries) + queries * (queries + 1) / 2;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "tile.h"
+
+#include <stddef.h>
+
+uint32_t tile_rows(const attention_tile *t)
+{
+    return t->workgroup / t->key_lanes * t->lane_rows;
+}
+
+uint32_t tile_keys(const attention_tile *t)
+{
+    return t->key_lanes * t->lane_keys;
+}
+
+/* The arrays `staged` and `probabilities` of attention_forward.comp, in units of 16 bytes. */
+uint32_t tile_shared_memory(const attention_tile *t, uint32_t value_dim)
+{
+    uint32_t value_columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
+    uint32_t qk = (tile_rows(t) + tile_keys(t)) * (t->depth / 4 + 1);
+    uint32_t values = t->value_keys * value_columns * t->key_lanes;
+    uint32_t probabilities = tile_rows(t) * (tile_keys(t) / 4 + 1);
+    return 16 * ((qk > values ? qk : values) + probabilities);
+}
+
+bool tile_fits(const attention_tile *t, const device_facts *facts, uint32_t value_dim)
+{
+    return t->workgroup <= facts->max_invocations
+           && tile_shared_memory(t, value_dim) <= facts->shared_memory
+           /* a row's lanes shuffle among themselves, and no subgroup may be partly filled */
+           && t->key_lanes <= t->subgroup_size && t->workgroup % t->subgroup_size == 0;
+}
+
+bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile)
+{
+    /* Best first. A row's accumulators lie in registers: lane_rows * value_dim / key_lanes of them. */
+    static const struct candidate {
+        uint32_t max_queries, max_value_dim;
+        attention_tile tile;
+    } candidates[] = {
+        /* few queries: rows that no query fills would be computed for nothing */
+        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
+        /* 64 x 64, 64 accumulators: the most work for each read of shared memory that common register files hold */
+        {UINT32_MAX,
+         128,
+         {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 8, .depth = 16, .value_keys = 16}},
+        /* wide values: the same with twice the lanes to a row, so that accumulators stay at 64 */
+        {UINT32_MAX,
+         256,
+         {.workgroup = 256, .key_lanes = 16, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        /* the same where a subgroup has but 8 lanes */
+        {UINT32_MAX,
+         256,
+         {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 8, .depth = 16, .value_keys = 8}},
+        /* 16 KiB of shared memory, the least that Vulkan promises */
+        {UINT32_MAX,
+         256,
+         {.workgroup = 64, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        /* subgroups of 4 */
+        {UINT32_MAX,
+         256,
+         {.workgroup = 64, .key_lanes = 4, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
+        /* subgroups of 128 and little shared memory */
+        {UINT32_MAX,
+         256,
+         {.workgroup = 128, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+    };
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
+        const struct candidate *c = &candidates[i];
+        if (desc->queries > c->max_queries || desc->value_dim > c->max_value_dim)
+            continue;
+        *tile = c->tile;
+        tile->subgroup_size = device_facts_subgroup_size(facts, 32);
+        if (tile_fits(tile, facts, desc->value_dim))
+            return true;
+    }
+    return false;
+}

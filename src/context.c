@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void *host_allocate(const VkAllocationCallbacks *allocator, size_t size)
+{
+    if (!allocator)
+        return calloc(1, size);
+    void *memory =
+        allocator->pfnAllocation(allocator->pUserData, size, _Alignof(max_align_t), VK_SYSTEM_ALLOCATION_SCOPE_OBJECT);
+    if (memory)
+        memset(memory, 0, size);
+    return memory;
+}
+
+void host_free(const VkAllocationCallbacks *allocator, void *memory)
+{
+    if (!memory)
+        return;
+    if (allocator)
+        allocator->pfnFree(allocator->pUserData, memory);
+    else
+        free(memory);
+}
+
+static bool has_extension(const dmattn_context_desc *desc, const char *name)
+{
+    for (uint32_t i = 0; i < desc->enabled_extension_count; i++)
+        if (desc->enabled_extensions[i] && !strcmp(desc->enabled_extensions[i], name))
+            return true;
+    return false;
+}
+
+static dmattn_status check_desc(const dmattn_context_desc *desc, const messenger *m)
+{
+    const char *missing = !desc->get_instance_proc_addr ? "get_instance_proc_addr"
+                          : !desc->instance             ? "instance"
+                          : !desc->physical_device      ? "physical_device"
+                          : !desc->device               ? "device"
+                          : !desc->enabled_features     ? "enabled_features"
+                                                        : NULL;
+    if (missing)
+        return fail(m, DMATTN_ERROR_INVALID, "the context's %s is NULL", missing);
+    if (desc->enabled_extension_count && !desc->enabled_extensions)
+        return fail(m, DMATTN_ERROR_INVALID, "the context's enabled_extensions is NULL, but their count is %u",
+                    desc->enabled_extension_count);
+    const VkAllocationCallbacks *a = desc->host_allocator;
+    if (a && (!a->pfnAllocation || !a->pfnReallocation || !a->pfnFree))
+        return fail(m, DMATTN_ERROR_INVALID, "the context's host_allocator lacks a function");
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *desc)
+{
+    const messenger *m = &ctx->messenger;
+    ctx->device = desc->device;
+    const char *missing = vulkan_table_load(&ctx->vk, desc->get_instance_proc_addr, desc->instance, desc->device);
+    if (missing)
+        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the device has no %s; Vulkan 1.2 is needed", missing);
+
+    uint32_t version = desc->api_version ? desc->api_version : VK_API_VERSION_1_2;
+    device_properties properties;
+    device_properties_chain(&properties, version >= VK_API_VERSION_1_3
+                                             || has_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
+    ctx->vk.GetPhysicalDeviceProperties2(desc->physical_device, &properties.core);
+    device_facts_read(&ctx->facts, version, &properties, desc->enabled_features);
+    char why[128];
+    if (device_facts_level(&ctx->facts, why, sizeof why) == DMATTN_LEVEL_BEST)
+        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);
+
+    ctx->cache = desc->pipeline_cache;
+    if (!ctx->cache) {
+        VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+        VkResult result = ctx->vk.CreatePipelineCache(ctx->device, &info, ctx->allocator, &ctx->cache);
+        if (result)
+            return fail_vulkan(m, result, "vkCreatePipelineCache");
+        ctx->owns_cache = true;
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_context_create(const dmattn_context_desc *desc, dmattn_context **context)
+{
+    if (!context)
+        return DMATTN_ERROR_INVALID;
+    *context = NULL;
+    if (!desc)
+        return DMATTN_ERROR_INVALID;
+    const messenger m = {desc->message, desc->message_user};
+    dmattn_status status = check_desc(desc, &m);
+    if (status)
+        return status;
+
+    dmattn_context *ctx = host_allocate(desc->host_allocator, sizeof *ctx);
+    if (!ctx)
+        return fail(&m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a context");
+    ctx->messenger = m;
+    if (desc->host_allocator) {
+        ctx->allocator_copy = *desc->host_allocator;
+        ctx->allocator = &ctx->allocator_copy;
+    }
+    status = initialise(ctx, desc);
+    if (status)
+        dmattn_context_destroy(ctx);
+    else
+        *context = ctx;
+    return status;
+}
+
+void dmattn_context_destroy(dmattn_context *ctx)
+{
+    if (!ctx)
+        return;
+    if (ctx->owns_cache)
+        ctx->vk.DestroyPipelineCache(ctx->device, ctx->cache, ctx->allocator);
+    VkAllocationCallbacks copy = ctx->allocator_copy; /* it frees the memory that it lives in */
+    host_free(ctx->allocator ? &copy : NULL, ctx);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DMATTN_CONTEXT_H
+#define DMATTN_CONTEXT_H
+
+#include "device_facts.h"
+#include "message.h"
+#include "vulkan_table.h"
+
+struct dmattn_context {
+    vulkan_table vk;
+    VkDevice device;
+    device_facts facts;
+    messenger messenger;
+    VkAllocationCallbacks allocator_copy;
+    const VkAllocationCallbacks *allocator; /* NULL, or the copy */
+    VkPipelineCache cache;
+    bool owns_cache;
+};
+
+/* Zeroed host memory through the app's allocator, NULL if there is none left. */
+void *host_allocate(const VkAllocationCallbacks *allocator, size_t size);
+void host_free(const VkAllocationCallbacks *allocator, void *memory);
+
+#endif

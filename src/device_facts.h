@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * What kernels need to know of a device, as plain numbers: tile choice and limits are functions of it and are tested
+ * without a device. */
+#ifndef DMATTN_DEVICE_FACTS_H
+#define DMATTN_DEVICE_FACTS_H
+
+#include <dmattn/dmattn.h>
+
+#include <stddef.h>
+
+typedef struct device_facts {
+    uint32_t api_version;
+    uint32_t subgroup_size; /* the default one */
+    uint32_t min_subgroup_size;
+    uint32_t max_subgroup_size;
+    VkShaderStageFlags subgroup_stages;
+    VkSubgroupFeatureFlags subgroup_operations;
+    VkShaderStageFlags required_subgroup_size_stages;
+    uint32_t max_invocations; /* of a workgroup */
+    uint32_t max_workgroup_count[3];
+    uint32_t shared_memory; /* of a workgroup, bytes */
+    /* features */
+    bool buffer_device_address;
+    bool subgroup_size_control;
+    bool full_subgroups;
+} device_facts;
+
+/* The structures to be chained to vkGetPhysicalDeviceProperties2, and what they say. */
+typedef struct device_properties {
+    VkPhysicalDeviceProperties2 core;
+    VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceSubgroupSizeControlProperties size_control;
+} device_properties;
+
+/* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties
+ * (Vulkan 1.3, or VK_EXT_subgroup_size_control). The struct must not be moved afterwards. */
+void device_properties_chain(device_properties *properties, bool size_control);
+
+/* Facts from a filled chain and from the features that are enabled (or, before a device is created, supported).
+ * `features` may be NULL: none. */
+void device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *properties,
+                       const VkPhysicalDeviceFeatures2 *features);
+
+/* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
+dmattn_level device_facts_level(const device_facts *facts, char *why, size_t size);
+
+/* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
+ */
+uint32_t device_facts_subgroup_size(const device_facts *facts, uint32_t wanted);
+
+#endif

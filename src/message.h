@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ * Sentences to the app: one callback, one function. */
+#ifndef DMATTN_MESSAGE_H
+#define DMATTN_MESSAGE_H
+
+#include <dmattn/dmattn.h>
+
+typedef struct messenger {
+    dmattn_message_fn fn; /* may be NULL */
+    void *user;
+} messenger;
+
+#if defined(__GNUC__)
+#define DMATTN_PRINTF(at, first) __attribute__((format(printf, at, first)))
+#else
+#define DMATTN_PRINTF(at, first)
+#endif
+
+/* Sends one sentence. `m` may be NULL. */
+void message_send(const messenger *m, dmattn_severity severity, const char *format, ...) DMATTN_PRINTF(3, 4);
+
+/* Sends one sentence of severity ERROR and returns `status`: `return fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
+dmattn_status fail(const messenger *m, dmattn_status status, const char *format, ...) DMATTN_PRINTF(3, 4);
+
+/* fail() for a VkResult: OUT_OF_MEMORY for host memory, otherwise VULKAN; names the call and the result. */
+dmattn_status fail_vulkan(const messenger *m, VkResult result, const char *call);
+
+/* "VK_ERROR_DEVICE_LOST", …; "VkResult" for one that is not known here. */
+const char *vk_result_string(VkResult result);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "element.h"
+
+#include <math.h>
+#include <string.h>
+
+static uint32_t float_bits(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float bits_float(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static double from_half(uint16_t half)
+{
+    int exponent = half >> 10 & 31, mantissa = half & 1023;
+    double magnitude = exponent == 31  ? (mantissa ? (double)NAN : (double)INFINITY)
+                       : exponent == 0 ? ldexp(mantissa, -24)
+                                       : ldexp(mantissa + 1024, exponent - 25);
+    return half & 0x8000 ? -magnitude : magnitude;
+}
+
+static uint16_t to_half(double value)
+{
+    uint16_t sign = signbit(value) ? 0x8000 : 0;
+    double magnitude = fabs(value);
+    if (isnan(value))
+        return sign | 0x7e00;
+    if (magnitude >= 65520) /* halfway from the largest half to the next power of two */
+        return sign | 0x7c00;
+    int exponent;
+    frexp(magnitude, &exponent); /* magnitude = f * 2^exponent, 0.5 <= f < 1 */
+    if (exponent < -13)
+        return sign | (uint16_t)nearbyint(ldexp(magnitude, 24)); /* subnormal; 1024 is the least normal */
+    /* 1024 to 2048; a carry to 2048 flows into the exponent as it should */
+    uint32_t scaled = (uint32_t)nearbyint(ldexp(magnitude, 11 - exponent));
+    return (uint16_t)(sign | (((uint32_t)(exponent + 14) << 10) + scaled - 1024));
+}
+
+static uint16_t to_bfloat(double value)
+{
+    uint32_t bits = float_bits((float)value);
+    if (isnan(value))
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+double element_load(dmattn_type type, const void *array, uint64_t index)
+{
+    if (type == DMATTN_TYPE_F32)
+        return ((const float *)array)[index];
+    uint16_t bits = ((const uint16_t *)array)[index];
+    return type == DMATTN_TYPE_F16 ? from_half(bits) : bits_float((uint32_t)bits << 16);
+}
+
+void element_store(dmattn_type type, void *array, uint64_t index, double value)
+{
+    if (type == DMATTN_TYPE_F32)
+        ((float *)array)[index] = (float)value;
+    else
+        ((uint16_t *)array)[index] = type == DMATTN_TYPE_F16 ? to_half(value) : to_bfloat(value);
+}
