@@ -45,11 +45,12 @@ uint invocation, row_lane, key_lane;
 uint query_tile, first_query, end_query;
 uvec2 q_base, k_base, v_base;
 
-// What this invocation holds.
-float score[LANE_ROWS * LANE_KEYS];
-float row_max[LANE_ROWS];
-float row_sum[LANE_ROWS]; // of this lane's own keys
-vec4 o[LANE_ROWS * VALUE_COLUMNS];
+// What an invocation holds: its scores of a tile, then probabilities; for its rows the maximum, the sum of its own keys'
+// probabilities, and its part of O. In main()'s own arrays: some drivers keep larger global ones in memory.
+#define SCORES float score[LANE_ROWS][LANE_KEYS]
+#define MAXIMA float row_max[LANE_ROWS]
+#define SUMS float row_sum[LANE_ROWS]
+#define OUTPUTS vec4 o[LANE_ROWS][VALUE_COLUMNS]
 
 // The largest value among the lanes of a row.
 float max_over_row(float x)
@@ -118,10 +119,11 @@ void stage_values(uint first_key, bool partial)
 }
 
 // score = q k^T for one tile
-void multiply_qk(uint first_key)
+void multiply_qk(uint first_key, out SCORES)
 {
-    [[unroll]] for (uint i = 0; i < LANE_ROWS * LANE_KEYS; i++)
-        score[i] = 0;
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+        [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
+            score[i][n] = 0;
     for (uint first = 0; first < HEAD_DIM; first += DEPTH) {
         barrier();
         stage_depth(q_base, uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), first_query, TILE_ROWS, end_query, first, 0);
@@ -135,11 +137,10 @@ void multiply_qk(uint first_key)
             [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
                 vec4 k = staged[(TILE_ROWS + key_lane + n * KEY_LANES) * STAGE_PITCH + d];
                 [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
-                    float s = score[i * LANE_KEYS + n];
-                    s = fma(q[i].x, k.x, s);
+                    float s = fma(q[i].x, k.x, score[i][n]);
                     s = fma(q[i].y, k.y, s);
                     s = fma(q[i].z, k.z, s);
-                    score[i * LANE_KEYS + n] = fma(q[i].w, k.w, s);
+                    score[i][n] = fma(q[i].w, k.w, s);
                 }
             }
         }
@@ -166,20 +167,18 @@ bool is_visible(uvec2 mask, uint key, uint query)
 }
 
 // score = cap(scale * score) + bias; hidden ones -inf if the tile is `partial`
-void finish_scores(uint first_key, bool partial)
+void finish_scores(uint first_key, bool partial, inout SCORES)
 {
-    [[unroll]] for (uint i = 0; i < LANE_ROWS * LANE_KEYS; i++) {
-        score[i] *= p.scale;
-        if (SOFT_CAP != 0)
-            score[i] = cap(score[i]);
-    }
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+        [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
+            score[i][n] = SOFT_CAP != 0 ? cap(p.scale * score[i][n]) : p.scale * score[i][n];
     if (BIAS != 0) {
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
             uint key = min(first_key + key_lane + n * KEY_LANES, p.keys - 1);
             float key_bias = BIAS_QUERIES == 0 ? load_element(BIAS_TYPE, bias_row(batch, head, 0), key) : 0;
             [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
                 uint query = min(first_query + row_lane + i * ROW_LANES, end_query - 1);
-                score[i * LANE_KEYS + n] +=
+                score[i][n] +=
                     BIAS_QUERIES == 0 ? key_bias : load_element(BIAS_TYPE, bias_row(batch, head, query), key);
             }
         }
@@ -200,27 +199,27 @@ void finish_scores(uint first_key, bool partial)
             bool seen = is_visible(mask, key, query);
             if (MASK == MASK_INTERVALS)
                 seen = seen && begin <= int(query) && int(query) < end;
-            score[i * LANE_KEYS + n] = seen ? score[i * LANE_KEYS + n] : MINUS_INFINITY;
+            score[i][n] = seen ? score[i][n] : MINUS_INFINITY;
         }
     }
 }
 
 // Turns scores into probabilities relative to the new maximum, and rescales what was summed so far.
-void update_softmax()
+void update_softmax(inout SCORES, inout MAXIMA, inout SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
         float tile_max = LOWEST;
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
-            tile_max = max(tile_max, score[i * LANE_KEYS + n]);
+            tile_max = max(tile_max, score[i][n]);
         float new_max = max(row_max[i], max_over_row(tile_max));
         float shrink = exp2((row_max[i] - new_max) * LOG2_E);
         row_max[i] = new_max;
         row_sum[i] *= shrink;
         [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++)
-            o[i * VALUE_COLUMNS + c] *= shrink;
+            o[i][c] *= shrink;
         uint at = (row_lane + i * ROW_LANES) * PROBABILITY_PITCH + key_lane / 4;
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
-            float probability = exp2((score[i * LANE_KEYS + n] - new_max) * LOG2_E);
+            float probability = exp2((score[i][n] - new_max) * LOG2_E);
             row_sum[i] += probability;
             probabilities[at + n * (KEY_LANES / 4)][key_lane % 4] = probability;
         }
@@ -228,7 +227,7 @@ void update_softmax()
 }
 
 // O += P v for one tile
-void multiply_pv(uint first_key, bool partial)
+void multiply_pv(uint first_key, bool partial, inout OUTPUTS)
 {
     for (uint first = 0; first < TILE_KEYS; first += VALUE_KEYS) {
         barrier();
@@ -242,13 +241,13 @@ void multiply_pv(uint first_key, bool partial)
                 [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
                     vec4 v = staged[(4 * j + jj) * VALUE_PITCH + key_lane + c * KEY_LANES];
                     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
-                        o[i * VALUE_COLUMNS + c] = fma(vec4(probability[i][jj]), v, o[i * VALUE_COLUMNS + c]);
+                        o[i][c] = fma(vec4(probability[i][jj]), v, o[i][c]);
                 }
         }
     }
 }
 
-void store_rows()
+void store_rows(MAXIMA, SUMS, OUTPUTS)
 {
     uvec2 out_base = head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                                uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
@@ -262,7 +261,7 @@ void store_rows()
         [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
             uint column = key_lane + c * KEY_LANES;
             if (column < VALUE_DIM / 4)
-                store_4(TYPE, ALIGNED != 0, row, column, o[i * VALUE_COLUMNS + c] * inverse);
+                store_4(TYPE, ALIGNED != 0, row, column, o[i][c] * inverse);
         }
         if (LSE != 0 && key_lane == 0) {
             uvec2 lse = advance(p.lse, batch * p.heads + head, uvec2(4 * p.queries, 0));
@@ -290,12 +289,16 @@ void main()
     v_base = head_base(p.v, batch, p.keys, head / GROUP, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 
+    SCORES;
+    MAXIMA;
+    SUMS;
+    OUTPUTS;
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
         row_max[i] = LOWEST;
         row_sum[i] = 0;
+        [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++)
+            o[i][c] = vec4(0);
     }
-    [[unroll]] for (uint i = 0; i < LANE_ROWS * VALUE_COLUMNS; i++)
-        o[i] = vec4(0);
 
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
     const uint tiles = (end_key + TILE_KEYS - 1) / TILE_KEYS;
@@ -309,11 +312,11 @@ void main()
             uint first_key = (32 * word + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
             bool partial = (bits.y >> bit & 1u) == 0 || past_key > p.keys
                            || CAUSAL != 0 && past_key > causal_end(first_query);
-            multiply_qk(first_key);
-            finish_scores(first_key, partial);
-            update_softmax();
-            multiply_pv(first_key, partial);
+            multiply_qk(first_key, score);
+            finish_scores(first_key, partial, score);
+            update_softmax(score, row_max, row_sum, o);
+            multiply_pv(first_key, partial, o);
         }
     }
-    store_rows();
+    store_rows(row_max, row_sum, o);
 }

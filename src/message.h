@@ -25,6 +25,14 @@ dmattn_status fail(const messenger *m, dmattn_status status, const char *format,
 /* fail() for a VkResult: OUT_OF_MEMORY for host memory, otherwise VULKAN; names the call and the result. */
 dmattn_status fail_vulkan(const messenger *m, VkResult result, const char *call);
 
+/* Returns from the calling function if a call fails. */
+#define TRY(call)                       \
+    do {                                \
+        dmattn_status status_ = (call); \
+        if (status_)                    \
+            return status_;             \
+    } while (0)
+
 /* "VK_ERROR_DEVICE_LOST", …; "VkResult" for one that is not known here. */
 const char *vk_result_string(VkResult result);
 

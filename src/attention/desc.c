@@ -124,13 +124,6 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
     return DMATTN_SUCCESS;
 }
 
-#define TRY(call)                       \
-    do {                                \
-        dmattn_status status_ = (call); \
-        if (status_)                    \
-            return status_;             \
-    } while (0)
-
 dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
                                      const messenger *m)
 {

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#define MANY UINT32_MAX
+
 uint32_t tile_rows(const attention_tile *t)
 {
     return t->workgroup / t->key_lanes * t->lane_rows;
@@ -36,34 +38,23 @@ bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, a
     /* Best first. A row's accumulators lie in registers: lane_rows * value_dim / key_lanes of them. */
     static const struct candidate {
         uint32_t max_queries, max_value_dim;
-        attention_tile tile;
+        attention_tile tile; /* without the subgroup's size */
     } candidates[] = {
         /* few queries: rows that no query fills would be computed for nothing */
-        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
-        /* 64 x 64, 64 accumulators: the most work for each read of shared memory that common register files hold */
-        {UINT32_MAX,
-         128,
-         {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 8, .depth = 16, .value_keys = 16}},
-        /* wide values: the same with twice the lanes to a row, so that accumulators stay at 64 */
-        {UINT32_MAX,
-         256,
-         {.workgroup = 256, .key_lanes = 16, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
-        /* the same where a subgroup has but 8 lanes */
-        {UINT32_MAX,
-         256,
-         {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 8, .depth = 16, .value_keys = 8}},
+        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
+           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/performance.md) */
+        {MANY, 128, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 16}},
+        /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
+        {MANY, 256, {.workgroup = 256, .key_lanes = 16, .lane_rows = 4, .lane_keys = 2, .depth = 16, .value_keys = 8}},
+        /* the same where a subgroup has but 8 lanes, or a workgroup but 128 */
+        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
         /* 16 KiB of shared memory, the least that Vulkan promises */
-        {UINT32_MAX,
-         256,
-         {.workgroup = 64, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        /* the same in subgroups of 128 */
+        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
         /* subgroups of 4 */
-        {UINT32_MAX,
-         256,
-         {.workgroup = 64, .key_lanes = 4, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
-        /* subgroups of 128 and little shared memory */
-        {UINT32_MAX,
-         256,
-         {.workgroup = 128, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 64, .key_lanes = 4, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
     };
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         const struct candidate *c = &candidates[i];

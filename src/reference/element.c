@@ -37,7 +37,7 @@ static uint16_t to_half(double value)
         return sign | 0x7c00;
     int exponent;
     frexp(magnitude, &exponent); /* magnitude = f * 2^exponent, 0.5 <= f < 1 */
-    if (exponent < -13)
+    if (magnitude == 0 || exponent < -13)
         return sign | (uint16_t)nearbyint(ldexp(magnitude, 24)); /* subnormal; 1024 is the least normal */
     /* 1024 to 2048; a carry to 2048 flows into the exponent as it should */
     uint32_t scaled = (uint32_t)nearbyint(ldexp(magnitude, 11 - exponent));
@@ -46,9 +46,13 @@ static uint16_t to_half(double value)
 
 static uint16_t to_bfloat(double value)
 {
-    uint32_t bits = float_bits((float)value);
+    float nearest = (float)value;
+    uint32_t bits = float_bits(nearest);
     if (isnan(value))
         return (uint16_t)(bits >> 16 | 0x40);
+    /* Rounding twice could turn a near tie into a tie: take the float towards 0 instead and mark it inexact. */
+    if (isfinite(nearest) && (double)nearest != value)
+        bits = (fabs((double)nearest) > fabs(value) ? bits - 1 : bits) | 1;
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 

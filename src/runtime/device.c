@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "enable.h"
+#include "objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* As in instance.c: every member is tried, so that what was made can be destroyed. */
+static const char *load_device(PFN_vkGetDeviceProcAddr get_device_proc_addr, VkDevice device, device_table *table)
+{
+    const char *missing = NULL;
+#define LOAD(name)                                                        \
+    table->name = (PFN_vk##name)get_device_proc_addr(device, "vk" #name); \
+    missing = table->name ? missing : missing ? missing : "vk" #name;
+    RUNTIME_DEVICE_FUNCTIONS(LOAD)
+#undef LOAD
+    return missing;
+}
+
+static dmattn_status create_vulkan_device(dmattn_device *device, const enabled_set *enabled)
+{
+    const dmattn_runtime *runtime = device->runtime;
+    static const float priority = 1;
+    const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                           .queueFamilyIndex = device->physical->queue_family,
+                                           .queueCount = 1,
+                                           .pQueuePriorities = &priority};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                     .pNext = enabled->features,
+                                     .queueCreateInfoCount = 1,
+                                     .pQueueCreateInfos = &queue,
+                                     .enabledExtensionCount = enabled->extension_count,
+                                     .ppEnabledExtensionNames = enabled->extensions};
+    VkResult result = runtime->vk.CreateDevice(device->physical->handle, &info, NULL, &device->device);
+    if (result < 0) {
+        device->device = VK_NULL_HANDLE;
+        return fail_vulkan(device->messenger, result, "vkCreateDevice");
+    }
+    const char *missing = load_device(runtime->vk.GetDeviceProcAddr, device->device, &device->vk);
+    if (missing)
+        return fail(device->messenger, DMATTN_ERROR_UNSUPPORTED, "the device's driver has no %s", missing);
+    device->vk.GetDeviceQueue(device->device, device->physical->queue_family, 0, &device->queue);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status create_device(dmattn_device *device)
+{
+    const dmattn_runtime *runtime = device->runtime;
+    runtime->vk.GetPhysicalDeviceMemoryProperties(device->physical->handle, &device->memory);
+    enabled_set enabled;
+    dmattn_status status = enabled_choose(runtime, device->physical, &enabled);
+    if (!status)
+        status = create_vulkan_device(device, &enabled);
+    if (!status) {
+        const dmattn_context_desc desc = {.get_instance_proc_addr = runtime->loader.get_instance_proc_addr,
+                                          .instance = runtime->instance,
+                                          .physical_device = device->physical->handle,
+                                          .device = device->device,
+                                          .api_version = device->physical->api_version,
+                                          .enabled_extension_count = enabled.extension_count,
+                                          .enabled_extensions = enabled.extensions,
+                                          .enabled_features = enabled.features,
+                                          .message = device->messenger->fn,
+                                          .message_user = device->messenger->user};
+        status = dmattn_context_create(&desc, &device->context);
+    }
+    enabled_free(&enabled);
+    return status;
+}
+
+dmattn_status dmattn_device_create(dmattn_runtime *runtime, uint32_t index, dmattn_device **device)
+{
+    const messenger *m = &runtime->messenger;
+    if (!device)
+        return fail(m, DMATTN_ERROR_INVALID, "device is NULL");
+    *device = NULL;
+    if (index >= runtime->device_count)
+        return fail(m, DMATTN_ERROR_INVALID, "device index %u is not below the count of devices (%u)", index,
+                    runtime->device_count);
+    const dmattn_device_info *info = &runtime->infos[index];
+    if (!info->level)
+        return fail(m, DMATTN_ERROR_UNSUPPORTED, "%s cannot be used: %s", info->name, info->unusable);
+    dmattn_device *made = calloc(1, sizeof *made);
+    if (!made)
+        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a device");
+    made->runtime = runtime;
+    made->messenger = m;
+    made->physical = &runtime->devices[index];
+    dmattn_status status = create_device(made);
+    if (status) {
+        dmattn_device_destroy(made);
+        return status;
+    }
+    *device = made;
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_device_destroy(dmattn_device *device)
+{
+    if (!device)
+        return;
+    if (device->device && device->vk.DeviceWaitIdle)
+        device->vk.DeviceWaitIdle(device->device);
+    dmattn_context_destroy(device->context);
+    buffers_destroy(device);
+    commands_destroy(device);
+    if (device->device && device->vk.DestroyDevice)
+        device->vk.DestroyDevice(device->device, NULL);
+    free(device);
+}
+
+dmattn_context *dmattn_device_context(dmattn_device *device)
+{
+    return device->context;
+}
+
+void dmattn_device_get_handles(const dmattn_device *device, dmattn_device_handles *handles)
+{
+    *handles = (dmattn_device_handles){.get_instance_proc_addr = device->runtime->loader.get_instance_proc_addr,
+                                       .instance = device->runtime->instance,
+                                       .physical_device = device->physical->handle,
+                                       .device = device->device,
+                                       .queue = device->queue,
+                                       .queue_family = device->physical->queue_family,
+                                       .api_version = device->physical->api_version};
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT
+ * dmattn-run: runs one case from a file, on a device or on the CPU, and writes its results to a file. */
+#define _POSIX_C_SOURCE 200809L
+#include "lib/attention_case.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "Usage: dmattn-run [options] IN.safetensors OUT.safetensors\n"
+    "\n"
+    "Runs the attention case in IN and writes its results, out and lse, to OUT.\n"
+    "\n"
+    "  --device D   run on this Vulkan device: best (default), its index, or part of its name\n"
+    "  --level L    run at this level: portable, matrix or matrix2 (default: the best of the device)\n"
+    "  --cpu        run on the CPU in double precision, without Vulkan; ignores --device and --level\n"
+    "  --help       print this and exit\n"
+    "  --version    print the version and exit\n"
+    "\n"
+    "Exit status: 0 done, 1 the machine failed, 2 the input or an option is wrong. OUT changes only with 0.\n";
+
+enum { DONE = 0, MACHINE_FAILED = 1, BAD_INPUT = 2, GO_ON = -1 };
+
+typedef struct options {
+    const char *in, *out, *device;
+    dmattn_level level;
+    bool cpu;
+} options;
+
+/* ---- sentences ----------------------------------------------------------------------------------------------- */
+
+static int complain(int status, const char *format, ...) DMATTN_PRINTF(2, 3);
+
+/* Prints one line, whatever names in it hold, and returns `status`. */
+static int complain(int status, const char *format, ...)
+{
+    char text[4096];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    fprintf(stderr, "dmattn-run: %s\n", text);
+    return status;
+}
+
+/* Keeps the last error's sentence. */
+typedef struct last_error {
+    char text[512];
+} last_error;
+
+static void keep_error(void *user, dmattn_severity severity, const char *text)
+{
+    if (severity == DMATTN_SEVERITY_ERROR)
+        snprintf(((last_error *)user)->text, sizeof(last_error), "%s", text);
+}
+
+static const char *sentence(const last_error *error, dmattn_status status)
+{
+    return *error->text ? error->text : dmattn_status_string(status);
+}
+
+/* Whose fault it is, once the machine was found fit to try. */
+static int exit_status(dmattn_status status)
+{
+    return status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED ? BAD_INPUT : MACHINE_FAILED;
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+enum { OPTION_DEVICE = 256, OPTION_LEVEL, OPTION_CPU, OPTION_HELP, OPTION_VERSION };
+
+static const struct option long_options[] = {
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"level", required_argument, NULL, OPTION_LEVEL},
+    {"cpu", no_argument, NULL, OPTION_CPU},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse_level(const char *text, dmattn_level *level)
+{
+    for (*level = DMATTN_LEVEL_PORTABLE; *level <= DMATTN_LEVEL_MATRIX2; ++*level)
+        if (!strcmp(text, dmattn_level_string(*level)))
+            return true;
+    return false;
+}
+
+/* GO_ON, or the exit status. */
+static int parse_options(int argc, char **argv, options *o)
+{
+    opterr = 0; /* getopt's own complaints begin with the path of the program */
+    for (int c; (c = getopt_long(argc, argv, ":", long_options, NULL)) != -1;) {
+        switch (c) {
+        case OPTION_DEVICE: o->device = optarg; break;
+        case OPTION_LEVEL:
+            if (!parse_level(optarg, &o->level))
+                return complain(BAD_INPUT, "level '%s' is not one of portable, matrix and matrix2", optarg);
+            break;
+        case OPTION_CPU: o->cpu = true; break;
+        case OPTION_HELP: fputs(usage, stdout); return fflush(stdout) ? MACHINE_FAILED : DONE;
+        case OPTION_VERSION: {
+            unsigned version = dmattn_version();
+            printf("dmattn-run %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
+            return fflush(stdout) ? MACHINE_FAILED : DONE;
+        }
+        case ':': return complain(BAD_INPUT, "option '%s' needs a value", argv[optind - 1]);
+        default:
+            if (optopt > 0 && optopt < OPTION_DEVICE)
+                return complain(BAD_INPUT, "unknown option '-%c'; see --help", optopt);
+            return complain(BAD_INPUT, "%s '%s'; see --help", optopt ? "no value belongs to option" : "unknown option",
+                            argv[optind - 1]);
+        }
+    }
+    if (argc - optind != 2)
+        return complain(BAD_INPUT, "an input file and an output file are needed, not %d names; see --help",
+                        argc - optind);
+    o->in = argv[optind];
+    o->out = argv[optind + 1];
+    return GO_ON;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------- */
+
+typedef struct results {
+    uint64_t out_count, lse_count;
+    float *out, *lse;
+} results;
+
+static bool allocate_results(const dmattn_attention_desc *d, results *r)
+{
+    r->lse_count = (uint64_t)d->batch * d->queries * d->heads;
+    r->out_count = r->lse_count * d->value_dim;
+    if (r->out_count > SIZE_MAX / sizeof(double))
+        return false;
+    r->out = malloc(r->out_count * sizeof *r->out);
+    r->lse = malloc(r->lse_count * sizeof *r->lse);
+    return r->out && r->lse;
+}
+
+static int run_on_cpu(const problem *p, results *r)
+{
+    double *out = malloc(r->out_count * sizeof *out), *lse = malloc(r->lse_count * sizeof *lse);
+    reference_inputs in = problem_inputs(p);
+    dmattn_status status = out && lse ? reference_attention(&p->desc, &in, out, lse) : DMATTN_ERROR_OUT_OF_MEMORY;
+    for (uint64_t i = 0; !status && i < r->out_count; i++)
+        r->out[i] = (float)out[i];
+    for (uint64_t i = 0; !status && i < r->lse_count; i++)
+        r->lse[i] = (float)lse[i];
+    free(out);
+    free(lse);
+    return status ? complain(exit_status(status), "%s on the CPU", dmattn_status_string(status)) : DONE;
+}
+
+static int run_on_device(dmattn_device *device, const problem *p, const last_error *error, results *r)
+{
+    device_problem dp;
+    dmattn_status status = device_problem_create(p, device, &dp);
+    if (!status)
+        status = device_problem_run(&dp);
+    if (!status)
+        status = device_problem_download(&dp, r->out, r->lse);
+    device_problem_destroy(&dp);
+    return status ? complain(exit_status(status), "%s", sentence(error, status)) : DONE;
+}
+
+static int run_on_vulkan(const options *o, const problem *p, results *r)
+{
+    last_error error = {""};
+    dmattn_runtime *runtime = NULL;
+    dmattn_device *device = NULL;
+    uint32_t index;
+    dmattn_status status =
+        dmattn_runtime_create(&(dmattn_runtime_desc){.message = keep_error, .message_user = &error}, &runtime);
+    int bad = MACHINE_FAILED;
+    if (!status) {
+        status = dmattn_runtime_find_device(runtime, o->device, &index);
+        if (status == DMATTN_ERROR_INVALID && o->device && dmattn_runtime_device_count(runtime))
+            bad = BAD_INPUT; /* there are devices, but none of this name */
+    }
+    if (!status)
+        status = dmattn_device_create(runtime, index, &device);
+    bad = status ? complain(bad, "%s", sentence(&error, status)) : run_on_device(device, p, &error, r);
+    dmattn_device_destroy(device);
+    dmattn_runtime_destroy(runtime);
+    return bad;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------- */
+
+static int read_problem(const options *o, problem *p)
+{
+    safetensors_file file;
+    char why[SAFETENSORS_ERROR_SIZE];
+    safetensors_status read = safetensors_read(o->in, &file, why);
+    if (read)
+        return complain(read == SAFETENSORS_BAD_FILE ? BAD_INPUT : MACHINE_FAILED, "%s: %s", o->in, why);
+    last_error error = {""};
+    dmattn_status status = attention_case_read(&file, &(messenger){keep_error, &error}, p);
+    safetensors_free(&file);
+    if (status)
+        return complain(exit_status(status), "%s: %s", o->in, sentence(&error, status));
+    p->desc.level = o->level;
+    return DONE;
+}
+
+static int write_results(const options *o, const dmattn_attention_desc *d, const results *r)
+{
+    safetensors_tensor tensors[] = {
+        {.name = "out",
+         .type = SAFETENSORS_F32,
+         .rank = 4,
+         .shape = {d->batch, d->queries, d->heads, d->value_dim},
+         .data = r->out},
+        {.name = "lse", .type = SAFETENSORS_F32, .rank = 3, .shape = {d->batch, d->heads, d->queries}, .data = r->lse},
+    };
+    char why[SAFETENSORS_ERROR_SIZE];
+    if (safetensors_write(o->out, &(safetensors_file){.tensors = tensors, .tensor_count = 2}, why))
+        return complain(MACHINE_FAILED, "%s: %s", o->out, why);
+    return DONE;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {0};
+    int status = parse_options(argc, argv, &o);
+    if (status != GO_ON)
+        return status;
+    problem p;
+    status = read_problem(&o, &p);
+    if (status)
+        return status;
+    results r = {0};
+    if (!allocate_results(&p.desc, &r))
+        status = complain(MACHINE_FAILED, "the results do not fit in host memory");
+    if (!status)
+        status = o.cpu ? run_on_cpu(&p, &r) : run_on_vulkan(&o, &p, &r);
+    if (!status)
+        status = write_results(&o, &p.desc, &r);
+    free(r.out);
+    free(r.lse);
+    problem_destroy(&p);
+    return status;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "attention_case.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INVALID(...) fail(m, DMATTN_ERROR_INVALID, __VA_ARGS__)
+#define TRY(call)                       \
+    do {                                \
+        dmattn_status status_ = (call); \
+        if (status_)                    \
+            return status_;             \
+    } while (0)
+
+/* A tensor's shape for a sentence. */
+typedef struct shape_text {
+    char text[24 * SAFETENSORS_MAX_RANK];
+} shape_text;
+
+static shape_text shape_of(const safetensors_tensor *t)
+{
+    shape_text s = {"["};
+    size_t at = 1;
+    for (uint32_t i = 0; i < t->rank; i++)
+        at +=
+            (size_t)snprintf(s.text + at, sizeof s.text - at, "%s%llu", i ? ", " : "", (unsigned long long)t->shape[i]);
+    snprintf(s.text + at, sizeof s.text - at, "]");
+    return s;
+}
+
+static dmattn_status find(const safetensors_file *file, const messenger *m, const char *name,
+                          const safetensors_tensor **tensor)
+{
+    const safetensors_tensor *t = *tensor = safetensors_find(file, name);
+    if (!t)
+        return INVALID("there is no tensor '%s'", name);
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!t->shape[i] || t->shape[i] > INT32_MAX)
+            return INVALID("%s has shape %s, but every extent must be from 1 to 2^31 - 1", name, shape_of(t).text);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status float_type(const safetensors_tensor *t, const messenger *m, dmattn_type *type)
+{
+    switch (t->type) {
+    case SAFETENSORS_F32: *type = DMATTN_TYPE_F32; break;
+    case SAFETENSORS_F16: *type = DMATTN_TYPE_F16; break;
+    case SAFETENSORS_BF16: *type = DMATTN_TYPE_BF16; break;
+    default: return INVALID("%s is %s, but must be F32, F16 or BF16", t->name, safetensors_type_name(t->type));
+    }
+    return DMATTN_SUCCESS;
+}
+
+/* q, k or v. An extent in `want` that is not 0 must be so. */
+static dmattn_status find_qkv(const safetensors_file *file, const messenger *m, const char *name,
+                              const uint64_t want[4], const safetensors_tensor **tensor)
+{
+    TRY(find(file, m, name, tensor));
+    const safetensors_tensor *t = *tensor;
+    if (t->rank != 4)
+        return INVALID("%s has shape %s, but must have 4 dimensions", name, shape_of(t).text);
+    static const char *const extents[4] = {"the batch", "keys", "key/value heads", "the head dimension"};
+    for (int i = 0; i < 4; i++)
+        if (want[i] && t->shape[i] != want[i])
+            return INVALID("%s has shape %s, but extent %d, %s, must be %llu as in the tensors before it", name,
+                           shape_of(t).text, i, extents[i], (unsigned long long)want[i]);
+    return DMATTN_SUCCESS;
+}
+
+/* A mask, bias or interval bound: 4 dimensions, or 3 without that of the queries. Its other extents are checked with
+ * the descriptor. */
+static dmattn_status find_score(const safetensors_file *file, const messenger *m, const char *name, uint32_t least_rank,
+                                uint32_t most_rank, uint32_t keys, dmattn_score_shape *shape,
+                                const safetensors_tensor **tensor)
+{
+    TRY(find(file, m, name, tensor));
+    const safetensors_tensor *t = *tensor;
+    if (t->rank < least_rank || t->rank > most_rank)
+        return INVALID("%s has shape %s, but must have %s dimensions", name, shape_of(t).text,
+                       most_rank == 3    ? "3"
+                       : least_rank == 3 ? "3 or 4"
+                                         : "4");
+    if (t->shape[t->rank - 1] != keys)
+        return INVALID("%s has shape %s, but its last extent must be %u, the number of keys", name, shape_of(t).text,
+                       keys);
+    *shape = (dmattn_score_shape){
+        .batch = (uint32_t)t->shape[0],
+        .heads = (uint32_t)t->shape[1],
+        .queries = t->rank == 4 ? (uint32_t)t->shape[2] : 1,
+    };
+    return DMATTN_SUCCESS;
+}
+
+/* Metadata that holds a number, if there is any: a finite float that did not become 0 by rounding. */
+static dmattn_status number(const safetensors_file *file, const messenger *m, const char *name, float *value)
+{
+    const char *text = safetensors_metadata(file, name);
+    if (!text)
+        return DMATTN_SUCCESS;
+    char *end;
+    double exact = strtod(text, &end);
+    *value = (float)exact;
+    if (end == text || *end || isspace((unsigned char)*text) || !isfinite(*value) || (exact != 0 && *value == 0))
+        return INVALID("the metadata's %s is '%.64s', but must be a number that a float can hold", name, text);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status flag(const safetensors_file *file, const messenger *m, const char *name, bool *value)
+{
+    const char *text = safetensors_metadata(file, name);
+    if (text && strcmp(text, "0") && strcmp(text, "1"))
+        return INVALID("the metadata's %s is '%.64s', but must be 0 or 1", name, text);
+    *value = text && *text == '1';
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status read_parameters(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
+{
+    const char *op = safetensors_metadata(file, "op");
+    if (!op)
+        return INVALID("the metadata has no op");
+    if (strcmp(op, "attention"))
+        return INVALID("op '%.64s' is not one that this version runs; it runs 'attention'", op);
+    bool intervals = false;
+    TRY(flag(file, m, "causal", &d->causal));
+    TRY(flag(file, m, "intervals", &intervals));
+    TRY(number(file, m, "scale", &d->scale));
+    TRY(number(file, m, "soft_cap", &d->soft_cap));
+    if (safetensors_metadata(file, "scale") && d->scale == 0) /* the descriptor's 0 is the default */
+        return INVALID("the metadata's scale is 0");
+    bool dense = safetensors_find(file, "mask") != NULL;
+    if (intervals && dense)
+        return INVALID("there is a mask besides intervals, but a case has one of them");
+    d->mask = intervals ? DMATTN_MASK_INTERVALS : dense ? DMATTN_MASK_DENSE : DMATTN_MASK_NONE;
+    d->bias = safetensors_find(file, "bias") != NULL;
+    d->lse = true;
+    return DMATTN_SUCCESS;
+}
+
+typedef const safetensors_tensor *inputs[TENSOR_COUNT];
+
+static dmattn_status read_qkv(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d, inputs in)
+{
+    const safetensors_tensor **q = &in[TENSOR_Q], **k = &in[TENSOR_K], **v = &in[TENSOR_V];
+    TRY(find_qkv(file, m, "q", (uint64_t[4]){0}, q));
+    TRY(find_qkv(file, m, "k", (uint64_t[4]){(*q)->shape[0], 0, 0, (*q)->shape[3]}, k));
+    TRY(find_qkv(file, m, "v", (uint64_t[4]){(*q)->shape[0], (*k)->shape[1], (*k)->shape[2], 0}, v));
+    TRY(float_type(*q, m, &d->type));
+    if ((*k)->type != (*q)->type || (*v)->type != (*q)->type)
+        return INVALID("q, k and v are %s, %s and %s, but must have one type", safetensors_type_name((*q)->type),
+                       safetensors_type_name((*k)->type), safetensors_type_name((*v)->type));
+    d->batch = (uint32_t)(*q)->shape[0];
+    d->queries = (uint32_t)(*q)->shape[1];
+    d->heads = (uint32_t)(*q)->shape[2];
+    d->head_dim = (uint32_t)(*q)->shape[3];
+    d->keys = (uint32_t)(*k)->shape[1];
+    d->kv_heads = (uint32_t)(*k)->shape[2];
+    d->value_dim = (uint32_t)(*v)->shape[3];
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status read_scores(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d, inputs in)
+{
+    if (d->mask == DMATTN_MASK_DENSE) {
+        TRY(find_score(file, m, "mask", 4, 4, d->keys, &d->mask_shape, &in[TENSOR_MASK]));
+        safetensors_type type = in[TENSOR_MASK]->type;
+        if (type != SAFETENSORS_U8 && type != SAFETENSORS_BOOL)
+            return INVALID("mask is %s, but must be U8 or BOOL", safetensors_type_name(type));
+    }
+    if (d->mask == DMATTN_MASK_INTERVALS) {
+        const safetensors_tensor **begin = &in[TENSOR_BEGIN], **end = &in[TENSOR_END];
+        TRY(find_score(file, m, "begin", 3, 3, d->keys, &d->mask_shape, begin));
+        TRY(find_score(file, m, "end", 3, 3, d->keys, &d->mask_shape, end));
+        if ((*begin)->type != SAFETENSORS_I32 || (*end)->type != SAFETENSORS_I32)
+            return INVALID("begin and end are %s and %s, but must be I32", safetensors_type_name((*begin)->type),
+                           safetensors_type_name((*end)->type));
+        if (memcmp((*begin)->shape, (*end)->shape, sizeof(*begin)->shape))
+            return INVALID("begin has shape %s and end %s, but they must be alike", shape_of(*begin).text,
+                           shape_of(*end).text);
+    }
+    if (d->bias) {
+        uint32_t least_rank = d->mask == DMATTN_MASK_INTERVALS ? 3 : 4;
+        TRY(find_score(file, m, "bias", least_rank, 4, d->keys, &d->bias_shape, &in[TENSOR_BIAS]));
+        TRY(float_type(in[TENSOR_BIAS], m, &d->bias_type));
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status attention_case_read(const safetensors_file *file, const messenger *m, problem *p)
+{
+    *p = (problem){0};
+    dmattn_attention_desc d = {0};
+    inputs in = {0};
+    TRY(read_parameters(file, m, &d));
+    TRY(read_qkv(file, m, &d, in));
+    TRY(read_scores(file, m, &d, in));
+    TRY(problem_create(&d, m, p));
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (in[t]) /* contiguous in both, so of one size */
+            memcpy(p->tensor[t], in[t]->data, in[t]->bytes);
+    return DMATTN_SUCCESS;
+}
