@@ -20,10 +20,9 @@ static float bits_float(uint32_t bits)
 
 static double from_half(uint16_t half)
 {
-    int exponent = half >> 10 & 31, mantissa = half & 1023;
-    double magnitude = exponent == 31  ? (mantissa ? (double)NAN : (double)INFINITY)
-                       : exponent == 0 ? ldexp(mantissa, -24)
-                                       : ldexp(mantissa + 1024, exponent - 25);
+    /* A half's bits in a float's places make a float of the same digits, 2^112 times too small. */
+    uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
+    double magnitude = bits < 0x0f800000 ? (double)bits_float(bits) * 0x1p112 : bits == 0x0f800000 ? INFINITY : NAN;
     return half & 0x8000 ? -magnitude : magnitude;
 }
 

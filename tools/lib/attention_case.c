@@ -8,13 +8,6 @@
 #include <string.h>
 
 #define INVALID(...) fail(m, DMATTN_ERROR_INVALID, __VA_ARGS__)
-#define TRY(call)                       \
-    do {                                \
-        dmattn_status status_ = (call); \
-        if (status_)                    \
-            return status_;             \
-    } while (0)
-
 /* A tensor's shape for a sentence. */
 typedef struct shape_text {
     char text[24 * SAFETENSORS_MAX_RANK];

@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRY(call)                       \
-    do {                                \
-        dmattn_status status_ = (call); \
-        if (status_)                    \
-            return status_;             \
-    } while (0)
-
 /* ---- random numbers ------------------------------------------------------------------------------------------ */
 
 uint64_t random_bits(uint64_t *state)
@@ -161,17 +154,23 @@ void problem_randomize(problem *p, uint64_t seed)
 
 /* ---- on a device --------------------------------------------------------------------------------------------- */
 
+/* No output is so large that host memory should hold it twice. */
+#define POISON_CHUNK (UINT64_C(16) << 20)
+
 /* Makes a buffer with `data` in it; without, it holds NaN in every type, which shows what was not written. */
 static dmattn_status make_buffer(dmattn_device *device, uint64_t size, const void *data, dmattn_buffer *buffer)
 {
     TRY(dmattn_buffer_create(device, size, buffer));
     if (data)
         return dmattn_upload(device, buffer, 0, data, size);
-    void *poison = size <= SIZE_MAX ? malloc((size_t)size) : NULL;
+    const uint64_t chunk = size < POISON_CHUNK ? size : POISON_CHUNK;
+    void *poison = malloc((size_t)chunk);
     if (!poison)
         return DMATTN_ERROR_OUT_OF_MEMORY;
-    memset(poison, 0xff, (size_t)size);
-    dmattn_status status = dmattn_upload(device, buffer, 0, poison, size);
+    memset(poison, 0xff, (size_t)chunk);
+    dmattn_status status = DMATTN_SUCCESS;
+    for (uint64_t at = 0; at < size && !status; at += chunk)
+        status = dmattn_upload(device, buffer, at, poison, size - at < chunk ? size - at : chunk);
     free(poison);
     return status;
 }

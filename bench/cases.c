@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "cases.h"
+
+#include "reference/element.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the sweep ----------------------------------------------------------------------------------------------- */
+
+static void default_sizes(size_list *list, uint32_t count, const uint32_t *values)
+{
+    if (list->count)
+        return;
+    list->count = count;
+    memcpy(list->value, values, count * sizeof *values);
+}
+
+#define DEFAULT_SIZES(list, ...) \
+    default_sizes(list, sizeof(uint32_t[]){__VA_ARGS__} / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
+
+void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
+{
+    bool plain_heads = !s->heads.count && !s->kv_heads.count;
+    if (device == VK_PHYSICAL_DEVICE_TYPE_CPU) {
+        DEFAULT_SIZES(&s->n, 256, 512, 1024);
+        DEFAULT_SIZES(&s->heads, 2);
+        DEFAULT_SIZES(&s->head_dim, 64);
+    } else {
+        /* One run of the longest may take a small GPU longer than its driver's watchdog waits. */
+        if (device == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
+            DEFAULT_SIZES(&s->n, 1024, 4096, 16384);
+        DEFAULT_SIZES(&s->n, 1024, 4096);
+        DEFAULT_SIZES(&s->heads, 16);
+        DEFAULT_SIZES(&s->head_dim, 64, 128);
+        if (plain_heads)
+            DEFAULT_SIZES(&s->kv_heads, 4);
+    }
+    DEFAULT_SIZES(&s->batch, 1);
+    DEFAULT_SIZES(&s->kv_heads, 0);
+    DEFAULT_SIZES(&s->value_dim, 0);
+    if (!s->type_count)
+        s->type[s->type_count++] = device == VK_PHYSICAL_DEVICE_TYPE_CPU ? DMATTN_TYPE_F32 : DMATTN_TYPE_F16;
+    if (!s->level_count)
+        s->level[s->level_count++] = DMATTN_LEVEL_BEST;
+    if (!s->mask_count) {
+        s->mask[s->mask_count++] = (mask_choice){.causal = true};
+        s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_DENSE, .fraction = 0.1};
+        s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_INTERVALS};
+    }
+}
+
+/* Either list may stand in n's place, which then does not count. */
+static uint32_t n_count(const sweep *s)
+{
+    return s->queries.count && s->keys.count ? 1 : s->n.count;
+}
+
+static uint32_t count_or_one(const size_list *list)
+{
+    return list->count ? list->count : 1;
+}
+
+uint64_t sweep_count(const sweep *s)
+{
+    /* at most 32^11 */
+    return (uint64_t)s->type_count * s->batch.count * s->heads.count * s->kv_heads.count * s->head_dim.count
+           * s->value_dim.count * n_count(s) * count_or_one(&s->queries) * count_or_one(&s->keys) * s->mask_count
+           * s->level_count;
+}
+
+/* Takes the lowest digit of a mixed-radix number. */
+static uint32_t digit(uint64_t *index, uint32_t count)
+{
+    uint32_t value = (uint32_t)(*index % count);
+    *index /= count;
+    return value;
+}
+
+static uint32_t pick(uint64_t *index, const size_list *list)
+{
+    return list->value[digit(index, list->count)];
+}
+
+void sweep_case(const sweep *s, uint64_t index, bench_case *c)
+{
+    *c = (bench_case){.desc = {.lse = true}};
+    dmattn_attention_desc *d = &c->desc;
+    d->level = s->level[digit(&index, s->level_count)];
+    c->mask = s->mask[digit(&index, s->mask_count)];
+    uint32_t n = s->n.value[digit(&index, n_count(s))];
+    d->keys = s->keys.count ? pick(&index, &s->keys) : n;
+    d->queries = s->queries.count ? pick(&index, &s->queries) : n;
+    d->value_dim = pick(&index, &s->value_dim);
+    d->head_dim = pick(&index, &s->head_dim);
+    d->kv_heads = pick(&index, &s->kv_heads);
+    d->heads = pick(&index, &s->heads);
+    d->batch = pick(&index, &s->batch);
+    d->type = s->type[digit(&index, s->type_count)];
+
+    uint32_t kv_heads = d->kv_heads ? d->kv_heads : d->heads;
+    d->causal = c->mask.causal;
+    d->mask = c->mask.mask;
+    if (d->mask == DMATTN_MASK_DENSE)
+        d->mask_shape.queries = d->queries;
+    if (d->mask == DMATTN_MASK_INTERVALS) {
+        d->mask_shape.heads = kv_heads;
+        if (!c->mask.window)
+            c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
+    }
+    if (s->bias) {
+        d->bias = true;
+        d->bias_shape.heads = kv_heads;
+    }
+}
+
+bool sweep_check(const sweep *s, const messenger *m)
+{
+    const uint64_t count = sweep_count(s), most = 100000;
+    if (count > most) {
+        fail(m, DMATTN_ERROR_INVALID, "the lists make %llu cases, but %llu are the most", (unsigned long long)count,
+             (unsigned long long)most);
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        bench_case c;
+        sweep_case(s, i, &c);
+        if (attention_desc_resolve(&c.desc, &c.desc, m))
+            return false;
+    }
+    return true;
+}
+
+void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
+{
+    const char *causal = mask->causal ? "causal+" : "";
+    if (mask->mask == DMATTN_MASK_DENSE)
+        snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
+    else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)
+        snprintf(name, MASK_NAME_SIZE, "%sinterval:%u", causal, mask->window);
+    else if (mask->mask == DMATTN_MASK_INTERVALS)
+        snprintf(name, MASK_NAME_SIZE, "%sinterval", causal);
+    else
+        snprintf(name, MASK_NAME_SIZE, "%s", mask->causal ? "causal" : "none");
+}
+
+/* ---- data ---------------------------------------------------------------------------------------------------- */
+
+/* Random numbers at first, then pieces of them from random places: hundreds of millions must not take minutes. */
+static void fill_normal(dmattn_type type, void *data, uint64_t bytes, uint64_t *state)
+{
+    const uint64_t block = 65536, piece = 4096, size = dmattn_type_size(type), count = bytes / size;
+    for (uint64_t i = 0; i < count && i < block; i++)
+        element_store(type, data, i, random_normal(state));
+    for (uint64_t at = block; at < count; at += piece) {
+        uint64_t length = count - at < piece ? count - at : piece;
+        uint64_t from = random_bits(state) % (block - length + 1);
+        memcpy((char *)data + at * size, (const char *)data + from * size, length * size);
+    }
+}
+
+/* The position of a query among the keys. */
+static int64_t position(const dmattn_attention_desc *d, int64_t query)
+{
+    return query + d->keys - d->queries;
+}
+
+#define MASK_TILE 64
+
+/* Tiles are on at random, but those of the queries' own positions always: no row is dead that `causal` leaves alive. */
+static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fraction, uint64_t *state)
+{
+    for (uint32_t first = 0; first < d->queries; first += MASK_TILE) {
+        uint8_t *row = mask + (uint64_t)first * d->keys;
+        uint32_t end = d->queries - first < MASK_TILE ? d->queries : first + MASK_TILE;
+        int64_t low = position(d, first), high = position(d, end - 1);
+        low = low < 0 ? 0 : low;
+        high = high < 0 ? 0 : high;
+        for (uint32_t key = 0; key < d->keys; key += MASK_TILE) {
+            uint32_t width = d->keys - key < MASK_TILE ? d->keys - key : MASK_TILE;
+            bool on = random_uniform(state) < fraction; /* always drawn: one tile does not shift the others' luck */
+            on = on || (low < (int64_t)key + width && high >= key);
+            memset(row + key, on, width);
+        }
+        for (uint32_t t = first + 1; t < end; t++)
+            memcpy(mask + (uint64_t)t * d->keys, row, d->keys);
+    }
+}
+
+static int32_t clip(int64_t value, uint32_t high)
+{
+    return (int32_t)(value < 0 ? 0 : value > high ? high : value);
+}
+
+/* Each key is seen from its own position on. */
+static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, uint32_t window,
+                           uint64_t *state)
+{
+    for (uint32_t h = 0; h < d->mask_shape.heads; h++)
+        for (uint32_t j = 0; j < d->keys; j++) {
+            int64_t first = (int64_t)j + d->queries - d->keys;
+            int64_t life = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
+            *begin++ = clip(first, d->queries);
+            *end++ = clip(first + life, d->queries);
+        }
+}
+
+void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        if (!p->tensor[t] || t == TENSOR_END)
+            continue;
+        const attention_tensor tensor = (attention_tensor)t;
+        uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
+        if (t == TENSOR_MASK)
+            fill_dense(d, p->tensor[t], mask->fraction, &state);
+        else if (t == TENSOR_BEGIN)
+            fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
+        else
+            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], attention_tensor_bytes(d, tensor),
+                        &state);
+    }
+}
+
+/* ---- visible pairs ------------------------------------------------------------------------------------------- */
+
+static uint64_t dense_row_pairs(const dmattn_attention_desc *d, const uint8_t *row, uint32_t query)
+{
+    int64_t keys = d->causal ? position(d, query) + 1 : d->keys;
+    uint64_t count = 0;
+    for (int64_t j = 0; j < keys; j++)
+        count += row[j] != 0;
+    return count;
+}
+
+static uint64_t interval_pairs(const dmattn_attention_desc *d, int64_t begin, int64_t end, uint32_t key)
+{
+    int64_t first = d->causal ? (int64_t)key + d->queries - d->keys : 0;
+    first = first < 0 ? 0 : first;
+    first = begin > first ? begin : first;
+    end = end < d->queries ? end : d->queries;
+    return end > first ? (uint64_t)(end - first) : 0;
+}
+
+uint64_t count_visible_pairs(const problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    if (d->mask == DMATTN_MASK_NONE)
+        return (uint64_t)attention_pairs(d) * planes;
+
+    uint64_t count = 0;
+    for (uint32_t b = 0; b < s->batch; b++)
+        for (uint32_t h = 0; h < s->heads; h++) {
+            uint64_t at = b * s->batch_stride + h * s->head_stride;
+            if (d->mask == DMATTN_MASK_INTERVALS) {
+                const int32_t *begin = p->tensor[TENSOR_BEGIN], *end = p->tensor[TENSOR_END];
+                for (uint32_t j = 0; j < d->keys; j++)
+                    count += interval_pairs(d, begin[at + j], end[at + j], j);
+            } else {
+                const uint8_t *mask = p->tensor[TENSOR_MASK];
+                for (uint32_t t = 0; t < d->queries; t++)
+                    count += dense_row_pairs(d, mask + at + (s->queries == 1 ? 0 : t * s->query_stride), t);
+            }
+        }
+    return count * (planes / ((uint64_t)s->batch * s->heads));
+}

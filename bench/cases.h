@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ * What vkbench runs: a sweep over parameters, the data of each case, and how many pairs its mask leaves. Pure
+ * functions, no device. */
+#ifndef DMATTN_BENCH_CASES_H
+#define DMATTN_BENCH_CASES_H
+
+#include "problem.h"
+
+#define LIST_MAX 32
+
+typedef struct size_list {
+    uint32_t count, value[LIST_MAX];
+} size_list;
+
+/* A mask by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1". */
+typedef struct mask_choice {
+    dmattn_mask mask;
+    bool causal;
+    double fraction; /* of a dense mask's tiles that are on */
+    uint32_t window; /* W of intervals, whose keys live 1 to 2 W queries; 0: the smaller of 1024 and keys / 8 */
+} mask_choice;
+
+/* Lists whose product is the sweep. */
+typedef struct sweep {
+    size_list n, queries, keys; /* where queries or keys is empty, n stands in; where both are, for both at once */
+    size_list batch, heads, kv_heads, head_dim, value_dim; /* 0 in kv_heads: heads; in value_dim: head_dim */
+    uint32_t type_count, mask_count, level_count;
+    dmattn_type type[LIST_MAX];
+    mask_choice mask[LIST_MAX];
+    dmattn_level level[LIST_MAX];
+    bool bias; /* f32, one for each kv head and key */
+} sweep;
+
+typedef struct bench_case {
+    dmattn_attention_desc desc;
+    mask_choice mask; /* with its window filled in */
+} bench_case;
+
+/* Fills the lists that are empty with what suits a device of this type. */
+void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device);
+
+/* The number of cases; masks and levels vary fastest, types slowest. Every list but queries and keys holds something.
+ */
+uint64_t sweep_count(const sweep *s);
+void sweep_case(const sweep *s, uint64_t index, bench_case *c);
+
+/* Whether there are not too many cases and each has a descriptor that is right; if not, the sentence why goes to the
+ * messenger. */
+bool sweep_check(const sweep *s, const messenger *messenger);
+
+#define MASK_NAME_SIZE 32
+void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);
+
+/* Fills a problem of a bench_case: q, k, v and bias normal(0, 1), and the mask. Repeatable. */
+void case_fill(problem *p, const mask_choice *mask, uint64_t seed);
+
+/* Pairs of a query and a key that see each other, over all batch items and heads; counted from the mask itself. */
+uint64_t count_visible_pairs(const problem *p);
+
+#endif

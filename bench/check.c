@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "check.h"
+
+#include "reference/element.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRY(call)                       \
+    do {                                \
+        dmattn_status status_ = (call); \
+        if (status_)                    \
+            return status_;             \
+    } while (0)
+
+/* ---- errors -------------------------------------------------------------------------------------------------- */
+
+/* Each stands for rounding in the type, with room for an order of magnitude: the output's elements are stored in the
+ * type, and the levels above the portable one round probabilities to it as well. One such rounding is at most 2^-11 =
+ * 4.9e-4 of a value in f16 and 2^-8 = 3.9e-3 in bf16; inputs are random and independent, so that errors of the
+ * probabilities weigh in the sum as the probabilities do. In f32 it is the sums and exp that err, by a few 1e-7 times
+ * the scores. lse is always f32, but scores may come from a scaled q that was rounded to the type. */
+double tolerance(dmattn_type type)
+{
+    return type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
+}
+
+double row_error(const double *got, const double *want, uint32_t count)
+{
+    double difference = 0, norm = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        difference += (got[i] - want[i]) * (got[i] - want[i]);
+        norm += want[i] * want[i];
+    }
+    if (difference == 0)
+        return 0;
+    double error = sqrt(difference / norm);
+    return isfinite(error) ? error : (double)INFINITY;
+}
+
+double lse_error(double got, double want)
+{
+    if (got == want)
+        return 0;
+    double error = fabs(got - want) / (1 + fabs(want));
+    return isfinite(error) ? error : (double)INFINITY;
+}
+
+uint64_t count_not_finite(dmattn_type type, const void *array, uint64_t count)
+{
+    uint64_t found = 0;
+    if (type == DMATTN_TYPE_F32) {
+        const uint32_t *bits = array;
+        for (uint64_t i = 0; i < count; i++)
+            found += (bits[i] & 0x7f800000) == 0x7f800000;
+        return found;
+    }
+    const uint16_t *bits = array, exponent = type == DMATTN_TYPE_F16 ? 0x7c00 : 0x7f80;
+    for (uint64_t i = 0; i < count; i++)
+        found += (bits[i] & exponent) == exponent;
+    return found;
+}
+
+bool check_passed(const check_result *r, dmattn_type type)
+{
+    return !r->not_finite && r->error <= tolerance(type) && r->lse_error <= tolerance(type);
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------- */
+
+/* The first row, the last one, and random ones. */
+static void sample_rows(checker *c, uint64_t visible_pairs, uint64_t seed)
+{
+    const dmattn_attention_desc *d = &c->problem->desc;
+    const double rows = (double)d->batch * d->heads * d->queries;
+    /* The reference takes some 10 ns for an element of q . k or p v, and some 1 ns to see that a key is hidden. */
+    const double seconds = (double)visible_pairs / rows * (d->head_dim + d->value_dim) * 1e-8 + d->keys * 1e-9;
+    const double most = fmin(fmin(fmax(1 / seconds, 8), CHECK_ROWS), rows);
+    for (c->row_count = 0; c->row_count < (uint32_t)most; c->row_count++) {
+        struct check_row row = {0, 0, 0};
+        if (c->row_count == 1)
+            row = (struct check_row){d->batch - 1, d->heads - 1, d->queries - 1};
+        else if (c->row_count > 1)
+            row =
+                (struct check_row){(uint32_t)(random_bits(&seed) % d->batch), (uint32_t)(random_bits(&seed) % d->heads),
+                                   (uint32_t)(random_bits(&seed) % d->queries)};
+        c->row[c->row_count] = row;
+    }
+}
+
+dmattn_status checker_create(const problem *p, uint64_t visible_pairs, uint64_t seed, const messenger *m, checker *c)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    *c = (checker){.problem = p};
+    sample_rows(c, visible_pairs, seed);
+    double *scores = calloc(d->keys, sizeof *scores);
+    c->out = calloc((size_t)c->row_count * d->value_dim, sizeof *c->out);
+    c->lse = calloc(c->row_count, sizeof *c->lse);
+    if (!scores || !c->out || !c->lse) {
+        free(scores);
+        checker_destroy(c);
+        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the reference");
+    }
+    const reference_inputs in = problem_inputs(p);
+    for (uint32_t i = 0; i < c->row_count; i++)
+        reference_attention_row(d, &in, c->row[i].batch, c->row[i].head, c->row[i].query, scores,
+                                c->out + (size_t)i * d->value_dim, c->lse + i);
+    free(scores);
+    return DMATTN_SUCCESS;
+}
+
+void checker_destroy(checker *c)
+{
+    free(c->out);
+    free(c->lse);
+    *c = (checker){0};
+}
+
+/* ---- comparison ---------------------------------------------------------------------------------------------- */
+
+#define PIECE (UINT64_C(16) << 20) /* what is downloaded at a time */
+
+/* The whole of a tensor, piece by piece. */
+static dmattn_status scan(const device_problem *dp, attention_tensor tensor, void *piece, check_result *r)
+{
+    const bool lse = tensor == TENSOR_LSE;
+    const dmattn_buffer *buffer = lse ? &dp->args.lse : &dp->args.out;
+    const dmattn_type type = lse ? DMATTN_TYPE_F32 : dp->desc.type;
+    const uint64_t bytes = attention_tensor_bytes(&dp->desc, tensor);
+    for (uint64_t at = 0; at < bytes; at += PIECE) {
+        uint64_t length = bytes - at < PIECE ? bytes - at : PIECE;
+        TRY(dmattn_download(dp->device, buffer, at, piece, length));
+        if (!lse) {
+            r->not_finite += count_not_finite(type, piece, length / dmattn_type_size(type));
+            continue;
+        }
+        for (uint64_t i = 0; i < length / sizeof(float); i++) /* of a query that sees nothing it is -infinity */
+            r->not_finite += isnan(((const float *)piece)[i]) != 0;
+    }
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status compare_rows(const checker *c, const device_problem *dp, check_result *r)
+{
+    const dmattn_attention_desc *d = &dp->desc;
+    const dmattn_strides *s = &d->out_strides;
+    const uint64_t size = dmattn_type_size(d->type);
+    for (uint32_t i = 0; i < c->row_count; i++) {
+        const struct check_row *row = &c->row[i];
+        float stored[256]; /* the largest value_dim, in the largest type */
+        double got[256];
+        float lse;
+        uint64_t at = row->batch * s->batch + row->query * s->sequence + row->head * s->head;
+        TRY(dmattn_download(dp->device, &dp->args.out, at * size, stored, d->value_dim * size));
+        for (uint32_t e = 0; e < d->value_dim; e++)
+            got[e] = element_load(d->type, stored, e);
+        r->error = fmax(r->error, row_error(got, c->out + (size_t)i * d->value_dim, d->value_dim));
+        at = ((uint64_t)row->batch * d->heads + row->head) * d->queries + row->query;
+        TRY(dmattn_download(dp->device, &dp->args.lse, at * sizeof lse, &lse, sizeof lse));
+        r->lse_error = fmax(r->lse_error, lse_error(lse, c->lse[i]));
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status checker_compare(const checker *c, const device_problem *dp, const messenger *m, check_result *r)
+{
+    *r = (check_result){0};
+    void *piece = malloc(PIECE);
+    if (!piece)
+        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the results in");
+    dmattn_status status = scan(dp, TENSOR_OUT, piece, r);
+    if (!status)
+        status = scan(dp, TENSOR_LSE, piece, r);
+    free(piece);
+    return status ? status : compare_rows(c, dp, r);
+}

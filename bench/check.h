@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * Results of a device against the CPU reference, on rows that are sampled. */
+#ifndef DMATTN_BENCH_CHECK_H
+#define DMATTN_BENCH_CHECK_H
+
+#include "problem.h"
+
+/* ---- pure functions ------------------------------------------------------------------------------------------ */
+
+/* How large row_error() and lse_error() may be. */
+double tolerance(dmattn_type type);
+
+/* ||got - want|| / ||want||. Infinite where the difference is not finite, or where `want` is all zeros and got is not.
+ */
+double row_error(const double *got, const double *want, uint32_t count);
+
+/* |got - want| / (1 + |want|): absolute where small, relative where large. Likewise; two equal infinities are right. */
+double lse_error(double got, double want);
+
+/* Elements that are infinite or NaN. */
+uint64_t count_not_finite(dmattn_type type, const void *array, uint64_t count);
+
+/* ---- on a device --------------------------------------------------------------------------------------------- */
+
+#define CHECK_ROWS 64
+
+/* What the CPU says about some rows. */
+typedef struct checker {
+    const problem *problem;
+    uint32_t row_count;
+    struct check_row {
+        uint32_t batch, head, query;
+    } row[CHECK_ROWS];
+    double *out, *lse; /* owned */
+} checker;
+
+/* Samples rows, fewer of a large problem (`visible_pairs` tells), and computes them: about a second at most, unless 8
+ * rows take longer. The problem, which has lse, must outlive the checker. On failure *c is empty. */
+dmattn_status checker_create(const problem *p, uint64_t visible_pairs, uint64_t seed, const messenger *messenger,
+                             checker *c);
+void checker_destroy(checker *c);
+
+typedef struct check_result {
+    double error, lse_error; /* the largest of any row */
+    uint64_t not_finite;     /* elements of the whole out that are infinite or NaN, and of lse that are NaN */
+} check_result;
+
+/* Compares what the last run left. */
+dmattn_status checker_compare(const checker *c, const device_problem *dp, const messenger *messenger,
+                              check_result *result);
+
+bool check_passed(const check_result *result, dmattn_type type);
+
+#endif

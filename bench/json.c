@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
+#include "json.h"
+
+#include "report.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct json_report {
+    cJSON *root, *results;
+    uint64_t seed;
+};
+
+/* ---- contents ------------------------------------------------------------------------------------------------ */
+
+/* Adds to an object as long as there is memory; numbers that are not finite become null. */
+typedef struct writer {
+    cJSON *object;
+    bool ok;
+} writer;
+
+static void add_string(writer *w, const char *name, const char *text)
+{
+    w->ok = w->ok && cJSON_AddStringToObject(w->object, name, text);
+}
+
+static void add_number(writer *w, const char *name, double value)
+{
+    w->ok = w->ok && cJSON_AddNumberToObject(w->object, name, value);
+}
+
+static void add_bool(writer *w, const char *name, bool value)
+{
+    w->ok = w->ok && cJSON_AddBoolToObject(w->object, name, value);
+}
+
+/* Takes the item over. */
+static bool append(cJSON *array, cJSON *item)
+{
+    if (item && cJSON_AddItemToArray(array, item))
+        return true;
+    cJSON_Delete(item);
+    return false;
+}
+
+static bool add_device(cJSON *root, const dmattn_device_info *info)
+{
+    writer w = {cJSON_AddObjectToObject(root, "device"), true};
+    w.ok = w.object;
+    char version[48];
+    snprintf(version, sizeof version, "%u.%u.%u", VK_API_VERSION_MAJOR(info->api_version),
+             VK_API_VERSION_MINOR(info->api_version), VK_API_VERSION_PATCH(info->api_version));
+    add_string(&w, "name", info->name);
+    add_string(&w, "driver", info->driver);
+    add_string(&w, "type", device_type_string(info->type));
+    add_number(&w, "vendor_id", info->vendor_id);
+    add_string(&w, "api_version", version);
+    add_string(&w, "level", dmattn_level_string(info->level));
+    add_number(&w, "subgroup_size", info->subgroup_size);
+    add_number(&w, "min_subgroup_size", info->min_subgroup_size);
+    add_number(&w, "max_subgroup_size", info->max_subgroup_size);
+    add_number(&w, "max_invocations", info->max_invocations);
+    add_number(&w, "shared_memory", info->shared_memory);
+    add_number(&w, "device_memory", (double)info->device_memory);
+    add_number(&w, "max_allocation", (double)info->max_allocation);
+    add_bool(&w, "timestamps", info->timestamps);
+    return w.ok;
+}
+
+json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_device_info *info)
+{
+    json_report *json = calloc(1, sizeof *json);
+    if (!json)
+        return NULL;
+    json->seed = seed;
+    json->root = cJSON_CreateObject();
+    writer w = {json->root, json->root};
+    char date[32] = "";
+    time_t seconds = time(NULL);
+    struct tm utc;
+    if (gmtime_r(&seconds, &utc))
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    add_number(&w, "schema", 1);
+    add_string(&w, "program", "vkbench");
+    add_string(&w, "version", bench_version());
+    add_string(&w, "commit", DMATTN_COMMIT);
+    add_string(&w, "date", date);
+    cJSON *line = w.ok ? cJSON_AddArrayToObject(json->root, "command_line") : NULL;
+    w.ok = line;
+    for (int i = 0; w.ok && i < argc; i++)
+        w.ok = append(line, cJSON_CreateString(argv[i]));
+    w.ok = w.ok && add_device(json->root, info);
+    json->results = w.ok ? cJSON_AddArrayToObject(json->root, "results") : NULL;
+    if (json->results)
+        return json;
+    json_destroy(json);
+    return NULL;
+}
+
+void json_destroy(json_report *json)
+{
+    if (!json)
+        return;
+    cJSON_Delete(json->root);
+    free(json);
+}
+
+static void add_parameters(writer *w, const bench_case *c, const dmattn_attention_desc *d)
+{
+    char mask[MASK_NAME_SIZE];
+    mask_name(&c->mask, mask);
+    add_string(w, "type", dmattn_type_string(d->type));
+    add_number(w, "batch", d->batch);
+    add_number(w, "heads", d->heads);
+    add_number(w, "kv_heads", d->kv_heads);
+    add_number(w, "queries", d->queries);
+    add_number(w, "keys", d->keys);
+    add_number(w, "head_dim", d->head_dim);
+    add_number(w, "value_dim", d->value_dim);
+    add_string(w, "mask", mask);
+    add_bool(w, "causal", d->causal);
+    add_bool(w, "bias", d->bias);
+    add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
+}
+
+static const char *status_string(case_status status)
+{
+    switch (status) {
+    case CASE_OK: return "ok";
+    case CASE_WRONG: return "wrong";
+    case CASE_UNSUPPORTED: return "unsupported";
+    default: return "failed";
+    }
+}
+
+static void add_check(writer *w, const measurement *m)
+{
+    add_number(w, "error", m->check.error);
+    add_number(w, "lse_error", m->check.lse_error);
+    add_number(w, "not_finite", (double)m->check.not_finite);
+    add_number(w, "tolerance", tolerance(m->desc.type));
+    add_number(w, "checked_rows", m->checked_rows);
+}
+
+static void add_times(writer *w, const measurement *m)
+{
+    add_number(w, "runs_per_sample", m->runs);
+    cJSON *samples = w->ok ? cJSON_AddArrayToObject(w->object, "samples_ms") : NULL;
+    w->ok = samples;
+    for (uint32_t i = 0; w->ok && i < m->sample_count; i++)
+        w->ok = append(samples, cJSON_CreateNumber(1e3 * m->samples[i]));
+    add_number(w, "median_ms", 1e3 * m->time.median);
+    add_number(w, "min_ms", 1e3 * m->time.min);
+    add_number(w, "spread", m->time.spread);
+    add_number(w, "tflops", measurement_tflops(m));
+    add_number(w, "gbytes_s", measurement_gbytes(m));
+}
+
+/* What a case has not come to is left out. */
+bool json_add(json_report *json, const bench_case *c, const measurement *m, bool reuse_mask)
+{
+    writer w = {cJSON_CreateObject(), true};
+    w.ok = w.object;
+    add_parameters(&w, c, &m->desc);
+    add_number(&w, "seed", (double)json->seed);
+    add_bool(&w, "reuse_mask", reuse_mask);
+    add_string(&w, "status", status_string(m->status));
+    if (m->status != CASE_OK)
+        add_string(&w, "sentence", m->sentence);
+    if (*m->kernel) {
+        add_string(&w, "kernel", m->kernel);
+        add_string(&w, "level", dmattn_level_string(m->level));
+        add_number(&w, "workspace_bytes", (double)m->workspace_bytes);
+    }
+    if (m->visible_pairs)
+        add_number(&w, "visible_pairs", (double)m->visible_pairs);
+    if (m->status == CASE_OK || m->status == CASE_WRONG)
+        add_check(&w, m);
+    if (m->status == CASE_OK)
+        add_times(&w, m);
+    if (w.ok)
+        return append(json->results, w.object);
+    cJSON_Delete(w.object);
+    return false;
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------ */
+
+/* Opens a new file beside `path`; its name is to be freed, whatever comes of it. If it fails, *why says so. */
+static FILE *open_beside(const char *path, char **name, const char **why)
+{
+    const size_t size = strlen(path) + 32;
+    struct stat old;
+    *name = malloc(size);
+    *why = "out of memory";
+    if (!*name)
+        return NULL;
+    *why = "it is there and not a regular file"; /* a rename would put one in its place */
+    if (!stat(path, &old) && !S_ISREG(old.st_mode))
+        return NULL;
+    snprintf(*name, size, "%s.%ld.tmp", path, (long)getpid());
+    int descriptor = open(*name, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    *why = stream ? "" : strerror(errno);
+    if (!stream && descriptor >= 0) {
+        close(descriptor);
+        unlink(*name);
+    }
+    return stream;
+}
+
+bool json_can_write(const char *path, const char **why)
+{
+    char *name;
+    FILE *stream = open_beside(path, &name, why);
+    const bool ok = stream;
+    if (ok) {
+        fclose(stream);
+        unlink(name);
+    }
+    free(name);
+    return ok;
+}
+
+bool json_write(const json_report *json, const char *path, const char **why)
+{
+    char *text = cJSON_Print(json->root), *name = NULL;
+    *why = "out of memory";
+    FILE *stream = text ? open_beside(path, &name, why) : NULL;
+    bool ok = stream;
+    if (stream) {
+        ok = fprintf(stream, "%s\n", text) >= 0 && !fflush(stream);
+        int error = errno;
+        if (fclose(stream) && ok) {
+            ok = false;
+            error = errno;
+        }
+        if (ok && rename(name, path)) {
+            ok = false;
+            error = errno;
+        }
+        if (!ok) {
+            *why = strerror(error);
+            unlink(name);
+        }
+    }
+    cJSON_free(text);
+    free(name);
+    return ok;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ * Results as a JSON file. */
+#ifndef DMATTN_BENCH_JSON_H
+#define DMATTN_BENCH_JSON_H
+
+#include "measure.h"
+
+/* Opaque; kept in memory until it is written. */
+typedef struct json_report json_report;
+
+/* NULL without memory. */
+json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_device_info *info);
+void json_destroy(json_report *json);
+
+/* False without memory. */
+bool json_add(json_report *json, const bench_case *c, const measurement *m, bool reuse_mask);
+
+/* Whether a file can be made beside `path`, before minutes are spent on what goes into it. If not, *why says so. */
+bool json_can_write(const char *path, const char **why);
+
+/* Writes a temporary file beside `path` and renames it: what is at `path` is whole, the new or the old. */
+bool json_write(const json_report *json, const char *path, const char **why);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ * One case on a device: planned, checked against the CPU, timed and checked again. */
+#ifndef DMATTN_BENCH_MEASURE_H
+#define DMATTN_BENCH_MEASURE_H
+
+#include "cases.h"
+#include "check.h"
+
+/* ---- pure functions ------------------------------------------------------------------------------------------ */
+
+typedef struct summary {
+    double median, min;
+    double spread; /* half the range of the middle half, as a part of the median */
+} summary;
+
+/* Inserts into `count` ascending values, which have room for one more. */
+void insert_sorted(double *sorted, uint32_t count, double value);
+
+/* Of `count` (at least 1) ascending values. */
+summary summarize(const double *sorted, uint32_t count);
+
+/* Runs to a sample, so that it lasts `least` seconds. */
+uint32_t choose_runs(double seconds_of_one, double least);
+
+/* ---- on a device --------------------------------------------------------------------------------------------- */
+
+/* Keeps the last error's sentence. */
+typedef struct error_log {
+    char text[512];
+} error_log;
+
+/* A dmattn_message_fn whose `user` is an error_log. */
+void error_log_keep(void *log, dmattn_severity severity, const char *text);
+
+typedef struct measure_settings {
+    dmattn_device *device;
+    const dmattn_device_info *info;
+    error_log *log;      /* of the device's runtime */
+    double seconds;      /* limit of the timing */
+    double least_sample; /* seconds */
+    uint32_t max_samples;
+    uint64_t seed;
+    bool reuse_mask;
+    void (*phase)(void *user, const char *name); /* told what is going on; may be NULL */
+    void *phase_user;
+} measure_settings;
+
+typedef enum case_status {
+    CASE_OK,
+    CASE_WRONG,
+    CASE_UNSUPPORTED,
+    CASE_FAILED,       /* for lack of memory, say: others may do better */
+    CASE_DEVICE_FAILED /* others cannot do better */
+} case_status;
+
+typedef struct measurement {
+    case_status status;
+    char sentence[512];         /* why it is not CASE_OK */
+    dmattn_attention_desc desc; /* resolved */
+    dmattn_level level;         /* that was taken; 0 without a plan */
+    char kernel[64];
+    uint64_t workspace_bytes, visible_pairs;
+    double bytes; /* dmattn_plan_info's */
+    uint32_t checked_rows;
+    check_result check;
+    uint32_t runs; /* to a sample */
+    uint32_t sample_count;
+    double *samples; /* seconds of a run, in the order they were taken; owned */
+    summary time;
+} measurement;
+
+void measure(const measure_settings *settings, const bench_case *c, measurement *m);
+void measurement_destroy(measurement *m);
+
+/* From the median; 0 where nothing was timed. */
+double measurement_tflops(const measurement *m); /* 2 (D + Dv) for each visible pair */
+double measurement_gbytes(const measurement *m); /* per second */
+
+#endif

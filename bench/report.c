@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *bench_version(void)
+{
+    static char text[48];
+    const uint32_t version = dmattn_version();
+    snprintf(text, sizeof text, "%u.%u.%u", version / 1000000, version / 1000 % 1000, version % 1000);
+    return text;
+}
+
+const char *device_type_string(VkPhysicalDeviceType type)
+{
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return "integrated";
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return "virtual";
+    case VK_PHYSICAL_DEVICE_TYPE_CPU: return "cpu";
+    default: return "other";
+    }
+}
+
+/* ---- devices ------------------------------------------------------------------------------------------------- */
+
+enum {
+    COLUMN_INDEX,
+    COLUMN_NAME,
+    COLUMN_DRIVER,
+    COLUMN_TYPE,
+    COLUMN_LEVEL,
+    COLUMN_SUBGROUP,
+    COLUMN_SHARED,
+    COLUMN_MEMORY,
+    COLUMNS
+};
+#define CELL_SIZE (VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE)
+
+typedef struct device_row {
+    char cell[COLUMNS][CELL_SIZE];
+    char unusable[128];
+} device_row;
+
+static void fill_device_row(const dmattn_runtime *runtime, uint32_t index, device_row *row)
+{
+    dmattn_device_info info;
+    *row = (device_row){0};
+    snprintf(row->cell[COLUMN_INDEX], CELL_SIZE, "%u", index);
+    if (dmattn_runtime_device_info(runtime, index, &info)) {
+        snprintf(row->unusable, sizeof row->unusable, "it tells nothing about itself");
+        return;
+    }
+    snprintf(row->cell[COLUMN_NAME], CELL_SIZE, "%s", info.name);
+    snprintf(row->cell[COLUMN_DRIVER], CELL_SIZE, "%s", info.driver);
+    snprintf(row->cell[COLUMN_TYPE], CELL_SIZE, "%s", device_type_string(info.type));
+    snprintf(row->cell[COLUMN_LEVEL], CELL_SIZE, "%s", info.level ? dmattn_level_string(info.level) : "-");
+    if (info.min_subgroup_size == info.max_subgroup_size)
+        snprintf(row->cell[COLUMN_SUBGROUP], CELL_SIZE, "%u", info.subgroup_size);
+    else
+        snprintf(row->cell[COLUMN_SUBGROUP], CELL_SIZE, "%u (%u-%u)", info.subgroup_size, info.min_subgroup_size,
+                 info.max_subgroup_size);
+    snprintf(row->cell[COLUMN_SHARED], CELL_SIZE, "%u KiB", info.shared_memory / 1024);
+    snprintf(row->cell[COLUMN_MEMORY], CELL_SIZE, "%.1f GiB", (double)info.device_memory / 0x1p30);
+    snprintf(row->unusable, sizeof row->unusable, "%s", info.unusable);
+}
+
+void report_devices(FILE *stream, const dmattn_runtime *runtime)
+{
+    static const char *const heads[COLUMNS] = {"",      "name",     "driver",        "type",
+                                               "level", "subgroup", "shared memory", "memory"};
+    const uint32_t count = dmattn_runtime_device_count(runtime);
+    device_row row;
+    int width[COLUMNS];
+    if (!count) {
+        fputs("no Vulkan devices\n", stream);
+        return;
+    }
+    for (int c = 0; c < COLUMNS; c++)
+        width[c] = (int)strlen(heads[c]);
+    for (uint32_t i = 0; i < count; i++) {
+        fill_device_row(runtime, i, &row);
+        for (int c = 0; c < COLUMNS; c++)
+            if ((int)strlen(row.cell[c]) > width[c])
+                width[c] = (int)strlen(row.cell[c]);
+    }
+    for (int c = 0; c < COLUMNS; c++)
+        fprintf(stream, "%-*s%s", c + 1 < COLUMNS ? width[c] : 0, heads[c], c + 1 < COLUMNS ? "  " : "\n");
+    for (uint32_t i = 0; i < count; i++) {
+        fill_device_row(runtime, i, &row);
+        for (int c = 0; c < COLUMNS; c++)
+            fprintf(stream, "%-*s%s", c + 1 < COLUMNS ? width[c] : 0, row.cell[c], c + 1 < COLUMNS ? "  " : "\n");
+        if (*row.unusable)
+            fprintf(stream, "%-*s  cannot be used: %s\n", width[COLUMN_INDEX], "", row.unusable);
+    }
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------- */
+
+/* Four significant digits, without an exponent, fewer where they do not fit in `width` characters. */
+typedef struct number_text {
+    char text[32];
+} number_text;
+
+static number_text number(double value, int width)
+{
+    number_text n;
+    int decimals = value > 0 ? 3 - (int)floor(log10(value)) : 1, most = width - 2;
+    snprintf(n.text, sizeof n.text, "%.*f", decimals < 0 ? 0 : decimals > most ? most : decimals, value);
+    return n;
+}
+
+void report_head(FILE *stream, const dmattn_device_info *info)
+{
+    fprintf(stream, "%s, %s, %s; dmattn %s, commit %s\n\n", info->name, info->driver, dmattn_level_string(info->level),
+            bench_version(), DMATTN_COMMIT);
+    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-28s %8s %5s %7s %6s %6s\n", "type", "B", "H", "Hk", "Sq",
+            "Sk", "D", "Dv", "mask", "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%");
+}
+
+void report_row(FILE *stream, const bench_case *c, const measurement *m)
+{
+    const dmattn_attention_desc *d = &m->desc;
+    char mask[MASK_NAME_SIZE];
+    mask_name(&c->mask, mask);
+    fprintf(stream, "%-4s %2u %3u %3u %6u %6u %3u %3u %-16s ", dmattn_type_string(d->type), d->batch, d->heads,
+            d->kv_heads, d->queries, d->keys, d->head_dim, d->value_dim, mask);
+    const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
+    switch (m->status) {
+    case CASE_OK:
+        fprintf(stream, "%-28s %8s %5.1f %7s %6s %6.2f\n", m->kernel, number(1e3 * m->time.median, 8).text,
+                100 * m->time.spread, number(measurement_tflops(m), 7).text, number(measurement_gbytes(m), 6).text,
+                100 * (double)m->visible_pairs / pairs);
+        break;
+    case CASE_WRONG: fprintf(stream, "%-28s WRONG: %s\n", m->kernel, m->sentence); break;
+    case CASE_UNSUPPORTED: fprintf(stream, "unsupported: %s\n", m->sentence); break;
+    default: fprintf(stream, "failed: %s\n", m->sentence);
+    }
+    fflush(stream);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------ */
+
+void progress_erase(progress *p)
+{
+    if (p->terminal && p->shown)
+        fputs("\r\033[K", stderr);
+    p->shown = false;
+}
+
+void progress_phase(void *user, const char *name)
+{
+    progress *p = user;
+    const unsigned long long index = p->index + 1, count = p->count;
+    if (p->terminal) {
+        progress_erase(p);
+        fprintf(stderr, "case %llu of %llu: %s", index, count, name);
+        p->shown = true;
+    } else if (!p->shown) {
+        fprintf(stderr, "case %llu of %llu\n", index, count);
+        p->shown = true;
+    }
+    fflush(stderr);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ * What vkbench prints: the devices, the table, and the progress on stderr. */
+#ifndef DMATTN_BENCH_REPORT_H
+#define DMATTN_BENCH_REPORT_H
+
+#include "measure.h"
+
+#include <stdio.h>
+
+#ifndef DMATTN_COMMIT
+#define DMATTN_COMMIT "unknown"
+#endif
+
+/* "0.1.0", of the library that is running; static storage. */
+const char *bench_version(void);
+
+const char *device_type_string(VkPhysicalDeviceType type);
+
+/* The table of all devices. */
+void report_devices(FILE *stream, const dmattn_runtime *runtime);
+
+/* The table of results: a head, then each row as it is done. */
+void report_head(FILE *stream, const dmattn_device_info *info);
+void report_row(FILE *stream, const bench_case *c, const measurement *m);
+
+/* One line on stderr, rewritten where that is a terminal; elsewhere a line for each case. */
+typedef struct progress {
+    uint64_t index, count; /* of the case */
+    bool terminal;
+    bool shown; /* there is a line to be erased */
+} progress;
+
+/* A measure_settings.phase whose `user` is a progress. */
+void progress_phase(void *user, const char *name);
+void progress_erase(progress *p);
+
+#endif
