@@ -83,9 +83,13 @@ dmattn_level device_facts_level(const device_facts *facts, char *why, size_t siz
     return DMATTN_LEVEL_BEST;
 }
 
+bool device_facts_can_require(const device_facts *facts, uint32_t size)
+{
+    return facts->subgroup_size_control && facts->required_subgroup_size_stages & VK_SHADER_STAGE_COMPUTE_BIT
+           && facts->min_subgroup_size <= size && size <= facts->max_subgroup_size;
+}
+
 uint32_t device_facts_subgroup_size(const device_facts *facts, uint32_t wanted)
 {
-    bool can = facts->subgroup_size_control && facts->required_subgroup_size_stages & VK_SHADER_STAGE_COMPUTE_BIT
-               && facts->min_subgroup_size <= wanted && wanted <= facts->max_subgroup_size;
-    return can ? wanted : facts->subgroup_size;
+    return device_facts_can_require(facts, wanted) ? wanted : facts->subgroup_size;
 }

@@ -44,6 +44,9 @@ void device_facts_read(device_facts *facts, uint32_t api_version, const device_p
 /* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
 dmattn_level device_facts_level(const device_facts *facts, char *why, size_t size);
 
+/* Whether a compute pipeline can be made to run with subgroups of this size. */
+bool device_facts_can_require(const device_facts *facts, uint32_t size);
+
 /* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
  */
 uint32_t device_facts_subgroup_size(const device_facts *facts, uint32_t wanted);

@@ -33,11 +33,12 @@ dmattn_status kernel_create_pipeline(const dmattn_context *ctx, const kernel *k,
     if (result)
         return fail_vulkan(&ctx->messenger, result, "vkCreateShaderModule");
 
-    /* Only where it is not the default anyway: requiring it costs some drivers a variant of their own. */
+    /* Wherever a driver has a choice: shaders rely on the size, and a default is not a promise of how they run. */
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo required_size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = subgroup_size};
-    bool require = subgroup_size != ctx->facts.subgroup_size;
+    bool require = device_facts_can_require(&ctx->facts, subgroup_size)
+                   && ctx->facts.min_subgroup_size != ctx->facts.max_subgroup_size;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,

@@ -41,14 +41,14 @@ bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, a
         attention_tile tile; /* without the subgroup's size */
     } candidates[] = {
         /* few queries: rows that no query fills would be computed for nothing */
-        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 32, .value_keys = 8}},
         /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
            for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/performance.md) */
         {MANY, 128, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 16}},
         /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
-        {MANY, 256, {.workgroup = 256, .key_lanes = 16, .lane_rows = 4, .lane_keys = 2, .depth = 16, .value_keys = 8}},
-        /* the same where a subgroup has but 8 lanes, or a workgroup but 128 */
-        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 128, .key_lanes = 16, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 8}},
+        /* the same where a subgroup has but 8 lanes */
+        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 8}},
         /* 16 KiB of shared memory, the least that Vulkan promises */
         {MANY, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
         /* the same in subgroups of 128 */
