@@ -91,30 +91,44 @@ bool key_is_hidden(uint key)
     return false;
 }
 
-// Stages elements [first, first + DEPTH) of `rows` rows from `first_row` on; 0 past `end_row` and past the head's end.
-void stage_depth(uvec2 base, uvec2 stride, uint first_row, uint rows, uint end_row, uint first, uint at)
+// Loads are unconditional, from a clamped place, and what lies outside is dropped afterwards: a branch around each would
+// make each wait for the one before.
+
+// Stages elements [first, first + DEPTH) of the tile's rows of q, then of k; 0 past the last row and past the row's end.
+void stage_qk(uint first_key, uint first)
 {
-    for (uint n = invocation; n < rows * (DEPTH / 8); n += WORKGROUP) {
-        uint row = n / (DEPTH / 8), column = n % (DEPTH / 8);
-        vec4 a = vec4(0), b = vec4(0);
-        if (first_row + row < end_row && first + 8 * column < HEAD_DIM)
-            load_8(TYPE, ALIGNED != 0, advance(base, first_row + row, stride), first / 8 + column, a, b);
-        staged[at + row * STAGE_PITCH + 2 * column] = a;
-        staged[at + row * STAGE_PITCH + 2 * column + 1] = b;
+    const uint columns = DEPTH / 8, total = (TILE_ROWS + TILE_KEYS) * columns;
+    [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {
+        uint row = (step + invocation) / columns, column = (step + invocation) % columns;
+        bool is_query = row < TILE_ROWS;
+        uint at = is_query ? first_query + row : first_key + row - TILE_ROWS;
+        uint last = (is_query ? end_query : p.keys) - 1;
+        uvec2 address = advance(is_query ? q_base : k_base, min(at, last),
+                                is_query ? uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH) : uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+        vec4 a, b;
+        load_8(TYPE, ALIGNED != 0, address, min(first / 8 + column, HEAD_DIM / 8 - 1), a, b);
+        bool inside = at <= last && first / 8 + column < HEAD_DIM / 8;
+        if (step + invocation < total) {
+            staged[row * STAGE_PITCH + 2 * column] = inside ? a : vec4(0);
+            staged[row * STAGE_PITCH + 2 * column + 1] = inside ? b : vec4(0);
+        }
     }
 }
 
 // Stages whole rows of v. Those of hidden keys are 0 whatever they hold: 0 * NaN would be NaN.
 void stage_values(uint first_key, bool partial)
 {
-    for (uint n = invocation; n < VALUE_KEYS * (VALUE_DIM / 8); n += WORKGROUP) {
-        uint row = n / (VALUE_DIM / 8), column = n % (VALUE_DIM / 8);
-        vec4 a = vec4(0), b = vec4(0);
-        if (!(partial && key_is_hidden(first_key + row)))
-            load_8(TYPE, ALIGNED != 0, advance(v_base, first_key + row, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH)), column,
-                   a, b);
-        staged[row * VALUE_PITCH + 2 * column] = a;
-        staged[row * VALUE_PITCH + 2 * column + 1] = b;
+    const uint columns = VALUE_DIM / 8, total = VALUE_KEYS * columns;
+    [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {
+        uint row = (step + invocation) / columns, column = (step + invocation) % columns;
+        uvec2 address = advance(v_base, min(first_key + row, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+        vec4 a, b;
+        load_8(TYPE, ALIGNED != 0, address, column, a, b);
+        bool hidden = partial && key_is_hidden(first_key + row);
+        if (step + invocation < total) {
+            staged[row * VALUE_PITCH + 2 * column] = hidden ? vec4(0) : a;
+            staged[row * VALUE_PITCH + 2 * column + 1] = hidden ? vec4(0) : b;
+        }
     }
 }
 
@@ -126,9 +140,7 @@ void multiply_qk(uint first_key, out SCORES)
             score[i][n] = 0;
     for (uint first = 0; first < HEAD_DIM; first += DEPTH) {
         barrier();
-        stage_depth(q_base, uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), first_query, TILE_ROWS, end_query, first, 0);
-        stage_depth(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), first_key, TILE_KEYS, p.keys, first,
-                    TILE_ROWS * STAGE_PITCH);
+        stage_qk(first_key, first);
         barrier();
         [[unroll]] for (uint d = 0; d < DEPTH_4; d++) {
             vec4 q[LANE_ROWS];
