@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT
+ * Cases with masks and biases, and what is in them. */
+#include "attention_cases.h"
+
+#include "reference/element.h"
+
+#include <math.h>
+
+/* Every broadcast of a score shape for 2 items, 4 heads of 2, and SQ queries. */
+#define BROADCASTS(X, SQ)                                                                                          \
+    X(1, 1, 1), X(1, 2, 1), X(1, 4, 1), X(2, 1, 1), X(2, 2, 1), X(2, 4, 1), X(1, 1, SQ), X(1, 2, SQ), X(1, 4, SQ), \
+        X(2, 1, SQ), X(2, 2, SQ), X(2, 4, SQ)
+
+#define MASK(b, h, t)                                     \
+    {                                                     \
+        .name = "mask " #b " x " #h " x " #t, .desc = {   \
+            F32,                                          \
+            SIZE(2, (t) > 1 ? (t) : 15, 71, 4, 2, 16, 0), \
+            LSE,                                          \
+            DENSE(.batch = b, .heads = h, .queries = t)   \
+        }                                                 \
+    }
+static const attention_case dense[] = {
+    BROADCASTS(MASK, 66),
+    {.name = "f16", .desc = {F16, SIZE(1, 33, 130, 2, 1, 32, 0), LSE, DENSE(.queries = 33)}},
+    {.name = "bf16", .desc = {BF16, SIZE(1, 130, 33, 2, 1, 32, 0), LSE, CAUSAL, DENSE(.heads = 2, .queries = 130)}},
+    {.name = "causal",
+     .desc = {F32, SIZE(2, 100, 131, 4, 2, 16, 0), LSE, CAUSAL, DENSE(.batch = 2, .heads = 2, .queries = 100)}},
+    {.name = "causal, by key", .desc = {F32, SIZE(2, 131, 100, 4, 2, 16, 0), LSE, CAUSAL, DENSE(.batch = 2)}},
+    {.name = "one key", .desc = {F32, SIZE(1, 70, 1, 2, 1, 16, 0), LSE, DENSE(.queries = 70)}},
+    {.name = "one query", .desc = {F32, SIZE(2, 1, 203, 4, 1, 64, 0), LSE, DENSE(.batch = 2, .heads = 4)}},
+    {.name = "3 x 3",
+     .desc = {F16, SIZE(2, 3, 3, 2, 2, 8, 0), LSE, CAUSAL, DENSE(.batch = 2, .heads = 2, .queries = 3)}},
+    {.name = "rows apart",
+     .desc = {F32, SIZE(2, 40, 71, 4, 2, 16, 0), LSE,
+              DENSE(.batch = 2, .heads = 2, .queries = 40, .batch_stride = 2 * 40 * 75 + 5, .head_stride = 40 * 75,
+                    .query_stride = 75)}},
+    {.name = "queries before heads",
+     .desc = {F32, SIZE(2, 40, 71, 4, 2, 16, 0), LSE,
+              DENSE(.batch = 2, .heads = 4, .queries = 40, .batch_stride = 71, .head_stride = 2 * 71,
+                    .query_stride = 4 * 2 * 71)}},
+    {.name = "repeated by stride 0",
+     .desc = {F32, SIZE(2, 40, 71, 4, 2, 16, 0), LSE, CAUSAL,
+              DENSE(.batch = 2, .heads = 4, .queries = 40, .batch_stride = 0, .head_stride = 77, .query_stride = 0)}},
+    {.name = "slice of a band, rows overlap",
+     .desc = {F32, SIZE(1, 70, 64, 2, 1, 16, 0), LSE, DENSE(.queries = 70, .query_stride = 1)}},
+};
+GROUP(dense, dense);
+
+static const attention_case dense_tiles[] = {
+    {.name = "tiles", .desc = {F32, SIZE(1, 200, 300, 2, 1, 16, 0), LSE, DENSE(.queries = 200)}, .data = DATA_TILES},
+    {.name = "tiles by head",
+     .desc = {F16, SIZE(2, 200, 300, 4, 2, 16, 0), LSE, DENSE(.heads = 4, .queries = 200)},
+     .data = DATA_TILES},
+    {.name = "tiles, causal",
+     .desc = {F32, SIZE(1, 200, 300, 2, 2, 16, 0), LSE, CAUSAL, DENSE(.heads = 2, .queries = 200)},
+     .data = DATA_TILES},
+    {.name = "tiles, causal, more queries",
+     .desc = {F32, SIZE(1, 300, 200, 2, 1, 16, 0), LSE, CAUSAL, DENSE(.queries = 300)},
+     .data = DATA_TILES},
+    {.name = "tiles by key", .desc = {F32, SIZE(2, 200, 300, 2, 1, 16, 0), LSE, DENSE(.batch = 2)}, .data = DATA_TILES},
+    {.name = "tiles, wide",
+     .desc = {F16, SIZE(1, 130, 200, 2, 1, 160, 0), LSE, DENSE(.queries = 130)},
+     .data = DATA_TILES},
+    {.name = "tiles, few queries",
+     .desc = {F32, SIZE(1, 9, 2200, 2, 1, 16, 0), LSE, DENSE(.queries = 9)},
+     .data = DATA_TILES},
+    {.name = "tiles, many",
+     .desc = {F32, SIZE(1, 70, 4300, 1, 1, 8, 0), LSE, DENSE(.queries = 70)},
+     .data = DATA_TILES},
+    {.name = "dead rows",
+     .desc = {F32, SIZE(1, 200, 150, 2, 1, 16, 0), LSE, DENSE(.queries = 200)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "dead rows f16, causal",
+     .desc = {F16, SIZE(2, 150, 100, 4, 2, 16, 0), LSE, CAUSAL, DENSE(.heads = 4, .queries = 150)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "nothing", .desc = {F32, SIZE(1, 70, 150, 2, 1, 16, 0), LSE, DENSE(.queries = 70)}, .data = DATA_NOTHING},
+    {.name = "nothing, by key",
+     .desc = {F16, SIZE(2, 70, 150, 2, 1, 16, 0), LSE, DENSE(.batch = 2, .heads = 2)},
+     .data = DATA_NOTHING},
+    {.name = "everything",
+     .desc = {F32, SIZE(1, 70, 150, 2, 1, 16, 0), LSE, DENSE(.queries = 70)},
+     .data = DATA_EVERYTHING},
+    {.name = "everything, causal",
+     .desc = {BF16, SIZE(1, 150, 70, 2, 1, 16, 0), LSE, CAUSAL, DENSE(.heads = 2, .queries = 150)},
+     .data = DATA_EVERYTHING},
+    {.name = "one key each",
+     .desc = {F32, SIZE(1, 150, 130, 2, 1, 16, 0), LSE, DENSE(.heads = 2, .queries = 150)},
+     .data = DATA_ONE},
+};
+GROUP(dense_tiles, dense_tiles);
+
+#define SCORE(b, h, t)                                      \
+    {                                                       \
+        .name = "bias " #b " x " #h " x " #t, .desc = {     \
+            F32,                                            \
+            SIZE(2, 14, 71, 4, 2, 16, 0),                   \
+            LSE,                                            \
+            BIAS(F32, .batch = b, .heads = h, .queries = t) \
+        }                                                   \
+    }
+static const attention_case bias[] = {
+    BROADCASTS(SCORE, 14),
+    {.name = "f16 of f16",
+     .desc = {F16, SIZE(1, 33, 65, 4, 2, 24, 0), LSE, CAUSAL, BIAS(F16, .heads = 2, .queries = 33)}},
+    {.name = "bf16 of bf16", .desc = {BF16, SIZE(1, 65, 33, 4, 2, 24, 0), LSE, BIAS(BF16, .heads = 4, .queries = 65)}},
+    {.name = "f32 of f16", .desc = {F16, SIZE(1, 13, 65, 4, 2, 24, 0), LSE, BIAS(F32, .heads = 2)}},
+    {.name = "f16 of f32", .desc = {F32, SIZE(2, 13, 65, 4, 2, 24, 0), LSE, CAUSAL, BIAS(F16, .batch = 2, .heads = 2)}},
+    {.name = "bf16 of f32", .desc = {F32, SIZE(1, 33, 65, 4, 2, 24, 0), LSE, BIAS(BF16, .heads = 4, .queries = 33)}},
+    {.name = "f16 of bf16", .desc = {BF16, SIZE(2, 33, 65, 4, 2, 24, 0), LSE, BIAS(F16, .batch = 2, .queries = 33)}},
+    {.name = "f32 of bf16, one query",
+     .desc = {BF16, SIZE(2, 1, 65, 4, 2, 24, 0), LSE, CAUSAL, BIAS(F32, .batch = 2, .heads = 2)}},
+    {.name = "rows apart f16",
+     .desc = {F16, SIZE(2, 40, 71, 4, 2, 16, 0), LSE,
+              BIAS(F16, .batch = 2, .heads = 2, .queries = 40, .batch_stride = 2 * 40 * 75 + 5, .head_stride = 40 * 75,
+                   .query_stride = 75)}},
+    {.name = "queries before heads",
+     .desc = {F32, SIZE(2, 40, 71, 4, 2, 16, 0), LSE, CAUSAL,
+              BIAS(F32, .batch = 2, .heads = 4, .queries = 40, .batch_stride = 71, .head_stride = 2 * 71,
+                   .query_stride = 4 * 2 * 71)}},
+    {.name = "relative positions",
+     .desc = {F32, SIZE(1, 70, 64, 2, 1, 16, 0), LSE,
+              BIAS(BF16, .heads = 2, .queries = 70, .head_stride = 133, .query_stride = 1)}},
+    {.name = "infinite by query",
+     .desc = {F32, SIZE(1, 66, 71, 4, 2, 16, 0), LSE, BIAS(F32, .heads = 2, .queries = 66)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "infinite by query f16, causal",
+     .desc = {F16, SIZE(1, 71, 66, 4, 2, 16, 0), LSE, CAUSAL, BIAS(F16, .heads = 4, .queries = 71)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "infinite by key bf16",
+     .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, BIAS(BF16, .batch = 2, .heads = 4)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "infinite all over",
+     .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, BIAS(F32, .heads = 2, .queries = 66)},
+     .data = DATA_NOTHING},
+};
+GROUP(bias, bias);
+
+static const attention_case bias_and_dense[] = {
+    {.name = "alike",
+     .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, DENSE(.batch = 2, .heads = 2, .queries = 66),
+              BIAS(F32, .batch = 2, .heads = 2, .queries = 66)}},
+    {.name = "mask by key, bias by query",
+     .desc = {F16, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, DENSE(.batch = 2), BIAS(F16, .heads = 4, .queries = 66)}},
+    {.name = "mask by query, bias by key",
+     .desc = {BF16, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, CAUSAL, DENSE(.heads = 4, .queries = 66),
+              BIAS(F32, .batch = 2)}},
+    {.name = "tiles and bias by key",
+     .desc = {F32, SIZE(1, 200, 300, 4, 2, 16, 0), LSE, CAUSAL, DENSE(.heads = 2, .queries = 200),
+              BIAS(F32, .heads = 2)},
+     .data = DATA_TILES},
+    {.name = "dead rows and bias",
+     .desc = {F32, SIZE(1, 150, 71, 4, 2, 16, 0), LSE, DENSE(.queries = 150), BIAS(F16, .heads = 2, .queries = 150)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "infinite bias",
+     .desc = {F32, SIZE(1, 66, 71, 4, 2, 16, 0), LSE, DENSE(.heads = 4, .queries = 66),
+              BIAS(F32, .heads = 2, .queries = 66)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "soft cap",
+     .desc = {F16, SIZE(1, 66, 71, 4, 1, 40, 0), LSE, CAUSAL, .soft_cap = 4, DENSE(.queries = 66),
+              BIAS(BF16, .heads = 4)}},
+};
+GROUP(bias_and_dense, bias_and_dense);
+
+static const attention_case intervals[] = {
+    {.name = "1 x 1", .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, INTERVALS(.batch = 1)}},
+    {.name = "1 x 2", .desc = {F32, SIZE(2, 14, 71, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2)}},
+    {.name = "1 x 4", .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, INTERVALS(.heads = 4)}},
+    {.name = "2 x 1", .desc = {F16, SIZE(2, 14, 71, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2)}},
+    {.name = "2 x 2", .desc = {BF16, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 2)}},
+    {.name = "2 x 4", .desc = {F32, SIZE(2, 14, 71, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 4)}},
+    {.name = "causal", .desc = {F32, SIZE(2, 130, 171, 4, 2, 16, 0), LSE, CAUSAL, INTERVALS(.batch = 2, .heads = 2)}},
+    {.name = "causal, more queries",
+     .desc = {F32, SIZE(2, 171, 130, 4, 2, 16, 0), LSE, CAUSAL, INTERVALS(.batch = 2, .heads = 4)}},
+    {.name = "one query", .desc = {F16, SIZE(2, 1, 203, 4, 2, 64, 0), LSE, INTERVALS(.batch = 2, .heads = 2)}},
+    {.name = "one key", .desc = {F32, SIZE(2, 70, 1, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 2)}},
+    {.name = "nothing",
+     .desc = {F32, SIZE(2, 70, 130, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 2)},
+     .data = DATA_NOTHING},
+    {.name = "nothing, causal",
+     .desc = {F16, SIZE(2, 70, 130, 4, 2, 16, 0), LSE, CAUSAL, INTERVALS(.heads = 2)},
+     .data = DATA_NOTHING},
+    {.name = "everything",
+     .desc = {F32, SIZE(2, 70, 130, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2)},
+     .data = DATA_EVERYTHING},
+    {.name = "everything, causal",
+     .desc = {F32, SIZE(2, 130, 70, 4, 2, 16, 0), LSE, CAUSAL, INTERVALS(.heads = 4)},
+     .data = DATA_EVERYTHING},
+    {.name = "one query each",
+     .desc = {F32, SIZE(1, 130, 170, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2)},
+     .data = DATA_ONE},
+    {.name = "window",
+     .desc = {F32, SIZE(1, 300, 300, 4, 2, 16, 0), LSE, CAUSAL, INTERVALS(.heads = 2)},
+     .data = DATA_WINDOW},
+    {.name = "window, not causal",
+     .desc = {F16, SIZE(1, 200, 333, 2, 1, 16, 0), LSE, INTERVALS(.heads = 1)},
+     .data = DATA_WINDOW},
+    {.name = "window, more queries",
+     .desc = {BF16, SIZE(1, 250, 133, 2, 1, 16, 0), LSE, INTERVALS(.heads = 2)},
+     .data = DATA_WINDOW},
+    {.name = "window, many tiles",
+     .desc = {F32, SIZE(1, 20, 4400, 1, 1, 8, 0), LSE, CAUSAL, INTERVALS(.heads = 1)},
+     .data = DATA_WINDOW},
+    {.name = "window, wide",
+     .desc = {F32, SIZE(1, 150, 150, 2, 1, 192, 0), LSE, INTERVALS(.heads = 1)},
+     .data = DATA_WINDOW},
+    {.name = "strided",
+     .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE,
+              INTERVALS(.batch = 2, .heads = 2, .batch_stride = 75, .head_stride = 170)}},
+    {.name = "repeated by stride 0",
+     .desc = {F32, SIZE(2, 66, 71, 4, 2, 16, 0), LSE, CAUSAL,
+              INTERVALS(.batch = 2, .heads = 4, .batch_stride = 400, .head_stride = 0)}},
+};
+GROUP(intervals, intervals);
+
+static const attention_case intervals_and_bias[] = {
+    {.name = "bias by kv head",
+     .desc = {F32, SIZE(2, 130, 71, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 2),
+              BIAS(F32, .batch = 2, .heads = 2)}},
+    {.name = "bias by kv head f16, causal",
+     .desc = {F16, SIZE(2, 71, 130, 4, 2, 64, 0), LSE, CAUSAL, INTERVALS(.batch = 2, .heads = 2),
+              BIAS(F16, .batch = 2, .heads = 2)}},
+    {.name = "bias for all",
+     .desc = {BF16, SIZE(2, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 4), BIAS(BF16, .heads = 1)}},
+    {.name = "bias by head",
+     .desc = {F16, SIZE(2, 71, 130, 4, 2, 16, 0), INTERVALS(.heads = 1), BIAS(F32, .batch = 2, .heads = 4)}},
+    {.name = "window",
+     .desc = {F32, SIZE(1, 200, 200, 4, 2, 32, 0), LSE, CAUSAL, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)},
+     .data = DATA_WINDOW},
+    {.name = "infinite bias",
+     .desc = {F32, SIZE(2, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.batch = 2, .heads = 2),
+              BIAS(F32, .batch = 2, .heads = 2)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "decoding",
+     .desc = {F16, SIZE(2, 1, 500, 8, 2, 128, 0), LSE, INTERVALS(.batch = 2, .heads = 2),
+              BIAS(F16, .batch = 2, .heads = 2)}},
+    {.name = "soft cap",
+     .desc = {F32, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, .soft_cap = 3, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "odd rows",
+     .desc = {BF16, SIZE(1, 71, 130, 2, 1, 16, 0), LSE, .v_strides = {0, 17, 0}, INTERVALS(.heads = 1),
+              BIAS(F32, .heads = 1)}},
+};
+GROUP(intervals_and_bias, intervals_and_bias);
+
+/* ---- data ---------------------------------------------------------------------------------------------------- */
+
+/* Whether the pair is visible in a dense mask of this data; DATA_RANDOM: as it was. */
+static bool dense_visible(case_data data, uint32_t t, uint32_t j, bool was)
+{
+    switch (data) {
+    case DATA_TILES: {
+        uint64_t state = 1000 * (t / 64) + j / 64;
+        uint64_t kind = random_bits(&state) % 3;
+        return kind == 0 ? false : kind == 1 ? true : was;
+    }
+    case DATA_DEAD_ROWS: return t % 3 && t / 64 != 1 && was;
+    case DATA_NOTHING: return false;
+    case DATA_EVERYTHING: return true;
+    case DATA_ONE: return j == t * 7 % 130;
+    default: return was;
+    }
+}
+
+static void fill_dense(const attention_case *c, problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    uint64_t state = 5;
+    for (uint32_t b = 0; b < s->batch; b++)
+        for (uint32_t head = 0; head < s->heads; head++)
+            for (uint32_t t = 0; t < s->queries; t++)
+                for (uint32_t j = 0; j < d->keys; j++) {
+                    uint8_t *byte = (uint8_t *)p->tensor[TENSOR_MASK] + b * s->batch_stride + head * s->head_stride
+                                    + t * s->query_stride + j;
+                    /* any byte but 0 */
+                    *byte = dense_visible(c->data, t, j, *byte) ? (uint8_t)(1 << random_bits(&state) % 8) : 0;
+                }
+}
+
+static void fill_intervals(const attention_case *c, problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    const int32_t queries = (int32_t)d->queries, offset = (int32_t)d->keys - queries;
+    for (uint32_t b = 0; b < s->batch; b++)
+        for (uint32_t head = 0; head < s->heads; head++)
+            for (uint32_t j = 0; j < d->keys; j++) {
+                uint64_t at = b * s->batch_stride + head * s->head_stride + j;
+                int32_t *begin = (int32_t *)p->tensor[TENSOR_BEGIN] + at, *end = (int32_t *)p->tensor[TENSOR_END] + at;
+                const int32_t position = (int32_t)j - offset;
+                switch (c->data) {
+                case DATA_NOTHING: /* empty in each way that there is */
+                    *begin = j % 3 == 0 ? 0 : j % 3 == 1 ? queries : (int32_t)(j % d->queries);
+                    *end = j % 3 == 0 ? 0 : j % 3 == 1 ? INT32_MAX : *begin - (int32_t)(j % 2);
+                    break;
+                case DATA_EVERYTHING:
+                    *begin = j % 2 ? 0 : INT32_MIN;
+                    *end = j % 3 ? queries : INT32_MAX;
+                    break;
+                case DATA_ONE:
+                    *begin = (int32_t)(j * 11 % d->queries);
+                    *end = *begin + 1;
+                    break;
+                case DATA_WINDOW:
+                    *begin = position;
+                    *end = position + 40;
+                    break;
+                default: break;
+                }
+            }
+}
+
+static void fill_bias(const attention_case *c, problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->bias_shape;
+    uint64_t state = 6;
+    for (uint32_t b = 0; b < s->batch; b++)
+        for (uint32_t head = 0; head < s->heads; head++)
+            for (uint32_t t = 0; t < s->queries; t++) {
+                uint64_t row = b * s->batch_stride + head * s->head_stride + t * s->query_stride;
+                for (uint32_t j = 0; j < d->keys; j++)
+                    if (c->data == DATA_NOTHING || random_bits(&state) % 4 == 0 || t % 7 == 3)
+                        element_store(d->bias_type, p->tensor[TENSOR_BIAS], row + j, -INFINITY);
+            }
+}
+
+static void enlarge_q(problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const uint64_t count = attention_tensor_bytes(d, TENSOR_Q) / dmattn_type_size(d->type);
+    for (uint64_t i = 0; i < count; i++)
+        element_store(d->type, p->tensor[TENSOR_Q], i, 30 * element_load(d->type, p->tensor[TENSOR_Q], i));
+}
+
+void case_fill_inputs(const attention_case *c, problem *p)
+{
+    uint64_t seed = 0;
+    for (const char *name = c->name; *name; name++)
+        seed = 31 * seed + (unsigned char)*name;
+    problem_randomize(p, seed);
+    if (p->desc.mask == DMATTN_MASK_DENSE)
+        fill_dense(c, p);
+    if (p->desc.mask == DMATTN_MASK_INTERVALS)
+        fill_intervals(c, p);
+    if (p->desc.bias && (c->data == DATA_INFINITE_BIAS || c->data == DATA_NOTHING))
+        fill_bias(c, p);
+    if (c->data == DATA_LARGE)
+        enlarge_q(p);
+}

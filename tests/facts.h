@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * A device that exists on paper only. */
+#ifndef DMATTN_TESTS_FACTS_H
+#define DMATTN_TESTS_FACTS_H
+
+#include "device_facts.h"
+
+static inline device_facts usual_facts(void)
+{
+    return (device_facts){
+        .api_version = VK_API_VERSION_1_3,
+        .subgroup_size = 32,
+        .min_subgroup_size = 32,
+        .max_subgroup_size = 32,
+        .subgroup_stages = VK_SHADER_STAGE_COMPUTE_BIT,
+        .subgroup_operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT,
+        .required_subgroup_size_stages = VK_SHADER_STAGE_COMPUTE_BIT,
+        .max_invocations = 1024,
+        .max_workgroup_count = {65535, 65535, 65535},
+        .shared_memory = 49152,
+        .buffer_device_address = true,
+        .subgroup_size_control = true,
+        .full_subgroups = true,
+    };
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+#include "guarded.h"
+
+#include "reference/element.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUARD   256  /* bytes before and after a tensor */
+#define PATTERN 0xa5 /* of results and workspace; inputs have 0xff, NaN in every type */
+#define TRY(call)                       \
+    do {                                \
+        dmattn_status status_ = (call); \
+        if (status_)                    \
+            return status_;             \
+    } while (0)
+
+static dmattn_buffer *range_of(dmattn_attention_args *args, int tensor)
+{
+    dmattn_buffer *const ranges[] = {&args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
+                                     &args->mask, &args->begin, &args->end, &args->bias, &args->workspace};
+    return ranges[tensor];
+}
+
+static bool is_result(int tensor)
+{
+    return tensor == TENSOR_OUT || tensor == TENSOR_LSE || tensor == TENSOR_COUNT;
+}
+
+/* The most awkward offset that the plan allows. */
+static uint64_t offset_of(const dmattn_plan_info *info, const dmattn_attention_desc *d, int tensor)
+{
+    switch (tensor) {
+    case TENSOR_Q:
+    case TENSOR_K:
+    case TENSOR_V:
+    case TENSOR_OUT: return GUARD + info->data_alignment;
+    case TENSOR_MASK: return GUARD + 3;
+    case TENSOR_BIAS: return GUARD + dmattn_type_size(d->bias_type);
+    case TENSOR_COUNT: return GUARD + info->workspace_alignment;
+    default: return GUARD + 4;
+    }
+}
+
+/* Makes the buffer round a tensor and fills it all. */
+static dmattn_status fill(guarded_problem *g, int tensor, uint64_t offset, uint64_t bytes, const void *data)
+{
+    uint64_t size = offset + bytes + GUARD;
+    if (!g->whole[tensor].buffer)
+        TRY(dmattn_buffer_create(h.device, size, &g->whole[tensor]));
+    g->offset[tensor] = offset;
+    g->bytes[tensor] = bytes;
+    *range_of(&g->args, tensor) = (dmattn_buffer){g->whole[tensor].buffer, offset, bytes};
+    unsigned char *image = malloc(size);
+    memset(image, is_result(tensor) ? PATTERN : 0xff, size);
+    if (data)
+        memcpy(image + offset, data, bytes);
+    dmattn_status status = dmattn_upload(h.device, &g->whole[tensor], 0, image, size);
+    free(image);
+    return status;
+}
+
+static dmattn_status create(guarded_problem *g)
+{
+    const problem *p = g->problem;
+    dmattn_plan_info info;
+    TRY(dmattn_attention_plan(h.context, &p->desc, &g->plan));
+    dmattn_plan_get_info(g->plan, &info);
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        uint64_t bytes = attention_tensor_bytes(&p->desc, (attention_tensor)t);
+        if (bytes)
+            TRY(fill(g, t, offset_of(&info, &p->desc, t), bytes, p->tensor[t]));
+    }
+    if (info.workspace_size)
+        TRY(fill(g, TENSOR_COUNT, offset_of(&info, &p->desc, TENSOR_COUNT), info.workspace_size, NULL));
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status guarded_create(const problem *p, guarded_problem *g)
+{
+    *g = (guarded_problem){.problem = p};
+    dmattn_status status = create(g);
+    if (status)
+        guarded_destroy(g);
+    return status;
+}
+
+void guarded_destroy(guarded_problem *g)
+{
+    for (int t = 0; t <= TENSOR_COUNT; t++)
+        dmattn_buffer_destroy(h.device, &g->whole[t]);
+    dmattn_plan_destroy(g->plan);
+    *g = (guarded_problem){0};
+}
+
+dmattn_status guarded_run(guarded_problem *g, bool reuse_mask_tiles)
+{
+    for (int t = TENSOR_OUT; t <= TENSOR_LSE; t++)
+        if (g->whole[t].buffer)
+            TRY(fill(g, t, g->offset[t], g->bytes[t], NULL));
+    g->args.reuse_mask_tiles = reuse_mask_tiles;
+    VkCommandBuffer commands;
+    TRY(dmattn_commands_begin(h.device, &commands));
+    dmattn_status status = dmattn_attention_record(g->plan, commands, &g->args);
+    if (status) {
+        dmattn_commands_cancel(h.device);
+        return status;
+    }
+    return dmattn_commands_submit(h.device);
+}
+
+/* Reads rows and overwrites them with the pattern. */
+static void take_out(const dmattn_attention_desc *d, unsigned char *tensor, float *out)
+{
+    const dmattn_strides *s = &d->out_strides;
+    const uint64_t size = dmattn_type_size(d->type);
+    for (uint32_t b = 0; b < d->batch; b++)
+        for (uint32_t t = 0; t < d->queries; t++)
+            for (uint32_t head = 0; head < d->heads; head++) {
+                unsigned char *row = tensor + size * (b * s->batch + t * s->sequence + head * s->head);
+                for (uint32_t i = 0; i < d->value_dim; i++)
+                    *out++ = (float)element_load(d->type, row, i);
+                memset(row, PATTERN, size * d->value_dim);
+            }
+}
+
+static bool all_pattern(const unsigned char *bytes, const guarded_problem *g, int tensor, char *why, size_t why_size)
+{
+    for (uint64_t i = 0; i < g->whole[tensor].size; i++)
+        if (bytes[i] != PATTERN) {
+            const char *name = tensor < TENSOR_COUNT ? attention_tensor_name((attention_tensor)tensor) : "workspace";
+            snprintf(why, why_size, "byte %lld of %s was written, which is none of its %llu bytes",
+                     (long long)i - (long long)g->offset[tensor], name, (unsigned long long)g->bytes[tensor]);
+            return false;
+        }
+    return true;
+}
+
+/* Downloads a tensor's buffer; *tensor points at its first element. NULL if it is not there. */
+static unsigned char *fetch(const guarded_problem *g, int tensor, unsigned char **first)
+{
+    const dmattn_buffer *whole = &g->whole[tensor];
+    if (!whole->buffer)
+        return NULL;
+    unsigned char *bytes = malloc(whole->size);
+    cr_assert_eq(dmattn_download(h.device, whole, 0, bytes, whole->size), DMATTN_SUCCESS, "%s", h.sentence);
+    *first = bytes + g->offset[tensor];
+    return bytes;
+}
+
+bool guarded_results(const guarded_problem *g, float *out, float *lse, char *why, size_t why_size)
+{
+    const dmattn_attention_desc *d = &g->problem->desc;
+    bool intact = true;
+    for (int t = TENSOR_OUT; t <= TENSOR_COUNT; t++) {
+        unsigned char *first, *bytes = is_result(t) ? fetch(g, t, &first) : NULL;
+        if (!bytes)
+            continue;
+        if (t == TENSOR_OUT)
+            take_out(d, first, out);
+        else { /* no gaps */
+            if (t == TENSOR_LSE)
+                memcpy(lse, first, g->bytes[t]);
+            memset(first, PATTERN, g->bytes[t]);
+        }
+        intact = intact && all_pattern(bytes, g, t, why, why_size);
+        free(bytes);
+    }
+    return intact;
+}
+
+uint64_t guarded_hash(const guarded_problem *g)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (int t = TENSOR_OUT; t <= TENSOR_LSE; t++) {
+        unsigned char *first, *bytes = fetch(g, t, &first);
+        for (uint64_t i = 0; bytes && i < g->whole[t].size; i++)
+            hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+        free(bytes);
+    }
+    return hash;
+}

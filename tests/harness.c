@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+harness h;
+
+static bool required(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && !strcmp(value, "1");
+}
+
+void harness_message(void *user, dmattn_severity severity, const char *text)
+{
+    harness *to = user;
+    if (!strncmp(text, "validation:", strlen("validation:"))) {
+        to->validation_errors += severity == DMATTN_SEVERITY_ERROR;
+        fprintf(stderr, "%s %s\n", severity == DMATTN_SEVERITY_ERROR ? "ERROR" : "WARNING", text);
+    } else if (severity == DMATTN_SEVERITY_ERROR) {
+        to->sentences++;
+        snprintf(to->sentence, sizeof to->sentence, "%s", text);
+    } else if (severity == DMATTN_SEVERITY_INFO)
+        snprintf(to->kernel, sizeof to->kernel, "%s", text);
+}
+
+/* The line that CTest takes for a skipped test. */
+static void no_device(const char *why)
+{
+    cr_assert(!required("DMATTN_REQUIRE_DEVICE"), "no device: %s", why);
+    fprintf(stderr, "dmattn tests: no device (%s)\n", why);
+    cr_skip_test("no device");
+}
+
+static void open_runtime(void)
+{
+    dmattn_runtime_desc desc = {.validation = true, .message = harness_message, .message_user = &h};
+    dmattn_status status = dmattn_runtime_create(&desc, &h.runtime);
+    h.validation = status == DMATTN_SUCCESS;
+    if (status == DMATTN_ERROR_UNSUPPORTED && !required("DMATTN_REQUIRE_VALIDATION")) {
+        desc.validation = false;
+        status = dmattn_runtime_create(&desc, &h.runtime);
+        if (status == DMATTN_ERROR_UNSUPPORTED)
+            no_device(h.sentence);
+    }
+    cr_assert_eq(status, DMATTN_SUCCESS, "no runtime: %s", h.sentence);
+    if (!dmattn_runtime_device_count(h.runtime))
+        no_device("the list of devices is empty");
+}
+
+void harness_begin(void)
+{
+    open_runtime();
+    dmattn_status status = dmattn_runtime_find_device(h.runtime, getenv("DMATTN_TEST_DEVICE"), &h.index);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    status = dmattn_runtime_device_info(h.runtime, h.index, &h.info);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    status = dmattn_device_create(h.runtime, h.index, &h.device);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    h.context = dmattn_device_context(h.device);
+}
+
+void harness_end(void)
+{
+    dmattn_device_destroy(h.device);
+    dmattn_runtime_destroy(h.runtime);
+    h.device = NULL;
+    h.runtime = NULL;
+    cr_assert_eq(h.validation_errors, 0, "the validation layer found %u errors", h.validation_errors);
+}
+
+void harness_expect(const char *file, int line, dmattn_status got, dmattn_status want, const char *part)
+{
+    cr_expect_eq(got, want, "%s:%d: %s instead of %s (%s)", file, line, dmattn_status_string(got),
+                 dmattn_status_string(want), h.sentence);
+    cr_expect_eq(h.sentences, want ? 1u : 0u, "%s:%d: %u sentences, the last: %s", file, line, h.sentences, h.sentence);
+    if (want)
+        cr_expect(strstr(h.sentence, part), "%s:%d: no '%s' in: %s", file, line, part, h.sentence);
+}

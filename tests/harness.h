@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * What the tests that need a device share. In the environment:
+ *
+ *     DMATTN_TEST_DEVICE          which device: an index, part of a name, or best (default)
+ *     DMATTN_REQUIRE_DEVICE=1     it is a failure, not a reason to skip, if there is none
+ *     DMATTN_REQUIRE_VALIDATION=1 likewise, if the validation layer is not there
+ *
+ * Criterion runs each test in a process of its own, so each opens the device once and walks through its cases. */
+#ifndef DMATTN_TESTS_HARNESS_H
+#define DMATTN_TESTS_HARNESS_H
+
+#include <dmattn/runtime.h>
+
+#include <criterion/criterion.h>
+
+typedef struct harness {
+    dmattn_runtime *runtime;
+    dmattn_device *device;
+    dmattn_context *context; /* the device's */
+    uint32_t index;
+    dmattn_device_info info;
+    bool validation;            /* the layer is loaded */
+    unsigned validation_errors; /* its findings of severity ERROR */
+    unsigned sentences;         /* other messages of severity ERROR */
+    char sentence[512];         /* the last of them */
+    char kernel[512];           /* the last message of severity INFO */
+} harness;
+
+extern harness h;
+
+/* Opens the device; skips the test if there is none. */
+void harness_begin(void);
+
+/* Closes it; the validation layer must have found nothing. */
+void harness_end(void);
+
+/* A dmattn_message_fn that counts and keeps; `user` is the harness. */
+void harness_message(void *user, dmattn_severity severity, const char *text);
+
+/* Expects `status`, and for an error exactly one sentence, since the last call, that contains `part`. */
+void harness_expect(const char *file, int line, dmattn_status got, dmattn_status want, const char *part);
+#define EXPECT_FAILURE(call, status, part) \
+    (h.sentences = 0, h.sentence[0] = 0, harness_expect(__FILE__, __LINE__, (call), (status), (part)))
+#define ASSERT_OK(call)                                                                             \
+    do {                                                                                            \
+        dmattn_status status_ = (call);                                                             \
+        cr_assert_eq(status_, DMATTN_SUCCESS, "%s: %s", dmattn_status_string(status_), h.sentence); \
+    } while (0)
+
+/* A test between harness_begin() and harness_end(), which is called in its body: a failure in .fini would not count. */
+#define DEVICE_TEST(suite, test)             \
+    static void suite##_##test##_body(void); \
+    Test(suite, test)                        \
+    {                                        \
+        harness_begin();                     \
+        suite##_##test##_body();             \
+        harness_end();                       \
+    }                                        \
+    static void suite##_##test##_body(void)
+
+#endif

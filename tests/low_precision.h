@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * The operator once more, in the plainest way that a kernel could compute it: float sums in order of the keys,
+ * probabilities and results rounded to the case's type. Its distance from the reference says how far a good kernel may
+ * be off, as in FlashAttention's tests. */
+#ifndef DMATTN_TESTS_LOW_PRECISION_H
+#define DMATTN_TESTS_LOW_PRECISION_H
+
+#include "reference/reference.h"
+
+/* out [B, Sq, H, Dv] and lse [B, H, Sq], contiguous. `desc` is resolved. */
+void low_precision_attention(const dmattn_attention_desc *desc, const reference_inputs *in, float *out, float *lse);
+
+/* Half the distance from 1 to the next number of a type: 2^-24, 2^-11 or 2^-8. */
+double type_epsilon(dmattn_type type);
+
+typedef struct errors {
+    double out, lse;                 /* largest difference of finite elements */
+    double out_max, lse_max;         /* largest finite magnitude in the reference */
+    uint64_t out_at, lse_at;         /* where the difference is largest, or the first mismatch */
+    bool out_mismatch, lse_mismatch; /* an infinity or a NaN in one and not in the other, or not 0 where 0 must be */
+} errors;
+
+/* `lse` and `want_lse` may be NULL. */
+errors compare_results(const dmattn_attention_desc *desc, const float *out, const float *lse, const double *want_out,
+                       const double *want_lse);
+
+/* What compare_results() may find, given what it found for low_precision_attention(). */
+typedef struct tolerances {
+    double out, lse;
+} tolerances;
+tolerances derive_tolerances(const dmattn_attention_desc *desc, const errors *low);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ * The parts of vkbench that need no device. */
+#include "check.h"
+#include "measure.h"
+#include "options.h"
+#include "sentences.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- samples ------------------------------------------------------------------------------------------------- */
+
+Test(samples, insert_sorted)
+{
+    double sorted[100];
+    uint64_t state = 3;
+    for (uint32_t n = 0; n < 100; n++) {
+        insert_sorted(sorted, n, (double)(random_bits(&state) % 20));
+        for (uint32_t i = 1; i <= n; i++)
+            cr_assert_leq(sorted[i - 1], sorted[i]);
+    }
+}
+
+Test(samples, summarize)
+{
+    summary s = summarize((const double[]){7}, 1);
+    cr_expect(s.median == 7 && s.min == 7 && s.spread == 0);
+    s = summarize((const double[]){1, 3}, 2);
+    cr_expect(s.median == 2 && s.min == 1);
+    s = summarize((const double[]){1, 2, 3, 4, 100}, 5); /* the middle half: 2 to 4 */
+    cr_expect(s.median == 3 && s.min == 1);
+    cr_expect_float_eq(s.spread, 2 / (2 * 3.0), 1e-12);
+    s = summarize((const double[]){0, 0, 0}, 3);
+    cr_expect(s.median == 0 && s.spread == 0);
+}
+
+Test(samples, choose_runs)
+{
+    cr_expect_eq(choose_runs(0.01, 0.001), 1);
+    cr_expect_eq(choose_runs(0.001, 0.001), 1);
+    cr_expect_eq(choose_runs(0.001, 0.0101), 11);
+    cr_expect_geq(choose_runs(0, 0.001), 1);
+    cr_expect_eq(choose_runs(1e-12, 1), choose_runs(0, 1)); /* bounded */
+    cr_expect_geq(choose_runs(-1, 1), 1);
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------- */
+
+Test(check, row_error)
+{
+    const double zero[2] = {0, 0}, a[2] = {3, 4}, b[2] = {3, 4.5}, nan[2] = {3, NAN}, infinite[2] = {3, INFINITY};
+    cr_expect_eq(row_error(a, a, 2), 0);
+    cr_expect_eq(row_error(zero, zero, 2), 0);
+    cr_expect_float_eq(row_error(b, a, 2), 0.1, 1e-12);
+    cr_expect_eq(row_error(a, zero, 2), INFINITY);
+    cr_expect_eq(row_error(nan, a, 2), INFINITY);
+    cr_expect_eq(row_error(infinite, a, 2), INFINITY);
+}
+
+Test(check, lse_error)
+{
+    cr_expect_eq(lse_error(5, 5), 0);
+    cr_expect_eq(lse_error(-INFINITY, -INFINITY), 0);
+    cr_expect_eq(lse_error(-INFINITY, 0), INFINITY);
+    cr_expect_eq(lse_error(0, -INFINITY), INFINITY);
+    cr_expect_eq(lse_error(NAN, 0), INFINITY);
+    cr_expect_float_eq(lse_error(10, 9), 0.1, 1e-12);
+    cr_expect_float_eq(lse_error(0.01, 0), 0.01, 1e-12);
+}
+
+Test(check, not_finite)
+{
+    const float f[] = {1, INFINITY, -INFINITY, NAN, 0, 3e38f};
+    const uint16_t half[] = {0x3c00, 0x7c00, 0xfc00, 0x7e00, 0x7bff, 0x8000};
+    const uint16_t bfloat[] = {0x3f80, 0x7f80, 0xff80, 0xffff, 0x7f7f, 0x7c00};
+    cr_expect_eq(count_not_finite(DMATTN_TYPE_F32, f, 6), 3);
+    cr_expect_eq(count_not_finite(DMATTN_TYPE_F16, half, 6), 3);
+    cr_expect_eq(count_not_finite(DMATTN_TYPE_BF16, bfloat, 6), 3);
+    cr_expect(tolerance(DMATTN_TYPE_F32) < tolerance(DMATTN_TYPE_F16));
+    cr_expect(tolerance(DMATTN_TYPE_F16) < tolerance(DMATTN_TYPE_BF16));
+    check_result r = {.error = 1e-3};
+    cr_expect(check_passed(&r, DMATTN_TYPE_F16) && !check_passed(&r, DMATTN_TYPE_F32));
+    r.not_finite = 1;
+    cr_expect_not(check_passed(&r, DMATTN_TYPE_F16));
+    r = (check_result){.lse_error = INFINITY};
+    cr_expect_not(check_passed(&r, DMATTN_TYPE_BF16));
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+Test(options, sizes)
+{
+    static const struct {
+        const char *text;
+        uint32_t size; /* 0: refused */
+    } rows[] = {{"1", 1},
+                {"64", 64},
+                {"16K", 16384},
+                {"16k", 16384},
+                {"1073741823", 1073741823},
+                {"0", 0},
+                {"", 0},
+                {"-1", 0},
+                {"+1", 0},
+                {" 1", 0},
+                {"1 ", 0},
+                {"1M", 0},
+                {"1.5", 0},
+                {"K", 0},
+                {"0K", 0},
+                {"1073741824", 0},
+                {"1048576K", 0},
+                {"99999999999999999999", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint32_t size = 0;
+        bool ok = parse_size(rows[i].text, &size);
+        cr_expect_eq(ok, rows[i].size != 0, "'%s'", rows[i].text);
+        cr_expect(!ok || size == rows[i].size, "'%s': %u", rows[i].text, size);
+    }
+}
+
+/* Every name is read back as what it names. */
+Test(options, masks)
+{
+    static const char *const good[] = {"none",     "causal",         "dense:0.1",         "dense:0",
+                                       "dense:1",  "interval:512",   "causal+dense:0.25", "causal+interval:7",
+                                       "interval", "causal+interval"};
+    static const char *const wrong[] = {"",          "dense",         "dense:",     "dense:2",     "dense:-1",
+                                        "dense:nan", "interval:",     "interval:0", "causal+",     "causal+none",
+                                        "Causal",    "causal+causal", "dense:0.1x", "interval:-5", "sparse"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        mask_choice mask;
+        char name[MASK_NAME_SIZE];
+        cr_expect(parse_mask(good[i], &mask), "'%s'", good[i]);
+        mask_name(&mask, name);
+        cr_expect_str_eq(name, good[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        mask_choice mask;
+        cr_expect_not(parse_mask(wrong[i], &mask), "'%s'", wrong[i]);
+    }
+    mask_choice mask;
+    cr_assert(parse_mask("causal+dense:0.25", &mask));
+    cr_expect(mask.causal && mask.mask == DMATTN_MASK_DENSE && mask.fraction == 0.25);
+}
+
+Test(options, types_and_levels)
+{
+    dmattn_type type;
+    dmattn_level level;
+    cr_expect(parse_type("bf16", &type) && type == DMATTN_TYPE_BF16);
+    cr_expect_not(parse_type("F16", &type));
+    cr_expect_not(parse_type("", &type));
+    cr_expect(parse_level("best", &level) && level == DMATTN_LEVEL_BEST);
+    cr_expect(parse_level("matrix2", &level) && level == DMATTN_LEVEL_MATRIX2);
+    cr_expect_not(parse_level("matrix3", &level));
+}
+
+static bench_action parse(bench_options *o, char *why, const char *a, const char *b, const char *c)
+{
+    char *argv[] = {"vkbench", (char *)a, (char *)b, (char *)c, NULL};
+    *why = 0;
+    return options_parse(1 + (a != NULL) + (b != NULL) + (c != NULL), argv, o, why);
+}
+
+Test(options, command_line)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    bench_options o;
+    cr_expect_eq(parse(&o, why, NULL, NULL, NULL), ACTION_RUN);
+    cr_expect(!o.sweep.n.count && !o.sweep.mask_count && !o.device && !o.json && o.max_samples && o.seed);
+    cr_expect_eq(parse(&o, why, "--n=1K,77", "--type", "f16,bf16"), ACTION_RUN, "%s", why);
+    cr_expect(o.sweep.n.count == 2 && o.sweep.n.value[0] == 1024 && o.sweep.n.value[1] == 77);
+    cr_expect(o.sweep.type_count == 2 && o.sweep.type[1] == DMATTN_TYPE_BF16);
+    cr_expect_eq(parse(&o, why, "--reuse-mask", "--seed=18446744073709551615", "--time=0.5"), ACTION_RUN, "%s", why);
+    cr_expect(o.reuse_mask && o.seed == UINT64_MAX && o.seconds == 0.5);
+    cr_expect_eq(parse(&o, why, "--list", NULL, NULL), ACTION_LIST);
+    cr_expect_eq(parse(&o, why, "--bogus", "--help", NULL), ACTION_BAD);
+    cr_expect_eq(parse(&o, why, "--help", NULL, NULL), ACTION_HELP);
+    cr_expect_eq(parse(&o, why, "--version", NULL, NULL), ACTION_VERSION);
+
+    static const char *const wrong[][2] = {{"--n=0", "--n"},
+                                           {"--n=", "--n"},
+                                           {"--n=1,,2", "--n"},
+                                           {"--type=f8", "f8"},
+                                           {"--mask=x", "--mask"},
+                                           {"--time=0", "--time"},
+                                           {"--time=-1", "--time"},
+                                           {"--time=1e9", "--time"},
+                                           {"--samples=0", "--samples"},
+                                           {"--seed=-1", "--seed"},
+                                           {"--seed=18446744073709551616", "--seed"},
+                                           {"--bogus", "--bogus"},
+                                           {"-x", "-x"},
+                                           {"extra", "extra"},
+                                           {"--device", "--device"},
+                                           {"--list=1", "--list"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_expect_eq(parse(&o, why, wrong[i][0], NULL, NULL), ACTION_BAD, "%s", wrong[i][0]);
+        cr_expect(strstr(why, wrong[i][1]), "%s: %s", wrong[i][0], why);
+    }
+    char long_list[256] = "--n=1";
+    for (int i = 0; i < LIST_MAX; i++)
+        strcat(long_list, ",1");
+    cr_expect_eq(parse(&o, why, long_list, NULL, NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--n"), "%s", why);
+}
+
+/* ---- the sweep ----------------------------------------------------------------------------------------------- */
+
+Test(sweeps, every_case_once)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    bench_options o;
+    cr_assert_eq(parse(&o, why, "--n=64,128", "--d=32,64,128", "--mask=none,causal,dense:0.5"), ACTION_RUN, "%s", why);
+    sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    const uint64_t count = sweep_count(&o.sweep);
+    cr_expect_eq(count, 2 * 3 * 3);
+    cr_expect(sweep_check(&o.sweep, NULL));
+    for (uint64_t i = 0; i < count; i++)
+        for (uint64_t j = 0; j <= i; j++) {
+            bench_case a, b;
+            sweep_case(&o.sweep, i, &a);
+            sweep_case(&o.sweep, j, &b);
+            bool same = a.desc.keys == b.desc.keys && a.desc.queries == b.desc.queries
+                        && a.desc.head_dim == b.desc.head_dim && a.mask.mask == b.mask.mask
+                        && a.mask.causal == b.mask.causal;
+            cr_expect_eq(same, i == j);
+            cr_expect_eq(a.desc.keys, a.desc.queries);
+        }
+}
+
+Test(sweeps, queries_and_keys)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    bench_options o;
+    bench_case c;
+    cr_assert_eq(parse(&o, why, "--queries=1,2", "--n=64,128", "--mask=none"), ACTION_RUN);
+    sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect_eq(sweep_count(&o.sweep), 4);
+    for (uint64_t i = 0; i < 4; i++) {
+        sweep_case(&o.sweep, i, &c);
+        cr_expect(c.desc.queries <= 2 && c.desc.keys >= 64);
+    }
+    cr_assert_eq(parse(&o, why, "--queries=1,2", "--keys=3,4,5", "--mask=none"), ACTION_RUN);
+    sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect_eq(sweep_count(&o.sweep), 6); /* n stands for neither */
+}
+
+Test(sweeps, defaults_are_right)
+{
+    for (int type = VK_PHYSICAL_DEVICE_TYPE_OTHER; type <= VK_PHYSICAL_DEVICE_TYPE_CPU; type++) {
+        sweep s = {0};
+        sentences said = {0};
+        sweep_set_defaults(&s, (VkPhysicalDeviceType)type);
+        cr_expect_gt(sweep_count(&s), 0);
+        cr_expect(sweep_check(&s, &(messenger){sentences_keep, &said}), "%s", said.text);
+    }
+}
+
+Test(sweeps, what_is_refused)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    bench_options o;
+    sentences said = {0};
+    cr_assert_eq(parse(&o, why, "--d=64,20", NULL, NULL), ACTION_RUN);
+    sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect_not(sweep_check(&o.sweep, &(messenger){sentences_keep, &said}));
+    cr_expect(said.count == 1 && strstr(said.text, "20"), "%s", said.text);
+
+    sweep s = {0};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    size_list *const lists[] = {&s.n, &s.batch, &s.heads, &s.head_dim};
+    for (int i = 0; i < 4; i++)
+        for (lists[i]->count = 0; lists[i]->count < LIST_MAX; lists[i]->count++)
+            lists[i]->value[lists[i]->count] = 8 * (lists[i]->count + 1);
+    said.count = 0;
+    cr_expect_not(sweep_check(&s, &(messenger){sentences_keep, &said})); /* millions of cases */
+    cr_expect_eq(said.count, 1);
+}
+
+/* ---- data ---------------------------------------------------------------------------------------------------- */
+
+/* Pairs straight from the mask, against count_visible_pairs(). */
+static uint64_t brute_pairs(const problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    uint64_t count = 0;
+    for (uint32_t b = 0; b < d->batch; b++)
+        for (uint32_t head = 0; head < d->heads; head++)
+            for (uint32_t t = 0; t < d->queries; t++)
+                for (uint32_t j = 0; j < d->keys; j++) {
+                    if (d->causal && (int64_t)j > (int64_t)t + d->keys - d->queries)
+                        continue;
+                    uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
+                                  + (d->mask ? score_head(s, head, d->heads, d->kv_heads) : 0) * s->head_stride
+                                  + (s->queries > 1 ? t : 0) * s->query_stride + j;
+                    if (d->mask == DMATTN_MASK_DENSE)
+                        count += ((const uint8_t *)p->tensor[TENSOR_MASK])[at] != 0;
+                    else if (d->mask == DMATTN_MASK_INTERVALS)
+                        count += ((const int32_t *)p->tensor[TENSOR_BEGIN])[at] <= (int32_t)t
+                                 && (int32_t)t < ((const int32_t *)p->tensor[TENSOR_END])[at];
+                    else
+                        count++;
+                }
+    return count;
+}
+
+Test(data, visible_pairs)
+{
+    static const char *const masks[] = {
+        "none", "causal", "dense:0.3", "causal+dense:0.5", "interval:9", "causal+interval:20"};
+    static const uint32_t sizes[][2] = {{1, 200}, {150, 150}, {100, 170}, {170, 100}};
+    for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            sweep s = {.queries = {1, {sizes[i][0]}},
+                       .keys = {1, {sizes[i][1]}},
+                       .heads = {1, {4}},
+                       .kv_heads = {1, {2}},
+                       .head_dim = {1, {8}},
+                       .batch = {1, {2}},
+                       .mask_count = 1};
+            cr_assert(parse_mask(masks[m], &s.mask[0]));
+            sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+            bench_case c;
+            sweep_case(&s, 0, &c);
+            problem p;
+            cr_assert_eq(problem_create(&c.desc, NULL, &p), DMATTN_SUCCESS);
+            case_fill(&p, &c.mask, 1);
+            cr_expect_eq(count_visible_pairs(&p), brute_pairs(&p), "%s, %u x %u: %llu instead of %llu", masks[m],
+                         sizes[i][0], sizes[i][1], (unsigned long long)count_visible_pairs(&p),
+                         (unsigned long long)brute_pairs(&p));
+            /* and for a random one */
+            problem_randomize(&p, 7);
+            cr_expect_eq(count_visible_pairs(&p), brute_pairs(&p), "%s, %u x %u, random", masks[m], sizes[i][0],
+                         sizes[i][1]);
+            problem_destroy(&p);
+        }
+}
+
+/* The same seed gives the same data, another one other data; no dead rows that causality leaves alive. */
+Test(data, repeatable)
+{
+    sweep s = {
+        .n = {1, {192}}, .heads = {1, {2}}, .mask_count = 1, .mask = {{DMATTN_MASK_DENSE, true, 0.1, 0}}, .bias = true};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    bench_case c;
+    problem p[3];
+    for (int i = 0; i < 3; i++) {
+        sweep_case(&s, 0, &c);
+        cr_assert_eq(problem_create(&c.desc, NULL, &p[i]), DMATTN_SUCCESS);
+        case_fill(&p[i], &c.mask, i == 2 ? 6 : 5);
+    }
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (p[0].tensor[t]) {
+            uint64_t bytes = attention_tensor_bytes(&p[0].desc, (attention_tensor)t);
+            cr_expect_eq(memcmp(p[0].tensor[t], p[1].tensor[t], bytes), 0, "%s",
+                         attention_tensor_name((attention_tensor)t));
+            cr_expect_neq(memcmp(p[0].tensor[t], p[2].tensor[t], bytes), 0, "%s",
+                          attention_tensor_name((attention_tensor)t));
+        }
+    const uint8_t *mask = p[0].tensor[TENSOR_MASK];
+    for (int t = 0; t < 192; t++)
+        cr_expect(mask[t * 192 + t]);
+    for (int i = 0; i < 3; i++)
+        problem_destroy(&p[i]);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ * The cases of tests/golden, whose results were computed without this library: on the CPU and on the device. */
+#include "attention_case.h"
+#include "harness.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ||got - want|| / ||want||; infinite if an infinity or a NaN is not in both. */
+static double relative_error(const float *got, const float *want, uint64_t count)
+{
+    double difference = 0, norm = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!isfinite(want[i]) || !isfinite(got[i])) {
+            if (got[i] != want[i])
+                return INFINITY;
+            continue;
+        }
+        difference += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += (double)want[i] * want[i];
+    }
+    return difference == 0 ? 0 : sqrt(difference / norm);
+}
+
+/* A case with its results. */
+typedef struct golden {
+    safetensors_file file;
+    problem problem;
+    uint64_t out_count, lse_count;
+    const float *want_out, *want_lse;
+    float *out, *lse; /* room for what is got */
+} golden;
+
+static void golden_open(const char *name, golden *g)
+{
+    char path[512], why[SAFETENSORS_ERROR_SIZE];
+    const messenger m = {harness_message, &h};
+    snprintf(path, sizeof path, DMATTN_GOLDEN "/%s", name);
+    cr_assert_eq(safetensors_read(path, &g->file, why), SAFETENSORS_OK, "%s: %s", name, why);
+    cr_assert_eq(attention_case_read(&g->file, &m, &g->problem), DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    const dmattn_attention_desc *d = &g->problem.desc;
+    g->lse_count = (uint64_t)d->batch * d->queries * d->heads;
+    g->out_count = g->lse_count * d->value_dim;
+    const safetensors_tensor *out = safetensors_find(&g->file, "out"), *lse = safetensors_find(&g->file, "lse");
+    cr_assert(out && out->type == SAFETENSORS_F32 && out->bytes == g->out_count * sizeof(float), "%s", name);
+    cr_assert(lse && lse->type == SAFETENSORS_F32 && lse->bytes == g->lse_count * sizeof(float), "%s", name);
+    g->want_out = out->data;
+    g->want_lse = lse->data;
+    g->out = malloc(out->bytes);
+    g->lse = malloc(lse->bytes);
+}
+
+static void golden_close(golden *g)
+{
+    free(g->out);
+    free(g->lse);
+    problem_destroy(&g->problem);
+    safetensors_free(&g->file);
+}
+
+static void expect_results(const char *name, const golden *g, double tolerance)
+{
+    double out = relative_error(g->out, g->want_out, g->out_count);
+    double lse = relative_error(g->lse, g->want_lse, g->lse_count);
+    cr_expect_leq(out, tolerance, "%s: out has an error of %.3g, allowed %.3g", name, out, tolerance);
+    cr_expect_leq(lse, tolerance, "%s: lse has an error of %.3g, allowed %.3g", name, lse, tolerance);
+}
+
+static void run_on_cpu(const char *name)
+{
+    golden g;
+    golden_open(name, &g);
+    double *out = malloc(g.out_count * sizeof *out), *lse = malloc(g.lse_count * sizeof *lse);
+    const reference_inputs in = problem_inputs(&g.problem);
+    cr_assert_eq(reference_attention(&g.problem.desc, &in, out, lse), DMATTN_SUCCESS);
+    for (uint64_t i = 0; i < g.out_count; i++)
+        g.out[i] = (float)out[i];
+    for (uint64_t i = 0; i < g.lse_count; i++)
+        g.lse[i] = (float)lse[i];
+    expect_results(name, &g, 1e-6); /* results are stored as f32 */
+    free(out);
+    free(lse);
+    golden_close(&g);
+}
+
+static void run_on_device(const char *name)
+{
+    golden g;
+    golden_open(name, &g);
+    device_problem dp;
+    dmattn_status status = device_problem_create(&g.problem, h.device, &dp);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download(&dp, g.out, g.lse));
+    device_problem_destroy(&dp);
+    const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
+    expect_results(name, &g, type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2);
+    golden_close(&g);
+}
+
+static void each_case(void (*run)(const char *name))
+{
+    unsigned count = 0;
+    DIR *folder = opendir(DMATTN_GOLDEN);
+    cr_assert(folder, "cannot open " DMATTN_GOLDEN);
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        if (strstr(entry->d_name, ".safetensors")) {
+            run(entry->d_name);
+            count++;
+        }
+    closedir(folder);
+    cr_expect_geq(count, 10, "only %u cases in " DMATTN_GOLDEN, count);
+}
+
+/* Runs without a device, too. */
+Test(golden, reference)
+{
+    each_case(run_on_cpu);
+}
+
+DEVICE_TEST(golden, device)
+{
+    each_case(run_on_device);
+}
