@@ -118,14 +118,14 @@ bool sweep_check(const sweep *s, const messenger *m)
 {
     const uint64_t count = sweep_count(s), most = 100000;
     if (count > most) {
-        fail(m, DMATTN_ERROR_INVALID, "the lists make %llu cases, but %llu are the most", (unsigned long long)count,
-             (unsigned long long)most);
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "the lists make %llu cases, but %llu are the most",
+                    (unsigned long long)count, (unsigned long long)most);
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
         bench_case c;
         sweep_case(s, i, &c);
-        if (attention_desc_resolve(&c.desc, &c.desc, m))
+        if (dmattn_attention_desc_resolve(&c.desc, &c.desc, m))
             return false;
     }
     return true;
@@ -218,8 +218,8 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
         else
-            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], attention_tensor_bytes(d, tensor),
-                        &state);
+            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t],
+                        dmattn_attention_tensor_bytes(d, tensor), &state);
     }
 }
 
@@ -249,7 +249,7 @@ uint64_t count_visible_pairs(const problem *p)
     const dmattn_score_shape *s = &d->mask_shape;
     const uint64_t planes = (uint64_t)d->batch * d->heads;
     if (d->mask == DMATTN_MASK_NONE)
-        return (uint64_t)attention_pairs(d) * planes;
+        return (uint64_t)dmattn_attention_pairs(d) * planes;
 
     uint64_t count = 0;
     for (uint32_t b = 0; b < s->batch; b++)

@@ -100,7 +100,7 @@ dmattn_status checker_create(const problem *p, uint64_t visible_pairs, uint64_t 
     if (!scores || !c->out || !c->lse) {
         free(scores);
         checker_destroy(c);
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the reference");
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the reference");
     }
     const reference_inputs in = problem_inputs(p);
     for (uint32_t i = 0; i < c->row_count; i++)
@@ -127,7 +127,7 @@ static dmattn_status scan(const device_problem *dp, attention_tensor tensor, voi
     const bool lse = tensor == TENSOR_LSE;
     const dmattn_buffer *buffer = lse ? &dp->args.lse : &dp->args.out;
     const dmattn_type type = lse ? DMATTN_TYPE_F32 : dp->desc.type;
-    const uint64_t bytes = attention_tensor_bytes(&dp->desc, tensor);
+    const uint64_t bytes = dmattn_attention_tensor_bytes(&dp->desc, tensor);
     for (uint64_t at = 0; at < bytes; at += PIECE) {
         uint64_t length = bytes - at < PIECE ? bytes - at : PIECE;
         TRY(dmattn_download(dp->device, buffer, at, piece, length));
@@ -168,7 +168,7 @@ dmattn_status checker_compare(const checker *c, const device_problem *dp, const 
     *r = (check_result){0};
     void *piece = malloc(PIECE);
     if (!piece)
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the results in");
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the results in");
     dmattn_status status = scan(dp, TENSOR_OUT, piece, r);
     if (!status)
         status = scan(dp, TENSOR_LSE, piece, r);

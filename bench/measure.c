@@ -132,22 +132,22 @@ static dmattn_status check_memory(const measure_settings *s, const measurement *
 {
     double all = (double)m->workspace_bytes;
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = attention_tensor_bytes(&m->desc, (attention_tensor)t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&m->desc, (attention_tensor)t);
         all += (double)bytes;
         if (bytes > s->info->max_allocation)
-            return fail(log, DMATTN_ERROR_UNSUPPORTED, "%s has %.1f GiB, but the device allocates at most %.1f",
-                        attention_tensor_name((attention_tensor)t), (double)bytes / 0x1p30,
-                        (double)s->info->max_allocation / 0x1p30);
+            return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "%s has %.1f GiB, but the device allocates at most %.1f",
+                               dmattn_attention_tensor_name((attention_tensor)t), (double)bytes / 0x1p30,
+                               (double)s->info->max_allocation / 0x1p30);
     }
     if (all > (double)s->info->device_memory)
-        return fail(log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / 0x1p30,
-                    (double)s->info->device_memory / 0x1p30);
+        return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / 0x1p30,
+                           (double)s->info->device_memory / 0x1p30);
     return DMATTN_SUCCESS;
 }
 
 static dmattn_status plan_case(const measure_settings *s, const bench_case *c, measurement *m, const messenger *log)
 {
-    TRY(attention_desc_resolve(&c->desc, &m->desc, log));
+    TRY(dmattn_attention_desc_resolve(&c->desc, &m->desc, log));
     dmattn_plan *plan;
     TRY(dmattn_attention_plan(dmattn_device_context(s->device), &m->desc, &plan));
     dmattn_plan_info info;
@@ -183,8 +183,9 @@ static dmattn_status time_case(const measure_settings *s, const device_problem *
 {
     double *sorted = malloc(s->max_samples * sizeof *sorted);
     m->samples = malloc(s->max_samples * sizeof *m->samples);
-    dmattn_status status = sorted && m->samples ? take_samples(s, dp, m, sorted)
-                                                : fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
+    dmattn_status status = sorted && m->samples
+                               ? take_samples(s, dp, m, sorted)
+                               : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
     free(sorted);
     return status;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *host_allocate(const VkAllocationCallbacks *allocator, size_t size)
+void *dmattn_host_allocate(const VkAllocationCallbacks *allocator, size_t size)
 {
     if (!allocator)
         return calloc(1, size);
@@ -15,7 +15,7 @@ void *host_allocate(const VkAllocationCallbacks *allocator, size_t size)
     return memory;
 }
 
-void host_free(const VkAllocationCallbacks *allocator, void *memory)
+void dmattn_host_free(const VkAllocationCallbacks *allocator, void *memory)
 {
     if (!memory)
         return;
@@ -25,7 +25,7 @@ void host_free(const VkAllocationCallbacks *allocator, void *memory)
         free(memory);
 }
 
-static bool has_extension(const dmattn_context_desc *desc, const char *name)
+static bool dmattn_has_extension(const dmattn_context_desc *desc, const char *name)
 {
     for (uint32_t i = 0; i < desc->enabled_extension_count; i++)
         if (desc->enabled_extensions[i] && !strcmp(desc->enabled_extensions[i], name))
@@ -42,13 +42,13 @@ static dmattn_status check_desc(const dmattn_context_desc *desc, const messenger
                           : !desc->enabled_features     ? "enabled_features"
                                                         : NULL;
     if (missing)
-        return fail(m, DMATTN_ERROR_INVALID, "the context's %s is NULL", missing);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the context's %s is NULL", missing);
     if (desc->enabled_extension_count && !desc->enabled_extensions)
-        return fail(m, DMATTN_ERROR_INVALID, "the context's enabled_extensions is NULL, but their count is %u",
-                    desc->enabled_extension_count);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the context's enabled_extensions is NULL, but their count is %u",
+                           desc->enabled_extension_count);
     const VkAllocationCallbacks *a = desc->host_allocator;
     if (a && (!a->pfnAllocation || !a->pfnReallocation || !a->pfnFree))
-        return fail(m, DMATTN_ERROR_INVALID, "the context's host_allocator lacks a function");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the context's host_allocator lacks a function");
     return DMATTN_SUCCESS;
 }
 
@@ -56,26 +56,28 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
 {
     const messenger *m = &ctx->messenger;
     ctx->device = desc->device;
-    const char *missing = vulkan_table_load(&ctx->vk, desc->get_instance_proc_addr, desc->instance, desc->device);
+    const char *missing =
+        dmattn_vulkan_table_load(&ctx->vk, desc->get_instance_proc_addr, desc->instance, desc->device);
     if (missing)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the device has no %s; Vulkan 1.2 is needed", missing);
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the device has no %s; Vulkan 1.2 is needed", missing);
 
     uint32_t version = desc->api_version ? desc->api_version : VK_API_VERSION_1_2;
     device_properties properties;
-    device_properties_chain(&properties, version >= VK_API_VERSION_1_3
-                                             || has_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
+    dmattn_device_properties_chain(&properties,
+                                   version >= VK_API_VERSION_1_3
+                                       || dmattn_has_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     ctx->vk.GetPhysicalDeviceProperties2(desc->physical_device, &properties.core);
-    device_facts_read(&ctx->facts, version, &properties, desc->enabled_features);
+    dmattn_device_facts_read(&ctx->facts, version, &properties, desc->enabled_features);
     char why[128];
-    if (device_facts_level(&ctx->facts, why, sizeof why) == DMATTN_LEVEL_BEST)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);
+    if (dmattn_device_facts_level(&ctx->facts, why, sizeof why) == DMATTN_LEVEL_BEST)
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);
 
     ctx->cache = desc->pipeline_cache;
     if (!ctx->cache) {
         VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
         VkResult result = ctx->vk.CreatePipelineCache(ctx->device, &info, ctx->allocator, &ctx->cache);
         if (result)
-            return fail_vulkan(m, result, "vkCreatePipelineCache");
+            return dmattn_fail_vulkan(m, result, "vkCreatePipelineCache");
         ctx->owns_cache = true;
     }
     return DMATTN_SUCCESS;
@@ -93,9 +95,9 @@ dmattn_status dmattn_context_create(const dmattn_context_desc *desc, dmattn_cont
     if (status)
         return status;
 
-    dmattn_context *ctx = host_allocate(desc->host_allocator, sizeof *ctx);
+    dmattn_context *ctx = dmattn_host_allocate(desc->host_allocator, sizeof *ctx);
     if (!ctx)
-        return fail(&m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a context");
+        return dmattn_fail(&m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a context");
     ctx->messenger = m;
     if (desc->host_allocator) {
         ctx->allocator_copy = *desc->host_allocator;
@@ -116,5 +118,5 @@ void dmattn_context_destroy(dmattn_context *ctx)
     if (ctx->owns_cache)
         ctx->vk.DestroyPipelineCache(ctx->device, ctx->cache, ctx->allocator);
     VkAllocationCallbacks copy = ctx->allocator_copy; /* it frees the memory that it lives in */
-    host_free(ctx->allocator ? &copy : NULL, ctx);
+    dmattn_host_free(ctx->allocator ? &copy : NULL, ctx);
 }

@@ -18,7 +18,7 @@ struct dmattn_context {
 };
 
 /* Zeroed host memory through the app's allocator, NULL if there is none left. */
-void *host_allocate(const VkAllocationCallbacks *allocator, size_t size);
-void host_free(const VkAllocationCallbacks *allocator, void *memory);
+void *dmattn_host_allocate(const VkAllocationCallbacks *allocator, size_t size);
+void dmattn_host_free(const VkAllocationCallbacks *allocator, void *memory);
 
 #endif

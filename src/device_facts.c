@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void device_properties_chain(device_properties *p, bool size_control)
+void dmattn_device_properties_chain(device_properties *p, bool size_control)
 {
     memset(p, 0, sizeof *p);
     p->core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
@@ -39,8 +39,8 @@ static void read_feature(device_facts *facts, const VkBaseInStructure *s)
     }
 }
 
-void device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *p,
-                       const VkPhysicalDeviceFeatures2 *features)
+void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *p,
+                              const VkPhysicalDeviceFeatures2 *features)
 {
     const VkPhysicalDeviceLimits *limits = &p->core.properties.limits;
     bool sized = p->subgroup.pNext != NULL;
@@ -62,7 +62,7 @@ void device_facts_read(device_facts *facts, uint32_t api_version, const device_p
         read_feature(facts, s);
 }
 
-dmattn_level device_facts_level(const device_facts *facts, char *why, size_t size)
+dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, size_t size)
 {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     if (facts->api_version < VK_API_VERSION_1_2)
@@ -83,13 +83,13 @@ dmattn_level device_facts_level(const device_facts *facts, char *why, size_t siz
     return DMATTN_LEVEL_BEST;
 }
 
-bool device_facts_can_require(const device_facts *facts, uint32_t size)
+bool dmattn_device_facts_can_require(const device_facts *facts, uint32_t size)
 {
     return facts->subgroup_size_control && facts->required_subgroup_size_stages & VK_SHADER_STAGE_COMPUTE_BIT
            && facts->min_subgroup_size <= size && size <= facts->max_subgroup_size;
 }
 
-uint32_t device_facts_subgroup_size(const device_facts *facts, uint32_t wanted)
+uint32_t dmattn_device_facts_subgroup_size(const device_facts *facts, uint32_t wanted)
 {
-    return device_facts_can_require(facts, wanted) ? wanted : facts->subgroup_size;
+    return dmattn_device_facts_can_require(facts, wanted) ? wanted : facts->subgroup_size;
 }

@@ -34,21 +34,21 @@ typedef struct device_properties {
 
 /* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties
  * (Vulkan 1.3, or VK_EXT_subgroup_size_control). The struct must not be moved afterwards. */
-void device_properties_chain(device_properties *properties, bool size_control);
+void dmattn_device_properties_chain(device_properties *properties, bool size_control);
 
 /* Facts from a filled chain and from the features that are enabled (or, before a device is created, supported).
  * `features` may be NULL: none. */
-void device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *properties,
-                       const VkPhysicalDeviceFeatures2 *features);
+void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *properties,
+                              const VkPhysicalDeviceFeatures2 *features);
 
 /* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
-dmattn_level device_facts_level(const device_facts *facts, char *why, size_t size);
+dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, size_t size);
 
 /* Whether a compute pipeline can be made to run with subgroups of this size. */
-bool device_facts_can_require(const device_facts *facts, uint32_t size);
+bool dmattn_device_facts_can_require(const device_facts *facts, uint32_t size);
 
 /* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
  */
-uint32_t device_facts_subgroup_size(const device_facts *facts, uint32_t wanted);
+uint32_t dmattn_device_facts_subgroup_size(const device_facts *facts, uint32_t wanted);
 
 #endif

@@ -17,12 +17,12 @@ extern const kernel dmattn_kernels[];
 extern const size_t dmattn_kernel_count;
 
 /* NULL if there is none. */
-const kernel *kernel_find(const char *name, dmattn_level level);
+const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
 /* A compute pipeline of a kernel. `constants`: the values of its specialization constants 0, 1, …, each 4 bytes.
- * `subgroup_size`: the size to run with, as device_facts_subgroup_size() gave it. */
-dmattn_status kernel_create_pipeline(const dmattn_context *context, const kernel *k, VkPipelineLayout layout,
-                                     const uint32_t *constants, uint32_t constant_count, uint32_t subgroup_size,
-                                     VkPipeline *pipeline);
+ * `subgroup_size`: the size to run with, as dmattn_device_facts_subgroup_size() gave it. */
+dmattn_status dmattn_kernel_create_pipeline(const dmattn_context *context, const kernel *k, VkPipelineLayout layout,
+                                            const uint32_t *constants, uint32_t constant_count, uint32_t subgroup_size,
+                                            VkPipeline *pipeline);
 
 #endif

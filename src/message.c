@@ -13,7 +13,7 @@ static void send(const messenger *m, dmattn_severity severity, const char *forma
     m->fn(m->user, severity, text);
 }
 
-void message_send(const messenger *m, dmattn_severity severity, const char *format, ...)
+void dmattn_message_send(const messenger *m, dmattn_severity severity, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -21,7 +21,7 @@ void message_send(const messenger *m, dmattn_severity severity, const char *form
     va_end(list);
 }
 
-dmattn_status fail(const messenger *m, dmattn_status status, const char *format, ...)
+dmattn_status dmattn_fail(const messenger *m, dmattn_status status, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -30,13 +30,13 @@ dmattn_status fail(const messenger *m, dmattn_status status, const char *format,
     return status;
 }
 
-dmattn_status fail_vulkan(const messenger *m, VkResult result, const char *call)
+dmattn_status dmattn_fail_vulkan(const messenger *m, VkResult result, const char *call)
 {
     dmattn_status status = result == VK_ERROR_OUT_OF_HOST_MEMORY ? DMATTN_ERROR_OUT_OF_MEMORY : DMATTN_ERROR_VULKAN;
-    return fail(m, status, "%s failed: %s (%d)", call, vk_result_string(result), (int)result);
+    return dmattn_fail(m, status, "%s failed: %s (%d)", call, dmattn_vk_result_string(result), (int)result);
 }
 
-const char *vk_result_string(VkResult result)
+const char *dmattn_vk_result_string(VkResult result)
 {
     switch (result) {
 #define NAME(r) \

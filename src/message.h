@@ -17,13 +17,13 @@ typedef struct messenger {
 #endif
 
 /* Sends one sentence. `m` may be NULL. */
-void message_send(const messenger *m, dmattn_severity severity, const char *format, ...) DMATTN_PRINTF(3, 4);
+void dmattn_message_send(const messenger *m, dmattn_severity severity, const char *format, ...) DMATTN_PRINTF(3, 4);
 
-/* Sends one sentence of severity ERROR and returns `status`: `return fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
-dmattn_status fail(const messenger *m, dmattn_status status, const char *format, ...) DMATTN_PRINTF(3, 4);
+/* Sends one sentence of severity ERROR and returns `status`: `return dmattn_fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
+dmattn_status dmattn_fail(const messenger *m, dmattn_status status, const char *format, ...) DMATTN_PRINTF(3, 4);
 
-/* fail() for a VkResult: OUT_OF_MEMORY for host memory, otherwise VULKAN; names the call and the result. */
-dmattn_status fail_vulkan(const messenger *m, VkResult result, const char *call);
+/* dmattn_fail() for a VkResult: OUT_OF_MEMORY for host memory, otherwise VULKAN; names the call and the result. */
+dmattn_status dmattn_fail_vulkan(const messenger *m, VkResult result, const char *call);
 
 /* Returns from the calling function if a call fails. */
 #define TRY(call)                       \
@@ -34,6 +34,6 @@ dmattn_status fail_vulkan(const messenger *m, VkResult result, const char *call)
     } while (0)
 
 /* "VK_ERROR_DEVICE_LOST", …; "VkResult" for one that is not known here. */
-const char *vk_result_string(VkResult result);
+const char *dmattn_vk_result_string(VkResult result);
 
 #endif

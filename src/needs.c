@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What to enable before vkCreateDevice. device_facts_level() checks the same list. */
+ * What to enable before vkCreateDevice. dmattn_device_facts_level() checks the same list. */
 #include <dmattn/dmattn.h>
 
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vulkan_table.h"
 
-const char *vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcAddr get, VkInstance instance, VkDevice device)
+const char *dmattn_vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                     VkDevice device)
 {
 #define LOAD(name)                                       \
     table->name = (PFN_vk##name)GET(HANDLE, "vk" #name); \

@@ -35,6 +35,7 @@ typedef struct vulkan_table {
 } vulkan_table;
 
 /* Returns the name of the first function that is missing, NULL if all are there. */
-const char *vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcAddr get, VkInstance instance, VkDevice device);
+const char *dmattn_vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                     VkDevice device);
 
 #endif

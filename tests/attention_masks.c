@@ -328,7 +328,7 @@ static void fill_bias(const attention_case *c, problem *p)
 static void enlarge_q(problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
-    const uint64_t count = attention_tensor_bytes(d, TENSOR_Q) / dmattn_type_size(d->type);
+    const uint64_t count = dmattn_attention_tensor_bytes(d, TENSOR_Q) / dmattn_type_size(d->type);
     for (uint64_t i = 0; i < count; i++)
         element_store(d->type, p->tensor[TENSOR_Q], i, 30 * element_load(d->type, p->tensor[TENSOR_Q], i));
 }

@@ -11,7 +11,7 @@ trap 'rm -rf "$folder"' EXIT
 golden=("$(dirname "$1")"/golden/*.safetensors)
 if [ "${DMATTN_REQUIRE_DEVICE:-0}" != 1 ]; then
     "$2" --device "$device" "${golden[0]}" "$folder/out" 2>"$folder/stderr"
-    if grep -qE 'no Vulkan (device|loader)|no device' "$folder/stderr"; then
+    if grep -qE 'no Vulkan (device|loader)' "$folder/stderr"; then
         echo "dmattn tests: no device ($(cat "$folder/stderr"))"
         exit 0
     fi

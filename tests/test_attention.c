@@ -23,8 +23,8 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     if (d->mask == DMATTN_MASK_NONE || s->queries > 1)
         return false;
     for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-        uint64_t at =
-            (s->batch > 1 ? b : 0) * s->batch_stride + score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
+        uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
+                      + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
         if (d->mask == DMATTN_MASK_DENSE) {
             if (((const uint8_t *)p->tensor[TENSOR_MASK])[at])
                 return false;
@@ -43,7 +43,7 @@ static void poison_values(problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
     const dmattn_strides *s = &d->v_strides;
-    const uint64_t size = dmattn_type_size(d->type), bytes = attention_tensor_bytes(d, TENSOR_V);
+    const uint64_t size = dmattn_type_size(d->type), bytes = dmattn_attention_tensor_bytes(d, TENSOR_V);
     unsigned char *v = p->tensor[TENSOR_V], *original = malloc(bytes);
     memcpy(original, v, bytes);
     for (int hidden = 1; hidden >= 0; hidden--) /* those that are seen last: rows may be shared by stride 0 */

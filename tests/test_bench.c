@@ -296,7 +296,7 @@ static uint64_t brute_pairs(const problem *p)
                     if (d->causal && (int64_t)j > (int64_t)t + d->keys - d->queries)
                         continue;
                     uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
-                                  + (d->mask ? score_head(s, head, d->heads, d->kv_heads) : 0) * s->head_stride
+                                  + (d->mask ? dmattn_score_head(s, head, d->heads, d->kv_heads) : 0) * s->head_stride
                                   + (s->queries > 1 ? t : 0) * s->query_stride + j;
                     if (d->mask == DMATTN_MASK_DENSE)
                         count += ((const uint8_t *)p->tensor[TENSOR_MASK])[at] != 0;
@@ -356,11 +356,11 @@ Test(data, repeatable)
     }
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (p[0].tensor[t]) {
-            uint64_t bytes = attention_tensor_bytes(&p[0].desc, (attention_tensor)t);
+            uint64_t bytes = dmattn_attention_tensor_bytes(&p[0].desc, (attention_tensor)t);
             cr_expect_eq(memcmp(p[0].tensor[t], p[1].tensor[t], bytes), 0, "%s",
-                         attention_tensor_name((attention_tensor)t));
+                         dmattn_attention_tensor_name((attention_tensor)t));
             cr_expect_neq(memcmp(p[0].tensor[t], p[2].tensor[t], bytes), 0, "%s",
-                          attention_tensor_name((attention_tensor)t));
+                          dmattn_attention_tensor_name((attention_tensor)t));
         }
     const uint8_t *mask = p[0].tensor[TENSOR_MASK];
     for (int t = 0; t < 192; t++)

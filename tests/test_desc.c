@@ -14,7 +14,7 @@ static dmattn_attention_desc resolved(dmattn_attention_desc desc)
 {
     dmattn_attention_desc d;
     sentences s = {0};
-    dmattn_status status = attention_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s});
+    dmattn_status status = dmattn_attention_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s});
     cr_assert_eq(status, DMATTN_SUCCESS, "%s", s.text);
     cr_assert_eq(s.count, 0);
     return d;
@@ -87,7 +87,8 @@ Test(desc, resolving_twice_changes_nothing)
         SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 5}, .bias = true, .q_strides = {640, 128, 32}});
     const dmattn_attention_desc e = resolved(d);
     for (int t = 0; t < TENSOR_COUNT; t++)
-        cr_expect_eq(attention_tensor_bytes(&d, (attention_tensor)t), attention_tensor_bytes(&e, (attention_tensor)t));
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (attention_tensor)t),
+                     dmattn_attention_tensor_bytes(&e, (attention_tensor)t));
     cr_expect_eq(d.scale, e.scale);
     expect_strides(&e.q_strides, 640, 128, 32);
 }
@@ -175,7 +176,7 @@ Test(desc, what_is_refused)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         dmattn_attention_desc d;
         sentences s = {0};
-        dmattn_status status = attention_desc_resolve(&bad[i].desc, &d, &(messenger){sentences_keep, &s});
+        dmattn_status status = dmattn_attention_desc_resolve(&bad[i].desc, &d, &(messenger){sentences_keep, &s});
         cr_expect_eq(status, DMATTN_ERROR_INVALID, "row %zu (%s): %s", i, bad[i].sentence,
                      dmattn_status_string(status));
         cr_expect_eq(s.count, 1, "row %zu (%s): %u sentences", i, bad[i].sentence, s.count);
@@ -183,11 +184,11 @@ Test(desc, what_is_refused)
         cr_expect(strstr(s.text, bad[i].sentence), "row %zu: no '%s' in: %s", i, bad[i].sentence, s.text);
         cr_expect(!strchr(s.text, '\n'), "row %zu: more than one line: %s", i, s.text);
         /* and without anybody who listens */
-        cr_expect_eq(attention_desc_resolve(&bad[i].desc, &d, NULL), DMATTN_ERROR_INVALID);
+        cr_expect_eq(dmattn_attention_desc_resolve(&bad[i].desc, &d, NULL), DMATTN_ERROR_INVALID);
     }
     dmattn_attention_desc d;
     sentences s = {0};
-    cr_expect_eq(attention_desc_resolve(NULL, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_attention_desc_resolve(NULL, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
     cr_expect(s.count == 1 && strstr(s.text, "descriptor is NULL"), "%s", s.text);
 }
 
@@ -222,7 +223,7 @@ Test(desc, overlapping_out)
                                          .head_dim = 8};
         desc.out_strides =
             (dmattn_strides){random_bits(&state) % 100, random_bits(&state) % 100, 1 + random_bits(&state) % 100};
-        dmattn_status status = attention_desc_resolve(&desc, &d, NULL);
+        dmattn_status status = dmattn_attention_desc_resolve(&desc, &d, NULL);
         if (status == DMATTN_SUCCESS) {
             taken++;
             cr_assert(!overlaps(&d), "%u x %u x %u with strides %llu, %llu, %llu", d.batch, d.queries, d.heads,
@@ -255,26 +256,26 @@ Test(desc, overlapping_out)
 Test(desc, tensor_bytes)
 {
     dmattn_attention_desc d = resolved((dmattn_attention_desc){SIZES});
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_Q), 4 * 2 * 5 * 4 * 16);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_K), 4 * 2 * 7 * 2 * 16);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_V), 4 * 2 * 7 * 2 * 24);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_OUT), 4 * 2 * 5 * 4 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 4 * 2 * 5 * 4 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 4 * 2 * 7 * 2 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 4 * 2 * 7 * 2 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_OUT), 4 * 2 * 5 * 4 * 24);
     for (int t = TENSOR_LSE; t < TENSOR_COUNT; t++)
-        cr_expect_eq(attention_tensor_bytes(&d, (attention_tensor)t), 0);
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (attention_tensor)t), 0);
 
     d = resolved((dmattn_attention_desc){SIZES, .type = DMATTN_TYPE_F16, .lse = true, DENSE,
                                          .mask_shape = {.batch = 2, .heads = 2, .queries = 5}, .bias = true,
                                          .bias_type = DMATTN_TYPE_BF16, .bias_shape = {.heads = 4}});
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_Q), 2 * 2 * 5 * 4 * 16);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_LSE), 4 * 2 * 4 * 5);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_MASK), 2 * 2 * 5 * 7);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_BIAS), 2 * 4 * 7);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_BEGIN), 0);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 2 * 2 * 5 * 4 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_LSE), 4 * 2 * 4 * 5);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 2 * 2 * 5 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BIAS), 2 * 4 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 0);
 
     d = resolved((dmattn_attention_desc){SIZES, INTERVALS, .mask_shape = {.batch = 2, .heads = 2}});
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 2 * 7);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_END), 4 * 2 * 2 * 7);
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_MASK), 0);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 2 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_END), 4 * 2 * 2 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
 
     /* up to the last element, whatever the gaps; a dimension of one step has no stride that counts */
     d = resolved((dmattn_attention_desc){.batch = 2,
@@ -284,8 +285,8 @@ Test(desc, tensor_bytes)
                                          .head_dim = 8,
                                          .q_strides = {1000, 100, 10},
                                          .k_strides = {0, 999999, 8}});
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_Q), 4 * (1000 + 200 + 10 + 8));
-    cr_expect_eq(attention_tensor_bytes(&d, TENSOR_K), 4 * (8 + 8));
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 4 * (1000 + 200 + 10 + 8));
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 4 * (8 + 8));
 }
 
 Test(desc, pairs)
@@ -299,7 +300,7 @@ Test(desc, pairs)
                 for (int t = 0; t < (int)queries; t++)
                     for (int j = 0; j < (int)keys; j++)
                         count += !causal || j <= t + (int)keys - (int)queries;
-                cr_expect_eq(attention_pairs(&d), count, "%u x %u, causal %d", queries, keys, causal);
+                cr_expect_eq(dmattn_attention_pairs(&d), count, "%u x %u, causal %d", queries, keys, causal);
             }
 }
 
@@ -307,17 +308,17 @@ Test(desc, heads_of_scores)
 {
     const dmattn_score_shape one = {.heads = 1}, by_kv_head = {.heads = 2}, by_head = {.heads = 6};
     for (uint32_t head = 0; head < 6; head++) {
-        cr_expect_eq(score_head(&one, head, 6, 2), 0);
-        cr_expect_eq(score_head(&by_kv_head, head, 6, 2), head / 3);
-        cr_expect_eq(score_head(&by_head, head, 6, 2), head);
-        cr_expect_eq(score_head(&one, head, 6, 1), 0);
+        cr_expect_eq(dmattn_score_head(&one, head, 6, 2), 0);
+        cr_expect_eq(dmattn_score_head(&by_kv_head, head, 6, 2), head / 3);
+        cr_expect_eq(dmattn_score_head(&by_head, head, 6, 2), head);
+        cr_expect_eq(dmattn_score_head(&one, head, 6, 1), 0);
     }
 }
 
 Test(desc, names)
 {
-    cr_expect_str_eq(attention_tensor_name(TENSOR_Q), "q");
-    cr_expect_str_eq(attention_tensor_name(TENSOR_BIAS), "bias");
+    cr_expect_str_eq(dmattn_attention_tensor_name(TENSOR_Q), "q");
+    cr_expect_str_eq(dmattn_attention_tensor_name(TENSOR_BIAS), "bias");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F32), "f32");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F16), "f16");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_BF16), "bf16");
@@ -326,5 +327,5 @@ Test(desc, names)
         cr_expect(*dmattn_status_string((dmattn_status)status));
     for (int level = -1; level <= 4; level++)
         cr_expect(*dmattn_level_string((dmattn_level)level));
-    cr_expect_str_eq(vk_result_string(VK_ERROR_DEVICE_LOST), "VK_ERROR_DEVICE_LOST");
+    cr_expect_str_eq(dmattn_vk_result_string(VK_ERROR_DEVICE_LOST), "VK_ERROR_DEVICE_LOST");
 }

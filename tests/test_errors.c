@@ -225,7 +225,7 @@ static void try_buffers(const dmattn_attention_desc *desc)
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     for (int t = 0; t <= TENSOR_COUNT; t++) {
-        const char *name = t < TENSOR_COUNT ? attention_tensor_name((attention_tensor)t) : "workspace";
+        const char *name = t < TENSOR_COUNT ? dmattn_attention_tensor_name((attention_tensor)t) : "workspace";
         dmattn_attention_args args = dp.args;
         dmattn_buffer *buffer = buffer_of(&args, t);
         if (!buffer->buffer)

@@ -8,7 +8,7 @@
 static void expect_unusable(const device_facts *facts, const char *part)
 {
     char why[128] = "";
-    cr_expect_eq(device_facts_level(facts, why, sizeof why), DMATTN_LEVEL_BEST);
+    cr_expect_eq(dmattn_device_facts_level(facts, why, sizeof why), DMATTN_LEVEL_BEST);
     cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
 }
 
@@ -16,10 +16,10 @@ Test(device_facts, level)
 {
     char why[128] = "x";
     device_facts facts = usual_facts();
-    cr_expect_eq(device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
     cr_expect_str_empty(why);
     facts.api_version = VK_API_VERSION_1_2;
-    cr_expect_eq(device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
     facts.api_version = VK_MAKE_API_VERSION(0, 1, 1, 250);
     expect_unusable(&facts, "Vulkan 1.1");
     facts = usual_facts();
@@ -40,7 +40,7 @@ Test(device_facts, level)
     facts = usual_facts();
     facts.subgroup_size_control = false;
     facts.full_subgroups = false;
-    cr_expect_eq(device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
 }
 
 Test(device_facts, subgroup_size)
@@ -48,21 +48,21 @@ Test(device_facts, subgroup_size)
     device_facts facts = usual_facts();
     facts.subgroup_size = 64;
     facts.max_subgroup_size = 64;
-    cr_expect_eq(device_facts_subgroup_size(&facts, 32), 32);
-    cr_expect_eq(device_facts_subgroup_size(&facts, 16), 64);
-    cr_expect_eq(device_facts_subgroup_size(&facts, 128), 64);
+    cr_expect_eq(dmattn_device_facts_subgroup_size(&facts, 32), 32);
+    cr_expect_eq(dmattn_device_facts_subgroup_size(&facts, 16), 64);
+    cr_expect_eq(dmattn_device_facts_subgroup_size(&facts, 128), 64);
     facts.subgroup_size_control = false;
-    cr_expect_eq(device_facts_subgroup_size(&facts, 32), 64);
+    cr_expect_eq(dmattn_device_facts_subgroup_size(&facts, 32), 64);
     facts.subgroup_size_control = true;
     facts.required_subgroup_size_stages = VK_SHADER_STAGE_FRAGMENT_BIT;
-    cr_expect_eq(device_facts_subgroup_size(&facts, 32), 64);
+    cr_expect_eq(dmattn_device_facts_subgroup_size(&facts, 32), 64);
 }
 
 Test(device_facts, read)
 {
     for (int sized = 0; sized < 2; sized++) {
         device_properties p;
-        device_facts_read(&(device_facts){0}, 0, (device_properties_chain(&p, sized), &p), NULL);
+        dmattn_device_facts_read(&(device_facts){0}, 0, (dmattn_device_properties_chain(&p, sized), &p), NULL);
         cr_expect_eq(p.core.pNext, &p.subgroup);
         cr_expect_eq(p.subgroup.pNext, sized ? (void *)&p.size_control : NULL);
         p.subgroup.subgroupSize = 16;
@@ -82,7 +82,7 @@ Test(device_facts, read)
         const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                                     .pNext = &v12};
         device_facts facts;
-        device_facts_read(&facts, VK_API_VERSION_1_2, &p, &features);
+        dmattn_device_facts_read(&facts, VK_API_VERSION_1_2, &p, &features);
         cr_expect_eq(facts.api_version, VK_API_VERSION_1_2);
         cr_expect_eq(facts.subgroup_size, 16);
         cr_expect_eq(facts.min_subgroup_size, sized ? 8 : 16);
@@ -99,11 +99,11 @@ Test(device_facts, read)
             .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
             .pNext = &v13,
             .bufferDeviceAddress = VK_TRUE};
-        device_facts_read(
+        dmattn_device_facts_read(
             &facts, VK_API_VERSION_1_3, &p,
             &(VkPhysicalDeviceFeatures2){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &address});
         cr_expect(facts.buffer_device_address && !facts.full_subgroups && facts.subgroup_size_control);
-        device_facts_read(&facts, VK_API_VERSION_1_3, &p, NULL);
+        dmattn_device_facts_read(&facts, VK_API_VERSION_1_3, &p, NULL);
         cr_expect(!facts.buffer_device_address && !facts.full_subgroups && !facts.subgroup_size_control);
     }
 }
@@ -116,7 +116,7 @@ static const void *find_structure(const VkPhysicalDeviceFeatures2 *chain, VkStru
     return NULL;
 }
 
-/* What is needed is what device_facts_level() looks for. */
+/* What is needed is what dmattn_device_facts_level() looks for. */
 Test(device_needs, versions)
 {
     static const uint32_t versions[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};
@@ -136,10 +136,10 @@ Test(device_needs, versions)
 
         device_properties p;
         device_facts facts;
-        device_properties_chain(&p, true);
-        device_facts_read(&facts, versions[i], &p, needs.required);
+        dmattn_device_properties_chain(&p, true);
+        dmattn_device_facts_read(&facts, versions[i], &p, needs.required);
         cr_expect(facts.buffer_device_address);
-        device_facts_read(&facts, versions[i], &p, needs.recommended);
+        dmattn_device_facts_read(&facts, versions[i], &p, needs.recommended);
         cr_expect(facts.subgroup_size_control && facts.full_subgroups);
     }
 }

@@ -65,7 +65,8 @@ Test(select, device)
         const char *selector = want->selector ? want->selector : "NULL";
         uint32_t index = 77;
         sentences s = {0};
-        dmattn_status status = select_device(infos, COUNT, want->selector, &index, &(messenger){sentences_keep, &s});
+        dmattn_status status =
+            dmattn_select_device(infos, COUNT, want->selector, &index, &(messenger){sentences_keep, &s});
         if (want->index >= 0) {
             cr_expect_eq(status, DMATTN_SUCCESS, "%s: %s", selector, s.text);
             cr_expect_eq(index, (uint32_t)want->index, "%s: %u", selector, index);
@@ -81,9 +82,10 @@ Test(select, no_device)
 {
     uint32_t index;
     sentences s = {0};
-    cr_expect_eq(select_device(NULL, 0, NULL, &index, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_select_device(NULL, 0, NULL, &index, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
     cr_expect(s.count == 1 && strstr(s.text, "no Vulkan device"), "%s", s.text);
     s.count = 0;
-    cr_expect_eq(select_device(infos + 1, 1, NULL, &index, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_select_device(infos + 1, 1, NULL, &index, &(messenger){sentences_keep, &s}),
+                 DMATTN_ERROR_INVALID);
     cr_expect(s.count == 1 && strstr(s.text, "too old"), "%s", s.text);
 }

@@ -20,17 +20,19 @@ static void expect_sound(const attention_tile *t, uint32_t value_dim, const char
     cr_expect_eq(t->workgroup % t->subgroup_size, 0, "%s: full subgroups", device);
     cr_expect(t->depth && t->depth % 8 == 0, "%s: depth %u: loads of 8", device, t->depth);
     cr_expect(t->value_keys && t->value_keys % 4 == 0, "%s: value_keys %u: 4 probabilities", device, t->value_keys);
-    cr_expect_eq(tile_keys(t) % t->value_keys, 0, "%s: value_keys %u of %u", device, t->value_keys, tile_keys(t));
-    cr_expect_eq(tile_keys(t) % 4, 0, "%s: words of the mask", device);
-    cr_expect_eq(tile_rows(t), t->workgroup / t->key_lanes * t->lane_rows);
-    cr_expect(tile_rows(t) && t->lane_rows && t->lane_keys);
+    cr_expect_eq(dmattn_tile_keys(t) % t->value_keys, 0, "%s: value_keys %u of %u", device, t->value_keys,
+                 dmattn_tile_keys(t));
+    cr_expect_eq(dmattn_tile_keys(t) % 4, 0, "%s: words of the mask", device);
+    cr_expect_eq(dmattn_tile_rows(t), t->workgroup / t->key_lanes * t->lane_rows);
+    cr_expect(dmattn_tile_rows(t) && t->lane_rows && t->lane_keys);
 
     /* shared memory, declared once more as the shader does */
     uint32_t columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
-    uint32_t qk = (tile_rows(t) + tile_keys(t)) * (t->depth / 4 + 1), v = t->value_keys * columns * t->key_lanes;
-    uint32_t bytes = 16 * ((qk > v ? qk : v) + tile_rows(t) * (tile_keys(t) / 4 + 1));
+    uint32_t qk = (dmattn_tile_rows(t) + dmattn_tile_keys(t)) * (t->depth / 4 + 1),
+             v = t->value_keys * columns * t->key_lanes;
+    uint32_t bytes = 16 * ((qk > v ? qk : v) + dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1));
     cr_expect_geq(columns * t->key_lanes, value_dim / 4, "%s", device);
-    cr_expect_eq(tile_shared_memory(t, value_dim), bytes, "%s", device);
+    cr_expect_eq(dmattn_tile_shared_memory(t, value_dim), bytes, "%s", device);
 }
 
 Test(tile, every_device)
@@ -57,12 +59,14 @@ Test(tile, every_device)
                                      subgroup, facts.min_subgroup_size, facts.max_subgroup_size, invocations[i],
                                      shared[s], value_dim, queries[q]);
                             attention_tile tile;
-                            cr_assert(tile_choose(&facts, &d, &tile), "no tile: %s", device);
+                            cr_assert(dmattn_tile_choose(&facts, &d, &tile), "no tile: %s", device);
                             cr_expect_leq(tile.workgroup, facts.max_invocations, "%s", device);
-                            cr_expect_leq(tile_shared_memory(&tile, value_dim), facts.shared_memory, "%s", device);
-                            cr_expect_eq(tile.subgroup_size, device_facts_subgroup_size(&facts, tile.subgroup_size),
+                            cr_expect_leq(dmattn_tile_shared_memory(&tile, value_dim), facts.shared_memory, "%s",
+                                          device);
+                            cr_expect_eq(tile.subgroup_size,
+                                         dmattn_device_facts_subgroup_size(&facts, tile.subgroup_size),
                                          "%s: it cannot have %u", device, tile.subgroup_size);
-                            cr_expect(tile_fits(&tile, &facts, value_dim), "%s", device);
+                            cr_expect(dmattn_tile_fits(&tile, &facts, value_dim), "%s", device);
                             expect_sound(&tile, value_dim, device);
                         }
 }
@@ -77,24 +81,24 @@ Test(tile, what_does_not_fit)
                                  .value_keys = 16,
                                  .subgroup_size = 32};
     device_facts facts = usual_facts();
-    cr_expect(tile_fits(&tile, &facts, 128));
+    cr_expect(dmattn_tile_fits(&tile, &facts, 128));
     facts.max_invocations = 64;
-    cr_expect_not(tile_fits(&tile, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&tile, &facts, 128));
     facts = usual_facts();
-    facts.shared_memory = tile_shared_memory(&tile, 128);
-    cr_expect(tile_fits(&tile, &facts, 128));
+    facts.shared_memory = dmattn_tile_shared_memory(&tile, 128);
+    cr_expect(dmattn_tile_fits(&tile, &facts, 128));
     facts.shared_memory--;
-    cr_expect_not(tile_fits(&tile, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&tile, &facts, 128));
     facts = usual_facts();
     attention_tile wide = tile;
     wide.subgroup_size = 4; /* fewer than a row has lanes */
-    cr_expect_not(tile_fits(&wide, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&wide, &facts, 128));
     wide.subgroup_size = 96; /* one would be partly filled */
-    cr_expect_not(tile_fits(&wide, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&wide, &facts, 128));
 
     facts.max_invocations = 8;
     const dmattn_attention_desc d = {.queries = 1, .keys = 1, .head_dim = 8, .value_dim = 8};
-    cr_expect_not(tile_choose(&facts, &d, &wide));
+    cr_expect_not(dmattn_tile_choose(&facts, &d, &wide));
 }
 
 /* ---- constants, grids, bitmaps ------------------------------------------------------------------------------- */
@@ -111,7 +115,8 @@ static dmattn_attention_desc resolved(dmattn_attention_desc desc)
 {
     dmattn_attention_desc d;
     sentences s = {0};
-    cr_assert_eq(attention_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s}), DMATTN_SUCCESS, "%s", s.text);
+    cr_assert_eq(dmattn_attention_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s}), DMATTN_SUCCESS, "%s",
+                 s.text);
     return d;
 }
 
@@ -138,7 +143,7 @@ Test(constants, packed)
                                                                      .bias = true,
                                                                      .bias_type = DMATTN_TYPE_F16,
                                                                      .bias_shape = {.batch = 2, .heads = 6}});
-    attention_constants(&d, &tile_64, true, c);
+    dmattn_attention_constants(&d, &tile_64, true, c);
     cr_expect_eq(c[CONSTANT_WORKGROUP], 128);
     cr_expect_eq(c[CONSTANT_KEY_LANES], 8);
     cr_expect_eq(c[CONSTANT_LANE_ROWS], 4);
@@ -190,7 +195,7 @@ Test(constants, lengths_do_not_matter)
                                                        .queries = mask == DMATTN_MASK_DENSE ? lengths[i][1] : 1},
                                         .bias = true,
                                         .bias_shape = {.batch = lengths[i][0], .heads = 4}});
-            attention_constants(&d, &tile_64, attention_is_aligned(&d), c[i]);
+            dmattn_attention_constants(&d, &tile_64, dmattn_attention_is_aligned(&d), c[i]);
         }
         cr_expect_arr_eq(c[0], c[1], sizeof c[0]);
     }
@@ -217,7 +222,7 @@ Test(constants, strided)
                                 .bias = true,
                                 .bias_type = DMATTN_TYPE_BF16,
                                 .bias_shape = {.batch = 2, .batch_stride = 0, .head_stride = 3, .query_stride = 5}});
-    attention_constants(&d, &tile_64, false, c);
+    dmattn_attention_constants(&d, &tile_64, false, c);
     cr_expect_eq(c[CONSTANT_ALIGNED], 0);
     cr_expect_eq(c[CONSTANT_SOFT_CAP], 1);
     cr_expect_eq(c[CONSTANT_PACKED], PACKED_V);
@@ -259,7 +264,7 @@ Test(constants, alignment)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const dmattn_attention_desc d = resolved(rows[i].desc);
-        cr_expect_eq(attention_is_aligned(&d), rows[i].aligned, "row %zu", i);
+        cr_expect_eq(dmattn_attention_is_aligned(&d), rows[i].aligned, "row %zu", i);
     }
 }
 
@@ -311,8 +316,8 @@ Test(grids, of_attention_and_masks)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const dmattn_attention_desc d = resolved(rows[i].desc);
         const grid mask = rows[i].mask;
-        expect_grid(attention_grid(&d, &tile_64), rows[i].attention.x, rows[i].attention.y, rows[i].attention.z);
-        expect_grid(mask_grid(&d, &tile_64), mask.x, mask.y, mask.z);
-        cr_expect_eq(mask_tiles_bytes(&d, &tile_64), UINT64_C(8) * mask.x * mask.y * mask.z);
+        expect_grid(dmattn_attention_grid(&d, &tile_64), rows[i].attention.x, rows[i].attention.y, rows[i].attention.z);
+        expect_grid(dmattn_mask_grid(&d, &tile_64), mask.x, mask.y, mask.z);
+        cr_expect_eq(dmattn_mask_tiles_bytes(&d, &tile_64), UINT64_C(8) * mask.x * mask.y * mask.z);
     }
 }

@@ -50,8 +50,8 @@ static uint32_t heads_kind(const dmattn_score_shape *s, const dmattn_attention_d
     return s->heads == 1 ? SCORE_HEADS_ONE : s->heads == d->heads ? SCORE_HEADS_ALL : SCORE_HEADS_KV;
 }
 
-void attention_constants(const dmattn_attention_desc *d, const attention_tile *tile, bool aligned,
-                         uint32_t c[ATTENTION_CONSTANT_COUNT])
+void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_tile *tile, bool aligned,
+                                uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
     const uint32_t size = dmattn_type_size(d->type), bias_size = dmattn_type_size(d->bias_type);
     memset(c, 0, ATTENTION_CONSTANT_COUNT * sizeof *c);
@@ -100,7 +100,7 @@ static bool strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t se
            && (heads == 1 || s->head * size % 16 == 0);
 }
 
-bool attention_is_aligned(const dmattn_attention_desc *d)
+bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 {
     const uint32_t size = dmattn_type_size(d->type);
     return strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
@@ -109,24 +109,24 @@ bool attention_is_aligned(const dmattn_attention_desc *d)
            && strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, size);
 }
 
-grid attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    return (grid){ceil_div(d->queries, tile_rows(tile)), d->heads, d->batch};
+    return (grid){ceil_div(d->queries, dmattn_tile_rows(tile)), d->heads, d->batch};
 }
 
-grid mask_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+grid dmattn_mask_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     if (d->mask == DMATTN_MASK_NONE)
         return (grid){0, 0, 0};
     bool by_query = d->mask == DMATTN_MASK_INTERVALS || d->mask_shape.queries > 1;
     uint64_t planes = (uint64_t)d->mask_shape.batch * d->mask_shape.heads;
-    return (grid){by_query ? ceil_div(d->queries, tile_rows(tile)) : 1,
-                  ceil_div(ceil_div(d->keys, tile_keys(tile)), 32),
+    return (grid){by_query ? ceil_div(d->queries, dmattn_tile_rows(tile)) : 1,
+                  ceil_div(ceil_div(d->keys, dmattn_tile_keys(tile)), 32),
                   planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
 }
 
-uint64_t mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
+uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    grid g = mask_grid(d, tile);
+    grid g = dmattn_mask_grid(d, tile);
     return UINT64_C(8) * g.x * g.y * g.z;
 }

@@ -7,7 +7,7 @@
 /* Addresses are computed in 64 bits; a tensor that spans more than this would overflow them. */
 #define MAX_TENSOR_BYTES (UINT64_C(1) << 62)
 
-const char *attention_tensor_name(attention_tensor tensor)
+const char *dmattn_attention_tensor_name(attention_tensor tensor)
 {
     static const char *const names[TENSOR_COUNT] = {"q", "k", "v", "out", "lse", "mask", "begin", "end", "bias"};
     return names[tensor];
@@ -23,7 +23,7 @@ const char *dmattn_type_string(dmattn_type type)
     return type == DMATTN_TYPE_F32 ? "f32" : type == DMATTN_TYPE_F16 ? "f16" : "bf16";
 }
 
-uint32_t score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads)
+uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads)
 {
     return shape->heads == heads ? head : shape->heads == kv_heads ? head / (heads / kv_heads) : 0;
 }
@@ -75,7 +75,7 @@ static bool distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence,
 static dmattn_status check_dim(const messenger *m, const char *name, uint32_t dim)
 {
     if (dim < 8 || dim > 256 || dim % 8)
-        return fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
     return DMATTN_SUCCESS;
 }
 
@@ -86,11 +86,11 @@ static dmattn_status resolve_strides(const messenger *m, const char *name, dmatt
         s->head = dim;
         s->sequence = (uint64_t)heads * dim;
         if (s->sequence > MAX_TENSOR_BYTES / sequence)
-            return fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
         s->batch = sequence * s->sequence;
     }
     if (strides_span(s, batch, sequence, heads, dim) > MAX_TENSOR_BYTES / 4)
-        return fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
     return DMATTN_SUCCESS;
 }
 
@@ -101,34 +101,34 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
     s->heads = s->heads ? s->heads : 1;
     s->queries = s->queries ? s->queries : 1;
     if (s->batch != 1 && s->batch != d->batch)
-        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.batch is %u, but must be 1 or the batch (%u)", name, s->batch,
-                    d->batch);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_shape.batch is %u, but must be 1 or the batch (%u)", name,
+                           s->batch, d->batch);
     if (s->heads != 1 && s->heads != d->heads && s->heads != d->kv_heads)
-        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.heads is %u, but must be 1, kv_heads (%u) or heads (%u)", name,
-                    s->heads, d->kv_heads, d->heads);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_shape.heads is %u, but must be 1, kv_heads (%u) or heads (%u)",
+                           name, s->heads, d->kv_heads, d->heads);
     if (s->queries != 1 && s->queries != d->queries)
-        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 or queries (%u)", name, s->queries,
-                    d->queries);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 or queries (%u)", name,
+                           s->queries, d->queries);
     if (d->mask == DMATTN_MASK_INTERVALS && s->queries != 1)
-        return fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 with interval masks", name,
-                    s->queries);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 with interval masks", name,
+                           s->queries);
     if (!s->batch_stride && !s->head_stride && !s->query_stride) {
         s->query_stride = d->keys;
         s->head_stride = s->queries * s->query_stride;
         if (s->head_stride > MAX_TENSOR_BYTES / s->heads)
-            return fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
         s->batch_stride = s->heads * s->head_stride;
     }
     if (score_span(s, d->keys) > MAX_TENSOR_BYTES / 4)
-        return fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
     return DMATTN_SUCCESS;
 }
 
-dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
-                                     const messenger *m)
+dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
+                                            const messenger *m)
 {
     if (!desc)
-        return fail(m, DMATTN_ERROR_INVALID, "the attention descriptor is NULL");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the attention descriptor is NULL");
     dmattn_attention_desc d = *desc;
     const struct {
         const char *name;
@@ -136,34 +136,35 @@ dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_a
     } sizes[] = {{"batch", d.batch}, {"queries", d.queries}, {"keys", d.keys}, {"heads", d.heads}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (!sizes[i].value || sizes[i].value >= 1u << 30)
-            return fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be from 1 to 2^30 - 1", sizes[i].name,
-                        sizes[i].value);
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be from 1 to 2^30 - 1", sizes[i].name,
+                               sizes[i].value);
     if ((unsigned)d.type > DMATTN_TYPE_BF16)
-        return fail(m, DMATTN_ERROR_INVALID, "type %d is not a dmattn_type", (int)d.type);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "type %d is not a dmattn_type", (int)d.type);
     if ((unsigned)d.mask > DMATTN_MASK_INTERVALS)
-        return fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
     if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
-        return fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
 
     d.kv_heads = d.kv_heads ? d.kv_heads : d.heads;
     if (d.heads % d.kv_heads)
-        return fail(m, DMATTN_ERROR_INVALID, "heads (%u) is not a multiple of kv_heads (%u)", d.heads, d.kv_heads);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "heads (%u) is not a multiple of kv_heads (%u)", d.heads,
+                           d.kv_heads);
     d.value_dim = d.value_dim ? d.value_dim : d.head_dim;
     TRY(check_dim(m, "head_dim", d.head_dim));
     TRY(check_dim(m, "value_dim", d.value_dim));
     if (!isfinite(d.scale))
-        return fail(m, DMATTN_ERROR_INVALID, "scale is not finite");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "scale is not finite");
     if (d.scale == 0)
         d.scale = (float)(1 / sqrt(d.head_dim));
     if (!isfinite(d.soft_cap) || d.soft_cap < 0)
-        return fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be finite and not negative", d.soft_cap);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be finite and not negative", d.soft_cap);
 
     TRY(resolve_strides(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
     TRY(resolve_strides(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
     TRY(resolve_strides(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
     TRY(resolve_strides(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
     if (!distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
-        return fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
 
     if (d.mask == DMATTN_MASK_NONE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
@@ -173,14 +174,14 @@ dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_a
         memset(&d.bias_shape, 0, sizeof d.bias_shape);
         d.bias_type = DMATTN_TYPE_F32;
     } else if ((unsigned)d.bias_type > DMATTN_TYPE_BF16)
-        return fail(m, DMATTN_ERROR_INVALID, "bias_type %d is not a dmattn_type", (int)d.bias_type);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "bias_type %d is not a dmattn_type", (int)d.bias_type);
     else
         TRY(resolve_score(m, "bias", &d.bias_shape, &d));
     *resolved = d;
     return DMATTN_SUCCESS;
 }
 
-uint64_t attention_tensor_bytes(const dmattn_attention_desc *d, attention_tensor tensor)
+uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, attention_tensor tensor)
 {
     uint64_t size = dmattn_type_size(d->type);
     switch (tensor) {
@@ -197,7 +198,7 @@ uint64_t attention_tensor_bytes(const dmattn_attention_desc *d, attention_tensor
     }
 }
 
-double attention_pairs(const dmattn_attention_desc *d)
+double dmattn_attention_pairs(const dmattn_attention_desc *d)
 {
     double queries = d->queries, keys = d->keys;
     if (!d->causal)

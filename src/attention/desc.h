@@ -22,7 +22,7 @@ typedef enum attention_tensor {
 } attention_tensor;
 
 /* "q", "out", … */
-const char *attention_tensor_name(attention_tensor tensor);
+const char *dmattn_attention_tensor_name(attention_tensor tensor);
 
 /* Bytes of one element of a type: 4 or 2. */
 uint32_t dmattn_type_size(dmattn_type type);
@@ -32,18 +32,18 @@ const char *dmattn_type_string(dmattn_type type);
 
 /* Checks `desc` and writes it to *resolved with every default filled in: kv_heads, value_dim, scale, all strides, the
  * extents of mask and bias. What is absent (mask_shape without a mask) is zeroed. */
-dmattn_status attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
-                                     const messenger *messenger);
+dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
+                                            const messenger *messenger);
 
 /* From here on `desc` is a resolved one. */
 
 /* Bytes from a tensor's first element to the end of its last; 0 where the descriptor has no such tensor. */
-uint64_t attention_tensor_bytes(const dmattn_attention_desc *desc, attention_tensor tensor);
+uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, attention_tensor tensor);
 
 /* Pairs of a query and a key that `causal` leaves, for one head of one batch item. */
-double attention_pairs(const dmattn_attention_desc *desc);
+double dmattn_attention_pairs(const dmattn_attention_desc *desc);
 
 /* Which of a score shape's heads a query head reads. */
-uint32_t score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads);
+uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads);
 
 #endif

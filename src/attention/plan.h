@@ -38,15 +38,15 @@ struct dmattn_plan {
 };
 
 /* Where a tensor is aligned to, in bytes. */
-uint64_t plan_alignment(const dmattn_plan *plan, attention_tensor tensor);
+uint64_t dmattn_plan_alignment(const dmattn_plan *plan, attention_tensor tensor);
 
 /* What follows from a descriptor and a tile, without a device: the values of the specialization constants, the grids,
  * the size of the bitmap. */
-void attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
-                         uint32_t constants[ATTENTION_CONSTANT_COUNT]);
-bool attention_is_aligned(const dmattn_attention_desc *desc);
-grid attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
-grid mask_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
-uint64_t mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
+void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
+                                uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
+grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+grid dmattn_mask_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 
 #endif

@@ -11,15 +11,16 @@ static dmattn_status resolve(const dmattn_plan *plan, const char *name, const dm
     if (!needed)
         return DMATTN_SUCCESS;
     if (!buffer->buffer)
-        return fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s is missing", name);
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s is missing", name);
     if (buffer->size < needed)
-        return fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s has %llu bytes, but %llu are needed", name,
-                    (unsigned long long)buffer->size, (unsigned long long)needed);
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s has %llu bytes, but %llu are needed",
+                           name, (unsigned long long)buffer->size, (unsigned long long)needed);
     VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = buffer->buffer};
     *address = ctx->vk.GetBufferDeviceAddress(ctx->device, &info) + buffer->offset;
     if (*address % alignment)
-        return fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s at offset %llu is not aligned to %llu bytes",
-                    name, (unsigned long long)buffer->offset, (unsigned long long)alignment);
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID,
+                           "the buffer %s at offset %llu is not aligned to %llu bytes", name,
+                           (unsigned long long)buffer->offset, (unsigned long long)alignment);
     return DMATTN_SUCCESS;
 }
 
@@ -36,15 +37,16 @@ dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer c
         return DMATTN_ERROR_INVALID;
     const dmattn_context *ctx = plan->ctx;
     if (!commands || !args)
-        return fail(&ctx->messenger, DMATTN_ERROR_INVALID, "%s is NULL", commands ? "args" : "the command buffer");
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "%s is NULL",
+                           commands ? "args" : "the command buffer");
 
     const dmattn_buffer *buffers[TENSOR_COUNT] = {&args->q,    &args->k,     &args->v,   &args->out, &args->lse,
                                                   &args->mask, &args->begin, &args->end, &args->bias};
     VkDeviceAddress address[TENSOR_COUNT], workspace;
     for (int i = 0; i < TENSOR_COUNT; i++) {
         attention_tensor t = (attention_tensor)i;
-        dmattn_status status = resolve(plan, attention_tensor_name(t), buffers[t], plan->tensor_bytes[t],
-                                       plan_alignment(plan, t), &address[t]);
+        dmattn_status status = resolve(plan, dmattn_attention_tensor_name(t), buffers[t], plan->tensor_bytes[t],
+                                       dmattn_plan_alignment(plan, t), &address[t]);
         if (status)
             return status;
     }

@@ -5,35 +5,35 @@
 
 #define MANY UINT32_MAX
 
-uint32_t tile_rows(const attention_tile *t)
+uint32_t dmattn_tile_rows(const attention_tile *t)
 {
     return t->workgroup / t->key_lanes * t->lane_rows;
 }
 
-uint32_t tile_keys(const attention_tile *t)
+uint32_t dmattn_tile_keys(const attention_tile *t)
 {
     return t->key_lanes * t->lane_keys;
 }
 
 /* The arrays `staged` and `probabilities` of attention_forward.comp, in units of 16 bytes. */
-uint32_t tile_shared_memory(const attention_tile *t, uint32_t value_dim)
+uint32_t dmattn_tile_shared_memory(const attention_tile *t, uint32_t value_dim)
 {
     uint32_t value_columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
-    uint32_t qk = (tile_rows(t) + tile_keys(t)) * (t->depth / 4 + 1);
+    uint32_t qk = (dmattn_tile_rows(t) + dmattn_tile_keys(t)) * (t->depth / 4 + 1);
     uint32_t values = t->value_keys * value_columns * t->key_lanes;
-    uint32_t probabilities = tile_rows(t) * (tile_keys(t) / 4 + 1);
+    uint32_t probabilities = dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1);
     return 16 * ((qk > values ? qk : values) + probabilities);
 }
 
-bool tile_fits(const attention_tile *t, const device_facts *facts, uint32_t value_dim)
+bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, uint32_t value_dim)
 {
     return t->workgroup <= facts->max_invocations
-           && tile_shared_memory(t, value_dim) <= facts->shared_memory
+           && dmattn_tile_shared_memory(t, value_dim) <= facts->shared_memory
            /* a row's lanes shuffle among themselves, and no subgroup may be partly filled */
            && t->key_lanes <= t->subgroup_size && t->workgroup % t->subgroup_size == 0;
 }
 
-bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile)
+bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile)
 {
     /* Best first. A row's accumulators lie in registers: lane_rows * value_dim / key_lanes of them. */
     static const struct candidate {
@@ -61,8 +61,8 @@ bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, a
         if (desc->queries > c->max_queries || desc->value_dim > c->max_value_dim)
             continue;
         *tile = c->tile;
-        tile->subgroup_size = device_facts_subgroup_size(facts, 32);
-        if (tile_fits(tile, facts, desc->value_dim))
+        tile->subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
+        if (dmattn_tile_fits(tile, facts, desc->value_dim))
             return true;
     }
     return false;

@@ -17,16 +17,16 @@ typedef struct attention_tile {
 } attention_tile;
 
 /* Queries and keys in a tile. */
-uint32_t tile_rows(const attention_tile *tile);
-uint32_t tile_keys(const attention_tile *tile);
+uint32_t dmattn_tile_rows(const attention_tile *tile);
+uint32_t dmattn_tile_keys(const attention_tile *tile);
 
 /* Bytes of shared memory that the kernel takes. */
-uint32_t tile_shared_memory(const attention_tile *tile, uint32_t value_dim);
+uint32_t dmattn_tile_shared_memory(const attention_tile *tile, uint32_t value_dim);
 
 /* Whether a device can run it. */
-bool tile_fits(const attention_tile *tile, const device_facts *facts, uint32_t value_dim);
+bool dmattn_tile_fits(const attention_tile *tile, const device_facts *facts, uint32_t value_dim);
 
 /* Chooses; false if the device can run none. `desc` is resolved. */
-bool tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile);
+bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile);
 
 #endif

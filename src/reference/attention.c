@@ -15,7 +15,8 @@ static uint64_t row_of(const dmattn_strides *s, uint32_t batch, uint32_t sequenc
 static uint64_t score_at(const dmattn_attention_desc *d, const dmattn_score_shape *s, uint32_t batch, uint32_t head,
                          uint32_t query, uint32_t key)
 {
-    return (s->batch == 1 ? 0 : batch) * s->batch_stride + score_head(s, head, d->heads, d->kv_heads) * s->head_stride
+    return (s->batch == 1 ? 0 : batch) * s->batch_stride
+           + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride
            + (s->queries == 1 ? 0 : query) * s->query_stride + key;
 }
 

@@ -34,15 +34,16 @@ static uint32_t find_memory_type(const VkPhysicalDeviceMemoryProperties *memory,
 static dmattn_status fail_allocation(const dmattn_device *device, VkResult result, const char *call, uint64_t size)
 {
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
-        return fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no device memory for a buffer of %" PRIu64 " bytes",
-                    size);
-    return fail_vulkan(device->messenger, result, call);
+        return dmattn_fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY,
+                           "no device memory for a buffer of %" PRIu64 " bytes", size);
+    return dmattn_fail_vulkan(device->messenger, result, call);
 }
 
 static dmattn_status fail_size(const dmattn_device *device, uint64_t size, const char *limit_name, uint64_t limit)
 {
-    return fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
-                "a buffer of %" PRIu64 " bytes is beyond the device's %s (%" PRIu64 ")", size, limit_name, limit);
+    return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
+                       "a buffer of %" PRIu64 " bytes is beyond the device's %s (%" PRIu64 ")", size, limit_name,
+                       limit);
 }
 
 static void destroy(dmattn_device *device, device_buffer *buffer)
@@ -83,8 +84,8 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
         return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
     uint32_t type = find_memory_type(&device->memory, needs.memoryTypeBits, wanted, preferred);
     if (type == UINT32_MAX)
-        return fail(device->messenger, DMATTN_ERROR_UNSUPPORTED, "the device has no memory type for its %s buffers",
-                    wanted ? "staging" : "storage");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "the device has no memory type for its %s buffers", wanted ? "staging" : "storage");
     /* Vulkan leaves it undefined to ask for more than there is. */
     if (needs.size > device->memory.memoryHeaps[device->memory.memoryTypes[type].heapIndex].size)
         return fail_allocation(device, VK_ERROR_OUT_OF_DEVICE_MEMORY, "vkAllocateMemory", size);
@@ -112,7 +113,7 @@ static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageF
 {
     device_buffer *made = calloc(1, sizeof *made);
     if (!made)
-        return fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a buffer");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a buffer");
     dmattn_status status = allocate(device, size, usage, wanted, preferred, made);
     if (status) {
         destroy(device, made);
@@ -127,10 +128,11 @@ static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageF
 dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_buffer *buffer)
 {
     if (!buffer)
-        return fail(device->messenger, DMATTN_ERROR_INVALID, "buffer is NULL");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "buffer is NULL");
     memset(buffer, 0, sizeof *buffer);
     if (!size)
-        return fail(device->messenger, DMATTN_ERROR_INVALID, "the size of a buffer is 0, but must be at least 1");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
+                           "the size of a buffer is 0, but must be at least 1");
     const VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
                                      | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
     device_buffer *made;
@@ -157,7 +159,7 @@ void dmattn_buffer_destroy(dmattn_device *device, dmattn_buffer *buffer)
     memset(buffer, 0, sizeof *buffer);
 }
 
-void buffers_destroy(dmattn_device *device)
+void dmattn_buffers_destroy(dmattn_device *device)
 {
     while (device->buffers) {
         device_buffer *next = device->buffers->next;
@@ -183,7 +185,7 @@ static dmattn_status make_staging(dmattn_device *device)
     VkResult result = device->vk.MapMemory(device->device, made->memory, 0, VK_WHOLE_SIZE, 0, &device->staging_data);
     if (result < 0) {
         destroy(device, made);
-        return fail_vulkan(device->messenger, result, "vkMapMemory");
+        return dmattn_fail_vulkan(device->messenger, result, "vkMapMemory");
     }
     device->staging = made;
     return DMATTN_SUCCESS;
@@ -194,9 +196,9 @@ static dmattn_status check_range(const dmattn_device *device, const char *call, 
 {
     const messenger *m = device->messenger;
     if (!buffer || !buffer->buffer)
-        return fail(m, DMATTN_ERROR_INVALID, "%s: the buffer is NULL", call);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s: the buffer is NULL", call);
     if (!data && size)
-        return fail(m, DMATTN_ERROR_INVALID, "%s: data is NULL", call);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s: data is NULL", call);
     uint64_t available = buffer->size;
     for (const device_buffer *b = device->buffers; b; b = b->next) {
         if (b->buffer != buffer->buffer)
@@ -206,9 +208,9 @@ static dmattn_status check_range(const dmattn_device *device, const char *call, 
         break;
     }
     if (offset > available || size > available - offset)
-        return fail(m, DMATTN_ERROR_INVALID,
-                    "%s: %" PRIu64 " bytes at offset %" PRIu64 " are outside the buffer of %" PRIu64 " bytes", call,
-                    size, offset, available);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "%s: %" PRIu64 " bytes at offset %" PRIu64 " are outside the buffer of %" PRIu64 " bytes",
+                           call, size, offset, available);
     return DMATTN_SUCCESS;
 }
 
@@ -217,8 +219,8 @@ static dmattn_status copy_staged(dmattn_device *device, VkBuffer buffer, uint64_
 {
     const VkBufferCopy region = {.srcOffset = download ? offset : 0, .dstOffset = download ? 0 : offset, .size = size};
     const VkBuffer staging = device->staging->buffer;
-    TRY(commands_create(device));
-    TRY(command_buffer_begin(device, device->transfer));
+    TRY(dmattn_commands_create(device));
+    TRY(dmattn_command_buffer_begin(device, device->transfer));
     device->vk.CmdCopyBuffer(device->transfer, download ? buffer : staging, download ? staging : buffer, 1, &region);
     if (download) { /* waiting for a fence does not show the host what was written */
         const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
@@ -227,7 +229,7 @@ static dmattn_status copy_staged(dmattn_device *device, VkBuffer buffer, uint64_
         device->vk.CmdPipelineBarrier(device->transfer, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
                                       1, &barrier, 0, NULL, 0, NULL);
     }
-    return command_buffer_run(device, device->transfer);
+    return dmattn_command_buffer_run(device, device->transfer);
 }
 
 dmattn_status dmattn_upload(dmattn_device *device, const dmattn_buffer *buffer, uint64_t offset, const void *data,

@@ -14,7 +14,7 @@ static dmattn_status create_all(dmattn_device *device)
     VkResult result = device->vk.CreateCommandPool(device->device, &pool, NULL, &device->command_pool);
     if (result < 0) {
         device->command_pool = VK_NULL_HANDLE;
-        return fail_vulkan(m, result, "vkCreateCommandPool");
+        return dmattn_fail_vulkan(m, result, "vkCreateCommandPool");
     }
     VkCommandBuffer buffers[2];
     const VkCommandBufferAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
@@ -23,14 +23,14 @@ static dmattn_status create_all(dmattn_device *device)
                                                     .commandBufferCount = 2};
     result = device->vk.AllocateCommandBuffers(device->device, &allocation, buffers);
     if (result < 0)
-        return fail_vulkan(m, result, "vkAllocateCommandBuffers");
+        return dmattn_fail_vulkan(m, result, "vkAllocateCommandBuffers");
     device->commands = buffers[0];
     device->transfer = buffers[1];
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     result = device->vk.CreateFence(device->device, &fence, NULL, &device->fence);
     if (result < 0) {
         device->fence = VK_NULL_HANDLE;
-        return fail_vulkan(m, result, "vkCreateFence");
+        return dmattn_fail_vulkan(m, result, "vkCreateFence");
     }
     if (!device->physical->timestamp_bits)
         return DMATTN_SUCCESS;
@@ -40,22 +40,22 @@ static dmattn_status create_all(dmattn_device *device)
     result = device->vk.CreateQueryPool(device->device, &queries, NULL, &device->queries);
     if (result < 0) {
         device->queries = VK_NULL_HANDLE;
-        return fail_vulkan(m, result, "vkCreateQueryPool");
+        return dmattn_fail_vulkan(m, result, "vkCreateQueryPool");
     }
     return DMATTN_SUCCESS;
 }
 
-dmattn_status commands_create(dmattn_device *device)
+dmattn_status dmattn_commands_create(dmattn_device *device)
 {
     if (device->command_pool)
         return DMATTN_SUCCESS;
     dmattn_status status = create_all(device);
     if (status)
-        commands_destroy(device);
+        dmattn_commands_destroy(device);
     return status;
 }
 
-void commands_destroy(dmattn_device *device)
+void dmattn_commands_destroy(dmattn_device *device)
 {
     if (device->queries)
         device->vk.DestroyQueryPool(device->device, device->queries, NULL);
@@ -81,39 +81,39 @@ static void full_barrier(const dmattn_device *device, VkCommandBuffer commands)
                                   1, &barrier, 0, NULL, 0, NULL);
 }
 
-dmattn_status command_buffer_begin(dmattn_device *device, VkCommandBuffer commands)
+dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer commands)
 {
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                            .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
     VkResult result = device->vk.BeginCommandBuffer(commands, &info);
     if (result < 0)
-        return fail_vulkan(device->messenger, result, "vkBeginCommandBuffer");
+        return dmattn_fail_vulkan(device->messenger, result, "vkBeginCommandBuffer");
     /* A fence makes an earlier submission's writes available, but visible they become by a barrier only. */
     full_barrier(device, commands);
     return DMATTN_SUCCESS;
 }
 
-dmattn_status command_buffer_run(dmattn_device *device, VkCommandBuffer commands)
+dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer commands)
 {
     const messenger *m = device->messenger;
     VkResult result = device->vk.EndCommandBuffer(commands);
     if (result < 0) { /* it may count as recording still, and then cannot begin */
         device->vk.ResetCommandBuffer(commands, 0);
-        return fail_vulkan(m, result, "vkEndCommandBuffer");
+        return dmattn_fail_vulkan(m, result, "vkEndCommandBuffer");
     }
     result = device->vk.ResetFences(device->device, 1, &device->fence);
     if (result < 0)
-        return fail_vulkan(m, result, "vkResetFences");
+        return dmattn_fail_vulkan(m, result, "vkResetFences");
     const VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands};
     result = device->vk.QueueSubmit(device->queue, 1, &info, device->fence);
     if (result < 0)
-        return fail_vulkan(m, result, "vkQueueSubmit");
+        return dmattn_fail_vulkan(m, result, "vkQueueSubmit");
     result = device->vk.WaitForFences(device->device, 1, &device->fence, VK_TRUE, UINT64_MAX);
     if (result < 0) {
         /* The command buffer and the fence must not be in use when the next submission takes them. */
         device->vk.DeviceWaitIdle(device->device);
-        return fail_vulkan(m, result, "vkWaitForFences");
+        return dmattn_fail_vulkan(m, result, "vkWaitForFences");
     }
     return DMATTN_SUCCESS;
 }
@@ -123,13 +123,13 @@ dmattn_status command_buffer_run(dmattn_device *device, VkCommandBuffer commands
 dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *commands)
 {
     if (!commands)
-        return fail(device->messenger, DMATTN_ERROR_INVALID, "commands is NULL");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "commands is NULL");
     *commands = VK_NULL_HANDLE;
     if (device->recording)
-        return fail(device->messenger, DMATTN_ERROR_INVALID,
-                    "commands were begun already, and neither submitted nor cancelled");
-    TRY(commands_create(device));
-    TRY(command_buffer_begin(device, device->commands));
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
+                           "commands were begun already, and neither submitted nor cancelled");
+    TRY(dmattn_commands_create(device));
+    TRY(dmattn_command_buffer_begin(device, device->commands));
     if (device->queries)
         device->vk.CmdResetQueryPool(device->commands, device->queries, 0, DMATTN_TIMESTAMPS);
     device->recording = true;
@@ -144,7 +144,7 @@ void dmattn_commands_barrier(dmattn_device *device)
     if (device->recording)
         full_barrier(device, device->commands);
     else
-        message_send(device->messenger, DMATTN_SEVERITY_ERROR, "barrier: no commands were begun");
+        dmattn_message_send(device->messenger, DMATTN_SEVERITY_ERROR, "barrier: no commands were begun");
 }
 
 void dmattn_commands_timestamp(dmattn_device *device, uint32_t slot)
@@ -154,7 +154,7 @@ void dmattn_commands_timestamp(dmattn_device *device, uint32_t slot)
                       : device->recorded_at[slot] ? "it was written since the commands were begun"
                                                   : NULL;
     if (why) {
-        message_send(device->messenger, DMATTN_SEVERITY_ERROR, "timestamp slot %u: %s", slot, why);
+        dmattn_message_send(device->messenger, DMATTN_SEVERITY_ERROR, "timestamp slot %u: %s", slot, why);
         return;
     }
     device->recorded_at[slot] = ++device->recorded;
@@ -178,10 +178,10 @@ static dmattn_status read_timestamps(dmattn_device *device)
         device->vk.GetQueryPoolResults(device->device, device->queries, 0, DMATTN_TIMESTAMPS, sizeof results, results,
                                        sizeof *results, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
     if (result < 0) /* VK_NOT_READY is no failure: slots that were not written are never ready */
-        return fail_vulkan(device->messenger, result, "vkGetQueryPoolResults");
+        return dmattn_fail_vulkan(device->messenger, result, "vkGetQueryPoolResults");
     for (uint32_t i = 0; i < DMATTN_TIMESTAMPS; i++) {
         if (device->recorded_at[i] && !results[i][1])
-            return fail(device->messenger, DMATTN_ERROR_VULKAN, "the driver did not write timestamp slot %u", i);
+            return dmattn_fail(device->messenger, DMATTN_ERROR_VULKAN, "the driver did not write timestamp slot %u", i);
         device->ticks[i] = results[i][0];
     }
     return DMATTN_SUCCESS;
@@ -190,12 +190,12 @@ static dmattn_status read_timestamps(dmattn_device *device)
 dmattn_status dmattn_commands_submit(dmattn_device *device)
 {
     if (!device->recording)
-        return fail(device->messenger, DMATTN_ERROR_INVALID, "submit: no commands were begun");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "submit: no commands were begun");
     device->recording = false;
     memset(device->written_at, 0, sizeof device->written_at);
-    double start = clock_seconds();
-    TRY(command_buffer_run(device, device->commands));
-    device->host_seconds = clock_seconds() - start;
+    double start = dmattn_clock_seconds();
+    TRY(dmattn_command_buffer_run(device, device->commands));
+    device->host_seconds = dmattn_clock_seconds() - start;
     if (device->queries && device->recorded)
         TRY(read_timestamps(device));
     memcpy(device->written_at, device->recorded_at, sizeof device->written_at);
@@ -213,13 +213,13 @@ void dmattn_commands_cancel(dmattn_device *device)
 dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, uint32_t to, double *seconds)
 {
     if (!seconds)
-        return fail(device->messenger, DMATTN_ERROR_INVALID, "seconds is NULL");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "seconds is NULL");
     *seconds = 0;
     const uint32_t slots[] = {from, to};
     for (size_t i = 0; i < 2; i++)
         if (slots[i] >= DMATTN_TIMESTAMPS || !device->written_at[slots[i]])
-            return fail(device->messenger, DMATTN_ERROR_INVALID,
-                        "timestamp slot %u was not written in the last submission", slots[i]);
+            return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
+                               "timestamp slot %u was not written in the last submission", slots[i]);
     if (!device->queries) {
         *seconds = device->host_seconds;
         return DMATTN_SUCCESS;

@@ -34,11 +34,11 @@ static dmattn_status create_vulkan_device(dmattn_device *device, const enabled_s
     VkResult result = runtime->vk.CreateDevice(device->physical->handle, &info, NULL, &device->device);
     if (result < 0) {
         device->device = VK_NULL_HANDLE;
-        return fail_vulkan(device->messenger, result, "vkCreateDevice");
+        return dmattn_fail_vulkan(device->messenger, result, "vkCreateDevice");
     }
     const char *missing = load_device(runtime->vk.GetDeviceProcAddr, device->device, &device->vk);
     if (missing)
-        return fail(device->messenger, DMATTN_ERROR_UNSUPPORTED, "the device's driver has no %s", missing);
+        return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED, "the device's driver has no %s", missing);
     device->vk.GetDeviceQueue(device->device, device->physical->queue_family, 0, &device->queue);
     return DMATTN_SUCCESS;
 }
@@ -48,7 +48,7 @@ static dmattn_status create_device(dmattn_device *device)
     const dmattn_runtime *runtime = device->runtime;
     runtime->vk.GetPhysicalDeviceMemoryProperties(device->physical->handle, &device->memory);
     enabled_set enabled;
-    dmattn_status status = enabled_choose(runtime, device->physical, &enabled);
+    dmattn_status status = dmattn_enabled_choose(runtime, device->physical, &enabled);
     if (!status)
         status = create_vulkan_device(device, &enabled);
     if (!status) {
@@ -64,7 +64,7 @@ static dmattn_status create_device(dmattn_device *device)
                                           .message_user = device->messenger->user};
         status = dmattn_context_create(&desc, &device->context);
     }
-    enabled_free(&enabled);
+    dmattn_enabled_free(&enabled);
     return status;
 }
 
@@ -72,17 +72,17 @@ dmattn_status dmattn_device_create(dmattn_runtime *runtime, uint32_t index, dmat
 {
     const messenger *m = &runtime->messenger;
     if (!device)
-        return fail(m, DMATTN_ERROR_INVALID, "device is NULL");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "device is NULL");
     *device = NULL;
     if (index >= runtime->device_count)
-        return fail(m, DMATTN_ERROR_INVALID, "device index %u is not below the count of devices (%u)", index,
-                    runtime->device_count);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "device index %u is not below the count of devices (%u)", index,
+                           runtime->device_count);
     const dmattn_device_info *info = &runtime->infos[index];
     if (!info->level)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "%s cannot be used: %s", info->name, info->unusable);
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "%s cannot be used: %s", info->name, info->unusable);
     dmattn_device *made = calloc(1, sizeof *made);
     if (!made)
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a device");
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a device");
     made->runtime = runtime;
     made->messenger = m;
     made->physical = &runtime->devices[index];
@@ -102,8 +102,8 @@ void dmattn_device_destroy(dmattn_device *device)
     if (device->device && device->vk.DeviceWaitIdle)
         device->vk.DeviceWaitIdle(device->device);
     dmattn_context_destroy(device->context);
-    buffers_destroy(device);
-    commands_destroy(device);
+    dmattn_buffers_destroy(device);
+    dmattn_commands_destroy(device);
     if (device->device && device->vk.DestroyDevice)
         device->vk.DestroyDevice(device->device, NULL);
     free(device);

@@ -111,16 +111,16 @@ static dmattn_status want_features(const messenger *m, enabled_set *enabled, con
         while (i < STRUCTURE_COUNT && structures[i].type != from->sType)
             i++;
         if (i == STRUCTURE_COUNT)
-            return fail(m, DMATTN_ERROR_UNSUPPORTED,
-                        "the runtime does not know the feature structure of sType %d that dmattn asks for",
-                        (int)from->sType);
+            return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED,
+                               "the runtime does not know the feature structure of sType %d that dmattn asks for",
+                               (int)from->sType);
         if (!is_usable(enabled, &structures[i], api_version))
             continue;
         if (!enabled->structures[i])
             enabled->structures[i] = new_structure(i);
         VkBaseOutStructure *to = enabled->structures[i];
         if (!to)
-            return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for feature structures");
+            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for feature structures");
         for (size_t w = 0; w < word_count(i); w++)
             WORDS(VkBool32, to)[w] |= WORDS(const VkBool32, from)[w];
     }
@@ -139,7 +139,7 @@ static dmattn_status keep_supported(const dmattn_runtime *runtime, VkPhysicalDev
         }
     if (!complete) {
         free_structures(supported);
-        return fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for feature structures");
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for feature structures");
     }
     runtime->vk.GetPhysicalDeviceFeatures2(handle, link_structures(supported));
     for (size_t i = 0; i < STRUCTURE_COUNT; i++) {
@@ -154,7 +154,7 @@ static dmattn_status keep_supported(const dmattn_runtime *runtime, VkPhysicalDev
 
 /* ---- extensions ---------------------------------------------------------------------------------------------- */
 
-bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name)
+bool dmattn_has_extension(const VkExtensionProperties *list, uint32_t count, const char *name)
 {
     for (uint32_t i = 0; i < count; i++)
         if (!strcmp(list[i].extensionName, name))
@@ -162,23 +162,23 @@ bool has_extension(const VkExtensionProperties *list, uint32_t count, const char
     return false;
 }
 
-dmattn_status list_device_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,
-                                     VkExtensionProperties **list, uint32_t *count)
+dmattn_status dmattn_list_device_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,
+                                            VkExtensionProperties **list, uint32_t *count)
 {
     const messenger *m = &runtime->messenger;
     *list = NULL;
     *count = 0;
     VkResult result = runtime->vk.EnumerateDeviceExtensionProperties(handle, NULL, count, NULL);
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumerateDeviceExtensionProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateDeviceExtensionProperties");
     *list = calloc(*count + 1, sizeof **list);
     if (!*list)
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u device extensions", *count);
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u device extensions", *count);
     result = runtime->vk.EnumerateDeviceExtensionProperties(handle, NULL, count, *list);
     if (result < 0) {
         free(*list);
         *list = NULL;
-        return fail_vulkan(m, result, "vkEnumerateDeviceExtensionProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateDeviceExtensionProperties");
     }
     return DMATTN_SUCCESS;
 }
@@ -197,21 +197,23 @@ static dmattn_status choose_extensions(const dmattn_runtime *runtime, VkPhysical
 
     VkExtensionProperties *offered = NULL;
     uint32_t offered_count = 0, total = 0;
-    TRY(list_device_extensions(runtime, handle, &offered, &offered_count));
+    TRY(dmattn_list_device_extensions(runtime, handle, &offered, &offered_count));
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         total += lists[i].count;
     enabled->extensions = calloc(total, sizeof *enabled->extensions);
     for (size_t i = 0; enabled->extensions && i < sizeof lists / sizeof *lists; i++)
         for (uint32_t k = 0; k < lists[i].count; k++)
-            if (has_extension(offered, offered_count, lists[i].names[k]))
+            if (dmattn_has_extension(offered, offered_count, lists[i].names[k]))
                 enabled->extensions[enabled->extension_count++] = lists[i].names[k];
     free(offered);
     if (!enabled->extensions)
-        return fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u extension names", total);
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u extension names",
+                           total);
     return DMATTN_SUCCESS;
 }
 
-dmattn_status enabled_choose(const dmattn_runtime *runtime, const physical_device *physical, enabled_set *enabled)
+dmattn_status dmattn_enabled_choose(const dmattn_runtime *runtime, const physical_device *physical,
+                                    enabled_set *enabled)
 {
     const messenger *m = &runtime->messenger;
     dmattn_device_needs needs;
@@ -228,7 +230,7 @@ dmattn_status enabled_choose(const dmattn_runtime *runtime, const physical_devic
     return DMATTN_SUCCESS;
 }
 
-void enabled_free(enabled_set *enabled)
+void dmattn_enabled_free(enabled_set *enabled)
 {
     free_structures(enabled->structures);
     free(enabled->extensions);

@@ -16,15 +16,16 @@ typedef struct enabled_set {
 } enabled_set;
 
 /* Chooses. What is required and missing is left out: dmattn_context_create() names it. */
-dmattn_status enabled_choose(const dmattn_runtime *runtime, const physical_device *physical, enabled_set *enabled);
+dmattn_status dmattn_enabled_choose(const dmattn_runtime *runtime, const physical_device *physical,
+                                    enabled_set *enabled);
 
-/* Frees what enabled_choose() made, even where it failed. */
-void enabled_free(enabled_set *enabled);
+/* Frees what dmattn_enabled_choose() made, even where it failed. */
+void dmattn_enabled_free(enabled_set *enabled);
 
 /* Lists a device's extensions; free(*list). */
-dmattn_status list_device_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,
-                                     VkExtensionProperties **list, uint32_t *count);
+dmattn_status dmattn_list_device_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,
+                                            VkExtensionProperties **list, uint32_t *count);
 
-bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name);
+bool dmattn_has_extension(const VkExtensionProperties *list, uint32_t count, const char *name);
 
 #endif

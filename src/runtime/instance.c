@@ -72,15 +72,15 @@ static dmattn_status list_instance_extensions(const messenger *m, const global_t
     *count = 0;
     VkResult result = vk->EnumerateInstanceExtensionProperties(layer, count, NULL);
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumerateInstanceExtensionProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceExtensionProperties");
     *list = calloc(*count + 1, sizeof **list);
     if (!*list)
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u instance extensions", *count);
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u instance extensions", *count);
     result = vk->EnumerateInstanceExtensionProperties(layer, count, *list);
     if (result < 0) {
         free(*list);
         *list = NULL;
-        return fail_vulkan(m, result, "vkEnumerateInstanceExtensionProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceExtensionProperties");
     }
     return DMATTN_SUCCESS;
 }
@@ -91,7 +91,7 @@ static dmattn_status instance_has_extension(const messenger *m, const global_tab
     VkExtensionProperties *list;
     uint32_t count;
     TRY(list_instance_extensions(m, vk, layer, &list, &count));
-    *has = has_extension(list, count, name);
+    *has = dmattn_has_extension(list, count, name);
     free(list);
     return DMATTN_SUCCESS;
 }
@@ -101,20 +101,20 @@ static dmattn_status check_validation_layer(const messenger *m, const global_tab
     uint32_t count = 0;
     VkResult result = vk->EnumerateInstanceLayerProperties(&count, NULL);
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumerateInstanceLayerProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceLayerProperties");
     VkLayerProperties *list = calloc(count + 1, sizeof *list);
     if (!list)
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u instance layers", count);
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u instance layers", count);
     result = vk->EnumerateInstanceLayerProperties(&count, list);
     bool found = false;
     for (uint32_t i = 0; result >= 0 && i < count; i++)
         found = found || !strcmp(list[i].layerName, VALIDATION_LAYER);
     free(list);
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumerateInstanceLayerProperties");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceLayerProperties");
     if (!found)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED,
-                    "validation was asked for, but the layer " VALIDATION_LAYER " is not installed");
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED,
+                           "validation was asked for, but the layer " VALIDATION_LAYER " is not installed");
     return DMATTN_SUCCESS;
 }
 
@@ -126,10 +126,10 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
     uint32_t version = 0;
     VkResult result = vk->EnumerateInstanceVersion(&version);
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumerateInstanceVersion");
+        return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceVersion");
     if (version < VK_API_VERSION_1_2)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader offers Vulkan %u.%u, but dmattn needs 1.2",
-                    VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader offers Vulkan %u.%u, but dmattn needs 1.2",
+                           VK_API_VERSION_MAJOR(version), VK_API_VERSION_MINOR(version));
     runtime->api_version = version < VK_API_VERSION_1_3 ? VK_API_VERSION_1_2 : VK_API_VERSION_1_3;
 
     const char *extensions[3], *layers[] = {VALIDATION_LAYER};
@@ -171,8 +171,8 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
         if (!has)
             TRY(instance_has_extension(m, vk, VALIDATION_LAYER, VK_EXT_DEBUG_UTILS_EXTENSION_NAME, &has));
         if (!has)
-            return fail(m, DMATTN_ERROR_UNSUPPORTED,
-                        "validation was asked for, but there is no " VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+            return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED,
+                               "validation was asked for, but there is no " VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
         extensions[info.enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
         info.pNext = &debug;
         TRY(instance_has_extension(m, vk, VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME, &has));
@@ -180,20 +180,20 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
             extensions[info.enabledExtensionCount++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
             info.pNext = &features;
         } else
-            message_send(m, DMATTN_SEVERITY_WARNING,
-                         "this validation layer cannot be asked for synchronization checks: it has "
-                         "no " VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
+            dmattn_message_send(m, DMATTN_SEVERITY_WARNING,
+                                "this validation layer cannot be asked for synchronization checks: it has "
+                                "no " VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
     }
 
     result = vk->CreateInstance(&info, NULL, &runtime->instance);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER) { /* how the loader says that it found no driver */
         runtime->instance = VK_NULL_HANDLE;
-        message_send(m, DMATTN_SEVERITY_WARNING, "there is no Vulkan driver");
+        dmattn_message_send(m, DMATTN_SEVERITY_WARNING, "there is no Vulkan driver");
         return DMATTN_SUCCESS;
     }
     if (result < 0) {
         runtime->instance = VK_NULL_HANDLE;
-        return fail_vulkan(m, result, "vkCreateInstance");
+        return dmattn_fail_vulkan(m, result, "vkCreateInstance");
     }
 
     PFN_vkGetInstanceProcAddr get = runtime->loader.get_instance_proc_addr;
@@ -201,11 +201,11 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
     if (!missing && validation)
         missing = load_debug(get, runtime->instance, &runtime->vk);
     if (missing)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader has no %s", missing);
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader has no %s", missing);
     if (validation) {
         result = runtime->vk.CreateDebugUtilsMessengerEXT(runtime->instance, &debug, NULL, &runtime->debug_messenger);
         if (result < 0)
-            return fail_vulkan(m, result, "vkCreateDebugUtilsMessengerEXT");
+            return dmattn_fail_vulkan(m, result, "vkCreateDebugUtilsMessengerEXT");
     }
     return DMATTN_SUCCESS;
 }
@@ -215,25 +215,26 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
 static dmattn_status create_runtime(dmattn_runtime *runtime, bool validation)
 {
     const messenger *m = &runtime->messenger;
-    if (!vulkan_loader_open(&runtime->loader))
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "there is no Vulkan loader on this system");
+    if (!dmattn_vulkan_loader_open(&runtime->loader))
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "there is no Vulkan loader on this system");
     global_table vk;
     const char *missing = load_global(runtime->loader.get_instance_proc_addr, &vk);
     if (missing)
-        return fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader has no %s, but dmattn needs Vulkan 1.2", missing);
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader has no %s, but dmattn needs Vulkan 1.2",
+                           missing);
     TRY(create_instance(runtime, &vk, validation));
-    return physical_devices_read(runtime);
+    return dmattn_physical_devices_read(runtime);
 }
 
 dmattn_status dmattn_runtime_create(const dmattn_runtime_desc *desc, dmattn_runtime **runtime)
 {
     const messenger m = {desc ? desc->message : NULL, desc ? desc->message_user : NULL};
     if (!runtime)
-        return fail(&m, DMATTN_ERROR_INVALID, "runtime is NULL");
+        return dmattn_fail(&m, DMATTN_ERROR_INVALID, "runtime is NULL");
     *runtime = NULL;
     dmattn_runtime *made = calloc(1, sizeof *made);
     if (!made)
-        return fail(&m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a runtime");
+        return dmattn_fail(&m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a runtime");
     made->messenger = m;
     dmattn_status status = create_runtime(made, desc && desc->validation);
     if (status) {
@@ -252,7 +253,7 @@ void dmattn_runtime_destroy(dmattn_runtime *runtime)
         runtime->vk.DestroyDebugUtilsMessengerEXT(runtime->instance, runtime->debug_messenger, NULL);
     if (runtime->instance && runtime->vk.DestroyInstance)
         runtime->vk.DestroyInstance(runtime->instance, NULL);
-    vulkan_loader_close(&runtime->loader);
+    dmattn_vulkan_loader_close(&runtime->loader);
     free(runtime->devices);
     free(runtime->infos);
     free(runtime);
@@ -266,11 +267,11 @@ uint32_t dmattn_runtime_device_count(const dmattn_runtime *runtime)
 dmattn_status dmattn_runtime_device_info(const dmattn_runtime *runtime, uint32_t index, dmattn_device_info *info)
 {
     if (!info)
-        return fail(&runtime->messenger, DMATTN_ERROR_INVALID, "info is NULL");
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID, "info is NULL");
     if (index >= runtime->device_count) {
         memset(info, 0, sizeof *info);
-        return fail(&runtime->messenger, DMATTN_ERROR_INVALID, "device index %u is not below the count of devices (%u)",
-                    index, runtime->device_count);
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID,
+                           "device index %u is not below the count of devices (%u)", index, runtime->device_count);
     }
     *info = runtime->infos[index];
     return DMATTN_SUCCESS;
@@ -279,6 +280,6 @@ dmattn_status dmattn_runtime_device_info(const dmattn_runtime *runtime, uint32_t
 dmattn_status dmattn_runtime_find_device(const dmattn_runtime *runtime, const char *selector, uint32_t *index)
 {
     if (!index)
-        return fail(&runtime->messenger, DMATTN_ERROR_INVALID, "index is NULL");
-    return select_device(runtime->infos, runtime->device_count, selector, index, &runtime->messenger);
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID, "index is NULL");
+    return dmattn_select_device(runtime->infos, runtime->device_count, selector, index, &runtime->messenger);
 }

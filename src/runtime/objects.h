@@ -72,24 +72,24 @@ struct dmattn_device {
 /* ---- physical.c ---------------------------------------------------------------------------------------------- */
 
 /* Lists and reads the devices of a new runtime. */
-dmattn_status physical_devices_read(dmattn_runtime *runtime);
+dmattn_status dmattn_physical_devices_read(dmattn_runtime *runtime);
 
 /* ---- commands.c ---------------------------------------------------------------------------------------------- */
 
 /* Makes the command buffers and what goes with them, unless they are there: on first use, because a driver that only
  * compiles, without hardware, may have no fences. */
-dmattn_status commands_create(dmattn_device *device);
-void commands_destroy(dmattn_device *device);
+dmattn_status dmattn_commands_create(dmattn_device *device);
+void dmattn_commands_destroy(dmattn_device *device);
 
 /* Begins a command buffer of the device, with all that was waited for visible to it. */
-dmattn_status command_buffer_begin(dmattn_device *device, VkCommandBuffer commands);
+dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer commands);
 
 /* Ends it, submits it and waits. */
-dmattn_status command_buffer_run(dmattn_device *device, VkCommandBuffer commands);
+dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer commands);
 
 /* ---- buffer.c ------------------------------------------------------------------------------------------------ */
 
 /* Destroys all buffers of a device, the staging buffer, too. */
-void buffers_destroy(dmattn_device *device);
+void dmattn_buffers_destroy(dmattn_device *device);
 
 #endif

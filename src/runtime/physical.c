@@ -15,21 +15,21 @@ static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_
     device_properties properties;
     device_facts facts;
     enabled_set enabled;
-    dmattn_status status = enabled_choose(runtime, physical, &enabled);
+    dmattn_status status = dmattn_enabled_choose(runtime, physical, &enabled);
     if (!status) {
-        device_properties_chain(&properties, size_control);
+        dmattn_device_properties_chain(&properties, size_control);
         runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
-        device_facts_read(&facts, physical->api_version, &properties, enabled.features);
+        dmattn_device_facts_read(&facts, physical->api_version, &properties, enabled.features);
         info->subgroup_size = facts.subgroup_size;
         info->min_subgroup_size = facts.min_subgroup_size;
         info->max_subgroup_size = facts.max_subgroup_size;
-        info->level = device_facts_level(&facts, info->unusable, sizeof info->unusable);
+        info->level = dmattn_device_facts_level(&facts, info->unusable, sizeof info->unusable);
         if (info->level && !compute) {
             info->level = DMATTN_LEVEL_BEST;
             snprintf(info->unusable, sizeof info->unusable, "it has no queue for compute");
         }
     }
-    enabled_free(&enabled);
+    dmattn_enabled_free(&enabled);
     return status;
 }
 
@@ -41,7 +41,8 @@ static dmattn_status choose_queue_family(const dmattn_runtime *runtime, physical
     runtime->vk.GetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, NULL);
     VkQueueFamilyProperties *families = calloc((size_t)count + 1, sizeof *families);
     if (!families)
-        return fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u queue families", count);
+        return dmattn_fail(&runtime->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u queue families",
+                           count);
     runtime->vk.GetPhysicalDeviceQueueFamilyProperties(physical->handle, &count, families);
     for (uint32_t i = 0; i < count && !physical->timestamp_bits; i++) {
         if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || !families[i].queueCount)
@@ -64,9 +65,9 @@ static dmattn_status read_extended(const dmattn_runtime *runtime, physical_devic
     if (physical->api_version < VK_API_VERSION_1_3) {
         VkExtensionProperties *list;
         uint32_t count;
-        TRY(list_device_extensions(runtime, physical->handle, &list, &count));
-        size_control = has_extension(list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-        maintenance4 = has_extension(list, count, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
+        TRY(dmattn_list_device_extensions(runtime, physical->handle, &list, &count));
+        size_control = dmattn_has_extension(list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+        maintenance4 = dmattn_has_extension(list, count, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
         free(list);
     }
     VkPhysicalDeviceMaintenance4Properties buffer = {.sType =
@@ -117,7 +118,7 @@ static dmattn_status read_device(const dmattn_runtime *runtime, physical_device 
     return DMATTN_SUCCESS;
 }
 
-dmattn_status physical_devices_read(dmattn_runtime *runtime)
+dmattn_status dmattn_physical_devices_read(dmattn_runtime *runtime)
 {
     const messenger *m = &runtime->messenger;
     uint32_t count = 0;
@@ -125,11 +126,11 @@ dmattn_status physical_devices_read(dmattn_runtime *runtime)
     if (runtime->instance)
         result = runtime->vk.EnumeratePhysicalDevices(runtime->instance, &count, NULL);
     if (result == VK_ERROR_INITIALIZATION_FAILED) { /* how some loaders say that no driver has a device */
-        message_send(m, DMATTN_SEVERITY_WARNING, "no Vulkan driver has a device");
+        dmattn_message_send(m, DMATTN_SEVERITY_WARNING, "no Vulkan driver has a device");
         return DMATTN_SUCCESS;
     }
     if (result < 0)
-        return fail_vulkan(m, result, "vkEnumeratePhysicalDevices");
+        return dmattn_fail_vulkan(m, result, "vkEnumeratePhysicalDevices");
     if (!count)
         return DMATTN_SUCCESS;
 
@@ -138,10 +139,10 @@ dmattn_status physical_devices_read(dmattn_runtime *runtime)
     runtime->infos = calloc(count, sizeof *runtime->infos);
     if (!handles || !runtime->devices || !runtime->infos) {
         free(handles);
-        return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u devices", count);
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %u devices", count);
     }
     result = runtime->vk.EnumeratePhysicalDevices(runtime->instance, &count, handles);
-    dmattn_status status = result < 0 ? fail_vulkan(m, result, "vkEnumeratePhysicalDevices") : DMATTN_SUCCESS;
+    dmattn_status status = result < 0 ? dmattn_fail_vulkan(m, result, "vkEnumeratePhysicalDevices") : DMATTN_SUCCESS;
     for (uint32_t i = 0; i < count && !status; i++) {
         runtime->devices[i].handle = handles[i];
         status = read_device(runtime, &runtime->devices[i], &runtime->infos[i]);

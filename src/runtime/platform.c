@@ -30,7 +30,7 @@ static void library_close(void *library)
     FreeLibrary((HMODULE)library);
 }
 
-double clock_seconds(void)
+double dmattn_clock_seconds(void)
 {
     LARGE_INTEGER count, frequency;
     QueryPerformanceCounter(&count);
@@ -69,7 +69,7 @@ static void library_close(void *library)
     dlclose(library);
 }
 
-double clock_seconds(void)
+double dmattn_clock_seconds(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -77,7 +77,7 @@ double clock_seconds(void)
 }
 #endif
 
-bool vulkan_loader_open(vulkan_loader *loader)
+bool dmattn_vulkan_loader_open(vulkan_loader *loader)
 {
     memset(loader, 0, sizeof *loader);
     for (size_t i = 0; i < sizeof library_names / sizeof *library_names; i++) {
@@ -87,12 +87,12 @@ bool vulkan_loader_open(vulkan_loader *loader)
         loader->get_instance_proc_addr = library_entry(loader->library);
         if (loader->get_instance_proc_addr)
             return true;
-        vulkan_loader_close(loader);
+        dmattn_vulkan_loader_close(loader);
     }
     return false;
 }
 
-void vulkan_loader_close(vulkan_loader *loader)
+void dmattn_vulkan_loader_close(vulkan_loader *loader)
 {
     if (loader->library)
         library_close(loader->library);

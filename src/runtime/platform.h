@@ -12,12 +12,12 @@ typedef struct vulkan_loader {
 } vulkan_loader;
 
 /* Loads the Vulkan loader; false if there is none, and then *loader is zero. */
-bool vulkan_loader_open(vulkan_loader *loader);
+bool dmattn_vulkan_loader_open(vulkan_loader *loader);
 
 /* Unloads it; a zero one is fine. */
-void vulkan_loader_close(vulkan_loader *loader);
+void dmattn_vulkan_loader_close(vulkan_loader *loader);
 
 /* Seconds of a clock that never jumps, from an arbitrary start. */
-double clock_seconds(void);
+double dmattn_clock_seconds(void);
 
 #endif

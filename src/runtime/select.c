@@ -56,17 +56,18 @@ static int rank(VkPhysicalDeviceType type)
     }
 }
 
-dmattn_status select_device(const dmattn_device_info *infos, uint32_t count, const char *selector, uint32_t *index,
-                            const messenger *m)
+dmattn_status dmattn_select_device(const dmattn_device_info *infos, uint32_t count, const char *selector,
+                                   uint32_t *index, const messenger *m)
 {
     *index = 0;
     if (!count)
-        return fail(m, DMATTN_ERROR_INVALID, "there is no Vulkan device");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "there is no Vulkan device");
     uint32_t wanted = 0;
     bool any = !selector || (starts_with(selector, "best") && !selector[4]);
     bool by_index = !any && parse_index(selector, &wanted);
     if (by_index && wanted >= count)
-        return fail(m, DMATTN_ERROR_INVALID, "device index %s is beyond the last device (%u)", selector, count - 1);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "device index %s is beyond the last device (%u)", selector,
+                           count - 1);
 
     const dmattn_device_info *best = NULL, *refused = NULL;
     for (uint32_t i = 0; i < count; i++) {
@@ -79,10 +80,10 @@ dmattn_status select_device(const dmattn_device_info *infos, uint32_t count, con
             best = info;
     }
     if (!best && !refused)
-        return fail(m, DMATTN_ERROR_INVALID, "no device's or driver's name contains '%s'", selector);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no device's or driver's name contains '%s'", selector);
     if (!best)
-        return fail(m, DMATTN_ERROR_INVALID, "no device that can be used matches '%s': on %s, %s",
-                    selector ? selector : "best", refused->name, refused->unusable);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no device that can be used matches '%s': on %s, %s",
+                           selector ? selector : "best", refused->name, refused->unusable);
     *index = (uint32_t)(best - infos);
     return DMATTN_SUCCESS;
 }

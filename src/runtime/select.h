@@ -8,7 +8,7 @@
 #include "../message.h"
 
 /* dmattn_runtime_find_device() over `infos`. Devices of level 0 are never chosen; of several that match, the best. */
-dmattn_status select_device(const dmattn_device_info *infos, uint32_t count, const char *selector, uint32_t *index,
-                            const messenger *messenger);
+dmattn_status dmattn_select_device(const dmattn_device_info *infos, uint32_t count, const char *selector,
+                                   uint32_t *index, const messenger *messenger);
 
 #endif

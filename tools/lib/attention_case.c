@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INVALID(...) fail(m, DMATTN_ERROR_INVALID, __VA_ARGS__)
+#define INVALID(...) dmattn_fail(m, DMATTN_ERROR_INVALID, __VA_ARGS__)
 /* A tensor's shape for a sentence. */
 typedef struct shape_text {
     char text[24 * SAFETENSORS_MAX_RANK];

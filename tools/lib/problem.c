@@ -38,16 +38,16 @@ static bool is_result(int tensor)
 dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger *m, problem *p)
 {
     *p = (problem){0};
-    TRY(attention_desc_resolve(desc, &p->desc, m));
+    TRY(dmattn_attention_desc_resolve(desc, &p->desc, m));
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = attention_tensor_bytes(&p->desc, t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, t);
         if (!bytes || is_result(t))
             continue;
         p->tensor[t] = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
         if (!p->tensor[t]) {
             problem_destroy(p);
-            return fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "%s does not fit in host memory with its %llu bytes",
-                        attention_tensor_name(t), (unsigned long long)bytes);
+            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "%s does not fit in host memory with its %llu bytes",
+                               dmattn_attention_tensor_name(t), (unsigned long long)bytes);
         }
     }
     return DMATTN_SUCCESS;
@@ -133,9 +133,9 @@ void problem_randomize(problem *p, uint64_t seed)
         void *data = p->tensor[t];
         if (!data || t == TENSOR_END)
             continue;
-        memset(data, 0xff, attention_tensor_bytes(d, t)); /* NaN in each of the types */
+        memset(data, 0xff, dmattn_attention_tensor_bytes(d, t)); /* NaN in each of the types */
         if (t == TENSOR_BEGIN)
-            memset(p->tensor[TENSOR_END], 0xff, attention_tensor_bytes(d, TENSOR_END));
+            memset(p->tensor[TENSOR_END], 0xff, dmattn_attention_tensor_bytes(d, TENSOR_END));
         dmattn_type type = t == TENSOR_BIAS ? d->bias_type : d->type;
         uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
         box b = box_of(d, t);
@@ -190,7 +190,7 @@ static dmattn_status fill_device(const problem *p, device_problem *dp)
     if (info.workspace_size)
         TRY(make_buffer(dp->device, info.workspace_size, NULL, &dp->args.workspace));
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = attention_tensor_bytes(&p->desc, t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, t);
         if (bytes)
             TRY(make_buffer(dp->device, bytes, p->tensor[t], buffer_of(&dp->args, t)));
     }
@@ -231,7 +231,7 @@ dmattn_status device_problem_run(const device_problem *dp)
 
 dmattn_status device_problem_download(const device_problem *dp, float *out, float *lse)
 {
-    uint64_t bytes = attention_tensor_bytes(&dp->desc, TENSOR_OUT);
+    uint64_t bytes = dmattn_attention_tensor_bytes(&dp->desc, TENSOR_OUT);
     void *stored = bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
     if (!stored)
         return DMATTN_ERROR_OUT_OF_MEMORY;
@@ -247,5 +247,5 @@ dmattn_status device_problem_download(const device_problem *dp, float *out, floa
     free(stored);
     if (status || !lse || !dp->desc.lse)
         return status;
-    return dmattn_download(dp->device, &dp->args.lse, 0, lse, attention_tensor_bytes(&dp->desc, TENSOR_LSE));
+    return dmattn_download(dp->device, &dp->args.lse, 0, lse, dmattn_attention_tensor_bytes(&dp->desc, TENSOR_LSE));
 }

@@ -8,8 +8,8 @@
 #include "attention/desc.h"
 #include "reference/reference.h"
 
-/* Inputs of one attention call. desc is resolved; tensor[t] holds attention_tensor_bytes(&desc, t) bytes for each
- * input that the descriptor has, NULL for the rest (out and lse among them). Owned. */
+/* Inputs of one attention call. desc is resolved; tensor[t] holds dmattn_attention_tensor_bytes(&desc, t) bytes for
+ * each input that the descriptor has, NULL for the rest (out and lse among them). Owned. */
 typedef struct problem {
     dmattn_attention_desc desc;
     void *tensor[TENSOR_COUNT];
