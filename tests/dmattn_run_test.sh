@@ -58,7 +58,7 @@ accepted() {
     [ -e "$folder/out" ] || { fail "$*: no output file" && return; }
     length=$(od -An -tu4 -N4 "$folder/out" | tr -d ' ')
     head -c $((8 + length)) "$folder/out" | tail -c "$length" >"$folder/header"
-    grep -q '"out":{"dtype":"F32"' "$folder/header" && grep -q '"lse":{"dtype":"F32"' "$folder/header" \
+    { grep -q '"out":{"dtype":"F32"' "$folder/header" && grep -q '"lse":{"dtype":"F32"' "$folder/header"; } \
         || fail "$*: header $(cat "$folder/header")"
     last=$(grep -o '"data_offsets":\[[0-9]*,[0-9]*' "$folder/header" | sed 's/.*,//' | sort -n | tail -1)
     [ "$(wc -c <"$folder/out")" -eq $((8 + length + last)) ] || fail "$*: the output file is not whole"
@@ -134,7 +134,7 @@ done
 # An older output stays as it was, and nothing else is left beside it.
 mkdir "$folder/old" && echo old >"$folder/old/out"
 "$run" --cpu "$folder/bad" "$folder/old/out" 2>/dev/null
-[ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ] || fail "an older output file was touched"
+{ [ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ]; } || fail "an older output file was touched"
 "$run" --cpu "$folder/good" "$folder/old/out" || fail "an older output file is not replaced"
 [ "$(ls "$folder/old")" = out ] || fail "something was left beside the output file"
 

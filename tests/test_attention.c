@@ -38,14 +38,13 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     return true;
 }
 
-/* Makes the values of hidden keys NaN. */
-static void poison_values(problem *p)
+/* Makes the rows of hidden keys NaN, in k or in v. */
+static void poison_rows(problem *p, attention_tensor tensor, const dmattn_strides *s, uint32_t dim)
 {
     const dmattn_attention_desc *d = &p->desc;
-    const dmattn_strides *s = &d->v_strides;
-    const uint64_t size = dmattn_type_size(d->type), bytes = dmattn_attention_tensor_bytes(d, TENSOR_V);
-    unsigned char *v = p->tensor[TENSOR_V], *original = malloc(bytes);
-    memcpy(original, v, bytes);
+    const uint64_t size = dmattn_type_size(d->type), bytes = dmattn_attention_tensor_bytes(d, tensor);
+    unsigned char *rows = p->tensor[tensor], *original = malloc(bytes);
+    memcpy(original, rows, bytes);
     for (int hidden = 1; hidden >= 0; hidden--) /* those that are seen last: rows may be shared by stride 0 */
         for (uint32_t b = 0; b < d->batch; b++)
             for (uint32_t j = 0; j < d->keys; j++)
@@ -53,9 +52,9 @@ static void poison_values(problem *p)
                     uint64_t at = size * (b * s->batch + j * s->sequence + head * s->head);
                     bool now = is_hidden_from_all(p, b, head, j);
                     if (hidden && now)
-                        memset(v + at, 0xff, size * d->value_dim);
+                        memset(rows + at, 0xff, size * dim);
                     else if (!hidden && !now)
-                        memcpy(v + at, original + at, size * d->value_dim);
+                        memcpy(rows + at, original + at, size * dim);
                 }
     free(original);
 }
@@ -152,7 +151,8 @@ static void run_group(const char *group, const attention_group *g)
         dmattn_status status = problem_create(&g->cases[i].desc, &m, &p);
         cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
         case_fill_inputs(&g->cases[i], &p);
-        poison_values(&p);
+        poison_rows(&p, TENSOR_K, &p.desc.k_strides, p.desc.head_dim);
+        poison_rows(&p, TENSOR_V, &p.desc.v_strides, p.desc.value_dim);
         run_problem(name, &p);
         problem_destroy(&p);
     }
