@@ -82,6 +82,8 @@ bool key_is_hidden(uint key)
         uint mask_head = score_head(MASK_HEADS, head);
         int begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
         int end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+        if (CAUSAL != 0)
+            begin = max(begin, int(key) + int(p.queries) - int(p.keys));
         return max(begin, int(first_query)) >= min(end, int(end_query));
     }
     if (MASK == MASK_DENSE && MASK_QUERIES == 0) {

@@ -13,7 +13,8 @@
 
 /* ---- values that nobody may use ------------------------------------------------------------------------------ */
 
-/* Whether every query is kept from a key of a kv head by its interval, or by a mask that is the same for all queries.
+/* Whether every query is kept from a key of a kv head by its interval and causality, or by a mask that is the same for
+ * all queries.
  */
 static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
 {
@@ -31,6 +32,8 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
         } else {
             int32_t begin = ((const int32_t *)p->tensor[TENSOR_BEGIN])[at];
             int32_t end = ((const int32_t *)p->tensor[TENSOR_END])[at];
+            int32_t causal = d->causal ? (int32_t)j + (int32_t)d->queries - (int32_t)d->keys : 0;
+            begin = begin > causal ? begin : causal;
             if ((begin > 0 ? begin : 0) < (end < (int32_t)d->queries ? end : (int32_t)d->queries))
                 return false;
         }

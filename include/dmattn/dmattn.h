@@ -199,10 +199,9 @@ typedef enum dmattn_mask {
  * Algorithm: online softmax over key tiles (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022,
  * arXiv 2205.14135), skipping tiles that a bitmap, made once for each mask, reports empty.
  *
- * Values: v of a key that only some queries see must be finite, as in every tiled kernel, because hidden pairs count
- * with a probability of 0. Keys that no query sees by `causal`, intervals or a mask that is the same for all queries
- * may hold anything, and so may k of hidden pairs and gaps between rows. A bias of -infinity hides the key from the
- * query. */
+ * Values: a hidden pair counts with a probability of 0, and 0 times NaN is NaN. So v must be finite, but for keys that
+ * no query sees by `causal` and their interval, or by a dense mask without a query dimension: theirs may hold anything,
+ * as may k of hidden pairs and gaps between rows. A bias of -infinity hides the key from the query. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;           /* of q, k, v and out */
     uint32_t batch;             /* B, required */
