@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TRY(call)                       \
-    do {                                \
-        dmattn_status status_ = (call); \
-        if (status_)                    \
-            return status_;             \
-    } while (0)
-
 /* ---- errors -------------------------------------------------------------------------------------------------- */
 
 /* Each stands for rounding in the type, with room for an order of magnitude: the output's elements are stored in the

@@ -115,12 +115,6 @@ static dmattn_status take_samples(const measure_settings *s, const device_proble
 
 /* ---- a case -------------------------------------------------------------------------------------------------- */
 
-void error_log_keep(void *log, dmattn_severity severity, const char *text)
-{
-    if (severity == DMATTN_SEVERITY_ERROR)
-        snprintf(((error_log *)log)->text, sizeof((error_log *)log)->text, "%s", text);
-}
-
 static void tell(const measure_settings *s, const char *phase)
 {
     if (s->phase)

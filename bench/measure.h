@@ -5,6 +5,7 @@
 
 #include "cases.h"
 #include "check.h"
+#include "complain.h"
 
 /* ---- pure functions ------------------------------------------------------------------------------------------ */
 
@@ -23,14 +24,6 @@ summary summarize(const double *sorted, uint32_t count);
 uint32_t choose_runs(double seconds_of_one, double least);
 
 /* ---- on a device --------------------------------------------------------------------------------------------- */
-
-/* Keeps the last error's sentence. */
-typedef struct error_log {
-    char text[512];
-} error_log;
-
-/* A dmattn_message_fn whose `user` is an error_log. */
-void error_log_keep(void *log, dmattn_severity severity, const char *text);
 
 typedef struct measure_settings {
     dmattn_device *device;

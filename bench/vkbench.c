@@ -1,35 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * vkbench: times attention on a Vulkan device, and checks every result that it times. */
 #define _POSIX_C_SOURCE 200809L
+#include "complain.h"
 #include "json.h"
 #include "options.h"
 #include "report.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { FINE = 0, FAILED = 1, BAD_USAGE = 2 };
-
-/* Prints one line, whatever names in it hold, and returns `status`. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static int
-complain(int status, const char *format, ...)
-{
-    char text[1024];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    fprintf(stderr, "vkbench: %s\n", text);
-    return status;
-}
 
 /* Hears what the library says: errors are kept for whom they concern, warnings are printed, each once in a row (a case
  * is planned twice). */
@@ -48,11 +29,6 @@ static void hear(void *user, dmattn_severity severity, const char *text)
     snprintf(l->warning, sizeof l->warning, "%s", text);
     progress_erase(&l->progress);
     complain(FINE, "warning: %s", text);
-}
-
-static const char *sentence(const error_log *log, dmattn_status status)
-{
-    return *log->text ? log->text : dmattn_status_string(status);
 }
 
 static int end_output(int status)
@@ -129,15 +105,15 @@ static int run_best(int argc, char **argv, bench_options *o, dmattn_runtime *run
     dmattn_status status = dmattn_runtime_find_device(runtime, o->device, &index);
     if (status) /* there are devices, but none of this name */
         return complain(o->device && dmattn_runtime_device_count(runtime) ? BAD_USAGE : FAILED, "%s",
-                        sentence(log, status));
+                        error_log_sentence(log, status));
     if ((status = dmattn_runtime_device_info(runtime, index, &info)))
-        return complain(FAILED, "%s", sentence(log, status));
+        return complain(FAILED, "%s", error_log_sentence(log, status));
     sweep_set_defaults(&o->sweep, info.type);
     if (!sweep_check(&o->sweep, &(messenger){error_log_keep, log}))
         return complain(BAD_USAGE, "%s", log->text);
     dmattn_device *device;
     if ((status = dmattn_device_create(runtime, index, &device)))
-        return complain(FAILED, "%s", sentence(log, status));
+        return complain(FAILED, "%s", error_log_sentence(log, status));
     int result = run_on_device(argc, argv, o, &info, device, l);
     dmattn_device_destroy(device);
     return result;
@@ -158,6 +134,7 @@ static bool makes_no_sense(const sweep *s, error_log *log)
 
 int main(int argc, char **argv)
 {
+    complain_as("vkbench");
     bench_options o;
     char why[OPTIONS_WHY_SIZE];
     listener l = {.progress.terminal = isatty(STDERR_FILENO)};
@@ -174,7 +151,7 @@ int main(int argc, char **argv)
     const dmattn_runtime_desc desc = {.message = hear, .message_user = &l};
     dmattn_status status = dmattn_runtime_create(&desc, &runtime);
     if (status)
-        return complain(FAILED, "%s", sentence(&l.log, status));
+        return complain(FAILED, "%s", error_log_sentence(&l.log, status));
     int result = FINE;
     if (action == ACTION_LIST) {
         report_devices(stdout, runtime);

@@ -9,12 +9,6 @@
 
 #define GUARD   256  /* bytes before and after a tensor */
 #define PATTERN 0xa5 /* of results and workspace; inputs have 0xff, NaN in every type */
-#define TRY(call)                       \
-    do {                                \
-        dmattn_status status_ = (call); \
-        if (status_)                    \
-            return status_;             \
-    } while (0)
 
 static dmattn_buffer *range_of(dmattn_attention_args *args, int tensor)
 {

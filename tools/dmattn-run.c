@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * dmattn-run: runs one case from a file, on a device or on the CPU, and writes its results to a file. */
 #define _POSIX_C_SOURCE 200809L
-#include "lib/attention_case.h"
+#include "attention_case.h"
+#include "complain.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,39 +31,6 @@ typedef struct options {
 } options;
 
 /* ---- sentences ----------------------------------------------------------------------------------------------- */
-
-static int complain(int status, const char *format, ...) DMATTN_PRINTF(2, 3);
-
-/* Prints one line, whatever names in it hold, and returns `status`. */
-static int complain(int status, const char *format, ...)
-{
-    char text[4096];
-    va_list list;
-    va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
-    fprintf(stderr, "dmattn-run: %s\n", text);
-    return status;
-}
-
-/* Keeps the last error's sentence. */
-typedef struct last_error {
-    char text[512];
-} last_error;
-
-static void keep_error(void *user, dmattn_severity severity, const char *text)
-{
-    if (severity == DMATTN_SEVERITY_ERROR)
-        snprintf(((last_error *)user)->text, sizeof(last_error), "%s", text);
-}
-
-static const char *sentence(const last_error *error, dmattn_status status)
-{
-    return *error->text ? error->text : dmattn_status_string(status);
-}
 
 /* Whose fault it is, once the machine was found fit to try. */
 static int exit_status(dmattn_status status)
@@ -158,7 +125,7 @@ static int run_on_cpu(const problem *p, results *r)
     return status ? complain(exit_status(status), "%s on the CPU", dmattn_status_string(status)) : DONE;
 }
 
-static int run_on_device(dmattn_device *device, const problem *p, const last_error *error, results *r)
+static int run_on_device(dmattn_device *device, const problem *p, const error_log *error, results *r)
 {
     device_problem dp;
     dmattn_status status = device_problem_create(p, device, &dp);
@@ -167,17 +134,17 @@ static int run_on_device(dmattn_device *device, const problem *p, const last_err
     if (!status)
         status = device_problem_download(&dp, r->out, r->lse);
     device_problem_destroy(&dp);
-    return status ? complain(exit_status(status), "%s", sentence(error, status)) : DONE;
+    return status ? complain(exit_status(status), "%s", error_log_sentence(error, status)) : DONE;
 }
 
 static int run_on_vulkan(const options *o, const problem *p, results *r)
 {
-    last_error error = {""};
+    error_log error = {""};
     dmattn_runtime *runtime = NULL;
     dmattn_device *device = NULL;
     uint32_t index;
     dmattn_status status =
-        dmattn_runtime_create(&(dmattn_runtime_desc){.message = keep_error, .message_user = &error}, &runtime);
+        dmattn_runtime_create(&(dmattn_runtime_desc){.message = error_log_keep, .message_user = &error}, &runtime);
     int bad = MACHINE_FAILED;
     if (!status) {
         status = dmattn_runtime_find_device(runtime, o->device, &index);
@@ -186,7 +153,7 @@ static int run_on_vulkan(const options *o, const problem *p, results *r)
     }
     if (!status)
         status = dmattn_device_create(runtime, index, &device);
-    bad = status ? complain(bad, "%s", sentence(&error, status)) : run_on_device(device, p, &error, r);
+    bad = status ? complain(bad, "%s", error_log_sentence(&error, status)) : run_on_device(device, p, &error, r);
     dmattn_device_destroy(device);
     dmattn_runtime_destroy(runtime);
     return bad;
@@ -201,11 +168,11 @@ static int read_problem(const options *o, problem *p)
     safetensors_status read = safetensors_read(o->in, &file, why);
     if (read)
         return complain(read == SAFETENSORS_BAD_FILE ? BAD_INPUT : MACHINE_FAILED, "%s: %s", o->in, why);
-    last_error error = {""};
-    dmattn_status status = attention_case_read(&file, &(messenger){keep_error, &error}, p);
+    error_log error = {""};
+    dmattn_status status = attention_case_read(&file, &(messenger){error_log_keep, &error}, p);
     safetensors_free(&file);
     if (status)
-        return complain(exit_status(status), "%s: %s", o->in, sentence(&error, status));
+        return complain(exit_status(status), "%s: %s", o->in, error_log_sentence(&error, status));
     p->desc.level = o->level;
     return DONE;
 }
@@ -228,6 +195,7 @@ static int write_results(const options *o, const dmattn_attention_desc *d, const
 
 int main(int argc, char **argv)
 {
+    complain_as("dmattn-run");
     options o = {0};
     int status = parse_options(argc, argv, &o);
     if (status != GO_ON)
