@@ -265,8 +265,11 @@ void store_rows(MAXIMA, SUMS, OUTPUTS)
 {
     uvec2 out_base = head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                                uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    // First of all, while all lanes go together.
+    [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+        row_sum[i] = sum_over_row(row_sum[i]);
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
-        float sum = sum_over_row(row_sum[i]);
+        float sum = row_sum[i];
         uint query = first_query + row_lane + i * ROW_LANES;
         if (query >= end_query)
             continue;

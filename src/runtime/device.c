@@ -99,7 +99,7 @@ void dmattn_device_destroy(dmattn_device *device)
 {
     if (!device)
         return;
-    if (device->device && device->vk.DeviceWaitIdle)
+    if (device->command_pool) /* something may have been submitted; a driver without hardware cannot wait */
         device->vk.DeviceWaitIdle(device->device);
     dmattn_context_destroy(device->context);
     dmattn_buffers_destroy(device);
