@@ -35,17 +35,19 @@ void main()
     }
     barrier();
 
+    const uvec2 query_stride = packed(PACKED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
     uint seen = 0, holes = 0;
     if (MASK == MASK_DENSE) {
         // A tile's width is a multiple of 4: four bytes at a time belong to one tile.
         for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
             uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
             uint all = 0x01010101u >> 8 * (4 - count);
+            uvec2 address = advance(mask_row(p.mask, batch, head, first_query), first_key + c, uvec2(1, 0));
             for (uint t = first_query; t < end_query; t++) {
-                uvec2 row = mask_row(p.mask, batch, head, t);
-                uint bytes = nonzero_bytes(load_bytes(advance(row, first_key + c, uvec2(1, 0)), count)) & all;
+                uint bytes = nonzero_bytes(load_bytes(address, count)) & all;
                 seen |= bytes != 0 ? bit : 0;
                 holes |= bytes != all ? bit : 0;
+                address = advance(address, 1, query_stride);
             }
         }
     } else {
