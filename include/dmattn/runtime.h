@@ -44,7 +44,7 @@ typedef struct dmattn_device_info {
     char driver[VK_MAX_DRIVER_NAME_SIZE + VK_MAX_DRIVER_INFO_SIZE]; /* the driver's name and version, as it says */
     VkPhysicalDeviceType type;
     uint32_t vendor_id;
-    uint32_t api_version;
+    uint32_t api_version;   /* the device's own; what is used is the lower of it and the instance's */
     dmattn_level level;     /* the highest level it can do; 0 if it cannot be used */
     char unusable[128];     /* why not, as a sentence; empty if it can */
     uint32_t subgroup_size; /* the default one */
@@ -64,8 +64,8 @@ DMATTN_API dmattn_status dmattn_runtime_device_info(const dmattn_runtime *runtim
                                                     dmattn_device_info *info);
 
 /* Finds a device. `selector`: NULL or "best" (discrete, integrated, virtual, CPU, in this order; the first of equals),
- * a decimal index, or part of a name or of a driver's name, in any case of letters. INVALID: none, or none that can be
- * used. */
+ * a decimal index (whatever is all digits), or part of a name or of a driver's name, in any case of letters; of several
+ * that match, the best. INVALID: none, or none that can be used. */
 DMATTN_API dmattn_status dmattn_runtime_find_device(const dmattn_runtime *runtime, const char *selector,
                                                     uint32_t *index);
 
@@ -130,8 +130,8 @@ DMATTN_API dmattn_status dmattn_commands_submit(dmattn_device *device);
 /* Gives up what was begun, as after a failure while recording. */
 DMATTN_API void dmattn_commands_cancel(dmattn_device *device);
 
-/* Seconds from slot `from` to slot `to` of the last submission. Without timestamps (dmattn_device_info) it is the host
- * clock's time of the whole submission. INVALID: a slot was not written. */
+/* Seconds from slot `from` to slot `to` of the last submission, negative if `to` was written first. Without timestamps
+ * (dmattn_device_info) it is the host clock's time of the whole submission. INVALID: a slot was not written. */
 DMATTN_API dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, uint32_t to, double *seconds);
 
 #ifdef __cplusplus
