@@ -47,6 +47,7 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->mask[s->mask_count++] = (mask_choice){.causal = true};
         s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_DENSE, .fraction = 0.1};
         s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_INTERVALS};
+        s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
     }
 }
 
@@ -103,12 +104,15 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     d->mask = c->mask.mask;
     if (d->mask == DMATTN_MASK_DENSE)
         d->mask_shape.queries = d->queries;
-    if (d->mask == DMATTN_MASK_INTERVALS) {
+    if (d->mask == DMATTN_MASK_INTERVALS)
         d->mask_shape.heads = kv_heads;
-        if (!c->mask.window)
-            c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
-    }
-    if (s->bias) {
+    if ((d->mask == DMATTN_MASK_INTERVALS || c->mask.dynamic) && !c->mask.window)
+        c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
+    if (c->mask.dynamic)
+        c->dma = (dmattn_dma_desc){
+            .attention = *d,
+            .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = c->mask.window, .causal = true}};
+    else if (s->bias) {
         d->bias = true;
         d->bias_shape.heads = kv_heads;
     }
@@ -124,8 +128,10 @@ bool sweep_check(const sweep *s, const messenger *m)
     }
     for (uint64_t i = 0; i < count; i++) {
         bench_case c;
+        dma_parts parts;
         sweep_case(s, i, &c);
-        if (dmattn_attention_desc_resolve(&c.desc, &c.desc, m))
+        if (c.mask.dynamic ? dmattn_dma_desc_resolve(&c.dma, &parts, m)
+                           : dmattn_attention_desc_resolve(&c.desc, &c.desc, m))
             return false;
     }
     return true;
@@ -134,7 +140,9 @@ bool sweep_check(const sweep *s, const messenger *m)
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
 {
     const char *causal = mask->causal ? "causal+" : "";
-    if (mask->mask == DMATTN_MASK_DENSE)
+    if (mask->dynamic)
+        snprintf(name, MASK_NAME_SIZE, "topw:%u", mask->window);
+    else if (mask->mask == DMATTN_MASK_DENSE)
         snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
     else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)
         snprintf(name, MASK_NAME_SIZE, "%sinterval:%u", causal, mask->window);
@@ -205,22 +213,27 @@ static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32
         }
 }
 
+dmattn_status case_create(const bench_case *c, const messenger *m, problem *p)
+{
+    return c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p);
+}
+
 void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
 {
     const dmattn_attention_desc *d = &p->desc;
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        if (!p->tensor[t] || t == TENSOR_END)
+    for (int t = 0; t < TENSOR_DT_WEIGHT; t++) {
+        if (!p->tensor[t] || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
             continue;
-        const attention_tensor tensor = (attention_tensor)t;
+        const tensor_id tensor = (tensor_id)t;
         uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
         if (t == TENSOR_MASK)
             fill_dense(d, p->tensor[t], mask->fraction, &state);
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
         else
-            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t],
-                        dmattn_attention_tensor_bytes(d, tensor), &state);
+            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], problem_bytes(p, tensor), &state);
     }
+    problem_randomize_mask(p, seed);
 }
 
 /* ---- visible pairs ------------------------------------------------------------------------------------------- */

@@ -12,12 +12,15 @@ typedef struct size_list {
     uint32_t count, value[LIST_MAX];
 } size_list;
 
-/* A mask by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1". */
+/* A mask by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1", "topw:1024". */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
+    bool dynamic;    /* dynamic mask attention, of the W most important keys at or before each query */
     double fraction; /* of a dense mask's tiles that are on */
-    uint32_t window; /* W of intervals, whose keys live 1 to 2 W queries; 0: the smaller of 1024 and keys / 8 */
+    uint32_t
+        window; /* that W; or that of intervals, whose keys live 1 to 2 W queries. 0: the smaller of 1024 and keys /
+                   8 */
 } mask_choice;
 
 /* Lists whose product is the sweep. */
@@ -32,8 +35,9 @@ typedef struct sweep {
 } sweep;
 
 typedef struct bench_case {
-    dmattn_attention_desc desc;
-    mask_choice mask; /* with its window filled in */
+    dmattn_attention_desc desc; /* with a dynamic mask that of the attention in it, as dmattn_dma_desc wants it */
+    dmattn_dma_desc dma;        /* with a dynamic mask */
+    mask_choice mask;           /* with its window filled in */
 } bench_case;
 
 /* Fills the lists that are empty with what suits a device of this type. */
@@ -51,10 +55,14 @@ bool sweep_check(const sweep *s, const messenger *messenger);
 #define MASK_NAME_SIZE 32
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);
 
-/* Fills a problem of a bench_case: q, k, v and bias normal(0, 1), and the mask. Repeatable. */
+/* Makes the problem of a case. On failure *p is empty. */
+dmattn_status case_create(const bench_case *c, const messenger *messenger, problem *p);
+
+/* Fills a problem of a bench_case: q, k, v and bias normal(0, 1), and the mask or what it is made of. Repeatable. */
 void case_fill(problem *p, const mask_choice *mask, uint64_t seed);
 
-/* Pairs of a query and a key that see each other, over all batch items and heads; counted from the mask itself. */
+/* Pairs of a query and a key that see each other, over all batch items and heads; counted from the mask itself,
+ * which a dynamic one must have been made for. */
 uint64_t count_visible_pairs(const problem *p);
 
 #endif

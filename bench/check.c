@@ -19,6 +19,13 @@ double tolerance(dmattn_type type)
     return type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
 }
 
+/* Sums of up to some thousand products in f32, a few units in the last place for exp and ln: an order of magnitude
+ * below this. */
+double importance_tolerance(void)
+{
+    return 1e-5;
+}
+
 double row_error(const double *got, const double *want, uint32_t count)
 {
     double difference = 0, norm = 0;
@@ -55,9 +62,62 @@ uint64_t count_not_finite(dmattn_type type, const void *array, uint64_t count)
     return found;
 }
 
+/* ---- masks --------------------------------------------------------------------------------------------------- */
+
+#define CHECK_KEYS 256
+
+/* Sampled keys' importance against the reference: the largest error, relative to it. */
+static double importance_error(const problem *p, uint64_t *state)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    double worst = 0;
+    for (int i = 0; i < CHECK_KEYS; i++) {
+        const uint32_t b = (uint32_t)(random_bits(state) % d->batch), h = (uint32_t)(random_bits(state) % d->kv_heads);
+        const uint32_t j = (uint32_t)(random_bits(state) % d->keys);
+        const double want = reference_importance(d, &in, b, h, j);
+        const double got = ((const float *)p->tensor[TENSOR_IMPORTANCE])[((uint64_t)b * d->kv_heads + h) * d->keys + j];
+        const double error = row_error(&got, &want, 1);
+        worst = fmax(worst, error);
+    }
+    return worst;
+}
+
+/* Sampled queries: how many keys are in their intervals and should not be, or the other way round. */
+static dmattn_status count_wrong_keys(const problem *p, uint64_t *state, uint64_t *wrong)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    ranked_key *scratch = malloc(d->keys * sizeof *scratch);
+    bool *visible = malloc(d->keys * sizeof *visible);
+    /* Sorting takes the reference some 0.1 us a key. */
+    const int queries = (int)fmin(fmax(1 / (d->keys * 1e-7), 4), 32);
+    for (int i = 0; scratch && visible && i < queries; i++) {
+        const uint32_t b = (uint32_t)(random_bits(state) % d->batch), h = (uint32_t)(random_bits(state) % d->kv_heads);
+        const uint32_t t = i ? (uint32_t)(random_bits(state) % d->queries) : d->queries - 1;
+        const uint64_t at = ((uint64_t)b * d->kv_heads + h) * d->keys;
+        const int32_t *begin = (int32_t *)p->tensor[TENSOR_BEGIN] + at, *end = (int32_t *)p->tensor[TENSOR_END] + at;
+        reference_visible(d, &in, b, (float *)p->tensor[TENSOR_IMPORTANCE] + at, t, scratch, visible);
+        for (uint32_t j = 0; j < d->keys; j++)
+            *wrong += visible[j] != (begin[j] <= (int32_t)t && (int32_t)t < end[j]);
+    }
+    const bool ok = scratch && visible;
+    free(scratch);
+    free(visible);
+    return ok ? DMATTN_SUCCESS : DMATTN_ERROR_OUT_OF_MEMORY;
+}
+
+dmattn_status check_mask(const problem *p, uint64_t seed, check_result *r)
+{
+    r->importance_error = p->dma_desc.importance_given ? 0 : importance_error(p, &seed);
+    r->wrong_keys = 0;
+    return count_wrong_keys(p, &seed, &r->wrong_keys);
+}
+
 bool check_passed(const check_result *r, dmattn_type type)
 {
-    return !r->not_finite && r->error <= tolerance(type) && r->lse_error <= tolerance(type);
+    return !r->wrong_keys && r->importance_error <= importance_tolerance() && !r->not_finite
+           && r->error <= tolerance(type) && r->lse_error <= tolerance(type);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
@@ -115,12 +175,12 @@ void checker_destroy(checker *c)
 #define PIECE (UINT64_C(16) << 20) /* what is downloaded at a time */
 
 /* The whole of a tensor, piece by piece. */
-static dmattn_status scan(const device_problem *dp, attention_tensor tensor, void *piece, check_result *r)
+static dmattn_status scan(const device_problem *dp, tensor_id tensor, void *piece, check_result *r)
 {
     const bool lse = tensor == TENSOR_LSE;
-    const dmattn_buffer *buffer = lse ? &dp->args.lse : &dp->args.out;
-    const dmattn_type type = lse ? DMATTN_TYPE_F32 : dp->desc.type;
-    const uint64_t bytes = dmattn_attention_tensor_bytes(&dp->desc, tensor);
+    const dmattn_buffer *buffer = device_problem_buffer(dp, tensor);
+    const dmattn_type type = lse ? DMATTN_TYPE_F32 : dp->problem->desc.type;
+    const uint64_t bytes = problem_bytes(dp->problem, tensor);
     for (uint64_t at = 0; at < bytes; at += PIECE) {
         uint64_t length = bytes - at < PIECE ? bytes - at : PIECE;
         TRY(dmattn_download(dp->device, buffer, at, piece, length));
@@ -136,7 +196,7 @@ static dmattn_status scan(const device_problem *dp, attention_tensor tensor, voi
 
 static dmattn_status compare_rows(const checker *c, const device_problem *dp, check_result *r)
 {
-    const dmattn_attention_desc *d = &dp->desc;
+    const dmattn_attention_desc *d = &dp->problem->desc;
     const dmattn_strides *s = &d->out_strides;
     const uint64_t size = dmattn_type_size(d->type);
     for (uint32_t i = 0; i < c->row_count; i++) {
@@ -145,12 +205,12 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
         double got[256];
         float lse;
         uint64_t at = row->batch * s->batch + row->query * s->sequence + row->head * s->head;
-        TRY(dmattn_download(dp->device, &dp->args.out, at * size, stored, d->value_dim * size));
+        TRY(dmattn_download(dp->device, device_problem_buffer(dp, TENSOR_OUT), at * size, stored, d->value_dim * size));
         for (uint32_t e = 0; e < d->value_dim; e++)
             got[e] = element_load(d->type, stored, e);
         r->error = fmax(r->error, row_error(got, c->out + (size_t)i * d->value_dim, d->value_dim));
         at = ((uint64_t)row->batch * d->heads + row->head) * d->queries + row->query;
-        TRY(dmattn_download(dp->device, &dp->args.lse, at * sizeof lse, &lse, sizeof lse));
+        TRY(dmattn_download(dp->device, device_problem_buffer(dp, TENSOR_LSE), at * sizeof lse, &lse, sizeof lse));
         r->lse_error = fmax(r->lse_error, lse_error(lse, c->lse[i]));
     }
     return DMATTN_SUCCESS;
@@ -158,7 +218,8 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
 
 dmattn_status checker_compare(const checker *c, const device_problem *dp, const messenger *m, check_result *r)
 {
-    *r = (check_result){0};
+    r->error = r->lse_error = 0;
+    r->not_finite = 0;
     void *piece = malloc(PIECE);
     if (!piece)
         return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the results in");

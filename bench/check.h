@@ -10,6 +10,8 @@
 /* How large row_error() and lse_error() may be. */
 double tolerance(dmattn_type type);
 
+double importance_tolerance(void);
+
 /* ||got - want|| / ||want||. Infinite where the difference is not finite, or where `want` is all zeros and got is not.
  */
 double row_error(const double *got, const double *want, uint32_t count);
@@ -43,9 +45,14 @@ void checker_destroy(checker *c);
 typedef struct check_result {
     double error, lse_error; /* the largest of any row */
     uint64_t not_finite;     /* elements of the whole out that are infinite or NaN, and of lse that are NaN */
+    double importance_error; /* of dynamic masks: the largest of any sampled key */
+    uint64_t wrong_keys;     /* seen by a sampled query and should not be, or the other way round */
 } check_result;
 
-/* Compares what the last run left. */
+/* Samples a dynamic mask that a device made, in the problem. OUT_OF_MEMORY. */
+dmattn_status check_mask(const problem *p, uint64_t seed, check_result *result);
+
+/* Compares what the last run left: all but the mask. */
 dmattn_status checker_compare(const checker *c, const device_problem *dp, const messenger *messenger,
                               check_result *result);
 

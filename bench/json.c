@@ -162,6 +162,15 @@ static void add_times(writer *w, const measurement *m)
     add_number(w, "spread", m->time.spread);
     add_number(w, "tflops", measurement_tflops(m));
     add_number(w, "gbytes_s", measurement_gbytes(m));
+    if (m->stage[STAGE_ATTENTION] <= 0)
+        return;
+    writer stages = {w->ok ? cJSON_AddObjectToObject(w->object, "stages_ms") : NULL, true};
+    stages.ok = stages.object;
+    for (int i = 0; i < STAGE_COUNT; i++)
+        add_number(&stages, stage_names[i], 1e3 * m->stage[i]);
+    w->ok = stages.ok;
+    add_number(w, "mask_bytes", (double)m->mask_bytes);
+    add_number(w, "lists_bytes", (double)m->lists_bytes);
 }
 
 /* What a case has not come to is left out. */

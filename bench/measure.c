@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "measure.h"
 
+#include "stages.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,53 +65,57 @@ static double now(void)
 }
 
 /* One submission. *seconds is that of one of its runs. */
-static dmattn_status time_runs(const device_problem *dp, const dmattn_attention_args *args, uint32_t runs,
-                               double *seconds)
+static dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
 {
     VkCommandBuffer commands;
-    TRY(dmattn_commands_begin(dp->device, &commands));
-    dmattn_commands_timestamp(dp->device, 0);
+    TRY(dmattn_commands_begin(what->device, &commands));
+    dmattn_commands_timestamp(what->device, 0);
     for (uint32_t i = 0; i < runs; i++) {
         if (i)
-            dmattn_commands_barrier(dp->device);
-        dmattn_status status = dmattn_attention_record(dp->plan, commands, args);
+            dmattn_commands_barrier(what->device);
+        dmattn_status status = what->record(what->user, commands);
         if (status) {
-            dmattn_commands_cancel(dp->device);
+            dmattn_commands_cancel(what->device);
             return status;
         }
     }
-    dmattn_commands_timestamp(dp->device, 1);
-    TRY(dmattn_commands_submit(dp->device));
-    TRY(dmattn_elapsed(dp->device, 0, 1, seconds));
+    dmattn_commands_timestamp(what->device, 1);
+    TRY(dmattn_commands_submit(what->device));
+    TRY(dmattn_elapsed(what->device, 0, 1, seconds));
     *seconds /= runs;
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status take_samples(const measure_settings *s, const device_problem *dp, measurement *m, double *sorted)
+static void keep_sample(timing *t, double seconds)
 {
-    dmattn_attention_args args = dp->args;
-    args.reuse_mask_tiles = s->reuse_mask;
-    const double start = now(), warm = start + fmin(s->seconds / 5, 0.25), least = warm + s->seconds / 20;
+    insert_sorted(t->sorted, t->sample_count, seconds);
+    if (t->samples)
+        t->samples[t->sample_count] = seconds;
+    t->sample_count++;
+    t->time = summarize(t->sorted, t->sample_count);
+}
+
+dmattn_status take_samples(const measure_settings *s, const recording *what, double limit, timing *t)
+{
+    const double start = now(), warm = start + fmin(limit / 5, 0.25), least = warm + limit / 20;
     double one;
-    TRY(time_runs(dp, &args, 1, &one));
-    m->runs = choose_runs(one, s->least_sample);
-    if (now() - start > s->seconds) { /* the check's run has warmed it up */
-        m->samples[m->sample_count++] = sorted[0] = one;
-        m->time = summarize(sorted, 1);
+    t->sample_count = 0;
+    TRY(time_runs(what, 1, &one));
+    t->runs = choose_runs(one, s->least_sample);
+    if (now() - start > limit) { /* the check's run has warmed it up */
+        keep_sample(t, one);
         return DMATTN_SUCCESS;
     }
     while (now() < warm) { /* clocks rise under load, and the first runs were slower than what is to come */
-        TRY(time_runs(dp, &args, m->runs, &one));
-        m->runs = choose_runs(one, s->least_sample);
+        TRY(time_runs(what, t->runs, &one));
+        t->runs = choose_runs(one, s->least_sample);
     }
     do {
-        TRY(time_runs(dp, &args, m->runs, &one));
-        insert_sorted(sorted, m->sample_count, one);
-        m->samples[m->sample_count++] = one;
-        m->time = summarize(sorted, m->sample_count);
-        if (m->sample_count >= 10 && m->time.spread < 0.01 && now() >= least)
+        TRY(time_runs(what, t->runs, &one));
+        keep_sample(t, one);
+        if (t->sample_count >= 10 && t->time.spread < 0.01 && now() >= least)
             break;
-    } while (m->sample_count < s->max_samples && (m->sample_count < 3 || now() - start < s->seconds));
+    } while (t->sample_count < s->max_samples && (t->sample_count < 3 || now() - start < limit));
     return DMATTN_SUCCESS;
 }
 
@@ -126,11 +132,11 @@ static dmattn_status check_memory(const measure_settings *s, const measurement *
 {
     double all = (double)m->workspace_bytes;
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = dmattn_attention_tensor_bytes(&m->desc, (attention_tensor)t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&m->desc, (tensor_id)t);
         all += (double)bytes;
         if (bytes > s->info->max_allocation)
             return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "%s has %.1f GiB, but the device allocates at most %.1f",
-                               dmattn_attention_tensor_name((attention_tensor)t), (double)bytes / 0x1p30,
+                               dmattn_tensor_name((tensor_id)t), (double)bytes / 0x1p30,
                                (double)s->info->max_allocation / 0x1p30);
     }
     if (all > (double)s->info->device_memory)
@@ -141,9 +147,17 @@ static dmattn_status check_memory(const measure_settings *s, const measurement *
 
 static dmattn_status plan_case(const measure_settings *s, const bench_case *c, measurement *m, const messenger *log)
 {
-    TRY(dmattn_attention_desc_resolve(&c->desc, &m->desc, log));
+    dmattn_context *context = dmattn_device_context(s->device);
     dmattn_plan *plan;
-    TRY(dmattn_attention_plan(dmattn_device_context(s->device), &m->desc, &plan));
+    if (c->mask.dynamic) {
+        dma_parts parts;
+        TRY(dmattn_dma_desc_resolve(&c->dma, &parts, log));
+        m->desc = parts.attention;
+        TRY(dmattn_dma_plan(context, &c->dma, &plan));
+    } else {
+        TRY(dmattn_attention_desc_resolve(&c->desc, &m->desc, log));
+        TRY(dmattn_attention_plan(context, &m->desc, &plan));
+    }
     dmattn_plan_info info;
     dmattn_plan_get_info(plan, &info);
     m->level = info.level;
@@ -155,15 +169,26 @@ static dmattn_status plan_case(const measure_settings *s, const bench_case *c, m
 }
 
 /* Sets m->status to CASE_WRONG where it is so. */
-static dmattn_status compare(const checker *check, const device_problem *dp, measurement *m, const messenger *log)
+static dmattn_status compare(const measure_settings *s, problem *p, const checker *check, const device_problem *dp,
+                             measurement *m, const messenger *log)
 {
+    if (p->dma) {
+        TRY(device_problem_download_mask(dp, p));
+        TRY(check_mask(p, s->seed, &m->check));
+    }
     TRY(checker_compare(check, dp, log, &m->check));
     if (check_passed(&m->check, m->desc.type))
         return DMATTN_SUCCESS;
     m->status = CASE_WRONG;
     const bool lse = m->check.error <= tolerance(m->desc.type);
     const char *after = m->sample_count ? ", after the timing" : "";
-    if (m->check.not_finite)
+    if (m->check.importance_error > importance_tolerance())
+        snprintf(m->sentence, sizeof m->sentence, "error %.1e in importance, above %.0e%s", m->check.importance_error,
+                 importance_tolerance(), after);
+    else if (m->check.wrong_keys)
+        snprintf(m->sentence, sizeof m->sentence, "the intervals are wrong about %llu keys of sampled queries%s",
+                 (unsigned long long)m->check.wrong_keys, after);
+    else if (m->check.not_finite)
         snprintf(m->sentence, sizeof m->sentence, "%llu elements are NaN or infinite%s",
                  (unsigned long long)m->check.not_finite, after);
     else
@@ -172,33 +197,55 @@ static dmattn_status compare(const checker *check, const device_problem *dp, mea
     return DMATTN_SUCCESS;
 }
 
+typedef struct whole_run {
+    const device_problem *dp;
+    bool reuse_mask;
+} whole_run;
+
+static dmattn_status record_whole(const void *user, VkCommandBuffer commands)
+{
+    const whole_run *w = user;
+    return device_problem_record(w->dp, commands, w->reuse_mask);
+}
+
 static dmattn_status time_case(const measure_settings *s, const device_problem *dp, measurement *m,
                                const messenger *log)
 {
-    double *sorted = malloc(s->max_samples * sizeof *sorted);
-    m->samples = malloc(s->max_samples * sizeof *m->samples);
-    dmattn_status status = sorted && m->samples
-                               ? take_samples(s, dp, m, sorted)
+    const whole_run whole = {dp, s->reuse_mask};
+    const recording what = {s->device, record_whole, &whole};
+    timing t = {.samples = malloc(s->max_samples * sizeof *t.samples),
+                .sorted = malloc(s->max_samples * sizeof *t.sorted)};
+    m->samples = t.samples;
+    dmattn_status status = t.samples && t.sorted
+                               ? take_samples(s, &what, s->seconds, &t)
                                : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
-    free(sorted);
+    m->runs = t.runs;
+    m->sample_count = t.sample_count;
+    m->time = t.time;
+    if (!status && dp->problem->dma)
+        status = time_stages(s, dp, t.sorted, m);
+    free(t.sorted);
     return status;
 }
 
 /* From the problem's data on. */
-static dmattn_status run_case(const measure_settings *s, const problem *p, device_problem *dp, checker *check,
-                              measurement *m, const messenger *log)
+static dmattn_status run_case(const measure_settings *s, problem *p, device_problem *dp, checker *check, measurement *m,
+                              const messenger *log)
 {
     tell(s, "check");
     TRY(device_problem_create(p, s->device, dp));
     TRY(device_problem_run(dp));
+    if (p->dma)
+        TRY(device_problem_download_mask(dp, p));
+    m->visible_pairs = count_visible_pairs(p);
     TRY(checker_create(p, m->visible_pairs, s->seed, log, check));
     m->checked_rows = check->row_count;
-    TRY(compare(check, dp, m, log));
+    TRY(compare(s, p, check, dp, m, log));
     if (m->status == CASE_WRONG)
         return DMATTN_SUCCESS;
     tell(s, "timing");
     TRY(time_case(s, dp, m, log));
-    return compare(check, dp, m, log);
+    return compare(s, p, check, dp, m, log);
 }
 
 void measure(const measure_settings *s, const bench_case *c, measurement *m)
@@ -214,11 +261,10 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     const bool planned = !status;
     if (!status) {
         tell(s, "data");
-        status = problem_create(&m->desc, &log, &p);
+        status = case_create(c, &log, &p);
     }
     if (!status) {
         case_fill(&p, &c->mask, s->seed);
-        m->visible_pairs = count_visible_pairs(&p);
         status = run_case(s, &p, &dp, &check, m, &log);
     }
     if (status) {

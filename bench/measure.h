@@ -23,6 +23,10 @@ summary summarize(const double *sorted, uint32_t count);
 /* Runs to a sample, so that it lasts `least` seconds. */
 uint32_t choose_runs(double seconds_of_one, double least);
 
+/* Stages of dynamic mask attention. */
+enum { STAGE_IMPORTANCE, STAGE_INTERVALS, STAGE_LISTS, STAGE_ATTENTION, STAGE_COUNT };
+extern const char *const stage_names[STAGE_COUNT];
+
 /* ---- on a device --------------------------------------------------------------------------------------------- */
 
 typedef struct measure_settings {
@@ -60,7 +64,26 @@ typedef struct measurement {
     uint32_t sample_count;
     double *samples; /* seconds of a run, in the order they were taken; owned */
     summary time;
+    double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 without a dynamic mask */
+    uint64_t lists_bytes, mask_bytes; /* of tile lists; of importance, intervals and what their making takes */
 } measurement;
+
+/* Something that can be recorded, again and again. */
+typedef struct recording {
+    dmattn_device *device;
+    dmattn_status (*record)(const void *user, VkCommandBuffer commands);
+    const void *user;
+} recording;
+
+/* Samples of a recording's time, until they agree or the limits are reached: `samples` (may be NULL) in the order they
+ * were taken, `sorted` ascending, both of settings->max_samples. */
+typedef struct timing {
+    uint32_t runs; /* to a sample */
+    uint32_t sample_count;
+    double *samples, *sorted;
+    summary time;
+} timing;
+dmattn_status take_samples(const measure_settings *settings, const recording *what, double seconds, timing *t);
 
 void measure(const measure_settings *settings, const bench_case *c, measurement *m);
 void measurement_destroy(measurement *m);

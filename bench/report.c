@@ -141,6 +141,23 @@ void report_row(FILE *stream, const bench_case *c, const measurement *m)
     fflush(stream);
 }
 
+void report_stages(FILE *stream, const measurement *m, double causal)
+{
+    if (m->status != CASE_OK || m->stage[STAGE_ATTENTION] <= 0)
+        return;
+    fputs("     ", stream);
+    for (int i = 0; i < STAGE_COUNT; i++)
+        fprintf(stream, "%s%s %s ms", i ? ", " : "", stage_names[i], number(1e3 * m->stage[i], 8).text);
+    const double plane_keys = (double)m->desc.batch * m->desc.kv_heads * m->desc.keys;
+    fprintf(stream, "; mask %.1f + lists %.1f bytes a key and head", (double)m->mask_bytes / plane_keys,
+            (double)m->lists_bytes / plane_keys);
+    if (causal > 0)
+        fprintf(stream, "; %.1f times faster than causal, attention alone %.1f", causal / m->time.median,
+                causal / m->stage[STAGE_ATTENTION]);
+    fputs("\n", stream);
+    fflush(stream);
+}
+
 /* ---- progress ------------------------------------------------------------------------------------------------ */
 
 void progress_erase(progress *p)

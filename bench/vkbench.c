@@ -38,10 +38,24 @@ static int end_output(int status)
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
+/* The seconds of dense causal attention of the latest sizes. */
+typedef struct baseline {
+    dmattn_attention_desc desc;
+    double seconds;
+} baseline;
+
+static bool same_sizes(const dmattn_attention_desc *a, const dmattn_attention_desc *b)
+{
+    return a->type == b->type && a->batch == b->batch && a->queries == b->queries && a->keys == b->keys
+           && a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim
+           && a->value_dim == b->value_dim && a->level == b->level;
+}
+
 /* Runs every case. What is found before a failure is reported. */
 static int run_sweep(const sweep *s, const measure_settings *settings, progress *p, json_report *json)
 {
     int status = FINE;
+    baseline causal = {0};
     p->count = sweep_count(s);
     for (p->index = 0; p->index < p->count; p->index++) {
         bench_case c;
@@ -50,6 +64,9 @@ static int run_sweep(const sweep *s, const measure_settings *settings, progress 
         measure(settings, &c, &m);
         progress_erase(p);
         report_row(stdout, &c, &m);
+        report_stages(stdout, &m, same_sizes(&causal.desc, &m.desc) ? causal.seconds : 0);
+        if (m.status == CASE_OK && c.mask.causal && c.mask.mask == DMATTN_MASK_NONE)
+            causal = (baseline){m.desc, m.time.median};
         if (m.status != CASE_OK && m.status != CASE_UNSUPPORTED)
             status = FAILED;
         if (json && !json_add(json, &c, &m, settings->reuse_mask))

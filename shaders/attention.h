@@ -2,11 +2,7 @@
  * Parameters of the attention kernels, for C and for GLSL. */
 #include "lib/shared.h"
 
-/* Values of the constants below. The types are those of dmattn_type, the masks those of dmattn_mask. */
-#define TYPE_F32  0
-#define TYPE_F16  1
-#define TYPE_BF16 2
-
+/* Values of the constants below; the masks are those of dmattn_mask. */
 #define MASK_NONE      0
 #define MASK_DENSE     1
 #define MASK_INTERVALS 2
@@ -78,7 +74,9 @@
     X(56, BIAS_HEAD_LOW, 0)                                                                                            \
     X(57, BIAS_HEAD_HIGH, 0)                                                                                           \
     X(58, BIAS_QUERY_LOW, 0)                                                                                           \
-    X(59, BIAS_QUERY_HIGH, 0)
+    X(59, BIAS_QUERY_HIGH, 0)                                                                                          \
+    X(60, PACK, 1)         /* heads of a group that share a tile */                                                    \
+    X(61, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1
@@ -98,7 +96,7 @@
     DMATTN_ADDRESS mask; /* the dense mask, or begin */                                                                \
     DMATTN_ADDRESS end;                                                                                                \
     DMATTN_ADDRESS bias;                                                                                               \
-    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp */                                                            \
+    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp; or the lists: lists.comp */                                                           \
     DMATTN_UINT queries;                                                                                               \
     DMATTN_UINT keys;                                                                                                  \
     DMATTN_UINT heads;                                                                                                 \

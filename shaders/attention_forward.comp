@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Attention, forward, portable level: an online softmax over tiles of keys, all sums in f32, products by FMA.
 //
-// Workgroup (x, y, z): row of tiles x (counted from the end if causal, longest first), query head y, batch item z.
+// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item z.
 //
-//     for each tile of keys that some query of the row sees
+//     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
 //         S = scale * q k^T                  q and k staged DEPTH elements of their rows at a time
 //         S = cap(S) + bias, -inf where hidden
 //         m' = max(m, max S);  P = exp(S - m');  l = l * exp(m - m') + sum P;  m = m'
@@ -17,7 +17,9 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
+#include "lists.h"
 #include "lib/attention.glsl"
+#include "lib/math.glsl"
 
 const float LOWEST = -3.402823466e38;
 #define MINUS_INFINITY uintBitsToFloat(0xff800000u)
@@ -39,11 +41,15 @@ const uint STAGED_V = VALUE_KEYS * VALUE_PITCH;
 shared vec4 staged[STAGED_QK > STAGED_V ? STAGED_QK : STAGED_V];
 shared vec4 probabilities[TILE_ROWS * PROBABILITY_PITCH];
 
+// With interval masks: the tile's keys. What is not below p.keys is none.
+const bool LISTED = MASK == MASK_INTERVALS;
+shared uint listed_keys[TILE_KEYS];
+
 // What this workgroup works on.
-uint head, batch;
+uint batch, kv_head, first_head, end_head;
 uint invocation, row_lane, key_lane;
 uint query_tile, first_query, end_query;
-uvec2 q_base, k_base, v_base;
+uvec2 q_item, k_base, v_base;
 
 // What an invocation holds: its scores of a tile, then probabilities; for its rows the maximum, the sum of its own keys'
 // probabilities, and its part of O. In main()'s own arrays: some drivers keep larger global ones in memory.
@@ -67,19 +73,40 @@ float sum_over_row(float x)
     return x;
 }
 
+// The query and head of a row, those of another where it has none; and key i of a tile.
+uint row_query(uint row)
+{
+    return min(first_query + row / PACK, end_query - 1);
+}
+
+uint row_head(uint row)
+{
+    return min(first_head + row % PACK, end_head - 1);
+}
+
+bool row_exists(uint row)
+{
+    return row < TILE_QUERIES * PACK && first_query + row / PACK < end_query && first_head + row % PACK < end_head;
+}
+
+uint key_at(uint first_key, uint i)
+{
+    return LISTED ? listed_keys[i] : first_key + i;
+}
+
 // One past the last key that `causal` leaves to a query: it stands at position query + keys - queries.
 uint causal_end(uint query)
 {
     return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
 }
 
-// Whether no query of the row of tiles sees a key, as far as that can be told without a look at each query.
+// Whether no query of the tile sees a key, as far as that can be told without a look at each query.
 bool key_is_hidden(uint key)
 {
     if (key >= p.keys || CAUSAL != 0 && key >= causal_end(end_query - 1))
         return true;
     if (MASK == MASK_INTERVALS) {
-        uint mask_head = score_head(MASK_HEADS, head);
+        uint mask_head = score_head(MASK_HEADS, first_head);
         int begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
         int end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
         if (CAUSAL != 0)
@@ -87,7 +114,7 @@ bool key_is_hidden(uint key)
         return max(begin, int(first_query)) >= min(end, int(end_query));
     }
     if (MASK == MASK_DENSE && MASK_QUERIES == 0) {
-        uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, head), 0);
+        uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, first_head), 0);
         return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) == 0;
     }
     return false;
@@ -103,13 +130,14 @@ void stage_qk(uint first_key, uint first)
     [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {
         uint row = (step + invocation) / columns, column = (step + invocation) % columns;
         bool is_query = row < TILE_ROWS;
-        uint at = is_query ? first_query + row : first_key + row - TILE_ROWS;
-        uint last = (is_query ? end_query : p.keys) - 1;
-        uvec2 address = advance(is_query ? q_base : k_base, min(at, last),
-                                is_query ? uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH) : uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+        uint key = key_at(first_key, is_query ? 0 : min(row - TILE_ROWS, TILE_KEYS - 1));
+        uvec2 address =
+            is_query ? advance(advance(q_item, row_query(row), uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row),
+                               uvec2(Q_HEAD_LOW, Q_HEAD_HIGH))
+                     : advance(k_base, min(key, p.keys - 1), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
         vec4 a, b;
         load_8(TYPE, ALIGNED != 0, address, min(first / 8 + column, HEAD_DIM / 8 - 1), a, b);
-        bool inside = at <= last && first / 8 + column < HEAD_DIM / 8;
+        bool inside = (is_query ? row_exists(row) : key < p.keys) && first / 8 + column < HEAD_DIM / 8;
         if (step + invocation < total) {
             staged[row * STAGE_PITCH + 2 * column] = inside ? a : vec4(0);
             staged[row * STAGE_PITCH + 2 * column + 1] = inside ? b : vec4(0);
@@ -117,16 +145,17 @@ void stage_qk(uint first_key, uint first)
     }
 }
 
-// Stages whole rows of v. Those of hidden keys are 0 whatever they hold: 0 * NaN would be NaN.
-void stage_values(uint first_key, bool partial)
+// Stages whole rows of v, from key `first` of the tile on. Those of hidden keys are 0 whatever they hold: 0 * NaN would be NaN.
+void stage_values(uint first_key, uint first, bool partial)
 {
     const uint columns = VALUE_DIM / 8, total = VALUE_KEYS * columns;
     [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {
         uint row = (step + invocation) / columns, column = (step + invocation) % columns;
-        uvec2 address = advance(v_base, min(first_key + row, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+        uint key = key_at(first_key, min(first + row, TILE_KEYS - 1));
+        uvec2 address = advance(v_base, min(key, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
         vec4 a, b;
         load_8(TYPE, ALIGNED != 0, address, column, a, b);
-        bool hidden = partial && key_is_hidden(first_key + row);
+        bool hidden = partial && key_is_hidden(key);
         if (step + invocation < total) {
             staged[row * VALUE_PITCH + 2 * column] = hidden ? vec4(0) : a;
             staged[row * VALUE_PITCH + 2 * column + 1] = hidden ? vec4(0) : b;
@@ -180,6 +209,13 @@ bool is_visible(uvec2 mask, uint key, uint query)
     return true;
 }
 
+// NaN counts as -infinity, as it does where keys are selected.
+float load_bias(uint head, uint query, uint key)
+{
+    float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
+    return is_nan(bias) ? MINUS_INFINITY : bias;
+}
+
 // score = cap(scale * score) + bias; hidden ones -inf if the tile is `partial`
 void finish_scores(uint first_key, bool partial, inout SCORES)
 {
@@ -187,28 +223,28 @@ void finish_scores(uint first_key, bool partial, inout SCORES)
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
             score[i][n] = SOFT_CAP != 0 ? cap(p.scale * score[i][n]) : p.scale * score[i][n];
     if (BIAS != 0) {
+        const bool by_key = BIAS_QUERIES == 0 && (BIAS_HEADS != SCORE_HEADS_ALL || PACK == 1);
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
-            uint key = min(first_key + key_lane + n * KEY_LANES, p.keys - 1);
-            float key_bias = BIAS_QUERIES == 0 ? load_element(BIAS_TYPE, bias_row(batch, head, 0), key) : 0;
+            uint key = min(key_at(first_key, key_lane + n * KEY_LANES), p.keys - 1);
+            float key_bias = by_key ? load_bias(first_head, 0, key) : 0;
             [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
-                uint query = min(first_query + row_lane + i * ROW_LANES, end_query - 1);
-                score[i][n] +=
-                    BIAS_QUERIES == 0 ? key_bias : load_element(BIAS_TYPE, bias_row(batch, head, query), key);
+                uint row = row_lane + i * ROW_LANES;
+                score[i][n] += by_key ? key_bias : load_bias(row_head(row), row_query(row), key);
             }
         }
     }
     if (!partial)
         return;
-    const uint mask_head = score_head(MASK_HEADS, head);
+    const uint mask_head = score_head(MASK_HEADS, first_head);
     [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
-        uint key = first_key + key_lane + n * KEY_LANES;
+        uint key = key_at(first_key, key_lane + n * KEY_LANES);
         int begin = 0, end = 0;
         if (MASK == MASK_INTERVALS && key < p.keys) {
             begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
             end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
         }
         [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
-            uint query = min(first_query + row_lane + i * ROW_LANES, end_query - 1);
+            uint query = row_query(row_lane + i * ROW_LANES);
             uvec2 mask = MASK == MASK_DENSE ? mask_row(p.mask, batch, mask_head, query) : uvec2(0);
             bool seen = is_visible(mask, key, query);
             if (MASK == MASK_INTERVALS)
@@ -245,7 +281,7 @@ void multiply_pv(uint first_key, bool partial, inout OUTPUTS)
 {
     for (uint first = 0; first < TILE_KEYS; first += VALUE_KEYS) {
         barrier();
-        stage_values(first_key + first, partial);
+        stage_values(first_key, first, partial);
         barrier();
         [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {
             vec4 probability[LANE_ROWS];
@@ -261,20 +297,37 @@ void multiply_pv(uint first_key, bool partial, inout OUTPUTS)
     }
 }
 
+// One tile of keys, which share listed_keys if they are listed: written before the first barrier, read until the last.
+#define ATTEND(first_key, partial)                                                                                     \
+    multiply_qk(first_key, score);                                                                                     \
+    finish_scores(first_key, partial, score);                                                                          \
+    update_softmax(score, row_max, row_sum, o);                                                                        \
+    multiply_pv(first_key, partial, o)
+
+// The key of a slot of a list, p.keys where there is none.
+uint listed_key(uvec2 words, uint slot, uvec4 header)
+{
+    if (slot >= header.y)
+        return p.keys;
+    uint word = Words(words).w[slot >> header.w];
+    return min(word << header.w | slot & (1u << header.w) - 1, p.keys);
+}
+
 void store_rows(MAXIMA, SUMS, OUTPUTS)
 {
-    uvec2 out_base = head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
-                               uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
+    uvec2 item =
+        head_base(p.out_, batch, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
     // First of all, while all lanes go together.
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
         row_sum[i] = sum_over_row(row_sum[i]);
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
         float sum = row_sum[i];
-        uint query = first_query + row_lane + i * ROW_LANES;
-        if (query >= end_query)
+        uint tile_row = row_lane + i * ROW_LANES, query = row_query(tile_row), head = row_head(tile_row);
+        if (!row_exists(tile_row))
             continue;
         float inverse = sum > 0 ? 1 / sum : 0;
-        uvec2 row = advance(out_base, query, uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH));
+        uvec2 row = advance(advance(item, query, sequence), head, heads);
         [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
             uint column = key_lane + c * KEY_LANES;
             if (column < VALUE_DIM / 4)
@@ -294,16 +347,18 @@ void main()
     row_lane = invocation / KEY_LANES;
     key_lane = invocation % KEY_LANES;
 
-    head = gl_WorkGroupID.y;
+    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
+    first_head = kv_head * GROUP + gl_WorkGroupID.y % GROUP_PACKS * PACK;
+    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
     batch = gl_WorkGroupID.z;
     query_tile = CAUSAL != 0 ? gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x : gl_WorkGroupID.x;
-    first_query = query_tile * TILE_ROWS;
-    end_query = min(first_query + TILE_ROWS, p.queries);
-    q_base = head_base(p.q, batch, p.queries, head, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
+    first_query = query_tile * TILE_QUERIES;
+    end_query = min(first_query + TILE_QUERIES, p.queries);
+    q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
                        uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
-    k_base = head_base(p.k, batch, p.keys, head / GROUP, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
+    k_base = head_base(p.k, batch, p.keys, kv_head, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
-    v_base = head_base(p.v, batch, p.keys, head / GROUP, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
+    v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 
     SCORES;
@@ -317,22 +372,29 @@ void main()
             o[i][c] = vec4(0);
     }
 
-    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    const uint tiles = (end_key + TILE_KEYS - 1) / TILE_KEYS;
-    Pairs bitmap = Pairs(MASK != MASK_NONE ? tile_row(batch, score_head(MASK_HEADS, head), query_tile) : uvec2(0));
-    for (uint word = 0; 32 * word < tiles; word++) {
-        uvec2 bits = MASK != MASK_NONE ? bitmap.p[word] : uvec2(0xffffffffu);
-        uint live = bits.x & 0xffffffffu >> 32 - min(tiles - 32 * word, 32);
-        while (live != 0) {
-            uint bit = findLSB(live);
-            live &= live - 1;
-            uint first_key = (32 * word + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
-            bool partial = (bits.y >> bit & 1u) == 0 || past_key > p.keys
-                           || CAUSAL != 0 && past_key > causal_end(first_query);
-            multiply_qk(first_key, score);
-            finish_scores(first_key, partial, score);
-            update_softmax(score, row_max, row_sum, o);
-            multiply_pv(first_key, partial, o);
+    if (LISTED) {
+        const uvec4 header = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
+        const uvec2 words = advance(p.tiles, header.x, uvec2(LIST_UNIT, 0));
+        for (uint slot = 0; slot < header.y; slot += TILE_KEYS) {
+            if (invocation < TILE_KEYS)
+                listed_keys[invocation] = listed_key(words, slot + invocation, header);
+            ATTEND(0, slot + TILE_KEYS > header.z);
+        }
+    } else {
+        const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
+        const uint tiles = (end_key + TILE_KEYS - 1) / TILE_KEYS;
+        Pairs bitmap = Pairs(MASK == MASK_DENSE ? tile_row(batch, score_head(MASK_HEADS, first_head), query_tile) : uvec2(0));
+        for (uint word = 0; 32 * word < tiles; word++) {
+            uvec2 bits = MASK == MASK_DENSE ? bitmap.p[word] : uvec2(0xffffffffu);
+            uint live = bits.x & 0xffffffffu >> 32 - min(tiles - 32 * word, 32);
+            while (live != 0) {
+                uint bit = findLSB(live);
+                live &= live - 1;
+                uint first_key = (32 * word + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
+                bool partial = (bits.y >> bit & 1u) == 0 || past_key > p.keys
+                               || CAUSAL != 0 && past_key > causal_end(first_query);
+                ATTEND(first_key, partial);
+            }
         }
     }
     store_rows(row_max, row_sum, o);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reduces a mask to a bitmap of tiles: which hold a visible pair, which hold no hidden one. Made once for each mask, not
+// Reduces a dense mask to a bitmap of tiles: which hold a visible pair, which hold no hidden one. Made once for each mask, not
 // for each query head; the attention kernels walk the tiles whose bit is set and no others.
 //
 // Workgroup (x, y, z): row of tiles x, tiles 32 y to 32 y + 31 of it, batch item and head z of the mask.
@@ -25,8 +25,8 @@ void main()
 {
     const uint heads = score_heads(MASK_HEADS);
     const uint batch = gl_WorkGroupID.z / heads, head = gl_WorkGroupID.z % heads;
-    const uint first_query = gl_WorkGroupID.x * TILE_ROWS, first_key = gl_WorkGroupID.y * 32 * TILE_KEYS;
-    const uint end_query = min(first_query + TILE_ROWS, MASK == MASK_INTERVALS || MASK_QUERIES != 0 ? p.queries : 1);
+    const uint first_query = gl_WorkGroupID.x * TILE_QUERIES, first_key = gl_WorkGroupID.y * 32 * TILE_KEYS;
+    const uint end_query = min(first_query + TILE_QUERIES, MASK_QUERIES != 0 ? p.queries : 1);
     const uint columns = min(32 * TILE_KEYS, p.keys - first_key);
 
     if (gl_LocalInvocationIndex == 0) {
@@ -37,26 +37,16 @@ void main()
 
     const uvec2 query_stride = packed(PACKED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
     uint seen = 0, holes = 0;
-    if (MASK == MASK_DENSE) {
-        // A tile's width is a multiple of 4: four bytes at a time belong to one tile.
-        for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
-            uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
-            uint all = 0x01010101u >> 8 * (4 - count);
-            uvec2 address = advance(mask_row(p.mask, batch, head, first_query), first_key + c, uvec2(1, 0));
-            for (uint t = first_query; t < end_query; t++) {
-                uint bytes = nonzero_bytes(load_bytes(address, count)) & all;
-                seen |= bytes != 0 ? bit : 0;
-                holes |= bytes != all ? bit : 0;
-                address = advance(address, 1, query_stride);
-            }
-        }
-    } else {
-        Words begin = Words(mask_row(p.mask, batch, head, 0)), end = Words(mask_row(p.end, batch, head, 0));
-        for (uint c = gl_LocalInvocationIndex; c < columns; c += WORKGROUP) {
-            int b = int(begin.w[first_key + c]), e = int(end.w[first_key + c]);
-            uint bit = 1u << c / TILE_KEYS;
-            seen |= max(b, int(first_query)) < min(e, int(end_query)) ? bit : 0;
-            holes |= b <= int(first_query) && int(end_query) <= e ? 0 : bit;
+    // A tile's width is a multiple of 4: four bytes at a time belong to one tile.
+    for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
+        uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
+        uint all = 0x01010101u >> 8 * (4 - count);
+        uvec2 address = advance(mask_row(p.mask, batch, head, first_query), first_key + c, uvec2(1, 0));
+        for (uint t = first_query; t < end_query; t++) {
+            uint bytes = nonzero_bytes(load_bytes(address, count)) & all;
+            seen |= bytes != 0 ? bit : 0;
+            holes |= bytes != all ? bit : 0;
+            address = advance(address, 1, query_stride);
         }
     }
     atomicOr(visible_tiles, seen);

@@ -13,18 +13,20 @@ const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
     return NULL;
 }
 
-dmattn_status dmattn_kernel_create_pipeline(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
-                                            const uint32_t *constants, uint32_t constant_count, uint32_t subgroup_size,
-                                            VkPipeline *pipeline)
+dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
+                                  VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline)
 {
     *pipeline = VK_NULL_HANDLE;
+    const kernel *k = dmattn_kernel_find(name, level);
+    if (!k)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the kernel %s was left out of this build", name);
     VkSpecializationMapEntry entries[MAX_CONSTANTS];
-    if (constant_count > MAX_CONSTANTS)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "kernel %s has more than %d constants", k->name,
+    if (values->count > MAX_CONSTANTS)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "kernel %s has more than %d constants", name,
                            MAX_CONSTANTS);
-    for (uint32_t i = 0; i < constant_count; i++)
+    for (uint32_t i = 0; i < values->count; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
-    const VkSpecializationInfo specialization = {constant_count, entries, 4 * constant_count, constants};
+    const VkSpecializationInfo specialization = {values->count, entries, 4 * values->count, values->constants};
 
     VkShaderModule module;
     VkShaderModuleCreateInfo module_info = {
@@ -36,14 +38,16 @@ dmattn_status dmattn_kernel_create_pipeline(const dmattn_context *ctx, const ker
     /* Wherever a driver has a choice: shaders rely on the size, and a default is not a promise of how they run. */
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo required_size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-        .requiredSubgroupSize = subgroup_size};
-    bool require = dmattn_device_facts_can_require(&ctx->facts, subgroup_size)
+        .requiredSubgroupSize = values->subgroup_size};
+    bool require = dmattn_device_facts_can_require(&ctx->facts, values->subgroup_size)
                    && ctx->facts.min_subgroup_size != ctx->facts.max_subgroup_size;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = require ? &required_size : NULL,
-                  .flags = ctx->facts.full_subgroups ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
+                  .flags = ctx->facts.full_subgroups && values->subgroup_size
+                               ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT
+                               : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
                   .pName = "main",
@@ -56,5 +60,16 @@ dmattn_status dmattn_kernel_create_pipeline(const dmattn_context *ctx, const ker
         *pipeline = VK_NULL_HANDLE;
         return dmattn_fail_vulkan(&ctx->messenger, result, "vkCreateComputePipelines");
     }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g)
+{
+    const uint32_t n[3] = {g.x, g.y, g.z};
+    for (int i = 0; i < 3; i++)
+        if (n[i] > ctx->facts.max_workgroup_count[i])
+            return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                               "%s needs %u workgroups in dimension %d, but the device stops at %u", what, n[i], i,
+                               ctx->facts.max_workgroup_count[i]);
     return DMATTN_SUCCESS;
 }

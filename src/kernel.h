@@ -4,6 +4,7 @@
 #define DMATTN_KERNEL_H
 
 #include "context.h"
+#include "shape.h"
 
 typedef struct kernel {
     const char *name;
@@ -19,10 +20,22 @@ extern const size_t dmattn_kernel_count;
 /* NULL if there is none. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
-/* A compute pipeline of a kernel. `constants`: the values of its specialization constants 0, 1, …, each 4 bytes.
- * `subgroup_size`: the size to run with, as dmattn_device_facts_subgroup_size() gave it. */
-dmattn_status dmattn_kernel_create_pipeline(const dmattn_context *context, const kernel *k, VkPipelineLayout layout,
-                                            const uint32_t *constants, uint32_t constant_count, uint32_t subgroup_size,
-                                            VkPipeline *pipeline);
+/* What plans' pipeline layouts have, and Vulkan promises. */
+#define MAX_PUSH_CONSTANTS 128
+
+/* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as
+ * dmattn_device_facts_subgroup_size() gave it; 0 if it does not matter. */
+typedef struct kernel_values {
+    const uint32_t *constants;
+    uint32_t count;
+    uint32_t subgroup_size;
+} kernel_values;
+
+/* Makes the compute pipeline of a kernel. */
+dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
+                                  VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline);
+
+/* UNSUPPORTED where a dispatch is larger than the device's limits; `what` it is of. */
+dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g);
 
 #endif

@@ -110,7 +110,7 @@ refused 1 'cannot be written' --cpu "$folder/good" "$folder"
 
 # Cases
 bad "no op" "$q,$k,$v"
-bad "op 'dma' is not one that this version runs; it runs 'attention'" "\"__metadata__\":{\"op\":\"dma\"},$q,$k,$v"
+bad "op is 'x', but must be one of attention, dma" "\"__metadata__\":{\"op\":\"x\"},$q,$k,$v"
 bad "no tensor 'q'" "$meta,$(tensor x F32 '[1,1,1,8]' 0 32),$k,$v"
 bad "one type" "$meta,$q,$(tensor k F16 '[1,1,1,8]' 32 48),$(tensor v F32 '[1,1,1,8]' 48 80)" 80
 bad "q is F64" "$meta,$(tensor q F64 '[1,1,1,4]' 0 32),$(tensor k F64 '[1,1,1,4]' 32 64),$(tensor v F64 '[1,1,1,4]' 64 96)"
@@ -130,6 +130,28 @@ bad "no tensor 'begin'" "${meta/%\}/,\"intervals\":\"1\"\}},$q,$k,$v"
 for pair in causal=2 causal= intervals=yes scale=0 scale=1x scale= scale=nan scale=1e99 soft_cap=inf soft_cap=-1; do
     bad "${pair%=*}" "${meta/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v"
 done
+
+# Dynamic masks: the tensors after q, k and v are dt_weight and a
+dma='"__metadata__":{"op":"dma","selection":"topw_causal","window":"1","causal":"1"}'
+weight=$(tensor dt_weight F32 '[1,8]' 96 128)
+a=$(tensor a F32 '[1]' 128 132)
+make_file good_dma "{$dma,$q,$k,$v,$weight,$a}" 132
+accepted --cpu "$folder/good_dma"
+bad "no selection" "\"__metadata__\":{\"op\":\"dma\"},$q,$k,$v,$weight,$a" 132
+bad "no tensor 'dt_weight'" "$dma,$q,$k,$v"
+bad "no tensor 'a'" "$dma,$q,$k,$v,$weight" 128
+bad "dt_weight has shape [8], but must have [1, 8]" "$dma,$q,$k,$v,$(tensor dt_weight F32 '[8]' 96 128),$a" 132
+bad "a has shape [1, 1], but must have [1]" "$dma,$q,$k,$v,$weight,$(tensor a F32 '[1,1]' 128 132)" 132
+bad "a is I32" "$dma,$q,$k,$v,$weight,$(tensor a I32 '[1]' 128 132)" 132
+bad "key_valid has shape [2], but must have [1, 1]" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid U8 '[2]' 132 134)" 134
+bad "key_valid is F32" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid F32 '[1,1]' 132 136)" 136
+bad "no tensor 'key_offsets'" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140)" 140
+bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[2]' 132 140)" 140
+for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
+    other=$(sed "s/,\"${pair%=*}\":\"[^\"]*\"//" <<<"$dma")
+    bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132
+done
+bad "threshold" "${dma/topw_causal/threshold},$q,$k,$v,$weight,$a" 132
 
 # An older output stays as it was, and nothing else is left beside it.
 mkdir "$folder/old" && echo old >"$folder/old/out"

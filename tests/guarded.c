@@ -12,8 +12,9 @@
 
 static dmattn_buffer *range_of(dmattn_attention_args *args, int tensor)
 {
-    dmattn_buffer *const ranges[] = {&args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
-                                     &args->mask, &args->begin, &args->end, &args->bias, &args->workspace};
+    dmattn_buffer *const ranges[TENSOR_COUNT + 1] = {
+        &args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
+        &args->mask, &args->begin, &args->end, &args->bias, [TENSOR_COUNT] = &args->workspace};
     return ranges[tensor];
 }
 
@@ -62,7 +63,7 @@ static dmattn_status create(guarded_problem *g)
     TRY(dmattn_attention_plan(h.context, &p->desc, &g->plan));
     dmattn_plan_get_info(g->plan, &info);
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, (attention_tensor)t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, (tensor_id)t);
         if (bytes)
             TRY(fill(g, t, offset_of(&info, &p->desc, t), bytes, p->tensor[t]));
     }
@@ -123,8 +124,7 @@ static bool all_pattern(const unsigned char *bytes, const guarded_problem *g, in
 {
     for (uint64_t i = 0; i < g->whole[tensor].size; i++)
         if (bytes[i] != PATTERN) {
-            const char *name =
-                tensor < TENSOR_COUNT ? dmattn_attention_tensor_name((attention_tensor)tensor) : "workspace";
+            const char *name = tensor < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)tensor) : "workspace";
             snprintf(why, why_size, "byte %lld of %s was written, which is none of its %llu bytes",
                      (long long)i - (long long)g->offset[tensor], name, (unsigned long long)g->bytes[tensor]);
             return false;

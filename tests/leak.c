@@ -75,6 +75,27 @@ static bool run_good(dmattn_device *device, const dmattn_attention_desc *desc)
     return true;
 }
 
+static bool run_dma(dmattn_device *device)
+{
+    const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true},
+                                  .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 3, .causal = true}};
+    const dmattn_mask_desc refused = {.batch = 1, .queries = 1, .keys = 1, .kv_heads = 1, .value_dim = 8};
+    problem p;
+    device_problem dp;
+    dmattn_plan *plan;
+    EXPECT(!problem_create_dma(&desc, &log_to_sentence, &p));
+    problem_randomize(&p, 1);
+    EXPECT(!device_problem_create(&p, device, &dp));
+    EXPECT(!device_problem_run(&dp));
+    EXPECT(!device_problem_download_mask(&dp, &p));
+    dp.dma_args.v.size = 3;
+    EXPECT(device_problem_run(&dp) == DMATTN_ERROR_INVALID);
+    EXPECT(dmattn_mask_plan(dmattn_device_context(device), &refused, &plan) && !plan);
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+    return true;
+}
+
 static bool run_device(dmattn_runtime *runtime, uint32_t index)
 {
     dmattn_device *device;
@@ -84,6 +105,8 @@ static bool run_device(dmattn_runtime *runtime, uint32_t index)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!run_good(device, &good[i]))
             return false;
+    if (!run_dma(device))
+        return false;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         dmattn_plan *plan;
         EXPECT(dmattn_attention_plan(dmattn_device_context(device), &bad[i], &plan) && !plan);

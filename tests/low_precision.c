@@ -67,8 +67,10 @@ static float softmax_row(const dmattn_attention_desc *d, const reference_inputs 
         p[j] = d->scale * dot(d->type, q, k, d->head_dim);
         if (d->soft_cap > 0)
             p[j] = d->soft_cap * tanhf(p[j] / d->soft_cap);
-        if (d->bias)
-            p[j] += (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
+        if (d->bias) {
+            const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
+            p[j] += isnan(bias) ? -INFINITY : bias;
+        }
         max = fmaxf(max, p[j]);
     }
     for (uint32_t j = 0; j < d->keys; j++) {

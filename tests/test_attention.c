@@ -42,7 +42,7 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
 }
 
 /* Makes the rows of hidden keys NaN, in k or in v. */
-static void poison_rows(problem *p, attention_tensor tensor, const dmattn_strides *s, uint32_t dim)
+static void poison_rows(problem *p, tensor_id tensor, const dmattn_strides *s, uint32_t dim)
 {
     const dmattn_attention_desc *d = &p->desc;
     const uint64_t size = dmattn_type_size(d->type), bytes = dmattn_attention_tensor_bytes(d, tensor);

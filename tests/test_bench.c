@@ -124,12 +124,14 @@ Test(options, sizes)
 /* Every name is read back as what it names. */
 Test(options, masks)
 {
-    static const char *const good[] = {"none",     "causal",         "dense:0.1",         "dense:0",
-                                       "dense:1",  "interval:512",   "causal+dense:0.25", "causal+interval:7",
-                                       "interval", "causal+interval"};
-    static const char *const wrong[] = {"",          "dense",         "dense:",     "dense:2",     "dense:-1",
-                                        "dense:nan", "interval:",     "interval:0", "causal+",     "causal+none",
-                                        "Causal",    "causal+causal", "dense:0.1x", "interval:-5", "sparse"};
+    static const char *const good[] = {"none",     "causal",          "dense:0.1",         "dense:0",
+                                       "dense:1",  "interval:512",    "causal+dense:0.25", "causal+interval:7",
+                                       "interval", "causal+interval", "topw:512"};
+    static const char *const wrong[] = {"",           "dense",         "dense:",    "dense:2",
+                                        "dense:-1",   "dense:nan",     "interval:", "interval:0",
+                                        "causal+",    "causal+none",   "topw:",     "topw:0",
+                                        "topwo",      "causal+topw:5", "Causal",    "causal+causal",
+                                        "dense:0.1x", "interval:-5",   "sparse"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         mask_choice mask;
         char name[MASK_NAME_SIZE];
@@ -144,6 +146,39 @@ Test(options, masks)
     mask_choice mask;
     cr_assert(parse_mask("causal+dense:0.25", &mask));
     cr_expect(mask.causal && mask.mask == DMATTN_MASK_DENSE && mask.fraction == 0.25);
+    cr_assert(parse_mask("topw:1K", &mask));
+    cr_expect(mask.dynamic && mask.window == 1024 && mask.mask == DMATTN_MASK_NONE);
+    cr_assert(parse_mask("topw", &mask));
+    cr_expect(mask.dynamic && !mask.window);
+}
+
+/* A dynamic mask's pairs are counted, and its sampled keys found wrong, from what was made of it. */
+Test(data, dynamic_mask)
+{
+    sweep s = {.n = {1, {96}}, .heads = {1, {4}}, .kv_heads = {1, {2}}, .mask_count = 1};
+    cr_assert(parse_mask("topw:10", &s.mask[0]));
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    bench_case c;
+    problem p;
+    check_result r = {0};
+    sweep_case(&s, 0, &c);
+    cr_assert_eq(case_create(&c, NULL, &p), DMATTN_SUCCESS);
+    case_fill(&p, &c.mask, 1);
+    cr_assert_eq(problem_make_mask(&p), DMATTN_SUCCESS);
+    cr_expect_eq(count_visible_pairs(&p), 4 * (10 * 11 / 2 + 86 * 10));
+    cr_assert_eq(check_mask(&p, 1, &r), DMATTN_SUCCESS);
+    cr_expect(check_passed(&r, DMATTN_TYPE_F32));
+    cr_expect(r.importance_error > 0, "the reference's own rounding to f32 does not show");
+    for (int j = 0; j < 96; j++)
+        ((int32_t *)p.tensor[TENSOR_END])[j] += 1;
+    cr_assert_eq(check_mask(&p, 1, &r), DMATTN_SUCCESS);
+    cr_expect(r.wrong_keys && !check_passed(&r, DMATTN_TYPE_F32));
+    for (int j = 0; j < 2 * 96; j++)
+        ((float *)p.tensor[TENSOR_IMPORTANCE])[j] *= 1.001f;
+    r.wrong_keys = 0;
+    cr_assert_eq(check_mask(&p, 1, &r), DMATTN_SUCCESS);
+    cr_expect_gt(r.importance_error, importance_tolerance());
+    problem_destroy(&p);
 }
 
 Test(options, types_and_levels)
@@ -344,8 +379,11 @@ Test(data, visible_pairs)
 /* The same seed gives the same data, another one other data; no dead rows that causality leaves alive. */
 Test(data, repeatable)
 {
-    sweep s = {
-        .n = {1, {192}}, .heads = {1, {2}}, .mask_count = 1, .mask = {{DMATTN_MASK_DENSE, true, 0.1, 0}}, .bias = true};
+    sweep s = {.n = {1, {192}},
+               .heads = {1, {2}},
+               .mask_count = 1,
+               .mask = {{.mask = DMATTN_MASK_DENSE, .causal = true, .fraction = 0.1}},
+               .bias = true};
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
     bench_case c;
     problem p[3];
@@ -356,11 +394,9 @@ Test(data, repeatable)
     }
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (p[0].tensor[t]) {
-            uint64_t bytes = dmattn_attention_tensor_bytes(&p[0].desc, (attention_tensor)t);
-            cr_expect_eq(memcmp(p[0].tensor[t], p[1].tensor[t], bytes), 0, "%s",
-                         dmattn_attention_tensor_name((attention_tensor)t));
-            cr_expect_neq(memcmp(p[0].tensor[t], p[2].tensor[t], bytes), 0, "%s",
-                          dmattn_attention_tensor_name((attention_tensor)t));
+            uint64_t bytes = dmattn_attention_tensor_bytes(&p[0].desc, (tensor_id)t);
+            cr_expect_eq(memcmp(p[0].tensor[t], p[1].tensor[t], bytes), 0, "%s", dmattn_tensor_name((tensor_id)t));
+            cr_expect_neq(memcmp(p[0].tensor[t], p[2].tensor[t], bytes), 0, "%s", dmattn_tensor_name((tensor_id)t));
         }
     const uint8_t *mask = p[0].tensor[TENSOR_MASK];
     for (int t = 0; t < 192; t++)

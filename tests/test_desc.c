@@ -87,8 +87,7 @@ Test(desc, resolving_twice_changes_nothing)
         SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 5}, .bias = true, .q_strides = {640, 128, 32}});
     const dmattn_attention_desc e = resolved(d);
     for (int t = 0; t < TENSOR_COUNT; t++)
-        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (attention_tensor)t),
-                     dmattn_attention_tensor_bytes(&e, (attention_tensor)t));
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (tensor_id)t), dmattn_attention_tensor_bytes(&e, (tensor_id)t));
     cr_expect_eq(d.scale, e.scale);
     expect_strides(&e.q_strides, 640, 128, 32);
 }
@@ -261,7 +260,7 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 4 * 2 * 7 * 2 * 24);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_OUT), 4 * 2 * 5 * 4 * 24);
     for (int t = TENSOR_LSE; t < TENSOR_COUNT; t++)
-        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (attention_tensor)t), 0);
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (tensor_id)t), 0);
 
     d = resolved((dmattn_attention_desc){SIZES, .type = DMATTN_TYPE_F16, .lse = true, DENSE,
                                          .mask_shape = {.batch = 2, .heads = 2, .queries = 5}, .bias = true,
@@ -317,8 +316,8 @@ Test(desc, heads_of_scores)
 
 Test(desc, names)
 {
-    cr_expect_str_eq(dmattn_attention_tensor_name(TENSOR_Q), "q");
-    cr_expect_str_eq(dmattn_attention_tensor_name(TENSOR_BIAS), "bias");
+    cr_expect_str_eq(dmattn_tensor_name(TENSOR_Q), "q");
+    cr_expect_str_eq(dmattn_tensor_name(TENSOR_BIAS), "bias");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F32), "f32");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F16), "f16");
     cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_BF16), "bf16");

@@ -209,8 +209,9 @@ DEVICE_TEST(plan, info)
 
 static dmattn_buffer *buffer_of(dmattn_attention_args *args, int tensor)
 {
-    dmattn_buffer *const buffers[] = {&args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
-                                      &args->mask, &args->begin, &args->end, &args->bias, &args->workspace};
+    dmattn_buffer *const buffers[TENSOR_COUNT + 1] = {
+        &args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
+        &args->mask, &args->begin, &args->end, &args->bias, [TENSOR_COUNT] = &args->workspace};
     return buffers[tensor];
 }
 
@@ -225,10 +226,10 @@ static void try_buffers(const dmattn_attention_desc *desc)
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     for (int t = 0; t <= TENSOR_COUNT; t++) {
-        const char *name = t < TENSOR_COUNT ? dmattn_attention_tensor_name((attention_tensor)t) : "workspace";
+        const char *name = t < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)t) : "workspace";
         dmattn_attention_args args = dp.args;
         dmattn_buffer *buffer = buffer_of(&args, t);
-        if (!buffer->buffer)
+        if (!buffer || !buffer->buffer)
             continue;
         char part[64];
         snprintf(part, sizeof part, "buffer %s ", name);

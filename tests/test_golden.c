@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The cases of tests/golden, whose results were computed without this library: on the CPU and on the device. */
-#include "attention_case.h"
+#include "case_file.h"
 #include "harness.h"
 
 #include <dirent.h>
@@ -40,7 +40,7 @@ static void golden_open(const char *name, golden *g)
     const messenger m = {harness_message, &h};
     snprintf(path, sizeof path, DMATTN_GOLDEN "/%s", name);
     cr_assert_eq(safetensors_read(path, &g->file, why), SAFETENSORS_OK, "%s: %s", name, why);
-    cr_assert_eq(attention_case_read(&g->file, &m, &g->problem), DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    cr_assert_eq(case_file_read(&g->file, &m, &g->problem), DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     const dmattn_attention_desc *d = &g->problem.desc;
     g->lse_count = (uint64_t)d->batch * d->queries * d->heads;
     g->out_count = g->lse_count * d->value_dim;
@@ -69,10 +69,34 @@ static void expect_results(const char *name, const golden *g, double tolerance)
     cr_expect_leq(lse, tolerance, "%s: lse has an error of %.3g, allowed %.3g", name, lse, tolerance);
 }
 
+/* The mask's products, which the problem holds once they are made. */
+static void expect_mask(const char *name, const golden *g, double tolerance)
+{
+    static const struct {
+        const char *name;
+        tensor_id tensor;
+    } products[] = {{"importance", TENSOR_IMPORTANCE}, {"begin", TENSOR_BEGIN}, {"end", TENSOR_END}};
+    for (int i = 0; i < 3; i++) {
+        const safetensors_tensor *want = safetensors_find(&g->file, products[i].name);
+        const void *got = g->problem.tensor[products[i].tensor];
+        cr_assert(want && want->bytes == problem_bytes(&g->problem, products[i].tensor), "%s: %s", name,
+                  products[i].name);
+        if (products[i].tensor == TENSOR_IMPORTANCE)
+            cr_expect_leq(relative_error(got, want->data, want->bytes / sizeof(float)), tolerance, "%s: importance",
+                          name);
+        else
+            cr_expect_eq(memcmp(got, want->data, want->bytes), 0, "%s: %s differs", name, products[i].name);
+    }
+}
+
 static void run_on_cpu(const char *name)
 {
     golden g;
     golden_open(name, &g);
+    if (g.problem.dma) {
+        cr_assert_eq(problem_make_mask(&g.problem), DMATTN_SUCCESS, "%s", name);
+        expect_mask(name, &g, 1e-7);
+    }
     double *out = malloc(g.out_count * sizeof *out), *lse = malloc(g.lse_count * sizeof *lse);
     const reference_inputs in = problem_inputs(&g.problem);
     cr_assert_eq(reference_attention(&g.problem.desc, &in, out, lse), DMATTN_SUCCESS);
@@ -95,6 +119,10 @@ static void run_on_device(const char *name)
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_problem_download(&dp, g.out, g.lse));
+    if (g.problem.dma) {
+        ASSERT_OK(device_problem_download_mask(&dp, &g.problem));
+        expect_mask(name, &g, 1e-6); /* f32, whatever the type */
+    }
     device_problem_destroy(&dp);
     const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
     expect_results(name, &g, type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2);
@@ -112,7 +140,7 @@ static void each_case(void (*run)(const char *name))
             count++;
         }
     closedir(folder);
-    cr_expect_geq(count, 10, "only %u cases in " DMATTN_GOLDEN, count);
+    cr_expect_geq(count, 25, "only %u cases in " DMATTN_GOLDEN, count);
 }
 
 /* Runs without a device, too. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What is planned without a device: the tile, the shaders' constants, grids and bitmaps. */
-#include "attention/plan.h"
+#include "attention/stage.h"
 #include "facts.h"
 #include "sentences.h"
 
@@ -25,12 +25,17 @@ static void expect_sound(const attention_tile *t, uint32_t value_dim, const char
     cr_expect_eq(dmattn_tile_keys(t) % 4, 0, "%s: words of the mask", device);
     cr_expect_eq(dmattn_tile_rows(t), t->workgroup / t->key_lanes * t->lane_rows);
     cr_expect(dmattn_tile_rows(t) && t->lane_rows && t->lane_keys);
+    cr_expect_leq(dmattn_tile_keys(t), t->workgroup, "%s: each invocation fetches one key of a list", device);
+    cr_expect(t->pack && t->pack <= dmattn_tile_rows(t), "%s: pack %u", device, t->pack);
+    cr_expect_eq(dmattn_tile_list_queries(t) % dmattn_tile_queries(t), 0, "%s: tiles within a list's", device);
+    cr_expect_geq(dmattn_tile_list_queries(t), 16, "%s", device);
 
     /* shared memory, declared once more as the shader does */
     uint32_t columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
     uint32_t qk = (dmattn_tile_rows(t) + dmattn_tile_keys(t)) * (t->depth / 4 + 1),
              v = t->value_keys * columns * t->key_lanes;
-    uint32_t bytes = 16 * ((qk > v ? qk : v) + dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1));
+    uint32_t bytes =
+        16 * ((qk > v ? qk : v) + dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1)) + 4 * dmattn_tile_keys(t);
     cr_expect_geq(columns * t->key_lanes, value_dim / 4, "%s", device);
     cr_expect_eq(dmattn_tile_shared_memory(t, value_dim), bytes, "%s", device);
 }
@@ -51,8 +56,12 @@ Test(tile, every_device)
                             facts.max_subgroup_size = control == 0 ? subgroup : control == 1 ? 128 : 64;
                             facts.shared_memory = shared[s];
                             facts.max_invocations = invocations[i];
-                            const dmattn_attention_desc d = {
-                                .queries = queries[q], .keys = 100, .head_dim = 64, .value_dim = value_dim};
+                            const dmattn_attention_desc d = {.queries = queries[q],
+                                                             .keys = 100,
+                                                             .heads = 6,
+                                                             .kv_heads = q % 2 ? 6 : 2,
+                                                             .head_dim = 64,
+                                                             .value_dim = value_dim};
                             char device[160];
                             snprintf(device, sizeof device,
                                      "subgroups of %u (%u to %u), %u invocations, %u bytes, value_dim %u, %u queries",
@@ -79,7 +88,8 @@ Test(tile, what_does_not_fit)
                                  .lane_keys = 8,
                                  .depth = 16,
                                  .value_keys = 16,
-                                 .subgroup_size = 32};
+                                 .subgroup_size = 32,
+                                 .pack = 1};
     device_facts facts = usual_facts();
     cr_expect(dmattn_tile_fits(&tile, &facts, 128));
     facts.max_invocations = 64;
@@ -97,8 +107,41 @@ Test(tile, what_does_not_fit)
     cr_expect_not(dmattn_tile_fits(&wide, &facts, 128));
 
     facts.max_invocations = 8;
-    const dmattn_attention_desc d = {.queries = 1, .keys = 1, .head_dim = 8, .value_dim = 8};
+    const dmattn_attention_desc d = {.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_dim = 8, .value_dim = 8};
     cr_expect_not(dmattn_tile_choose(&facts, &d, &wide));
+}
+
+/* Heads of a group share tiles unless their masks differ, and few rows take a small tile. */
+Test(tile, packs)
+{
+    const device_facts facts = usual_facts();
+    const struct {
+        uint32_t queries, heads, kv_heads, mask_heads, pack, rows, queries_of_tile;
+    } rows[] = {
+        {1000, 8, 8, 1, 1, 64, 64}, {1000, 8, 2, 2, 4, 64, 16},   {1000, 8, 2, 8, 1, 64, 64},
+        {1000, 6, 2, 1, 3, 64, 21}, {1000, 200, 1, 1, 64, 64, 1}, {1000, 4, 4, 4, 1, 64, 64},
+        {4, 8, 2, 2, 4, 16, 4},     {5, 8, 2, 2, 4, 64, 16},      {1, 40, 1, 1, 40, 64, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const dmattn_attention_desc d = {.queries = rows[i].queries,
+                                         .keys = 100,
+                                         .heads = rows[i].heads,
+                                         .kv_heads = rows[i].kv_heads,
+                                         .head_dim = 64,
+                                         .value_dim = 64,
+                                         .mask = DMATTN_MASK_INTERVALS,
+                                         .mask_shape = {.batch = 1, .heads = rows[i].mask_heads, .queries = 1}};
+        attention_tile tile;
+        cr_assert(dmattn_tile_choose(&facts, &d, &tile));
+        cr_expect_eq(tile.pack, rows[i].pack, "row %zu: pack %u", i, tile.pack);
+        cr_expect_eq(dmattn_tile_rows(&tile), rows[i].rows, "row %zu: %u rows", i, dmattn_tile_rows(&tile));
+        cr_expect_eq(dmattn_tile_queries(&tile), rows[i].queries_of_tile, "row %zu", i);
+        const grid g = dmattn_attention_grid(
+            &(dmattn_attention_desc){.batch = 1, .queries = d.queries, .heads = d.heads, .kv_heads = d.kv_heads},
+            &tile);
+        cr_expect_geq((uint64_t)g.x * dmattn_tile_queries(&tile), d.queries);
+        cr_expect_geq((uint64_t)g.y * tile.pack, d.heads);
+    }
 }
 
 /* ---- constants, grids, bitmaps ------------------------------------------------------------------------------- */
@@ -109,7 +152,8 @@ static const attention_tile tile_64 = {.workgroup = 128,
                                        .lane_keys = 8,
                                        .depth = 16,
                                        .value_keys = 16,
-                                       .subgroup_size = 32};
+                                       .subgroup_size = 32,
+                                       .pack = 1};
 
 static dmattn_attention_desc resolved(dmattn_attention_desc desc)
 {
@@ -311,13 +355,13 @@ Test(grids, of_attention_and_masks)
           .mask = DMATTN_MASK_INTERVALS,
           .mask_shape = {.heads = 2}},
          {3, 4, 2},
-         {3, 1, 2}},
+         {0, 0, 0}}, /* they have lists instead */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const dmattn_attention_desc d = resolved(rows[i].desc);
         const grid mask = rows[i].mask;
         expect_grid(dmattn_attention_grid(&d, &tile_64), rows[i].attention.x, rows[i].attention.y, rows[i].attention.z);
-        expect_grid(dmattn_mask_grid(&d, &tile_64), mask.x, mask.y, mask.z);
+        expect_grid(dmattn_mask_tiles_grid(&d, &tile_64), mask.x, mask.y, mask.z);
         cr_expect_eq(dmattn_mask_tiles_bytes(&d, &tile_64), UINT64_C(8) * mask.x * mask.y * mask.z);
     }
 }

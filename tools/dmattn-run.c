@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * dmattn-run: runs one case from a file, on a device or on the CPU, and writes its results to a file. */
 #define _POSIX_C_SOURCE 200809L
-#include "attention_case.h"
+#include "case_file.h"
 #include "complain.h"
 
 #include <getopt.h>
@@ -12,7 +12,8 @@
 static const char usage[] =
     "Usage: dmattn-run [options] IN.safetensors OUT.safetensors\n"
     "\n"
-    "Runs the attention case in IN and writes its results, out and lse, to OUT.\n"
+    "Runs the case in IN and writes its results to OUT: out and lse, and of dynamic mask attention also importance,\n"
+    "begin and end.\n"
     "\n"
     "  --device D   run on this Vulkan device: best (default), its index, or part of its name\n"
     "  --level L    run at this level: portable, matrix or matrix2 (default: the best of the device)\n"
@@ -111,11 +112,14 @@ static bool allocate_results(const dmattn_attention_desc *d, results *r)
     return r->out && r->lse;
 }
 
-static int run_on_cpu(const problem *p, results *r)
+static int run_on_cpu(problem *p, results *r)
 {
+    dmattn_status status = p->dma ? problem_make_mask(p) : DMATTN_SUCCESS;
+    if (status)
+        return complain(exit_status(status), "the mask on the CPU: %s", dmattn_status_string(status));
     double *out = malloc(r->out_count * sizeof *out), *lse = malloc(r->lse_count * sizeof *lse);
     reference_inputs in = problem_inputs(p);
-    dmattn_status status = out && lse ? reference_attention(&p->desc, &in, out, lse) : DMATTN_ERROR_OUT_OF_MEMORY;
+    status = out && lse ? reference_attention(&p->desc, &in, out, lse) : DMATTN_ERROR_OUT_OF_MEMORY;
     for (uint64_t i = 0; !status && i < r->out_count; i++)
         r->out[i] = (float)out[i];
     for (uint64_t i = 0; !status && i < r->lse_count; i++)
@@ -125,7 +129,7 @@ static int run_on_cpu(const problem *p, results *r)
     return status ? complain(exit_status(status), "%s on the CPU", dmattn_status_string(status)) : DONE;
 }
 
-static int run_on_device(dmattn_device *device, const problem *p, const error_log *error, results *r)
+static int run_on_device(dmattn_device *device, problem *p, const error_log *error, results *r)
 {
     device_problem dp;
     dmattn_status status = device_problem_create(p, device, &dp);
@@ -133,11 +137,13 @@ static int run_on_device(dmattn_device *device, const problem *p, const error_lo
         status = device_problem_run(&dp);
     if (!status)
         status = device_problem_download(&dp, r->out, r->lse);
+    if (!status && p->dma)
+        status = device_problem_download_mask(&dp, p);
     device_problem_destroy(&dp);
     return status ? complain(exit_status(status), "%s", error_log_sentence(error, status)) : DONE;
 }
 
-static int run_on_vulkan(const options *o, const problem *p, results *r)
+static int run_on_vulkan(const options *o, problem *p, results *r)
 {
     error_log error = {""};
     dmattn_runtime *runtime = NULL;
@@ -169,17 +175,20 @@ static int read_problem(const options *o, problem *p)
     if (read)
         return complain(read == SAFETENSORS_BAD_FILE ? BAD_INPUT : MACHINE_FAILED, "%s: %s", o->in, why);
     error_log error = {""};
-    dmattn_status status = attention_case_read(&file, &(messenger){error_log_keep, &error}, p);
+    dmattn_status status = case_file_read(&file, &(messenger){error_log_keep, &error}, p);
     safetensors_free(&file);
     if (status)
         return complain(exit_status(status), "%s: %s", o->in, error_log_sentence(&error, status));
     p->desc.level = o->level;
+    p->dma_desc.attention.level = o->level;
     return DONE;
 }
 
-static int write_results(const options *o, const dmattn_attention_desc *d, const results *r)
+static int write_results(const options *o, const problem *p, const results *r)
 {
-    safetensors_tensor tensors[] = {
+    const dmattn_attention_desc *d = &p->desc;
+    const safetensors_tensor plane = {.type = SAFETENSORS_I32, .rank = 3, .shape = {d->batch, d->kv_heads, d->keys}};
+    safetensors_tensor tensors[5] = {
         {.name = "out",
          .type = SAFETENSORS_F32,
          .rank = 4,
@@ -187,8 +196,21 @@ static int write_results(const options *o, const dmattn_attention_desc *d, const
          .data = r->out},
         {.name = "lse", .type = SAFETENSORS_F32, .rank = 3, .shape = {d->batch, d->heads, d->queries}, .data = r->lse},
     };
+    const struct {
+        const char *name;
+        tensor_id tensor;
+    } products[] = {{"importance", TENSOR_IMPORTANCE}, {"begin", TENSOR_BEGIN}, {"end", TENSOR_END}};
+    uint32_t count = 2;
+    for (int i = 0; p->dma && i < 3; i++) {
+        tensors[count] = plane;
+        tensors[count].name = products[i].name;
+        tensors[count].data = p->tensor[products[i].tensor];
+        if (products[i].tensor == TENSOR_IMPORTANCE)
+            tensors[count].type = SAFETENSORS_F32;
+        count++;
+    }
     char why[SAFETENSORS_ERROR_SIZE];
-    if (safetensors_write(o->out, &(safetensors_file){.tensors = tensors, .tensor_count = 2}, why))
+    if (safetensors_write(o->out, &(safetensors_file){.tensors = tensors, .tensor_count = count}, why))
         return complain(MACHINE_FAILED, "%s: %s", o->out, why);
     return DONE;
 }
@@ -210,7 +232,7 @@ int main(int argc, char **argv)
     if (!status)
         status = o.cpu ? run_on_cpu(&p, &r) : run_on_vulkan(&o, &p, &r);
     if (!status)
-        status = write_results(&o, &p.desc, &r);
+        status = write_results(&o, &p, &r);
     free(r.out);
     free(r.lse);
     problem_destroy(&p);

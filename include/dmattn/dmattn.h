@@ -5,8 +5,14 @@
  * The app brings its own VkInstance, VkDevice, command buffers and memory; dmattn records commands.
  *
  *     describe   fill a descriptor: shapes, types, what may be seen
- *     plan       dmattn_attention_plan() checks it, chooses a kernel and builds its pipelines (may be slow)
- *     record     dmattn_attention_record() writes the commands into the app's command buffer (fast)
+ *     plan       dmattn_*_plan() checks it, chooses kernels and builds their pipelines (may be slow)
+ *     record     dmattn_*_record() writes the commands into the app's command buffer (fast)
+ *
+ * Three operators are planned and recorded so:
+ *
+ *     attention  out of q, k, v and a mask that the app has
+ *     mask       out of v (or of importance that the app has) which keys each query sees: a dynamic mask
+ *     dma        both, dynamic mask attention, in one
  *
  * Rules that hold for every function here:
  *
@@ -197,11 +203,13 @@ typedef enum dmattn_mask {
  *
  * A query that sees no key gives out = 0 and lse = -infinity. Sums and the softmax are f32 at every level.
  * Algorithm: online softmax over key tiles (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022,
- * arXiv 2205.14135), skipping tiles that a bitmap, made once for each mask, reports empty.
+ * arXiv 2205.14135). With a dense mask, tiles are skipped that a bitmap, made once for each mask, reports empty. With
+ * intervals, keys are gathered by lists ("tile lists" below), so that hidden ones are hardly looked at.
  *
  * Values: a hidden pair counts with a probability of 0, and 0 times NaN is NaN. So v must be finite, but for keys that
  * no query sees by `causal` and their interval, or by a dense mask without a query dimension: theirs may hold anything,
- * as may k of hidden pairs and gaps between rows. A bias of -infinity hides the key from the query. */
+ * as may k of hidden pairs and gaps between rows. A bias of -infinity hides the key from the query; one that is NaN
+ * counts as -infinity. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;           /* of q, k, v and out */
     uint32_t batch;             /* B, required */
@@ -224,7 +232,10 @@ typedef struct dmattn_attention_desc {
     bool bias;                     /* there is a bias */
     dmattn_type bias_type;
     dmattn_score_shape bias_shape; /* with interval masks, queries = 1 */
-    dmattn_level level;            /* this level and no other; 0: the best */
+    bool lists;             /* with interval masks: args.lists holds tile lists, made of the same begin and end by a
+                               mask plan; otherwise they are made in the workspace */
+    uint32_t list_capacity; /* with interval masks and without lists: see dmattn_mask_desc */
+    dmattn_level level;     /* this level and no other; 0: the best */
 } dmattn_attention_desc;
 
 typedef struct dmattn_plan dmattn_plan;
@@ -243,12 +254,15 @@ typedef struct dmattn_plan_info {
     uint64_t workspace_alignment; /* of its offset */
     uint64_t data_alignment;      /* of the offsets of q, k, v and out: 16, or the size of an element where strides
                                      are not multiples of 16 bytes */
+    uint32_t list_queries; /* queries to a tile list that attention reads, or that the mask plan makes; 0: none */
+    uint64_t lists_size;   /* bytes of the lists that a mask plan makes; they lie at a multiple of 64 bytes */
     /* The app orders a run against other work with these; barriers between dmattn's own dispatches are recorded. */
     VkPipelineStageFlags stages;
     VkAccessFlags reads;
     VkAccessFlags writes;
-    double flops; /* 2 * (D + Dv) for each pair of query and key that `causal` leaves; masks are not counted */
-    double bytes; /* every input read and every output written once */
+    double flops; /* of attention: 2 * (D + Dv) for each pair of query and key that `causal` leaves; masks are not
+                     counted. Of a mask: those of the importance */
+    double bytes; /* every input read and every output written once, but for lists */
 } dmattn_plan_info;
 
 DMATTN_API void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info);
@@ -259,9 +273,10 @@ typedef struct dmattn_attention_args {
     dmattn_buffer mask;       /* uint8, if DMATTN_MASK_DENSE */
     dmattn_buffer begin, end; /* int32, if DMATTN_MASK_INTERVALS */
     dmattn_buffer bias;       /* bias_type, if desc.bias */
+    dmattn_buffer lists;      /* if desc.lists */
     dmattn_buffer workspace;  /* info.workspace_size bytes, this run's alone until it is complete */
-    bool reuse_mask_tiles;    /* the workspace still holds the bitmap of this mask from an earlier run of this plan, as
-                                 when many layers share a mask: do not make it again */
+    bool reuse_mask_tiles;    /* the workspace still holds the bitmap or lists of this mask from an earlier run of this
+                                 plan, as when many layers share a mask: do not make them again */
 } dmattn_attention_args;
 
 /* Records one run into `commands`, which must be recording, outside a render pass, on a queue with compute. Allocates
@@ -270,6 +285,150 @@ typedef struct dmattn_attention_args {
  * nothing is recorded. */
 DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                  const dmattn_attention_args *args);
+
+/* ---- dynamic masks ------------------------------------------------------------------------------------------- */
+
+/* A dynamic mask is made in three stages, each from the products of the one before, which the app may also make itself
+ * or keep, say for other layers or for decoding. All are contiguous.
+ *
+ *     importance  f32 [B, Hk, Sk], from v; also the bias of the attention
+ *     intervals   int32 begin, end [B, Hk, Sk]: query t sees key j iff begin[j] <= t < end[j]; 0, 0 if none does
+ *     tile lists  for each tile of queries the keys that some query of it sees
+ *
+ * Source: trainable dynamic mask sparse attention, arXiv 2508.02124. That every key is seen by one interval of queries,
+ * by which the mask takes O(N) memory, follows from its definition: a key that has fallen out of the w most important
+ * ones of a growing prefix never comes back. Which query it falls out at is answered by a wavelet tree that a merge
+ * sort leaves behind (shaders/lib/tree.glsl). */
+typedef enum dmattn_mask_stage {
+    DMATTN_STAGE_IMPORTANCE = 1,
+    DMATTN_STAGE_INTERVALS = 2,
+    DMATTN_STAGE_LISTS = 4,
+    DMATTN_STAGE_MAX_ENUM = 0x7fffffff
+} dmattn_mask_stage;
+
+/* importance[h,j] of kv head h and key j, with z = sum over all kv heads g and dims i of v[j,g,i] * dt_weight[h,
+ * g*Dv+i],
+ * + dt_bias[h]. What would be NaN is -infinity. */
+typedef enum dmattn_activation {
+    DMATTN_ACTIVATION_EXP_SOFTPLUS = 0, /* exp(a[h] * ln(1 + e^z)) */
+    DMATTN_ACTIVATION_SOFTPLUS = 1,     /* a[h] * ln(1 + e^z) */
+    DMATTN_ACTIVATION_MAX_ENUM = 0x7fffffff
+} dmattn_activation;
+
+typedef struct dmattn_importance {
+    dmattn_activation activation;
+    dmattn_type parameter_type; /* of dt_weight, a and dt_bias */
+    bool dt_bias;               /* there is a dt_bias; otherwise it is 0 */
+} dmattn_importance;
+
+/* Which keys are kept. Of equally important keys the later one wins; an importance of NaN counts as -infinity. */
+typedef enum dmattn_select {
+    DMATTN_SELECT_ALL = 0,
+    DMATTN_SELECT_TOPW_CAUSAL = 1, /* the `window` most important of those at or before each query's position */
+    DMATTN_SELECT_TOPW_SHARED = 2, /* the `window` most important of all, the same for every query */
+    DMATTN_SELECT_THRESHOLD = 3,   /* those whose importance is above `threshold` */
+    DMATTN_SELECT_MAX_ENUM = 0x7fffffff
+} dmattn_select;
+
+/* The query at position p (query t stands at t + Sk - Sq) sees key j, if it is valid, iff
+ *     (not causal or j <= p) and (j is kept or a sink or recent) and (sliding is 0 or j is a sink or p - sliding < j),
+ * sinks being the keys j < sinks, and recent ones those with p - recent < j <= p. Sinks and recent keys count among the
+ * `window` if they are kept, and are seen besides if they are not.
+ *
+ * Documents: several sequences, packed one behind the other. Query t and key j are of document d where
+ * query_offsets[d] <= t < query_offsets[d+1], key_offsets likewise; all of the above holds within a document as if
+ * there were no others, and no query sees another's keys. Offsets ascend; documents may be empty; what lies outside of
+ * all of them sees nothing and is not seen. */
+typedef struct dmattn_selection {
+    dmattn_select select;
+    uint32_t window; /* w; at least 1 with TOPW_* */
+    float threshold; /* with THRESHOLD */
+    uint32_t sinks;
+    uint32_t recent;
+    uint32_t sliding;
+    bool causal;
+    bool key_valid;     /* there is a uint8 tensor [B, Sk], 0: the key is padding, never seen and not counted */
+    uint32_t documents; /* there are int32 query_offsets and key_offsets [B, documents + 1]; 0: one document, all */
+} dmattn_selection;
+
+/* Tile lists. The buffer begins with a header of four uint32 for each batch item, kv head and tile of `list_queries`
+ * queries, in this order, and holds the words of the lists behind them:
+ *
+ *     header[0]  where the list's words are: 64 * header[0] bytes from the beginning of the buffer
+ *     header[1]  the number of slots
+ *     header[2]  how many of them, at the beginning, are full: all queries of the tile see their keys
+ *     header[3]  0: a slot is a word, which is a key. 5: a word is a block of 32 slots, the keys 32 * word and on
+ *
+ * Slots that are full ascend, and so do those that are not. A key that no query of the tile sees may be among the
+ * latter. Blocks stand where a tile has more keys than `list_capacity`. */
+typedef struct dmattn_mask_desc {
+    uint32_t stages;   /* bits of dmattn_mask_stage, neighbours; 0: all. What they need and do not make is an input */
+    uint32_t batch;    /* B, required */
+    uint32_t queries;  /* Sq, required but for importance alone */
+    uint32_t keys;     /* Sk, required */
+    uint32_t kv_heads; /* Hk, required */
+    /* importance */
+    dmattn_type type;         /* of v */
+    uint32_t value_dim;       /* Dv, a multiple of 8, 8 to 256 */
+    dmattn_strides v_strides; /* v [B, Sk, Hk, Dv] */
+    dmattn_importance importance;
+    /* intervals */
+    dmattn_selection selection; /* of lists alone, which need nothing of it but causal: it then also applies */
+    /* lists */
+    uint32_t list_queries;  /* dmattn_plan_info.list_queries of the attention plan that will read them, required */
+    uint32_t list_capacity; /* keys of a tile that fit in its list; more are listed as blocks of 32, hidden ones among
+                               them: as right, but slower. 0: as many as the selection can keep; where it sets no bound,
+                               4096. Rounded up to what is needed at least */
+} dmattn_mask_desc;
+
+/* Checks the descriptor and builds pipelines. UNSUPPORTED: beyond a limit of the device. The workspace takes up to 24
+ * bytes for each key and kv head. */
+DMATTN_API dmattn_status dmattn_mask_plan(dmattn_context *context, const dmattn_mask_desc *desc, dmattn_plan **plan);
+
+typedef struct dmattn_mask_args {
+    dmattn_buffer v;
+    dmattn_buffer dt_weight;                  /* parameter_type [Hk, Hk * Dv] */
+    dmattn_buffer a, dt_bias;                 /* parameter_type [Hk]; dt_bias if desc.importance.dt_bias */
+    dmattn_buffer key_valid;                  /* uint8 [B, Sk], if desc.selection.key_valid */
+    dmattn_buffer query_offsets, key_offsets; /* int32 [B, documents + 1], if desc.selection.documents */
+    dmattn_buffer importance, begin, end;     /* made, or given */
+    dmattn_buffer lists;                      /* info.lists_size bytes */
+    dmattn_buffer workspace;                  /* info.workspace_size bytes, this run's alone until it is complete */
+    uint32_t reuse; /* bits of dmattn_mask_stage whose products are still there: do not make them again */
+} dmattn_mask_args;
+
+/* As dmattn_attention_record(). */
+DMATTN_API dmattn_status dmattn_mask_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                            const dmattn_mask_args *args);
+
+/* ---- dynamic mask attention ---------------------------------------------------------------------------------- */
+
+/* The mask, and attention with it and with the importance as its bias, in one plan. */
+typedef struct dmattn_dma_desc {
+    dmattn_attention_desc attention; /* without causal, which is the selection's, mask, bias and lists */
+    dmattn_importance importance;
+    bool importance_given; /* it is an input, in args.importance */
+    dmattn_selection selection;
+    uint32_t list_capacity; /* see dmattn_mask_desc */
+} dmattn_dma_desc;
+
+DMATTN_API dmattn_status dmattn_dma_plan(dmattn_context *context, const dmattn_dma_desc *desc, dmattn_plan **plan);
+
+typedef struct dmattn_dma_args {
+    dmattn_buffer q, k, v, out;
+    dmattn_buffer lse; /* f32 [B, H, Sq] contiguous, if desc.attention.lse */
+    dmattn_buffer dt_weight, a, dt_bias, key_valid, query_offsets, key_offsets; /* as in dmattn_mask_args */
+    /* An input if desc.importance_given. Otherwise these three are optional outputs: what is left out is made in the
+     * workspace. */
+    dmattn_buffer importance, begin, end;
+    dmattn_buffer workspace;
+    bool reuse_mask; /* the mask's products are still there from an earlier run of this plan with the same buffers: do
+                        not make them again */
+} dmattn_dma_args;
+
+/* As dmattn_attention_record(). */
+DMATTN_API dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                           const dmattn_dma_args *args);
 
 #ifdef __cplusplus
 }

@@ -14,23 +14,19 @@ layout(push_constant, std430) uniform Params {
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
-// The tile: rows are queries of one head, columns are keys. Invocation (row_lane, key_lane) computes the rows
-// row_lane + i * ROW_LANES and the keys key_lane + n * KEY_LANES.
+// The tile: columns are keys, and each query has PACK rows, one for each of as many heads of a group, which read the same
+// keys. Invocation (row_lane, key_lane) computes the rows row_lane + i * ROW_LANES and the keys key_lane + n * KEY_LANES.
 const uint ROW_LANES = WORKGROUP / KEY_LANES;
 const uint TILE_ROWS = ROW_LANES * LANE_ROWS;
+const uint TILE_QUERIES = TILE_ROWS / PACK;
 const uint TILE_KEYS = KEY_LANES * LANE_KEYS;
+
+// Tiles that the heads of a group take.
+const uint GROUP_PACKS = (GROUP + PACK - 1) / PACK;
 
 bool packed(uint bit)
 {
     return (PACKED & bit) != 0;
-}
-
-// The first row of a batch item's head in q, k, v or out.
-uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool is_packed, uvec2 batch_stride, uvec2 sequence_stride,
-                uvec2 head_stride)
-{
-    uvec2 item = is_packed ? advance(base, batch * rows, sequence_stride) : advance(base, batch, batch_stride);
-    return advance(item, head, head_stride);
 }
 
 uint score_heads(uint heads_kind)
@@ -78,10 +74,17 @@ uint tile_words()
 
 uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
 {
-    uint query_tiles = MASK_QUERIES != 0 || MASK == MASK_INTERVALS ? (p.queries - 1) / TILE_ROWS + 1 : 1;
+    uint query_tiles = MASK_QUERIES != 0 ? (p.queries - 1) / TILE_QUERIES + 1 : 1;
     uint t = query_tiles == 1 ? 0 : query_tile;
     uint row = (MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head) * query_tiles + t;
     return advance(p.tiles, row, uvec2(8 * tile_words(), 0));
+}
+
+// The header of the list that a tile of queries takes its keys from: lists.comp.
+uvec4 list_header(uint batch, uint mask_head, uint first_query)
+{
+    uint lists = (p.queries - 1) / LIST_QUERIES + 1, plane = MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head;
+    return Quads(advance(p.tiles, plane * lists + first_query / LIST_QUERIES, uvec2(16, 0))).q[0];
 }
 
 #endif

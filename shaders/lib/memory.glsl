@@ -4,6 +4,8 @@
 #ifndef LIB_MEMORY_GLSL
 #define LIB_MEMORY_GLSL
 
+#include "shared.h"
+
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer Words {
     uint w[];
 };
@@ -21,6 +23,15 @@ uvec2 advance(uvec2 address, uint index, uvec2 stride)
     umulExtended(index, stride.x, high, low);
     low = uaddCarry(address.x, low, carry);
     return uvec2(low, address.y + high + index * stride.y + carry);
+}
+
+// The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `is_packed`: the batch's stride is `rows`
+// times the sequence's.
+uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool is_packed, uvec2 batch_stride, uvec2 sequence_stride,
+                uvec2 head_stride)
+{
+    uvec2 item = is_packed ? advance(base, batch * rows, sequence_stride) : advance(base, batch, batch_stride);
+    return advance(item, head, head_stride);
 }
 
 uint element_size(uint type)

@@ -3,6 +3,14 @@
  *   - its specialization constants as one list X(id, name, default);
  *   - its push constants as one list of members, at most 128 bytes, addresses first so that there is no padding.
  */
+#ifndef DMATTN_SHARED_H
+#define DMATTN_SHARED_H
+
+/* Types of elements; the values are those of dmattn_type. */
+#define TYPE_F32  0
+#define TYPE_F16  1
+#define TYPE_BF16 2
+
 #ifdef GL_core_profile /* GLSL */
 
 #define DMATTN_ADDRESS uvec2 /* low word, high word */
@@ -17,5 +25,7 @@
 typedef uint64_t DMATTN_ADDRESS;
 typedef uint32_t DMATTN_UINT;
 typedef float DMATTN_FLOAT;
+
+#endif
 
 #endif

@@ -1,34 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * From a descriptor and a tile to what the shaders are specialized with and how they are launched. Pure functions. */
-#include "plan.h"
+#include "stage.h"
 
 #include <string.h>
-
-static uint32_t ceil_div(uint32_t a, uint32_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-/* Stores a stride in bytes at two constants; 0 for a dimension of one step, whose stride means nothing. */
-static void put_stride(uint32_t *constants, uint32_t id, uint32_t extent, uint64_t elements, uint32_t element_size)
-{
-    uint64_t bytes = extent > 1 ? elements * element_size : 0;
-    constants[id] = (uint32_t)bytes;
-    constants[id + 1] = (uint32_t)(bytes >> 32);
-}
-
-/* Returns `bit` if the batch stride follows from the length, in which case it is not stored. */
-static uint32_t put_strides(uint32_t *constants, uint32_t id, const dmattn_strides *s, uint32_t batch,
-                            uint32_t sequence, uint32_t heads, uint32_t size, uint32_t bit)
-{
-    /* the shader counts rows in 32 bits */
-    bool packed = s->batch == sequence * s->sequence && (uint64_t)batch * sequence <= UINT32_MAX;
-    put_stride(constants, id, packed ? 1 : batch, s->batch, size);
-    /* A packed batch needs the sequence's stride even if it has one step only. */
-    put_stride(constants, id + 2, packed && batch > 1 ? 2 : sequence, s->sequence, size);
-    put_stride(constants, id + 4, heads, s->head, size);
-    return packed ? bit : 0;
-}
 
 static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_shape *s, uint32_t keys, uint32_t size,
                           uint32_t bit)
@@ -39,9 +13,9 @@ static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_s
                   && (s->batch == 1 || s->batch_stride == (uint64_t)s->heads * s->queries * keys);
     if (packed)
         return bit;
-    put_stride(constants, id, s->batch, s->batch_stride, size);
-    put_stride(constants, id + 2, s->heads, s->head_stride, size);
-    put_stride(constants, id + 4, s->queries, s->query_stride, size);
+    dmattn_put_stride(constants, id, s->batch, s->batch_stride, size);
+    dmattn_put_stride(constants, id + 2, s->heads, s->head_stride, size);
+    dmattn_put_stride(constants, id + 4, s->queries, s->query_stride, size);
     return 0;
 }
 
@@ -72,12 +46,18 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_SOFT_CAP] = d->soft_cap > 0;
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_ALIGNED] = aligned;
+    c[CONSTANT_PACK] = tile->pack;
+    c[CONSTANT_LIST_QUERIES] = dmattn_tile_list_queries(tile);
 
     uint32_t packed = 0;
-    packed |= put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, PACKED_Q);
-    packed |= put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, PACKED_K);
-    packed |= put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, PACKED_V);
-    packed |= put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size, PACKED_OUT);
+    packed |=
+        dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, PACKED_Q);
+    packed |=
+        dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, PACKED_K);
+    packed |=
+        dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, PACKED_V);
+    packed |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size,
+                                 PACKED_OUT);
     if (d->mask != DMATTN_MASK_NONE) {
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
@@ -94,39 +74,33 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_PACKED] = packed;
 }
 
-static bool strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t size)
-{
-    return (batch == 1 || s->batch * size % 16 == 0) && (sequence == 1 || s->sequence * size % 16 == 0)
-           && (heads == 1 || s->head * size % 16 == 0);
-}
-
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 {
     const uint32_t size = dmattn_type_size(d->type);
-    return strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
-           && strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size)
-           && strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, size)
-           && strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, size);
+    return dmattn_strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
+           && dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size)
+           && dmattn_strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, size)
+           && dmattn_strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, size);
 }
 
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    return (grid){ceil_div(d->queries, dmattn_tile_rows(tile)), d->heads, d->batch};
+    return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
+                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack), d->batch};
 }
 
-grid dmattn_mask_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    if (d->mask == DMATTN_MASK_NONE)
+    if (d->mask != DMATTN_MASK_DENSE)
         return (grid){0, 0, 0};
-    bool by_query = d->mask == DMATTN_MASK_INTERVALS || d->mask_shape.queries > 1;
     uint64_t planes = (uint64_t)d->mask_shape.batch * d->mask_shape.heads;
-    return (grid){by_query ? ceil_div(d->queries, dmattn_tile_rows(tile)) : 1,
-                  ceil_div(ceil_div(d->keys, dmattn_tile_keys(tile)), 32),
+    return (grid){d->mask_shape.queries > 1 ? dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)) : 1,
+                  dmattn_ceil_div(dmattn_ceil_div(d->keys, dmattn_tile_keys(tile)), 32),
                   planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
 }
 
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    grid g = dmattn_mask_grid(d, tile);
+    grid g = dmattn_mask_tiles_grid(d, tile);
     return UINT64_C(8) * g.x * g.y * g.z;
 }

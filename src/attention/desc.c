@@ -1,55 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "desc.h"
 
+#include "../shape.h"
+
 #include <math.h>
 #include <string.h>
-
-/* Addresses are computed in 64 bits; a tensor that spans more than this would overflow them. */
-#define MAX_TENSOR_BYTES (UINT64_C(1) << 62)
-
-const char *dmattn_attention_tensor_name(attention_tensor tensor)
-{
-    static const char *const names[TENSOR_COUNT] = {"q", "k", "v", "out", "lse", "mask", "begin", "end", "bias"};
-    return names[tensor];
-}
-
-uint32_t dmattn_type_size(dmattn_type type)
-{
-    return type == DMATTN_TYPE_F32 ? 4 : 2;
-}
-
-const char *dmattn_type_string(dmattn_type type)
-{
-    return type == DMATTN_TYPE_F32 ? "f32" : type == DMATTN_TYPE_F16 ? "f16" : "bf16";
-}
 
 uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads)
 {
     return shape->heads == heads ? head : shape->heads == kv_heads ? head / (heads / kv_heads) : 0;
 }
 
-/* One past the last element of a strided box, or UINT64_MAX beyond MAX_TENSOR_BYTES elements. */
-static uint64_t span(const uint64_t extent[3], const uint64_t stride[3], uint64_t row)
-{
-    uint64_t last = row;
-    for (int i = 0; i < 3; i++) {
-        uint64_t steps = extent[i] - 1;
-        if (steps && stride[i] > (MAX_TENSOR_BYTES - last) / steps)
-            return UINT64_MAX;
-        last += steps * stride[i];
-    }
-    return last;
-}
-
-static uint64_t strides_span(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
-{
-    return span((uint64_t[]){batch, sequence, heads}, (uint64_t[]){s->batch, s->sequence, s->head}, dim);
-}
-
 static uint64_t score_span(const dmattn_score_shape *s, uint32_t keys)
 {
-    return span((uint64_t[]){s->batch, s->heads, s->queries},
-                (uint64_t[]){s->batch_stride, s->head_stride, s->query_stride}, keys);
+    return dmattn_span((uint64_t[]){s->batch, s->heads, s->queries},
+                       (uint64_t[]){s->batch_stride, s->head_stride, s->query_stride}, keys);
 }
 
 /* Whether no two elements of a strided box share a place: in order of stride, each step clears all below it. */
@@ -70,28 +35,6 @@ static bool distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence,
         below += (extent[least] - 1) * stride[least];
     }
     return true;
-}
-
-static dmattn_status check_dim(const messenger *m, const char *name, uint32_t dim)
-{
-    if (dim < 8 || dim > 256 || dim % 8)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
-    return DMATTN_SUCCESS;
-}
-
-static dmattn_status resolve_strides(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
-                                     uint32_t sequence, uint32_t heads, uint32_t dim)
-{
-    if (!s->batch && !s->sequence && !s->head) {
-        s->head = dim;
-        s->sequence = (uint64_t)heads * dim;
-        if (s->sequence > MAX_TENSOR_BYTES / sequence)
-            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
-        s->batch = sequence * s->sequence;
-    }
-    if (strides_span(s, batch, sequence, heads, dim) > MAX_TENSOR_BYTES / 4)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
-    return DMATTN_SUCCESS;
 }
 
 static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_score_shape *s,
@@ -130,16 +73,11 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!desc)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "the attention descriptor is NULL");
     dmattn_attention_desc d = *desc;
-    const struct {
-        const char *name;
-        uint32_t value;
-    } sizes[] = {{"batch", d.batch}, {"queries", d.queries}, {"keys", d.keys}, {"heads", d.heads}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (!sizes[i].value || sizes[i].value >= 1u << 30)
-            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be from 1 to 2^30 - 1", sizes[i].name,
-                               sizes[i].value);
-    if ((unsigned)d.type > DMATTN_TYPE_BF16)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "type %d is not a dmattn_type", (int)d.type);
+    TRY(dmattn_check_size(m, "batch", d.batch));
+    TRY(dmattn_check_size(m, "queries", d.queries));
+    TRY(dmattn_check_size(m, "keys", d.keys));
+    TRY(dmattn_check_size(m, "heads", d.heads));
+    TRY(dmattn_check_type(m, "type", d.type));
     if ((unsigned)d.mask > DMATTN_MASK_INTERVALS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
     if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
@@ -150,8 +88,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "heads (%u) is not a multiple of kv_heads (%u)", d.heads,
                            d.kv_heads);
     d.value_dim = d.value_dim ? d.value_dim : d.head_dim;
-    TRY(check_dim(m, "head_dim", d.head_dim));
-    TRY(check_dim(m, "value_dim", d.value_dim));
+    TRY(dmattn_check_dim(m, "head_dim", d.head_dim));
+    TRY(dmattn_check_dim(m, "value_dim", d.value_dim));
     if (!isfinite(d.scale))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "scale is not finite");
     if (d.scale == 0)
@@ -159,10 +97,10 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!isfinite(d.soft_cap) || d.soft_cap < 0)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be finite and not negative", d.soft_cap);
 
-    TRY(resolve_strides(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
-    TRY(resolve_strides(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
-    TRY(resolve_strides(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
-    TRY(resolve_strides(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
+    TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
+    TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
+    TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
+    TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
     if (!distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
 
@@ -173,22 +111,27 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!d.bias) {
         memset(&d.bias_shape, 0, sizeof d.bias_shape);
         d.bias_type = DMATTN_TYPE_F32;
-    } else if ((unsigned)d.bias_type > DMATTN_TYPE_BF16)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "bias_type %d is not a dmattn_type", (int)d.bias_type);
-    else
+    } else {
+        TRY(dmattn_check_type(m, "bias_type", d.bias_type));
         TRY(resolve_score(m, "bias", &d.bias_shape, &d));
+    }
+    if (d.mask != DMATTN_MASK_INTERVALS && (d.lists || d.list_capacity))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but tile lists belong to interval masks",
+                           d.lists ? "lists" : "list_capacity");
+    if (d.lists && d.list_capacity)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "list_capacity is set besides lists, which are made elsewhere");
     *resolved = d;
     return DMATTN_SUCCESS;
 }
 
-uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, attention_tensor tensor)
+uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
     uint64_t size = dmattn_type_size(d->type);
     switch (tensor) {
-    case TENSOR_Q: return size * strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
-    case TENSOR_K: return size * strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
-    case TENSOR_V: return size * strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
-    case TENSOR_OUT: return size * strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_Q: return size * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
+    case TENSOR_K: return size * dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
+    case TENSOR_V: return size * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+    case TENSOR_OUT: return size * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
     case TENSOR_LSE: return d->lse ? UINT64_C(4) * d->batch * d->heads * d->queries : 0;
     case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BEGIN:

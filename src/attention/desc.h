@@ -3,32 +3,8 @@
 #ifndef DMATTN_ATTENTION_DESC_H
 #define DMATTN_ATTENTION_DESC_H
 
-#include <dmattn/dmattn.h>
-
 #include "../message.h"
-
-/* The tensors of an attention call, in the order of dmattn_attention_args. */
-typedef enum attention_tensor {
-    TENSOR_Q,
-    TENSOR_K,
-    TENSOR_V,
-    TENSOR_OUT,
-    TENSOR_LSE,
-    TENSOR_MASK,
-    TENSOR_BEGIN,
-    TENSOR_END,
-    TENSOR_BIAS,
-    TENSOR_COUNT
-} attention_tensor;
-
-/* "q", "out", … */
-const char *dmattn_attention_tensor_name(attention_tensor tensor);
-
-/* Bytes of one element of a type: 4 or 2. */
-uint32_t dmattn_type_size(dmattn_type type);
-
-/* "f32", "f16", "bf16" */
-const char *dmattn_type_string(dmattn_type type);
+#include "../tensor.h"
 
 /* Checks `desc` and writes it to *resolved with every default filled in: kv_heads, value_dim, scale, all strides, the
  * extents of mask and bias. What is absent (mask_shape without a mask) is zeroed. */
@@ -37,8 +13,9 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
 
 /* From here on `desc` is a resolved one. */
 
-/* Bytes from a tensor's first element to the end of its last; 0 where the descriptor has no such tensor. */
-uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, attention_tensor tensor);
+/* Bytes from a tensor's first element to the end of its last; 0 where the descriptor has no such tensor. Of lists,
+ * whose size is not known here, 0. */
+uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor_id tensor);
 
 /* Pairs of a query and a key that `causal` leaves, for one head of one batch item. */
 double dmattn_attention_pairs(const dmattn_attention_desc *desc);

@@ -14,11 +14,16 @@ typedef struct attention_tile {
     uint32_t depth;
     uint32_t value_keys;
     uint32_t subgroup_size; /* the size that the kernel will run with */
+    uint32_t pack;
 } attention_tile;
 
-/* Queries and keys in a tile. */
+/* Rows, queries and keys in a tile: a query has `pack` rows. */
 uint32_t dmattn_tile_rows(const attention_tile *tile);
+uint32_t dmattn_tile_queries(const attention_tile *tile);
 uint32_t dmattn_tile_keys(const attention_tile *tile);
+
+/* Queries that share a list: those of a tile, or of several where it has few, so that lists do not take too much. */
+uint32_t dmattn_tile_list_queries(const attention_tile *tile);
 
 /* Bytes of shared memory that the kernel takes. */
 uint32_t dmattn_tile_shared_memory(const attention_tile *tile, uint32_t value_dim);

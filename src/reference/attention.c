@@ -44,8 +44,10 @@ static double score(const dmattn_attention_desc *d, const reference_inputs *in, 
     double s = d->scale * dot;
     if (d->soft_cap > 0)
         s = d->soft_cap * tanh(s / d->soft_cap);
-    if (d->bias)
-        s += element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, batch, head, query, key));
+    if (d->bias) {
+        const double bias = element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, batch, head, query, key));
+        s += isnan(bias) ? -INFINITY : bias;
+    }
     return s;
 }
 

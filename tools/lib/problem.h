@@ -1,48 +1,75 @@
 /* SPDX-License-Identifier: MIT
- * An attention problem in host memory, and the same on a device: what dmattn-run, vkbench and the tests share. */
+ * A problem in host memory, and the same on a device: what dmattn-run, vkbench and the tests share. */
 #ifndef DMATTN_TOOLS_PROBLEM_H
 #define DMATTN_TOOLS_PROBLEM_H
 
 #include <dmattn/runtime.h>
 
 #include "attention/desc.h"
+#include "operators/dma.h"
+#include "reference/mask.h"
 #include "reference/reference.h"
 
-/* Inputs of one attention call. desc is resolved; tensor[t] holds dmattn_attention_tensor_bytes(&desc, t) bytes for
- * each input that the descriptor has, NULL for the rest (out and lse among them). Owned. */
+/* Inputs of one call of attention, or of dynamic mask attention, whose mask becomes an input of the attention in it
+ * once it is made. tensor[t] holds problem_bytes(p, t) bytes for each input that there is, and for the products of the
+ * mask (importance, begin, end), NULL for the rest (out and lse among them). Owned. */
 typedef struct problem {
-    dmattn_attention_desc desc;
+    dmattn_attention_desc desc; /* resolved; with dma that of the attention in it */
+    bool dma;
+    dmattn_dma_desc dma_desc;   /* with dma: as it was given, */
+    dmattn_mask_desc mask_desc; /* and the mask in it, for the reference */
     void *tensor[TENSOR_COUNT];
 } problem;
 
 /* Resolves `desc` and allocates its inputs, zeroed. On failure *p is empty. */
 dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger *messenger, problem *p);
+dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *messenger, problem *p);
+
+/* Bytes of an input, product or result; 0 if there is none. */
+uint64_t problem_bytes(const problem *p, tensor_id tensor);
 
 /* Fills the inputs that the descriptor has from a fixed seed: q, k, v and bias normal(0, 1), gaps between rows NaN,
- * mask bytes 0 or 1 with probability 1/2, intervals that begin at a random query and live a random while. */
+ * mask bytes 0 or 1 with probability 1/2, intervals that begin at a random query and live a random while, documents of
+ * random lengths, parameters of the importance so that it is of the order of 1. */
 void problem_randomize(problem *p, uint64_t seed);
+
+/* Only what dynamic masks have besides: parameters, documents, validity, importance. */
+void problem_randomize_mask(problem *p, uint64_t seed);
 
 void problem_destroy(problem *p);
 
+/* With dma the mask must be there. */
 reference_inputs problem_inputs(const problem *p);
+
+/* With dma: makes the mask by the reference. INVALID: see reference_intervals(). */
+dmattn_status problem_make_mask(problem *p);
+mask_inputs problem_mask_inputs(const problem *p);
 
 /* The same on a device: buffers with the inputs in them, and a plan. */
 typedef struct device_problem {
     dmattn_device *device;
-    dmattn_attention_desc desc;
+    const problem *problem;
     dmattn_plan *plan;
-    dmattn_attention_args args;
+    dmattn_attention_args args; /* without dma */
+    dmattn_dma_args dma_args;   /* with dma, products among its buffers */
 } device_problem;
 
-/* Plans and uploads. On failure everything is given back. */
+/* Plans and uploads; the problem must outlive it. On failure everything is given back. */
 dmattn_status device_problem_create(const problem *p, dmattn_device *device, device_problem *dp);
 void device_problem_destroy(device_problem *dp);
 
-/* Begins, records one run, submits and waits. */
+/* The buffer of a tensor, NULL if a call of this kind has none. */
+const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor);
+
+/* Records one run; begins, records, submits and waits. */
+dmattn_status device_problem_record(const device_problem *dp, VkCommandBuffer commands, bool reuse_mask);
 dmattn_status device_problem_run(const device_problem *dp);
 
 /* Downloads out as contiguous [B, Sq, H, Dv] and lse [B, H, Sq] (if desc.lse; lse may be NULL). */
 dmattn_status device_problem_download(const device_problem *dp, float *out, float *lse);
+
+/* With dma: downloads the mask into the problem. */
+dmattn_status device_problem_download_mask(const device_problem *dp, problem *p);
 
 /* Random numbers for tests and benchmarks: splitmix64 (Steele, Lea, Flood 2014), repeatable everywhere. */
 uint64_t random_bits(uint64_t *state);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "attention_case.h"
+#include "case_file.h"
+
+#include "reference/element.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -110,26 +112,60 @@ static dmattn_status flag(const safetensors_file *file, const messenger *m, cons
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status read_parameters(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
+/* A whole number; what is missing stays as it is. */
+static dmattn_status size(const safetensors_file *file, const messenger *m, const char *name, uint32_t *value)
 {
-    const char *op = safetensors_metadata(file, "op");
-    if (!op)
-        return INVALID("the metadata has no op");
-    if (strcmp(op, "attention"))
-        return INVALID("op '%.64s' is not one that this version runs; it runs 'attention'", op);
-    bool intervals = false;
-    TRY(flag(file, m, "causal", &d->causal));
-    TRY(flag(file, m, "intervals", &intervals));
+    const char *text = safetensors_metadata(file, name);
+    char *end = NULL;
+    if (!text)
+        return DMATTN_SUCCESS;
+    const unsigned long long exact = isdigit((unsigned char)*text) ? strtoull(text, &end, 10) : 0;
+    *value = (uint32_t)exact;
+    if (!end || *end || exact >= 1u << 30)
+        return INVALID("the metadata's %s is '%.64s', but must be a whole number below 2^30", name, text);
+    return DMATTN_SUCCESS;
+}
+
+/* Which of `count` words a name in the metadata is; `missing` where there is none. */
+static dmattn_status word(const safetensors_file *file, const messenger *m, const char *name, const char *const words[],
+                          int count, int missing, int *value)
+{
+    const char *text = safetensors_metadata(file, name);
+    char list[160] = "";
+    *value = missing;
+    for (int i = 0; text && i < count; i++) {
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", words[i]);
+        if (!strcmp(text, words[i])) {
+            *value = i;
+            return DMATTN_SUCCESS;
+        }
+    }
+    if (text)
+        return INVALID("the metadata's %s is '%.64s', but must be one of %s", name, text, list);
+    return missing < 0 ? INVALID("the metadata has no %s", name) : DMATTN_SUCCESS;
+}
+
+/* What both operators have. */
+static dmattn_status read_scale(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
+{
+    d->lse = true;
     TRY(number(file, m, "scale", &d->scale));
     TRY(number(file, m, "soft_cap", &d->soft_cap));
     if (safetensors_metadata(file, "scale") && d->scale == 0) /* the descriptor's 0 is the default */
         return INVALID("the metadata's scale is 0");
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status read_mask(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
+{
+    bool intervals = false;
+    TRY(flag(file, m, "causal", &d->causal));
+    TRY(flag(file, m, "intervals", &intervals));
     bool dense = safetensors_find(file, "mask") != NULL;
     if (intervals && dense)
         return INVALID("there is a mask besides intervals, but a case has one of them");
     d->mask = intervals ? DMATTN_MASK_INTERVALS : dense ? DMATTN_MASK_DENSE : DMATTN_MASK_NONE;
     d->bias = safetensors_find(file, "bias") != NULL;
-    d->lse = true;
     return DMATTN_SUCCESS;
 }
 
@@ -182,17 +218,115 @@ static dmattn_status read_scores(const safetensors_file *file, const messenger *
     return DMATTN_SUCCESS;
 }
 
-dmattn_status attention_case_read(const safetensors_file *file, const messenger *m, problem *p)
+/* ---- dynamic masks ------------------------------------------------------------------------------------------- */
+
+static dmattn_status read_selection(const safetensors_file *file, const messenger *m, dmattn_dma_desc *d)
 {
+    static const char *const activations[] = {
+        [DMATTN_ACTIVATION_EXP_SOFTPLUS] = "exp_softplus", [DMATTN_ACTIVATION_SOFTPLUS] = "softplus"};
+    static const char *const selections[] = {[DMATTN_SELECT_ALL] = "none",
+                                             [DMATTN_SELECT_TOPW_CAUSAL] = "topw_causal",
+                                             [DMATTN_SELECT_TOPW_SHARED] = "topw_shared",
+                                             [DMATTN_SELECT_THRESHOLD] = "threshold"};
+    dmattn_selection *s = &d->selection;
+    int activation, select;
+    TRY(word(file, m, "activation", activations, 2, DMATTN_ACTIVATION_EXP_SOFTPLUS, &activation));
+    TRY(word(file, m, "selection", selections, 4, -1, &select));
+    d->importance.activation = (dmattn_activation)activation;
+    s->select = (dmattn_select)select;
+    TRY(size(file, m, "window", &s->window));
+    TRY(number(file, m, "threshold", &s->threshold));
+    TRY(size(file, m, "sinks", &s->sinks));
+    TRY(size(file, m, "recent", &s->recent));
+    TRY(size(file, m, "sliding", &s->sliding));
+    TRY(flag(file, m, "causal", &s->causal));
+    s->key_valid = safetensors_find(file, "key_valid") != NULL;
+    d->importance.dt_bias = safetensors_find(file, "dt_bias") != NULL;
+    if (s->select == DMATTN_SELECT_THRESHOLD && !safetensors_metadata(file, "threshold"))
+        return INVALID("the metadata has no threshold");
+    return DMATTN_SUCCESS;
+}
+
+/* A tensor that must have this shape. */
+static dmattn_status find_shaped(const safetensors_file *file, const messenger *m, const char *name, uint32_t rank,
+                                 uint64_t first, uint64_t second, const safetensors_tensor **tensor)
+{
+    TRY(find(file, m, name, tensor));
+    const safetensors_tensor *t = *tensor;
+    if (t->rank != rank || t->shape[0] != first || (rank > 1 && t->shape[1] != second))
+        return INVALID(rank > 1 ? "%s has shape %s, but must have [%llu, %llu]"
+                                : "%s has shape %s, but must have [%llu]",
+                       name, shape_of(t).text, (unsigned long long)first, (unsigned long long)second);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status read_mask_inputs(const safetensors_file *file, const messenger *m, dmattn_dma_desc *d, inputs in)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t heads = a->kv_heads;
+    dmattn_type type;
+    TRY(find_shaped(file, m, "dt_weight", 2, heads, heads * a->value_dim, &in[TENSOR_DT_WEIGHT]));
+    TRY(find_shaped(file, m, "a", 1, heads, 0, &in[TENSOR_A]));
+    if (d->importance.dt_bias)
+        TRY(find_shaped(file, m, "dt_bias", 1, heads, 0, &in[TENSOR_DT_BIAS]));
+    for (int t = TENSOR_DT_WEIGHT; t <= TENSOR_DT_BIAS; t++)
+        if (in[t])
+            TRY(float_type(in[t], m, &type));
+    if (d->selection.key_valid) {
+        TRY(find_shaped(file, m, "key_valid", 2, a->batch, a->keys, &in[TENSOR_KEY_VALID]));
+        const safetensors_type valid = in[TENSOR_KEY_VALID]->type;
+        if (valid != SAFETENSORS_U8 && valid != SAFETENSORS_BOOL)
+            return INVALID("key_valid is %s, but must be U8 or BOOL", safetensors_type_name(valid));
+    }
+    if (!safetensors_find(file, "query_offsets") && !safetensors_find(file, "key_offsets"))
+        return DMATTN_SUCCESS;
+    TRY(find(file, m, "query_offsets", &in[TENSOR_QUERY_OFFSETS]));
+    const safetensors_tensor *offsets = in[TENSOR_QUERY_OFFSETS];
+    if (offsets->rank != 2 || offsets->shape[0] != a->batch || offsets->shape[1] < 2)
+        return INVALID("query_offsets has shape %s, but must have [%u, documents + 1]", shape_of(offsets).text,
+                       a->batch);
+    TRY(find_shaped(file, m, "key_offsets", 2, a->batch, offsets->shape[1], &in[TENSOR_KEY_OFFSETS]));
+    if (offsets->type != SAFETENSORS_I32 || in[TENSOR_KEY_OFFSETS]->type != SAFETENSORS_I32)
+        return INVALID("query_offsets and key_offsets are %s and %s, but must be I32",
+                       safetensors_type_name(offsets->type), safetensors_type_name(in[TENSOR_KEY_OFFSETS]->type));
+    d->selection.documents = (uint32_t)offsets->shape[1] - 1;
+    return DMATTN_SUCCESS;
+}
+
+/* ---- the case ------------------------------------------------------------------------------------------------ */
+
+/* Parameters of the importance may be of several types in a file: they become f32, which holds them all. */
+static void copy_input(problem *p, tensor_id t, const safetensors_tensor *from)
+{
+    dmattn_type type = DMATTN_TYPE_F32;
+    if (t != TENSOR_DT_WEIGHT && t != TENSOR_A && t != TENSOR_DT_BIAS) /* contiguous in both, so of one size */
+        memcpy(p->tensor[t], from->data, from->bytes);
+    else if (!float_type(from, NULL, &type))
+        for (uint64_t i = 0; i < from->bytes / dmattn_type_size(type); i++)
+            ((float *)p->tensor[t])[i] = (float)element_load(type, from->data, i);
+}
+
+dmattn_status case_file_read(const safetensors_file *file, const messenger *m, problem *p)
+{
+    static const char *const operators[] = {"attention", "dma"};
     *p = (problem){0};
-    dmattn_attention_desc d = {0};
+    dmattn_dma_desc d = {0};
     inputs in = {0};
-    TRY(read_parameters(file, m, &d));
-    TRY(read_qkv(file, m, &d, in));
-    TRY(read_scores(file, m, &d, in));
-    TRY(problem_create(&d, m, p));
+    int is_dma;
+    TRY(word(file, m, "op", operators, 2, -1, &is_dma));
+    TRY(read_scale(file, m, &d.attention));
+    TRY(read_qkv(file, m, &d.attention, in));
+    if (is_dma) {
+        TRY(read_selection(file, m, &d));
+        TRY(read_mask_inputs(file, m, &d, in));
+        TRY(problem_create_dma(&d, m, p));
+    } else {
+        TRY(read_mask(file, m, &d.attention));
+        TRY(read_scores(file, m, &d.attention, in));
+        TRY(problem_create(&d.attention, m, p));
+    }
     for (int t = 0; t < TENSOR_COUNT; t++)
-        if (in[t]) /* contiguous in both, so of one size */
-            memcpy(p->tensor[t], in[t]->data, in[t]->bytes);
+        if (in[t])
+            copy_input(p, (tensor_id)t, in[t]);
     return DMATTN_SUCCESS;
 }

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * Dynamic mask attention taken apart: each stage planned and timed by itself, on the buffers of the whole. */
+#ifndef DMATTN_BENCH_STAGES_H
+#define DMATTN_BENCH_STAGES_H
+
+#include "measure.h"
+
+/* `dp` has run, so that each stage finds what the ones before it make. `sorted`: room for settings->max_samples. */
+dmattn_status time_stages(const measure_settings *settings, const device_problem *dp, double *sorted, measurement *m);
+
+#endif

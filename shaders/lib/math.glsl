@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// exp and softplus to within 2 units in the last place on every device. The built-in functions may be off by more: log2 by
+// 2^-21, absolutely, near 1, which is too much to tell apart the importance of two keys.
+#ifndef LIB_MATH_GLSL
+#define LIB_MATH_GLSL
+
+bool is_nan(float x) // isnan() may be optimised away
+{
+    return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+// 2^n for n from -126 to 127
+float power_of_2(int n)
+{
+    return uintBitsToFloat(uint(n + 127) << 23);
+}
+
+// e^x = 2^n e^r, r = x - n ln 2, |r| <= ln 2 / 2; ln 2 in two parts, of which the first times n is exact (Cody and Waite
+// 1980); e^r by its Taylor series. `precise`, which fma() cannot be, because some drivers put the two parts together again.
+float accurate_exp(float x)
+{
+    x = clamp(x, -104, 89); // beyond them the result is 0, or infinite
+    const float n = roundEven(x * 1.44269504088896);
+    precise float r = x - n * 0.693359375;
+    r = r + n * 2.12194440e-4;
+    float e = 1.0 / 5040;
+    e = fma(e, r, 1.0 / 720);
+    e = fma(e, r, 1.0 / 120);
+    e = fma(e, r, 1.0 / 24);
+    e = fma(e, r, 1.0 / 6);
+    e = fma(e, r, 0.5);
+    e = fma(e, r, 1);
+    e = fma(e, r, 1);
+    const int half_n = int(n) / 2;
+    return e * power_of_2(half_n) * power_of_2(int(n) - half_n);
+}
+
+// ln(1 + u) for u from 0 to 1: 2 artanh(u / (2 + u)) by its series, whose terms fall by 9 or more.
+float log_of_1_plus(float u)
+{
+    const float s = u / (2 + u), s2 = s * s;
+    float t = 1.0 / 17;
+    t = fma(t, s2, 1.0 / 15);
+    t = fma(t, s2, 1.0 / 13);
+    t = fma(t, s2, 1.0 / 11);
+    t = fma(t, s2, 1.0 / 9);
+    t = fma(t, s2, 1.0 / 7);
+    t = fma(t, s2, 1.0 / 5);
+    t = fma(t, s2, 1.0 / 3);
+    return 2 * fma(t * s2, s, s);
+}
+
+// ln(1 + e^z)
+float softplus(float z)
+{
+    return max(z, 0) + log_of_1_plus(accurate_exp(-abs(z)));
+}
+
+#endif

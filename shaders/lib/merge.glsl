@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Merging two sorted runs within a workgroup, and what of it goes into the tree.
+#ifndef LIB_MERGE_GLSL
+#define LIB_MERGE_GLSL
+
+#include "tree.glsl"
+
+const uint LANE_KEYS = TREE_BLOCK / WORKGROUP;
+
+// A tile of TREE_BLOCK keys, and its part of a level.
+shared uint orders[TREE_BLOCK];
+shared uint indices[TREE_BLOCK];
+shared uint bits[TREE_BLOCK / 32];
+shared uint counts[TREE_BLOCK / 32];
+
+// How many of the sorted keys `first` to `first + length - 1` of the tile come before `order`: those of higher order, and
+// `equals`, those of the same.
+uint count_before(uint first, uint length, uint order, bool equals)
+{
+    uint low = 0, high = length;
+    while (low < high) {
+        uint middle = (low + high) / 2, other = orders[first + middle];
+        if (other > order || equals && other == order)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Merges in place: the tile consists of pairs of runs, `left` keys and then `right`, and becomes one of merged ones. Each
+// run is the part of a longer run whose `left_before` and `right_before` places were merged before. In the right run lie
+// the later keys, which win a tie.
+void merge_tile(uint left, uint right, uint left_before)
+{
+    uint order[LANE_KEYS], index[LANE_KEYS], place[LANE_KEYS], count[LANE_KEYS];
+    bool is_left[LANE_KEYS];
+    [[unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
+        const uint at = i * WORKGROUP + gl_LocalInvocationIndex, pair = at / (left + right) * (left + right);
+        order[i] = orders[at];
+        index[i] = indices[at];
+        is_left[i] = at - pair < left;
+        const uint others = count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i], is_left[i]);
+        place[i] = is_left[i] ? at + others : at - left + others;
+        count[i] = left_before + (is_left[i] ? at - pair : others); // left ones before it
+    }
+    barrier();
+    [[unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
+        orders[place[i]] = order[i];
+        indices[place[i]] = index[i];
+        if (is_left[i])
+            atomicOr(bits[place[i] / 32], 1u << place[i] % 32);
+        if (place[i] % 32 == 0)
+            counts[place[i] / 32] = left + right < 32 ? 0 : count[i];
+    }
+    barrier();
+}
+
+void clear_bits()
+{
+    for (uint i = gl_LocalInvocationIndex; i < TREE_BLOCK / 32; i += WORKGROUP)
+        bits[i] = 0;
+}
+
+// Writes the tile's part of a level and clears it.
+void store_level(uint plane, uint level, uint tile)
+{
+    Pairs words = tree_level(plane, level);
+    for (uint i = gl_LocalInvocationIndex; i < TREE_BLOCK / 32; i += WORKGROUP) {
+        words.p[tile * (TREE_BLOCK / 32) + i] = uvec2(bits[i], counts[i]);
+        bits[i] = 0;
+    }
+}
+
+void store_keys(uint plane, uint tile)
+{
+    Pairs sorted = sorted_keys(p.sorted_out, plane);
+    for (uint i = gl_LocalInvocationIndex; i < TREE_BLOCK; i += WORKGROUP)
+        sorted.p[tile * TREE_BLOCK + i] = uvec2(orders[i], indices[i]);
+}
+
+#endif

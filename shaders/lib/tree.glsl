@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// A merge sort's memory: a wavelet tree over the keys' indices (Grossi, Gupta and Vitter 2003), made bottom up.
+//
+// Keys are sorted by importance, the most important first and among equals the later first, in runs of 2, 4, 8, … keys
+// that were neighbours. Level l is about runs of 2^(l+1): for each place in the sorted run one bit, "this key came from
+// the left half", and for each 32 places, beside their bits, how many of the run's places before them did. So for the
+// first p places of a run, which are its p most important keys, the number of those in the left half is one look away, and
+// the search for the k-th smallest index among the p most important keys of all goes down the tree, one look a level.
+#ifndef LIB_TREE_GLSL
+#define LIB_TREE_GLSL
+
+#include "selection.glsl"
+
+uint padded_keys()
+{
+    return (p.keys + TREE_BLOCK - 1) & ~(TREE_BLOCK - 1);
+}
+
+// A plane's sorted keys: x is order_of() its importance, y its index.
+Pairs sorted_keys(uvec2 base, uint plane)
+{
+    return Pairs(advance(base, plane, uvec2(8 * padded_keys(), padded_keys() >> 29)));
+}
+
+// Bits and counts of a level.
+Pairs tree_level(uint plane, uint level)
+{
+    const uint words = padded_keys() / 32;
+    uvec2 base = advance(p.tree, plane * p.levels, uvec2(8 * words, 0));
+    return Pairs(advance(base, level, uvec2(8 * words, 0)));
+}
+
+// ---- questions: the run of a level that begins at key `run`, and the first `count` (at least 1) places of it
+
+uint count_left(uint plane, uint level, uint run, uint count)
+{
+    const uint last = run + count - 1, word = last / 32;
+    const uvec2 pair = tree_level(plane, level).p[word];
+    const uint places = 0xffffffffu >> 31 - last % 32 & 0xffffffffu << (max(run, 32 * word) - 32 * word);
+    return pair.y + bitCount(pair.x & places);
+}
+
+// The k-th smallest index (k from 1 to `count`) among the `count` most important keys.
+uint nth_smallest(uint plane, uint count, uint k)
+{
+    uint run = 0;
+    for (uint level = p.levels; level-- > 0;) {
+        uint left = count_left(plane, level, run, count);
+        if (k <= left)
+            count = left;
+        else {
+            k -= left;
+            count -= left;
+            run += 1u << level;
+        }
+    }
+    return run;
+}
+
+// How many of the `count` most important keys have an index below `bound`.
+uint count_below(uint plane, uint count, uint bound)
+{
+    if (bound >= padded_keys())
+        return count;
+    uint run = 0, below = 0;
+    for (uint level = p.levels; level-- > 0 && count != 0;) {
+        uint left = count_left(plane, level, run, count);
+        if (bound < run + (1u << level))
+            count = left;
+        else {
+            below += left;
+            count -= left;
+            run += 1u << level;
+        }
+    }
+    return below;
+}
+
+#endif

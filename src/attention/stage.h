@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * Attention as a stage of a plan. */
+#ifndef DMATTN_ATTENTION_STAGE_H
+#define DMATTN_ATTENTION_STAGE_H
+
+#include "../kernel.h"
+#include "../recorder.h"
+#include "desc.h"
+#include "tile.h"
+
+#include "../../shaders/attention.h"
+
+/* The kernels' push constants and specialization constants, from the header that they share with the shaders. */
+typedef struct attention_params {
+    ATTENTION_PARAMS
+} attention_params;
+_Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define CONSTANT_ID(id, name, default_value) CONSTANT_##name = (id),
+enum attention_constant_id { ATTENTION_CONSTANTS(CONSTANT_ID) ATTENTION_CONSTANT_COUNT };
+#undef CONSTANT_ID
+
+typedef struct attention_stage {
+    dmattn_attention_desc desc; /* resolved */
+    attention_tile tile;
+    bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
+    grid mask_grid, attention_grid;
+    VkPipeline mask_tiles; /* NULL without a dense mask */
+    VkPipeline attention;
+    char name[64];
+} attention_stage;
+
+/* Chooses the tile; `desc` is resolved. Then builds the pipelines, which may have been made in part when it fails. */
+dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn_context *ctx,
+                                            const dmattn_attention_desc *desc);
+dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
+void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
+
+/* Interval masks take the keys from the lists in r->tensor[TENSOR_LISTS]. */
+void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
+
+/* Where q, k, v, out, mask or bias is aligned to, in bytes. */
+uint64_t dmattn_attention_alignment(const attention_stage *stage, tensor_id tensor);
+
+double dmattn_attention_flops(const dmattn_attention_desc *desc);
+double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* read or written */
+
+/* What follows from a descriptor and a tile, without a device: the values of the specialization constants, the grids,
+ * the size of a dense mask's bitmap. */
+void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
+                                uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
+grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+#endif

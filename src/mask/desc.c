@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "desc.h"
+
+#include "../shape.h"
+#include "lists.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Keys of a tile's list where the selection sets no bound: 16 KiB. */
+#define DEFAULT_CAPACITY 4096
+
+static uint32_t least(uint64_t a, uint64_t b)
+{
+    return (uint32_t)(a < b ? a : b);
+}
+
+static dmattn_status resolve_importance(dmattn_mask_desc *d, const messenger *m)
+{
+    TRY(dmattn_check_type(m, "type", d->type));
+    TRY(dmattn_check_dim(m, "value_dim", d->value_dim));
+    TRY(dmattn_check_type(m, "parameter_type", d->importance.parameter_type));
+    if ((unsigned)d->importance.activation > DMATTN_ACTIVATION_SOFTPLUS)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "activation %d is not a dmattn_activation",
+                           (int)d->importance.activation);
+    if ((uint64_t)d->kv_heads * d->value_dim >= 1u << 28)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "kv_heads times value_dim is 2^28 or more");
+    return dmattn_strides_resolve(m, "v", &d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+}
+
+bool dmattn_selection_sorts(const dmattn_selection *s)
+{
+    return s->select == DMATTN_SELECT_TOPW_CAUSAL || s->select == DMATTN_SELECT_TOPW_SHARED;
+}
+
+static dmattn_status resolve_selection(dmattn_mask_desc *d, const messenger *m)
+{
+    dmattn_selection *s = &d->selection;
+    if ((unsigned)s->select > DMATTN_SELECT_THRESHOLD)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "select %d is not a dmattn_select", (int)s->select);
+    if (dmattn_selection_sorts(s) && !s->window)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "window is 0, but at least one key must be kept");
+    if (s->select == DMATTN_SELECT_THRESHOLD && isnan(s->threshold))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is NaN");
+    if (s->documents >= 1u << 30)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "documents is %u, but must be below 2^30", s->documents);
+    if (s->select == DMATTN_SELECT_TOPW_CAUSAL && !s->causal)
+        s->select = DMATTN_SELECT_TOPW_SHARED; /* each prefix is all keys */
+    if (dmattn_selection_sorts(s) && s->window >= d->keys)
+        s->select = DMATTN_SELECT_ALL;
+    if (!dmattn_selection_sorts(s))
+        s->window = 0;
+    if (s->select != DMATTN_SELECT_THRESHOLD)
+        s->threshold = 0;
+    s->sinks = least(s->sinks, d->keys);
+    s->recent = least(s->recent, d->keys);
+    s->sliding = s->sliding < d->keys ? s->sliding : 0; /* no limit */
+    return DMATTN_SUCCESS;
+}
+
+keys_bound dmattn_selection_bound(const dmattn_selection *s, uint32_t keys)
+{
+    uint64_t kept = dmattn_selection_sorts(s) ? s->window : keys;
+    kept += (uint64_t)s->sinks + s->recent;
+    if (s->causal && s->sliding)
+        kept = least(kept, (uint64_t)s->sinks + s->sliding);
+    if (kept < keys) /* a tile may hold the ends of several documents */
+        return (keys_bound){(uint32_t)kept, !s->documents};
+    return (keys_bound){least(keys, DEFAULT_CAPACITY), keys <= DEFAULT_CAPACITY};
+}
+
+uint32_t dmattn_list_capacity(keys_bound bound, uint32_t keys, uint32_t list_queries, uint32_t wanted)
+{
+    const uint32_t enough = least((uint64_t)bound.keys + list_queries - 1, keys), unit = LIST_UNIT / 4;
+    const uint32_t blocks = dmattn_ceil_div(keys, 1u << LIST_BLOCK_SHIFT);
+    uint32_t capacity = wanted ? least(wanted, keys) : enough;
+    if ((!bound.exact || capacity < enough) && capacity < blocks)
+        capacity = blocks;
+    return dmattn_ceil_div(capacity, unit) * unit;
+}
+
+dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask_desc *resolved, const messenger *m)
+{
+    if (!desc)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the mask descriptor is NULL");
+    dmattn_mask_desc d = *desc;
+    d.stages = d.stages ? d.stages : ALL_STAGES;
+    if (d.stages & ~ALL_STAGES || d.stages == (DMATTN_STAGE_IMPORTANCE | DMATTN_STAGE_LISTS))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "stages %#x are not neighbours among importance, intervals and lists", d.stages);
+    TRY(dmattn_check_size(m, "batch", d.batch));
+    TRY(dmattn_check_size(m, "keys", d.keys));
+    TRY(dmattn_check_size(m, "kv_heads", d.kv_heads));
+    if (d.stages != DMATTN_STAGE_IMPORTANCE)
+        TRY(dmattn_check_size(m, "queries", d.queries));
+    else
+        d.queries = 0;
+    if (d.stages & DMATTN_STAGE_IMPORTANCE)
+        TRY(resolve_importance(&d, m));
+    else {
+        memset(&d.importance, 0, sizeof d.importance);
+        memset(&d.v_strides, 0, sizeof d.v_strides);
+        d.type = DMATTN_TYPE_F32;
+        d.value_dim = 0;
+    }
+    if (d.stages & DMATTN_STAGE_INTERVALS)
+        TRY(resolve_selection(&d, m));
+    else
+        d.selection = (dmattn_selection){.causal = d.stages & DMATTN_STAGE_LISTS && d.selection.causal};
+    if (d.stages & DMATTN_STAGE_LISTS) {
+        TRY(dmattn_check_size(m, "list_queries", d.list_queries));
+        d.list_capacity =
+            dmattn_list_capacity(dmattn_selection_bound(&d.selection, d.keys), d.keys, d.list_queries, d.list_capacity);
+    } else
+        d.list_queries = d.list_capacity = 0;
+    *resolved = d;
+    return DMATTN_SUCCESS;
+}
+
+uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *d, tensor_id tensor)
+{
+    const uint64_t plane_keys = UINT64_C(4) * d->batch * d->kv_heads * d->keys;
+    const uint64_t parameter = dmattn_type_size(d->importance.parameter_type);
+    const bool importance = d->stages & DMATTN_STAGE_IMPORTANCE, intervals = d->stages & DMATTN_STAGE_INTERVALS,
+               lists = d->stages & DMATTN_STAGE_LISTS;
+    switch (tensor) {
+    case TENSOR_V:
+        return importance ? dmattn_type_size(d->type)
+                                * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim)
+                          : 0;
+    case TENSOR_DT_WEIGHT: return importance ? parameter * d->kv_heads * d->kv_heads * d->value_dim : 0;
+    case TENSOR_A: return importance ? parameter * d->kv_heads : 0;
+    case TENSOR_DT_BIAS: return d->importance.dt_bias ? parameter * d->kv_heads : 0;
+    case TENSOR_IMPORTANCE:
+        return importance || (intervals && d->selection.select != DMATTN_SELECT_ALL) ? plane_keys : 0;
+    case TENSOR_KEY_VALID: return d->selection.key_valid ? (uint64_t)d->batch * d->keys : 0;
+    case TENSOR_QUERY_OFFSETS:
+    case TENSOR_KEY_OFFSETS: return d->selection.documents ? UINT64_C(4) * d->batch * (d->selection.documents + 1) : 0;
+    case TENSOR_BEGIN:
+    case TENSOR_END: return intervals || lists ? plane_keys : 0;
+    default: return 0;
+    }
+}

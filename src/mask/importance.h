@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * The importance of keys as a stage of a plan. */
+#ifndef DMATTN_MASK_IMPORTANCE_H
+#define DMATTN_MASK_IMPORTANCE_H
+
+#include "../kernel.h"
+#include "../recorder.h"
+#include "desc.h"
+
+#include "../../shaders/importance.h"
+
+typedef struct importance_params {
+    IMPORTANCE_PARAMS
+} importance_params;
+_Static_assert(sizeof(importance_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define IMPORTANCE_ID(id, name, default_value) IMPORTANCE_##name = (id),
+enum importance_constant_id { IMPORTANCE_CONSTANTS(IMPORTANCE_ID) IMPORTANCE_CONSTANT_COUNT };
+#undef IMPORTANCE_ID
+
+typedef struct importance_stage {
+    uint32_t keys;
+    grid grid;
+    VkPipeline pipeline; /* NULL if the stage is not there */
+} importance_stage;
+
+/* `desc` is resolved and has the stage. */
+dmattn_status dmattn_importance_stage_plan(importance_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
+                                           const dmattn_mask_desc *desc);
+void dmattn_importance_stage_destroy(importance_stage *stage, const dmattn_context *ctx);
+void dmattn_importance_stage_record(const importance_stage *stage, recorder *r);
+
+/* Without a device: the values of the specialization constants, and the grid that goes with them. */
+void dmattn_importance_constants(const device_facts *facts, const dmattn_mask_desc *desc,
+                                 uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);
+grid dmattn_importance_grid(const dmattn_mask_desc *desc, const uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);
+bool dmattn_importance_is_aligned(const dmattn_mask_desc *desc);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "lists.h"
+
+/* Nodes of a plane that look through all keys: the work of the topmost level grows with their number. */
+#define MAX_TOP_NODES 32
+
+/* The larger, the more candidates has a node that it need not have; the smaller, the more memory do the lists of the
+ * level above take: 8 / FINAL_FANOUT of that of the final lists' keys. */
+#define FINAL_FANOUT 32
+#define FANOUT       8
+
+/* Subgroups of a workgroup: where few workgroups go a long way, as those of the topmost level do, many. */
+#define TOP_SUBGROUPS 32
+#define SUBGROUPS     8
+#define TOP_WORKGROUP 1024
+#define WORKGROUP     256
+
+uint32_t dmattn_lists_workgroup(const device_facts *facts, bool top)
+{
+    const uint32_t size = dmattn_device_facts_subgroup_size(facts, 32);
+    uint32_t workgroup = top ? TOP_WORKGROUP : WORKGROUP;
+    while (workgroup > facts->max_invocations || workgroup > (top ? TOP_SUBGROUPS : SUBGROUPS) * size)
+        workgroup /= 2;
+    return workgroup;
+}
+
+static uint64_t level_bytes(uint64_t nodes, uint32_t capacity, uint32_t key_bytes)
+{
+    return (16 * nodes + LIST_UNIT - 1) / LIST_UNIT * LIST_UNIT + key_bytes * nodes * capacity;
+}
+
+lists_layout dmattn_lists_layout(const lists_desc *d)
+{
+    lists_layout l = {.level_count = 1};
+    lists_level up[LISTS_MAX_LEVELS] = {{.node_queries = d->list_queries}}; /* from the final lists up */
+    for (lists_level *level = up; l.level_count < LISTS_MAX_LEVELS; level++, l.level_count++) {
+        const uint32_t fanout = l.level_count == 1 ? FINAL_FANOUT : FANOUT;
+        if (dmattn_ceil_div(d->queries, level->node_queries) <= MAX_TOP_NODES
+            || (uint64_t)level->node_queries * fanout > LIST_MAX_NODE_QUERIES)
+            break;
+        level->fanout = fanout;
+        level[1].node_queries = level->node_queries * fanout;
+    }
+    for (uint32_t i = 0; i < l.level_count; i++) {
+        const bool final = i == 0;
+        lists_level *level = &l.level[l.level_count - 1 - i];
+        *level = up[i];
+        level->nodes = dmattn_ceil_div(d->queries, level->node_queries);
+        level->capacity = final ? d->capacity : dmattn_list_capacity(d->bound, d->keys, level->node_queries, 0);
+        level->bytes = level_bytes((uint64_t)d->batch * d->heads * level->nodes, level->capacity, final ? 4 : 8);
+        l.scratch_bytes += final ? 0 : level->bytes;
+    }
+    return l;
+}
+
+grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
+{
+    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    const uint32_t x = level->nodes < 32768 ? level->nodes : 32768; /* Vulkan promises 65535 */
+    return (grid){x, dmattn_ceil_div(level->nodes, x), planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
+}
+
+static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const lists_desc *d, bool has_parents,
+                           bool final, VkPipeline *pipeline)
+{
+    const uint32_t constants[LISTS_CONSTANT_COUNT] = {
+        [LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->facts, !has_parents),
+        [LISTS_HAS_PARENTS] = has_parents,
+        [LISTS_FINAL] = final,
+        [LISTS_CAUSAL] = d->causal,
+    };
+    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_device_facts_subgroup_size(&ctx->facts, 32)};
+    return dmattn_kernel_build(ctx, "lists", DMATTN_LEVEL_PORTABLE, layout, &values, pipeline);
+}
+
+dmattn_status dmattn_lists_stage_plan(lists_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
+                                      const lists_desc *d)
+{
+    s->desc = *d;
+    s->layout = dmattn_lists_layout(d);
+    const uint32_t levels = s->layout.level_count;
+    for (uint32_t i = 0; i < levels; i++) {
+        TRY(dmattn_check_grid(ctx, "the tile lists", dmattn_lists_grid(d, &s->layout.level[i])));
+        if (s->layout.level[i].bytes / LIST_UNIT > UINT32_MAX)
+            return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the tile lists take more than 256 GiB");
+    }
+    if (levels > 1)
+        TRY(build(ctx, layout, d, false, false, &s->top));
+    if (levels > 2)
+        TRY(build(ctx, layout, d, true, false, &s->middle));
+    return build(ctx, layout, d, levels > 1, true, &s->final);
+}
+
+void dmattn_lists_stage_destroy(lists_stage *s, const dmattn_context *ctx)
+{
+    ctx->vk.DestroyPipeline(ctx->device, s->top, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->middle, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->final, ctx->allocator);
+}
+
+void dmattn_lists_stage_record(const lists_stage *s, recorder *r)
+{
+    lists_params params = {
+        .begin = r->tensor[TENSOR_BEGIN],
+        .end = r->tensor[TENSOR_END],
+        .batch_stride = s->desc.batch_stride,
+        .head_stride = s->desc.head_stride,
+        .lists = r->scratch,
+        .queries = s->desc.queries,
+        .keys = s->desc.keys,
+        .heads = s->desc.heads,
+    };
+    for (uint32_t i = 0; i < s->layout.level_count; i++) {
+        const lists_level *level = &s->layout.level[i];
+        const bool final = i + 1 == s->layout.level_count;
+        const VkDeviceAddress next = params.lists + level->bytes;
+        if (final)
+            params.lists = r->tensor[TENSOR_LISTS];
+        params.node_queries = level->node_queries;
+        params.fanout = level->fanout;
+        params.capacity = level->capacity;
+        dmattn_recorder_dispatch(r,
+                                 final ? s->final
+                                 : i   ? s->middle
+                                       : s->top,
+                                 &params, sizeof params, dmattn_lists_grid(&s->desc, level));
+        params.parents = params.lists;
+        params.lists = next;
+    }
+}

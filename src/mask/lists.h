@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * Tile lists as a stage of a plan: lists.comp for nodes of many queries, then of fewer, at last for the tiles. */
+#ifndef DMATTN_MASK_LISTS_H
+#define DMATTN_MASK_LISTS_H
+
+#include "../kernel.h"
+#include "../recorder.h"
+#include "desc.h"
+
+#include "../../shaders/lists.h"
+
+typedef struct lists_params {
+    LISTS_PARAMS
+} lists_params;
+_Static_assert(sizeof(lists_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define LISTS_ID(id, name, default_value) LISTS_##name = (id),
+enum lists_constant_id { LISTS_CONSTANTS(LISTS_ID) LISTS_CONSTANT_COUNT };
+#undef LISTS_ID
+
+/* Intervals of `batch` times `heads` planes, and what lists to make of them. */
+typedef struct lists_desc {
+    uint32_t batch, heads, queries, keys;
+    uint64_t batch_stride, head_stride; /* of begin and end, in bytes */
+    bool causal;                        /* also holds */
+    keys_bound bound;
+    uint32_t list_queries, capacity; /* of the final lists */
+} lists_desc;
+
+#define LISTS_MAX_LEVELS 8
+
+/* A level's headers and lists, one behind the other in one piece of memory. */
+typedef struct lists_level {
+    uint32_t node_queries, nodes, capacity;
+    uint32_t fanout; /* of the level above */
+    uint64_t bytes;
+} lists_level;
+
+typedef struct lists_layout {
+    uint32_t level_count;
+    lists_level level[LISTS_MAX_LEVELS]; /* the topmost first; the last is that of the final lists */
+    uint64_t scratch_bytes;              /* of all but the last */
+} lists_layout;
+
+typedef struct lists_stage {
+    lists_desc desc;
+    lists_layout layout;
+    VkPipeline top, middle, final; /* NULL where there are none */
+} lists_stage;
+
+dmattn_status dmattn_lists_stage_plan(lists_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
+                                      const lists_desc *desc);
+void dmattn_lists_stage_destroy(lists_stage *stage, const dmattn_context *ctx);
+void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
+
+/* Without a device. */
+uint32_t dmattn_lists_workgroup(const device_facts *facts, bool top);
+lists_layout dmattn_lists_layout(const lists_desc *desc);
+grid dmattn_lists_grid(const lists_desc *desc, const lists_level *level);
+
+#endif

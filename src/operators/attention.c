@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * Attention with a mask that the app has. */
+#include "../plan.h"
+
+#include <stdio.h>
+
+/* The lists of the app's own intervals. */
+static lists_desc lists_of(const dmattn_attention_desc *d, uint32_t list_queries)
+{
+    const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, d->keys);
+    return (lists_desc){
+        .batch = d->mask_shape.batch,
+        .heads = d->mask_shape.heads,
+        .queries = d->queries,
+        .keys = d->keys,
+        .batch_stride = 4 * d->mask_shape.batch_stride,
+        .head_stride = 4 * d->mask_shape.head_stride,
+        .causal = d->causal,
+        .bound = bound,
+        .list_queries = list_queries,
+        .capacity = dmattn_list_capacity(bound, d->keys, list_queries, d->list_capacity),
+    };
+}
+
+static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *desc)
+{
+    const dmattn_context *ctx = plan->ctx;
+    attention_stage *s = &plan->attention;
+    const dmattn_attention_desc *d = &s->desc;
+    TRY(dmattn_attention_stage_choose(s, ctx, desc));
+    plan->tiles_offset = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile));
+    if (d->mask == DMATTN_MASK_INTERVALS) {
+        const lists_desc lists = lists_of(d, dmattn_tile_list_queries(&s->tile));
+        plan_tensor *tensor = &plan->tensor[TENSOR_LISTS];
+        if (d->lists) /* at least the headers; the rest is for them to say */
+            *tensor = (plan_tensor){.bytes = UINT64_C(16) * lists.batch * lists.heads
+                                             * dmattn_ceil_div(d->queries, lists.list_queries),
+                                    .alignment = 16};
+        else {
+            TRY(dmattn_plan_add_lists(plan, &lists));
+            tensor->in_workspace = true;
+            tensor->offset = dmattn_plan_reserve(plan, tensor->bytes);
+            plan->scratch_offset = dmattn_plan_reserve(plan, plan->lists.layout.scratch_bytes);
+        }
+    }
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (t != TENSOR_LISTS)
+            plan->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),
+                                            .alignment = dmattn_attention_alignment(s, (tensor_id)t)};
+    snprintf(plan->name, sizeof plan->name, "%s", s->name);
+    plan->flops = dmattn_attention_flops(d);
+    plan->bytes = dmattn_attention_bytes(d);
+    return dmattn_attention_stage_build(s, ctx, plan->layout);
+}
+
+dmattn_status dmattn_attention_plan(dmattn_context *ctx, const dmattn_attention_desc *desc, dmattn_plan **out)
+{
+    dmattn_attention_desc resolved;
+    dmattn_plan *plan;
+    TRY(dmattn_plan_begin(ctx, out));
+    TRY(dmattn_attention_desc_resolve(desc, &resolved, &ctx->messenger));
+    TRY(dmattn_plan_create(ctx, PLAN_ATTENTION, &plan));
+    return dmattn_plan_finish(plan, fill_plan(plan, &resolved), "attention", out);
+}
+
+dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                      const dmattn_attention_args *args)
+{
+    if (!plan)
+        return DMATTN_ERROR_INVALID;
+    if (!args)
+        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
+    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
+        [TENSOR_Q] = &args->q,         [TENSOR_K] = &args->k,
+        [TENSOR_V] = &args->v,         [TENSOR_OUT] = &args->out,
+        [TENSOR_LSE] = &args->lse,     [TENSOR_MASK] = &args->mask,
+        [TENSOR_BEGIN] = &args->begin, [TENSOR_END] = &args->end,
+        [TENSOR_BIAS] = &args->bias,   [TENSOR_LISTS] = plan->lists.final ? NULL : &args->lists,
+    };
+    return dmattn_plan_record(plan, PLAN_ATTENTION, commands, buffers, &args->workspace,
+                              args->reuse_mask_tiles ? ALL_STAGES : 0);
+}

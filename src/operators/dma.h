@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ * The descriptor of dynamic mask attention, taken apart. Pure functions, no device. */
+#ifndef DMATTN_OPERATORS_DMA_H
+#define DMATTN_OPERATORS_DMA_H
+
+#include "../message.h"
+#include "../tensor.h"
+
+typedef struct dma_parts {
+    dmattn_attention_desc attention; /* resolved: interval masks, the importance as bias, lists from elsewhere */
+    dmattn_mask_desc mask;           /* checked, but not resolved as long as no tile is chosen */
+} dma_parts;
+
+dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *parts, const messenger *messenger);
+
+/* Bytes of an input or result; 0 where there is none, and of lists, which lie in the workspace. */
+uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor);
+
+#endif

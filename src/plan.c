@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan.h"
+
+/* Of the workspace and of its pieces: tile lists are read 16 bytes at a time. */
+#define WORKSPACE_ALIGNMENT 16
+
+dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out)
+{
+    if (out)
+        *out = NULL;
+    else if (ctx)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the place for the plan is NULL");
+    return ctx && out ? DMATTN_SUCCESS : DMATTN_ERROR_INVALID;
+}
+
+dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, const char *what, dmattn_plan **out)
+{
+    if (status)
+        dmattn_plan_destroy(plan);
+    else {
+        *out = plan;
+        dmattn_message_send(&plan->ctx->messenger, DMATTN_SEVERITY_INFO, "%s runs as %s", what, plan->name);
+    }
+    return status;
+}
+
+dmattn_status dmattn_plan_create(dmattn_context *ctx, plan_kind kind, dmattn_plan **out)
+{
+    dmattn_plan *plan = dmattn_host_allocate(ctx->allocator, sizeof *plan);
+    if (!plan)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a plan");
+    plan->ctx = ctx;
+    plan->kind = kind;
+    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, MAX_PUSH_CONSTANTS};
+    const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                             .pushConstantRangeCount = 1,
+                                             .pPushConstantRanges = &range};
+    VkResult result = ctx->vk.CreatePipelineLayout(ctx->device, &info, ctx->allocator, &plan->layout);
+    if (result) {
+        dmattn_host_free(ctx->allocator, plan);
+        return dmattn_fail_vulkan(&ctx->messenger, result, "vkCreatePipelineLayout");
+    }
+    *out = plan;
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_plan_destroy(dmattn_plan *plan)
+{
+    if (!plan)
+        return;
+    const dmattn_context *ctx = plan->ctx;
+    dmattn_importance_stage_destroy(&plan->importance, ctx);
+    dmattn_selection_stage_destroy(&plan->selection, ctx);
+    dmattn_lists_stage_destroy(&plan->lists, ctx);
+    dmattn_attention_stage_destroy(&plan->attention, ctx);
+    ctx->vk.DestroyPipelineLayout(ctx->device, plan->layout, ctx->allocator);
+    dmattn_host_free(ctx->allocator, plan);
+}
+
+uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes)
+{
+    const uint64_t offset = plan->workspace_size;
+    plan->workspace_size += (bytes + LIST_UNIT - 1) / LIST_UNIT * LIST_UNIT;
+    return offset;
+}
+
+dmattn_status dmattn_plan_add_lists(dmattn_plan *plan, const lists_desc *desc)
+{
+    TRY(dmattn_lists_stage_plan(&plan->lists, plan->ctx, plan->layout, desc));
+    const lists_layout *l = &plan->lists.layout;
+    plan->tensor[TENSOR_LISTS] = (plan_tensor){.bytes = l->level[l->level_count - 1].bytes, .alignment = 16};
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *d)
+{
+    const dmattn_context *ctx = plan->ctx;
+    const uint64_t plane = UINT64_C(4) * d->keys;
+    uint64_t scratch = 0;
+    if (d->stages & DMATTN_STAGE_IMPORTANCE)
+        TRY(dmattn_importance_stage_plan(&plan->importance, ctx, plan->layout, d));
+    if (d->stages & DMATTN_STAGE_INTERVALS) {
+        TRY(dmattn_selection_stage_plan(&plan->selection, ctx, plan->layout, d));
+        scratch = dmattn_selection_scratch_bytes(&plan->selection.layout);
+    }
+    if (d->stages & DMATTN_STAGE_LISTS) {
+        /* Positions are by document, so that the offset between queries and keys of the whole means nothing. */
+        const lists_desc lists = {
+            .batch = d->batch,
+            .heads = d->kv_heads,
+            .queries = d->queries,
+            .keys = d->keys,
+            .batch_stride = plane * d->kv_heads,
+            .head_stride = plane,
+            .causal = d->selection.causal && !d->selection.documents,
+            .bound = dmattn_selection_bound(&d->selection, d->keys),
+            .list_queries = d->list_queries,
+            .capacity = d->list_capacity,
+        };
+        TRY(dmattn_plan_add_lists(plan, &lists));
+        if (plan->lists.layout.scratch_bytes > scratch)
+            scratch = plan->lists.layout.scratch_bytes;
+    }
+    for (int i = 0; i < TENSOR_COUNT; i++) {
+        const tensor_id t = (tensor_id)i;
+        const uint64_t bytes = dmattn_mask_tensor_bytes(d, t);
+        if (bytes)
+            plan->tensor[t] = (plan_tensor){
+                .bytes = bytes,
+                .alignment = t == TENSOR_KEY_VALID ? 1
+                             : t == TENSOR_V       ? dmattn_importance_is_aligned(d) ? 16 : dmattn_type_size(d->type)
+                                   : t == TENSOR_DT_WEIGHT || t == TENSOR_A || t == TENSOR_DT_BIAS
+                                 ? dmattn_type_size(d->importance.parameter_type)
+                                 : 4};
+    }
+    plan->scratch_offset = dmattn_plan_reserve(plan, scratch);
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
+{
+    const bool attends = plan->kind != PLAN_MASK, listed = plan->attention.desc.mask == DMATTN_MASK_INTERVALS;
+    uint64_t data_alignment = 1;
+    for (int t = TENSOR_Q; t <= TENSOR_OUT; t++)
+        if (plan->tensor[t].alignment > data_alignment)
+            data_alignment = plan->tensor[t].alignment;
+    *info = (dmattn_plan_info){
+        .level = DMATTN_LEVEL_PORTABLE,
+        .kernel = plan->name,
+        .workspace_size = plan->workspace_size,
+        .workspace_alignment = WORKSPACE_ALIGNMENT,
+        .data_alignment = data_alignment,
+        .list_queries = !attends ? plan->lists.desc.list_queries
+                        : listed ? dmattn_tile_list_queries(&plan->attention.tile)
+                                 : 0,
+        .lists_size = attends ? 0 : plan->tensor[TENSOR_LISTS].bytes,
+        .stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+        .reads = VK_ACCESS_SHADER_READ_BIT,
+        .writes = VK_ACCESS_SHADER_WRITE_BIT,
+        .flops = plan->flops,
+        .bytes = plan->bytes,
+    };
+}
+
+/* ---- recording ----------------------------------------------------------------------------------------------- */
+
+/* Checks a buffer and gives its address. */
+static dmattn_status resolve(const dmattn_context *ctx, const char *name, const dmattn_buffer *buffer, uint64_t needed,
+                             uint64_t alignment, VkDeviceAddress *address)
+{
+    if (!buffer || !buffer->buffer)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s is missing", name);
+    if (buffer->size < needed)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s has %llu bytes, but %llu are needed",
+                           name, (unsigned long long)buffer->size, (unsigned long long)needed);
+    VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = buffer->buffer};
+    *address = ctx->vk.GetBufferDeviceAddress(ctx->device, &info) + buffer->offset;
+    if (*address % alignment)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID,
+                           "the buffer %s at offset %llu is not aligned to %llu bytes", name,
+                           (unsigned long long)buffer->offset, (unsigned long long)alignment);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_all(const dmattn_plan *plan, recorder *r, const dmattn_buffer *const buffers[TENSOR_COUNT],
+                                 const dmattn_buffer *workspace)
+{
+    const dmattn_context *ctx = plan->ctx;
+    VkDeviceAddress base = 0;
+    if (plan->workspace_size)
+        TRY(resolve(ctx, "workspace", workspace, plan->workspace_size, WORKSPACE_ALIGNMENT, &base));
+    r->tiles = base + plan->tiles_offset;
+    r->scratch = base + plan->scratch_offset;
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        const plan_tensor *tensor = &plan->tensor[t];
+        if (!tensor->bytes)
+            continue;
+        if (tensor->in_workspace && !(buffers[t] && buffers[t]->buffer))
+            r->tensor[t] = base + tensor->offset;
+        else
+            TRY(resolve(ctx, dmattn_tensor_name((tensor_id)t), buffers[t], tensor->bytes, tensor->alignment,
+                        &r->tensor[t]));
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands,
+                                 const dmattn_buffer *const buffers[TENSOR_COUNT], const dmattn_buffer *workspace,
+                                 uint32_t reuse)
+{
+    static const char *const names[] = {
+        [PLAN_ATTENTION] = "attention", [PLAN_MASK] = "a mask", [PLAN_DMA] = "dynamic mask attention"};
+    const dmattn_context *ctx = plan->ctx;
+    if (plan->kind != kind)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the plan is one of %s, not of %s", names[plan->kind],
+                           names[kind]);
+    if (!commands)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the command buffer is NULL");
+    recorder r = {.ctx = ctx, .layout = plan->layout, .commands = commands};
+    TRY(resolve_all(plan, &r, buffers, workspace));
+    if (plan->importance.pipeline && !(reuse & DMATTN_STAGE_IMPORTANCE))
+        dmattn_importance_stage_record(&plan->importance, &r);
+    if (plan->selection.intervals && !(reuse & DMATTN_STAGE_INTERVALS))
+        dmattn_selection_stage_record(&plan->selection, &r);
+    if (plan->lists.final && !(reuse & DMATTN_STAGE_LISTS))
+        dmattn_lists_stage_record(&plan->lists, &r);
+    if (kind == PLAN_DMA)
+        r.tensor[TENSOR_BIAS] = r.tensor[TENSOR_IMPORTANCE];
+    if (plan->attention.attention)
+        dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
+    return DMATTN_SUCCESS;
+}

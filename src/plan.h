@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ * A plan: which stages an operator consists of, and where its tensors are. All three operators are made of the same
+ * stages, in this order; each takes what the ones before it make. */
+#ifndef DMATTN_PLAN_H
+#define DMATTN_PLAN_H
+
+#include "attention/stage.h"
+#include "mask/desc.h"
+#include "mask/importance.h"
+#include "mask/lists.h"
+#include "mask/selection.h"
+
+typedef enum plan_kind { PLAN_ATTENTION, PLAN_MASK, PLAN_DMA } plan_kind;
+
+/* What a call must bring. */
+typedef struct plan_tensor {
+    uint64_t bytes; /* 0: nothing */
+    uint64_t alignment;
+    bool in_workspace; /* what is not brought is there, */
+    uint64_t offset;   /* here */
+} plan_tensor;
+
+struct dmattn_plan {
+    const dmattn_context *ctx;
+    plan_kind kind;
+    VkPipelineLayout layout;
+    /* A stage that is not there has no pipelines. */
+    importance_stage importance;
+    selection_stage selection;
+    lists_stage lists;
+    attention_stage attention;
+
+    plan_tensor tensor[TENSOR_COUNT];
+    uint64_t tiles_offset, scratch_offset, workspace_size;
+    char name[96];
+    double flops, bytes;
+};
+
+/* Checks the arguments that all dmattn_*_plan() have, and sets *out to NULL. */
+dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out);
+
+/* Destroys a plan that could not be filled; hands out one that was, and says what it runs as. */
+dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, const char *what, dmattn_plan **out);
+
+/* Makes a plan without stages. */
+dmattn_status dmattn_plan_create(dmattn_context *ctx, plan_kind kind, dmattn_plan **plan);
+
+/* Puts a piece of `bytes` into the workspace and returns where. */
+uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);
+
+/* Adds the stages of a mask, from a resolved descriptor, with their tensors and scratch memory. */
+dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *desc);
+
+/* Adds tile lists, and the memory that they take. */
+dmattn_status dmattn_plan_add_lists(dmattn_plan *plan, const lists_desc *desc);
+
+/* Writes the commands. `buffers`: NULL or without a VkBuffer where there is none. `reuse`: bits of dmattn_mask_stage
+ * that are left out, that of lists standing for a dense mask's bitmap, too. */
+dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands,
+                                 const dmattn_buffer *const buffers[TENSOR_COUNT], const dmattn_buffer *workspace,
+                                 uint32_t reuse);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "shape.h"
+
+#include "tensor.h"
+
+uint32_t dmattn_ceil_div(uint32_t a, uint32_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+void dmattn_put_stride(uint32_t *constants, uint32_t id, uint32_t extent, uint64_t elements, uint32_t element_size)
+{
+    uint64_t bytes = extent > 1 ? elements * element_size : 0;
+    constants[id] = (uint32_t)bytes;
+    constants[id + 1] = (uint32_t)(bytes >> 32);
+}
+
+uint32_t dmattn_put_strides(uint32_t *constants, uint32_t id, const dmattn_strides *s, uint32_t batch,
+                            uint32_t sequence, uint32_t heads, uint32_t size, uint32_t bit)
+{
+    /* the shader counts rows in 32 bits */
+    bool packed = s->batch == sequence * s->sequence && (uint64_t)batch * sequence <= UINT32_MAX;
+    dmattn_put_stride(constants, id, packed ? 1 : batch, s->batch, size);
+    /* A packed batch needs the sequence's stride even if it has one step only. */
+    dmattn_put_stride(constants, id + 2, packed && batch > 1 ? 2 : sequence, s->sequence, size);
+    dmattn_put_stride(constants, id + 4, heads, s->head, size);
+    return packed ? bit : 0;
+}
+
+dmattn_status dmattn_check_size(const messenger *m, const char *name, uint32_t value)
+{
+    if (!value || value >= 1u << 30)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be from 1 to 2^30 - 1", name, value);
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_check_type(const messenger *m, const char *name, dmattn_type type)
+{
+    if ((unsigned)type > DMATTN_TYPE_BF16)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s %d is not a dmattn_type", name, (int)type);
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_check_dim(const messenger *m, const char *name, uint32_t dim)
+{
+    if (dim < 8 || dim > 256 || dim % 8)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
+    return DMATTN_SUCCESS;
+}
+
+uint64_t dmattn_span(const uint64_t extent[3], const uint64_t stride[3], uint64_t row)
+{
+    uint64_t last = row;
+    for (int i = 0; i < 3; i++) {
+        uint64_t steps = extent[i] - 1;
+        if (steps && stride[i] > (MAX_TENSOR_BYTES - last) / steps)
+            return UINT64_MAX;
+        last += steps * stride[i];
+    }
+    return last;
+}
+
+uint64_t dmattn_strides_span(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    return dmattn_span((uint64_t[]){batch, sequence, heads}, (uint64_t[]){s->batch, s->sequence, s->head}, dim);
+}
+
+dmattn_status dmattn_strides_resolve(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
+                                     uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    if (!s->batch && !s->sequence && !s->head) {
+        s->head = dim;
+        s->sequence = (uint64_t)heads * dim;
+        if (s->sequence > MAX_TENSOR_BYTES / sequence)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+        s->batch = sequence * s->sequence;
+    }
+    if (dmattn_strides_span(s, batch, sequence, heads, dim) > MAX_TENSOR_BYTES / 4)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+    return DMATTN_SUCCESS;
+}
+
+bool dmattn_strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t size)
+{
+    return (batch == 1 || s->batch * size % 16 == 0) && (sequence == 1 || s->sequence * size % 16 == 0)
+           && (heads == 1 || s->head * size % 16 == 0);
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: MIT
+ * Dynamic mask attention as a whole against the reference, and its parts against the whole. */
+#include "harness.h"
+#include "low_precision.h"
+#include "problem.h"
+#include "reference/element.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define F32  .type = DMATTN_TYPE_F32
+#define F16  .type = DMATTN_TYPE_F16
+#define BF16 .type = DMATTN_TYPE_BF16
+#define SIZE(b, sq, sk, h, hk, d, dv) \
+    .batch = (b), .queries = (sq), .keys = (sk), .heads = (h), .kv_heads = (hk), .head_dim = (d), .value_dim = (dv)
+#define TOPW(w, ...)      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = (w), .causal = true, __VA_ARGS__}
+#define SHARED(w, ...)    .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = (w), __VA_ARGS__}
+#define THRESHOLD(x, ...) .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = (x), __VA_ARGS__}
+#define ALL(...)          .selection = {__VA_ARGS__}
+#define PARAMETERS(of)    .parameter_type = DMATTN_TYPE_##of
+#define LSE               .lse = true
+
+typedef struct dma_case {
+    const char *name;
+    dmattn_dma_desc desc;
+} dma_case;
+
+static const dma_case types_and_sizes[] = {
+    {"f32", {.attention = {F32, SIZE(2, 130, 130, 4, 2, 64, 0), LSE}, TOPW(30)}},
+    {"f16", {.attention = {F16, SIZE(1, 200, 200, 4, 1, 64, 0), LSE}, TOPW(40)}},
+    {"bf16", {.attention = {BF16, SIZE(1, 150, 150, 2, 2, 128, 0), LSE}, TOPW(33)}},
+    {"f16 d8, one kv head", {.attention = {F16, SIZE(2, 90, 90, 3, 1, 8, 0), LSE}, TOPW(9)}},
+    {"bf16 d256", {.attention = {BF16, SIZE(1, 70, 100, 4, 2, 256, 0), LSE}, TOPW(25)}},
+    {"f32 d24 dv40", {.attention = {F32, SIZE(1, 100, 77, 6, 2, 24, 40), LSE}, TOPW(20)}},
+    {"f16 d256 dv8", {.attention = {F16, SIZE(1, 60, 140, 4, 4, 256, 8), LSE}, TOPW(50)}},
+    {"5 kv heads, groups of 3", {.attention = {F32, SIZE(1, 150, 150, 15, 5, 16, 0), LSE}, TOPW(17)}},
+    {"9 kv heads", {.attention = {F16, SIZE(2, 50, 70, 9, 9, 16, 0), LSE}, TOPW(17)}},
+    {"a group of 70", {.attention = {F32, SIZE(1, 20, 50, 70, 1, 16, 0), LSE}, TOPW(7)}},
+    {"one query", {.attention = {F16, SIZE(3, 1, 300, 8, 2, 64, 0), LSE}, TOPW(48)}},
+    {"few queries", {.attention = {BF16, SIZE(2, 5, 300, 4, 2, 32, 0), LSE}, TOPW(48)}},
+    {"1 x 1", {.attention = {F32, SIZE(1, 1, 1, 1, 1, 8, 0), LSE}, TOPW(1)}},
+    {"more queries than keys", {.attention = {F32, SIZE(1, 150, 60, 2, 1, 32, 0), LSE}, TOPW(16)}},
+    {"many queries", {.attention = {F16, SIZE(1, 1500, 1500, 4, 2, 16, 0), LSE}, TOPW(60)}},
+    {"soft cap, scale",
+     {.attention = {F32, SIZE(1, 90, 90, 2, 1, 16, 0), LSE, .soft_cap = 2, .scale = 0.5f}, TOPW(20)}},
+};
+
+static const dma_case selections[] = {
+    {"window 1", {.attention = {F32, SIZE(2, 70, 70, 2, 1, 16, 0), LSE}, TOPW(1)}},
+    {"window of all", {.attention = {F32, SIZE(2, 70, 70, 2, 1, 16, 0), LSE}, TOPW(70)}},
+    {"shared", {.attention = {F16, SIZE(2, 70, 90, 4, 2, 16, 0), LSE}, SHARED(20)}},
+    {"shared, causal", {.attention = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE}, SHARED(20, .causal = true)}},
+    {"threshold", {.attention = {F32, SIZE(2, 90, 90, 4, 2, 16, 0), LSE}, THRESHOLD(1.2f, .causal = true)}},
+    {"threshold that none passes",
+     {.attention = {F32, SIZE(1, 60, 60, 2, 1, 16, 0), LSE}, THRESHOLD(1e30f, .causal = true)}},
+    {"all", {.attention = {F32, SIZE(1, 60, 90, 2, 1, 16, 0), LSE}, ALL(0)}},
+    {"all, causal", {.attention = {BF16, SIZE(1, 60, 90, 2, 1, 16, 0), LSE}, ALL(.causal = true)}},
+    {"sliding window alone",
+     {.attention = {F16, SIZE(1, 300, 300, 4, 2, 16, 0), LSE}, ALL(.causal = true, .sliding = 50)}},
+    {"sinks and recent", {.attention = {F32, SIZE(1, 200, 200, 2, 1, 16, 0), LSE}, TOPW(16, .sinks = 4, .recent = 12)}},
+    {"sinks and sliding",
+     {.attention = {F32, SIZE(2, 150, 190, 2, 1, 16, 0), LSE}, TOPW(40, .sinks = 3, .sliding = 60)}},
+    {"padding", {.attention = {F32, SIZE(3, 90, 90, 2, 1, 16, 0), LSE}, TOPW(20, .key_valid = true)}},
+    {"documents", {.attention = {F16, SIZE(2, 200, 200, 4, 2, 16, 0), LSE}, TOPW(20, .documents = 6)}},
+    {"documents, shared, padding",
+     {.attention = {F32, SIZE(2, 100, 150, 2, 1, 16, 0), LSE}, SHARED(20, .documents = 4, .key_valid = true)}},
+    {"short lists", {.attention = {F32, SIZE(1, 300, 300, 2, 1, 16, 0), LSE}, TOPW(120), .list_capacity = 1}},
+};
+
+static const dma_case importances[] = {
+    {"softplus",
+     {.attention = {F32, SIZE(1, 90, 90, 2, 2, 64, 0), LSE},
+      TOPW(20),
+      .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS}}},
+    {"f16 parameters, dt_bias",
+     {.attention = {F16, SIZE(2, 90, 90, 4, 2, 32, 0), LSE},
+      TOPW(20),
+      .importance = {PARAMETERS(F16), .dt_bias = true}}},
+    {"bf16 parameters, 3 heads",
+     {.attention = {BF16, SIZE(1, 90, 90, 3, 3, 24, 40), LSE}, TOPW(20), .importance = {PARAMETERS(BF16)}}},
+    {"f32 parameters of f16, dt_bias",
+     {.attention = {F16, SIZE(1, 260, 260, 16, 8, 16, 0), LSE},
+      TOPW(20),
+      .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS, .dt_bias = true}}},
+    {"given", {.attention = {F32, SIZE(2, 90, 90, 4, 2, 16, 0), LSE}, TOPW(20), .importance_given = true}},
+    {"given, all",
+     {.attention = {F16, SIZE(1, 90, 90, 4, 2, 16, 0), LSE}, ALL(.causal = true), .importance_given = true}},
+    {"v apart", {.attention = {F16, SIZE(2, 70, 80, 4, 2, 16, 24), LSE, .v_strides = {80 * 100, 100, 40}}, TOPW(20)}},
+    {"[B, H, S, D]",
+     {.attention = {F32, SIZE(2, 70, 80, 4, 2, 16, 0), LSE, .q_strides = {4 * 70 * 16, 16, 70 * 16},
+                    .k_strides = {2 * 80 * 16, 16, 80 * 16}, .v_strides = {2 * 80 * 16, 16, 80 * 16},
+                    .out_strides = {4 * 70 * 16, 16, 70 * 16}},
+      TOPW(20)}},
+    {"odd rows",
+     {.attention = {BF16, SIZE(2, 70, 80, 4, 2, 16, 0), LSE, .k_strides = {80 * 35, 35, 17},
+                    .v_strides = {80 * 39, 39, 19}, .out_strides = {70 * 69, 69, 17}},
+      TOPW(20)}},
+};
+
+/* ---- importance ---------------------------------------------------------------------------------------------- */
+
+/* As a plain float computation would have it. */
+static float low_importance(const problem *p, uint32_t b, uint32_t head, uint32_t j)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    const dmattn_type type = d->importance.parameter_type;
+    float z = 0;
+    for (uint32_t g = 0, at = head * d->kv_heads * d->value_dim; g < d->kv_heads; g++)
+        for (uint32_t i = 0; i < d->value_dim; i++, at++)
+            z += (float)element_load(d->type, in.v,
+                                     b * d->v_strides.batch + j * d->v_strides.sequence + g * d->v_strides.head + i)
+                 * (float)element_load(type, in.dt_weight, at);
+    z += d->importance.dt_bias ? (float)element_load(type, in.dt_bias, head) : 0;
+    const float x = (float)element_load(type, in.a, head) * (fmaxf(z, 0) + log1pf(expf(-fabsf(z))));
+    return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? expf(x) : x;
+}
+
+/* Relative errors: at most twice those of the plain computation, and a few units in the last place. */
+static void check_importance(const char *name, const problem *p)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    const float *got = p->tensor[TENSOR_IMPORTANCE];
+    double worst = 0, allowed = 0;
+    for (uint32_t b = 0; b < d->batch; b++)
+        for (uint32_t head = 0; head < d->kv_heads; head++)
+            for (uint32_t j = 0; j < d->keys; j++, got++) {
+                const double want = reference_importance(d, &in, b, head, j);
+                allowed = fmax(allowed, fabs(low_importance(p, b, head, j) - want) / fabs(want));
+                worst = fmax(worst, fabs(*got - want) / fabs(want));
+                cr_assert(isfinite(*got), "%s: importance[%u, %u, %u] is %g", name, b, head, j, *got);
+            }
+    allowed = 2 * allowed + 8 * 0x1p-24;
+    cr_expect_leq(worst, allowed, "%s: importance has an error of %.3g, allowed %.3g", name, worst, allowed);
+}
+
+/* ---- a case -------------------------------------------------------------------------------------------------- */
+
+typedef struct results {
+    uint64_t count;
+    float *out, *lse;
+} results;
+
+static results make_results(const dmattn_attention_desc *d)
+{
+    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    return (results){rows * d->value_dim, malloc(rows * d->value_dim * sizeof(float)), calloc(rows, sizeof(float))};
+}
+
+static void free_results(results *r)
+{
+    free(r->out);
+    free(r->lse);
+}
+
+/* The intervals are exactly those of the importance that the device found, or was given. */
+static void check_intervals(const char *name, const problem *p)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    const uint64_t bytes = problem_bytes(p, TENSOR_BEGIN);
+    int32_t *begin = malloc(bytes), *end = malloc(bytes);
+    ASSERT_OK(reference_intervals(d, &in, p->tensor[TENSOR_IMPORTANCE], begin, end));
+    cr_expect_eq(memcmp(begin, p->tensor[TENSOR_BEGIN], bytes), 0, "%s: begin", name);
+    cr_expect_eq(memcmp(end, p->tensor[TENSOR_END], bytes), 0, "%s: end", name);
+    free(begin);
+    free(end);
+}
+
+static void check_attention(const char *name, const problem *p, const results *got)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    double *out = malloc(got->count * sizeof *out), *lse = malloc(got->count * sizeof *lse);
+    results low = make_results(d);
+    ASSERT_OK(reference_attention(d, &in, out, lse));
+    low_precision_attention(d, &in, low.out, low.lse);
+    const errors plain = compare_results(d, low.out, low.lse, out, lse);
+    const tolerances tolerance = derive_tolerances(d, &plain);
+    const errors e = compare_results(d, got->out, got->lse, out, lse);
+    cr_expect(!plain.out_mismatch && !plain.lse_mismatch, "%s", name);
+    cr_expect(!e.out_mismatch && e.out <= tolerance.out,
+              "%s: out[%llu] is %.9g instead of %.9g; error %.3g, allowed %.3g", name, (unsigned long long)e.out_at,
+              got->out[e.out_at], out[e.out_at], e.out, tolerance.out);
+    cr_expect(!e.lse_mismatch && e.lse <= tolerance.lse,
+              "%s: lse[%llu] is %.9g instead of %.9g; error %.3g, allowed %.3g", name, (unsigned long long)e.lse_at,
+              got->lse[e.lse_at], lse[e.lse_at], e.lse, tolerance.lse);
+    free_results(&low);
+    free(out);
+    free(lse);
+}
+
+static void expect_same(const char *name, const char *what, const problem *p, const device_problem *dp,
+                        const results *r)
+{
+    results again = make_results(&p->desc);
+    ASSERT_OK(device_problem_download(dp, again.out, again.lse));
+    cr_expect_eq(memcmp(r->out, again.out, r->count * sizeof(float)), 0, "%s: %s gives other bits in out", name, what);
+    cr_expect_eq(memcmp(r->lse, again.lse, r->count / p->desc.value_dim * sizeof(float)), 0,
+                 "%s: %s gives other bits in lse", name, what);
+    free_results(&again);
+}
+
+/* What is run with other arguments must write all of out again. */
+static void poison_out(const problem *p, const device_problem *dp)
+{
+    const uint64_t bytes = problem_bytes(p, TENSOR_OUT);
+    void *poison = malloc(bytes);
+    memset(poison, 0xff, bytes);
+    ASSERT_OK(dmattn_upload(h.device, device_problem_buffer(dp, TENSOR_OUT), 0, poison, bytes));
+    free(poison);
+}
+
+static void run_again(const problem *p, const device_problem *dp, bool reuse_mask)
+{
+    VkCommandBuffer commands;
+    poison_out(p, dp);
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    ASSERT_OK(device_problem_record(dp, commands, reuse_mask));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+}
+
+static dmattn_buffer make_buffer(uint64_t bytes)
+{
+    dmattn_buffer buffer;
+    ASSERT_OK(dmattn_buffer_create(h.device, bytes, &buffer));
+    return buffer;
+}
+
+/* The mask by a plan of its own, then attention with its products and lists. */
+static void run_parts(const problem *p, const device_problem *dp)
+{
+    const dmattn_dma_args *whole = &dp->dma_args;
+    dmattn_mask_desc mask_desc = p->mask_desc;
+    dmattn_plan *attention, *mask;
+    dmattn_plan_info info;
+    ASSERT_OK(dmattn_attention_plan(h.context, &p->desc, &attention));
+    dmattn_plan_get_info(attention, &info);
+    mask_desc.list_queries = info.list_queries;
+    ASSERT_OK(dmattn_mask_plan(h.context, &mask_desc, &mask));
+    dmattn_plan_get_info(mask, &info);
+    cr_expect_eq(info.list_queries, mask_desc.list_queries);
+    const uint64_t plane = problem_bytes(p, TENSOR_BEGIN);
+    dmattn_buffer lists = make_buffer(info.lists_size), workspace = make_buffer(info.workspace_size + 1);
+    dmattn_buffer importance = p->dma_desc.importance_given ? whole->importance : make_buffer(plane);
+    dmattn_buffer begin = make_buffer(plane), end = make_buffer(plane);
+    const dmattn_mask_args mask_args = {
+        .v = whole->v,
+        .dt_weight = whole->dt_weight,
+        .a = whole->a,
+        .dt_bias = whole->dt_bias,
+        .key_valid = whole->key_valid,
+        .query_offsets = whole->query_offsets,
+        .key_offsets = whole->key_offsets,
+        .importance = importance,
+        .begin = begin,
+        .end = end,
+        .lists = lists,
+        .workspace = workspace,
+    };
+    const dmattn_attention_args args = {.q = whole->q,
+                                        .k = whole->k,
+                                        .v = whole->v,
+                                        .out = whole->out,
+                                        .lse = whole->lse,
+                                        .begin = begin,
+                                        .end = end,
+                                        .bias = importance,
+                                        .lists = lists};
+    VkCommandBuffer commands;
+    poison_out(p, dp);
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    ASSERT_OK(dmattn_mask_record(mask, commands, &mask_args));
+    dmattn_commands_barrier(h.device);
+    ASSERT_OK(dmattn_attention_record(attention, commands, &args));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    dmattn_plan_destroy(attention);
+    dmattn_plan_destroy(mask);
+    dmattn_buffer *const made[] = {&lists, &workspace, &begin, &end, &importance};
+    for (int i = 0; i < (p->dma_desc.importance_given ? 4 : 5); i++)
+        dmattn_buffer_destroy(h.device, made[i]);
+}
+
+static void run_case(const dma_case *c)
+{
+    problem p;
+    device_problem dp;
+    const messenger m = {harness_message, &h};
+    ASSERT_OK(problem_create_dma(&c->desc, &m, &p));
+    problem_randomize(&p, 7);
+    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download_mask(&dp, &p));
+    results r = make_results(&p.desc);
+    ASSERT_OK(device_problem_download(&dp, r.out, r.lse));
+    if (!c->desc.importance_given)
+        check_importance(c->name, &p);
+    check_intervals(c->name, &p);
+    check_attention(c->name, &p, &r);
+
+    run_again(&p, &dp, false);
+    expect_same(c->name, "a second run", &p, &dp, &r);
+    run_again(&p, &dp, true);
+    expect_same(c->name, "a run that reuses the mask", &p, &dp, &r);
+    dmattn_dma_args kept = dp.dma_args; /* without its products, which then lie in the workspace */
+    dp.dma_args.begin = dp.dma_args.end = (dmattn_buffer){0};
+    if (!c->desc.importance_given)
+        dp.dma_args.importance = (dmattn_buffer){0};
+    run_again(&p, &dp, false);
+    expect_same(c->name, "a run that keeps the mask to itself", &p, &dp, &r);
+    dp.dma_args = kept;
+    run_parts(&p, &dp);
+    expect_same(c->name, "the mask and attention by themselves", &p, &dp, &r);
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+    free_results(&r);
+}
+
+#define RUN(cases)                                            \
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) \
+    run_case(&cases[i])
+
+DEVICE_TEST(dma, types_and_sizes)
+{
+    RUN(types_and_sizes);
+}
+
+DEVICE_TEST(dma, selections)
+{
+    RUN(selections);
+}
+
+DEVICE_TEST(dma, importances)
+{
+    RUN(importances);
+}
+
+/* ---- edges --------------------------------------------------------------------------------------------------- */
+
+/* Values that are not numbers make keys of no importance, and do not spoil the others; a z far from 0 is right, too. */
+DEVICE_TEST(dma, extreme_importance)
+{
+    const dmattn_dma_desc desc = {.attention = {F32, SIZE(1, 64, 64, 1, 1, 8, 0), LSE},
+                                  TOPW(64),
+                                  .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS}};
+    problem p;
+    device_problem dp;
+    ASSERT_OK(problem_create_dma(&desc, NULL, &p));
+    problem_randomize(&p, 1);
+    float *v = p.tensor[TENSOR_V], *a = p.tensor[TENSOR_A], *weight = p.tensor[TENSOR_DT_WEIGHT];
+    const float first[] = {NAN, INFINITY, -INFINITY, 0, 1e30f, -60, -80, 80, 100, 30, -30, 16.6f, -16.6f};
+    const int count = sizeof first / sizeof *first;
+    memset(v, 0, 64 * 8 * sizeof *v);
+    for (int j = 0; j < 64; j++)
+        v[8 * j] = first[j % count];
+    for (int i = 0; i < 8; i++)
+        weight[i] = i == 0;
+    *a = 0.7f;
+    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download_mask(&dp, &p));
+    const mask_inputs in = problem_mask_inputs(&p);
+    for (uint32_t j = 0; j < 64; j++) {
+        const float got = ((float *)p.tensor[TENSOR_IMPORTANCE])[j];
+        const double want = reference_importance(&p.mask_desc, &in, 0, 0, j);
+        if (isfinite(want))
+            cr_expect_leq(fabs(got - want), 8 * 0x1p-24 * fabs(want) + 1e-37, "z = %g: %.9g instead of %.9g", v[8 * j],
+                          got, want);
+        else
+            cr_expect_eq(got, (float)want, "z = %g: %g instead of %g", v[8 * j], got, want);
+    }
+    check_intervals("extreme", &p);
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+}
+
+/* An importance of NaN, given by the app: the key counts as -infinity, as the bias does, and so is not seen. */
+DEVICE_TEST(dma, nan_importance)
+{
+    const dmattn_dma_desc desc = {
+        .attention = {F16, SIZE(2, 100, 100, 4, 2, 16, 0), LSE}, TOPW(60), .importance_given = true};
+    problem p;
+    device_problem dp;
+    ASSERT_OK(problem_create_dma(&desc, NULL, &p));
+    problem_randomize(&p, 1);
+    for (int i = 0; i < 2 * 2 * 100; i++)
+        if (i % 3 == 0)
+            ((float *)p.tensor[TENSOR_IMPORTANCE])[i] = i % 2 ? NAN : -INFINITY;
+    results r = make_results(&p.desc);
+    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download_mask(&dp, &p));
+    ASSERT_OK(device_problem_download(&dp, r.out, r.lse));
+    check_intervals("nan", &p);
+    check_attention("nan", &p, &r);
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+    free_results(&r);
+}
