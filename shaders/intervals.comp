@@ -50,7 +50,7 @@ bool find_document(uint batch, uint key)
 int kept_until(uint plane, uint key, uint beaten_by)
 {
     if (SELECTION == SELECT_THRESHOLD)
-        return load_importance(plane, key) > p.threshold ? end_key : int(key);
+        return order_of(load_importance(plane, key)) > order_of(p.threshold) ? end_key : int(key);
     if (!SORTED)
         return end_key;
     // In other documents no key beats it.

@@ -128,9 +128,19 @@ items look(uint first, uint items_count, bool blocks, bool again)
 {
     items x;
     [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
-        const uvec2 candidate = listed && !blocks ? Pairs(candidates).p[min(first + i, items_count - 1)] : uvec2(0);
-        x.value[i] = blocks ? (first_key >> LIST_BLOCK_SHIFT) + first + i : listed ? candidate.x : first_key + first + i;
-        x.life[i] = candidate.y;
+        x.value[i] = (blocks ? first_key >> LIST_BLOCK_SHIFT : first_key) + first + i;
+        x.life[i] = 0;
+    }
+    if (listed && !blocks) {
+        // What is read behind the last one still belongs to the list's place.
+        const uint at = min(first, items_count - 1 & ~(LANE_ITEMS - 1)) / 2;
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i += 2) {
+            const uvec4 two = Quads(candidates).q[at + i / 2];
+            x.value[i] = two.x;
+            x.life[i] = two.y;
+            x.value[i + 1] = two.z;
+            x.life[i + 1] = two.w;
+        }
     }
     if (again && first < REMEMBERED_CHUNKS * CHUNK) {
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)

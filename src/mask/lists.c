@@ -7,7 +7,7 @@
 /* The larger, the more candidates has a node that it need not have; the smaller, the more memory do the lists of the
  * level above take: 8 / FINAL_FANOUT of that of the final lists' keys. */
 #define FINAL_FANOUT 32
-#define FANOUT       8
+#define FANOUT       16
 
 /* Subgroups of a workgroup: where few workgroups go a long way, as those of the topmost level do, many. */
 #define TOP_SUBGROUPS 32
