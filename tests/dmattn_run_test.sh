@@ -148,7 +148,7 @@ bad "key_valid is F32" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid F32 '[1,1]' 
 bad "no tensor 'key_offsets'" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140)" 140
 bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[2]' 132 140)" 140
 for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
-    other=$(sed "s/,\"${pair%=*}\":\"[^\"]*\"//" <<<"$dma")
+    other=$(printf '%s' "$dma" | sed "s/,\"${pair%=*}\":\"[^\"]*\"//")
     bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132
 done
 bad "threshold" "${dma/topw_causal/threshold},$q,$k,$v,$weight,$a" 132
