@@ -381,8 +381,9 @@ typedef struct dmattn_mask_desc {
                                4096. Rounded up to what is needed at least */
 } dmattn_mask_desc;
 
-/* Checks the descriptor and builds pipelines. UNSUPPORTED: beyond a limit of the device. The workspace takes up to 24
- * bytes for each key and kv head. */
+/* Checks the descriptor and builds pipelines. UNSUPPORTED: beyond a limit of the device. For each key and kv head the
+ * workspace takes some 22 bytes to select by importance, or, if that is more, what lists of nodes above the tiles take:
+ * with 16 queries to a list some 10 + (window + 512) / 64 bytes. */
 DMATTN_API dmattn_status dmattn_mask_plan(dmattn_context *context, const dmattn_mask_desc *desc, dmattn_plan **plan);
 
 typedef struct dmattn_mask_args {
