@@ -15,12 +15,12 @@
 #define BF16 .type = DMATTN_TYPE_BF16
 #define SIZE(b, sq, sk, h, hk, d, dv) \
     .batch = (b), .queries = (sq), .keys = (sk), .heads = (h), .kv_heads = (hk), .head_dim = (d), .value_dim = (dv)
-#define TOPW(w, ...)      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = (w), .causal = true, __VA_ARGS__}
-#define SHARED(w, ...)    .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = (w), __VA_ARGS__}
-#define THRESHOLD(x, ...) .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = (x), __VA_ARGS__}
-#define ALL(...)          .selection = {__VA_ARGS__}
-#define PARAMETERS(of)    .parameter_type = DMATTN_TYPE_##of
-#define LSE               .lse = true
+#define TOPW(...)      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
+#define SHARED(...)    .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = __VA_ARGS__}
+#define THRESHOLD(...) .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = __VA_ARGS__}
+#define ALL(...)       .selection = {__VA_ARGS__}
+#define PARAMETERS(of) .parameter_type = DMATTN_TYPE_##of
+#define LSE            .lse = true
 
 typedef struct dma_case {
     const char *name;
