@@ -12,15 +12,15 @@
 #define SCORE_HEADS_ALL 2 /* of one for each query head */
 
 /* Specialization constants, X(id, name, default). Strides are in bytes, split into low and high words; those of a
- * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in PACKED instead, so
- * that problems that differ in length alone share a pipeline. */
+ * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in PACKED instead,
+ * so that problems that differ in length alone share a pipeline. */
 #define ATTENTION_CONSTANTS(X)                                                                                         \
-    X(0, WORKGROUP, 128) /* invocations */                                                                             \
-    X(1, KEY_LANES, 8)   /* invocations beside each other that share a row of the tile */                              \
-    X(2, LANE_ROWS, 4)   /* rows of the tile that an invocation computes */                                            \
-    X(3, LANE_KEYS, 8)   /* and keys */                                                                                \
-    X(4, DEPTH, 16)      /* elements of a row of q and k staged at a time */                                           \
-    X(5, VALUE_KEYS, 16) /* rows of v staged at a time */                                                              \
+    X(0, WORKGROUP, 128)  /* invocations */                                                                            \
+    X(1, TILE_ROWS, 64)   /* the tile: rows, a query having PACK of them, */                                           \
+    X(2, TILE_KEYS, 32)   /* and columns */                                                                            \
+    X(3, PACK, 1)         /* heads of a group that share a tile */                                                     \
+    X(4, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */                                            \
+    X(5, KEY_LANES, 8)    /* portable: invocations beside each other that share a row of the tile */                   \
     X(6, HEAD_DIM, 64)                                                                                                 \
     X(7, VALUE_DIM, 64)                                                                                                \
     X(8, GROUP, 1) /* query heads to a kv head */                                                                      \
@@ -75,8 +75,15 @@
     X(57, BIAS_HEAD_HIGH, 0)                                                                                           \
     X(58, BIAS_QUERY_LOW, 0)                                                                                           \
     X(59, BIAS_QUERY_HIGH, 0)                                                                                          \
-    X(60, PACK, 1)         /* heads of a group that share a tile */                                                    \
-    X(61, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */
+    X(60, DEPTH, 16)      /* portable: elements of a row of q and k staged at a time */                                \
+    X(61, VALUE_KEYS, 16) /* portable: rows of v staged at a time */                                                   \
+    X(62, SUBGROUP, 32)   /* matrix: invocations of a subgroup */                                                      \
+    X(63, MATRIX_M, 16)   /* matrix: the device's matrices: M x K times K x N */                                       \
+    X(64, MATRIX_N, 16)                                                                                                \
+    X(65, MATRIX_K, 16)                                                                                                \
+    X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
+    X(67, LAZY, 0)          /* matrix: output is rescaled only where the maximum has grown by much */                  \
+    X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1
@@ -87,18 +94,18 @@
 #define PACKED_BIAS 32
 
 /* Push constants. */
-#define ATTENTION_PARAMS                                                                                               \
-    DMATTN_ADDRESS q;                                                                                                  \
-    DMATTN_ADDRESS k;                                                                                                  \
-    DMATTN_ADDRESS v;                                                                                                  \
-    DMATTN_ADDRESS out_;                                                                                               \
-    DMATTN_ADDRESS lse;                                                                                                \
-    DMATTN_ADDRESS mask; /* the dense mask, or begin */                                                                \
-    DMATTN_ADDRESS end;                                                                                                \
-    DMATTN_ADDRESS bias;                                                                                               \
-    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp; or the lists: lists.comp */                                                           \
-    DMATTN_UINT queries;                                                                                               \
-    DMATTN_UINT keys;                                                                                                  \
-    DMATTN_UINT heads;                                                                                                 \
-    DMATTN_FLOAT scale;                                                                                                \
+#define ATTENTION_PARAMS                                                              \
+    DMATTN_ADDRESS q;                                                                 \
+    DMATTN_ADDRESS k;                                                                 \
+    DMATTN_ADDRESS v;                                                                 \
+    DMATTN_ADDRESS out_;                                                              \
+    DMATTN_ADDRESS lse;                                                               \
+    DMATTN_ADDRESS mask; /* the dense mask, or begin */                               \
+    DMATTN_ADDRESS end;                                                               \
+    DMATTN_ADDRESS bias;                                                              \
+    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp; or the lists: lists.comp */ \
+    DMATTN_UINT queries;                                                              \
+    DMATTN_UINT keys;                                                                 \
+    DMATTN_UINT heads;                                                                \
+    DMATTN_FLOAT scale;                                                               \
     DMATTN_FLOAT soft_cap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Attention, forward, portable level: an online softmax over tiles of keys, all sums in f32, products by FMA.
 //
-// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item z.
+// Invocation (row_lane, key_lane) computes the rows row_lane + i * ROW_LANES and the keys key_lane + n * KEY_LANES.
 //
 //     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
 //         S = scale * q k^T                  q and k staged DEPTH elements of their rows at a time
@@ -17,14 +17,11 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#include "lists.h"
-#include "lib/attention.glsl"
-#include "lib/math.glsl"
+#include "lib/tile.glsl"
 
-const float LOWEST = -3.402823466e38;
-#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
-const float LOG2_E = 1.44269504088896;
-const float LN_2 = 0.693147180559945;
+const uint ROW_LANES = WORKGROUP / KEY_LANES;
+const uint LANE_ROWS = TILE_ROWS / ROW_LANES;
+const uint LANE_KEYS = TILE_KEYS / KEY_LANES;
 
 // In units of 4 elements. A lane holds the columns key_lane + c * KEY_LANES of its rows of O.
 const uint DEPTH_4 = DEPTH / 4;
@@ -41,15 +38,10 @@ const uint STAGED_V = VALUE_KEYS * VALUE_PITCH;
 shared vec4 staged[STAGED_QK > STAGED_V ? STAGED_QK : STAGED_V];
 shared vec4 probabilities[TILE_ROWS * PROBABILITY_PITCH];
 
-// With interval masks: the tile's keys. What is not below p.keys is none.
-const bool LISTED = MASK == MASK_INTERVALS;
+// If listed, the tile's keys. What is not below p.keys is none.
 shared uint listed_keys[TILE_KEYS];
 
-// What this workgroup works on.
-uint batch, kv_head, first_head, end_head;
 uint invocation, row_lane, key_lane;
-uint query_tile, first_query, end_query;
-uvec2 q_item, k_base, v_base;
 
 // What an invocation holds: its scores of a tile, then probabilities; for its rows the maximum, the sum of its own keys'
 // probabilities, and its part of O. In main()'s own arrays: some drivers keep larger global ones in memory.
@@ -73,51 +65,9 @@ float sum_over_row(float x)
     return x;
 }
 
-// The query and head of a row, those of another where it has none; and key i of a tile.
-uint row_query(uint row)
-{
-    return min(first_query + row / PACK, end_query - 1);
-}
-
-uint row_head(uint row)
-{
-    return min(first_head + row % PACK, end_head - 1);
-}
-
-bool row_exists(uint row)
-{
-    return row < TILE_QUERIES * PACK && first_query + row / PACK < end_query && first_head + row % PACK < end_head;
-}
-
 uint key_at(uint first_key, uint i)
 {
     return LISTED ? listed_keys[i] : first_key + i;
-}
-
-// One past the last key that `causal` leaves to a query: it stands at position query + keys - queries.
-uint causal_end(uint query)
-{
-    return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
-}
-
-// Whether no query of the tile sees a key, as far as that can be told without a look at each query.
-bool key_is_hidden(uint key)
-{
-    if (key >= p.keys || CAUSAL != 0 && key >= causal_end(end_query - 1))
-        return true;
-    if (MASK == MASK_INTERVALS) {
-        uint mask_head = score_head(MASK_HEADS, first_head);
-        int begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
-        int end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
-        if (CAUSAL != 0)
-            begin = max(begin, int(key) + int(p.queries) - int(p.keys));
-        return max(begin, int(first_query)) >= min(end, int(end_query));
-    }
-    if (MASK == MASK_DENSE && MASK_QUERIES == 0) {
-        uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, first_head), 0);
-        return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) == 0;
-    }
-    return false;
 }
 
 // Loads are unconditional, from a clamped place, and what lies outside is dropped afterwards: a branch around each would
@@ -131,10 +81,7 @@ void stage_qk(uint first_key, uint first)
         uint row = (step + invocation) / columns, column = (step + invocation) % columns;
         bool is_query = row < TILE_ROWS;
         uint key = key_at(first_key, is_query ? 0 : min(row - TILE_ROWS, TILE_KEYS - 1));
-        uvec2 address =
-            is_query ? advance(advance(q_item, row_query(row), uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row),
-                               uvec2(Q_HEAD_LOW, Q_HEAD_HIGH))
-                     : advance(k_base, min(key, p.keys - 1), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+        uvec2 address = is_query ? q_row(row) : k_row(key);
         vec4 a, b;
         load_8(TYPE, ALIGNED != 0, address, min(first / 8 + column, HEAD_DIM / 8 - 1), a, b);
         bool inside = (is_query ? row_exists(row) : key < p.keys) && first / 8 + column < HEAD_DIM / 8;
@@ -152,9 +99,8 @@ void stage_values(uint first_key, uint first, bool partial)
     [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {
         uint row = (step + invocation) / columns, column = (step + invocation) % columns;
         uint key = key_at(first_key, min(first + row, TILE_KEYS - 1));
-        uvec2 address = advance(v_base, min(key, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
         vec4 a, b;
-        load_8(TYPE, ALIGNED != 0, address, column, a, b);
+        load_8(TYPE, ALIGNED != 0, v_row(key), column, a, b);
         bool hidden = partial && key_is_hidden(key);
         if (step + invocation < total) {
             staged[row * VALUE_PITCH + 2 * column] = hidden ? vec4(0) : a;
@@ -190,32 +136,6 @@ void multiply_qk(uint first_key, out SCORES)
     }
 }
 
-// cap * tanh(x / cap)
-float cap(float x)
-{
-    float y = x / p.soft_cap, y2 = y * y;
-    // Near 0 the quotient below loses its digits.
-    float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
-                           : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
-    return p.soft_cap * t;
-}
-
-bool is_visible(uvec2 mask, uint key, uint query)
-{
-    if (key >= p.keys || CAUSAL != 0 && key >= causal_end(query))
-        return false;
-    if (MASK == MASK_DENSE)
-        return (load_bytes(advance(mask, key, uvec2(1, 0)), 1) & 0xffu) != 0;
-    return true;
-}
-
-// NaN counts as -infinity, as it does where keys are selected.
-float load_bias(uint head, uint query, uint key)
-{
-    float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
-    return is_nan(bias) ? MINUS_INFINITY : bias;
-}
-
 // score = cap(scale * score) + bias; hidden ones -inf if the tile is `partial`
 void finish_scores(uint first_key, bool partial, inout SCORES)
 {
@@ -223,32 +143,25 @@ void finish_scores(uint first_key, bool partial, inout SCORES)
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++)
             score[i][n] = SOFT_CAP != 0 ? cap(p.scale * score[i][n]) : p.scale * score[i][n];
     if (BIAS != 0) {
-        const bool by_key = BIAS_QUERIES == 0 && (BIAS_HEADS != SCORE_HEADS_ALL || PACK == 1);
         [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
             uint key = min(key_at(first_key, key_lane + n * KEY_LANES), p.keys - 1);
-            float key_bias = by_key ? load_bias(first_head, 0, key) : 0;
+            float key_bias = BIAS_BY_KEY != 0 ? load_bias(first_head, 0, key) : 0;
             [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
                 uint row = row_lane + i * ROW_LANES;
-                score[i][n] += by_key ? key_bias : load_bias(row_head(row), row_query(row), key);
+                score[i][n] += BIAS_BY_KEY != 0 ? key_bias : load_bias(row_head(row), row_query(row), key);
             }
         }
     }
     if (!partial)
         return;
-    const uint mask_head = score_head(MASK_HEADS, first_head);
     [[unroll]] for (uint n = 0; n < LANE_KEYS; n++) {
         uint key = key_at(first_key, key_lane + n * KEY_LANES);
-        int begin = 0, end = 0;
-        if (MASK == MASK_INTERVALS && key < p.keys) {
-            begin = int(Words(mask_row(p.mask, batch, mask_head, 0)).w[key]);
-            end = int(Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
-        }
+        ivec2 life = key_life(key);
         [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
             uint query = row_query(row_lane + i * ROW_LANES);
-            uvec2 mask = MASK == MASK_DENSE ? mask_row(p.mask, batch, mask_head, query) : uvec2(0);
-            bool seen = is_visible(mask, key, query);
-            if (MASK == MASK_INTERVALS)
-                seen = seen && begin <= int(query) && int(query) < end;
+            bool seen = life.x <= int(query) && int(query) < life.y;
+            if (MASK == MASK_DENSE && seen)
+                seen = mask_allows(key, query);
             score[i][n] = seen ? score[i][n] : MINUS_INFINITY;
         }
     }
@@ -304,39 +217,25 @@ void multiply_pv(uint first_key, bool partial, inout OUTPUTS)
     update_softmax(score, row_max, row_sum, o);                                                                        \
     multiply_pv(first_key, partial, o)
 
-// The key of a slot of a list, p.keys where there is none.
-uint listed_key(uvec2 words, uint slot, uvec4 header)
-{
-    if (slot >= header.y)
-        return p.keys;
-    uint word = Words(words).w[slot >> header.w];
-    return min(word << header.w | slot & (1u << header.w) - 1, p.keys);
-}
-
 void store_rows(MAXIMA, SUMS, OUTPUTS)
 {
-    const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
-    uvec2 item =
-        head_base(p.out_, batch, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
     // First of all, while all lanes go together.
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
         row_sum[i] = sum_over_row(row_sum[i]);
     [[unroll]] for (uint i = 0; i < LANE_ROWS; i++) {
         float sum = row_sum[i];
-        uint tile_row = row_lane + i * ROW_LANES, query = row_query(tile_row), head = row_head(tile_row);
-        if (!row_exists(tile_row))
+        uint row = row_lane + i * ROW_LANES;
+        if (!row_exists(row))
             continue;
         float inverse = sum > 0 ? 1 / sum : 0;
-        uvec2 row = advance(advance(item, query, sequence), head, heads);
+        uvec2 address = out_row(row);
         [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
             uint column = key_lane + c * KEY_LANES;
             if (column < VALUE_DIM / 4)
-                store_4(TYPE, ALIGNED != 0, row, column, o[i][c] * inverse);
+                store_4(TYPE, ALIGNED != 0, address, column, o[i][c] * inverse);
         }
-        if (LSE != 0 && key_lane == 0) {
-            uvec2 lse = advance(p.lse, batch * p.heads + head, uvec2(4 * p.queries, 0));
-            Words(lse).w[query] = floatBitsToUint(sum > 0 ? row_max[i] + log2(sum) * LN_2 : MINUS_INFINITY);
-        }
+        if (LSE != 0 && key_lane == 0)
+            store_lse(row, sum > 0 ? row_max[i] + log2(sum) * LN_2 : MINUS_INFINITY);
     }
 }
 
@@ -347,19 +246,7 @@ void main()
     row_lane = invocation / KEY_LANES;
     key_lane = invocation % KEY_LANES;
 
-    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
-    first_head = kv_head * GROUP + gl_WorkGroupID.y % GROUP_PACKS * PACK;
-    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
-    batch = gl_WorkGroupID.z;
-    query_tile = CAUSAL != 0 ? gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x : gl_WorkGroupID.x;
-    first_query = query_tile * TILE_QUERIES;
-    end_query = min(first_query + TILE_QUERIES, p.queries);
-    q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
-                       uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
-    k_base = head_base(p.k, batch, p.keys, kv_head, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
-                       uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
-    v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
-                       uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+    begin_tile();
 
     SCORES;
     MAXIMA;
@@ -373,12 +260,10 @@ void main()
     }
 
     if (LISTED) {
-        const uvec4 header = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
-        const uvec2 words = advance(p.tiles, header.x, uvec2(LIST_UNIT, 0));
-        for (uint slot = 0; slot < header.y; slot += TILE_KEYS) {
+        for (uint slot = 0; slot < list.y; slot += TILE_KEYS) {
             if (invocation < TILE_KEYS)
-                listed_keys[invocation] = listed_key(words, slot + invocation, header);
-            ATTEND(0, slot + TILE_KEYS > header.z);
+                listed_keys[invocation] = listed_key(slot + invocation);
+            ATTEND(0, slot + TILE_KEYS > list.z);
         }
     } else {
         const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;

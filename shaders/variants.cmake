@@ -10,4 +10,12 @@ set(DMATTN_VARIANTS
     "merge_runs        | portable | merge_runs.comp        | | vulkan1.2 | "
     "intervals         | portable | intervals.comp         | | vulkan1.2 | "
     "lists             | portable | lists.comp             | | vulkan1.2 | "
+    "attention_shared_f16     | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | "
+    "attention_shared_bf16    | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | BF16"
+    "attention_fragments_f16  | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | REGISTERS FRAGMENTS"
+    "attention_fragments_bf16 | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | REGISTERS FRAGMENTS BF16"
+    "attention_reduced_f16    | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS MATRIX2"
+    "attention_reduced_bf16   | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS MATRIX2 BF16"
+    "attention_fragments_f16  | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2"
+    "attention_fragments_bf16 | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2 BF16"
 )

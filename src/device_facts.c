@@ -10,15 +10,34 @@ void dmattn_device_properties_chain(device_properties *p, bool size_control)
     p->core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
     p->core.pNext = &p->subgroup;
     p->subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES;
-    p->subgroup.pNext = size_control ? &p->size_control : NULL;
+    p->subgroup.pNext = &p->driver;
+    p->driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES;
+    p->driver.pNext = size_control ? &p->size_control : NULL;
     p->size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
 }
 
-static void read_feature(device_facts *facts, const VkBaseInStructure *s)
+#define MAX_MATRIX_PRODUCTS 128 /* drivers report some 20 */
+
+/* Features that shaders with cooperative matrices need besides. */
+typedef struct companions {
+    bool matrix, memory_model, float16;
+} companions;
+
+static void read_feature(device_facts *facts, companions *c, const VkBaseInStructure *s)
 {
     switch ((int)s->sType) {
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES:
-        facts->buffer_device_address |= ((const VkPhysicalDeviceVulkan12Features *)s)->bufferDeviceAddress;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
+        const VkPhysicalDeviceVulkan12Features *f = (const void *)s;
+        facts->buffer_device_address |= f->bufferDeviceAddress;
+        c->memory_model |= f->vulkanMemoryModel;
+        c->float16 |= f->shaderFloat16;
+        break;
+    }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
+        c->memory_model |= ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)s)->vulkanMemoryModel;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
+        c->float16 |= ((const VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16;
         break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
         facts->buffer_device_address |= ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)s)->bufferDeviceAddress;
@@ -35,6 +54,26 @@ static void read_feature(device_facts *facts, const VkBaseInStructure *s)
         facts->full_subgroups |= f->computeFullSubgroups;
         break;
     }
+#ifdef VK_KHR_cooperative_matrix
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR:
+        c->matrix |= ((const VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)s)->cooperativeMatrix;
+        break;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
+        const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
+        facts->cooperative_matrix2 |= f->cooperativeMatrixReductions && f->cooperativeMatrixConversions
+                                      && f->cooperativeMatrixPerElementOperations;
+        break;
+    }
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR: {
+        const VkPhysicalDeviceShaderBfloat16FeaturesKHR *f = (const void *)s;
+        facts->bf16_matrices |= f->shaderBFloat16Type && f->shaderBFloat16CooperativeMatrix;
+        break;
+    }
+#endif
     default: break;
     }
 }
@@ -43,7 +82,8 @@ void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const d
                               const VkPhysicalDeviceFeatures2 *features)
 {
     const VkPhysicalDeviceLimits *limits = &p->core.properties.limits;
-    bool sized = p->subgroup.pNext != NULL;
+    bool sized = p->driver.pNext != NULL;
+    companions c = {0};
     *facts = (device_facts){
         .api_version = api_version,
         .subgroup_size = p->subgroup.subgroupSize,
@@ -56,13 +96,65 @@ void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const d
                                ? limits->maxComputeWorkGroupInvocations
                                : limits->maxComputeWorkGroupSize[0],
         .shared_memory = limits->maxComputeSharedMemorySize,
+        .driver = p->driver.driverID,
     };
     memcpy(facts->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof facts->max_workgroup_count);
     for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)
-        read_feature(facts, s);
+        read_feature(facts, &c, s);
+    facts->cooperative_matrix = c.matrix && c.memory_model && c.float16;
+    /* NVIDIA's matrices are laid out so from Ampere to Hopper, as its mma instructions are. Kernels that rely on it
+       check it as they run. */
+    facts->known_fragments = facts->driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
 }
 
-dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, size_t size)
+#ifdef VK_KHR_cooperative_matrix
+/* Larger ones first, as fewer instructions are more work each; m = n = k before others, as any level can use it. */
+static const matrix_shape shapes[] = {{16, 16, 16}, {8, 16, 16}, {16, 8, 16}, {8, 8, 16}, {16, 16, 8}, {8, 8, 8}};
+
+static matrix_shape choose_shape(const VkCooperativeMatrixPropertiesKHR *products, uint32_t count, int type)
+{
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (uint32_t i = 0; i < count; i++) {
+            const VkCooperativeMatrixPropertiesKHR *p = &products[i];
+            if ((int)p->AType == type && (int)p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR
+                && p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR
+                && p->MSize == shapes[s].m && p->NSize == shapes[s].n && p->KSize == shapes[s].k)
+                return shapes[s];
+        }
+    return (matrix_shape){0};
+}
+
+void dmattn_device_facts_read_matrices(device_facts *facts, const VkCooperativeMatrixPropertiesKHR *products,
+                                       uint32_t count)
+{
+    facts->f16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_FLOAT16_KHR);
+#ifdef VK_KHR_shader_bfloat16
+    if (facts->bf16_matrices)
+        facts->bf16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_BFLOAT16_KHR);
+#endif
+}
+#endif
+
+void dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                      VkPhysicalDevice device)
+{
+#ifdef VK_KHR_cooperative_matrix
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ask =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)get(instance,
+                                                                   "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    VkCooperativeMatrixPropertiesKHR products[MAX_MATRIX_PRODUCTS];
+    uint32_t count = MAX_MATRIX_PRODUCTS;
+    for (uint32_t i = 0; i < count; i++)
+        products[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    if (facts->cooperative_matrix && ask && ask(device, &count, products) >= 0) /* incomplete is enough */
+        dmattn_device_facts_read_matrices(facts, products, count);
+#else
+    (void)facts, (void)get, (void)instance, (void)device;
+#endif
+}
+
+/* The reason in `why` that no kernel can run. */
+static bool can_portable(const device_facts *facts, char *why, size_t size)
 {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     if (facts->api_version < VK_API_VERSION_1_2)
@@ -75,12 +167,46 @@ dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, siz
         snprintf(why, size, "compute shaders cannot shuffle within a subgroup");
     else if (facts->subgroup_size < 4 || facts->subgroup_size > 128)
         snprintf(why, size, "subgroups have %u invocations, but 4 to 128 are needed", facts->subgroup_size);
-    else {
-        if (size)
-            why[0] = 0;
-        return DMATTN_LEVEL_PORTABLE;
-    }
-    return DMATTN_LEVEL_BEST;
+    else
+        return true;
+    return false;
+}
+
+bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char *why, size_t size)
+{
+    if (size)
+        why[0] = 0;
+    if (!can_portable(facts, why, size))
+        return false;
+    if (level == DMATTN_LEVEL_PORTABLE)
+        return true;
+    if (!facts->cooperative_matrix)
+        snprintf(why, size,
+                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel and shaderFloat16");
+    else if (!facts->f16_matrix.m && !facts->bf16_matrix.m)
+        snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
+    else if (!facts->full_subgroups)
+        snprintf(why, size, "the feature computeFullSubgroups is missing or not enabled");
+    else if (!(facts->subgroup_operations & VK_SUBGROUP_FEATURE_VOTE_BIT))
+        snprintf(why, size, "compute shaders cannot vote within a subgroup");
+    else if (level == DMATTN_LEVEL_MATRIX2 && !facts->cooperative_matrix2)
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled");
+    else if (level == DMATTN_LEVEL_MATRIX2 && facts->api_version < VK_API_VERSION_1_3)
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is used with Vulkan 1.3 only");
+    else
+        return true;
+    return false;
+}
+
+dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, size_t size)
+{
+    char higher[128];
+    if (!dmattn_device_facts_can(facts, DMATTN_LEVEL_PORTABLE, why, size))
+        return DMATTN_LEVEL_BEST;
+    dmattn_level level = DMATTN_LEVEL_MATRIX2;
+    while (!dmattn_device_facts_can(facts, level, higher, sizeof higher))
+        level--;
+    return level;
 }
 
 bool dmattn_device_facts_can_require(const device_facts *facts, uint32_t size)

@@ -8,6 +8,11 @@
 
 #include <stddef.h>
 
+/* A product that cooperative matrices compute: m x k times k x n, summed up in f32. m = 0: none. */
+typedef struct matrix_shape {
+    uint32_t m, n, k;
+} matrix_shape;
+
 typedef struct device_facts {
     uint32_t api_version;
     uint32_t subgroup_size; /* the default one */
@@ -19,16 +24,24 @@ typedef struct device_facts {
     uint32_t max_invocations; /* of a workgroup */
     uint32_t max_workgroup_count[3];
     uint32_t shared_memory; /* of a workgroup, bytes */
+    VkDriverId driver;
+    matrix_shape f16_matrix, bf16_matrix;
     /* features */
     bool buffer_device_address;
     bool subgroup_size_control;
     bool full_subgroups;
+    bool cooperative_matrix;  /* VK_KHR_cooperative_matrix, and what its shaders need besides */
+    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements */
+    bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
+    /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/softmax_registers.glsl says. */
+    bool known_fragments;
 } device_facts;
 
 /* The structures to be chained to vkGetPhysicalDeviceProperties2, and what they say. */
 typedef struct device_properties {
     VkPhysicalDeviceProperties2 core;
     VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceDriverProperties driver;
     VkPhysicalDeviceSubgroupSizeControlProperties size_control;
 } device_properties;
 
@@ -40,6 +53,19 @@ void dmattn_device_properties_chain(device_properties *properties, bool size_con
  * `features` may be NULL: none. */
 void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const device_properties *properties,
                               const VkPhysicalDeviceFeatures2 *features);
+
+#ifdef VK_KHR_cooperative_matrix
+/* Of the products that a device reports, the shapes to use; after dmattn_device_facts_read(). */
+void dmattn_device_facts_read_matrices(device_facts *facts, const VkCooperativeMatrixPropertiesKHR *products,
+                                       uint32_t count);
+#endif
+
+/* Asks the device for them, if they can be used. */
+void dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                      VkPhysicalDevice device);
+
+/* Whether the device can do a level at all; if not, the reason in `why`. */
+bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char *why, size_t size);
 
 /* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
 dmattn_level dmattn_device_facts_level(const device_facts *facts, char *why, size_t size);

@@ -125,7 +125,8 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
         if (plan->tensor[t].alignment > data_alignment)
             data_alignment = plan->tensor[t].alignment;
     *info = (dmattn_plan_info){
-        .level = DMATTN_LEVEL_PORTABLE,
+        .level = attends ? plan->attention.tile.level : DMATTN_LEVEL_PORTABLE,
+        .why_not_higher = plan->attention.why_not,
         .kernel = plan->name,
         .workspace_size = plan->workspace_size,
         .workspace_alignment = WORKSPACE_ALIGNMENT,

@@ -32,7 +32,7 @@ struct dmattn_plan {
 
     plan_tensor tensor[TENSOR_COUNT];
     uint64_t tiles_offset, scratch_offset, workspace_size;
-    char name[96];
+    char name[128];
     double flops, bytes;
 };
 
@@ -44,6 +44,13 @@ dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, const 
 
 /* Makes a plan without stages. */
 dmattn_status dmattn_plan_create(dmattn_context *ctx, plan_kind kind, dmattn_plan **plan);
+
+/* dmattn_attention_plan() and dmattn_dma_plan() with a tile that fits; NULL: the one that is best as far as is known.
+ */
+dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
+                                         const attention_tile *tile, dmattn_plan **plan);
+dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
+                                   dmattn_plan **plan);
 
 /* Puts a piece of `bytes` into the workspace and returns where. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);

@@ -236,6 +236,7 @@ typedef struct dmattn_attention_desc {
                                mask plan; otherwise they are made in the workspace */
     uint32_t list_capacity; /* with interval masks and without lists: see dmattn_mask_desc */
     dmattn_level level;     /* this level and no other; 0: the best */
+    dmattn_level max_level; /* no level above this one; 0: any */
 } dmattn_attention_desc;
 
 typedef struct dmattn_plan dmattn_plan;
@@ -248,7 +249,9 @@ DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dm
 DMATTN_API void dmattn_plan_destroy(dmattn_plan *plan);
 
 typedef struct dmattn_plan_info {
-    dmattn_level level;           /* the level taken */
+    dmattn_level level;           /* the level of the attention kernel; masks are made at the portable one */
+    const char *why_not_higher;   /* a sentence: the highest level allowed, and why it was not taken; empty if it was or
+                                     a level was asked for. Lives as long as the plan */
     const char *kernel;           /* name of the kernel and its tile; lives as long as the plan */
     uint64_t workspace_size;      /* bytes of scratch that one run needs; may be 0 */
     uint64_t workspace_alignment; /* of its offset */

@@ -14,12 +14,7 @@ layout(push_constant, std430) uniform Params {
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
-// The tile: columns are keys, and each query has PACK rows, one for each of as many heads of a group, which read the same
-// keys. Invocation (row_lane, key_lane) computes the rows row_lane + i * ROW_LANES and the keys key_lane + n * KEY_LANES.
-const uint ROW_LANES = WORKGROUP / KEY_LANES;
-const uint TILE_ROWS = ROW_LANES * LANE_ROWS;
 const uint TILE_QUERIES = TILE_ROWS / PACK;
-const uint TILE_KEYS = KEY_LANES * LANE_KEYS;
 
 // Tiles that the heads of a group take.
 const uint GROUP_PACKS = (GROUP + PACK - 1) / PACK;

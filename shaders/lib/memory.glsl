@@ -130,6 +130,18 @@ void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
     }
 }
 
+// Elements 8 * index to 8 * index + 7 of a row.
+void store_8(uint type, bool aligned, uvec2 row, uint index, vec4 a, vec4 b)
+{
+    if (type != TYPE_F32 && aligned)
+        Quads(row).q[index] =
+            uvec4(pack_pair(type, a.xy), pack_pair(type, a.zw), pack_pair(type, b.xy), pack_pair(type, b.zw));
+    else {
+        store_4(type, aligned, row, 2 * index, a);
+        store_4(type, aligned, row, 2 * index + 1, b);
+    }
+}
+
 // `count` (1 to 4) bytes from any address on, the first one lowest; what is above them is arbitrary.
 uint load_bytes(uvec2 address, uint count)
 {

@@ -30,11 +30,18 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     const uint32_t size = dmattn_type_size(d->type), bias_size = dmattn_type_size(d->bias_type);
     memset(c, 0, ATTENTION_CONSTANT_COUNT * sizeof *c);
     c[CONSTANT_WORKGROUP] = tile->workgroup;
+    c[CONSTANT_TILE_ROWS] = tile->rows;
+    c[CONSTANT_TILE_KEYS] = tile->keys;
     c[CONSTANT_KEY_LANES] = tile->key_lanes;
-    c[CONSTANT_LANE_ROWS] = tile->lane_rows;
-    c[CONSTANT_LANE_KEYS] = tile->lane_keys;
     c[CONSTANT_DEPTH] = tile->depth;
     c[CONSTANT_VALUE_KEYS] = tile->value_keys;
+    c[CONSTANT_SUBGROUP] = tile->subgroup_size;
+    c[CONSTANT_MATRIX_M] = tile->matrix.m;
+    c[CONSTANT_MATRIX_N] = tile->matrix.n;
+    c[CONSTANT_MATRIX_K] = tile->matrix.k;
+    c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
+    c[CONSTANT_LAZY] = tile->lazy;
+    c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_HEAD_DIM] = d->head_dim;
     c[CONSTANT_VALUE_DIM] = d->value_dim;
     c[CONSTANT_GROUP] = d->heads / d->kv_heads;
@@ -95,7 +102,7 @@ grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile
         return (grid){0, 0, 0};
     uint64_t planes = (uint64_t)d->mask_shape.batch * d->mask_shape.heads;
     return (grid){d->mask_shape.queries > 1 ? dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)) : 1,
-                  dmattn_ceil_div(dmattn_ceil_div(d->keys, dmattn_tile_keys(tile)), 32),
+                  dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32),
                   planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
 }
 

@@ -82,6 +82,11 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
     if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
+    if ((unsigned)d.max_level > DMATTN_LEVEL_MATRIX2)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "max_level %d is not a dmattn_level", (int)d.max_level);
+    if (d.max_level && d.level > d.max_level)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "level %s is above max_level %s", dmattn_level_string(d.level),
+                           dmattn_level_string(d.max_level));
 
     d.kv_heads = d.kv_heads ? d.kv_heads : d.heads;
     if (d.heads % d.kv_heads)

@@ -3,25 +3,47 @@
 
 #include <stdio.h>
 
+/* The highest level that is allowed, that this build has a kernel for and that a tile fits. */
+static dmattn_status choose_tile(attention_stage *s, const dmattn_context *ctx)
+{
+    const dmattn_attention_desc *d = &s->desc;
+    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
+    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
+    for (dmattn_level level = highest; level >= lowest; level--) {
+        char why[200];
+        const bool fits = dmattn_tile_choose(&ctx->facts, d, level, &s->tile, why, sizeof why);
+        if (fits && dmattn_kernel_find(dmattn_tile_kernel(&s->tile), level))
+            return DMATTN_SUCCESS;
+        if (fits)
+            snprintf(why, sizeof why, "the shader compiler that dmattn was built with does not know what %s needs",
+                     dmattn_tile_kernel(&s->tile));
+        if (level == highest || level == lowest)
+            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
+    }
+    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "forward attention cannot run at the level %s",
+                       s->why_not);
+}
+
 dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_context *ctx,
-                                            const dmattn_attention_desc *desc)
+                                            const dmattn_attention_desc *desc, const attention_tile *tile)
 {
     const dmattn_attention_desc *d = &s->desc;
     s->desc = *desc;
-    if (d->level > DMATTN_LEVEL_PORTABLE)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "forward attention has no kernel of the level %s",
-                           dmattn_level_string(d->level));
-    if (!dmattn_tile_choose(&ctx->facts, d, &s->tile))
-        return dmattn_fail(
-            &ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-            "no tile for value_dim %u fits a device of subgroup size %u, %u invocations and %u bytes of shared "
-            "memory",
-            d->value_dim, ctx->facts.subgroup_size, ctx->facts.max_invocations, ctx->facts.shared_memory);
+    if (tile)
+        s->tile = *tile;
+    else
+        TRY(choose_tile(s, ctx));
     s->aligned = dmattn_attention_is_aligned(d);
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
-    snprintf(s->name, sizeof s->name, "portable %s %ux%u d%u/%u", dmattn_type_string(d->type),
-             dmattn_tile_rows(&s->tile), dmattn_tile_keys(&s->tile), d->head_dim, d->value_dim);
+    static const char *const forms[] = {[FORM_PORTABLE] = "",
+                                        [FORM_SHARED] = ", scores in shared memory",
+                                        [FORM_REDUCED] = ", scores in registers",
+                                        [FORM_FRAGMENTS] = ", scores in known registers"};
+    const bool converted = s->tile.form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !s->tile.bf16_operands;
+    snprintf(s->name, sizeof s->name, "%s %s%s %ux%u d%u/%u%s", dmattn_level_string(s->tile.level),
+             dmattn_type_string(d->type), converted ? " as f16" : "", s->tile.rows, s->tile.keys, d->head_dim,
+             d->value_dim, forms[s->tile.form]);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }
@@ -33,7 +55,7 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
     dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
     if (s->desc.mask == DMATTN_MASK_DENSE)
         TRY(dmattn_kernel_build(ctx, "mask_tiles", DMATTN_LEVEL_PORTABLE, layout, &values, &s->mask_tiles));
-    return dmattn_kernel_build(ctx, "attention_forward", DMATTN_LEVEL_PORTABLE, layout, &values, &s->attention);
+    return dmattn_kernel_build(ctx, dmattn_tile_kernel(&s->tile), s->tile.level, layout, &values, &s->attention);
 }
 
 void dmattn_attention_stage_destroy(attention_stage *s, const dmattn_context *ctx)

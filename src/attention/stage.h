@@ -27,12 +27,14 @@ typedef struct attention_stage {
     grid mask_grid, attention_grid;
     VkPipeline mask_tiles; /* NULL without a dense mask */
     VkPipeline attention;
-    char name[64];
+    char name[96];
+    char why_not[224]; /* no higher level */
 } attention_stage;
 
-/* Chooses the tile; `desc` is resolved. Then builds the pipelines, which may have been made in part when it fails. */
+/* Chooses the tile, unless one is given, which must fit; `desc` is resolved. Then builds the pipelines, which may have
+ * been made in part when it fails. */
 dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn_context *ctx,
-                                            const dmattn_attention_desc *desc);
+                                            const dmattn_attention_desc *desc, const attention_tile *tile);
 dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
 

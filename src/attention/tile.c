@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "tile.h"
 
+#include "../shape.h"
+
 #include <stddef.h>
+#include <stdio.h>
 
 #define MANY UINT32_MAX
 
-uint32_t dmattn_tile_rows(const attention_tile *t)
-{
-    return t->workgroup / t->key_lanes * t->lane_rows;
-}
-
 uint32_t dmattn_tile_queries(const attention_tile *t)
 {
-    return dmattn_tile_rows(t) / t->pack;
+    return t->rows / t->pack;
 }
 
 /* A list for 16 queries holds at most 15 more keys than one for a single query. */
@@ -22,30 +20,92 @@ uint32_t dmattn_tile_list_queries(const attention_tile *t)
     return queries * ((16 + queries - 1) / queries);
 }
 
-uint32_t dmattn_tile_keys(const attention_tile *t)
+const char *dmattn_tile_kernel(const attention_tile *t)
 {
-    return t->key_lanes * t->lane_keys;
+    static const char *const names[][2] = {
+        [FORM_PORTABLE] = {"attention_forward", "attention_forward"},
+        [FORM_SHARED] = {"attention_shared_f16", "attention_shared_bf16"},
+        [FORM_REDUCED] = {"attention_reduced_f16", "attention_reduced_bf16"},
+        [FORM_FRAGMENTS] = {"attention_fragments_f16", "attention_fragments_bf16"},
+    };
+    return names[t->form][t->bf16_operands];
 }
 
-/* The arrays `staged` and `probabilities` of attention_forward.comp, in units of 16 bytes, and `listed_keys`. */
-uint32_t dmattn_tile_shared_memory(const attention_tile *t, uint32_t value_dim)
+static uint32_t max_u32(uint32_t a, uint32_t b)
 {
-    uint32_t value_columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
-    uint32_t qk = (dmattn_tile_rows(t) + dmattn_tile_keys(t)) * (t->depth / 4 + 1);
-    uint32_t values = t->value_keys * value_columns * t->key_lanes;
-    uint32_t probabilities = dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1);
-    return 16 * ((qk > values ? qk : values) + probabilities) + 4 * dmattn_tile_keys(t);
+    return a > b ? a : b;
 }
 
-bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, uint32_t value_dim)
+/* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
+
+/* `staged` and `probabilities` of attention_forward.comp, in units of 16 bytes, and `listed_keys`. */
+static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_dim)
+{
+    const uint32_t value_columns = dmattn_ceil_div(value_dim / 4, t->key_lanes);
+    const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1);
+    const uint32_t values = t->value_keys * value_columns * t->key_lanes;
+    const uint32_t probabilities = t->rows * (t->keys / 4 + 1);
+    return 16 * (max_u32(qk, values) + probabilities) + 4 * t->keys;
+}
+
+/* `staged`, `shared_queries` and `scores` of attention_matrix.comp and its includes, and the slots. */
+static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t subgroups = t->workgroup / t->subgroup_size;
+    const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, x->k), value_blocks = dmattn_ceil_div(d->value_dim, x->n);
+    const uint32_t key_pitch = head_blocks * x->k / 8 + 1, value_pitch = value_blocks * x->n / 8 + 1;
+    const uint32_t block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
+    uint32_t units = max_u32(t->keys * (key_pitch + value_pitch), subgroups * block);
+    const uint32_t shared_blocks = head_blocks - t->query_blocks;
+    units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
+    if (t->form == FORM_SHARED)
+        units += subgroups * x->m * (t->keys / 4 + 1);
+    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1;
+    return 16 * units + 12 * slots + 4 * 2 * t->keys;
+}
+
+uint32_t dmattn_tile_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    return t->form == FORM_PORTABLE ? portable_shared_memory(t, d->value_dim) : matrix_shared_memory(t, d);
+}
+
+/* ---- fitting --------------------------------------------------------------------------------------------------- */
+
+static bool portable_fits(const attention_tile *t)
+{
+    /* a row's lanes shuffle among themselves */
+    return t->key_lanes <= t->subgroup_size;
+}
+
+static bool matrix_fits(const attention_tile *t, const device_facts *facts)
+{
+    const matrix_shape *x = &t->matrix;
+    /* rows and elements are spread evenly over a subgroup */
+    if (!x->m || x->m > t->subgroup_size || t->subgroup_size % x->m || x->m * x->n % t->subgroup_size)
+        return false;
+    if (t->keys % x->n || t->keys % x->k)
+        return false;
+    switch (t->form) {
+    case FORM_SHARED: /* a lane's keys are whole units of 16 bytes */
+        return t->rows == t->workgroup / t->subgroup_size * x->m && t->keys % (t->subgroup_size / x->m * 8) == 0;
+    case FORM_REDUCED: /* accumulators become operands */ return x->n == x->k;
+    default: return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16;
+    }
+}
+
+bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const dmattn_attention_desc *desc)
 {
     return t->workgroup <= facts->max_invocations
-           && dmattn_tile_shared_memory(t, value_dim) <= facts->shared_memory
+           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory
            /* each fetches at most one key of a list */
-           && dmattn_tile_keys(t) <= t->workgroup
-           /* a row's lanes shuffle among themselves, and no subgroup may be partly filled */
-           && t->key_lanes <= t->subgroup_size && t->workgroup % t->subgroup_size == 0;
+           && t->keys <= t->workgroup
+           /* no subgroup may be partly filled */
+           && t->workgroup % t->subgroup_size == 0
+           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts));
 }
+
+/* ---- choice ---------------------------------------------------------------------------------------------------- */
 
 /* How many heads of a group may share tiles: all, but for a mask that differs from head to head. */
 static uint32_t shared_heads(const dmattn_attention_desc *d)
@@ -54,39 +114,154 @@ static uint32_t shared_heads(const dmattn_attention_desc *d)
     return differs ? 1 : d->heads / d->kv_heads;
 }
 
-bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile)
+/* Adds a tile if it fits. */
+static uint32_t add(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
+                    attention_tile *tiles, uint32_t count, uint32_t max)
 {
-    /* Best first. A row's accumulators lie in registers: lane_rows * value_dim / key_lanes of them. */
+    const uint32_t heads = shared_heads(d);
+    tile.pack = heads < tile.rows ? heads : tile.rows;
+    if (count < max && dmattn_tile_fits(&tile, facts, d))
+        tiles[count++] = tile;
+    return count;
+}
+
+static uint32_t portable_candidates(const device_facts *facts, const dmattn_attention_desc *d, attention_tile *tiles,
+                                    uint32_t max)
+{
+    /* Best first. A row's accumulators lie in registers: rows * value_dim / workgroup of them. */
     static const struct candidate {
         uint32_t max_rows, max_value_dim;
         attention_tile tile; /* without the subgroup's size */
     } candidates[] = {
         /* few queries: rows that none fills would be computed for nothing */
-        {16, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 32, .value_keys = 8}},
+        {16, 256, {.workgroup = 64, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
         /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
            for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/performance.md) */
-        {MANY, 128, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 16}},
+        {MANY, 128, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
         /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
-        {MANY, 256, {.workgroup = 128, .key_lanes = 16, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* the same where a subgroup has but 8 lanes */
-        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 32, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
         /* 16 KiB of shared memory, the least that Vulkan promises */
-        {MANY, 256, {.workgroup = 64, .key_lanes = 8, .lane_rows = 4, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* the same in subgroups of 128 */
-        {MANY, 256, {.workgroup = 128, .key_lanes = 8, .lane_rows = 2, .lane_keys = 4, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* subgroups of 4 */
-        {MANY, 256, {.workgroup = 64, .key_lanes = 4, .lane_rows = 2, .lane_keys = 8, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 4, .depth = 16, .value_keys = 8}},
     };
-    const uint32_t heads = shared_heads(desc);
+    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
+    uint32_t count = 0;
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         const struct candidate *c = &candidates[i];
-        if ((uint64_t)desc->queries * heads > c->max_rows || desc->value_dim > c->max_value_dim)
+        if (rows > c->max_rows || d->value_dim > c->max_value_dim)
             continue;
-        *tile = c->tile;
-        tile->pack = heads < dmattn_tile_rows(tile) ? heads : dmattn_tile_rows(tile);
-        tile->subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
-        if (dmattn_tile_fits(tile, facts, desc->value_dim))
-            return true;
+        attention_tile tile = c->tile;
+        tile.level = DMATTN_LEVEL_PORTABLE;
+        tile.subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
+        count = add(facts, d, tile, tiles, count, max);
     }
-    return false;
+    return count;
+}
+
+/* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows. */
+typedef struct matrix_candidate {
+    uint32_t max_dim; /* of heads and values */
+    uint32_t subgroups, blocks, keys;
+    uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
+    bool lazy, guarded;
+} matrix_candidate;
+
+/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. */
+static const matrix_candidate fragments[] = {
+    {64, 8, 1, 64, 0, true, true},    {64, 4, 2, 64, 0, false, false},  {128, 8, 2, 32, 32, true, true},
+    {128, 8, 1, 64, 0, false, false}, {128, 8, 1, 32, 0, false, false}, {128, 4, 1, 32, 0, false, false},
+    {256, 8, 1, 32, 0, false, false}, {256, 4, 1, 32, 0, false, false}, {256, 4, 1, 16, 0, false, false},
+};
+
+static const matrix_candidate reduced[] = {
+    {128, 8, 1, 64, 0, false, false}, {128, 4, 1, 32, 0, false, false}, {256, 4, 1, 32, 0, false, false},
+    {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},
+};
+
+static const matrix_candidate shared[] = {
+    {128, 8, 1, 32, 0, false, false}, {128, 4, 1, 32, 0, false, false}, {256, 4, 1, 16, 0, false, false},
+    {256, 2, 1, 16, 0, false, false}, {256, 1, 1, 16, 0, false, false},
+};
+
+static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
+                           const matrix_candidate *candidates, size_t candidate_count, attention_tile *tiles,
+                           uint32_t count, uint32_t max)
+{
+    const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
+    for (size_t i = 0; i < candidate_count; i++) {
+        const matrix_candidate *c = &candidates[i];
+        if (max_u32(d->head_dim, d->value_dim) > c->max_dim)
+            continue;
+        const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
+        tile.workgroup = c->subgroups * tile.subgroup_size;
+        tile.rows = c->subgroups * c->blocks * tile.matrix.m;
+        tile.keys = c->keys;
+        tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
+        tile.lazy = c->lazy;
+        tile.guarded = c->guarded;
+        count = add(facts, d, tile, tiles, count, max);
+    }
+    return count;
+}
+#define TABLE(name) name, sizeof name / sizeof *name
+
+static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                                  attention_tile *tiles, uint32_t max, char *why, size_t size)
+{
+    attention_tile tile = {.level = level, .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
+    if (d->type == DMATTN_TYPE_F32) {
+        snprintf(why, size, "matrices of f32 are none that it computes with");
+        return 0;
+    }
+    tile.bf16_operands = d->type == DMATTN_TYPE_BF16 && facts->bf16_matrix.m;
+    tile.matrix = tile.bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
+    /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
+    if (d->type == DMATTN_TYPE_BF16 && !tile.bf16_operands && d->level != level) {
+        snprintf(why, size, "the device has no matrices of bf16; in f16 they are used only if the level is asked for");
+        return 0;
+    }
+    uint32_t count = 0;
+    tile.form = FORM_FRAGMENTS;
+    count = add_matrix(facts, d, tile, TABLE(fragments), tiles, count, max);
+    if (level == DMATTN_LEVEL_MATRIX2) {
+        tile.form = FORM_REDUCED;
+        count = add_matrix(facts, d, tile, TABLE(reduced), tiles, count, max);
+    } else {
+        tile.form = FORM_SHARED;
+        count = add_matrix(facts, d, tile, TABLE(shared), tiles, count, max);
+    }
+    if (!count)
+        snprintf(why, size,
+                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
+                 "bytes of shared memory",
+                 d->head_dim, d->value_dim, tile.matrix.m, tile.matrix.n, tile.matrix.k, tile.subgroup_size,
+                 facts->shared_memory);
+    return count;
+}
+
+uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                                attention_tile *tiles, uint32_t max, char *why, size_t size)
+{
+    if (!dmattn_device_facts_can(facts, level, why, size))
+        return 0;
+    if (level != DMATTN_LEVEL_PORTABLE)
+        return matrix_candidates(facts, d, level, tiles, max, why, size);
+    const uint32_t count = portable_candidates(facts, d, tiles, max);
+    if (!count)
+        snprintf(why, size,
+                 "no tile for value_dim %u fits a device of subgroup size %u, %u invocations and %u bytes of "
+                 "shared memory",
+                 d->value_dim, facts->subgroup_size, facts->max_invocations, facts->shared_memory);
+    return count;
+}
+
+bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                        attention_tile *tile, char *why, size_t size)
+{
+    return dmattn_tile_candidates(facts, d, level, tile, 1, why, size) == 1;
 }

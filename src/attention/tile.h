@@ -5,33 +5,54 @@
 
 #include "../device_facts.h"
 
-/* One way to cut the work of the portable kernel; the names are those of shaders/attention.h. */
+/* How a kernel computes, and by which name it is found (kernel.h): the portable one, or lib/softmax_*.glsl. */
+typedef enum tile_form {
+    FORM_PORTABLE,
+    FORM_SHARED,    /* scores in shared memory */
+    FORM_REDUCED,   /* in registers, by reductions of matrices */
+    FORM_FRAGMENTS, /* in registers whose layout is known */
+} tile_form;
+
+/* One way to cut the work; the names are those of shaders/attention.h. */
 typedef struct attention_tile {
+    dmattn_level level;
+    tile_form form;
     uint32_t workgroup;
+    uint32_t rows, keys;
+    uint32_t pack;          /* rows of a query */
+    uint32_t subgroup_size; /* the size that the kernel will run with */
+    /* portable */
     uint32_t key_lanes;
-    uint32_t lane_rows;
-    uint32_t lane_keys;
     uint32_t depth;
     uint32_t value_keys;
-    uint32_t subgroup_size; /* the size that the kernel will run with */
-    uint32_t pack;
+    /* by matrices */
+    matrix_shape matrix;
+    bool bf16_operands; /* otherwise f16 */
+    uint32_t query_blocks;
+    bool lazy, guarded;
 } attention_tile;
 
-/* Rows, queries and keys in a tile: a query has `pack` rows. */
-uint32_t dmattn_tile_rows(const attention_tile *tile);
+/* Queries in a tile. */
 uint32_t dmattn_tile_queries(const attention_tile *tile);
-uint32_t dmattn_tile_keys(const attention_tile *tile);
 
 /* Queries that share a list: those of a tile, or of several where it has few, so that lists do not take too much. */
 uint32_t dmattn_tile_list_queries(const attention_tile *tile);
 
-/* Bytes of shared memory that the kernel takes. */
-uint32_t dmattn_tile_shared_memory(const attention_tile *tile, uint32_t value_dim);
+/* Bytes of shared memory that the kernel takes. `desc` is resolved, here and below. */
+uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* Whether a device can run it. */
-bool dmattn_tile_fits(const attention_tile *tile, const device_facts *facts, uint32_t value_dim);
+bool dmattn_tile_fits(const attention_tile *tile, const device_facts *facts, const dmattn_attention_desc *desc);
 
-/* Chooses; false if the device can run none. `desc` is resolved. */
-bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, attention_tile *tile);
+/* Chooses a tile of a level that the device can do; if there is none, false and the reason in `why`. */
+bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+                        attention_tile *tile, char *why, size_t size);
+
+/* All that may be worth a try, the chosen one first; returns their number, at most `max`. */
+uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+                                attention_tile *tiles, uint32_t max, char *why, size_t size);
+
+/* The name of its kernel, without the level. */
+const char *dmattn_tile_kernel(const attention_tile *tile);
 
 #endif

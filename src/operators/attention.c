@@ -22,12 +22,12 @@ static lists_desc lists_of(const dmattn_attention_desc *d, uint32_t list_queries
     };
 }
 
-static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *desc)
+static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *desc, const attention_tile *tile)
 {
     const dmattn_context *ctx = plan->ctx;
     attention_stage *s = &plan->attention;
     const dmattn_attention_desc *d = &s->desc;
-    TRY(dmattn_attention_stage_choose(s, ctx, desc));
+    TRY(dmattn_attention_stage_choose(s, ctx, desc, tile));
     plan->tiles_offset = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile));
     if (d->mask == DMATTN_MASK_INTERVALS) {
         const lists_desc lists = lists_of(d, dmattn_tile_list_queries(&s->tile));
@@ -55,12 +55,18 @@ static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *d
 
 dmattn_status dmattn_attention_plan(dmattn_context *ctx, const dmattn_attention_desc *desc, dmattn_plan **out)
 {
+    return dmattn_attention_plan_tile(ctx, desc, NULL, out);
+}
+
+dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
+                                         const attention_tile *tile, dmattn_plan **out)
+{
     dmattn_attention_desc resolved;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_attention_desc_resolve(desc, &resolved, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, PLAN_ATTENTION, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &resolved), "attention", out);
+    return dmattn_plan_finish(plan, fill_plan(plan, &resolved, tile), "attention", out);
 }
 
 dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,

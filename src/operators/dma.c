@@ -55,11 +55,11 @@ uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor)
     return bytes ? bytes : dmattn_mask_tensor_bytes(&parts->mask, tensor);
 }
 
-static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts)
+static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts, const attention_tile *tile)
 {
     const dmattn_context *ctx = plan->ctx;
     attention_stage *s = &plan->attention;
-    TRY(dmattn_attention_stage_choose(s, ctx, &parts->attention));
+    TRY(dmattn_attention_stage_choose(s, ctx, &parts->attention, tile));
     parts->mask.list_queries = dmattn_tile_list_queries(&s->tile);
     TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
     TRY(dmattn_plan_add_mask(plan, &parts->mask));
@@ -89,12 +89,18 @@ static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts)
 
 dmattn_status dmattn_dma_plan(dmattn_context *ctx, const dmattn_dma_desc *desc, dmattn_plan **out)
 {
+    return dmattn_dma_plan_tile(ctx, desc, NULL, out);
+}
+
+dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
+                                   dmattn_plan **out)
+{
     dma_parts parts;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_dma_desc_resolve(desc, &parts, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, PLAN_DMA, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &parts), "dynamic mask attention", out);
+    return dmattn_plan_finish(plan, fill_plan(plan, &parts, tile), "dynamic mask attention", out);
 }
 
 dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_dma_args *args)

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// The online softmax of a subgroup's rows with scores and probabilities in shared memory, where nothing is known of how
+// matrices are laid out in registers. A row belongs to ROW_LANES neighbouring invocations. ROW_BLOCKS is 1.
+#ifndef LIB_SOFTMAX_GLSL
+#define LIB_SOFTMAX_GLSL
+
+#include "matrix.glsl"
+
+const uint ROW_LANES = SUBGROUP / MATRIX_M;
+const uint LANE_KEYS = TILE_KEYS / ROW_LANES;
+const uint SCORE_PITCH = TILE_KEYS / 4 + 1;
+
+// Of each subgroup: scores, then factors of the output's rows, then probabilities.
+shared uvec4 scores[SUBGROUPS * MATRIX_M * SCORE_PITCH];
+
+float row_max, row_sum; // in base 2; the sum is the lane's own
+
+// The row of a block and the first of its columns that a lane has.
+#define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
+#define LANE_COLUMN (gl_SubgroupInvocationID % ROW_LANES * LANE_KEYS)
+#define SUBGROUP_SCORES (gl_SubgroupID * MATRIX_M * SCORE_PITCH)
+#define LANE_SCORES (SUBGROUP_SCORES + LANE_ROW * SCORE_PITCH)
+
+void begin_rows()
+{
+    row_max = LOWEST;
+    row_sum = 0;
+}
+
+void begin_scores(key_tile t)
+{
+    [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
+        score[0][n] = MATRIX_C(0.0);
+}
+
+// O = O * factor, row by row
+void scale_rows(float factor)
+{
+    [[unroll]] for (uint i = gl_SubgroupInvocationID % ROW_LANES; i < MATRIX_N / 4; i += ROW_LANES)
+        scores[LANE_SCORES + i] = uvec4(floatBitsToUint(factor));
+    subgroup_sync();
+    MATRIX_C factors;
+    coopMatLoad(factors, scores, SUBGROUP_SCORES, SCORE_PITCH, BY_ROWS);
+    [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+            o[0][d][e] *= factors[e];
+    subgroup_sync();
+}
+
+void update_softmax(key_tile t)
+{
+    [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
+        coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
+    subgroup_sync();
+
+    const float to_2 = score_scale * LOG2_E;
+    vec4 x[LANE_KEYS / 4];
+    float tile_max = LOWEST;
+    [[unroll]] for (uint i = 0; i < LANE_KEYS / 4; i++) {
+        x[i] = uintBitsToFloat(scores[LANE_SCORES + LANE_COLUMN / 4 + i]);
+        if (SOFT_CAP != 0 || BIAS != 0 || t.partial)
+            [[unroll]] for (uint c = 0; c < 4; c++)
+                x[i][c] = finish_score(t, tile_row_of(0, LANE_ROW), LANE_COLUMN + 4 * i + c, x[i][c], true);
+        tile_max = max(tile_max, max(max(x[i].x, x[i].y), max(x[i].z, x[i].w)));
+    }
+    [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
+        tile_max = max(tile_max, subgroupShuffleXor(tile_max, lane));
+    const float new_max = max(row_max, tile_max * to_2), shrink = exp2(row_max - new_max);
+    row_max = new_max;
+    row_sum *= shrink;
+    subgroup_sync();
+    scale_rows(shrink);
+
+    [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
+        const vec4 a = exp2(x[2 * i] * to_2 - new_max), b = exp2(x[2 * i + 1] * to_2 - new_max);
+        row_sum += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
+        scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw),
+                                                          pack_pair(OPERAND_TYPE, b.xy), pack_pair(OPERAND_TYPE, b.zw));
+    }
+    subgroup_sync();
+}
+
+MATRIX_A load_probability(uint k)
+{
+    MATRIX_A a;
+    coopMatLoad(a, scores, SUBGROUP_SCORES + k * MATRIX_K / 8, SCORE_PITCH, BY_ROWS);
+    return a;
+}
+#define PROBABILITY(m, k) load_probability(k)
+
+void finish_rows()
+{
+    [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
+        row_sum += subgroupShuffleXor(row_sum, lane);
+    scale_rows(row_sum > 0 ? 1 / row_sum : 0);
+    const uint row = tile_row_of(0, LANE_ROW);
+    if (LSE != 0 && LANE_COLUMN == 0 && row_exists(row))
+        store_lse(row, row_sum > 0 ? (row_max + log2(row_sum)) * LN_2 : MINUS_INFINITY);
+}
+
+#endif

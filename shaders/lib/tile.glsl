@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// The tile of rows that a workgroup computes, and which keys its queries see.
+//
+// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item z. A
+// query has PACK rows, one for each of as many heads of a group, which read the same keys.
+#ifndef LIB_TILE_GLSL
+#define LIB_TILE_GLSL
+
+#include "../lists.h"
+#include "attention.glsl"
+#include "math.glsl"
+
+const float LOWEST = -3.402823466e38;
+#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
+const float LOG2_E = 1.44269504088896;
+const float LN_2 = 0.693147180559945;
+
+// With interval masks keys come from lists.
+const bool LISTED = MASK == MASK_INTERVALS;
+
+// 1: a key has one bias for all rows of the tile. A number, as glslang makes no valid constant of && and !.
+const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? PACK - 1 : 0;
+const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
+
+uint batch, kv_head, first_head, end_head;
+uint query_tile, first_query, end_query;
+uvec2 q_item, out_item, k_base, v_base;
+uvec4 list;       // the header of the tile's list, and
+uvec2 list_words; // where its words are
+
+void begin_tile()
+{
+    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
+    first_head = kv_head * GROUP + gl_WorkGroupID.y % GROUP_PACKS * PACK;
+    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
+    batch = gl_WorkGroupID.z;
+    query_tile = CAUSAL != 0 ? gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x : gl_WorkGroupID.x;
+    first_query = query_tile * TILE_QUERIES;
+    end_query = min(first_query + TILE_QUERIES, p.queries);
+    q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
+                       uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+    k_base = head_base(p.k, batch, p.keys, kv_head, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
+                       uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+    v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
+                       uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+    out_item = head_base(p.out_, batch, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    if (LISTED) {
+        list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
+        list_words = advance(p.tiles, list.x, uvec2(LIST_UNIT, 0));
+    }
+}
+
+// ---- rows ----------------------------------------------------------------------------------------------------------------
+
+// The query and head of a row, those of another where it has none.
+uint row_query(uint row)
+{
+    return min(first_query + row / PACK, end_query - 1);
+}
+
+uint row_head(uint row)
+{
+    return min(first_head + row % PACK, end_head - 1);
+}
+
+bool row_exists(uint row)
+{
+    return row < TILE_QUERIES * PACK && first_query + row / PACK < end_query && first_head + row % PACK < end_head;
+}
+
+uvec2 q_row(uint row)
+{
+    return advance(advance(q_item, row_query(row), uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row),
+                   uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+}
+
+uvec2 out_row(uint row)
+{
+    return advance(advance(out_item, row_query(row), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row),
+                   uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+}
+
+void store_lse(uint row, float lse)
+{
+    Words(advance(p.lse, batch * p.heads + row_head(row), uvec2(4 * p.queries, 0))).w[row_query(row)] = floatBitsToUint(lse);
+}
+
+// ---- keys ----------------------------------------------------------------------------------------------------------------
+
+uvec2 k_row(uint key)
+{
+    return advance(k_base, min(key, p.keys - 1), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+}
+
+uvec2 v_row(uint key)
+{
+    return advance(v_base, min(key, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+}
+
+// The key of a slot of the list, p.keys where there is none.
+uint listed_key(uint slot)
+{
+    if (slot >= list.y)
+        return p.keys;
+    uint word = Words(list_words).w[slot >> list.w];
+    return min(word << list.w | slot & (1u << list.w) - 1, p.keys);
+}
+
+// One past the last key that `causal` leaves to a query: it stands at position query + keys - queries.
+uint causal_end(uint query)
+{
+    return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
+}
+
+// The queries [x, y) that see a key by its interval, causality and its being there.
+ivec2 key_life(uint key)
+{
+    if (key >= p.keys)
+        return ivec2(0);
+    ivec2 life = ivec2(0, p.queries);
+    if (MASK == MASK_INTERVALS) {
+        const uint mask_head = score_head(MASK_HEADS, first_head);
+        life = ivec2(Words(mask_row(p.mask, batch, mask_head, 0)).w[key], Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+    }
+    if (CAUSAL != 0)
+        life.x = max(life.x, int(key) + int(p.queries) - int(p.keys));
+    return life;
+}
+
+bool lives_in_tile(ivec2 life)
+{
+    return max(life.x, int(first_query)) < min(life.y, int(end_query));
+}
+
+// Whether a dense mask lets a query, or any query if it has no query dimension, see a key.
+bool mask_allows(uint key, uint query)
+{
+    uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, first_head), query);
+    return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) != 0;
+}
+
+// Whether no query of the tile sees a key, as far as that can be told without a look at each query.
+bool key_is_hidden(uint key)
+{
+    return !lives_in_tile(key_life(key)) || MASK == MASK_DENSE && MASK_QUERIES == 0 && !mask_allows(key, 0);
+}
+
+// ---- scores --------------------------------------------------------------------------------------------------------------
+
+// cap * tanh(x / cap)
+float cap(float x)
+{
+    float y = x / p.soft_cap, y2 = y * y;
+    // Near 0 the quotient below loses its digits.
+    float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
+                           : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
+    return p.soft_cap * t;
+}
+
+// NaN counts as -infinity, as it does where keys are selected.
+float load_bias(uint head, uint query, uint key)
+{
+    float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
+    return is_nan(bias) ? MINUS_INFINITY : bias;
+}
+
+#endif
