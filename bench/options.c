@@ -42,6 +42,9 @@ const char bench_usage[] =
     "  --seed S          of the random numbers (default: 1)\n"
     "  --json FILE       also write all results and samples to FILE\n"
     "\n"
+    "  --tune[=PART]     instead of timing each case with the tile that the library chooses, time attention alone with\n"
+    "                    every tile of cooperative matrices that fits (whose line has PART in it) and print the lines,\n"
+    "                    the fastest first, as the tables of src/attention/tile.c hold them\n"
     "  --list            list the devices and exit\n"
     "  --help            print this and exit\n"
     "  --version         print the version and exit\n"
@@ -213,6 +216,7 @@ enum {
     OPTION_SAMPLES,
     OPTION_SEED,
     OPTION_JSON,
+    OPTION_TUNE,
     OPTION_LIST,
     OPTION_HELP,
     OPTION_VERSION
@@ -237,6 +241,7 @@ static const struct option long_options[] = {
     {"samples", required_argument, NULL, OPTION_SAMPLES},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", required_argument, NULL, OPTION_JSON},
+    {"tune", optional_argument, NULL, OPTION_TUNE},
     {"list", no_argument, NULL, OPTION_LIST},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -282,6 +287,10 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_DEVICE: o->device = optarg; return true;
     case OPTION_JSON: o->json = optarg; return true;
+    case OPTION_TUNE:
+        o->tune = true;
+        o->tune_filter = optarg;
+        return true;
     default: return parse_number_option(option, name, o, why);
     }
 }

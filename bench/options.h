@@ -14,6 +14,8 @@ typedef struct bench_options {
     uint32_t max_samples; /* of a case */
     uint64_t seed;
     bool reuse_mask;
+    bool tune;
+    const char *tune_filter; /* NULL: none */
 } bench_options;
 
 extern const char bench_usage[];

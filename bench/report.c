@@ -116,8 +116,19 @@ void report_head(FILE *stream, const dmattn_device_info *info)
 {
     fprintf(stream, "%s, %s, %s; dmattn %s, commit %s\n\n", info->name, info->driver, dmattn_level_string(info->level),
             bench_version(), DMATTN_COMMIT);
-    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-28s %8s %5s %7s %6s %6s\n", "type", "B", "H", "Hk", "Sq",
+    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-34s %8s %5s %7s %6s %6s\n", "type", "B", "H", "Hk", "Sq",
             "Sk", "D", "Dv", "mask", "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%");
+}
+
+void report_tuned_case(FILE *stream, const bench_case *c)
+{
+    const dmattn_attention_desc *d = &c->desc;
+    char mask[MASK_NAME_SIZE];
+    mask_name(&c->mask, mask);
+    fprintf(stream, "%s, B %u, H %u, Hk %u, Sq %u, Sk %u, D %u, Dv %u, %s\n", dmattn_type_string(d->type), d->batch,
+            d->heads, d->kv_heads ? d->kv_heads : d->heads, d->queries, d->keys, d->head_dim,
+            d->value_dim ? d->value_dim : d->head_dim, mask);
+    fflush(stream);
 }
 
 void report_row(FILE *stream, const bench_case *c, const measurement *m)
@@ -130,11 +141,11 @@ void report_row(FILE *stream, const bench_case *c, const measurement *m)
     const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
     switch (m->status) {
     case CASE_OK:
-        fprintf(stream, "%-28s %8s %5.1f %7s %6s %6.2f\n", m->kernel, number(1e3 * m->time.median, 8).text,
+        fprintf(stream, "%-34s %8s %5.1f %7s %6s %6.2f\n", m->kernel, number(1e3 * m->time.median, 8).text,
                 100 * m->time.spread, number(measurement_tflops(m), 7).text, number(measurement_gbytes(m), 6).text,
                 100 * (double)m->visible_pairs / pairs);
         break;
-    case CASE_WRONG: fprintf(stream, "%-28s WRONG: %s\n", m->kernel, m->sentence); break;
+    case CASE_WRONG: fprintf(stream, "%-34s WRONG: %s\n", m->kernel, m->sentence); break;
     case CASE_UNSUPPORTED: fprintf(stream, "unsupported: %s\n", m->sentence); break;
     default: fprintf(stream, "failed: %s\n", m->sentence);
     }

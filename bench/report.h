@@ -23,6 +23,9 @@ void report_devices(FILE *stream, const dmattn_runtime *runtime);
 void report_head(FILE *stream, const dmattn_device_info *info);
 void report_row(FILE *stream, const bench_case *c, const measurement *m);
 
+/* A case whose tiles are tuned. */
+void report_tuned_case(FILE *stream, const bench_case *c);
+
 /* Of dynamic masks: the time taken apart, and beside dense causal attention, whose seconds are `causal` (0: not known).
  */
 void report_stages(FILE *stream, const measurement *m, double causal);

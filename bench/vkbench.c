@@ -5,6 +5,7 @@
 #include "json.h"
 #include "options.h"
 #include "report.h"
+#include "tune.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,21 @@ static int run_sweep(const sweep *s, const measure_settings *settings, progress 
     return status;
 }
 
+static int run_tuning(const bench_options *o, const measure_settings *settings, progress *p)
+{
+    int status = FINE;
+    p->count = sweep_count(&o->sweep);
+    for (p->index = 0; p->index < p->count; p->index++) {
+        bench_case c;
+        sweep_case(&o->sweep, p->index, &c);
+        report_tuned_case(stdout, &c);
+        if (!tune(stdout, settings, &c, o->tune_filter))
+            status = FAILED;
+        progress_erase(p);
+    }
+    return status;
+}
+
 static int run_on_device(int argc, char **argv, const bench_options *o, const dmattn_device_info *info,
                          dmattn_device *device, listener *l)
 {
@@ -105,7 +121,8 @@ static int run_on_device(int argc, char **argv, const bench_options *o, const dm
     if (o->json && !(json = json_create(argc, argv, o->seed, info)))
         return complain(FAILED, "no memory for the JSON");
     report_head(stdout, info);
-    int status = run_sweep(&o->sweep, &settings, &l->progress, json);
+    int status = o->tune ? run_tuning(o, &settings, &l->progress)
+                         : run_sweep(&o->sweep, &settings, &l->progress, json);
     if (json && !json_write(json, o->json, &why))
         status = complain(FAILED, "%s cannot be written: %s", o->json, why);
     json_destroy(json);

@@ -83,7 +83,8 @@
     X(65, MATRIX_K, 16)                                                                                                \
     X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
     X(67, LAZY, 0)          /* matrix: output is rescaled only where the maximum has grown by much */                  \
-    X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */
+    X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */                                                \
+    X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1

@@ -14,6 +14,7 @@
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
@@ -33,6 +34,8 @@
 #define CONVERT_ACCUMULATORS
 #endif
 
+#define INT64
+
 #ifdef REGISTERS
 #include "lib/softmax_registers.glsl"
 #else
@@ -46,17 +49,17 @@ const uint SHARED_BLOCKS = HEAD_BLOCKS - QUERY_BLOCKS;
 const uint QUERY_PITCH = SHARED_BLOCKS * MATRIX_K / 8 + 1;
 shared uvec4 shared_queries[SHARED_BLOCKS > 0 ? TILE_ROWS * QUERY_PITCH : 1];
 
-MATRIX_A q[ROW_BLOCKS][QUERY_BLOCKS];
+#define QUERIES MATRIX_A q[ROW_BLOCKS][QUERY_BLOCKS]
 
 // 8 elements of a row of q, 0 where it has none. The scale's sign goes into q, so that larger products are larger scores.
 uvec4 load_query(uint row, uint column)
 {
-    const uvec4 x = load_operands(q_row(row), min(column, HEAD_DIM / 8 - 1));
+    const uvec4 x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
     const uint negate = p.scale < 0 ? 0x80008000u : 0u;
     return row_exists(row) && column < HEAD_DIM / 8 ? x ^ negate : uvec4(0);
 }
 
-void load_queries()
+void load_queries(out QUERIES)
 {
     // As many blocks at a time as fit in the subgroup's slice.
     const uint block = MATRIX_K / 8, most = (SLICE_UNITS / MATRIX_M - 1) / block;
@@ -64,9 +67,12 @@ void load_queries()
     const uint slice = gl_SubgroupID * SLICE_UNITS;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
         [[unroll]] for (uint first = 0; first < QUERY_BLOCKS; first += at_once) {
-            for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * at_once * block; i += SUBGROUP) {
-                const uint r = i / (at_once * block), c = i % (at_once * block);
-                staged[slice + r * pitch + c] = load_query(tile_row_of(m, r), first * block + c);
+            // unrolled, so that all loads are under way at once
+            [[unroll]] for (uint step = 0; step < MATRIX_M * at_once * block; step += SUBGROUP) {
+                const uint i = step + gl_SubgroupInvocationID, r = i / (at_once * block), c = i % (at_once * block);
+                const uvec4 x = load_query(tile_row_of(m, r), first * block + c);
+                if (r < MATRIX_M)
+                    staged[slice + r * pitch + c] = x;
             }
             subgroup_sync();
             [[unroll]] for (uint b = 0; b < at_once; b++)
@@ -79,102 +85,129 @@ void load_queries()
             const uint row = i / (SHARED_BLOCKS * block), c = i % (SHARED_BLOCKS * block);
             shared_queries[row * QUERY_PITCH + c] = load_query(row, QUERY_BLOCKS * block + c);
         }
-    barrier(); // slices end here, keys begin
 }
 
 // ---- tiles of keys -------------------------------------------------------------------------------------------------------
 
+// Full tiles come first, so that the loop over them needs no code for the others: in a list they are its beginning, with
+// causality alone those of the first keys, and a dense mask's bitmap is walked twice.
 uint walk_tile, walk_tiles; // the next tile to look at, of how many
-uvec2 walk_bits;            // of a dense mask's bitmap: tiles left of the present 32, and which are full
+uint walk_live;             // of a dense mask's bitmap: what is left of the present 32, which begin at walk_tile - 32
+bool walk_partial;
 uvec2 walk_bitmap;
 
 void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
     walk_tile = 0;
-    walk_tiles = LISTED ? (list.y + TILE_KEYS - 1) / TILE_KEYS : (end_key + TILE_KEYS - 1) / TILE_KEYS;
-    walk_bits = uvec2(0);
+    walk_tiles = ((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS;
+    walk_live = 0;
+    walk_partial = false;
     if (MASK == MASK_DENSE)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
+// How many of 32 tiles, from a multiple of 32 on, are full as far as the number of keys and causality go.
+uint full_tiles()
+{
+    return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
+}
+
+uint low_bits(uint count)
+{
+    return count >= 32 ? 0xffffffffu : (1u << count) - 1;
+}
+
+key_tile next_tile_of_bitmap(uint slots)
+{
+    while (walk_live == 0) {
+        if (walk_tile >= walk_tiles) {
+            if (walk_partial)
+                return key_tile(0, true, false, slots);
+            walk_partial = true;
+            walk_tile = 0;
+        }
+        const uvec2 bits = Pairs(walk_bitmap).p[walk_tile / 32];
+        const uint full = bits.y & low_bits(full_tiles() > walk_tile ? full_tiles() - walk_tile : 0);
+        walk_live = (walk_partial ? bits.x & ~full : full) & low_bits(walk_tiles - walk_tile);
+        walk_tile += 32;
+    }
+    const uint bit = findLSB(walk_live);
+    walk_live &= walk_live - 1;
+    return key_tile((walk_tile - 32 + bit) * TILE_KEYS, walk_partial, true, slots);
+}
+
 key_tile next_tile(uint slots)
 {
-    bool full = true;
-    if (MASK == MASK_DENSE) {
-        // walk_tile: the first of the present 32 once its bits were read, until none is left
-        while (walk_bits.x == 0 && walk_tile < walk_tiles) {
-            walk_bits = Pairs(walk_bitmap).p[walk_tile / 32];
-            walk_bits.x &= 0xffffffffu >> 32 - min(walk_tiles - walk_tile, 32);
-            walk_tile += 32;
-        }
-        const uint bit = findLSB(walk_bits.x);
-        const bool exists = walk_bits.x != 0;
-        const uint first_key = exists ? (walk_tile - 32 + bit) * TILE_KEYS : 0, past_key = first_key + TILE_KEYS;
-        full = (walk_bits.y >> (bit & 31u) & 1u) != 0 && past_key <= p.keys
-               && (CAUSAL == 0 || past_key <= causal_end(first_query));
-        walk_bits.x &= walk_bits.x - 1;
-        return key_tile(first_key, !full, exists, slots);
-    }
-    const uint first = walk_tile * TILE_KEYS, past = first + TILE_KEYS;
-    const bool exists = walk_tile < walk_tiles;
-    walk_tile++;
-    if (LISTED)
-        full = past <= list.z;
-    else
-        full = past <= p.keys && (CAUSAL == 0 || past <= causal_end(first_query));
-    return key_tile(first, !full, exists, slots);
+    if (MASK == MASK_DENSE)
+        return next_tile_of_bitmap(slots);
+    const uint tile = walk_tile++;
+    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles, slots);
 }
 
-// The slots of a tile on their way to shared memory, one of them for each of the first invocations.
-uint coming_key;
-ivec2 coming_life;
-float coming_bias;
+// What is known of a key on its way to shared memory, by one of the first invocations for each slot of a tile.
+struct slot {
+    uint key;
+    ivec2 life;
+    float bias;
+};
 
-void fetch_slot_key(key_tile t)
+// Whether there is anything to know.
+const uint SLOTS = MASK == MASK_INTERVALS ? 1 : BIAS_BY_KEY;
+
+void fetch_slot_key(key_tile t, inout slot s)
 {
-    if (invocation < TILE_KEYS)
-        coming_key = LISTED ? t.exists ? listed_key(t.first + invocation) : p.keys : t.first + invocation;
+    if (SLOTS != 0 && invocation < TILE_KEYS)
+        s.key = LISTED ? t.exists ? listed_key(t.first + invocation) : p.keys : t.first + invocation;
 }
 
-void fetch_slot()
+void fetch_slot(key_tile t, inout slot s)
 {
-    if (invocation < TILE_KEYS) {
-        if (LISTED)
-            coming_life = key_life(coming_key);
+    if (SLOTS != 0 && invocation < TILE_KEYS) {
+        if (LISTED && t.partial) // in others all queries see all keys
+            s.life = key_life(s.key);
         if (BIAS_BY_KEY != 0)
-            coming_bias = score_bias(load_bias(first_head, 0, min(coming_key, p.keys - 1)));
+            s.bias = score_bias(load_bias_of_key(min(s.key, p.keys - 1)));
     }
 }
 
-void store_slot(key_tile t)
+void store_slot(key_tile t, slot s)
 {
-    if (invocation < TILE_KEYS) {
+    if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED) {
-            slot_key[t.slots + invocation] = coming_key;
-            slot_life[t.slots + invocation] = coming_life;
+            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // where there is none, its life says so
+            slot_life[t.slots + invocation] = s.life;
         }
         if (BIAS_BY_KEY != 0)
-            slot_bias[t.slots + invocation] = coming_bias;
+            slot_bias[t.slots + invocation] = s.bias;
     }
 }
 
 // Rows of k, or of v, on their way to shared memory.
 const uint KEY_STEPS = (TILE_KEYS * HEAD_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 const uint VALUE_STEPS = (TILE_KEYS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
-uvec4 coming[KEY_STEPS > VALUE_STEPS ? KEY_STEPS : VALUE_STEPS];
+const uint STEPS = KEY_STEPS > VALUE_STEPS ? KEY_STEPS : VALUE_STEPS;
+#define COMING uvec4 coming[STEPS]
+
+// Where 8 elements of a key's row are. In a plane of less than 4 GiB by an offset of 32 bits, which takes fewer registers.
+uvec2 row_unit(uvec2 base, uvec2 stride, uint key, uint unit)
+{
+    return NEAR != 0 ? advance(base, key * stride.x + 16 * unit, uvec2(1, 0))
+                     : advance(advance(base, unit, uvec2(16, 0)), key, stride);
+}
 
 // Loads are unconditional, from a clamped place: a branch around each would make each wait for the one before.
-void fetch_keys(key_tile t)
+void fetch_keys(key_tile t, inout COMING)
 {
     [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation;
         const uint column = i % HEAD_COLUMNS, row = min(i / HEAD_COLUMNS, TILE_KEYS - 1);
-        coming[step] = load_operands(k_row(tile_key(t, row)), min(column, HEAD_DIM / 8 - 1));
+        coming[step] = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
+                                              min(column, HEAD_DIM / 8 - 1)));
     }
 }
 
-void store_keys()
+void store_keys(COMING)
 {
     [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
@@ -183,32 +216,38 @@ void store_keys()
     }
 }
 
-void fetch_values(key_tile t)
+void fetch_values(key_tile t, inout COMING)
 {
     [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation;
         const uint column = i % VALUE_COLUMNS, row = min(i / VALUE_COLUMNS, TILE_KEYS - 1);
-        coming[step] = load_operands(v_row(tile_key(t, row)), min(column, VALUE_DIM / 8 - 1));
+        coming[step] = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, row),
+                                              min(column, VALUE_DIM / 8 - 1)));
     }
 }
 
-// Those of hidden keys are 0 whatever they hold: 0 * NaN would be NaN.
-void store_values(key_tile t)
+void store_values(COMING)
 {
     [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation, column = i % VALUE_COLUMNS, row = i / VALUE_COLUMNS;
-        if (TILE_KEYS * VALUE_COLUMNS % WORKGROUP == 0 || row < TILE_KEYS) {
-            const bool keep = column < VALUE_DIM / 8 && !(t.partial && tile_hides(t, row));
-            staged[VALUES + row * VALUE_PITCH + column] = keep ? coming[step] : uvec4(0);
-        }
+        if (TILE_KEYS * VALUE_COLUMNS % WORKGROUP == 0 || row < TILE_KEYS)
+            staged[VALUES + row * VALUE_PITCH + column] = column < VALUE_DIM / 8 ? coming[step] : uvec4(0);
     }
+}
+
+// Makes those of hidden keys 0 whatever they hold, as 0 * NaN would be NaN: each invocation what it has stored.
+void hide_values(key_tile t)
+{
+    for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP)
+        if (tile_hides(t, i / VALUE_COLUMNS))
+            staged[VALUES + i / VALUE_COLUMNS * VALUE_PITCH + i % VALUE_COLUMNS] = uvec4(0);
 }
 
 // ---- products ------------------------------------------------------------------------------------------------------------
 
-void multiply_qk(key_tile t)
+void multiply_qk(key_tile t, QUERIES, out SCORES)
 {
-    begin_scores(t);
+    begin_scores(t, score);
     [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++) {
         MATRIX_A a[ROW_BLOCKS];
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
@@ -226,7 +265,7 @@ void multiply_qk(key_tile t)
     }
 }
 
-void multiply_pv()
+void multiply_pv(PROBABILITIES, inout OUTPUTS)
 {
     [[unroll]] for (uint k = 0; k < PROBABILITY_BLOCKS; k++)
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
@@ -239,7 +278,13 @@ void multiply_pv()
 
 // ---- output --------------------------------------------------------------------------------------------------------------
 
-void store_output()
+// Two elements of out, to nearest even as this type of matrices is converted by hardware.
+uint pack_output(vec2 x)
+{
+    return TYPE == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_pair(TYPE, x);
+}
+
+void store_output(OUTPUTS)
 {
     const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;
     const uint at_once = most < VALUE_BLOCKS ? most : VALUE_BLOCKS, pitch = at_once * block + 1;
@@ -255,12 +300,42 @@ void store_output()
                 const uint r = i / columns, c = i % columns, row = tile_row_of(m, r), column = first * MATRIX_N / 8 + c;
                 const vec4 x = uintBitsToFloat(staged[slice + r * pitch + 2 * c]);
                 const vec4 y = uintBitsToFloat(staged[slice + r * pitch + 2 * c + 1]);
-                if (row_exists(row) && column < VALUE_DIM / 8)
-                    store_8(TYPE, ALIGNED != 0, out_row(row), column, x, y);
+                if (!row_exists(row) || column >= VALUE_DIM / 8)
+                    continue;
+                if (ALIGNED != 0)
+                    Quads(advance(out_row(row), column, uvec2(16, 0))).q[0] =
+                        uvec4(pack_output(x.xy), pack_output(x.zw), pack_output(y.xy), pack_output(y.zw));
+                else {
+                    store_4(TYPE, false, out_row(row), 2 * column, x);
+                    store_4(TYPE, false, out_row(row), 2 * column + 1, y);
+                }
             }
             subgroup_sync();
         }
 }
+
+// One tile of keys.
+#define ATTEND(partial)                                                                     \
+    if (GUARDED == 0 || next.exists)                                                        \
+        fetch_keys(next, coming);                                                           \
+    fetch_slot(after, coming_slot);                                                         \
+    multiply_qk(now, q, score);                                                             \
+    update_softmax(now, partial, score, probability, row_max, row_sum, o);                  \
+    barrier();                                                                              \
+    if (GUARDED == 0 || next.exists) {                                                      \
+        store_keys(coming);                                                                 \
+        store_slot(after, coming_slot);                                                     \
+        fetch_values(next, coming);                                                         \
+    }                                                                                       \
+    const uint free_slots = next.slots;                                                     \
+    now = next;                                                                             \
+    next = after;                                                                           \
+    after = next_tile(free_slots);                                                          \
+    fetch_slot_key(after, coming_slot);                                                     \
+    multiply_pv(probability, o);                                                            \
+    barrier();                                                                              \
+    if (GUARDED == 0 || now.exists)                                                         \
+        store_values(coming);
 
 void main()
 {
@@ -268,54 +343,48 @@ void main()
     score_scale = abs(p.scale);
     score_inverse = 1 / score_scale;
     begin_tile();
-    begin_rows();
+    QUERIES;
+    SCORES;
+    PROBABILITIES;
+    OUTPUTS;
+    ROW_MAXIMA;
+    ROW_SUMS;
+    COMING;
     begin_walk();
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
             o[m][d] = MATRIX_C(0.0);
-    load_queries();
 
     // Three tiles are under way: `now` is in shared memory; the rows of `next` follow, as its slots are there; those of
-    // `after` are being fetched.
-    key_tile now = next_tile(0);
-    fetch_slot_key(now);
-    fetch_slot();
-    store_slot(now);
-    key_tile next = next_tile(TILE_KEYS);
-    fetch_slot_key(next);
-    fetch_slot();
-    store_slot(next);
-    key_tile after = next_tile(0);
-    fetch_slot_key(after);
-    barrier();
-    fetch_keys(now);
-    store_keys();
-    fetch_values(now);
-    store_values(now);
+    // `after` are being fetched. At first all three are, and as much as can be at once.
+    key_tile now = next_tile(0), next = next_tile(TILE_KEYS), after = next_tile(0);
+    slot first, second, coming_slot;
+    fetch_slot_key(now, first);
+    fetch_slot_key(next, second);
+    fetch_slot_key(after, coming_slot);
+    begin_rows(row_max, row_sum);
+    load_queries(q);
+    fetch_slot(now, first);
+    fetch_slot(next, second);
+    store_slot(now, first);
+    store_slot(next, second);
+    barrier(); // and slices end here, keys begin
+    {
+        uvec4 first_keys[STEPS];
+        fetch_keys(now, first_keys);
+        fetch_values(now, coming);
+        store_keys(first_keys);
+        store_values(coming);
+    }
     barrier();
 
-    while (now.exists) {
-        if (GUARDED == 0 || next.exists)
-            fetch_keys(next);
-        fetch_slot();
-        multiply_qk(now);
-        update_softmax(now);
-        barrier();
-        if (GUARDED == 0 || next.exists) {
-            store_keys();
-            store_slot(after);
-            fetch_values(next);
-        }
-        const uint free = next.slots;
-        now = next;
-        next = after;
-        after = next_tile(free);
-        fetch_slot_key(after);
-        multiply_pv();
-        barrier();
-        if (GUARDED == 0 || now.exists)
-            store_values(now);
+    while (now.exists && !now.partial) {
+        ATTEND(false)
     }
-    finish_rows();
-    store_output();
+    while (now.exists) {
+        hide_values(now); // seen after the barrier before the product
+        ATTEND(true)
+    }
+    finish_rows(row_max, row_sum, o);
+    store_output(o);
 }

@@ -20,12 +20,15 @@ void dmattn_device_properties_chain(device_properties *p, bool size_control)
 
 /* Features that shaders with cooperative matrices need besides. */
 typedef struct companions {
-    bool matrix, memory_model, float16;
+    bool matrix, memory_model, float16, int64;
 } companions;
 
 static void read_feature(device_facts *facts, companions *c, const VkBaseInStructure *s)
 {
     switch ((int)s->sType) {
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2:
+        c->int64 |= ((const VkPhysicalDeviceFeatures2 *)s)->features.shaderInt64;
+        break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
         const VkPhysicalDeviceVulkan12Features *f = (const void *)s;
         facts->buffer_device_address |= f->bufferDeviceAddress;
@@ -101,7 +104,7 @@ void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const d
     memcpy(facts->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof facts->max_workgroup_count);
     for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)
         read_feature(facts, &c, s);
-    facts->cooperative_matrix = c.matrix && c.memory_model && c.float16;
+    facts->cooperative_matrix = c.matrix && c.memory_model && c.float16 && c.int64;
     /* NVIDIA's matrices are laid out so from Ampere to Hopper, as its mma instructions are. Kernels that rely on it
        check it as they run. */
     facts->known_fragments = facts->driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
@@ -182,7 +185,7 @@ bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char
         return true;
     if (!facts->cooperative_matrix)
         snprintf(why, size,
-                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel and shaderFloat16");
+                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, shaderFloat16 and shaderInt64");
     else if (!facts->f16_matrix.m && !facts->bf16_matrix.m)
         snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
     else if (!facts->full_subgroups)

@@ -71,6 +71,7 @@ static const VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
 
 static const VkPhysicalDeviceFeatures2 recommended = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+    .features = {.shaderInt64 = VK_TRUE}, /* with matrices, too: for addresses */
     .pNext = (void *)&AFTER_BFLOAT16,
 };
 

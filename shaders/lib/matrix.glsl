@@ -35,9 +35,13 @@ const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;
 
 shared uvec4 staged[STAGED_UNITS];
 
-// What a subgroup holds in registers.
-MATRIX_C score[ROW_BLOCKS][SCORE_BLOCKS];
-MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS];
+// What a subgroup holds in registers; softmax_*.glsl says what ROW_VALUES and HELD_BLOCKS are. In main()'s own arrays: some
+// drivers keep larger global ones in memory.
+#define SCORES MATRIX_C score[ROW_BLOCKS][SCORE_BLOCKS]
+#define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
+#define OUTPUTS MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS]
+#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in base 2
+#define ROW_SUMS float row_sum[ROW_BLOCKS][ROW_VALUES]   // of an invocation's own probabilities
 
 uint invocation;
 float score_scale;   // |scale|: its sign is in q
@@ -56,11 +60,10 @@ void subgroup_sync()
     subgroupBarrier();
 }
 
-// Elements 8 * index to 8 * index + 7 of a row of 16-bit elements as operands.
-uvec4 load_operands(uvec2 row, uint index)
+// 8 elements of 16 bits as operands.
+uvec4 load_operands(uvec2 address)
 {
     uvec4 x;
-    uvec2 address = advance(row, index, uvec2(16, 0));
     if (ALIGNED != 0)
         x = Quads(address).q[0];
     else {
@@ -78,7 +81,7 @@ uvec4 load_operands(uvec2 row, uint index)
 
 // ---- slots: what is known of the keys of a tile, those of two tiles at a time ---------------------------------------------
 
-shared uint slot_key[LISTED ? 2 * TILE_KEYS : 1]; // what is not below p.keys is none
+shared uint slot_key[LISTED ? 2 * TILE_KEYS : 1];
 shared ivec2 slot_life[LISTED ? 2 * TILE_KEYS : 1];
 shared float slot_bias[2 * TILE_KEYS];
 
@@ -92,7 +95,7 @@ struct key_tile {
 
 uint tile_key(key_tile t, uint i)
 {
-    return LISTED ? slot_key[t.slots + i] : t.first + i;
+    return LISTED ? slot_key[t.slots + i] : min(t.first + i, p.keys - 1);
 }
 
 ivec2 tile_life(key_tile t, uint i)
@@ -112,15 +115,15 @@ float score_bias(float bias)
 }
 
 // A score in units of q k, capped, biased (unless it started so) and -infinity if hidden: key i of the tile, and row.
-float finish_score(key_tile t, uint row, uint i, float x, bool add_key_bias)
+float finish_score(key_tile t, const bool partial, uint row, uint i, float x, bool add_key_bias)
 {
     if (SOFT_CAP != 0)
         x = cap(x * score_scale) * score_inverse;
     if (BIAS_BY_KEY != 0 && add_key_bias)
         x += slot_bias[t.slots + i];
     else if (BIAS != 0 && BIAS_BY_KEY == 0)
-        x += score_bias(load_bias(row_head(row), row_query(row), min(tile_key(t, i), p.keys - 1)));
-    if (t.partial) {
+        x += score_bias(load_bias(row_head(row), row_query(row), tile_key(t, i)));
+    if (partial) {
         const ivec2 life = tile_life(t, i);
         const int query = int(row_query(row));
         bool seen = life.x <= query && query < life.y;

@@ -17,6 +17,12 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Quads {
 };
 
 // address + index * stride
+#ifdef INT64 // one instruction
+uvec2 advance(uvec2 address, uint index, uvec2 stride)
+{
+    return unpackUint2x32(packUint2x32(address) + uint64_t(index) * packUint2x32(stride));
+}
+#else
 uvec2 advance(uvec2 address, uint index, uvec2 stride)
 {
     uint high, low, carry;
@@ -24,6 +30,7 @@ uvec2 advance(uvec2 address, uint index, uvec2 stride)
     low = uaddCarry(address.x, low, carry);
     return uvec2(low, address.y + high + index * stride.y + carry);
 }
+#endif
 
 // The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `is_packed`: the batch's stride is `rows`
 // times the sequence's.
@@ -127,18 +134,6 @@ void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
         uint shift = (address.x & 2u) * 8;
         atomicAnd(word.w[0], ~(0xffffu << shift));
         atomicOr(word.w[0], round_16(type, x[i]) << shift);
-    }
-}
-
-// Elements 8 * index to 8 * index + 7 of a row.
-void store_8(uint type, bool aligned, uvec2 row, uint index, vec4 a, vec4 b)
-{
-    if (type != TYPE_F32 && aligned)
-        Quads(row).q[index] =
-            uvec4(pack_pair(type, a.xy), pack_pair(type, a.zw), pack_pair(type, b.xy), pack_pair(type, b.zw));
-    else {
-        store_4(type, aligned, row, 2 * index, a);
-        store_4(type, aligned, row, 2 * index + 1, b);
     }
 }
 

@@ -12,7 +12,7 @@
 
 #include "matrix.glsl"
 
-MATRIX_A probability[ROW_BLOCKS][SCORE_BLOCKS];
+const uint HELD_BLOCKS = SCORE_BLOCKS;
 
 #ifdef FRAGMENTS
 
@@ -23,6 +23,36 @@ const uint ROW_VALUES = 2;
 uvec2 element_place(uint e)
 {
     return uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
+}
+
+// Whether matrices are laid out so, seen by loading numbers that tell their place. A device on which they are not is not to
+// give wrong results unseen: its scale becomes NaN, and so do they.
+bool layout_is_known()
+{
+    const uint pitch = MATRIX_N / 4 + 1, slice = gl_SubgroupID * SLICE_UNITS;
+    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 4; i += SUBGROUP)
+        staged[slice + i / (MATRIX_N / 4) * pitch + i % (MATRIX_N / 4)] = floatBitsToUint(vec4(4 * i) + vec4(0, 1, 2, 3));
+    subgroup_sync();
+    MATRIX_C c;
+    coopMatLoad(c, staged, slice, pitch, BY_ROWS);
+    subgroup_sync();
+    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 8; i += SUBGROUP) {
+        const uint row = i / (MATRIX_N / 8), column = i % (MATRIX_N / 8) * 8;
+        [[unroll]] for (uint k = 0; k < 4; k++) // up to 255, which is exact in any type
+            staged[slice + row * pitch + column / 8][k] =
+                pack_pair(OPERAND_TYPE, vec2(row * MATRIX_N + column + 2 * k) + vec2(0, 1));
+    }
+    subgroup_sync();
+    MATRIX_A a;
+    coopMatLoad(a, staged, slice, pitch, BY_ROWS);
+    subgroup_sync();
+    bool known = true;
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+        const uvec2 place = element_place(e);
+        const float number = float(place.x * MATRIX_N + place.y);
+        known = known && c[e] == number && float(a[e]) == number;
+    }
+    return subgroupAll(known);
 }
 
 void max_over_rows(inout float x[ROW_VALUES])
@@ -91,18 +121,17 @@ OVER_ROWS(sum_over_rows, both)
 
 #endif
 
-// In base 2: the maximum, and the sum of an invocation's own probabilities.
-float row_max[ROW_BLOCKS][ROW_VALUES];
-float row_sum[ROW_BLOCKS][ROW_VALUES];
-
-void begin_rows()
+void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
 {
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
             row_max[m][r] = LOWEST;
             row_sum[m][r] = 0;
         }
-#ifndef FRAGMENTS
+#ifdef FRAGMENTS
+    if (!layout_is_known())
+        score_scale = uintBitsToFloat(0x7fc00000u);
+#else
     find_places();
 #endif
 }
@@ -114,7 +143,7 @@ const uint START_FROM_BIAS = SOFT_CAP == 0 ? BIAS_BY_KEY : 0;
 const uint START_FROM_BIAS = 0;
 #endif
 
-void begin_scores(key_tile t)
+void begin_scores(key_tile t, out SCORES)
 {
     [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++) {
         MATRIX_C start = MATRIX_C(0.0);
@@ -127,15 +156,15 @@ void begin_scores(key_tile t)
 }
 
 // score -> probability, relative to the new maximum; what was summed so far is rescaled.
-void update_softmax(key_tile t)
+void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
     const float to_2 = score_scale * LOG2_E;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
-        if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || t.partial)
+        if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || partial)
             [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
                 [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 place = element_place(e);
-                    score[m][n][e] = finish_score(t, tile_row_of(m, place.x), n * MATRIX_N + place.y, score[m][n][e],
+                    score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y, score[m][n][e],
                                                   START_FROM_BIAS == 0);
                 }
 
@@ -187,7 +216,7 @@ void update_softmax(key_tile t)
 #define PROBABILITY(m, k) probability[m][k]
 
 // O = O / l; lse
-void finish_rows()
+void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
         float inverse[ROW_VALUES];

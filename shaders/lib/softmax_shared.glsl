@@ -13,7 +13,7 @@ const uint SCORE_PITCH = TILE_KEYS / 4 + 1;
 // Of each subgroup: scores, then factors of the output's rows, then probabilities.
 shared uvec4 scores[SUBGROUPS * MATRIX_M * SCORE_PITCH];
 
-float row_max, row_sum; // in base 2; the sum is the lane's own
+const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // of probabilities none
 
 // The row of a block and the first of its columns that a lane has.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
@@ -21,20 +21,20 @@ float row_max, row_sum; // in base 2; the sum is the lane's own
 #define SUBGROUP_SCORES (gl_SubgroupID * MATRIX_M * SCORE_PITCH)
 #define LANE_SCORES (SUBGROUP_SCORES + LANE_ROW * SCORE_PITCH)
 
-void begin_rows()
+void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
 {
-    row_max = LOWEST;
-    row_sum = 0;
+    row_max[0][0] = LOWEST;
+    row_sum[0][0] = 0;
 }
 
-void begin_scores(key_tile t)
+void begin_scores(key_tile t, out SCORES)
 {
     [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
         score[0][n] = MATRIX_C(0.0);
 }
 
 // O = O * factor, row by row
-void scale_rows(float factor)
+void scale_rows(float factor, inout OUTPUTS)
 {
     [[unroll]] for (uint i = gl_SubgroupInvocationID % ROW_LANES; i < MATRIX_N / 4; i += ROW_LANES)
         scores[LANE_SCORES + i] = uvec4(floatBitsToUint(factor));
@@ -47,7 +47,7 @@ void scale_rows(float factor)
     subgroup_sync();
 }
 
-void update_softmax(key_tile t)
+void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
@@ -58,22 +58,22 @@ void update_softmax(key_tile t)
     float tile_max = LOWEST;
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 4; i++) {
         x[i] = uintBitsToFloat(scores[LANE_SCORES + LANE_COLUMN / 4 + i]);
-        if (SOFT_CAP != 0 || BIAS != 0 || t.partial)
+        if (SOFT_CAP != 0 || BIAS != 0 || partial)
             [[unroll]] for (uint c = 0; c < 4; c++)
-                x[i][c] = finish_score(t, tile_row_of(0, LANE_ROW), LANE_COLUMN + 4 * i + c, x[i][c], true);
+                x[i][c] = finish_score(t, partial, tile_row_of(0, LANE_ROW), LANE_COLUMN + 4 * i + c, x[i][c], true);
         tile_max = max(tile_max, max(max(x[i].x, x[i].y), max(x[i].z, x[i].w)));
     }
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         tile_max = max(tile_max, subgroupShuffleXor(tile_max, lane));
-    const float new_max = max(row_max, tile_max * to_2), shrink = exp2(row_max - new_max);
-    row_max = new_max;
-    row_sum *= shrink;
+    const float new_max = max(row_max[0][0], tile_max * to_2), shrink = exp2(row_max[0][0] - new_max);
+    row_max[0][0] = new_max;
+    row_sum[0][0] *= shrink;
     subgroup_sync();
-    scale_rows(shrink);
+    scale_rows(shrink, o);
 
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
         const vec4 a = exp2(x[2 * i] * to_2 - new_max), b = exp2(x[2 * i + 1] * to_2 - new_max);
-        row_sum += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
+        row_sum[0][0] += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
         scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw),
                                                           pack_pair(OPERAND_TYPE, b.xy), pack_pair(OPERAND_TYPE, b.zw));
     }
@@ -88,14 +88,14 @@ MATRIX_A load_probability(uint k)
 }
 #define PROBABILITY(m, k) load_probability(k)
 
-void finish_rows()
+void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
-        row_sum += subgroupShuffleXor(row_sum, lane);
-    scale_rows(row_sum > 0 ? 1 / row_sum : 0);
+        row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
+    scale_rows(row_sum[0][0] > 0 ? 1 / row_sum[0][0] : 0, o);
     const uint row = tile_row_of(0, LANE_ROW);
     if (LSE != 0 && LANE_COLUMN == 0 && row_exists(row))
-        store_lse(row, row_sum > 0 ? (row_max + log2(row_sum)) * LN_2 : MINUS_INFINITY);
+        store_lse(row, row_sum[0][0] > 0 ? (row_max[0][0] + log2(row_sum[0][0])) * LN_2 : MINUS_INFINITY);
 }
 
 #endif

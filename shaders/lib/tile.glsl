@@ -24,7 +24,7 @@ const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
-uvec2 q_item, out_item, k_base, v_base;
+uvec2 q_item, out_item, k_base, v_base, bias_base;
 uvec4 list;       // the header of the tile's list, and
 uvec2 list_words; // where its words are
 
@@ -45,6 +45,8 @@ void begin_tile()
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
     out_item = head_base(p.out_, batch, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                          uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    if (BIAS_BY_KEY != 0)
+        bias_base = bias_row(batch, first_head, 0);
     if (LISTED) {
         list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
         list_words = advance(p.tiles, list.x, uvec2(LIST_UNIT, 0));
@@ -162,6 +164,14 @@ float cap(float x)
 float load_bias(uint head, uint query, uint key)
 {
     float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
+    return is_nan(bias) ? MINUS_INFINITY : bias;
+}
+
+// That of a key for all rows of the tile, if BIAS_BY_KEY.
+float load_bias_of_key(uint key)
+{
+    float bias = BIAS_TYPE == TYPE_F32 ? uintBitsToFloat(Words(advance(bias_base, key, uvec2(4, 0))).w[0])
+                                       : load_element(BIAS_TYPE, bias_base, key);
     return is_nan(bias) ? MINUS_INFINITY : bias;
 }
 

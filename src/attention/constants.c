@@ -24,6 +24,12 @@ static uint32_t heads_kind(const dmattn_score_shape *s, const dmattn_attention_d
     return s->heads == 1 ? SCORE_HEADS_ONE : s->heads == d->heads ? SCORE_HEADS_ALL : SCORE_HEADS_KV;
 }
 
+/* Whether 32 bits tell all offsets within a head's plane. */
+static bool is_near(const dmattn_strides *s, uint32_t rows, uint32_t size)
+{
+    return s->sequence <= (UINT32_MAX - 512 * 4) / size / rows;
+}
+
 void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_tile *tile, bool aligned,
                                 uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
@@ -42,6 +48,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
     c[CONSTANT_LAZY] = tile->lazy;
     c[CONSTANT_GUARDED] = tile->guarded;
+    c[CONSTANT_NEAR] = is_near(&d->k_strides, d->keys, size) && is_near(&d->v_strides, d->keys, size);
     c[CONSTANT_HEAD_DIM] = d->head_dim;
     c[CONSTANT_VALUE_DIM] = d->value_dim;
     c[CONSTANT_GROUP] = d->heads / d->kv_heads;

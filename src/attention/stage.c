@@ -36,14 +36,12 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     s->aligned = dmattn_attention_is_aligned(d);
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
-    static const char *const forms[] = {[FORM_PORTABLE] = "",
-                                        [FORM_SHARED] = ", scores in shared memory",
-                                        [FORM_REDUCED] = ", scores in registers",
-                                        [FORM_FRAGMENTS] = ", scores in known registers"};
+    static const char *const forms[] = {
+        [FORM_PORTABLE] = "", [FORM_SHARED] = "/shared", [FORM_REDUCED] = "/reduced", [FORM_FRAGMENTS] = "/fragments"};
     const bool converted = s->tile.form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !s->tile.bf16_operands;
-    snprintf(s->name, sizeof s->name, "%s %s%s %ux%u d%u/%u%s", dmattn_level_string(s->tile.level),
-             dmattn_type_string(d->type), converted ? " as f16" : "", s->tile.rows, s->tile.keys, d->head_dim,
-             d->value_dim, forms[s->tile.form]);
+    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u d%u/%u", dmattn_level_string(s->tile.level), forms[s->tile.form],
+             converted ? "bf16 as f16" : dmattn_type_string(d->type), s->tile.rows, s->tile.keys, d->head_dim,
+             d->value_dim);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }

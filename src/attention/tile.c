@@ -210,37 +210,78 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
 }
 #define TABLE(name) name, sizeof name / sizeof *name
 
+/* What all tiles of a level have in common; false if there is none, with the reason in `why`. */
+static bool begin_matrix(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                         attention_tile *tile, char *why, size_t size)
+{
+    *tile = (attention_tile){.level = level, .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
+    if (d->type == DMATTN_TYPE_F32) {
+        snprintf(why, size, "matrices have elements of 16 bits, but the type is f32");
+        return false;
+    }
+    tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && facts->bf16_matrix.m;
+    tile->matrix = tile->bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
+    /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
+    if (d->type == DMATTN_TYPE_BF16 && !tile->bf16_operands && d->level != level) {
+        snprintf(why, size, "the device has no matrices of bf16; as f16 it is computed only if the level is asked for");
+        return false;
+    }
+    return true;
+}
+
+/* The forms of a level, the best first. */
+#define LEVEL_FORMS 2
+static const tile_form *level_forms(dmattn_level level)
+{
+    static const tile_form forms[][LEVEL_FORMS] = {{FORM_FRAGMENTS, FORM_SHARED}, {FORM_FRAGMENTS, FORM_REDUCED}};
+    return forms[level == DMATTN_LEVEL_MATRIX2];
+}
+
 static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
                                   attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
-    attention_tile tile = {.level = level, .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
-    if (d->type == DMATTN_TYPE_F32) {
-        snprintf(why, size, "matrices of f32 are none that it computes with");
-        return 0;
-    }
-    tile.bf16_operands = d->type == DMATTN_TYPE_BF16 && facts->bf16_matrix.m;
-    tile.matrix = tile.bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
-    /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
-    if (d->type == DMATTN_TYPE_BF16 && !tile.bf16_operands && d->level != level) {
-        snprintf(why, size, "the device has no matrices of bf16; in f16 they are used only if the level is asked for");
-        return 0;
-    }
+    static const struct {
+        const matrix_candidate *list;
+        size_t count;
+    } tables[] = {[FORM_SHARED] = {TABLE(shared)}, [FORM_REDUCED] = {TABLE(reduced)}, [FORM_FRAGMENTS] = {TABLE(fragments)}};
+    attention_tile tile;
     uint32_t count = 0;
-    tile.form = FORM_FRAGMENTS;
-    count = add_matrix(facts, d, tile, TABLE(fragments), tiles, count, max);
-    if (level == DMATTN_LEVEL_MATRIX2) {
-        tile.form = FORM_REDUCED;
-        count = add_matrix(facts, d, tile, TABLE(reduced), tiles, count, max);
-    } else {
-        tile.form = FORM_SHARED;
-        count = add_matrix(facts, d, tile, TABLE(shared), tiles, count, max);
+    if (!begin_matrix(facts, d, level, &tile, why, size))
+        return 0;
+    for (int i = 0; i < LEVEL_FORMS; i++) {
+        tile.form = level_forms(level)[i];
+        count = add_matrix(facts, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (!count)
-        snprintf(why, size,
-                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
-                 "bytes of shared memory",
+        snprintf(why, size, "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
+                            "bytes of shared memory",
                  d->head_dim, d->value_dim, tile.matrix.m, tile.matrix.n, tile.matrix.k, tile.subgroup_size,
                  facts->shared_memory);
+    return count;
+}
+
+uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                            attention_tile *tiles, uint32_t max)
+{
+    static const uint32_t subgroups[] = {1, 2, 4, 8, 12}, keys[] = {16, 32, 48, 64, 96};
+    attention_tile tile;
+    uint32_t count = 0;
+    char why[200];
+    if (level == DMATTN_LEVEL_PORTABLE || !dmattn_device_facts_can(facts, level, why, sizeof why)
+        || !begin_matrix(facts, d, level, &tile, why, sizeof why))
+        return 0;
+    for (int i = 0; i < LEVEL_FORMS; i++)
+        for (size_t s = 0; s < sizeof subgroups / sizeof *subgroups; s++)
+            for (uint32_t blocks = 1; blocks <= 2; blocks++)
+                for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+                    for (uint32_t queries = 0; queries < d->head_dim; queries += 32) /* in shared memory */
+                        for (int habits = 0; habits < 4; habits++) {
+                            const bool lazy = habits & 1, guarded = habits & 2;
+                            const matrix_candidate c = {256, subgroups[s], blocks, keys[k], queries, lazy, guarded};
+                            tile.form = level_forms(level)[i];
+                            if (tile.form != FORM_SHARED || !lazy)
+                                count = add_matrix(facts, d, tile, &c, 1, tiles, count, max);
+                        }
     return count;
 }
 

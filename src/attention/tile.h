@@ -52,6 +52,11 @@ bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *
 uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
                                 attention_tile *tiles, uint32_t max, char *why, size_t size);
 
+/* Ways to cut the work by matrices, fitting or not, that a search for the best one tries: every number of subgroups, of
+ * rows and keys, and so on. Returns their number, at most `max`. */
+uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+                            attention_tile *tiles, uint32_t max);
+
 /* The name of its kernel, without the level. */
 const char *dmattn_tile_kernel(const attention_tile *tile);
 

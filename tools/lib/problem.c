@@ -330,8 +330,8 @@ static bool is_made(const problem *p, tensor_id t)
 static dmattn_status fill_device(const problem *p, device_problem *dp)
 {
     dmattn_context *context = dmattn_device_context(dp->device);
-    TRY(p->dma ? dmattn_dma_plan(context, &p->dma_desc, &dp->plan)
-               : dmattn_attention_plan(context, &p->desc, &dp->plan));
+    TRY(p->dma ? dmattn_dma_plan_tile(context, &p->dma_desc, p->tile, &dp->plan)
+               : dmattn_attention_plan_tile(context, &p->desc, p->tile, &dp->plan));
     dmattn_plan_info info;
     dmattn_plan_get_info(dp->plan, &info);
     if (info.workspace_size)

@@ -6,7 +6,9 @@
 #include <dmattn/runtime.h>
 
 #include "attention/desc.h"
+#include "attention/tile.h"
 #include "operators/dma.h"
+#include "plan.h"
 #include "reference/mask.h"
 #include "reference/reference.h"
 
@@ -19,6 +21,7 @@ typedef struct problem {
     dmattn_dma_desc dma_desc;   /* with dma: as it was given, */
     dmattn_mask_desc mask_desc; /* and the mask in it, for the reference */
     void *tensor[TENSOR_COUNT];
+    const attention_tile *tile; /* to run it with, instead of the best; borrowed */
 } problem;
 
 /* Resolves `desc` and allocates its inputs, zeroed. On failure *p is empty. */
