@@ -29,13 +29,15 @@ static void read_feature(device_facts *facts, companions *c, const VkBaseInStruc
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
         const VkPhysicalDeviceVulkan12Features *f = (const void *)s;
         facts->buffer_device_address |= f->bufferDeviceAddress;
-        c->memory_model |= f->vulkanMemoryModel;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
         c->float16 |= f->shaderFloat16;
         break;
     }
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
-        c->memory_model |= ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)s)->vulkanMemoryModel;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES: {
+        const VkPhysicalDeviceVulkanMemoryModelFeatures *f = (const void *)s;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
         break;
+    }
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
         c->float16 |= ((const VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16;
         break;
@@ -182,7 +184,8 @@ bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char
         return true;
     if (!facts->cooperative_matrix)
         snprintf(why, size,
-                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel and shaderFloat16");
+                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, its DeviceScope and "
+                 "shaderFloat16");
     else if (!facts->f16_matrix.m && !facts->bf16_matrix.m)
         snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
     else if (!facts->full_subgroups)

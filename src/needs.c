@@ -25,6 +25,8 @@ static const VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
     .pNext = (void *)&subgroup_size,
     .vulkanMemoryModel = VK_TRUE,
+    /* Once the memory model is enabled, what atomics do in all kernels must be, too. */
+    .vulkanMemoryModelDeviceScope = VK_TRUE,
 };
 
 static const VkPhysicalDeviceShaderFloat16Int8Features float16 = {
