@@ -97,12 +97,13 @@ static bool matrix_fits(const attention_tile *t, const device_facts *facts)
 bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const dmattn_attention_desc *desc)
 {
     return t->workgroup <= facts->max_invocations
-           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory
            /* each fetches at most one key of a list */
            && t->keys <= t->workgroup
            /* no subgroup may be partly filled */
            && t->workgroup % t->subgroup_size == 0
-           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts));
+           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts))
+           /* last, as it divides by what the others check */
+           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory;
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
@@ -223,6 +224,10 @@ static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attent
     /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
     if (d->type == DMATTN_TYPE_BF16 && !tile.bf16_operands && d->level != level) {
         snprintf(why, size, "the device has no matrices of bf16; in f16 they are used only if the level is asked for");
+        return 0;
+    }
+    if (!tile.matrix.m) {
+        snprintf(why, size, "the device has no matrices of %s", tile.bf16_operands ? "bf16" : "f16");
         return 0;
     }
     uint32_t count = 0;
