@@ -98,7 +98,8 @@ static bool report(FILE *stream, const tuning *t, const trial *trials, uint32_t 
 {
     const dmattn_attention_desc *d = &t->problem.desc;
     bool fine = true;
-    fprintf(stream, "%10s %8s  level, form, {largest dim, subgroups, row blocks, keys, shared query elements, lazy, guarded}\n",
+    fprintf(stream,
+            "%10s %8s  level, form, {largest dim, subgroups, row blocks, keys, shared query elements, lazy, guarded}\n",
             "ms", "TFLOP/s");
     for (uint32_t i = 0; i < count; i++) {
         const trial *x = &trials[i];

@@ -121,8 +121,7 @@ static int run_on_device(int argc, char **argv, const bench_options *o, const dm
     if (o->json && !(json = json_create(argc, argv, o->seed, info)))
         return complain(FAILED, "no memory for the JSON");
     report_head(stdout, info);
-    int status = o->tune ? run_tuning(o, &settings, &l->progress)
-                         : run_sweep(&o->sweep, &settings, &l->progress, json);
+    int status = o->tune ? run_tuning(o, &settings, &l->progress) : run_sweep(&o->sweep, &settings, &l->progress, json);
     if (json && !json_write(json, o->json, &why))
         status = complain(FAILED, "%s cannot be written: %s", o->json, why);
     json_destroy(json);

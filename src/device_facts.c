@@ -21,6 +21,7 @@ void dmattn_device_properties_chain(device_properties *p, bool size_control)
 /* Features that shaders with cooperative matrices need besides. */
 typedef struct companions {
     bool matrix, memory_model, float16, int64;
+    bool matrix2, maintenance4;
 } companions;
 
 static void read_feature(device_facts *facts, companions *c, const VkBaseInStructure *s)
@@ -32,13 +33,15 @@ static void read_feature(device_facts *facts, companions *c, const VkBaseInStruc
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
         const VkPhysicalDeviceVulkan12Features *f = (const void *)s;
         facts->buffer_device_address |= f->bufferDeviceAddress;
-        c->memory_model |= f->vulkanMemoryModel;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
         c->float16 |= f->shaderFloat16;
         break;
     }
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
-        c->memory_model |= ((const VkPhysicalDeviceVulkanMemoryModelFeatures *)s)->vulkanMemoryModel;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES: {
+        const VkPhysicalDeviceVulkanMemoryModelFeatures *f = (const void *)s;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
         break;
+    }
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
         c->float16 |= ((const VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16;
         break;
@@ -49,8 +52,12 @@ static void read_feature(device_facts *facts, companions *c, const VkBaseInStruc
         const VkPhysicalDeviceVulkan13Features *f = (const void *)s;
         facts->subgroup_size_control |= f->subgroupSizeControl;
         facts->full_subgroups |= f->computeFullSubgroups;
+        c->maintenance4 |= f->maintenance4;
         break;
     }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
+        c->maintenance4 |= ((const VkPhysicalDeviceMaintenance4Features *)s)->maintenance4;
+        break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES: {
         const VkPhysicalDeviceSubgroupSizeControlFeatures *f = (const void *)s;
         facts->subgroup_size_control |= f->subgroupSizeControl;
@@ -65,8 +72,8 @@ static void read_feature(device_facts *facts, companions *c, const VkBaseInStruc
 #ifdef VK_NV_cooperative_matrix2
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
         const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
-        facts->cooperative_matrix2 |= f->cooperativeMatrixReductions && f->cooperativeMatrixConversions
-                                      && f->cooperativeMatrixPerElementOperations;
+        c->matrix2 |= f->cooperativeMatrixReductions && f->cooperativeMatrixConversions
+                      && f->cooperativeMatrixPerElementOperations;
         break;
     }
 #endif
@@ -105,6 +112,7 @@ void dmattn_device_facts_read(device_facts *facts, uint32_t api_version, const d
     for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)
         read_feature(facts, &c, s);
     facts->cooperative_matrix = c.matrix && c.memory_model && c.float16 && c.int64;
+    facts->cooperative_matrix2 = c.matrix2 && c.maintenance4; /* its shaders are SPIR-V 1.6 */
     /* NVIDIA's matrices are laid out so from Ampere to Hopper, as its mma instructions are. Kernels that rely on it
        check it as they run. */
     facts->known_fragments = facts->driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
@@ -185,7 +193,8 @@ bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char
         return true;
     if (!facts->cooperative_matrix)
         snprintf(why, size,
-                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, shaderFloat16 and shaderInt64");
+                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, its DeviceScope, "
+                 "shaderFloat16 and shaderInt64");
     else if (!facts->f16_matrix.m && !facts->bf16_matrix.m)
         snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
     else if (!facts->full_subgroups)
@@ -193,7 +202,7 @@ bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char
     else if (!(facts->subgroup_operations & VK_SUBGROUP_FEATURE_VOTE_BIT))
         snprintf(why, size, "compute shaders cannot vote within a subgroup");
     else if (level == DMATTN_LEVEL_MATRIX2 && !facts->cooperative_matrix2)
-        snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled");
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled with maintenance4");
     else if (level == DMATTN_LEVEL_MATRIX2 && facts->api_version < VK_API_VERSION_1_3)
         snprintf(why, size, "VK_NV_cooperative_matrix2 is used with Vulkan 1.3 only");
     else

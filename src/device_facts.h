@@ -31,7 +31,8 @@ typedef struct device_facts {
     bool subgroup_size_control;
     bool full_subgroups;
     bool cooperative_matrix;  /* VK_KHR_cooperative_matrix, and what its shaders need besides */
-    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements */
+    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and what
+                                 its shaders need besides */
     bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
     /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/softmax_registers.glsl says. */
     bool known_fragments;

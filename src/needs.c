@@ -20,11 +20,20 @@ static const VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size = {
     .computeFullSubgroups = VK_TRUE,
 };
 
+/* For shaders whose workgroup's size is a constant by LocalSizeId, as in all of SPIR-V 1.6. */
+static const VkPhysicalDeviceMaintenance4Features maintenance4 = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+    .pNext = (void *)&subgroup_size,
+    .maintenance4 = VK_TRUE,
+};
+
 /* For cooperative matrices; headers that do not know them leave them out. */
 static const VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
-    .pNext = (void *)&subgroup_size,
+    .pNext = (void *)&maintenance4,
     .vulkanMemoryModel = VK_TRUE,
+    /* Once the memory model is enabled, what atomics do in all kernels must be, too. */
+    .vulkanMemoryModelDeviceScope = VK_TRUE,
 };
 
 static const VkPhysicalDeviceShaderFloat16Int8Features float16 = {
@@ -75,9 +84,10 @@ static const VkPhysicalDeviceFeatures2 recommended = {
     .pNext = (void *)&AFTER_BFLOAT16,
 };
 
-/* The first one has been core since Vulkan 1.3. */
+/* The first ones have been core since Vulkan 1.3. */
+#define CORE_IN_1_3 2
 static const char *const extensions[] = {
-    VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME,
+    VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_MAINTENANCE_4_EXTENSION_NAME,
 #ifdef VK_KHR_cooperative_matrix
     VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
 #endif
@@ -91,7 +101,7 @@ static const char *const extensions[] = {
 
 void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs)
 {
-    const uint32_t core = api_version >= VK_API_VERSION_1_3;
+    const uint32_t core = api_version >= VK_API_VERSION_1_3 ? CORE_IN_1_3 : 0;
     *needs = (dmattn_device_needs){
         .api_version = VK_API_VERSION_1_2,
         .recommended_extension_count = sizeof extensions / sizeof *extensions - core,

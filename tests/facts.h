@@ -24,4 +24,14 @@ static inline device_facts usual_facts(void)
     };
 }
 
+/* The same with all that matrices need: 16 x 16 x 16, laid out nobody knows how. */
+static inline device_facts matrix_facts(void)
+{
+    device_facts facts = usual_facts();
+    facts.subgroup_operations |= VK_SUBGROUP_FEATURE_VOTE_BIT;
+    facts.f16_matrix = facts.bf16_matrix = (matrix_shape){16, 16, 16};
+    facts.cooperative_matrix = facts.cooperative_matrix2 = facts.bf16_matrices = true;
+    return facts;
+}
+
 #endif

@@ -7,7 +7,7 @@
 
 static void expect_unusable(const device_facts *facts, const char *part)
 {
-    char why[128] = "";
+    char why[200] = "";
     cr_expect_eq(dmattn_device_facts_level(facts, why, sizeof why), DMATTN_LEVEL_BEST);
     cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
 }
@@ -43,6 +43,70 @@ Test(device_facts, level)
     cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE);
 }
 
+static void expect_cannot(const device_facts *facts, dmattn_level level, const char *part)
+{
+    char why[200] = "";
+    cr_expect_not(dmattn_device_facts_can(facts, level, why, sizeof why), "%s, not for want of '%s'",
+                  dmattn_level_string(level), part);
+    cr_expect(strstr(why, part), "%s: no '%s' in: %s", dmattn_level_string(level), part, why);
+}
+
+/* What each level needs; without it the one below is the highest. */
+Test(device_facts, matrix_levels)
+{
+    char why[200] = "x";
+    device_facts facts = matrix_facts();
+    for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        cr_expect(dmattn_device_facts_can(&facts, (dmattn_level)level, why, sizeof why));
+        cr_expect_str_empty(why);
+    }
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+    cr_expect_str_empty(why);
+
+    facts.cooperative_matrix2 = false;
+    expect_cannot(&facts, DMATTN_LEVEL_MATRIX2, "VK_NV_cooperative_matrix2");
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_MATRIX);
+    facts = matrix_facts();
+    facts.api_version = VK_API_VERSION_1_2;
+    expect_cannot(&facts, DMATTN_LEVEL_MATRIX2, "Vulkan 1.3");
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_MATRIX);
+    facts = matrix_facts(); /* one type is enough */
+    facts.f16_matrix = (matrix_shape){0};
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+    facts = matrix_facts();
+    facts.bf16_matrix = (matrix_shape){0};
+    cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+
+    static const struct {
+        const char *part;
+        size_t flag;
+    } flags[] = {
+        {"VK_KHR_cooperative_matrix", offsetof(device_facts, cooperative_matrix)},
+        {"computeFullSubgroups", offsetof(device_facts, full_subgroups)},
+    };
+    for (int i = 0; i < 4; i++) {
+        facts = matrix_facts();
+        const char *part = "vote";
+        if (i < 2) {
+            *(bool *)((char *)&facts + flags[i].flag) = false;
+            part = flags[i].part;
+        } else if (i == 2) {
+            facts.f16_matrix = facts.bf16_matrix = (matrix_shape){0};
+            part = "no matrices of 16-bit elements";
+        } else
+            facts.subgroup_operations &= ~(VkSubgroupFeatureFlags)VK_SUBGROUP_FEATURE_VOTE_BIT;
+        expect_cannot(&facts, DMATTN_LEVEL_MATRIX, part);
+        expect_cannot(&facts, DMATTN_LEVEL_MATRIX2, part);
+        cr_expect_eq(dmattn_device_facts_level(&facts, why, sizeof why), DMATTN_LEVEL_PORTABLE, "without '%s'", part);
+        cr_expect_str_empty(why);
+    }
+    facts = matrix_facts(); /* what no level can do without */
+    facts.buffer_device_address = false;
+    for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++)
+        expect_cannot(&facts, (dmattn_level)level, "bufferDeviceAddress");
+    expect_unusable(&facts, "bufferDeviceAddress");
+}
+
 Test(device_facts, subgroup_size)
 {
     device_facts facts = usual_facts();
@@ -64,7 +128,8 @@ Test(device_facts, read)
         device_properties p;
         dmattn_device_facts_read(&(device_facts){0}, 0, (dmattn_device_properties_chain(&p, sized), &p), NULL);
         cr_expect_eq(p.core.pNext, &p.subgroup);
-        cr_expect_eq(p.subgroup.pNext, sized ? (void *)&p.size_control : NULL);
+        cr_expect_eq(p.subgroup.pNext, &p.driver);
+        cr_expect_eq(p.driver.pNext, sized ? (void *)&p.size_control : NULL);
         p.subgroup.subgroupSize = 16;
         p.size_control.minSubgroupSize = 8;
         p.size_control.maxSubgroupSize = 32;
@@ -108,12 +173,245 @@ Test(device_facts, read)
     }
 }
 
+/* ---- features for matrices ----------------------------------------------------------------------------------- */
+
+/* The features that a row of a table enables: all of those that it does not leave out. */
+typedef struct matrix_chain {
+    VkPhysicalDeviceFeatures2 head;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+    VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceVulkan13Features v13;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16;
+#endif
+} matrix_chain;
+
+/* All features on; `core`: the older ones in the structures of Vulkan 1.2 and 1.3. */
+static void fill_chain(matrix_chain *c, bool core)
+{
+    *c = (matrix_chain){
+        .head = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
+        .memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+                         .pNext = &c->float16,
+                         .vulkanMemoryModel = VK_TRUE,
+                         .vulkanMemoryModelDeviceScope = VK_TRUE},
+        .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                    .pNext = &c->maintenance4,
+                    .shaderFloat16 = VK_TRUE},
+        .maintenance4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES, .maintenance4 = VK_TRUE},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                .pNext = &c->v13,
+                .shaderFloat16 = VK_TRUE,
+                .vulkanMemoryModel = VK_TRUE,
+                .vulkanMemoryModelDeviceScope = VK_TRUE},
+        .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .maintenance4 = VK_TRUE},
+    };
+    void *next = core ? (void *)&c->v12 : &c->memory_model;
+#ifdef VK_KHR_cooperative_matrix
+    c->matrix = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .pNext = next,
+        .cooperativeMatrix = VK_TRUE};
+    next = &c->matrix;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    c->matrix2 = (VkPhysicalDeviceCooperativeMatrix2FeaturesNV){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .pNext = next,
+        .cooperativeMatrixReductions = VK_TRUE,
+        .cooperativeMatrixConversions = VK_TRUE,
+        .cooperativeMatrixPerElementOperations = VK_TRUE};
+    next = &c->matrix2;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    c->bfloat16 = (VkPhysicalDeviceShaderBfloat16FeaturesKHR){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+        .pNext = next,
+        .shaderBFloat16Type = VK_TRUE,
+        .shaderBFloat16CooperativeMatrix = VK_TRUE};
+    next = &c->bfloat16;
+#endif
+    c->head.pNext = next;
+}
+
+static device_facts read_chain(const matrix_chain *c)
+{
+    device_properties p;
+    device_facts facts;
+    dmattn_device_properties_chain(&p, true);
+    dmattn_device_facts_read(&facts, VK_API_VERSION_1_3, &p, &c->head);
+    return facts;
+}
+
+/* Without one of the features: which of the three facts is then missing. */
+#define WITHOUT(structure, feature, m, m2, b)                                            \
+    for (int core = 0; core < 2; core++) {                                               \
+        fill_chain(&c, core);                                                            \
+        c.structure.feature = VK_FALSE;                                                  \
+        const device_facts facts = read_chain(&c);                                       \
+        cr_expect_eq(facts.cooperative_matrix, m, "core %d, without " #feature, core);   \
+        cr_expect_eq(facts.cooperative_matrix2, m2, "core %d, without " #feature, core); \
+        cr_expect_eq(facts.bf16_matrices, b, "core %d, without " #feature, core);        \
+    }
+
+Test(device_facts, matrix_features)
+{
+    matrix_chain c;
+    bool m = false, m2 = false, b = false; /* whether the headers know them */
+#ifdef VK_KHR_cooperative_matrix
+    m = true;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    m2 = true;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    b = true;
+#endif
+    WITHOUT(head.features, geometryShader, m, m2, b); /* which nobody needs */
+#ifdef VK_KHR_cooperative_matrix
+    WITHOUT(matrix, cooperativeMatrix, false, m2, b);
+    WITHOUT(matrix, cooperativeMatrixRobustBufferAccess, m, m2, b);
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    WITHOUT(matrix2, cooperativeMatrixReductions, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixConversions, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixPerElementOperations, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixWorkgroupScope, m, m2, b);
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    WITHOUT(bfloat16, shaderBFloat16Type, m, m2, false);
+    WITHOUT(bfloat16, shaderBFloat16CooperativeMatrix, m, m2, false);
+    WITHOUT(bfloat16, shaderBFloat16DotProduct, m, m2, b);
+#endif
+    /* what they need besides */
+    static const struct {
+        bool memory_model, scope, float16, maintenance4;
+    } rows[] = {{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}, {1, 1, 1, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int core = 0; core < 2; core++) {
+            fill_chain(&c, core);
+            c.memory_model.vulkanMemoryModel = c.v12.vulkanMemoryModel = rows[i].memory_model;
+            c.memory_model.vulkanMemoryModelDeviceScope = c.v12.vulkanMemoryModelDeviceScope = rows[i].scope;
+            c.float16.shaderFloat16 = c.v12.shaderFloat16 = rows[i].float16;
+            c.maintenance4.maintenance4 = c.v13.maintenance4 = rows[i].maintenance4;
+            const device_facts facts = read_chain(&c);
+            cr_expect_eq(facts.cooperative_matrix, m && rows[i].memory_model && rows[i].scope && rows[i].float16,
+                         "row %zu, core %d", i, core);
+            cr_expect_eq(facts.cooperative_matrix2, m2 && rows[i].maintenance4, "row %zu, core %d", i, core);
+        }
+}
+
+/* Layouts are known of one driver only. */
+Test(device_facts, fragments)
+{
+    device_properties p;
+    device_facts facts;
+    dmattn_device_properties_chain(&p, true);
+    for (int driver = 0; driver < 30; driver++) {
+        p.driver.driverID = (VkDriverId)driver;
+        dmattn_device_facts_read(&facts, VK_API_VERSION_1_3, &p, NULL);
+        cr_expect_eq(facts.driver, p.driver.driverID);
+        cr_expect_eq(facts.known_fragments, driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY);
+    }
+}
+
+#ifdef VK_KHR_cooperative_matrix
+#define PRODUCT(m, n, k, a, b, c, r, where)                                                               \
+    {                                                                                                     \
+        .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR, .MSize = m, .NSize = n, .KSize = k, \
+        .AType = VK_COMPONENT_TYPE_##a##_KHR, .BType = VK_COMPONENT_TYPE_##b##_KHR,                       \
+        .CType = VK_COMPONENT_TYPE_##c##_KHR, .ResultType = VK_COMPONENT_TYPE_##r##_KHR,                  \
+        .scope = VK_SCOPE_##where##_KHR                                                                   \
+    }
+#define F16_PRODUCT(m, n, k)  PRODUCT(m, n, k, FLOAT16, FLOAT16, FLOAT32, FLOAT32, SUBGROUP)
+#define BF16_PRODUCT(m, n, k) PRODUCT(m, n, k, BFLOAT16, BFLOAT16, FLOAT32, FLOAT32, SUBGROUP)
+#define COUNT(array)          ((uint32_t)(sizeof array / sizeof *array))
+
+static void expect_shape(const char *what, matrix_shape got, uint32_t m, uint32_t n, uint32_t k)
+{
+    cr_expect(got.m == m && got.n == n && got.k == k, "%s: %ux%ux%u instead of %ux%ux%u", what, got.m, got.n, got.k, m,
+              n, k);
+}
+
+Test(device_facts, matrices)
+{
+    device_facts facts = {0};
+    dmattn_device_facts_read_matrices(&facts, NULL, 0);
+    expect_shape("nothing", facts.f16_matrix, 0, 0, 0);
+
+    static const VkCooperativeMatrixPropertiesKHR others[] = {
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT16, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT32, FLOAT16, FLOAT32, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, SINT8, FLOAT32, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT32, WORKGROUP),
+        PRODUCT(16, 16, 16, SINT8, SINT8, SINT32, SINT32, SUBGROUP),
+        F16_PRODUCT(16, 8, 8), /* shapes that no kernel was tried with */
+        F16_PRODUCT(32, 32, 32),
+        F16_PRODUCT(16, 16, 4),
+    };
+    dmattn_device_facts_read_matrices(&facts, others, COUNT(others));
+    expect_shape("others", facts.f16_matrix, 0, 0, 0);
+
+    static const VkCooperativeMatrixPropertiesKHR lavapipe[] = {
+        PRODUCT(8, 8, 8, SINT8, SINT8, SINT32, SINT32, SUBGROUP), F16_PRODUCT(8, 8, 8),
+        PRODUCT(8, 8, 8, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP)};
+    dmattn_device_facts_read_matrices(&facts, lavapipe, COUNT(lavapipe));
+    expect_shape("lavapipe", facts.f16_matrix, 8, 8, 8);
+
+    /* the larger first, whatever their order; square ones before others of the same size */
+    static const VkCooperativeMatrixPropertiesKHR several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
+                                                               F16_PRODUCT(8, 8, 16),  F16_PRODUCT(16, 8, 16),
+                                                               F16_PRODUCT(8, 16, 16), F16_PRODUCT(16, 16, 16)};
+    static const matrix_shape best[] = {{8, 8, 8}, {16, 16, 8}, {8, 8, 16}, {16, 8, 16}, {8, 16, 16}, {16, 16, 16}};
+    for (uint32_t count = 1; count <= COUNT(several); count++) {
+        dmattn_device_facts_read_matrices(&facts, several, count);
+        expect_shape("several", facts.f16_matrix, best[count - 1].m, best[count - 1].n, best[count - 1].k);
+    }
+    dmattn_device_facts_read_matrices(&facts, others, COUNT(others)); /* nothing is left of those before */
+    expect_shape("others", facts.f16_matrix, 0, 0, 0);
+
+#ifdef VK_KHR_shader_bfloat16
+    static const VkCooperativeMatrixPropertiesKHR both[] = {
+        PRODUCT(16, 16, 16, BFLOAT16, BFLOAT16, BFLOAT16, BFLOAT16, SUBGROUP), BF16_PRODUCT(16, 8, 16),
+        F16_PRODUCT(8, 8, 16)};
+    facts = (device_facts){.bf16_matrices = true};
+    dmattn_device_facts_read_matrices(&facts, both, COUNT(both));
+    expect_shape("f16", facts.f16_matrix, 8, 8, 16);
+    expect_shape("bf16", facts.bf16_matrix, 16, 8, 16);
+    facts = (device_facts){0}; /* the feature is not enabled */
+    dmattn_device_facts_read_matrices(&facts, both, COUNT(both));
+    expect_shape("f16", facts.f16_matrix, 8, 8, 16);
+    expect_shape("bf16", facts.bf16_matrix, 0, 0, 0);
+#endif
+}
+#endif
+
+/* ---- needs --------------------------------------------------------------------------------------------------- */
+
 static const void *find_structure(const VkPhysicalDeviceFeatures2 *chain, VkStructureType type)
 {
     for (const VkBaseInStructure *s = (const void *)chain; s; s = s->pNext)
         if (s->sType == type)
             return s;
     return NULL;
+}
+
+static bool recommends(const dmattn_device_needs *needs, const char *extension)
+{
+    for (uint32_t i = 0; i < needs->recommended_extension_count; i++)
+        if (!strcmp(needs->recommended_extensions[i], extension))
+            return true;
+    return false;
 }
 
 /* What is needed is what dmattn_device_facts_level() looks for. */
@@ -129,10 +427,8 @@ Test(device_needs, versions)
         cr_expect_eq(needs.required_extension_count, 0);
         cr_expect(find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES)
                   || find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES));
-        bool listed = false;
-        for (uint32_t e = 0; e < needs.recommended_extension_count; e++)
-            listed = listed || !strcmp(needs.recommended_extensions[e], VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-        cr_expect_eq(listed, versions[i] < VK_API_VERSION_1_3);
+        cr_expect_eq(recommends(&needs, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
+        cr_expect_eq(recommends(&needs, VK_KHR_MAINTENANCE_4_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
 
         device_properties p;
         device_facts facts;
@@ -141,5 +437,17 @@ Test(device_needs, versions)
         cr_expect(facts.buffer_device_address);
         dmattn_device_facts_read(&facts, versions[i], &p, needs.recommended);
         cr_expect(facts.subgroup_size_control && facts.full_subgroups);
+#ifdef VK_KHR_cooperative_matrix
+        cr_expect(facts.cooperative_matrix);
+        cr_expect(recommends(&needs, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
+#endif
+#ifdef VK_NV_cooperative_matrix2
+        cr_expect(facts.cooperative_matrix2);
+        cr_expect(recommends(&needs, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME));
+#endif
+#ifdef VK_KHR_shader_bfloat16
+        cr_expect(facts.bf16_matrices);
+        cr_expect(recommends(&needs, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME));
+#endif
     }
 }

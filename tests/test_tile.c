@@ -5,110 +5,414 @@
 #include "sentences.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
 
 /* ---- tiles --------------------------------------------------------------------------------------------------- */
 
-/* What attention_forward.comp and mask_tiles.comp take for granted. */
-static void expect_sound(const attention_tile *t, uint32_t value_dim, const char *device)
-{
-    cr_expect(t->key_lanes && !(t->key_lanes & (t->key_lanes - 1)), "%s: key_lanes %u: xor shuffles", device,
-              t->key_lanes);
-    cr_expect_eq(t->key_lanes % 4, 0, "%s: key_lanes %u: a vec4 of probabilities", device, t->key_lanes);
-    cr_expect_leq(t->key_lanes, t->subgroup_size, "%s: a row within a subgroup", device);
-    cr_expect_eq(t->subgroup_size % t->key_lanes, 0, "%s", device);
-    cr_expect_eq(t->workgroup % t->key_lanes, 0, "%s", device);
-    cr_expect_eq(t->workgroup % t->subgroup_size, 0, "%s: full subgroups", device);
-    cr_expect(t->depth && t->depth % 8 == 0, "%s: depth %u: loads of 8", device, t->depth);
-    cr_expect(t->value_keys && t->value_keys % 4 == 0, "%s: value_keys %u: 4 probabilities", device, t->value_keys);
-    cr_expect_eq(dmattn_tile_keys(t) % t->value_keys, 0, "%s: value_keys %u of %u", device, t->value_keys,
-                 dmattn_tile_keys(t));
-    cr_expect_eq(dmattn_tile_keys(t) % 4, 0, "%s: words of the mask", device);
-    cr_expect_eq(dmattn_tile_rows(t), t->workgroup / t->key_lanes * t->lane_rows);
-    cr_expect(dmattn_tile_rows(t) && t->lane_rows && t->lane_keys);
-    cr_expect_leq(dmattn_tile_keys(t), t->workgroup, "%s: each invocation fetches one key of a list", device);
-    cr_expect(t->pack && t->pack <= dmattn_tile_rows(t), "%s: pack %u", device, t->pack);
-    cr_expect_eq(dmattn_tile_list_queries(t) % dmattn_tile_queries(t), 0, "%s: tiles within a list's", device);
-    cr_expect_geq(dmattn_tile_list_queries(t), 16, "%s", device);
+/* What is broken of what follows; NULL if nothing is. Not one assertion each: millions of tiles are looked at. */
+#define TAKEN_FOR_GRANTED(condition) \
+    do {                             \
+        if (!(condition))            \
+            return #condition;       \
+    } while (0)
 
-    /* shared memory, declared once more as the shader does */
-    uint32_t columns = (value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
-    uint32_t qk = (dmattn_tile_rows(t) + dmattn_tile_keys(t)) * (t->depth / 4 + 1),
-             v = t->value_keys * columns * t->key_lanes;
-    uint32_t bytes =
-        16 * ((qk > v ? qk : v) + dmattn_tile_rows(t) * (dmattn_tile_keys(t) / 4 + 1)) + 4 * dmattn_tile_keys(t);
-    cr_expect_geq(columns * t->key_lanes, value_dim / 4, "%s", device);
-    cr_expect_eq(dmattn_tile_shared_memory(t, value_dim), bytes, "%s", device);
+/* What all kernels take for granted, mask_tiles.comp among them, which runs with the same constants. */
+static const char *broken(const attention_tile *t)
+{
+    TAKEN_FOR_GRANTED(t->rows && t->keys && t->workgroup && t->subgroup_size);
+    TAKEN_FOR_GRANTED(t->workgroup % t->subgroup_size == 0); /* full subgroups */
+    TAKEN_FOR_GRANTED(t->keys <= t->workgroup);              /* each invocation fetches one key of a list */
+    TAKEN_FOR_GRANTED(t->keys % 4 == 0);                     /* words of the mask */
+    TAKEN_FOR_GRANTED(t->pack && t->pack <= t->rows);
+    TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* tiles within a list's */
+    TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) >= 16);
+    return NULL;
+}
+
+static bool is_power_of_2(uint32_t x)
+{
+    return x && !(x & (x - 1));
+}
+
+/* attention_forward.comp. Shared memory is declared once more as the shader does. */
+static const char *broken_portable(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes)); /* xor shuffles, */
+    TAKEN_FOR_GRANTED(t->key_lanes % 4 == 0);       /* a vec4 of probabilities, */
+    TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size);
+    TAKEN_FOR_GRANTED(t->subgroup_size % t->key_lanes == 0); /* a row within a subgroup */
+    TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0);
+    TAKEN_FOR_GRANTED(t->rows % (t->workgroup / t->key_lanes) == 0); /* as many rows to each lane, */
+    TAKEN_FOR_GRANTED(t->keys % t->key_lanes == 0);                  /* and keys */
+    TAKEN_FOR_GRANTED(t->depth && t->depth % 8 == 0);                /* loads of 8 */
+    TAKEN_FOR_GRANTED(t->value_keys && t->value_keys % 4 == 0);      /* 4 probabilities */
+    TAKEN_FOR_GRANTED(t->keys % t->value_keys == 0);
+    const uint32_t columns = (d->value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
+    const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1), v = t->value_keys * columns * t->key_lanes;
+    const uint32_t staged = qk > v ? qk : v, probabilities = t->rows * (t->keys / 4 + 1);
+    TAKEN_FOR_GRANTED(columns * t->key_lanes >= d->value_dim / 4);
+    TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d) == 16 * (staged + probabilities) + 4 * t->keys);
+    return NULL;
+}
+
+/* attention_matrix.comp and lib/matrix.glsl, by the names that they use; units are 16 bytes. */
+static const char *broken_matrix(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    const uint32_t m = t->matrix.m, n = t->matrix.n, k = t->matrix.k;
+    TAKEN_FOR_GRANTED(m && n && k);
+    TAKEN_FOR_GRANTED(n % 8 == 0 && k % 8 == 0); /* blocks begin at whole units of 16-bit elements */
+    const uint32_t subgroups = t->workgroup / t->subgroup_size, row_blocks = t->rows / (subgroups * m);
+    TAKEN_FOR_GRANTED(row_blocks && t->rows == subgroups * row_blocks * m);
+    TAKEN_FOR_GRANTED(t->keys % n == 0); /* whole blocks of scores, */
+    TAKEN_FOR_GRANTED(t->keys % k == 0); /* and of probabilities */
+    TAKEN_FOR_GRANTED(m * n % t->subgroup_size == 0);
+    const uint32_t head_blocks = (d->head_dim + k - 1) / k, value_blocks = (d->value_dim + n - 1) / n;
+    TAKEN_FOR_GRANTED(t->query_blocks >= 1 && t->query_blocks <= head_blocks);
+
+    const uint32_t values = t->keys * (head_blocks * k / 8 + 1);
+    const uint32_t tiles = values + t->keys * (value_blocks * n / 8 + 1);
+    const uint32_t block = m * (k / 8 > n / 4 ? k / 8 + 1 : n / 4 + 1);
+    const uint32_t staged = tiles > subgroups * block ? tiles : subgroups * block, slice = staged / subgroups;
+    TAKEN_FOR_GRANTED(slice / m >= 1 + k / 8); /* load_queries(): at least one block at a time, and a unit more, */
+    TAKEN_FOR_GRANTED(slice / m >= 1 + n / 4); /* store_output() likewise */
+    const uint32_t shared_blocks = head_blocks - t->query_blocks;
+    const uint32_t queries = shared_blocks ? t->rows * (shared_blocks * k / 8 + 1) : 1;
+    const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) : 0;
+    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1; /* a key, and two ends of its life */
+    TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d)
+                      == 16 * (staged + queries + scores) + 4 * slots + 8 * slots + 4 * 2 * t->keys);
+    return NULL;
+}
+
+/* lib/softmax_shared.glsl and lib/softmax_registers.glsl */
+static const char *broken_softmax(const attention_tile *t, const device_facts *facts)
+{
+    const uint32_t m = t->matrix.m, row_lanes = t->subgroup_size / m;
+    switch (t->form) {
+    case FORM_SHARED:
+        TAKEN_FOR_GRANTED(t->level == DMATTN_LEVEL_MATRIX);
+        TAKEN_FOR_GRANTED(t->rows == t->workgroup / t->subgroup_size * m); /* one block of rows */
+        TAKEN_FOR_GRANTED(is_power_of_2(row_lanes) && t->subgroup_size == row_lanes * m);
+        TAKEN_FOR_GRANTED(t->keys / row_lanes % 8 == 0 && t->keys % row_lanes == 0); /* whole units of probabilities */
+        TAKEN_FOR_GRANTED(t->matrix.n <= t->keys); /* factors of rows lie where scores did */
+        break;
+    case FORM_REDUCED:
+        TAKEN_FOR_GRANTED(t->level == DMATTN_LEVEL_MATRIX2);
+        TAKEN_FOR_GRANTED(t->matrix.n == t->matrix.k); /* accumulators become operands */
+        break;
+    default:
+        TAKEN_FOR_GRANTED(t->form == FORM_FRAGMENTS && t->level != DMATTN_LEVEL_PORTABLE);
+        TAKEN_FOR_GRANTED(facts->known_fragments && t->subgroup_size == 32);
+        TAKEN_FOR_GRANTED(m == 16 && t->matrix.n == 16 && t->matrix.k == 16);
+    }
+    return NULL;
+}
+
+/* The chosen tile, and all others that a search may try: they fit the device and are sound. */
+static void expect_good_tiles(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                              bool must_exist)
+{
+    attention_tile tiles[16];
+    char why[224] = "";
+    const uint32_t count = dmattn_tile_candidates(facts, d, level, tiles, 16, why, sizeof why);
+    const char *wrong = NULL;
+    if (!count)
+        wrong = must_exist ? why : why[0] ? NULL : "no reason is given";
+    for (uint32_t i = 0; !wrong && i < count; i++) {
+        const attention_tile *t = &tiles[i];
+        wrong = t->level != level                                        ? "another level"
+                : !dmattn_tile_fits(t, facts, d)                         ? "it does not fit"
+                : t->workgroup > facts->max_invocations                  ? "too many invocations"
+                : dmattn_tile_shared_memory(t, d) > facts->shared_memory ? "too much shared memory"
+                : t->subgroup_size != dmattn_device_facts_subgroup_size(facts, t->subgroup_size) ? "subgroup size"
+                                                                                                 : broken(t);
+        if (!wrong)
+            wrong = t->form == FORM_PORTABLE ? broken_portable(t, d) : broken_matrix(t, d);
+        if (!wrong && t->form != FORM_PORTABLE)
+            wrong = broken_softmax(t, facts);
+    }
+    if (wrong) {
+        const matrix_shape *x = d->type == DMATTN_TYPE_BF16 ? &facts->bf16_matrix : &facts->f16_matrix;
+        cr_expect(false,
+                  "%s %s d%u/%u, %u queries, subgroups of %u (%u to %u), %u invocations, %u bytes, matrices %ux%ux%u: "
+                  "%s",
+                  dmattn_level_string(level), dmattn_type_string(d->type), d->head_dim, d->value_dim, d->queries,
+                  facts->subgroup_size, facts->min_subgroup_size, facts->max_subgroup_size, facts->max_invocations,
+                  facts->shared_memory, x->m, x->n, x->k, wrong);
+    }
+}
+
+static const uint32_t shared_sizes[] = {16384, 32768, 49152, 65536, 102400, 233472};
+static const uint32_t invocations[] = {128, 256, 512, 1024};
+#define EACH(i, array) (size_t i = 0; i < sizeof array / sizeof *array; i++)
+
+static void set_device(device_facts *facts, uint32_t subgroup, int control, uint32_t shared, uint32_t max_invocations)
+{
+    facts->subgroup_size = subgroup;
+    facts->min_subgroup_size = control == 0 ? subgroup : control == 1 ? 4 : 32;
+    facts->max_subgroup_size = control == 0 ? subgroup : control == 1 ? 128 : 64;
+    facts->shared_memory = shared;
+    facts->max_invocations = max_invocations;
 }
 
 Test(tile, every_device)
 {
-    static const uint32_t shared[] = {16384, 32768, 49152, 65536, 102400}, invocations[] = {128, 256, 512, 1024};
     static const uint32_t queries[] = {1, 15, 16, 17, 64, 100000};
+    device_facts facts = usual_facts();
     for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
         for (int control = 0; control < 3; control++) /* a fixed size; any from 4 to 128; from 32 to 64 */
-            for (size_t s = 0; s < sizeof shared / sizeof *shared; s++)
-                for (size_t i = 0; i < sizeof invocations / sizeof *invocations; i++)
-                    for (uint32_t value_dim = 8; value_dim <= 256; value_dim += 8)
-                        for (size_t q = 0; q < sizeof queries / sizeof *queries; q++) {
-                            device_facts facts = usual_facts();
-                            facts.subgroup_size = subgroup;
-                            facts.min_subgroup_size = control == 0 ? subgroup : control == 1 ? 4 : 32;
-                            facts.max_subgroup_size = control == 0 ? subgroup : control == 1 ? 128 : 64;
-                            facts.shared_memory = shared[s];
-                            facts.max_invocations = invocations[i];
-                            const dmattn_attention_desc d = {.queries = queries[q],
-                                                             .keys = 100,
-                                                             .heads = 6,
-                                                             .kv_heads = q % 2 ? 6 : 2,
-                                                             .head_dim = 64,
-                                                             .value_dim = value_dim};
-                            char device[160];
-                            snprintf(device, sizeof device,
-                                     "subgroups of %u (%u to %u), %u invocations, %u bytes, value_dim %u, %u queries",
-                                     subgroup, facts.min_subgroup_size, facts.max_subgroup_size, invocations[i],
-                                     shared[s], value_dim, queries[q]);
-                            attention_tile tile;
-                            cr_assert(dmattn_tile_choose(&facts, &d, &tile), "no tile: %s", device);
-                            cr_expect_leq(tile.workgroup, facts.max_invocations, "%s", device);
-                            cr_expect_leq(dmattn_tile_shared_memory(&tile, value_dim), facts.shared_memory, "%s",
-                                          device);
-                            cr_expect_eq(tile.subgroup_size,
-                                         dmattn_device_facts_subgroup_size(&facts, tile.subgroup_size),
-                                         "%s: it cannot have %u", device, tile.subgroup_size);
-                            cr_expect(dmattn_tile_fits(&tile, &facts, value_dim), "%s", device);
-                            expect_sound(&tile, value_dim, device);
-                        }
+            for
+                EACH(s, shared_sizes)
+                for
+                    EACH(i, invocations)
+                    {
+                        set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
+                        for (uint32_t value_dim = 8; value_dim <= 256; value_dim += 8)
+                        for
+                            EACH(q, queries)
+                            {
+                                const dmattn_attention_desc d = {.queries = queries[q],
+                                                                 .keys = 100,
+                                                                 .heads = 6,
+                                                                 .kv_heads = q % 2 ? 6 : 2,
+                                                                 .head_dim = 64,
+                                                                 .value_dim = value_dim};
+                                expect_good_tiles(&facts, &d, DMATTN_LEVEL_PORTABLE, true);
+                            }
+                    }
 }
+
+static const matrix_shape shapes[] = {{8, 8, 8}, {16, 16, 16}, {16, 8, 16}, {8, 16, 16}, {8, 8, 16}, {16, 16, 8}};
+
+/* Each head_dim with some value_dim, and the other way round. */
+static void each_dim(const device_facts *facts, dmattn_level level, bool must_exist)
+{
+    static const uint32_t others[] = {8, 72, 128, 136, 256};
+    for (int type = DMATTN_TYPE_F16; type <= DMATTN_TYPE_BF16; type++)
+        for (uint32_t dim = 8; dim <= 256; dim += 8)
+            for (int variant = 0; variant < 11; variant++) {
+                const uint32_t other = variant ? others[(variant - 1) / 2] : dim;
+                const bool swapped = variant % 2;
+                const dmattn_attention_desc d = {.type = (dmattn_type)type,
+                                                 .queries = 1000,
+                                                 .keys = 1000,
+                                                 .heads = 210,
+                                                 .kv_heads = 210
+                                                             / (variant == 0  ? 1
+                                                                : variant % 3 ? 3
+                                                                              : 70),
+                                                 .head_dim = swapped ? other : dim,
+                                                 .value_dim = swapped ? dim : other,
+                                                 /* their slots take shared memory */
+                                                 .mask = variant % 4 < 2 ? DMATTN_MASK_INTERVALS : DMATTN_MASK_NONE,
+                                                 .mask_shape = {.batch = 1, .heads = 1, .queries = 1},
+                                                 .level = level};
+                expect_good_tiles(facts, &d, level, must_exist);
+            }
+}
+
+Test(tile, every_matrix_device)
+{
+    for (uint32_t subgroup = 8; subgroup <= 64; subgroup *= 2)
+        for (int control = 0; control < 3; control++)
+            for
+                EACH(s, shared_sizes)
+                for
+                    EACH(i, invocations)
+                    for
+                        EACH(x, shapes)
+                    for (int known = 0; known < 2; known++) {
+                        device_facts facts = matrix_facts();
+                        set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
+                        facts.f16_matrix = facts.bf16_matrix = shapes[x];
+                        facts.known_fragments = known;
+                        each_dim(&facts, DMATTN_LEVEL_MATRIX, false);
+                        each_dim(&facts, DMATTN_LEVEL_MATRIX2, false);
+                    }
+}
+
+/* Devices that are about: every case must find a tile. */
+Test(tile, matrices_for_every_dim)
+{
+    device_facts facts = matrix_facts(); /* 16 x 16 x 16, subgroups of 32, 48 KiB */
+    for (int known = 0; known < 2; known++) {
+        facts.known_fragments = known;
+        each_dim(&facts, DMATTN_LEVEL_MATRIX, true);
+        each_dim(&facts, DMATTN_LEVEL_MATRIX2, true);
+    }
+    facts = matrix_facts(); /* lavapipe */
+    set_device(&facts, 8, 0, 32768, 1024);
+    facts.f16_matrix = facts.bf16_matrix = (matrix_shape){8, 8, 8};
+    each_dim(&facts, DMATTN_LEVEL_MATRIX, true);
+    each_dim(&facts, DMATTN_LEVEL_MATRIX2, true);
+}
+
+static void expect_no_tile(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                           const char *part)
+{
+    attention_tile tile;
+    char why[224] = "";
+    cr_expect_not(dmattn_tile_choose(facts, d, level, &tile, why, sizeof why), "not for want of '%s'", part);
+    cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
+}
+
+static attention_tile chosen(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level)
+{
+    attention_tile tile = {0};
+    char why[224] = "";
+    cr_assert(dmattn_tile_choose(facts, d, level, &tile, why, sizeof why), "%s", why);
+    return tile;
+}
+
+/* How matrices are used, and when not. */
+Test(tile, forms)
+{
+    static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX, DMATTN_LEVEL_MATRIX2};
+    dmattn_attention_desc d = {.type = DMATTN_TYPE_F16,
+                               .queries = 100,
+                               .keys = 100,
+                               .heads = 4,
+                               .kv_heads = 4,
+                               .head_dim = 64,
+                               .value_dim = 64};
+    for
+        EACH(i, levels)
+        {
+            const dmattn_level level = levels[i];
+            device_facts facts = matrix_facts();
+            attention_tile t = chosen(&facts, &d, level);
+            cr_expect_eq(t.form, level == DMATTN_LEVEL_MATRIX ? FORM_SHARED : FORM_REDUCED);
+            cr_expect_str_eq(dmattn_tile_kernel(&t),
+                             level == DMATTN_LEVEL_MATRIX ? "attention_shared_f16" : "attention_reduced_f16");
+            facts.known_fragments = true;
+            t = chosen(&facts, &d, level);
+            cr_expect_eq(t.form, FORM_FRAGMENTS);
+            cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_f16");
+
+            /* each type by matrices of its own, */
+            facts.bf16_matrix = (matrix_shape){16, 16, 16};
+            facts.f16_matrix = (matrix_shape){8, 8, 8};
+            d.type = DMATTN_TYPE_BF16;
+            t = chosen(&facts, &d, level);
+            cr_expect(t.bf16_operands && t.matrix.m == 16);
+            cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_bf16");
+            d.type = DMATTN_TYPE_F16;
+            t = chosen(&facts, &d, level);
+            cr_expect(!t.bf16_operands && t.matrix.m == 8);
+            /* bf16 by those of f16 only if asked, */
+            facts = matrix_facts();
+            d.type = DMATTN_TYPE_BF16;
+            facts.bf16_matrix = (matrix_shape){0};
+            expect_no_tile(&facts, &d, level, "bf16");
+            d.level = level;
+            t = chosen(&facts, &d, level);
+            cr_expect(!t.bf16_operands && t.matrix.m == 16);
+            d.level = 0;
+            /* f16 not by those of bf16, f32 by none */
+            facts.bf16_matrix = facts.f16_matrix;
+            facts.f16_matrix = (matrix_shape){0};
+            d.type = DMATTN_TYPE_F16;
+            expect_no_tile(&facts, &d, level, "no matrices of f16");
+            facts = matrix_facts();
+            d.type = DMATTN_TYPE_F32;
+            expect_no_tile(&facts, &d, level, "f32");
+            d.type = DMATTN_TYPE_F16;
+            /* what the device cannot do at all */
+            facts.cooperative_matrix = false;
+            expect_no_tile(&facts, &d, level, "VK_KHR_cooperative_matrix");
+        }
+    device_facts facts = matrix_facts();
+    facts.f16_matrix = (matrix_shape){16, 8, 16}; /* accumulators are no operands */
+    expect_no_tile(&facts, &d, DMATTN_LEVEL_MATRIX2, "16x8x16");
+    cr_expect_eq(chosen(&facts, &d, DMATTN_LEVEL_MATRIX).form, FORM_SHARED);
+}
+
+static const attention_tile tile_64 = {.level = DMATTN_LEVEL_PORTABLE,
+                                       .form = FORM_PORTABLE,
+                                       .workgroup = 128,
+                                       .rows = 64,
+                                       .keys = 64,
+                                       .pack = 1,
+                                       .subgroup_size = 32,
+                                       .key_lanes = 8,
+                                       .depth = 16,
+                                       .value_keys = 16};
 
 Test(tile, what_does_not_fit)
 {
-    const attention_tile tile = {.workgroup = 128,
-                                 .key_lanes = 8,
-                                 .lane_rows = 4,
-                                 .lane_keys = 8,
-                                 .depth = 16,
-                                 .value_keys = 16,
-                                 .subgroup_size = 32,
-                                 .pack = 1};
+    const attention_tile tile = tile_64;
+    dmattn_attention_desc d = {.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_dim = 128, .value_dim = 128};
     device_facts facts = usual_facts();
-    cr_expect(dmattn_tile_fits(&tile, &facts, 128));
+    cr_expect(dmattn_tile_fits(&tile, &facts, &d));
     facts.max_invocations = 64;
-    cr_expect_not(dmattn_tile_fits(&tile, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&tile, &facts, &d));
     facts = usual_facts();
-    facts.shared_memory = dmattn_tile_shared_memory(&tile, 128);
-    cr_expect(dmattn_tile_fits(&tile, &facts, 128));
+    facts.shared_memory = dmattn_tile_shared_memory(&tile, &d);
+    cr_expect(dmattn_tile_fits(&tile, &facts, &d));
     facts.shared_memory--;
-    cr_expect_not(dmattn_tile_fits(&tile, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&tile, &facts, &d));
     facts = usual_facts();
     attention_tile wide = tile;
     wide.subgroup_size = 4; /* fewer than a row has lanes */
-    cr_expect_not(dmattn_tile_fits(&wide, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&wide, &facts, &d));
     wide.subgroup_size = 96; /* one would be partly filled */
-    cr_expect_not(dmattn_tile_fits(&wide, &facts, 128));
+    cr_expect_not(dmattn_tile_fits(&wide, &facts, &d));
+    wide = tile;
+    wide.keys = 256; /* more than there are invocations to fetch them */
+    facts.shared_memory = 1u << 20;
+    cr_expect_not(dmattn_tile_fits(&wide, &facts, &d));
 
     facts.max_invocations = 8;
-    const dmattn_attention_desc d = {.queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_dim = 8, .value_dim = 8};
-    cr_expect_not(dmattn_tile_choose(&facts, &d, &wide));
+    expect_no_tile(&facts, &d, DMATTN_LEVEL_PORTABLE, "8 invocations");
+}
+
+Test(tile, which_matrices_do_not_fit)
+{
+    const dmattn_attention_desc d = {.type = DMATTN_TYPE_F16, .head_dim = 64, .value_dim = 64};
+    const attention_tile shared = {.level = DMATTN_LEVEL_MATRIX,
+                                   .form = FORM_SHARED,
+                                   .workgroup = 128,
+                                   .rows = 64,
+                                   .keys = 32,
+                                   .pack = 1,
+                                   .subgroup_size = 32,
+                                   .matrix = {16, 16, 16},
+                                   .query_blocks = 4};
+    device_facts facts = matrix_facts();
+    attention_tile t = shared;
+    cr_expect(dmattn_tile_fits(&t, &facts, &d));
+    t.rows = 128; /* two blocks to a subgroup */
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    t = shared;
+    t.keys = 24; /* one matrix and a half */
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    t = shared;
+    t.matrix = (matrix_shape){8, 8, 16};
+    t.rows = 32; /* 4 lanes to a row, of 8 keys each, */
+    cr_expect(dmattn_tile_fits(&t, &facts, &d));
+    t.keys = 16; /* or of 4: half a unit */
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    t = shared;
+    t.matrix.m = 64; /* more rows than lanes */
+    t.rows = 256;
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    t = shared;
+    t.matrix = (matrix_shape){0};
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+
+    t = shared;
+    t.level = DMATTN_LEVEL_MATRIX2;
+    t.form = FORM_REDUCED;
+    cr_expect(dmattn_tile_fits(&t, &facts, &d));
+    t.matrix = (matrix_shape){16, 8, 16};
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    t = shared;
+    t.form = FORM_FRAGMENTS;
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
+    facts.known_fragments = true;
+    cr_expect(dmattn_tile_fits(&t, &facts, &d));
+    t.matrix.m = 8;
+    cr_expect_not(dmattn_tile_fits(&t, &facts, &d));
 }
 
 /* Heads of a group share tiles unless their masks differ, and few rows take a small tile. */
@@ -131,10 +435,9 @@ Test(tile, packs)
                                          .value_dim = 64,
                                          .mask = DMATTN_MASK_INTERVALS,
                                          .mask_shape = {.batch = 1, .heads = rows[i].mask_heads, .queries = 1}};
-        attention_tile tile;
-        cr_assert(dmattn_tile_choose(&facts, &d, &tile));
+        const attention_tile tile = chosen(&facts, &d, DMATTN_LEVEL_PORTABLE);
         cr_expect_eq(tile.pack, rows[i].pack, "row %zu: pack %u", i, tile.pack);
-        cr_expect_eq(dmattn_tile_rows(&tile), rows[i].rows, "row %zu: %u rows", i, dmattn_tile_rows(&tile));
+        cr_expect_eq(tile.rows, rows[i].rows, "row %zu: %u rows", i, tile.rows);
         cr_expect_eq(dmattn_tile_queries(&tile), rows[i].queries_of_tile, "row %zu", i);
         const grid g = dmattn_attention_grid(
             &(dmattn_attention_desc){.batch = 1, .queries = d.queries, .heads = d.heads, .kv_heads = d.kv_heads},
@@ -145,15 +448,6 @@ Test(tile, packs)
 }
 
 /* ---- constants, grids, bitmaps ------------------------------------------------------------------------------- */
-
-static const attention_tile tile_64 = {.workgroup = 128,
-                                       .key_lanes = 8,
-                                       .lane_rows = 4,
-                                       .lane_keys = 8,
-                                       .depth = 16,
-                                       .value_keys = 16,
-                                       .subgroup_size = 32,
-                                       .pack = 1};
 
 static dmattn_attention_desc resolved(dmattn_attention_desc desc)
 {
@@ -190,8 +484,9 @@ Test(constants, packed)
     dmattn_attention_constants(&d, &tile_64, true, c);
     cr_expect_eq(c[CONSTANT_WORKGROUP], 128);
     cr_expect_eq(c[CONSTANT_KEY_LANES], 8);
-    cr_expect_eq(c[CONSTANT_LANE_ROWS], 4);
-    cr_expect_eq(c[CONSTANT_LANE_KEYS], 8);
+    cr_expect_eq(c[CONSTANT_TILE_ROWS], 64);
+    cr_expect_eq(c[CONSTANT_TILE_KEYS], 64);
+    cr_expect_eq(c[CONSTANT_SUBGROUP], 32);
     cr_expect_eq(c[CONSTANT_DEPTH], 16);
     cr_expect_eq(c[CONSTANT_VALUE_KEYS], 16);
     cr_expect_eq(c[CONSTANT_HEAD_DIM], 16);
@@ -217,6 +512,37 @@ Test(constants, packed)
     cr_expect_eq(stride(c, CONSTANT_V_SEQUENCE_LOW), 2 * 2 * 24);
     cr_expect_eq(stride(c, CONSTANT_OUT_HEAD_LOW), 2 * 24);
     cr_expect_eq(stride(c, CONSTANT_K_BATCH_LOW), 0);
+}
+
+/* What only the kernels by matrices read. */
+Test(constants, of_matrices)
+{
+    uint32_t c[ATTENTION_CONSTANT_COUNT];
+    const attention_tile tile = {.level = DMATTN_LEVEL_MATRIX2,
+                                 .form = FORM_REDUCED,
+                                 .workgroup = 64,
+                                 .rows = 96,
+                                 .keys = 48,
+                                 .pack = 3,
+                                 .subgroup_size = 16,
+                                 .matrix = {8, 16, 24},
+                                 .query_blocks = 5,
+                                 .lazy = true};
+    const dmattn_attention_desc d = resolved((dmattn_attention_desc){
+        .type = DMATTN_TYPE_F16, .batch = 1, .queries = 5, .keys = 7, .heads = 6, .kv_heads = 2, .head_dim = 256});
+    dmattn_attention_constants(&d, &tile, true, c);
+    cr_expect_eq(c[CONSTANT_WORKGROUP], 64);
+    cr_expect_eq(c[CONSTANT_TILE_ROWS], 96);
+    cr_expect_eq(c[CONSTANT_TILE_KEYS], 48);
+    cr_expect_eq(c[CONSTANT_PACK], 3);
+    cr_expect_eq(c[CONSTANT_LIST_QUERIES], 32);
+    cr_expect_eq(c[CONSTANT_SUBGROUP], 16);
+    cr_expect_eq(c[CONSTANT_MATRIX_M], 8);
+    cr_expect_eq(c[CONSTANT_MATRIX_N], 16);
+    cr_expect_eq(c[CONSTANT_MATRIX_K], 24);
+    cr_expect_eq(c[CONSTANT_QUERY_BLOCKS], 5);
+    cr_expect_eq(c[CONSTANT_LAZY], 1);
+    cr_expect_eq(c[CONSTANT_GUARDED], 0);
 }
 
 /* Problems that differ in length alone share a pipeline. */

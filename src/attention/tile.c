@@ -97,12 +97,13 @@ static bool matrix_fits(const attention_tile *t, const device_facts *facts)
 bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const dmattn_attention_desc *desc)
 {
     return t->workgroup <= facts->max_invocations
-           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory
            /* each fetches at most one key of a list */
            && t->keys <= t->workgroup
            /* no subgroup may be partly filled */
            && t->workgroup % t->subgroup_size == 0
-           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts));
+           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts))
+           /* last, as it divides by what the others check */
+           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory;
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
@@ -221,6 +222,10 @@ static bool begin_matrix(const device_facts *facts, const dmattn_attention_desc 
     }
     tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && facts->bf16_matrix.m;
     tile->matrix = tile->bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
+    if (!tile->matrix.m) {
+        snprintf(why, size, "the device has no matrices of f16");
+        return false;
+    }
     /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
     if (d->type == DMATTN_TYPE_BF16 && !tile->bf16_operands && d->level != level) {
         snprintf(why, size, "the device has no matrices of bf16; as f16 it is computed only if the level is asked for");
@@ -243,7 +248,8 @@ static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attent
     static const struct {
         const matrix_candidate *list;
         size_t count;
-    } tables[] = {[FORM_SHARED] = {TABLE(shared)}, [FORM_REDUCED] = {TABLE(reduced)}, [FORM_FRAGMENTS] = {TABLE(fragments)}};
+    } tables[] = {
+        [FORM_SHARED] = {TABLE(shared)}, [FORM_REDUCED] = {TABLE(reduced)}, [FORM_FRAGMENTS] = {TABLE(fragments)}};
     attention_tile tile;
     uint32_t count = 0;
     if (!begin_matrix(facts, d, level, &tile, why, size))
@@ -253,8 +259,9 @@ static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attent
         count = add_matrix(facts, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (!count)
-        snprintf(why, size, "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
-                            "bytes of shared memory",
+        snprintf(why, size,
+                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
+                 "bytes of shared memory",
                  d->head_dim, d->value_dim, tile.matrix.m, tile.matrix.n, tile.matrix.k, tile.subgroup_size,
                  facts->shared_memory);
     return count;
