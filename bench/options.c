@@ -42,6 +42,8 @@ const char bench_usage[] =
     "  --seed S          of the random numbers (default: 1)\n"
     "  --json FILE       also write all results and samples to FILE\n"
     "\n"
+    "  --peak            measure the device's own ceilings: the rates of copying memory, of f32 multiply-adds and of\n"
+    "                    products of cooperative matrices; with cases, each is compared with what they allow\n"
     "  --list            list the devices and exit\n"
     "  --help            print this and exit\n"
     "  --version         print the version and exit\n"
@@ -58,6 +60,11 @@ const char bench_usage[] =
     "faster than causal it is, where a case of the same sizes with --mask causal came before it. vis.% counts the "
     "pairs\n"
     "that the mask leaves.\n"
+    "\n"
+    "With --peak, of bound is the least time that the ceilings allow, as a part of the time that was taken: the "
+    "visible\n"
+    "pairs' arithmetic at the rate of f32 multiply-adds or of matrices, whichever the level uses, or the bytes at the\n"
+    "rate of a copy, whichever takes longer. Data that stays in caches is read faster than that.\n"
     "\n"
     "Every case is checked on sampled rows before and after it is timed; a wrong one shows WRONG and no time.\n"
     "\n"
@@ -213,6 +220,7 @@ enum {
     OPTION_SAMPLES,
     OPTION_SEED,
     OPTION_JSON,
+    OPTION_PEAK,
     OPTION_LIST,
     OPTION_HELP,
     OPTION_VERSION
@@ -237,6 +245,7 @@ static const struct option long_options[] = {
     {"samples", required_argument, NULL, OPTION_SAMPLES},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", required_argument, NULL, OPTION_JSON},
+    {"peak", no_argument, NULL, OPTION_PEAK},
     {"list", no_argument, NULL, OPTION_LIST},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -282,6 +291,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_DEVICE: o->device = optarg; return true;
     case OPTION_JSON: o->json = optarg; return true;
+    case OPTION_PEAK: o->peak = true; return true;
     default: return parse_number_option(option, name, o, why);
     }
 }
@@ -314,5 +324,6 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
         snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
         return ACTION_BAD;
     }
+    o->peak_alone = o->peak && sweep_is_empty(&o->sweep);
     return action;
 }

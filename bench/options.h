@@ -14,6 +14,8 @@ typedef struct bench_options {
     uint32_t max_samples; /* of a case */
     uint64_t seed;
     bool reuse_mask;
+    bool peak;       /* measure the device's ceilings first, */
+    bool peak_alone; /* as no option names cases, and no more */
 } bench_options;
 
 extern const char bench_usage[];
