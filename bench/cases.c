@@ -51,6 +51,13 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
     }
 }
 
+bool sweep_is_empty(const sweep *s)
+{
+    return !s->n.count && !s->queries.count && !s->keys.count && !s->batch.count && !s->heads.count
+           && !s->kv_heads.count && !s->head_dim.count && !s->value_dim.count && !s->type_count && !s->mask_count
+           && !s->level_count && !s->bias;
+}
+
 /* Either list may stand in n's place, which then does not count. */
 static uint32_t n_count(const sweep *s)
 {

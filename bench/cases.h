@@ -43,6 +43,9 @@ typedef struct bench_case {
 /* Fills the lists that are empty with what suits a device of this type. */
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device);
 
+/* Whether nothing was named; before the defaults are set. */
+bool sweep_is_empty(const sweep *s);
+
 /* The number of cases; masks and levels vary fastest, types slowest. Every list but queries and keys holds something.
  */
 uint64_t sweep_count(const sweep *s);

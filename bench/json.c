@@ -113,6 +113,34 @@ void json_destroy(json_report *json)
     free(json);
 }
 
+static bool add_peak(cJSON *root, peak_id id, const peak *p)
+{
+    static const char *const names[PEAK_COUNT] = {"copy", "f32_fma", "f16_matrices", "bf16_matrices"};
+    writer w = {cJSON_AddObjectToObject(root, names[id]), true};
+    w.ok = w.object;
+    if (p->rate <= 0) {
+        add_string(&w, "missing", p->why);
+        return w.ok;
+    }
+    add_number(&w, id == PEAK_COPY ? "gbytes_s" : "tflops", p->rate * peak_scale(id));
+    add_number(&w, "spread", p->spread);
+    if (p->shape.m) {
+        add_number(&w, "m", p->shape.m);
+        add_number(&w, "n", p->shape.n);
+        add_number(&w, "k", p->shape.k);
+    }
+    return w.ok;
+}
+
+bool json_add_peaks(json_report *json, const peaks *p)
+{
+    cJSON *ceilings = cJSON_AddObjectToObject(json->root, "ceilings");
+    bool ok = ceilings;
+    for (int i = 0; ok && i < PEAK_COUNT; i++)
+        ok = add_peak(ceilings, (peak_id)i, &p->of[i]);
+    return ok;
+}
+
 static void add_parameters(writer *w, const bench_case *c, const dmattn_attention_desc *d)
 {
     char mask[MASK_NAME_SIZE];
@@ -162,6 +190,10 @@ static void add_times(writer *w, const measurement *m)
     add_number(w, "spread", m->time.spread);
     add_number(w, "tflops", measurement_tflops(m));
     add_number(w, "gbytes_s", measurement_gbytes(m));
+    if (m->bound > 0) {
+        add_number(w, "lower_bound_seconds", m->bound);
+        add_number(w, "share_of_bound", measurement_share(m));
+    }
     if (m->stage[STAGE_ATTENTION] <= 0)
         return;
     writer stages = {w->ok ? cJSON_AddObjectToObject(w->object, "stages_ms") : NULL, true};

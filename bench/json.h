@@ -12,6 +12,9 @@ typedef struct json_report json_report;
 json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_device_info *info);
 void json_destroy(json_report *json);
 
+/* The device's ceilings. False without memory. */
+bool json_add_peaks(json_report *json, const peaks *p);
+
 /* False without memory. */
 bool json_add(json_report *json, const bench_case *c, const measurement *m, bool reuse_mask);
 

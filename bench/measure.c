@@ -44,15 +44,24 @@ uint32_t choose_runs(double seconds_of_one, double least)
     return runs < 1 ? 1 : runs > most ? (uint32_t)most : (uint32_t)runs;
 }
 
+static double measurement_flops(const measurement *m)
+{
+    return 2.0 * ((double)m->desc.head_dim + m->desc.value_dim) * (double)m->visible_pairs;
+}
+
 double measurement_tflops(const measurement *m)
 {
-    double flops = 2.0 * ((double)m->desc.head_dim + m->desc.value_dim) * (double)m->visible_pairs;
-    return m->time.median > 0 ? flops / m->time.median * 1e-12 : 0;
+    return m->time.median > 0 ? measurement_flops(m) / m->time.median * 1e-12 : 0;
 }
 
 double measurement_gbytes(const measurement *m)
 {
     return m->time.median > 0 ? m->bytes / m->time.median * 1e-9 : 0;
+}
+
+double measurement_share(const measurement *m)
+{
+    return m->time.median > 0 ? m->bound / m->time.median : 0;
 }
 
 /* ---- timing -------------------------------------------------------------------------------------------------- */
@@ -64,8 +73,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* One submission. *seconds is that of one of its runs. */
-static dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
+dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
 {
     VkCommandBuffer commands;
     TRY(dmattn_commands_begin(what->device, &commands));
@@ -276,7 +284,8 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     if (m->status != CASE_OK) { /* times of what went wrong are nobody's figures */
         m->sample_count = 0;
         m->time = (summary){0};
-    }
+    } else if (s->peaks)
+        m->bound = peak_bound(s->peaks, m->level, m->desc.type, measurement_flops(m), m->bytes);
     checker_destroy(&check);
     device_problem_destroy(&dp);
     problem_destroy(&p);

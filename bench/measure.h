@@ -6,6 +6,7 @@
 #include "cases.h"
 #include "check.h"
 #include "complain.h"
+#include "peak.h"
 
 /* ---- pure functions ------------------------------------------------------------------------------------------ */
 
@@ -38,6 +39,7 @@ typedef struct measure_settings {
     uint32_t max_samples;
     uint64_t seed;
     bool reuse_mask;
+    const peaks *peaks;                          /* the device's ceilings; may be NULL */
     void (*phase)(void *user, const char *name); /* told what is going on; may be NULL */
     void *phase_user;
 } measure_settings;
@@ -64,6 +66,7 @@ typedef struct measurement {
     uint32_t sample_count;
     double *samples; /* seconds of a run, in the order they were taken; owned */
     summary time;
+    double bound;                     /* peak_bound()'s; 0 where it is not known */
     double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 without a dynamic mask */
     uint64_t lists_bytes, mask_bytes; /* of tile lists; of importance, intervals and what their making takes */
 } measurement;
@@ -74,6 +77,9 @@ typedef struct recording {
     dmattn_status (*record)(const void *user, VkCommandBuffer commands);
     const void *user;
 } recording;
+
+/* The seconds of one of `runs` in one submission. */
+dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds);
 
 /* Samples of a recording's time, until they agree or the limits are reached: `samples` (may be NULL) in the order they
  * were taken, `sorted` ascending, both of settings->max_samples. */
@@ -91,5 +97,6 @@ void measurement_destroy(measurement *m);
 /* From the median; 0 where nothing was timed. */
 double measurement_tflops(const measurement *m); /* 2 (D + Dv) for each visible pair */
 double measurement_gbytes(const measurement *m); /* per second */
+double measurement_share(const measurement *m);  /* the bound as a part of it */
 
 #endif

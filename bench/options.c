@@ -47,6 +47,8 @@ const char bench_usage[] =
     "                    every tile of cooperative matrices that fits (whose line has PART in it) and print the "
     "lines,\n"
     "                    the fastest first, as the tables of src/attention/tile.c hold them\n"
+    "  --peak            measure the device's own ceilings: the rates of copying memory, of f32 multiply-adds and of\n"
+    "                    products of cooperative matrices; with cases, each is compared with what they allow\n"
     "  --list            list the devices and exit\n"
     "  --help            print this and exit\n"
     "  --version         print the version and exit\n"
@@ -63,6 +65,11 @@ const char bench_usage[] =
     "faster than causal it is, where a case of the same sizes with --mask causal came before it. vis.% counts the "
     "pairs\n"
     "that the mask leaves.\n"
+    "\n"
+    "With --peak, of bound is the least time that the ceilings allow, as a part of the time that was taken: the "
+    "visible\n"
+    "pairs' arithmetic at the rate of f32 multiply-adds or of matrices, whichever the level uses, or the bytes at the\n"
+    "rate of a copy, whichever takes longer. Data that stays in caches is read faster than that.\n"
     "\n"
     "Every case is checked on sampled rows before and after it is timed; a wrong one shows WRONG and no time.\n"
     "\n"
@@ -219,6 +226,7 @@ enum {
     OPTION_SEED,
     OPTION_JSON,
     OPTION_TUNE,
+    OPTION_PEAK,
     OPTION_LIST,
     OPTION_HELP,
     OPTION_VERSION
@@ -244,6 +252,7 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", required_argument, NULL, OPTION_JSON},
     {"tune", optional_argument, NULL, OPTION_TUNE},
+    {"peak", no_argument, NULL, OPTION_PEAK},
     {"list", no_argument, NULL, OPTION_LIST},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -293,6 +302,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
         o->tune = true;
         o->tune_filter = optarg;
         return true;
+    case OPTION_PEAK: o->peak = true; return true;
     default: return parse_number_option(option, name, o, why);
     }
 }
@@ -325,5 +335,6 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
         snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
         return ACTION_BAD;
     }
+    o->peak_alone = o->peak && sweep_is_empty(&o->sweep);
     return action;
 }

@@ -16,6 +16,8 @@ typedef struct bench_options {
     bool reuse_mask;
     bool tune;
     const char *tune_filter; /* NULL: none */
+    bool peak;               /* measure the device's ceilings first, */
+    bool peak_alone;         /* as no option names cases, and no more */
 } bench_options;
 
 extern const char bench_usage[];

@@ -112,12 +112,36 @@ static number_text number(double value, int width)
     return n;
 }
 
-void report_head(FILE *stream, const dmattn_device_info *info)
+void report_title(FILE *stream, const dmattn_device_info *info)
 {
     fprintf(stream, "%s, %s, %s; dmattn %s, commit %s\n\n", info->name, info->driver, dmattn_level_string(info->level),
             bench_version(), DMATTN_COMMIT);
-    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-34s %8s %5s %7s %6s %6s\n", "type", "B", "H", "Hk", "Sq",
-            "Sk", "D", "Dv", "mask", "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%");
+    fflush(stream);
+}
+
+void report_peak_head(FILE *stream)
+{
+    fprintf(stream, "%-14s %8s %-8s %5s  %s\n", "ceiling", "rate", "unit", "+-%", "shape");
+}
+
+void report_peak(FILE *stream, peak_id id, const peak *p)
+{
+    fprintf(stream, "%-14s ", peak_name(id));
+    if (p->rate > 0)
+        fprintf(stream, "%8s %-8s %5.1f", number(p->rate * peak_scale(id), 8).text, peak_unit(id), 100 * p->spread);
+    else
+        fprintf(stream, "%8s %-8s %s", "-", peak_unit(id), p->why);
+    if (p->rate > 0 && p->shape.m)
+        fprintf(stream, "  %u x %u x %u", p->shape.m, p->shape.n, p->shape.k);
+    fputs("\n", stream);
+    fflush(stream);
+}
+
+void report_head(FILE *stream, bool bounds)
+{
+    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-34s %8s %5s %7s %6s %6s%s\n", "type", "B", "H", "Hk",
+            "Sq", "Sk", "D", "Dv", "mask", "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%",
+            bounds ? " of bound" : "");
 }
 
 void report_tuned_case(FILE *stream, const bench_case *c)
@@ -131,7 +155,7 @@ void report_tuned_case(FILE *stream, const bench_case *c)
     fflush(stream);
 }
 
-void report_row(FILE *stream, const bench_case *c, const measurement *m)
+void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bounds)
 {
     const dmattn_attention_desc *d = &m->desc;
     char mask[MASK_NAME_SIZE];
@@ -141,9 +165,14 @@ void report_row(FILE *stream, const bench_case *c, const measurement *m)
     const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
     switch (m->status) {
     case CASE_OK:
-        fprintf(stream, "%-34s %8s %5.1f %7s %6s %6.2f\n", m->kernel, number(1e3 * m->time.median, 8).text,
+        fprintf(stream, "%-34s %8s %5.1f %7s %6s %6.2f", m->kernel, number(1e3 * m->time.median, 8).text,
                 100 * m->time.spread, number(measurement_tflops(m), 7).text, number(measurement_gbytes(m), 6).text,
                 100 * (double)m->visible_pairs / pairs);
+        if (bounds && m->bound > 0)
+            fprintf(stream, " %7.1f%%", 100 * measurement_share(m));
+        else if (bounds)
+            fprintf(stream, " %8s", "-");
+        fputs("\n", stream);
         break;
     case CASE_WRONG: fprintf(stream, "%-34s WRONG: %s\n", m->kernel, m->sentence); break;
     case CASE_UNSUPPORTED: fprintf(stream, "unsupported: %s\n", m->sentence); break;

@@ -19,9 +19,16 @@ const char *device_type_string(VkPhysicalDeviceType type);
 /* The table of all devices. */
 void report_devices(FILE *stream, const dmattn_runtime *runtime);
 
-/* The table of results: a head, then each row as it is done. */
-void report_head(FILE *stream, const dmattn_device_info *info);
-void report_row(FILE *stream, const bench_case *c, const measurement *m);
+/* Which device and which dmattn the tables are of. */
+void report_title(FILE *stream, const dmattn_device_info *info);
+
+/* The table of ceilings: a head, then each row as it is done. */
+void report_peak_head(FILE *stream);
+void report_peak(FILE *stream, peak_id id, const peak *p);
+
+/* The table of results, likewise; with bounds, which need ceilings, if `bounds`. */
+void report_head(FILE *stream, bool bounds);
+void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bounds);
 
 /* A case whose tiles are tuned. */
 void report_tuned_case(FILE *stream, const bench_case *c);

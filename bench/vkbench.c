@@ -4,6 +4,7 @@
 #include "complain.h"
 #include "json.h"
 #include "options.h"
+#include "peak_measure.h"
 #include "report.h"
 #include "tune.h"
 
@@ -37,6 +38,20 @@ static int end_output(int status)
     return fflush(stdout) || ferror(stdout) ? complain(FAILED, "the output cannot be written") : status;
 }
 
+/* ---- ceilings ------------------------------------------------------------------------------------------------ */
+
+static int find_peaks(const measure_settings *settings, peaks *p, json_report *json)
+{
+    int status = FINE;
+    report_peak_head(stdout);
+    for (int i = 0; i < PEAK_COUNT; i++) {
+        if (!peak_measure(settings, (peak_id)i, &p->of[i]))
+            status = FAILED;
+        report_peak(stdout, (peak_id)i, &p->of[i]);
+    }
+    return json && !json_add_peaks(json, p) ? complain(FAILED, "no memory for the JSON of the ceilings") : status;
+}
+
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
 /* The seconds of dense causal attention of the latest sizes. */
@@ -64,7 +79,7 @@ static int run_sweep(const sweep *s, const measure_settings *settings, progress 
         sweep_case(s, p->index, &c);
         measure(settings, &c, &m);
         progress_erase(p);
-        report_row(stdout, &c, &m);
+        report_row(stdout, &c, &m, settings->peaks);
         report_stages(stdout, &m, same_sizes(&causal.desc, &m.desc) ? causal.seconds : 0);
         if (m.status == CASE_OK && c.mask.causal && c.mask.mask == DMATTN_MASK_NONE)
             causal = (baseline){m.desc, m.time.median};
@@ -99,7 +114,7 @@ static int run_on_device(int argc, char **argv, const bench_options *o, const dm
                          dmattn_device *device, listener *l)
 {
     const bool cpu = info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
-    const measure_settings settings = {
+    measure_settings settings = {
         .device = device,
         .info = info,
         .log = &l->log,
@@ -120,8 +135,22 @@ static int run_on_device(int argc, char **argv, const bench_options *o, const dm
         return complain(FAILED, "%s cannot be written: %s", o->json, why);
     if (o->json && !(json = json_create(argc, argv, o->seed, info)))
         return complain(FAILED, "no memory for the JSON");
-    report_head(stdout, info);
-    int status = o->tune ? run_tuning(o, &settings, &l->progress) : run_sweep(&o->sweep, &settings, &l->progress, json);
+    int status = FINE;
+    peaks ceilings;
+    report_title(stdout, info);
+    if (o->peak) {
+        status = find_peaks(&settings, &ceilings, json);
+        settings.peaks = &ceilings;
+    }
+    if (o->tune)
+        status = run_tuning(o, &settings, &l->progress) ? FAILED : status;
+    else if (!o->peak_alone) {
+        if (o->peak)
+            puts("");
+        report_head(stdout, o->peak);
+        if (run_sweep(&o->sweep, &settings, &l->progress, json))
+            status = FAILED;
+    }
     if (json && !json_write(json, o->json, &why))
         status = complain(FAILED, "%s cannot be written: %s", o->json, why);
     json_destroy(json);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Writes the C file OUTPUT that holds the kernels of LIST, whose lines are `name|level|SPIR-V file`.
+# Writes the C file OUTPUT that holds the kernels of LIST, whose lines are `name|level|SPIR-V file`, in a table called
+# PREFIX_kernels.
 file(STRINGS ${LIST} rows)
 set(arrays "")
 set(table "")
@@ -17,11 +18,11 @@ foreach(row IN LISTS rows)
   string(APPEND arrays "static const uint32_t ${name}_${level}[] = {\n${words}};\n\n")
   string(APPEND table "    {\"${name}\", DMATTN_LEVEL_${level_name}, ${name}_${level}, sizeof ${name}_${level}},\n")
 endforeach()
-file(WRITE ${OUTPUT} "/* Generated from shaders/variants.cmake. */
+file(WRITE ${OUTPUT} "/* Generated from a table of kernel variants. */
 #include \"kernel.h\"
 
-${arrays}const kernel dmattn_kernels[] = {
+${arrays}const kernel ${PREFIX}_kernels[] = {
 ${table}};
 
-const size_t dmattn_kernel_count = sizeof dmattn_kernels / sizeof *dmattn_kernels;
+const size_t ${PREFIX}_kernel_count = sizeof ${PREFIX}_kernels / sizeof *${PREFIX}_kernels;
 ")

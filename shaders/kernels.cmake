@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Compiles the variants of variants.cmake to SPIR-V and embeds them in one C file.
+# Compiles a table of kernel variants (variants.cmake) to SPIR-V and embeds them in one C file.
 
 find_program(DMATTN_GLSLANG NAMES glslang glslangValidator DOC "glslang, the shader compiler")
 find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
@@ -57,9 +57,19 @@ function(dmattn_choose_compiler EXTENSIONS RESULT UNKNOWN)
   set(${UNKNOWN} "${best_unknown}" PARENT_SCOPE)
 endfunction()
 
-# Adds the variants to the build; sets RESULT to the generated C file.
+# Adds the variants to the build; sets RESULT to the generated C file. The shaders are in DIRECTORY (default: the one of this
+# file), the table in C is called PREFIX_kernels (default: dmattn_kernels).
 function(dmattn_add_kernels VARIANTS RESULT)
-  set(shader_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "DIRECTORY;PREFIX" "")
+  set(script_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  set(shader_dir ${script_dir})
+  set(prefix dmattn)
+  if(arg_DIRECTORY)
+    set(shader_dir ${arg_DIRECTORY})
+  endif()
+  if(arg_PREFIX)
+    set(prefix ${arg_PREFIX})
+  endif()
   set(out_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
   file(MAKE_DIRECTORY ${out_dir})
   set(all_extensions "")
@@ -113,8 +123,9 @@ function(dmattn_add_kernels VARIANTS RESULT)
   file(GENERATE OUTPUT ${out_dir}/kernels.txt CONTENT "${rows}\n")
   add_custom_command(
     OUTPUT ${generated}
-    COMMAND ${CMAKE_COMMAND} -DLIST=${out_dir}/kernels.txt -DOUTPUT=${generated} -P ${shader_dir}/embed.cmake
-    DEPENDS ${binaries} ${out_dir}/kernels.txt ${shader_dir}/embed.cmake
+    COMMAND ${CMAKE_COMMAND} -DLIST=${out_dir}/kernels.txt -DPREFIX=${prefix} -DOUTPUT=${generated}
+            -P ${script_dir}/embed.cmake
+    DEPENDS ${binaries} ${out_dir}/kernels.txt ${script_dir}/embed.cmake
     COMMENT "Embedding the kernels"
     VERBATIM)
   set(${RESULT} ${generated} PARENT_SCOPE)

@@ -20,9 +20,16 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, d
     const kernel *k = dmattn_kernel_find(name, level);
     if (!k)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the kernel %s was left out of this build", name);
+    return dmattn_kernel_build_from(ctx, k, layout, values, pipeline);
+}
+
+dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
+                                       const kernel_values *values, VkPipeline *pipeline)
+{
+    *pipeline = VK_NULL_HANDLE;
     VkSpecializationMapEntry entries[MAX_CONSTANTS];
     if (values->count > MAX_CONSTANTS)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "kernel %s has more than %d constants", name,
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "kernel %s has more than %d constants", k->name,
                            MAX_CONSTANTS);
     for (uint32_t i = 0; i < values->count; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};

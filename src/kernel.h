@@ -35,6 +35,10 @@ typedef struct kernel_values {
 dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
                                   VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline);
 
+/* Likewise, of a kernel that is not in this table. */
+dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
+                                       const kernel_values *values, VkPipeline *pipeline);
+
 /* UNSUPPORTED where a dispatch is larger than the device's limits; `what` it is of. */
 dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g);
 
