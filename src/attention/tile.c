@@ -172,11 +172,12 @@ typedef struct matrix_candidate {
     bool lazy, guarded;
 } matrix_candidate;
 
-/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. */
+/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. 32 rows a
+ * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. */
 static const matrix_candidate fragments[] = {
-    {64, 8, 1, 64, 0, true, true},    {64, 4, 2, 64, 0, false, false},  {128, 8, 2, 32, 32, true, true},
-    {128, 8, 1, 64, 0, false, false}, {128, 8, 1, 32, 0, false, false}, {128, 4, 1, 32, 0, false, false},
-    {256, 8, 1, 32, 0, false, false}, {256, 4, 1, 32, 0, false, false}, {256, 4, 1, 16, 0, false, false},
+    {64, 4, 2, 64, 0, true, false},   {128, 8, 1, 64, 0, false, false}, {128, 8, 1, 32, 0, false, false},
+    {128, 4, 1, 32, 0, false, false}, {256, 8, 1, 32, 0, true, true},   {256, 4, 1, 32, 0, false, false},
+    {256, 4, 1, 16, 0, false, false},
 };
 
 static const matrix_candidate reduced[] = {
@@ -184,9 +185,11 @@ static const matrix_candidate reduced[] = {
     {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},
 };
 
+/* A quarter of a row of q in shared memory: 256 registers of RDNA3 do not hold it all beside 128 dimensions of output.
+ */
 static const matrix_candidate shared[] = {
-    {128, 8, 1, 32, 0, false, false}, {128, 4, 1, 32, 0, false, false}, {256, 4, 1, 16, 0, false, false},
-    {256, 2, 1, 16, 0, false, false}, {256, 1, 1, 16, 0, false, false},
+    {64, 8, 1, 32, 0, false, false},  {128, 8, 1, 32, 32, false, false}, {128, 4, 1, 32, 0, false, false},
+    {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},  {256, 1, 1, 16, 0, false, false},
 };
 
 static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
@@ -224,6 +227,10 @@ static bool begin_matrix(const device_facts *facts, const dmattn_attention_desc 
     tile->matrix = tile->bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
     if (!tile->matrix.m) {
         snprintf(why, size, "the device has no matrices of f16");
+        return false;
+    }
+    if (facts->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128) {
+        snprintf(why, size, "RADV keeps the matrices of dimensions beyond 128 in memory");
         return false;
     }
     /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
