@@ -239,6 +239,7 @@ static void fill_chain(matrix_chain *c, bool core)
         .shaderBFloat16CooperativeMatrix = VK_TRUE};
     next = &c->bfloat16;
 #endif
+    c->head.features.shaderInt64 = VK_TRUE;
     c->head.pNext = next;
 }
 
@@ -293,17 +294,19 @@ Test(device_facts, matrix_features)
 #endif
     /* what they need besides */
     static const struct {
-        bool memory_model, scope, float16, maintenance4;
-    } rows[] = {{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}, {1, 1, 1, 1}};
+        bool memory_model, scope, float16, int64, maintenance4;
+    } rows[] = {{0, 1, 1, 1, 1}, {1, 0, 1, 1, 1}, {1, 1, 0, 1, 1}, {1, 1, 1, 0, 1}, {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int core = 0; core < 2; core++) {
             fill_chain(&c, core);
             c.memory_model.vulkanMemoryModel = c.v12.vulkanMemoryModel = rows[i].memory_model;
             c.memory_model.vulkanMemoryModelDeviceScope = c.v12.vulkanMemoryModelDeviceScope = rows[i].scope;
             c.float16.shaderFloat16 = c.v12.shaderFloat16 = rows[i].float16;
+            c.head.features.shaderInt64 = rows[i].int64;
             c.maintenance4.maintenance4 = c.v13.maintenance4 = rows[i].maintenance4;
             const device_facts facts = read_chain(&c);
-            cr_expect_eq(facts.cooperative_matrix, m && rows[i].memory_model && rows[i].scope && rows[i].float16,
+            cr_expect_eq(facts.cooperative_matrix,
+                         m && rows[i].memory_model && rows[i].scope && rows[i].float16 && rows[i].int64,
                          "row %zu, core %d", i, core);
             cr_expect_eq(facts.cooperative_matrix2, m2 && rows[i].maintenance4, "row %zu, core %d", i, core);
         }
