@@ -71,7 +71,8 @@ dmattn_status time_stages(const measure_settings *settings, const device_problem
                                      .lse = args->lse,
                                      .begin = args->begin,
                                      .end = args->end,
-                                     .bias = args->importance}};
+                                     .bias = args->importance,
+                                     .workspace = args->workspace}};
     dmattn_status status = run_stages(settings, dp, &mask, &attention, sorted, m);
     dmattn_buffer_destroy(settings->device, &mask.mask.lists);
     dmattn_plan_destroy(mask.plan);

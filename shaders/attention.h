@@ -84,7 +84,10 @@
     X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
     X(67, LAZY, 0)          /* matrix: output is rescaled only where the maximum has grown by much */                  \
     X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */                                                \
-    X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */
+    X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */                                       \
+    X(70, SPLITS, 1)        /* parts of the keys, whose results are joined */                                          \
+    X(71, OUT_TYPE, TYPE_F32)                                                                                          \
+    X(72, OUT_ALIGNED, 1)
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1

@@ -232,7 +232,7 @@ void store_rows(MAXIMA, SUMS, OUTPUTS)
         [[unroll]] for (uint c = 0; c < VALUE_COLUMNS; c++) {
             uint column = key_lane + c * KEY_LANES;
             if (column < VALUE_DIM / 4)
-                store_4(TYPE, ALIGNED != 0, address, column, o[i][c] * inverse);
+                store_4(OUT_TYPE, OUT_ALIGNED != 0, address, column, o[i][c] * inverse);
         }
         if (LSE != 0 && key_lane == 0)
             store_lse(row, sum > 0 ? row_max[i] + log2(sum) * LN_2 : MINUS_INFINITY);
@@ -260,22 +260,23 @@ void main()
     }
 
     if (LISTED) {
-        for (uint slot = 0; slot < list.y; slot += TILE_KEYS) {
+        const uvec2 part = part_of((list.y + TILE_KEYS - 1) / TILE_KEYS) * TILE_KEYS;
+        for (uint slot = part.x; slot < part.y; slot += TILE_KEYS) {
             if (invocation < TILE_KEYS)
                 listed_keys[invocation] = listed_key(slot + invocation);
             ATTEND(0, slot + TILE_KEYS > list.z);
         }
     } else {
         const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-        const uint tiles = (end_key + TILE_KEYS - 1) / TILE_KEYS;
+        const uvec2 part = part_of((end_key + TILE_KEYS - 1) / TILE_KEYS);
         Pairs bitmap = Pairs(MASK == MASK_DENSE ? tile_row(batch, score_head(MASK_HEADS, first_head), query_tile) : uvec2(0));
-        for (uint word = 0; 32 * word < tiles; word++) {
-            uvec2 bits = MASK == MASK_DENSE ? bitmap.p[word] : uvec2(0xffffffffu);
-            uint live = bits.x & 0xffffffffu >> 32 - min(tiles - 32 * word, 32);
+        for (uint first = part.x & ~31u; first < part.y; first += 32) {
+            uvec2 bits = MASK == MASK_DENSE ? bitmap.p[first / 32] : uvec2(0xffffffffu);
+            uint live = bits.x & bits_of(part, first);
             while (live != 0) {
                 uint bit = findLSB(live);
                 live &= live - 1;
-                uint first_key = (32 * word + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
+                uint first_key = (first + bit) * TILE_KEYS, past_key = first_key + TILE_KEYS;
                 bool partial = (bits.y >> bit & 1u) == 0 || past_key > p.keys
                                || CAUSAL != 0 && past_key > causal_end(first_query);
                 ATTEND(first_key, partial);

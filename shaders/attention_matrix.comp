@@ -91,7 +91,8 @@ void load_queries(out QUERIES)
 
 // Full tiles come first, so that the loop over them needs no code for the others: in a list they are its beginning, with
 // causality alone those of the first keys, and a dense mask's bitmap is walked twice.
-uint walk_tile, walk_tiles; // the next tile to look at, of how many
+uint walk_tile;  // the next one to look at
+uvec2 walk_part; // the first one, and one past the last one
 uint walk_live;             // of a dense mask's bitmap: what is left of the present 32, which begin at walk_tile - 32
 bool walk_partial;
 uvec2 walk_bitmap;
@@ -99,37 +100,32 @@ uvec2 walk_bitmap;
 void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    walk_tile = 0;
-    walk_tiles = ((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS;
+    walk_part = part_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_tile = MASK == MASK_DENSE ? walk_part.x & ~31u : walk_part.x;
     walk_live = 0;
     walk_partial = false;
     if (MASK == MASK_DENSE)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
-// How many of 32 tiles, from a multiple of 32 on, are full as far as the number of keys and causality go.
+// How many tiles, from the first on, are full as far as the number of keys and causality go.
 uint full_tiles()
 {
     return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
 }
 
-uint low_bits(uint count)
-{
-    return count >= 32 ? 0xffffffffu : (1u << count) - 1;
-}
-
 key_tile next_tile_of_bitmap(uint slots)
 {
     while (walk_live == 0) {
-        if (walk_tile >= walk_tiles) {
-            if (walk_partial)
+        if (walk_tile >= walk_part.y) {
+            if (walk_partial || walk_part.x == walk_part.y)
                 return key_tile(0, true, false, slots);
             walk_partial = true;
-            walk_tile = 0;
+            walk_tile = walk_part.x & ~31u;
         }
         const uvec2 bits = Pairs(walk_bitmap).p[walk_tile / 32];
-        const uint full = bits.y & low_bits(full_tiles() > walk_tile ? full_tiles() - walk_tile : 0);
-        walk_live = (walk_partial ? bits.x & ~full : full) & low_bits(walk_tiles - walk_tile);
+        const uint full = bits.y & bits_of(uvec2(0, full_tiles()), walk_tile);
+        walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_part, walk_tile);
         walk_tile += 32;
     }
     const uint bit = findLSB(walk_live);
@@ -142,7 +138,7 @@ key_tile next_tile(uint slots)
     if (MASK == MASK_DENSE)
         return next_tile_of_bitmap(slots);
     const uint tile = walk_tile++;
-    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles, slots);
+    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_part.y, slots);
 }
 
 // What is known of a key on its way to shared memory, by one of the first invocations for each slot of a tile.
@@ -302,12 +298,12 @@ void store_output(OUTPUTS)
                 const vec4 y = uintBitsToFloat(staged[slice + r * pitch + 2 * c + 1]);
                 if (!row_exists(row) || column >= VALUE_DIM / 8)
                     continue;
-                if (ALIGNED != 0)
+                if (OUT_TYPE != TYPE_F32 && OUT_ALIGNED != 0)
                     Quads(advance(out_row(row), column, uvec2(16, 0))).q[0] =
                         uvec4(pack_output(x.xy), pack_output(x.zw), pack_output(y.xy), pack_output(y.zw));
                 else {
-                    store_4(TYPE, false, out_row(row), 2 * column, x);
-                    store_4(TYPE, false, out_row(row), 2 * column + 1, y);
+                    store_4(OUT_TYPE, OUT_ALIGNED != 0, out_row(row), 2 * column, x);
+                    store_4(OUT_TYPE, OUT_ALIGNED != 0, out_row(row), 2 * column + 1, y);
                 }
             }
             subgroup_sync();

@@ -5,6 +5,7 @@
 set(DMATTN_VARIANTS
     "mask_tiles        | portable | mask_tiles.comp        | | vulkan1.2 | "
     "attention_forward | portable | attention_forward.comp | | vulkan1.2 | "
+    "join_splits       | portable | join_splits.comp       | | vulkan1.2 | "
     "importance        | portable | importance.comp        | | vulkan1.2 | "
     "sort_blocks       | portable | sort_blocks.comp       | | vulkan1.2 | "
     "merge_runs        | portable | merge_runs.comp        | | vulkan1.2 | "

@@ -50,6 +50,7 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
                    && ctx->facts.min_subgroup_size != ctx->facts.max_subgroup_size;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT, /* for dispatches in slices */
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = require ? &required_size : NULL,
                   .flags = ctx->facts.full_subgroups && values->subgroup_size

@@ -171,6 +171,7 @@ static dmattn_status resolve_all(const dmattn_plan *plan, recorder *r, const dma
     if (plan->workspace_size)
         TRY(resolve(ctx, "workspace", workspace, plan->workspace_size, WORKSPACE_ALIGNMENT, &base));
     r->tiles = base + plan->tiles_offset;
+    r->parts = base + plan->parts_offset;
     r->scratch = base + plan->scratch_offset;
     for (int t = 0; t < TENSOR_COUNT; t++) {
         const plan_tensor *tensor = &plan->tensor[t];

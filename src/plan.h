@@ -31,7 +31,7 @@ struct dmattn_plan {
     attention_stage attention;
 
     plan_tensor tensor[TENSOR_COUNT];
-    uint64_t tiles_offset, scratch_offset, workspace_size;
+    uint64_t tiles_offset, parts_offset, scratch_offset, workspace_size;
     char name[128];
     double flops, bytes;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "recorder.h"
 
-void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g)
+/* Everything but the dispatch. */
+static void prepare(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size)
 {
     const vulkan_table *vk = &r->ctx->vk;
     /* Also of reads: what one reads, the next may overwrite. */
@@ -14,5 +15,31 @@ void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *para
     r->begun = true;
     vk->CmdBindPipeline(r->commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     vk->CmdPushConstants(r->commands, r->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, params_size, params);
-    vk->CmdDispatch(r->commands, g.x, g.y, g.z);
+}
+
+void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g)
+{
+    prepare(r, pipeline, params, params_size);
+    r->ctx->vk.CmdDispatch(r->commands, g.x, g.y, g.z);
+}
+
+static uint32_t at_most(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g,
+                                     uint32_t most)
+{
+    /* Whole planes if one fits, else whole rows, else parts of a row. */
+    const uint64_t row = g.x, plane = row * g.y;
+    const grid slice = plane <= most ? (grid){g.x, g.y, at_most(g.z, (uint32_t)(most / plane))}
+                       : row <= most ? (grid){g.x, at_most(g.y, most / g.x), 1}
+                                     : (grid){most ? most : 1, 1, 1};
+    prepare(r, pipeline, params, params_size);
+    for (uint32_t z = 0; z < g.z; z += slice.z)
+        for (uint32_t y = 0; y < g.y; y += slice.y)
+            for (uint32_t x = 0; x < g.x; x += slice.x)
+                r->ctx->vk.CmdDispatchBase(r->commands, x, y, z, at_most(slice.x, g.x - x), at_most(slice.y, g.y - y),
+                                           at_most(slice.z, g.z - z));
 }

@@ -15,10 +15,16 @@ typedef struct recorder {
     /* where everything is; 0: it is not there */
     VkDeviceAddress tensor[TENSOR_COUNT];
     VkDeviceAddress tiles; /* the bitmap of a dense mask */
+    VkDeviceAddress parts; /* of attention in parts of the keys */
     VkDeviceAddress scratch;
 } recorder;
 
 /* `params`: the kernel's push constants. */
 void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g);
+
+/* The same in slices of at most `most` workgroups, which do not wait for each other: a dispatch that runs for seconds
+ * keeps a desktop from its turn, and some drivers reset the device after two. */
+void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g,
+                                     uint32_t most);
 
 #endif

@@ -25,7 +25,8 @@
     X(CmdBindPipeline)             \
     X(CmdPushConstants)            \
     X(CmdPipelineBarrier)          \
-    X(CmdDispatch)
+    X(CmdDispatch)                 \
+    X(CmdDispatchBase)
 
 typedef struct vulkan_table {
 #define MEMBER(name) PFN_vk##name name;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The tile of rows that a workgroup computes, and which keys its queries see.
 //
-// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item z. A
-// query has PACK rows, one for each of as many heads of a group, which read the same keys.
+// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item
+// z / SPLITS, part z % SPLITS of the keys. A query has PACK rows, one for each of as many heads of a group, which read the
+// same keys. With SPLITS parts, out is f32 and has as many items for each batch item, and lse, too: join_splits.comp.
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
@@ -33,8 +34,8 @@ void begin_tile()
     kv_head = gl_WorkGroupID.y / GROUP_PACKS;
     first_head = kv_head * GROUP + gl_WorkGroupID.y % GROUP_PACKS * PACK;
     end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
-    batch = gl_WorkGroupID.z;
-    query_tile = CAUSAL != 0 ? gl_NumWorkGroups.x - 1 - gl_WorkGroupID.x : gl_WorkGroupID.x;
+    batch = gl_WorkGroupID.z / SPLITS;
+    query_tile = CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x;
     first_query = query_tile * TILE_QUERIES;
     end_query = min(first_query + TILE_QUERIES, p.queries);
     q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
@@ -43,7 +44,7 @@ void begin_tile()
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
-    out_item = head_base(p.out_, batch, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+    out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                          uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     if (BIAS_BY_KEY != 0)
         bias_base = bias_row(batch, first_head, 0);
@@ -85,7 +86,7 @@ uvec2 out_row(uint row)
 
 void store_lse(uint row, float lse)
 {
-    Words(advance(p.lse, batch * p.heads + row_head(row), uvec2(4 * p.queries, 0))).w[row_query(row)] = floatBitsToUint(lse);
+    Words(advance(p.lse, gl_WorkGroupID.z * p.heads + row_head(row), uvec2(4 * p.queries, 0))).w[row_query(row)] = floatBitsToUint(lse);
 }
 
 // ---- keys ----------------------------------------------------------------------------------------------------------------
@@ -113,6 +114,24 @@ uint listed_key(uint slot)
 uint causal_end(uint query)
 {
     return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
+}
+
+uint low_bits(uint count)
+{
+    return count >= 32 ? 0xffffffffu : (1u << count) - 1;
+}
+
+// Of a number of tiles of keys those [x, y) of the workgroup's part.
+uvec2 part_of(uint tiles)
+{
+    const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(gl_WorkGroupID.z % SPLITS * each, tiles);
+    return uvec2(first, min(first + each, tiles));
+}
+
+// Of 32 tiles from a multiple of 32 on those in a range, as bits.
+uint bits_of(uvec2 range, uint first)
+{
+    return low_bits(range.y > first ? range.y - first : 0) & ~low_bits(range.x > first ? range.x - first : 0);
 }
 
 // The queries [x, y) that see a key by its interval, causality and its being there.

@@ -24,6 +24,11 @@ static uint32_t heads_kind(const dmattn_score_shape *s, const dmattn_attention_d
     return s->heads == 1 ? SCORE_HEADS_ONE : s->heads == d->heads ? SCORE_HEADS_ALL : SCORE_HEADS_KV;
 }
 
+static uint32_t splits_of(const attention_tile *t)
+{
+    return t->splits ? t->splits : 1;
+}
+
 /* Whether 32 bits tell all offsets within a head's plane. */
 static bool is_near(const dmattn_strides *s, uint32_t rows, uint32_t size)
 {
@@ -48,6 +53,9 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
     c[CONSTANT_LAZY] = tile->lazy;
     c[CONSTANT_GUARDED] = tile->guarded;
+    c[CONSTANT_SPLITS] = splits_of(tile);
+    c[CONSTANT_OUT_TYPE] = d->type;
+    c[CONSTANT_OUT_ALIGNED] = aligned;
     c[CONSTANT_NEAR] = is_near(&d->k_strides, d->keys, size) && is_near(&d->v_strides, d->keys, size);
     c[CONSTANT_HEAD_DIM] = d->head_dim;
     c[CONSTANT_VALUE_DIM] = d->value_dim;
@@ -88,6 +96,31 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_PACKED] = packed;
 }
 
+void dmattn_attention_part_constants(const dmattn_attention_desc *d, const attention_tile *tile,
+                                     uint32_t c[ATTENTION_CONSTANT_COUNT])
+{
+    const dmattn_strides contiguous = {.batch = (uint64_t)d->queries * d->heads * d->value_dim,
+                                       .sequence = (uint64_t)d->heads * d->value_dim,
+                                       .head = d->value_dim};
+    c[CONSTANT_OUT_TYPE] = TYPE_F32;
+    c[CONSTANT_OUT_ALIGNED] = 1;
+    c[CONSTANT_LSE] = 1;
+    c[CONSTANT_PACKED] &= ~(uint32_t)PACKED_OUT;
+    c[CONSTANT_PACKED] |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &contiguous, d->batch * splits_of(tile),
+                                             d->queries, d->heads, 4, PACKED_OUT);
+}
+
+uint64_t dmattn_attention_part_rows(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    return splits_of(tile) == 1 ? 0 : (uint64_t)splits_of(tile) * d->batch * d->queries * d->heads;
+}
+
+grid dmattn_join_grid(const dmattn_attention_desc *d)
+{
+    const uint64_t rows = (uint64_t)d->queries * d->heads, each = JOIN_WORKGROUP / (d->value_dim / 4);
+    return (grid){(uint32_t)((rows + each - 1) / each), d->batch, 1};
+}
+
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 {
     const uint32_t size = dmattn_type_size(d->type);
@@ -100,7 +133,16 @@ bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
-                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack), d->batch};
+                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack), d->batch * splits_of(tile)};
+}
+
+/* What the slowest devices that have a watchdog, some 0.5 TFLOP/s, do in less than a second. */
+#define SLICE_FLOPS 2e11
+
+uint32_t dmattn_attention_slice(grid g, double flops)
+{
+    const double workgroups = (double)g.x * g.y * g.z, most = workgroups * SLICE_FLOPS / flops;
+    return most >= UINT32_MAX ? UINT32_MAX : most < 1 ? 1 : (uint32_t)most;
 }
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)

@@ -36,13 +36,18 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     s->aligned = dmattn_attention_is_aligned(d);
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
+    s->slice = s->tile.slice ? s->tile.slice : dmattn_attention_slice(s->attention_grid, dmattn_attention_flops(d));
     static const char *const forms[] = {
         [FORM_PORTABLE] = "", [FORM_SHARED] = "/shared", [FORM_REDUCED] = "/reduced", [FORM_FRAGMENTS] = "/fragments"};
     const bool converted = s->tile.form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !s->tile.bf16_operands;
-    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u d%u/%u", dmattn_level_string(s->tile.level), forms[s->tile.form],
+    char parts[32] = "";
+    if (s->tile.splits > 1)
+        snprintf(parts, sizeof parts, " in %u parts", s->tile.splits);
+    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u d%u/%u%s", dmattn_level_string(s->tile.level), forms[s->tile.form],
              converted ? "bf16 as f16" : dmattn_type_string(d->type), s->tile.rows, s->tile.keys, d->head_dim,
-             d->value_dim);
+             d->value_dim, parts);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
+    TRY(dmattn_check_grid(ctx, "joining the results of parts of the keys", dmattn_join_grid(d)));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }
 
@@ -53,12 +58,21 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
     dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
     if (s->desc.mask == DMATTN_MASK_DENSE)
         TRY(dmattn_kernel_build(ctx, "mask_tiles", DMATTN_LEVEL_PORTABLE, layout, &values, &s->mask_tiles));
+    if (s->tile.splits > 1) {
+        const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
+        constants[CONSTANT_WORKGROUP] = JOIN_WORKGROUP;
+        TRY(dmattn_kernel_build(ctx, "join_splits", DMATTN_LEVEL_PORTABLE, layout,
+                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->join));
+        constants[CONSTANT_WORKGROUP] = workgroup;
+        dmattn_attention_part_constants(&s->desc, &s->tile, constants);
+    }
     return dmattn_kernel_build(ctx, dmattn_tile_kernel(&s->tile), s->tile.level, layout, &values, &s->attention);
 }
 
 void dmattn_attention_stage_destroy(attention_stage *s, const dmattn_context *ctx)
 {
     ctx->vk.DestroyPipeline(ctx->device, s->attention, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->join, ctx->allocator);
     ctx->vk.DestroyPipeline(ctx->device, s->mask_tiles, ctx->allocator);
 }
 
@@ -66,7 +80,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
 {
     const dmattn_attention_desc *d = &s->desc;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
-    const attention_params params = {
+    attention_params params = {
         .q = r->tensor[TENSOR_Q],
         .k = r->tensor[TENSOR_K],
         .v = r->tensor[TENSOR_V],
@@ -84,7 +98,23 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     };
     if (s->mask_tiles && !reuse_mask_tiles)
         dmattn_recorder_dispatch(r, s->mask_tiles, &params, sizeof params, s->mask_grid);
-    dmattn_recorder_dispatch(r, s->attention, &params, sizeof params, s->attention_grid);
+    if (!s->join) {
+        dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
+        return;
+    }
+    params.out_ = r->parts;
+    params.lse = r->parts + 4 * d->value_dim * dmattn_attention_part_rows(d, &s->tile);
+    dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
+    params.q = params.out_;
+    params.k = params.lse;
+    params.out_ = r->tensor[TENSOR_OUT];
+    params.lse = r->tensor[TENSOR_LSE];
+    dmattn_recorder_dispatch(r, s->join, &params, sizeof params, dmattn_join_grid(d));
+}
+
+uint64_t dmattn_attention_part_bytes(const attention_stage *s)
+{
+    return 4 * (s->desc.value_dim + UINT64_C(1)) * dmattn_attention_part_rows(&s->desc, &s->tile);
 }
 
 uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)

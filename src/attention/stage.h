@@ -25,8 +25,10 @@ typedef struct attention_stage {
     attention_tile tile;
     bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
     grid mask_grid, attention_grid;
+    uint32_t slice;        /* workgroups of a dispatch, at most */
     VkPipeline mask_tiles; /* NULL without a dense mask */
     VkPipeline attention;
+    VkPipeline join; /* NULL unless the keys are split */
     char name[96];
     char why_not[224]; /* no higher level */
 } attention_stage;
@@ -37,6 +39,9 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn
                                             const dmattn_attention_desc *desc, const attention_tile *tile);
 dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
+
+/* Bytes of the results of parts of the keys, in r->parts. */
+uint64_t dmattn_attention_part_bytes(const attention_stage *stage);
 
 /* Interval masks take the keys from the lists in r->tensor[TENSOR_LISTS]. */
 void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
@@ -53,6 +58,17 @@ void dmattn_attention_constants(const dmattn_attention_desc *desc, const attenti
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+/* With keys split: what differs for the kernel that computes parts, whose results are contiguous; their rows, 0 if
+ * there are none, each of value_dim + 1 f32; and the grid that joins them, of workgroups of JOIN_WORKGROUP. */
+#define JOIN_WORKGROUP 64
+void dmattn_attention_part_constants(const dmattn_attention_desc *desc, const attention_tile *tile,
+                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+uint64_t dmattn_attention_part_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
+grid dmattn_join_grid(const dmattn_attention_desc *desc);
+
+/* Workgroups of a dispatch at most. */
+uint32_t dmattn_attention_slice(grid g, double flops); /* `flops`: of the whole grid */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 

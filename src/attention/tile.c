@@ -115,12 +115,28 @@ static uint32_t shared_heads(const dmattn_attention_desc *d)
     return differs ? 1 : d->heads / d->kv_heads;
 }
 
+/* Where there are too few tiles of queries to fill a large device, its workgroups share the keys, each some tiles. */
+#define FILLING_WORKGROUPS 256
+#define LEAST_SHARE        4
+#define MOST_SPLITS        64
+
+static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const uint64_t packs = (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->pack);
+    const uint64_t workgroups = packs * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
+    const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
+    const uint64_t shares = dmattn_ceil_div(d->keys, t->keys) / LEAST_SHARE;
+    const uint64_t splits = wanted < shares ? wanted : shares;
+    return splits < 2 ? 1 : splits < MOST_SPLITS ? (uint32_t)splits : MOST_SPLITS;
+}
+
 /* Adds a tile if it fits. */
 static uint32_t add(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
                     attention_tile *tiles, uint32_t count, uint32_t max)
 {
     const uint32_t heads = shared_heads(d);
     tile.pack = heads < tile.rows ? heads : tile.rows;
+    tile.splits = choose_splits(d, &tile);
     if (count < max && dmattn_tile_fits(&tile, facts, d))
         tiles[count++] = tile;
     return count;

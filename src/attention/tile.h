@@ -30,6 +30,8 @@ typedef struct attention_tile {
     bool bf16_operands; /* otherwise f16 */
     uint32_t query_blocks;
     bool lazy, guarded;
+    uint32_t splits; /* parts of the keys, whose results are joined; 0: 1 */
+    uint32_t slice;  /* workgroups of a dispatch, at most; 0: by the work that they have */
 } attention_tile;
 
 /* Queries in a tile. */

@@ -29,6 +29,7 @@ static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *d
     const dmattn_attention_desc *d = &s->desc;
     TRY(dmattn_attention_stage_choose(s, ctx, desc, tile));
     plan->tiles_offset = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile));
+    plan->parts_offset = dmattn_plan_reserve(plan, dmattn_attention_part_bytes(s));
     if (d->mask == DMATTN_MASK_INTERVALS) {
         const lists_desc lists = lists_of(d, dmattn_tile_list_queries(&s->tile));
         plan_tensor *tensor = &plan->tensor[TENSOR_LISTS];

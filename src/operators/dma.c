@@ -55,6 +55,14 @@ uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor)
     return bytes ? bytes : dmattn_mask_tensor_bytes(&parts->mask, tensor);
 }
 
+/* That a tile of queries sees. */
+static double most_keys(const dmattn_mask_desc *m)
+{
+    const keys_bound bound = dmattn_selection_bound(&m->selection, m->keys);
+    const double keys = bound.exact ? (double)bound.keys + m->list_queries : m->keys;
+    return keys < m->keys ? keys : m->keys;
+}
+
 static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts, const attention_tile *tile)
 {
     const dmattn_context *ctx = plan->ctx;
@@ -63,6 +71,10 @@ static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts, const attent
     parts->mask.list_queries = dmattn_tile_list_queries(&s->tile);
     TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
     TRY(dmattn_plan_add_mask(plan, &parts->mask));
+    plan->parts_offset = dmattn_plan_reserve(plan, dmattn_attention_part_bytes(s));
+    if (!s->tile.slice) /* fewer keys are seen than there are */
+        s->slice = dmattn_attention_slice(s->attention_grid,
+                                          dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&parts->mask));
 
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
