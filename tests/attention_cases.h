@@ -15,7 +15,10 @@ typedef enum case_data {
     DATA_ONE,           /* each query sees one key only; with intervals, each key lives for one query */
     DATA_WINDOW,        /* intervals: each key is seen from its own position on, for 40 queries */
     DATA_INFINITE_BIAS, /* one bias in four is -infinity, and so is every seventh row of it */
-    DATA_LARGE          /* scores in the hundreds: q is 30 times as large */
+    DATA_LARGE,         /* scores in the hundreds: q is 30 times as large */
+    DATA_LOWEST_BIAS,   /* one bias in four is the lowest number that its type has, as if it were -infinity */
+    DATA_LOWEST_ROWS,   /* the same, and so is every seventh row of it */
+    DATA_LARGE_VALUES   /* v from 57000 to 65000, which f16 just holds, of either sign */
 } case_data;
 
 typedef struct attention_case {
@@ -43,7 +46,8 @@ typedef struct attention_group {
     X(bias)                 \
     X(bias_and_dense)       \
     X(intervals)            \
-    X(intervals_and_bias)
+    X(intervals_and_bias)   \
+    X(matrices)
 #define DECLARE_GROUP(name) extern const attention_group cases_##name;
 ATTENTION_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP

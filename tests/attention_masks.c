@@ -4,6 +4,7 @@
 
 #include "reference/element.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Every broadcast of a score shape for 2 items, 4 heads of 2, and SQ queries. */
@@ -254,6 +255,72 @@ static const attention_case intervals_and_bias[] = {
 };
 GROUP(intervals_and_bias, intervals_and_bias);
 
+/* What is of interest where dimensions and tiles are cut into matrices, and scores kept in units of q k. */
+static const attention_case matrices[] = {
+    {.name = "d136 dv72 odd rows",
+     .desc = {F16, SIZE(1, 40, 50, 2, 1, 136, 72), LSE, CAUSAL, .q_strides = {0, 275, 137}, .k_strides = {0, 137, 0},
+              .v_strides = {0, 73, 0}, .out_strides = {0, 147, 73}}},
+    {.name = "d248", .desc = {F16, SIZE(1, 20, 40, 2, 1, 248, 0), LSE}},
+    {.name = "d72 dv248 bf16", .desc = {BF16, SIZE(1, 40, 40, 2, 1, 72, 248), LSE, CAUSAL}},
+    {.name = "d24 dv8 odd rows bf16",
+     .desc = {BF16, SIZE(2, 17, 33, 3, 1, 24, 8), LSE, .q_strides = {17 * 77, 77, 25}, .k_strides = {33 * 25, 25, 0},
+              .v_strides = {33 * 9, 9, 0}, .out_strides = {17 * 29, 29, 9}}},
+    {.name = "d40 one key", .desc = {F16, SIZE(2, 20, 1, 3, 1, 40, 0), LSE}},
+    {.name = "one query, a group of 5", .desc = {F16, SIZE(1, 1, 77, 10, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "a group of 70, dense",
+     .desc = {F16, SIZE(1, 5, 70, 70, 1, 16, 0), LSE, DENSE(.queries = 5), BIAS(F16, .queries = 5)}},
+    {.name = "scale -0.3, soft cap, bias by query",
+     .desc = {F16, SIZE(2, 33, 66, 4, 2, 40, 0), LSE, CAUSAL, .scale = -0.3f, .soft_cap = 2,
+              BIAS(F32, .batch = 2, .heads = 4, .queries = 33)}},
+    {.name = "scale -1, bias by key",
+     .desc = {F16, SIZE(1, 40, 66, 2, 1, 24, 0), LSE, .scale = -1, BIAS(F32, .heads = 1)}},
+    {.name = "scale -2, intervals and bias bf16",
+     .desc = {BF16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, .scale = -2, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "scale 1e-6, bias by key",
+     .desc = {F16, SIZE(1, 40, 66, 2, 1, 16, 0), LSE, .scale = 1e-6f, BIAS(F16, .heads = 2)}},
+    /* A scale above 1 / log2 e: the lowest number times it is -infinity. */
+    {.name = "scale 5, dead rows",
+     .desc = {F16, SIZE(1, 200, 150, 2, 1, 16, 0), LSE, .scale = 5, DENSE(.queries = 200)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "scale 5, window",
+     .desc = {F16, SIZE(1, 150, 300, 2, 1, 16, 0), LSE, .scale = 5, CAUSAL, INTERVALS(.heads = 1)},
+     .data = DATA_WINDOW},
+    {.name = "scale 5, infinite bias",
+     .desc = {F16, SIZE(1, 66, 71, 4, 2, 16, 0), LSE, .scale = 5, BIAS(F32, .heads = 2, .queries = 66)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "lowest bias by query",
+     .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), LSE, BIAS(F32, .queries = 66)},
+     .data = DATA_LOWEST_BIAS},
+    {.name = "lowest bias by query bf16, scale 5",
+     .desc = {BF16, SIZE(1, 66, 71, 2, 1, 16, 0), LSE, .scale = 5, BIAS(BF16, .heads = 2, .queries = 66)},
+     .data = DATA_LOWEST_BIAS},
+    {.name = "lowest bias by key, causal",
+     .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), LSE, CAUSAL, BIAS(F32, .heads = 1)},
+     .data = DATA_LOWEST_BIAS},
+    {.name = "lowest bias and intervals",
+     .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), LSE, INTERVALS(.heads = 1), BIAS(F32, .heads = 1)},
+     .data = DATA_LOWEST_BIAS},
+    /* their lse is lowest, too, and not looked at */
+    {.name = "rows of lowest bias",
+     .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), BIAS(F32, .queries = 66)},
+     .data = DATA_LOWEST_ROWS},
+    {.name = "large values", .desc = {F16, SIZE(1, 40, 130, 2, 1, 32, 0), LSE, CAUSAL}, .data = DATA_LARGE_VALUES},
+    {.name = "large values bf16, intervals",
+     .desc = {BF16, SIZE(1, 40, 130, 2, 1, 32, 0), LSE, INTERVALS(.heads = 1)},
+     .data = DATA_LARGE_VALUES},
+    {.name = "lists in blocks",
+     .desc = {F16, SIZE(1, 200, 300, 6, 2, 24, 0), LSE, CAUSAL, INTERVALS(.heads = 2), BIAS(F16, .heads = 2),
+              .list_capacity = 1}},
+    {.name = "lists in blocks, odd rows bf16",
+     .desc = {BF16, SIZE(1, 40, 301, 3, 1, 40, 72), LSE, .k_strides = {0, 41, 0}, .v_strides = {0, 73, 0},
+              INTERVALS(.heads = 1), .list_capacity = 1}},
+    {.name = "few keys in lists", .desc = {F16, SIZE(2, 70, 5, 4, 2, 72, 0), LSE, INTERVALS(.batch = 2, .heads = 4)}},
+    {.name = "one query each, soft cap",
+     .desc = {F16, SIZE(1, 130, 170, 4, 2, 16, 0), LSE, .soft_cap = 1, INTERVALS(.heads = 2)},
+     .data = DATA_ONE},
+};
+GROUP(matrices, matrices);
+
 /* ---- data ---------------------------------------------------------------------------------------------------- */
 
 /* Whether the pair is visible in a dense mask of this data; DATA_RANDOM: as it was. */
@@ -326,14 +393,19 @@ static void fill_bias(const attention_case *c, problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
     const dmattn_score_shape *s = &d->bias_shape;
+    static const double lowest[] = {
+        [DMATTN_TYPE_F32] = -FLT_MAX, [DMATTN_TYPE_F16] = -65504, [DMATTN_TYPE_BF16] = -0x1.fep127};
+    const bool finite = c->data == DATA_LOWEST_BIAS || c->data == DATA_LOWEST_ROWS;
+    const double low = finite ? lowest[d->bias_type] : (double)-INFINITY;
     uint64_t state = 6;
     for (uint32_t b = 0; b < s->batch; b++)
         for (uint32_t head = 0; head < s->heads; head++)
             for (uint32_t t = 0; t < s->queries; t++) {
                 uint64_t row = b * s->batch_stride + head * s->head_stride + t * s->query_stride;
+                const bool whole = c->data == DATA_NOTHING || (c->data != DATA_LOWEST_BIAS && t % 7 == 3);
                 for (uint32_t j = 0; j < d->keys; j++)
-                    if (c->data == DATA_NOTHING || random_bits(&state) % 4 == 0 || t % 7 == 3)
-                        element_store(d->bias_type, p->tensor[TENSOR_BIAS], row + j, -INFINITY);
+                    if (random_bits(&state) % 4 == 0 || whole)
+                        element_store(d->bias_type, p->tensor[TENSOR_BIAS], row + j, low);
             }
 }
 
@@ -343,6 +415,17 @@ static void enlarge_q(problem *p)
     const uint64_t count = dmattn_attention_tensor_bytes(d, TENSOR_Q) / dmattn_type_size(d->type);
     for (uint64_t i = 0; i < count; i++)
         element_store(d->type, p->tensor[TENSOR_Q], i, 30 * element_load(d->type, p->tensor[TENSOR_Q], i));
+}
+
+static void enlarge_v(problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const uint64_t count = dmattn_attention_tensor_bytes(d, TENSOR_V) / dmattn_type_size(d->type);
+    uint64_t state = 8;
+    for (uint64_t i = 0; i < count; i++) {
+        const double size = 57000 + 8000 * random_uniform(&state);
+        element_store(d->type, p->tensor[TENSOR_V], i, random_bits(&state) % 2 ? size : -size);
+    }
 }
 
 void case_fill_inputs(const attention_case *c, problem *p)
@@ -355,8 +438,12 @@ void case_fill_inputs(const attention_case *c, problem *p)
         fill_dense(c, p);
     if (p->desc.mask == DMATTN_MASK_INTERVALS)
         fill_intervals(c, p);
-    if (p->desc.bias && (c->data == DATA_INFINITE_BIAS || c->data == DATA_NOTHING))
+    const bool low_bias = c->data == DATA_INFINITE_BIAS || c->data == DATA_NOTHING || c->data == DATA_LOWEST_BIAS
+                          || c->data == DATA_LOWEST_ROWS;
+    if (p->desc.bias && low_bias)
         fill_bias(c, p);
+    if (c->data == DATA_LARGE_VALUES)
+        enlarge_v(p);
     if (c->data == DATA_LARGE)
         enlarge_q(p);
 }

@@ -62,6 +62,35 @@ void harness_begin(void)
     h.context = dmattn_device_context(h.device);
 }
 
+bool harness_offers(dmattn_level level)
+{
+    if (!h.offers[level]) {
+        const dmattn_attention_desc desc = {
+            .type = DMATTN_TYPE_F16, .batch = 1, .queries = 1, .keys = 1, .heads = 1, .head_dim = 8, .level = level};
+        dmattn_plan *plan;
+        const harness before = h;
+        const dmattn_status status = dmattn_attention_plan(h.context, &desc, &plan);
+        dmattn_plan_destroy(plan);
+        const char *needed = getenv("DMATTN_REQUIRE_LEVEL");
+        cr_assert(!status || status == DMATTN_ERROR_UNSUPPORTED, "%s", h.sentence);
+        cr_assert(!status || level > DMATTN_LEVEL_PORTABLE, "%s", h.sentence);
+        cr_assert(!status || !needed || strcmp(needed, dmattn_level_string(level)) != 0, "%s", h.sentence);
+        h.sentences = before.sentences;
+        memcpy(h.sentence, before.sentence, sizeof h.sentence);
+        memcpy(h.kernel, before.kernel, sizeof h.kernel);
+        h.offers[level] = status ? 1 : 2;
+    }
+    return h.offers[level] == 2;
+}
+
+dmattn_level harness_next_level(dmattn_level level)
+{
+    for (int next = (int)level + 1; next <= DMATTN_LEVEL_MATRIX2; next++)
+        if (harness_offers((dmattn_level)next))
+            return (dmattn_level)next;
+    return DMATTN_LEVEL_BEST;
+}
+
 void harness_end(void)
 {
     dmattn_device_destroy(h.device);

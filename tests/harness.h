@@ -4,6 +4,7 @@
  *     DMATTN_TEST_DEVICE          which device: an index, part of a name, or best (default)
  *     DMATTN_REQUIRE_DEVICE=1     it is a failure, not a reason to skip, if there is none
  *     DMATTN_REQUIRE_VALIDATION=1 likewise, if the validation layer is not there
+ *     DMATTN_REQUIRE_LEVEL=matrix likewise, if the device and this build do not offer that level
  *
  * Criterion runs each test in a process of its own, so each opens the device once and walks through its cases. */
 #ifndef DMATTN_TESTS_HARNESS_H
@@ -19,11 +20,12 @@ typedef struct harness {
     dmattn_context *context; /* the device's */
     uint32_t index;
     dmattn_device_info info;
-    bool validation;            /* the layer is loaded */
-    unsigned validation_errors; /* its findings of severity ERROR */
-    unsigned sentences;         /* other messages of severity ERROR */
-    char sentence[512];         /* the last of them */
-    char kernel[512];           /* the last message of severity INFO */
+    bool validation;                      /* the layer is loaded */
+    unsigned validation_errors;           /* its findings of severity ERROR */
+    unsigned sentences;                   /* other messages of severity ERROR */
+    char sentence[512];                   /* the last of them */
+    char kernel[512];                     /* the last message of severity INFO */
+    int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* of each level: 0 not known yet, 1 no, 2 yes */
 } harness;
 
 extern harness h;
@@ -33,6 +35,12 @@ void harness_begin(void);
 
 /* Closes it; the validation layer must have found nothing. */
 void harness_end(void);
+
+/* Whether the device and this build can do f16 at a level: tests try all of them. Leaves no sentence behind. */
+bool harness_offers(dmattn_level level);
+
+/* The next one that is offered above a level; 0 if there is none. */
+dmattn_level harness_next_level(dmattn_level level);
 
 /* A dmattn_message_fn that counts and keeps; `user` is the harness. */
 void harness_message(void *user, dmattn_severity severity, const char *text);

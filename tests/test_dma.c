@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Dynamic mask attention as a whole against the reference, and its parts against the whole. */
+ * Dynamic mask attention as a whole against the reference, and its parts against the whole, at every level. */
 #include "harness.h"
 #include "low_precision.h"
 #include "problem.h"
@@ -284,39 +284,57 @@ static void run_parts(const problem *p, const device_problem *dp)
         dmattn_buffer_destroy(h.device, made[i]);
 }
 
-static void run_case(const dma_case *c)
+static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmattn_type type, dmattn_level level)
 {
     problem p;
     device_problem dp;
     const messenger m = {harness_message, &h};
-    ASSERT_OK(problem_create_dma(&c->desc, &m, &p));
+    dmattn_dma_desc desc = *of;
+    dmattn_plan_info info;
+    char name[128];
+    desc.attention.type = type;
+    desc.attention.level = level;
+    snprintf(name, sizeof name, "%s, %s at level %s", case_name, dmattn_type_string(type), dmattn_level_string(level));
+    ASSERT_OK(problem_create_dma(&desc, &m, &p));
     problem_randomize(&p, 7);
-    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    const dmattn_status status = device_problem_create(&p, h.device, &dp);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    dmattn_plan_get_info(dp.plan, &info);
+    cr_expect_eq(info.level, level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
     ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_problem_download_mask(&dp, &p));
     results r = make_results(&p.desc);
     ASSERT_OK(device_problem_download(&dp, r.out, r.lse));
-    if (!c->desc.importance_given)
-        check_importance(c->name, &p);
-    check_intervals(c->name, &p);
-    check_attention(c->name, &p, &r);
+    if (!desc.importance_given)
+        check_importance(name, &p);
+    check_intervals(name, &p);
+    check_attention(name, &p, &r);
 
     run_again(&p, &dp, false);
-    expect_same(c->name, "a second run", &p, &dp, &r);
+    expect_same(name, "a second run", &p, &dp, &r);
     run_again(&p, &dp, true);
-    expect_same(c->name, "a run that reuses the mask", &p, &dp, &r);
+    expect_same(name, "a run that reuses the mask", &p, &dp, &r);
     dmattn_dma_args kept = dp.dma_args; /* without its products, which then lie in the workspace */
     dp.dma_args.begin = dp.dma_args.end = (dmattn_buffer){0};
-    if (!c->desc.importance_given)
+    if (!desc.importance_given)
         dp.dma_args.importance = (dmattn_buffer){0};
     run_again(&p, &dp, false);
-    expect_same(c->name, "a run that keeps the mask to itself", &p, &dp, &r);
+    expect_same(name, "a run that keeps the mask to itself", &p, &dp, &r);
     dp.dma_args = kept;
     run_parts(&p, &dp);
-    expect_same(c->name, "the mask and attention by themselves", &p, &dp, &r);
+    expect_same(name, "the mask and attention by themselves", &p, &dp, &r);
     device_problem_destroy(&dp);
     problem_destroy(&p);
     free_results(&r);
+}
+
+/* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
+static void run_case(const dma_case *c)
+{
+    const dmattn_type type = c->desc.attention.type;
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        run_at_level(c->name, &c->desc,
+                     type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : type, level);
 }
 
 #define RUN(cases)                                            \
@@ -378,10 +396,10 @@ DEVICE_TEST(dma, extreme_importance)
 }
 
 /* An importance of NaN, given by the app: the key counts as -infinity, as the bias does, and so is not seen. */
-DEVICE_TEST(dma, nan_importance)
+static void try_nan_importance(dmattn_level level)
 {
     const dmattn_dma_desc desc = {
-        .attention = {F16, SIZE(2, 100, 100, 4, 2, 16, 0), LSE}, TOPW(60), .importance_given = true};
+        .attention = {F16, SIZE(2, 100, 100, 4, 2, 16, 0), LSE, .level = level}, TOPW(60), .importance_given = true};
     problem p;
     device_problem dp;
     ASSERT_OK(problem_create_dma(&desc, NULL, &p));
@@ -394,9 +412,15 @@ DEVICE_TEST(dma, nan_importance)
     ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_problem_download_mask(&dp, &p));
     ASSERT_OK(device_problem_download(&dp, r.out, r.lse));
-    check_intervals("nan", &p);
-    check_attention("nan", &p, &r);
+    check_intervals(dmattn_level_string(level), &p);
+    check_attention(dmattn_level_string(level), &p, &r);
     device_problem_destroy(&dp);
     problem_destroy(&p);
     free_results(&r);
+}
+
+DEVICE_TEST(dma, nan_importance)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        try_nan_importance(level);
 }

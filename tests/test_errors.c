@@ -4,6 +4,10 @@
 #include "harness.h"
 #include "problem.h"
 
+#include "attention/tile.h"
+#include "context.h"
+#include "kernel.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -136,6 +140,128 @@ DEVICE_TEST(plan, what_is_refused)
     dmattn_plan_destroy(plan);
 }
 
+static dmattn_level highest_level(void)
+{
+    dmattn_level highest = DMATTN_LEVEL_PORTABLE;
+    for (dmattn_level next = highest; next; next = harness_next_level(next))
+        highest = next;
+    return highest;
+}
+
+/* A plan's level, the beginning of its reason for no higher one (all of it if empty), and a part of its kernel's name.
+ */
+static void expect_level(dmattn_context *context, const dmattn_attention_desc *desc, dmattn_level level,
+                         const char *why, const char *part)
+{
+    dmattn_plan *plan;
+    dmattn_plan_info info;
+    ASSERT_OK(dmattn_attention_plan(context, desc, &plan));
+    dmattn_plan_get_info(plan, &info);
+    cr_expect_eq(info.level, level, "%s instead of %s", dmattn_level_string(info.level), dmattn_level_string(level));
+    cr_expect(strstr(info.kernel, dmattn_level_string(level)) == info.kernel, "%s", info.kernel);
+    cr_expect(strstr(info.kernel, part), "no '%s' in: %s", part, info.kernel);
+    if (*why)
+        cr_expect(strstr(info.why_not_higher, why) == info.why_not_higher, "'%s' does not begin: %s", why,
+                  info.why_not_higher);
+    else
+        cr_expect_str_empty(info.why_not_higher);
+    dmattn_plan_destroy(plan);
+}
+
+/* What is said of levels agrees with what the device and the build are known to have. */
+DEVICE_TEST(plan, levels_offered)
+{
+    for (int i = DMATTN_LEVEL_PORTABLE; i <= DMATTN_LEVEL_MATRIX2; i++) {
+        const dmattn_level level = (dmattn_level)i;
+        const dmattn_attention_desc d = {
+            .type = DMATTN_TYPE_F16, .queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_dim = 8, .value_dim = 8};
+        attention_tile tile;
+        char why[224];
+        const bool can = dmattn_tile_choose(&h.context->facts, &d, level, &tile, why, sizeof why);
+        cr_expect_eq(harness_offers(level), can && dmattn_kernel_find(dmattn_tile_kernel(&tile), level), "%s",
+                     dmattn_level_string(level));
+        if (harness_offers(level))
+            cr_expect_geq(h.info.level, level);
+    }
+}
+
+DEVICE_TEST(plan, levels)
+{
+    const dmattn_attention_desc f16 = {SIZES, .type = DMATTN_TYPE_F16}, bf16 = {SIZES, .type = DMATTN_TYPE_BF16},
+                                f32 = {SIZES};
+    const dmattn_level highest = highest_level();
+    dmattn_attention_desc d = f16;
+    expect_level(h.context, &d, highest, highest == DMATTN_LEVEL_MATRIX2 ? "" : "matrix2: ", "f16");
+    for (int i = DMATTN_LEVEL_PORTABLE; i <= DMATTN_LEVEL_MATRIX2; i++) {
+        /* that one and no other */
+        const dmattn_level level = (dmattn_level)i;
+        char name[32];
+        snprintf(name, sizeof name, "level %s: ", dmattn_level_string(level));
+        d = f16;
+        d.level = level;
+        if (harness_offers(level)) {
+            expect_level(h.context, &d, level, "", "f16");
+            d.max_level = level;
+            expect_level(h.context, &d, level, "", "f16");
+        } else
+            expect_no_plan(&d, DMATTN_ERROR_UNSUPPORTED, name);
+        /* none above that one */
+        d = f16;
+        d.max_level = level;
+        dmattn_level best = level;
+        while (!harness_offers(best))
+            best = (dmattn_level)(best - 1);
+        snprintf(name, sizeof name, "%s: ", dmattn_level_string(level));
+        expect_level(h.context, &d, best, best == level ? "" : name, "f16");
+        d.level = (dmattn_level)(level + 1);
+        if (d.level <= DMATTN_LEVEL_MATRIX2)
+            expect_no_plan(&d, DMATTN_ERROR_INVALID, "above max_level");
+    }
+    d = f16;
+    d.max_level = (dmattn_level)(DMATTN_LEVEL_MATRIX2 + 1);
+    expect_no_plan(&d, DMATTN_ERROR_INVALID, "max_level 4");
+    d = f16;
+    d.level = (dmattn_level)(DMATTN_LEVEL_MATRIX2 + 1);
+    expect_no_plan(&d, DMATTN_ERROR_INVALID, "level 4");
+
+    /* f32 is for the portable level only; bf16 as f16 only for who asks */
+    expect_level(h.context, &f32, DMATTN_LEVEL_PORTABLE, "matrix2: ", "f32");
+    const bool converts = !h.context->facts.bf16_matrix.m;
+    expect_level(h.context, &bf16, converts ? DMATTN_LEVEL_PORTABLE : highest,
+                 converts || highest < DMATTN_LEVEL_MATRIX2 ? "matrix2: " : "", "bf16");
+    for (dmattn_level level = harness_next_level(DMATTN_LEVEL_PORTABLE); level; level = harness_next_level(level)) {
+        d = f32;
+        d.level = level;
+        expect_no_plan(&d, DMATTN_ERROR_UNSUPPORTED, "f32");
+        d = bf16;
+        d.level = level;
+        expect_level(h.context, &d, level, "", converts ? "bf16 as f16" : "bf16");
+    }
+}
+
+/* dmattn uses nothing that it is not told of: the harness's device may do matrices, but this context does not know. */
+DEVICE_TEST(plan, levels_without_features)
+{
+    dmattn_context_desc desc = context_desc();
+    dmattn_context *context;
+    ASSERT_OK(dmattn_context_create(&desc, &context));
+    dmattn_attention_desc d = {SIZES, .type = DMATTN_TYPE_F16};
+    expect_level(context, &d, DMATTN_LEVEL_PORTABLE, "matrix2: VK_KHR_cooperative_matrix is missing", "f16");
+    d.max_level = DMATTN_LEVEL_MATRIX;
+    expect_level(context, &d, DMATTN_LEVEL_PORTABLE, "matrix: VK_KHR_cooperative_matrix is missing", "f16");
+    d.max_level = DMATTN_LEVEL_PORTABLE;
+    expect_level(context, &d, DMATTN_LEVEL_PORTABLE, "", "f16");
+    for (int level = DMATTN_LEVEL_MATRIX; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        dmattn_plan *plan = (dmattn_plan *)&h;
+        d.level = (dmattn_level)level;
+        d.max_level = DMATTN_LEVEL_BEST;
+        EXPECT_FAILURE(dmattn_attention_plan(context, &d, &plan), DMATTN_ERROR_UNSUPPORTED,
+                       "VK_KHR_cooperative_matrix is missing");
+        cr_expect_null(plan);
+    }
+    dmattn_context_destroy(context);
+}
+
 /* More workgroups than the device takes: Vulkan promises 65535, and few devices take 2^30 in the last dimensions. */
 DEVICE_TEST(plan, large_grids)
 {
@@ -184,7 +310,6 @@ DEVICE_TEST(plan, info)
     h.kernel[0] = 0;
     ASSERT_OK(dmattn_attention_plan(h.context, &d, &plan));
     dmattn_plan_get_info(plan, &info);
-    cr_expect_eq(info.level, DMATTN_LEVEL_PORTABLE);
     cr_expect(strstr(h.kernel, info.kernel), "'%s' says nothing of '%s'", h.kernel, info.kernel);
     cr_expect(info.workspace_size && info.workspace_alignment);
     cr_expect_eq(info.data_alignment, 16);

@@ -110,13 +110,19 @@ static void run_on_cpu(const char *name)
     golden_close(&g);
 }
 
-static void run_on_device(const char *name)
+static void run_at_level(const char *name, dmattn_level level)
 {
     golden g;
     golden_open(name, &g);
     device_problem dp;
+    g.problem.desc.level = g.problem.dma_desc.attention.level = level;
     dmattn_status status = device_problem_create(&g.problem, h.device, &dp);
-    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    if (g.problem.desc.type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) {
+        cr_expect_eq(status, DMATTN_ERROR_UNSUPPORTED, "%s, %s: f32", name, dmattn_level_string(level));
+        golden_close(&g);
+        return;
+    }
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s, %s: %s", name, dmattn_level_string(level), h.sentence);
     ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_problem_download(&dp, g.out, g.lse));
     if (g.problem.dma) {
@@ -125,8 +131,16 @@ static void run_on_device(const char *name)
     }
     device_problem_destroy(&dp);
     const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
-    expect_results(name, &g, type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2);
+    char at_level[128];
+    snprintf(at_level, sizeof at_level, "%s, %s", name, dmattn_level_string(level));
+    expect_results(at_level, &g, type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2);
     golden_close(&g);
+}
+
+static void run_on_device(const char *name)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        run_at_level(name, level);
 }
 
 static void each_case(void (*run)(const char *name))

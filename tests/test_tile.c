@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What is planned without a device: the tile, the shaders' constants, grids and bitmaps. */
 #include "attention/stage.h"
+#include "context.h"
 #include "facts.h"
 #include "sentences.h"
 
@@ -144,7 +145,7 @@ static void expect_good_tiles(const device_facts *facts, const dmattn_attention_
 
 static const uint32_t shared_sizes[] = {16384, 32768, 49152, 65536, 102400, 233472};
 static const uint32_t invocations[] = {128, 256, 512, 1024};
-#define EACH(i, array) (size_t i = 0; i < sizeof array / sizeof *array; i++)
+#define COUNT(array) (sizeof array / sizeof *array)
 
 static void set_device(device_facts *facts, uint32_t subgroup, int control, uint32_t shared, uint32_t max_invocations)
 {
@@ -161,25 +162,20 @@ Test(tile, every_device)
     device_facts facts = usual_facts();
     for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
         for (int control = 0; control < 3; control++) /* a fixed size; any from 4 to 128; from 32 to 64 */
-            for
-                EACH(s, shared_sizes)
-                for
-                    EACH(i, invocations)
-                    {
-                        set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
-                        for (uint32_t value_dim = 8; value_dim <= 256; value_dim += 8)
-                        for
-                            EACH(q, queries)
-                            {
-                                const dmattn_attention_desc d = {.queries = queries[q],
-                                                                 .keys = 100,
-                                                                 .heads = 6,
-                                                                 .kv_heads = q % 2 ? 6 : 2,
-                                                                 .head_dim = 64,
-                                                                 .value_dim = value_dim};
-                                expect_good_tiles(&facts, &d, DMATTN_LEVEL_PORTABLE, true);
-                            }
-                    }
+            for (size_t s = 0; s < COUNT(shared_sizes); s++)
+                for (size_t i = 0; i < COUNT(invocations); i++) {
+                    set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
+                    for (uint32_t value_dim = 8; value_dim <= 256; value_dim += 8)
+                        for (size_t q = 0; q < COUNT(queries); q++) {
+                            const dmattn_attention_desc d = {.queries = queries[q],
+                                                             .keys = 100,
+                                                             .heads = 6,
+                                                             .kv_heads = q % 2 ? 6 : 2,
+                                                             .head_dim = 64,
+                                                             .value_dim = value_dim};
+                            expect_good_tiles(&facts, &d, DMATTN_LEVEL_PORTABLE, true);
+                        }
+                }
 }
 
 static const matrix_shape shapes[] = {{8, 8, 8}, {16, 16, 16}, {16, 8, 16}, {8, 16, 16}, {8, 8, 16}, {16, 16, 8}};
@@ -215,20 +211,17 @@ Test(tile, every_matrix_device)
 {
     for (uint32_t subgroup = 8; subgroup <= 64; subgroup *= 2)
         for (int control = 0; control < 3; control++)
-            for
-                EACH(s, shared_sizes)
-                for
-                    EACH(i, invocations)
-                    for
-                        EACH(x, shapes)
-                    for (int known = 0; known < 2; known++) {
-                        device_facts facts = matrix_facts();
-                        set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
-                        facts.f16_matrix = facts.bf16_matrix = shapes[x];
-                        facts.known_fragments = known;
-                        each_dim(&facts, DMATTN_LEVEL_MATRIX, false);
-                        each_dim(&facts, DMATTN_LEVEL_MATRIX2, false);
-                    }
+            for (size_t s = 0; s < COUNT(shared_sizes); s++)
+                for (size_t i = 0; i < COUNT(invocations); i++)
+                    for (size_t x = 0; x < COUNT(shapes); x++)
+                        for (int known = 0; known < 2; known++) {
+                            device_facts facts = matrix_facts();
+                            set_device(&facts, subgroup, control, shared_sizes[s], invocations[i]);
+                            facts.f16_matrix = facts.bf16_matrix = shapes[x];
+                            facts.known_fragments = known;
+                            each_dim(&facts, DMATTN_LEVEL_MATRIX, false);
+                            each_dim(&facts, DMATTN_LEVEL_MATRIX2, false);
+                        }
 }
 
 /* Devices that are about: every case must find a tile. */
@@ -275,52 +268,50 @@ Test(tile, forms)
                                .kv_heads = 4,
                                .head_dim = 64,
                                .value_dim = 64};
-    for
-        EACH(i, levels)
-        {
-            const dmattn_level level = levels[i];
-            device_facts facts = matrix_facts();
-            attention_tile t = chosen(&facts, &d, level);
-            cr_expect_eq(t.form, level == DMATTN_LEVEL_MATRIX ? FORM_SHARED : FORM_REDUCED);
-            cr_expect_str_eq(dmattn_tile_kernel(&t),
-                             level == DMATTN_LEVEL_MATRIX ? "attention_shared_f16" : "attention_reduced_f16");
-            facts.known_fragments = true;
-            t = chosen(&facts, &d, level);
-            cr_expect_eq(t.form, FORM_FRAGMENTS);
-            cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_f16");
+    for (size_t i = 0; i < COUNT(levels); i++) {
+        const dmattn_level level = levels[i];
+        device_facts facts = matrix_facts();
+        attention_tile t = chosen(&facts, &d, level);
+        cr_expect_eq(t.form, level == DMATTN_LEVEL_MATRIX ? FORM_SHARED : FORM_REDUCED);
+        cr_expect_str_eq(dmattn_tile_kernel(&t),
+                         level == DMATTN_LEVEL_MATRIX ? "attention_shared_f16" : "attention_reduced_f16");
+        facts.known_fragments = true;
+        t = chosen(&facts, &d, level);
+        cr_expect_eq(t.form, FORM_FRAGMENTS);
+        cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_f16");
 
-            /* each type by matrices of its own, */
-            facts.bf16_matrix = (matrix_shape){16, 16, 16};
-            facts.f16_matrix = (matrix_shape){8, 8, 8};
-            d.type = DMATTN_TYPE_BF16;
-            t = chosen(&facts, &d, level);
-            cr_expect(t.bf16_operands && t.matrix.m == 16);
-            cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_bf16");
-            d.type = DMATTN_TYPE_F16;
-            t = chosen(&facts, &d, level);
-            cr_expect(!t.bf16_operands && t.matrix.m == 8);
-            /* bf16 by those of f16 only if asked, */
-            facts = matrix_facts();
-            d.type = DMATTN_TYPE_BF16;
-            facts.bf16_matrix = (matrix_shape){0};
-            expect_no_tile(&facts, &d, level, "bf16");
-            d.level = level;
-            t = chosen(&facts, &d, level);
-            cr_expect(!t.bf16_operands && t.matrix.m == 16);
-            d.level = 0;
-            /* f16 not by those of bf16, f32 by none */
-            facts.bf16_matrix = facts.f16_matrix;
-            facts.f16_matrix = (matrix_shape){0};
-            d.type = DMATTN_TYPE_F16;
-            expect_no_tile(&facts, &d, level, "no matrices of f16");
-            facts = matrix_facts();
-            d.type = DMATTN_TYPE_F32;
-            expect_no_tile(&facts, &d, level, "f32");
-            d.type = DMATTN_TYPE_F16;
-            /* what the device cannot do at all */
-            facts.cooperative_matrix = false;
-            expect_no_tile(&facts, &d, level, "VK_KHR_cooperative_matrix");
-        }
+        /* each type by matrices of its own, */
+        facts.bf16_matrix = (matrix_shape){16, 16, 16};
+        facts.f16_matrix = (matrix_shape){8, 8, 8};
+        d.type = DMATTN_TYPE_BF16;
+        t = chosen(&facts, &d, level);
+        cr_expect(t.bf16_operands && t.matrix.m == 16);
+        cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_bf16");
+        d.type = DMATTN_TYPE_F16;
+        t = chosen(&facts, &d, level);
+        cr_expect(!t.bf16_operands && t.matrix.m == 8);
+        /* bf16 by those of f16 only if asked, */
+        facts = matrix_facts();
+        d.type = DMATTN_TYPE_BF16;
+        facts.bf16_matrix = (matrix_shape){0};
+        expect_no_tile(&facts, &d, level, "bf16");
+        d.level = level;
+        t = chosen(&facts, &d, level);
+        cr_expect(!t.bf16_operands && t.matrix.m == 16);
+        d.level = 0;
+        /* f16 not by those of bf16, f32 by none */
+        facts.bf16_matrix = facts.f16_matrix;
+        facts.f16_matrix = (matrix_shape){0};
+        d.type = DMATTN_TYPE_F16;
+        expect_no_tile(&facts, &d, level, "no matrices of f16");
+        facts = matrix_facts();
+        d.type = DMATTN_TYPE_F32;
+        expect_no_tile(&facts, &d, level, "f32");
+        d.type = DMATTN_TYPE_F16;
+        /* what the device cannot do at all */
+        facts.cooperative_matrix = false;
+        expect_no_tile(&facts, &d, level, "VK_KHR_cooperative_matrix");
+    }
     device_facts facts = matrix_facts();
     facts.f16_matrix = (matrix_shape){16, 8, 16}; /* accumulators are no operands */
     expect_no_tile(&facts, &d, DMATTN_LEVEL_MATRIX2, "16x8x16");
@@ -445,6 +436,67 @@ Test(tile, packs)
         cr_expect_geq((uint64_t)g.x * dmattn_tile_queries(&tile), d.queries);
         cr_expect_geq((uint64_t)g.y * tile.pack, d.heads);
     }
+}
+
+/* ---- choice of a level --------------------------------------------------------------------------------------- */
+
+/* What a device would run if it existed: no Vulkan call is made before a tile is chosen. */
+static dmattn_status choose_level(const device_facts *facts, dmattn_attention_desc d, attention_stage *stage,
+                                  sentences *said)
+{
+    struct dmattn_context ctx = {.facts = *facts, .messenger = {sentences_keep, said}};
+    memset(stage, 0, sizeof *stage);
+    *said = (sentences){0};
+    d.batch = 1;
+    d.queries = d.keys = 64;
+    d.heads = d.kv_heads = 2;
+    d.head_dim = d.value_dim = 64;
+    return dmattn_attention_stage_choose(stage, &ctx, &d, NULL);
+}
+
+/* A level whose kernel the shader compiler did not know is as if the device could not do it. */
+Test(level, what_the_build_left_out)
+{
+    static const char *const kernels[] = {"attention_reduced_f16", "attention_shared_f16"};
+    static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX2, DMATTN_LEVEL_MATRIX};
+    const device_facts facts = matrix_facts();
+    attention_stage stage;
+    sentences said;
+    dmattn_level best = DMATTN_LEVEL_PORTABLE;
+    for (size_t i = COUNT(levels); i-- > 0;) {
+        const bool built = dmattn_kernel_find(kernels[i], levels[i]) != NULL;
+        best = built ? levels[i] : best;
+        const dmattn_attention_desc only = {.type = DMATTN_TYPE_F16, .level = levels[i]};
+        const dmattn_attention_desc most = {.type = DMATTN_TYPE_F16, .max_level = levels[i]};
+        cr_expect_eq(choose_level(&facts, only, &stage, &said), built ? DMATTN_SUCCESS : DMATTN_ERROR_UNSUPPORTED);
+        cr_expect_eq(said.count, !built);
+        cr_expect(built || (strstr(said.text, kernels[i]) && strstr(said.text, "shader compiler")), "%s", said.text);
+        cr_expect(!built || stage.tile.level == levels[i]);
+        cr_expect_eq(choose_level(&facts, most, &stage, &said), DMATTN_SUCCESS);
+        cr_expect_eq(stage.tile.level, best);
+        cr_expect(built ? !stage.why_not[0] : strstr(stage.why_not, kernels[i]) != NULL, "%s", stage.why_not);
+    }
+    cr_expect_eq(choose_level(&facts, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said), DMATTN_SUCCESS);
+    cr_expect_eq(stage.tile.level, best);
+}
+
+/* The highest level is named even if one between did not do either. */
+Test(level, why_not)
+{
+    device_facts facts = matrix_facts();
+    attention_stage stage;
+    sentences said;
+    facts.cooperative_matrix2 = false;
+    cr_expect_eq(choose_level(&facts, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said), DMATTN_SUCCESS);
+    cr_expect(strstr(stage.why_not, "matrix2: VK_NV_cooperative_matrix2") == stage.why_not, "%s", stage.why_not);
+    cr_expect_eq(choose_level(&facts, (dmattn_attention_desc){.type = DMATTN_TYPE_F32}, &stage, &said), DMATTN_SUCCESS);
+    cr_expect_eq(stage.tile.level, DMATTN_LEVEL_PORTABLE);
+    cr_expect(strstr(stage.why_not, "matrix2: ") == stage.why_not, "%s", stage.why_not);
+    facts.max_invocations = 8; /* nothing fits */
+    cr_expect_eq(choose_level(&facts, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said),
+                 DMATTN_ERROR_UNSUPPORTED);
+    cr_expect_eq(said.count, 1);
+    cr_expect(strstr(said.text, "portable: no tile"), "%s", said.text);
 }
 
 /* ---- constants, grids, bitmaps ------------------------------------------------------------------------------- */
