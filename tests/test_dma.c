@@ -240,11 +240,14 @@ static void run_parts(const problem *p, const device_problem *dp)
     ASSERT_OK(dmattn_attention_plan(h.context, &p->desc, &attention));
     dmattn_plan_get_info(attention, &info);
     mask_desc.list_queries = info.list_queries;
+    const uint64_t of_attention = info.workspace_size;
     ASSERT_OK(dmattn_mask_plan(h.context, &mask_desc, &mask));
     dmattn_plan_get_info(mask, &info);
     cr_expect_eq(info.list_queries, mask_desc.list_queries);
     const uint64_t plane = problem_bytes(p, TENSOR_BEGIN);
-    dmattn_buffer lists = make_buffer(info.lists_size), workspace = make_buffer(info.workspace_size + 1);
+    const uint64_t bytes = info.workspace_size > of_attention ? info.workspace_size : of_attention;
+    dmattn_buffer lists = make_buffer(info.lists_size),
+                  workspace = make_buffer(bytes + 1); /* for one after the other */
     dmattn_buffer importance = p->dma_desc.importance_given ? whole->importance : make_buffer(plane);
     dmattn_buffer begin = make_buffer(plane), end = make_buffer(plane);
     const dmattn_mask_args mask_args = {
@@ -269,7 +272,8 @@ static void run_parts(const problem *p, const device_problem *dp)
                                         .begin = begin,
                                         .end = end,
                                         .bias = importance,
-                                        .lists = lists};
+                                        .lists = lists,
+                                        .workspace = workspace};
     VkCommandBuffer commands;
     poison_out(p, dp);
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
