@@ -27,6 +27,7 @@ static const char *broken(const attention_tile *t)
     TAKEN_FOR_GRANTED(t->pack && t->pack <= t->rows);
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* tiles within a list's */
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) >= 16);
+    TAKEN_FOR_GRANTED(t->splits); /* parts of the keys */
     return NULL;
 }
 
@@ -109,7 +110,35 @@ static const char *broken_softmax(const attention_tile *t, const device_facts *f
     return NULL;
 }
 
-/* The chosen tile, and all others that a search may try: they fit the device and are sound. */
+/* What is wrong with a tile on a device, NULL if nothing is. */
+static const char *wrong_with(const attention_tile *t, const device_facts *facts, const dmattn_attention_desc *d,
+                              dmattn_level level)
+{
+    TAKEN_FOR_GRANTED(t->level == level);
+    TAKEN_FOR_GRANTED(dmattn_tile_fits(t, facts, d));
+    TAKEN_FOR_GRANTED(t->workgroup <= facts->max_invocations);
+    TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d) <= facts->shared_memory);
+    TAKEN_FOR_GRANTED(t->subgroup_size == dmattn_device_facts_subgroup_size(facts, t->subgroup_size));
+    const char *wrong = broken(t);
+    if (!wrong)
+        wrong = t->form == FORM_PORTABLE ? broken_portable(t, d) : broken_matrix(t, d);
+    return wrong || t->form == FORM_PORTABLE ? wrong : broken_softmax(t, facts);
+}
+
+static void expect_nothing(const char *wrong, const device_facts *facts, const dmattn_attention_desc *d,
+                           dmattn_level level)
+{
+    const matrix_shape *x = d->type == DMATTN_TYPE_BF16 ? &facts->bf16_matrix : &facts->f16_matrix;
+    if (wrong)
+        cr_expect(false,
+                  "%s %s d%u/%u, %u queries, subgroups of %u (%u to %u), %u invocations, %u bytes, matrices %ux%ux%u: "
+                  "%s",
+                  dmattn_level_string(level), dmattn_type_string(d->type), d->head_dim, d->value_dim, d->queries,
+                  facts->subgroup_size, facts->min_subgroup_size, facts->max_subgroup_size, facts->max_invocations,
+                  facts->shared_memory, x->m, x->n, x->k, wrong);
+}
+
+/* The chosen tile, and all others that may be worth a try: they fit the device and are sound. */
 static void expect_good_tiles(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
                               bool must_exist)
 {
@@ -119,28 +148,9 @@ static void expect_good_tiles(const device_facts *facts, const dmattn_attention_
     const char *wrong = NULL;
     if (!count)
         wrong = must_exist ? why : why[0] ? NULL : "no reason is given";
-    for (uint32_t i = 0; !wrong && i < count; i++) {
-        const attention_tile *t = &tiles[i];
-        wrong = t->level != level                                        ? "another level"
-                : !dmattn_tile_fits(t, facts, d)                         ? "it does not fit"
-                : t->workgroup > facts->max_invocations                  ? "too many invocations"
-                : dmattn_tile_shared_memory(t, d) > facts->shared_memory ? "too much shared memory"
-                : t->subgroup_size != dmattn_device_facts_subgroup_size(facts, t->subgroup_size) ? "subgroup size"
-                                                                                                 : broken(t);
-        if (!wrong)
-            wrong = t->form == FORM_PORTABLE ? broken_portable(t, d) : broken_matrix(t, d);
-        if (!wrong && t->form != FORM_PORTABLE)
-            wrong = broken_softmax(t, facts);
-    }
-    if (wrong) {
-        const matrix_shape *x = d->type == DMATTN_TYPE_BF16 ? &facts->bf16_matrix : &facts->f16_matrix;
-        cr_expect(false,
-                  "%s %s d%u/%u, %u queries, subgroups of %u (%u to %u), %u invocations, %u bytes, matrices %ux%ux%u: "
-                  "%s",
-                  dmattn_level_string(level), dmattn_type_string(d->type), d->head_dim, d->value_dim, d->queries,
-                  facts->subgroup_size, facts->min_subgroup_size, facts->max_subgroup_size, facts->max_invocations,
-                  facts->shared_memory, x->m, x->n, x->k, wrong);
-    }
+    for (uint32_t i = 0; !wrong && i < count; i++)
+        wrong = wrong_with(&tiles[i], facts, d, level);
+    expect_nothing(wrong, facts, d, level);
 }
 
 static const uint32_t shared_sizes[] = {16384, 32768, 49152, 65536, 102400, 233472};
@@ -222,6 +232,38 @@ Test(tile, every_matrix_device)
                             each_dim(&facts, DMATTN_LEVEL_MATRIX, false);
                             each_dim(&facts, DMATTN_LEVEL_MATRIX2, false);
                         }
+}
+
+/* So are those of a search. */
+Test(tile, searched)
+{
+    static attention_tile tiles[8192];
+    static const uint32_t dims[] = {8, 64, 136, 256}, subgroups[] = {8, 32, 64};
+    static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX, DMATTN_LEVEL_MATRIX2};
+    device_facts facts = matrix_facts();
+    for (size_t i = 0; i < COUNT(dims) * COUNT(subgroups) * COUNT(shapes) * COUNT(levels) * 2; i++) {
+        const dmattn_level level = levels[i % 2];
+        size_t at = i / 2;
+        facts.known_fragments = at % 2;
+        at /= 2;
+        facts.f16_matrix = shapes[at % COUNT(shapes)];
+        at /= COUNT(shapes);
+        set_device(&facts, subgroups[at % COUNT(subgroups)], 0, 102400, 1024);
+        at /= COUNT(subgroups);
+        const dmattn_attention_desc d = {.type = DMATTN_TYPE_F16,
+                                         .batch = 1,
+                                         .queries = 100,
+                                         .keys = 1000,
+                                         .heads = 6,
+                                         .kv_heads = 2,
+                                         .head_dim = dims[at],
+                                         .value_dim = dims[at]};
+        const uint32_t count = dmattn_tile_search(&facts, &d, level, tiles, COUNT(tiles));
+        const char *wrong = count == COUNT(tiles) ? "there are more" : NULL;
+        for (uint32_t t = 0; !wrong && t < count; t++)
+            wrong = wrong_with(&tiles[t], &facts, &d, level);
+        expect_nothing(wrong, &facts, &d, level);
+    }
 }
 
 /* Devices that are about: every case must find a tile. */
