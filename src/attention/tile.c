@@ -180,7 +180,8 @@ static uint32_t portable_candidates(const device_facts *facts, const dmattn_atte
     return count;
 }
 
-/* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows. */
+/* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows; `keys` are for matrices of N =
+ * 16, others have as many blocks. */
 typedef struct matrix_candidate {
     uint32_t max_dim; /* of heads and values */
     uint32_t subgroups, blocks, keys;
@@ -220,7 +221,7 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;
         tile.rows = c->subgroups * c->blocks * tile.matrix.m;
-        tile.keys = c->keys;
+        tile.keys = c->keys * tile.matrix.n / 16;
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
         tile.lazy = c->lazy;
         tile.guarded = c->guarded;
