@@ -374,12 +374,15 @@ void main()
     }
     barrier();
 
+#ifdef FRAGMENTS // where a loop without the code of partial tiles is faster
     while (now.exists && !now.partial) {
         ATTEND(false)
     }
+#endif
     while (now.exists) {
-        hide_values(now); // seen after the barrier before the product
-        ATTEND(true)
+        if (now.partial)
+            hide_values(now); // seen after the barrier before the product
+        ATTEND(now.partial)
     }
     finish_rows(row_max, row_sum, o);
     store_output(o);

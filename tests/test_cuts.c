@@ -67,10 +67,31 @@ static double largest_error(const results *got, const results *want)
     return largest;
 }
 
-typedef void (*cut_fn)(problem *p, attention_tile *tile, const results *whole, const char *name);
+static void run_again(problem *p, const attention_tile *tile, const results *whole, const char *name)
+{
+    results *r = malloc(sizeof *r);
+    cr_assert(r);
+    memset(r, 0xff, sizeof *r);
+    run(p, tile, r);
+    cr_expect_arr_eq(r, whole, sizeof *r, "%s: %u parts in slices of %u workgroups", name, tile->splits, tile->slice);
+    free(r);
+}
 
-/* Calls `cut` with what the uncut work gives, for every level and mask. */
-static void for_each_case(cut_fn cut)
+static void run_in_parts(problem *p, attention_tile *tile, uint32_t splits, const results *whole, const char *name)
+{
+    results *r = malloc(sizeof *r);
+    cr_assert(r);
+    tile->splits = splits;
+    tile->slice = UINT32_MAX;
+    run(p, tile, r);
+    const double error = largest_error(r, whole), most = 2 * tolerance(p->desc.type);
+    cr_expect_leq(error, most, "%s: in %u parts the error is %g", name, splits, error);
+    tile->slice = 3;
+    run_again(p, tile, r, name);
+    free(r);
+}
+
+DEVICE_TEST(cuts, do_not_matter)
 {
     static const struct {
         dmattn_mask mask;
@@ -80,12 +101,12 @@ static void for_each_case(cut_fn cut)
     results *whole = malloc(sizeof *whole);
     cr_assert(whole);
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
-        for (int i = 0; i < 3; i++) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             const dmattn_attention_desc desc = desc_of(cases[i].mask, cases[i].causal, level);
             problem p;
             attention_tile tile;
             char why[200], name[100];
-            snprintf(name, sizeof name, "%s, case %d", dmattn_level_string(level), i);
+            snprintf(name, sizeof name, "%s, case %zu", dmattn_level_string(level), i);
             ASSERT_OK(problem_create(&desc, &m, &p));
             problem_randomize(&p, 5);
             cr_assert(dmattn_tile_choose(&h.context->facts, &p.desc, level, &tile, why, sizeof why), "%s: %s", name,
@@ -93,50 +114,11 @@ static void for_each_case(cut_fn cut)
             tile.splits = 1;
             tile.slice = UINT32_MAX;
             run(&p, &tile, whole);
-            cut(&p, &tile, whole, name);
+            tile.slice = 1;
+            run_again(&p, &tile, whole, name);
+            run_in_parts(&p, &tile, 3, whole, name);
+            run_in_parts(&p, &tile, 64, whole, name); /* some have no tile */
             problem_destroy(&p);
         }
     free(whole);
-}
-
-static void cut_slices(problem *p, attention_tile *tile, const results *whole, const char *name)
-{
-    results *r = malloc(sizeof *r);
-    cr_assert(r);
-    for (uint32_t slice = 1; slice <= 5; slice += 4) {
-        memset(r, 0xff, sizeof *r);
-        tile->slice = slice;
-        run(p, tile, r);
-        cr_expect_arr_eq(r, whole, sizeof *r, "%s: slices of %u workgroups", name, slice);
-    }
-    free(r);
-}
-
-DEVICE_TEST(cuts, slices_give_the_same_bits)
-{
-    for_each_case(cut_slices);
-}
-
-static void cut_keys(problem *p, attention_tile *tile, const results *whole, const char *name)
-{
-    static const uint32_t splits[] = {3, 64}; /* the last leaves parts without a tile */
-    results *r = malloc(sizeof *r), *again = malloc(sizeof *again);
-    cr_assert(r && again);
-    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
-        tile->splits = splits[i];
-        run(p, tile, r);
-        const double error = largest_error(r, whole), most = 2 * tolerance(p->desc.type);
-        cr_expect_leq(error, most, "%s: in %u parts the error is %g", name, splits[i], error);
-        tile->slice = 3;
-        run(p, tile, again);
-        tile->slice = UINT32_MAX;
-        cr_expect_arr_eq(r, again, sizeof *r, "%s: %u parts in slices", name, splits[i]);
-    }
-    free(r);
-    free(again);
-}
-
-DEVICE_TEST(cuts, parts_of_the_keys_join)
-{
-    for_each_case(cut_keys);
 }

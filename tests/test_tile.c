@@ -238,7 +238,7 @@ Test(tile, every_matrix_device)
 Test(tile, searched)
 {
     static attention_tile tiles[8192];
-    static const uint32_t dims[] = {8, 64, 136, 256}, subgroups[] = {8, 32, 64};
+    static const uint32_t dims[] = {64, 136}, subgroups[] = {8, 32};
     static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX, DMATTN_LEVEL_MATRIX2};
     device_facts facts = matrix_facts();
     for (size_t i = 0; i < COUNT(dims) * COUNT(subgroups) * COUNT(shapes) * COUNT(levels) * 2; i++) {

@@ -155,17 +155,25 @@ void begin_scores(key_tile t, out SCORES)
     }
 }
 
+// Registers can be told apart by constants only, so where it is about speed this is unrolled; elsewhere it would take minutes
+// to compile.
+#ifdef FRAGMENTS
+#define FINISH_LOOP [[unroll]]
+#else
+#define FINISH_LOOP [[dont_unroll]]
+#endif
+
 // score -> probability, relative to the new maximum; what was summed so far is rescaled.
 void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
     const float to_2 = score_scale * LOG2_E;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
         if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || partial)
-            [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
-                [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+            FINISH_LOOP for (uint n = 0; n < SCORE_BLOCKS; n++)
+                FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 place = element_place(e);
-                    score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y, score[m][n][e],
-                                                  START_FROM_BIAS == 0);
+                    score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y,
+                                                  score[m][n][e], START_FROM_BIAS == 0);
                 }
 
         float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES];

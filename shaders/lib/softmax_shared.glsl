@@ -54,13 +54,16 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     subgroup_sync();
 
     const float to_2 = score_scale * LOG2_E;
+    if (SOFT_CAP != 0 || BIAS != 0 || partial) // in place and not unrolled: it is much code
+        [[dont_unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
+            const uint at = LANE_SCORES + (LANE_COLUMN + i) / 4, c = i % 4;
+            scores[at][c] = floatBitsToUint(finish_score(t, partial, tile_row_of(0, LANE_ROW), LANE_COLUMN + i,
+                                                         uintBitsToFloat(scores[at][c]), true));
+        }
     vec4 x[LANE_KEYS / 4];
     float tile_max = LOWEST;
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 4; i++) {
         x[i] = uintBitsToFloat(scores[LANE_SCORES + LANE_COLUMN / 4 + i]);
-        if (SOFT_CAP != 0 || BIAS != 0 || partial)
-            [[unroll]] for (uint c = 0; c < 4; c++)
-                x[i][c] = finish_score(t, partial, tile_row_of(0, LANE_ROW), LANE_COLUMN + 4 * i + c, x[i][c], true);
         tile_max = max(tile_max, max(max(x[i].x, x[i].y), max(x[i].z, x[i].w)));
     }
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)

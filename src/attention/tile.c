@@ -207,6 +207,7 @@ static const matrix_candidate reduced[] = {
 static const matrix_candidate shared[] = {
     {64, 8, 1, 32, 0, false, false},  {128, 8, 1, 32, 32, false, false}, {128, 4, 1, 32, 0, false, false},
     {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},  {256, 1, 1, 16, 0, false, false},
+    {256, 4, 1, 64, 0, false, false},
 };
 
 static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
