@@ -60,7 +60,7 @@ static dmattn_status create(guarded_problem *g)
 {
     const problem *p = g->problem;
     dmattn_plan_info info;
-    TRY(dmattn_attention_plan(h.context, &p->desc, &g->plan));
+    TRY(dmattn_attention_plan_tile(h.context, &p->desc, p->tile, &g->plan));
     dmattn_plan_get_info(g->plan, &info);
     for (int t = 0; t < TENSOR_COUNT; t++) {
         uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, (tensor_id)t);

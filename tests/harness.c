@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
 
+#include "context.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +91,20 @@ dmattn_level harness_next_level(dmattn_level level)
         if (harness_offers((dmattn_level)next))
             return (dmattn_level)next;
     return DMATTN_LEVEL_BEST;
+}
+
+const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile)
+{
+    attention_tile tiles[16] = {0};
+    char why[224];
+    uint32_t count = 0;
+    if (h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU && desc->level > DMATTN_LEVEL_PORTABLE)
+        count = dmattn_tile_candidates(&h.context->facts, desc, desc->level, tiles, 16, why, sizeof why);
+    *tile = tiles[0];
+    for (uint32_t i = 1; i < count; i++)
+        if (tiles[i].keys < tile->keys && tiles[i].keys > tiles[i].matrix.n)
+            *tile = tiles[i];
+    return count ? tile : NULL;
 }
 
 void harness_end(void)

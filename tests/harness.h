@@ -12,6 +12,8 @@
 
 #include <dmattn/runtime.h>
 
+#include "attention/tile.h"
+
 #include <criterion/criterion.h>
 
 typedef struct harness {
@@ -41,6 +43,11 @@ bool harness_offers(dmattn_level level);
 
 /* The next one that is offered above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
+
+/* The tile to try a case with, its descriptor being resolved and of a level; NULL: the one that is chosen anyway. On a
+ * CPU compiling a kernel takes much longer than running it, up to minutes for one by matrices with a large tile: there
+ * it is the one with the fewest keys that are more than one matrix. */
+const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile);
 
 /* A dmattn_message_fn that counts and keeps; `user` is the harness. */
 void harness_message(void *user, dmattn_severity severity, const char *text);

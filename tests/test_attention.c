@@ -141,7 +141,9 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     float *out = malloc(rows * d->value_dim * sizeof *out), *lse = calloc(rows, sizeof *lse);
     char why[128], name[160];
     snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
+    attention_tile tile;
     p.desc.level = level;
+    p.tile = harness_tile(d, &tile);
     guarded_problem g;
     dmattn_status status = guarded_create(&p, &g);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
@@ -244,6 +246,8 @@ static void try_rounding(dmattn_type type, bool aligned, dmattn_level level)
     ASSERT_OK(problem_create(&desc, NULL, &p)); /* q and k are 0 */
     uint16_t *v = p.tensor[TENSOR_V], last = 0x3c01;
     uint64_t state = 1;
+    attention_tile tile;
+    p.tile = harness_tile(&p.desc, &tile);
     ASSERT_OK(device_problem_create(&p, h.device, &dp));
     dmattn_plan_info info;
     dmattn_plan_get_info(dp.plan, &info);

@@ -237,7 +237,7 @@ static void run_parts(const problem *p, const device_problem *dp)
     dmattn_mask_desc mask_desc = p->mask_desc;
     dmattn_plan *attention, *mask;
     dmattn_plan_info info;
-    ASSERT_OK(dmattn_attention_plan(h.context, &p->desc, &attention));
+    ASSERT_OK(dmattn_attention_plan_tile(h.context, &p->desc, p->tile, &attention));
     dmattn_plan_get_info(attention, &info);
     mask_desc.list_queries = info.list_queries;
     const uint64_t of_attention = info.workspace_size;
@@ -301,6 +301,8 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     snprintf(name, sizeof name, "%s, %s at level %s", case_name, dmattn_type_string(type), dmattn_level_string(level));
     ASSERT_OK(problem_create_dma(&desc, &m, &p));
     problem_randomize(&p, 7);
+    attention_tile tile;
+    p.tile = harness_tile(&p.desc, &tile);
     const dmattn_status status = device_problem_create(&p, h.device, &dp);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     dmattn_plan_get_info(dp.plan, &info);
