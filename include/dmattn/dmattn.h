@@ -87,7 +87,9 @@ typedef void (*dmattn_message_fn)(void *user, dmattn_severity severity, const ch
 
 /* ---- levels -------------------------------------------------------------------------------------------------- */
 
-/* How a kernel computes. Every level gives the same results within the rounding of its types. */
+/* How a kernel computes. Every level gives the same results within the rounding of its types. Those above PORTABLE are
+ * for f16 and bf16, round probabilities to that type and sum up in f32. A device without matrices of bf16 computes it
+ * at PORTABLE, or, where a level above is asked for, in f16, beyond whose range (65504) values are clamped. */
 typedef enum dmattn_level {
     DMATTN_LEVEL_BEST = 0,     /* as a request: the highest that the device and this library offer */
     DMATTN_LEVEL_PORTABLE = 1, /* subgroup shuffles only, any subgroup size from 4 to 128, f32 arithmetic */
