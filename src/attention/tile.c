@@ -116,7 +116,7 @@ static uint32_t shared_heads(const dmattn_attention_desc *d)
 }
 
 /* Where there are too few tiles of queries to fill a large device, its workgroups share the keys, each some tiles. */
-#define FILLING_WORKGROUPS 256
+#define FILLING_WORKGROUPS 128
 #define LEAST_SHARE        4
 #define MOST_SPLITS        64
 
