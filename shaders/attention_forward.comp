@@ -234,8 +234,8 @@ void store_rows(MAXIMA, SUMS, OUTPUTS)
             if (column < VALUE_DIM / 4)
                 store_4(OUT_TYPE, OUT_ALIGNED != 0, address, column, o[i][c] * inverse);
         }
-        if (LSE != 0 && key_lane == 0)
-            store_lse(row, sum > 0 ? row_max[i] + log2(sum) * LN_2 : MINUS_INFINITY);
+        if (STORES_SOFTMAX && key_lane == 0)
+            store_softmax(row, row_max[i], sum);
     }
 }
 

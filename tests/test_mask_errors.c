@@ -28,6 +28,7 @@ DEVICE_TEST(mask_plan, what_is_refused)
     cr_expect_eq(dmattn_dma_plan(NULL, &with_all, &plan), DMATTN_ERROR_INVALID);
     dmattn_dma_desc d = with_all;
     d.attention.level = DMATTN_LEVEL_MATRIX;
+    d.attention.type = DMATTN_TYPE_F32; /* which matrices have on no device */
     EXPECT_FAILURE(dmattn_dma_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "matrix");
     d = with_all;
     d.attention.batch = (1u << 30) - 1;

@@ -40,7 +40,7 @@ shared uvec4 staged[STAGED_UNITS];
 #define SCORES MATRIX_C score[ROW_BLOCKS][SCORE_BLOCKS]
 #define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
 #define OUTPUTS MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS]
-#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in base 2
+#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in units of q k
 #define ROW_SUMS float row_sum[ROW_BLOCKS][ROW_VALUES]   // of an invocation's own probabilities
 
 uint invocation;

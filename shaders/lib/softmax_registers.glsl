@@ -176,7 +176,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
                                                   score[m][n][e], START_FROM_BIAS == 0);
                 }
 
-        float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES];
+        float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             tile_max[r] = LOWEST;
         [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
@@ -186,12 +186,13 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
 
         bool grown = false;
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
-            new_max[r] = max(row_max[m][r], tile_max[r] * to_2);
+            new_max[r] = max(row_max[m][r], tile_max[r]);
             // Probabilities up to 2^8 do no harm in f16, so as long as the maximum grows by less, it need not follow.
-            if (LAZY != 0 && new_max[r] <= row_max[m][r] + 8)
+            if (LAZY != 0 && (new_max[r] - row_max[m][r]) * to_2 <= 8)
                 new_max[r] = row_max[m][r];
             grown = grown || new_max[r] != row_max[m][r];
-            shrink[r] = exp2(row_max[m][r] - new_max[r]);
+            shrink[r] = exp2((row_max[m][r] - new_max[r]) * to_2);
+            base[r] = max(new_max[r] * to_2, LOWEST);
         }
         if (LAZY == 0 || subgroupAny(grown)) {
             [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
@@ -205,7 +206,9 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
 
         [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++) {
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-                float x = exp2(fma(score[m][n][e], to_2, -new_max[ROW_VALUE(e)]));
+                // The difference first where a bias may make scores so large that the rounding of `base` matters.
+                const float s = score[m][n][e];
+                const float x = exp2(BIAS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2 : fma(s, to_2, -base[ROW_VALUE(e)]));
                 row_sum[m][ROW_VALUE(e)] += x;
 #ifdef CONVERT_ACCUMULATORS
                 score[m][n][e] = x;
@@ -234,13 +237,12 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 o[m][d][e] *= inverse[ROW_VALUE(e)];
-        if (LSE != 0)
+        if (STORES_SOFTMAX)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                 const uvec2 place = element_place(e);
                 const uint row = tile_row_of(m, place.x);
-                const float sum = row_sum[m][ROW_VALUE(e)];
                 if (place.y == 0 && row_exists(row))
-                    store_lse(row, sum > 0 ? (row_max[m][ROW_VALUE(e)] + log2(sum)) * LN_2 : MINUS_INFINITY);
+                    store_softmax(row, row_max[m][ROW_VALUE(e)] * score_scale, row_sum[m][ROW_VALUE(e)]);
             }
     }
 }

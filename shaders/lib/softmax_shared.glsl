@@ -68,14 +68,14 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     }
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         tile_max = max(tile_max, subgroupShuffleXor(tile_max, lane));
-    const float new_max = max(row_max[0][0], tile_max * to_2), shrink = exp2(row_max[0][0] - new_max);
+    const float new_max = max(row_max[0][0], tile_max), shrink = exp2((row_max[0][0] - new_max) * to_2);
     row_max[0][0] = new_max;
     row_sum[0][0] *= shrink;
     subgroup_sync();
     scale_rows(shrink, o);
 
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
-        const vec4 a = exp2(x[2 * i] * to_2 - new_max), b = exp2(x[2 * i + 1] * to_2 - new_max);
+        const vec4 a = exp2((x[2 * i] - new_max) * to_2), b = exp2((x[2 * i + 1] - new_max) * to_2);
         row_sum[0][0] += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
         scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw),
                                                           pack_pair(OPERAND_TYPE, b.xy), pack_pair(OPERAND_TYPE, b.zw));
@@ -97,8 +97,8 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
         row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
     scale_rows(row_sum[0][0] > 0 ? 1 / row_sum[0][0] : 0, o);
     const uint row = tile_row_of(0, LANE_ROW);
-    if (LSE != 0 && LANE_COLUMN == 0 && row_exists(row))
-        store_lse(row, row_sum[0][0] > 0 ? (row_max[0][0] + log2(row_sum[0][0])) * LN_2 : MINUS_INFINITY);
+    if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
+        store_softmax(row, row_max[0][0] * score_scale, row_sum[0][0]);
 }
 
 #endif

@@ -3,7 +3,8 @@
 //
 // Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item
 // z / SPLITS, part z % SPLITS of the keys. A query has PACK rows, one for each of as many heads of a group, which read the
-// same keys. With SPLITS parts, out is f32 and has as many items for each batch item, and lse, too: join_splits.comp.
+// same keys. With SPLITS parts, out is f32 and has as many items for each batch item, and lse holds a maximum and a
+// sum of each row of each: join_splits.comp.
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
@@ -84,9 +85,18 @@ uvec2 out_row(uint row)
                    uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
 
-void store_lse(uint row, float lse)
+// Whether what the softmax has found of a row is stored.
+const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
+
+// The largest score of a row and the sum of e^(score - largest), 0 if it sees no key: as its lse, or, of a part, both.
+void store_softmax(uint row, float largest, float sum)
 {
-    Words(advance(p.lse, gl_WorkGroupID.z * p.heads + row_head(row), uvec2(4 * p.queries, 0))).w[row_query(row)] = floatBitsToUint(lse);
+    const uint plane = gl_WorkGroupID.z * p.heads + row_head(row), query = row_query(row);
+    if (SPLITS > 1)
+        Pairs(advance(p.lse, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
+    else
+        Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query] =
+            floatBitsToUint(sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY);
 }
 
 // ---- keys ----------------------------------------------------------------------------------------------------------------

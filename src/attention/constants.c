@@ -104,7 +104,6 @@ void dmattn_attention_part_constants(const dmattn_attention_desc *d, const atten
                                        .head = d->value_dim};
     c[CONSTANT_OUT_TYPE] = TYPE_F32;
     c[CONSTANT_OUT_ALIGNED] = 1;
-    c[CONSTANT_LSE] = 1;
     c[CONSTANT_PACKED] &= ~(uint32_t)PACKED_OUT;
     c[CONSTANT_PACKED] |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &contiguous, d->batch * splits_of(tile),
                                              d->queries, d->heads, 4, PACKED_OUT);

@@ -114,7 +114,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
 
 uint64_t dmattn_attention_part_bytes(const attention_stage *s)
 {
-    return 4 * (s->desc.value_dim + UINT64_C(1)) * dmattn_attention_part_rows(&s->desc, &s->tile);
+    return 4 * (s->desc.value_dim + UINT64_C(2)) * dmattn_attention_part_rows(&s->desc, &s->tile);
 }
 
 uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)

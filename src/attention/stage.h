@@ -60,7 +60,7 @@ bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
 /* With keys split: what differs for the kernel that computes parts, whose results are contiguous; their rows, 0 if
- * there are none, each of value_dim + 1 f32; and the grid that joins them, of workgroups of JOIN_WORKGROUP. */
+ * there are none, each of value_dim + 2 f32; and the grid that joins them, of workgroups of JOIN_WORKGROUP. */
 #define JOIN_WORKGROUP 64
 void dmattn_attention_part_constants(const dmattn_attention_desc *desc, const attention_tile *tile,
                                      uint32_t constants[ATTENTION_CONSTANT_COUNT]);
