@@ -23,6 +23,16 @@ typedef enum tensor_id {
     TENSOR_KEY_OFFSETS,
     TENSOR_IMPORTANCE,
     TENSOR_LISTS,
+    /* backward: the gradient of out, and those of the others */
+    TENSOR_DOUT,
+    TENSOR_DQ,
+    TENSOR_DK,
+    TENSOR_DV,
+    TENSOR_DBIAS,
+    TENSOR_DIMPORTANCE,
+    TENSOR_DDT_WEIGHT,
+    TENSOR_DA,
+    TENSOR_DDT_BIAS,
     TENSOR_COUNT
 } tensor_id;
 

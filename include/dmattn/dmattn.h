@@ -14,6 +14,8 @@
  *     mask       out of v (or of importance that the app has) which keys each query sees: a dynamic mask
  *     dma        both, dynamic mask attention, in one
  *
+ * and the gradients of attention and of dma: attention_backward, dma_backward.
+ *
  * Rules that hold for every function here:
  *
  *   Handles      are opaque. Vulkan handles given to dmattn are borrowed and must outlive what was made with
@@ -291,6 +293,66 @@ typedef struct dmattn_attention_args {
 DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                  const dmattn_attention_args *args);
 
+/* ---- attention, backward ------------------------------------------------------------------------------------- */
+
+/* Gradients, as bits. */
+typedef enum dmattn_gradient {
+    DMATTN_GRADIENT_Q = 1,
+    DMATTN_GRADIENT_K = 2,
+    DMATTN_GRADIENT_V = 4,
+    DMATTN_GRADIENT_BIAS = 8,        /* of attention alone */
+    DMATTN_GRADIENT_IMPORTANCE = 16, /* these and the next of dynamic mask attention alone */
+    DMATTN_GRADIENT_DT_WEIGHT = 32,
+    DMATTN_GRADIENT_A = 64,
+    DMATTN_GRADIENT_DT_BIAS = 128,
+    DMATTN_GRADIENT_MAX_ENUM = 0x7fffffff
+} dmattn_gradient;
+
+/* The gradients of sum(out * dout), from out and lse of a forward run:
+ *
+ *     P  = exp(S - lse);  dP = dout v^T;  D[t] = sum of out[t] * dout[t];  dS = P * (dP - D)
+ *     dv = P^T dout;  dbias = dS, summed over what the bias broadcasts
+ *     dq = scale * dS k;  dk = scale * dS^T q, after dS is multiplied by 1 - tanh^2 if there is a soft cap
+ *
+ * Those of a query that sees no key are 0, and so are those of a key that no query sees. No atomics: results are the
+ * same from run to run.
+ * Algorithm: scores are computed again tile by tile (Dao et al. 2022, arXiv 2205.14135), once for tiles of queries, of
+ * which each makes its dq, and once for tiles of keys, of which each makes its dk, dv and dbias. With intervals, tiles
+ * of queries read the same lists as forward, and tiles of keys are of keys that live at about the same time, in the
+ * order of a Hilbert curve over (begin, end), so that the queries that see any of them are hardly more than those that
+ * see each.
+ *
+ * Values: as forward, and k, q and dout must be finite where v must be. */
+typedef struct dmattn_attention_backward_desc {
+    dmattn_attention_desc attention; /* as it was run forward; its lse and out_strides are those of inputs here */
+    uint32_t gradients;              /* those to compute; 0: all that there are */
+    dmattn_strides dout_strides;     /* dout [B, Sq, H,  Dv] */
+    dmattn_strides dq_strides;       /* dq   [B, Sq, H,  D ], no two elements in one place, as for those below */
+    dmattn_strides dk_strides;       /* dk   [B, Sk, Hk, D ] */
+    dmattn_strides dv_strides;       /* dv   [B, Sk, Hk, Dv] */
+} dmattn_attention_backward_desc;
+
+/* As dmattn_attention_plan(). info.flops are 5/2 of forward's, all gradients being computed: 4 * (D + Dv) of the least
+ * work, and 2 * D for the scores. */
+DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
+                                                        const dmattn_attention_backward_desc *desc, dmattn_plan **plan);
+
+typedef struct dmattn_attention_backward_args {
+    dmattn_buffer q, k, v, out, dout;
+    dmattn_buffer lse;  /* f32 [B, H, Sq] contiguous */
+    dmattn_buffer mask; /* these as in dmattn_attention_args */
+    dmattn_buffer begin, end;
+    dmattn_buffer bias;
+    dmattn_buffer lists;      /* if desc.attention.lists, made for this plan's info.list_queries */
+    dmattn_buffer dq, dk, dv; /* those that are computed */
+    dmattn_buffer dbias;      /* f32, contiguous, of the extents of bias_shape: summed over what they broadcast */
+    dmattn_buffer workspace;
+} dmattn_attention_backward_args;
+
+/* As dmattn_attention_record(). */
+DMATTN_API dmattn_status dmattn_attention_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                                          const dmattn_attention_backward_args *args);
+
 /* ---- dynamic masks ------------------------------------------------------------------------------------------- */
 
 /* A dynamic mask is made in three stages, each from the products of the one before, which the app may also make itself
@@ -435,6 +497,39 @@ typedef struct dmattn_dma_args {
 /* As dmattn_attention_record(). */
 DMATTN_API dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                            const dmattn_dma_args *args);
+
+/* ---- dynamic mask attention, backward ------------------------------------------------------------------------ */
+
+/* With g = the gradient of a key's importance, which is that of its bias, and z as in dmattn_activation:
+ *
+ *     dz = g * importance * a * sigmoid(z) (EXP_SOFTPLUS), or g * a * sigmoid(z)
+ *     da[h] = sum over batch and keys of g * importance * ln(1 + e^z), or of g * ln(1 + e^z);  ddt_bias[h] = sum of dz
+ *     ddt_weight[h,i] = sum of dz[h,j] * v[j,i];  dv[j,i] += sum over h of dz[h,j] * dt_weight[h,i]
+ *
+ * The selection passes no gradient. The parameters' gradients are f32, contiguous, in the shapes of the parameters. */
+typedef struct dmattn_dma_backward_desc {
+    dmattn_dma_desc dma; /* as it was run forward */
+    uint32_t gradients;  /* those to compute; 0: all that there are, but that of an importance that is not given */
+    dmattn_strides dout_strides, dq_strides, dk_strides, dv_strides; /* as in dmattn_attention_backward_desc */
+} dmattn_dma_backward_desc;
+
+DMATTN_API dmattn_status dmattn_dma_backward_plan(dmattn_context *context, const dmattn_dma_backward_desc *desc,
+                                                  dmattn_plan **plan);
+
+typedef struct dmattn_dma_backward_args {
+    dmattn_buffer q, k, v, out, dout;
+    dmattn_buffer lse;                    /* f32 [B, H, Sq] contiguous */
+    dmattn_buffer dt_weight, a, dt_bias;  /* unless desc.dma.importance_given */
+    dmattn_buffer importance, begin, end; /* of the forward run */
+    dmattn_buffer dq, dk, dv;             /* those that are computed, as for those below */
+    dmattn_buffer dimportance;            /* f32 [B, Hk, Sk] */
+    dmattn_buffer ddt_weight, da, ddt_bias;
+    dmattn_buffer workspace;
+} dmattn_dma_backward_args;
+
+/* As dmattn_attention_record(). */
+DMATTN_API dmattn_status dmattn_dma_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                                    const dmattn_dma_backward_args *args);
 
 #ifdef __cplusplus
 }
