@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t head,
-                            uint32_t key)
+double reference_importance_z(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t head,
+                              uint32_t key)
 {
     const dmattn_type type = d->importance.parameter_type;
     const dmattn_strides *s = &d->v_strides;
@@ -18,8 +18,19 @@ double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, ui
         for (uint32_t i = 0; i < d->value_dim; i++)
             z += element_load(d->type, in->v, batch * s->batch + key * s->sequence + g * s->head + i)
                  * element_load(type, in->dt_weight, head * row + g * d->value_dim + i);
-    const double softplus = fmax(z, 0) + log1p(exp(-fabs(z)));
-    const double x = element_load(type, in->a, head) * softplus;
+    return z;
+}
+
+double reference_softplus(double z)
+{
+    return fmax(z, 0) + log1p(exp(-fabs(z)));
+}
+
+double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t head,
+                            uint32_t key)
+{
+    const double z = reference_importance_z(d, in, batch, head, key);
+    const double x = element_load(d->importance.parameter_type, in->a, head) * reference_softplus(z);
     if (isnan(z) || isnan(x))
         return -INFINITY;
     return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? exp(x) : x;

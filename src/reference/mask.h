@@ -18,6 +18,11 @@ typedef struct mask_inputs {
 double reference_importance(const dmattn_mask_desc *desc, const mask_inputs *in, uint32_t batch, uint32_t head,
                             uint32_t key);
 
+/* What it is made of: z, and ln(1 + e^z). */
+double reference_importance_z(const dmattn_mask_desc *desc, const mask_inputs *in, uint32_t batch, uint32_t head,
+                              uint32_t key);
+double reference_softplus(double z);
+
 /* Which keys a query sees. `importance`: of the head's keys. Scratch for desc->keys keys. */
 typedef struct ranked_key {
     float importance;

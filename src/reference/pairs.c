@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "pairs.h"
+
+#include "element.h"
+
+#include <math.h>
+
+uint64_t reference_row(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t head)
+{
+    return batch * s->batch + sequence * s->sequence + head * s->head;
+}
+
+uint32_t reference_kv_head(const dmattn_attention_desc *d, uint32_t head)
+{
+    return head / (d->heads / d->kv_heads);
+}
+
+uint64_t reference_score_at(const dmattn_attention_desc *d, const dmattn_score_shape *s, uint32_t batch, uint32_t head,
+                            uint32_t query, uint32_t key)
+{
+    return (s->batch == 1 ? 0 : batch) * s->batch_stride
+           + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride
+           + (s->queries == 1 ? 0 : query) * s->query_stride + key;
+}
+
+static bool visible(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
+                    uint32_t query, uint32_t key)
+{
+    if (d->causal && (int64_t)key > (int64_t)query + d->keys - d->queries)
+        return false;
+    if (d->mask == DMATTN_MASK_NONE)
+        return true;
+    uint64_t at = reference_score_at(d, &d->mask_shape, batch, head, query, key);
+    if (d->mask == DMATTN_MASK_DENSE)
+        return in->mask[at] != 0;
+    return in->begin[at] <= (int64_t)query && (int64_t)query < in->end[at];
+}
+
+double reference_score(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
+                       uint32_t query, uint32_t key, double *slope)
+{
+    if (!visible(d, in, batch, head, query, key))
+        return -INFINITY;
+    uint64_t q = reference_row(&d->q_strides, batch, query, head);
+    uint64_t k = reference_row(&d->k_strides, batch, key, reference_kv_head(d, head));
+    double dot = 0;
+    for (uint32_t i = 0; i < d->head_dim; i++)
+        dot += element_load(d->type, in->q, q + i) * element_load(d->type, in->k, k + i);
+    double s = d->scale * dot, by_dot = 1;
+    if (d->soft_cap > 0) {
+        const double bent = tanh(s / d->soft_cap);
+        s = d->soft_cap * bent;
+        by_dot = 1 - bent * bent;
+    }
+    if (slope)
+        *slope = by_dot;
+    if (d->bias) {
+        const uint64_t at = reference_score_at(d, &d->bias_shape, batch, head, query, key);
+        const double bias = element_load(d->bias_type, in->bias, at);
+        s += isnan(bias) ? -INFINITY : bias;
+    }
+    return s;
+}
