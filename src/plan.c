@@ -119,18 +119,19 @@ static key_order_desc key_order_of(const dmattn_attention_desc *d)
     };
 }
 
-dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *b, keys_bound bound)
+dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *b, keys_bound bound,
+                                       const backward_tiles *tiles)
 {
     const dmattn_context *ctx = plan->ctx;
     const dmattn_attention_desc *d = &b->attention;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
     backward_stage *s = &plan->backward;
-    TRY(dmattn_backward_stage_choose(s, ctx, b));
+    TRY(dmattn_backward_stage_choose(s, ctx, b, tiles));
     if (listed && b->gradients & DMATTN_GRADIENT_Q)
         TRY(dmattn_plan_add_interval_lists(plan, d, dmattn_backward_list_queries(s), bound));
     s->at.rows = dmattn_plan_reserve(plan, dmattn_backward_rows_bytes(s));
-    s->at.query_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->query_tile));
-    s->at.key_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->key_tile));
+    s->at.query_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.query));
+    s->at.key_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.key));
     s->at.dbias = dmattn_plan_reserve(plan, dmattn_backward_parts_bytes(s));
     if (listed && b->gradients & ~(uint32_t)DMATTN_GRADIENT_Q) {
         const key_order_desc order = key_order_of(d);

@@ -58,11 +58,11 @@ uint64_t dmattn_backward_parts_bytes(const backward_stage *s)
 
 uint32_t dmattn_backward_list_queries(const backward_stage *s)
 {
-    return dmattn_tile_list_queries(&s->query_tile);
+    return dmattn_tile_list_queries(&s->tile.query);
 }
 
 dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_context *ctx,
-                                           const dmattn_attention_backward_desc *b)
+                                           const dmattn_attention_backward_desc *b, const backward_tiles *tiles)
 {
     const dmattn_attention_desc *d = &b->attention;
     char why[200];
@@ -71,19 +71,21 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "gradients are computed at the level portable, not at the level %s",
                            dmattn_level_string(d->level));
-    if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->query_tile, &s->key_tile, why, sizeof why))
+    if (tiles)
+        s->tile = *tiles;
+    else if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->tile, why, sizeof why))
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed: %s", why);
     s->aligned = dmattn_backward_is_aligned(b);
     s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
-    s->query_grid = dmattn_attention_grid(d, &s->query_tile);
-    s->key_grid = dmattn_backward_key_grid(b, &s->key_tile);
-    s->bias_grid = dmattn_backward_bias_grid(b, &s->key_tile);
-    s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->query_tile);
-    s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->key_tile);
+    s->query_grid = dmattn_attention_grid(d, &s->tile.query);
+    s->key_grid = dmattn_backward_key_grid(b, &s->tile.key);
+    s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.key);
+    s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.query);
+    s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.key);
     s->query_slice = dmattn_attention_slice(s->query_grid, dmattn_attention_flops(d));
     s->key_slice = dmattn_attention_slice(s->key_grid, 2 * dmattn_attention_flops(d));
     snprintf(s->name, sizeof s->name, "%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(LEVEL),
-             dmattn_type_string(d->type), s->query_tile.rows, s->query_tile.keys, s->key_tile.rows, s->key_tile.keys,
+             dmattn_type_string(d->type), s->tile.query.rows, s->tile.query.keys, s->tile.key.rows, s->tile.key.keys,
              d->head_dim, d->value_dim);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
@@ -99,17 +101,17 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     const dmattn_attention_desc *d = &b->attention;
     const bool dense = d->mask == DMATTN_MASK_DENSE;
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->query_tile.subgroup_size};
+    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.query.subgroup_size};
 
     dmattn_backward_rows_constants(b, &ctx->facts, s->aligned, constants);
     TRY(dmattn_kernel_build(ctx, "backward_rows", LEVEL, layout, &values, &s->rows));
     if (has_queries(b)) {
-        dmattn_backward_query_constants(b, &s->query_tile, s->aligned, constants);
+        dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (dense)
             TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->query_tiles));
         TRY(dmattn_kernel_build(ctx, "backward_queries", LEVEL, layout, &values, &s->queries));
     }
-    dmattn_backward_key_constants(b, &s->key_tile, s->aligned, constants);
+    dmattn_backward_key_constants(b, &s->tile.key, s->aligned, constants);
     if (has_keys(b)) {
         if (dense)
             TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->key_tiles));
