@@ -56,6 +56,7 @@ void dmattn_plan_destroy(dmattn_plan *plan)
     dmattn_lists_stage_destroy(&plan->lists, ctx);
     dmattn_attention_stage_destroy(&plan->attention, ctx);
     dmattn_backward_stage_destroy(&plan->backward, ctx);
+    dmattn_importance_backward_stage_destroy(&plan->importance_backward, ctx);
     ctx->vk.DestroyPipelineLayout(ctx->device, plan->layout, ctx->allocator);
     dmattn_host_free(ctx->allocator, plan);
 }
@@ -298,5 +299,8 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
     if (plan->backward.rows)
         dmattn_backward_stage_record(&plan->backward, &r);
+    if (plan->importance_backward.pipeline)
+        dmattn_importance_backward_stage_record(&plan->importance_backward, &r,
+                                                r.workspace + plan->importance_backward_offset);
     return DMATTN_SUCCESS;
 }

@@ -8,6 +8,7 @@
 #include "attention/stage.h"
 #include "mask/desc.h"
 #include "mask/importance.h"
+#include "mask/importance_backward.h"
 #include "mask/lists.h"
 #include "mask/selection.h"
 
@@ -31,9 +32,10 @@ struct dmattn_plan {
     lists_stage lists;
     attention_stage attention;
     backward_stage backward;
+    importance_backward_stage importance_backward;
 
     plan_tensor tensor[TENSOR_COUNT];
-    uint64_t tiles_offset, parts_offset, scratch_offset, workspace_size;
+    uint64_t tiles_offset, parts_offset, scratch_offset, importance_backward_offset, workspace_size;
     char name[128];
     double flops, bytes;
 };
@@ -55,6 +57,8 @@ dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *d
 
 dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
                                                    const backward_tiles *tiles, dmattn_plan **plan);
+dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
+                                             const backward_tiles *tiles, dmattn_plan **plan);
 
 /* Puts a piece of `bytes` into the workspace and returns where. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);
