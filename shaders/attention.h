@@ -87,7 +87,20 @@
     X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */                                       \
     X(70, SPLITS, 1)        /* parts of the keys, whose results are joined */                                          \
     X(71, OUT_TYPE, TYPE_F32)                                                                                          \
-    X(72, OUT_ALIGNED, 1)
+    X(72, OUT_ALIGNED, 1)                                                                                              \
+    X(73, GRADIENTS, 0) /* backward: bits of those that the kernel makes */                                            \
+    X(74, DOUT_BATCH_LOW, 0)                                                                                           \
+    X(75, DOUT_BATCH_HIGH, 0)                                                                                          \
+    X(76, DOUT_SEQUENCE_LOW, 0)                                                                                        \
+    X(77, DOUT_SEQUENCE_HIGH, 0)                                                                                       \
+    X(78, DOUT_HEAD_LOW, 0)                                                                                            \
+    X(79, DOUT_HEAD_HIGH, 0)                                                                                           \
+    X(80, DV_BATCH_LOW, 0)                                                                                             \
+    X(81, DV_BATCH_HIGH, 0)                                                                                            \
+    X(82, DV_SEQUENCE_LOW, 0)                                                                                          \
+    X(83, DV_SEQUENCE_HIGH, 0)                                                                                         \
+    X(84, DV_HEAD_LOW, 0)                                                                                              \
+    X(85, DV_HEAD_HIGH, 0)
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1
@@ -96,6 +109,17 @@
 #define PACKED_OUT  8
 #define PACKED_MASK 16
 #define PACKED_BIAS 32
+#define PACKED_DOUT 64
+#define PACKED_DV   128
+
+/* Bits of GRADIENTS, those of dmattn_gradient. */
+#define GRADIENT_Q    1
+#define GRADIENT_K    2
+#define GRADIENT_V    4
+#define GRADIENT_BIAS 8
+
+/* Keys in the order of their lives come in planes of a multiple of this, as pairs of which the second is the key. */
+#define KEY_ORDER_BLOCK 1024
 
 /* Push constants. */
 #define ATTENTION_PARAMS                                                              \
@@ -113,3 +137,13 @@
     DMATTN_UINT heads;                                                                \
     DMATTN_FLOAT scale;                                                               \
     DMATTN_FLOAT soft_cap;
+
+/* Those of the backward kernels. out_ is out for backward_rows.comp, dq for backward_queries.comp and dk for
+ * backward_keys.comp, for which tiles are, with intervals, the keys in the order of their lives. */
+#define BACKWARD_PARAMS                                                                              \
+    ATTENTION_PARAMS                                                                                 \
+    DMATTN_UINT batches; /* here, so that there is no padding */                                     \
+    DMATTN_ADDRESS dout;                                                                             \
+    DMATTN_ADDRESS rows; /* f32 pairs [B, H, Sq]: lse and D, made by backward_rows.comp */           \
+    DMATTN_ADDRESS dv;                                                                               \
+    DMATTN_ADDRESS dbias; /* f32 */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 
+#include <stdio.h>
+
 /* Of the workspace and of its pieces: tile lists are read 16 bytes at a time. */
 #define WORKSPACE_ALIGNMENT 16
 
@@ -53,6 +55,7 @@ void dmattn_plan_destroy(dmattn_plan *plan)
     dmattn_selection_stage_destroy(&plan->selection, ctx);
     dmattn_lists_stage_destroy(&plan->lists, ctx);
     dmattn_attention_stage_destroy(&plan->attention, ctx);
+    dmattn_backward_stage_destroy(&plan->backward, ctx);
     ctx->vk.DestroyPipelineLayout(ctx->device, plan->layout, ctx->allocator);
     dmattn_host_free(ctx->allocator, plan);
 }
@@ -72,6 +75,80 @@ dmattn_status dmattn_plan_add_lists(dmattn_plan *plan, const lists_desc *desc)
     return DMATTN_SUCCESS;
 }
 
+dmattn_status dmattn_plan_add_interval_lists(dmattn_plan *plan, const dmattn_attention_desc *d, uint32_t list_queries,
+                                             keys_bound bound)
+{
+    const lists_desc lists = {
+        .batch = d->mask_shape.batch,
+        .heads = d->mask_shape.heads,
+        .queries = d->queries,
+        .keys = d->keys,
+        .batch_stride = 4 * d->mask_shape.batch_stride,
+        .head_stride = 4 * d->mask_shape.head_stride,
+        .causal = d->causal,
+        .bound = bound,
+        .list_queries = list_queries,
+        .capacity = dmattn_list_capacity(bound, d->keys, list_queries, d->list_capacity),
+    };
+    plan_tensor *tensor = &plan->tensor[TENSOR_LISTS];
+    if (d->lists) { /* at least the headers; the rest is for them to say */
+        const uint64_t headers = dmattn_ceil_div(d->queries, list_queries);
+        *tensor = (plan_tensor){.bytes = UINT64_C(16) * lists.batch * lists.heads * headers, .alignment = 16};
+        return DMATTN_SUCCESS;
+    }
+    TRY(dmattn_plan_add_lists(plan, &lists));
+    tensor->in_workspace = true;
+    tensor->offset = dmattn_plan_reserve(plan, tensor->bytes);
+    plan->scratch_offset = dmattn_plan_reserve(plan, plan->lists.layout.scratch_bytes);
+    return DMATTN_SUCCESS;
+}
+
+/* Its intervals for the order of keys: of a mask that differs between the heads of a group, those of the first. */
+static key_order_desc key_order_of(const dmattn_attention_desc *d)
+{
+    const dmattn_score_shape *s = &d->mask_shape;
+    const uint32_t heads = s->heads == 1 ? 1 : d->kv_heads;
+    return (key_order_desc){
+        .batch = s->batch,
+        .heads = heads,
+        .queries = d->queries,
+        .keys = d->keys,
+        .batch_stride = 4 * s->batch_stride,
+        .head_stride = 4 * s->head_stride * (s->heads / heads),
+        .causal = d->causal,
+    };
+}
+
+dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *b, keys_bound bound)
+{
+    const dmattn_context *ctx = plan->ctx;
+    const dmattn_attention_desc *d = &b->attention;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    backward_stage *s = &plan->backward;
+    TRY(dmattn_backward_stage_choose(s, ctx, b));
+    if (listed && b->gradients & DMATTN_GRADIENT_Q)
+        TRY(dmattn_plan_add_interval_lists(plan, d, dmattn_backward_list_queries(s), bound));
+    s->at.rows = dmattn_plan_reserve(plan, dmattn_backward_rows_bytes(s));
+    s->at.query_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->query_tile));
+    s->at.key_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->key_tile));
+    s->at.dbias = dmattn_plan_reserve(plan, dmattn_backward_parts_bytes(s));
+    if (listed && b->gradients & ~(uint32_t)DMATTN_GRADIENT_Q) {
+        const key_order_desc order = key_order_of(d);
+        TRY(dmattn_key_order_plan(&s->order, ctx, plan->layout, &order));
+        s->at.order = dmattn_plan_reserve(plan, dmattn_key_order_scratch_bytes(&s->order));
+    }
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        const uint64_t bytes = dmattn_attention_backward_tensor_bytes(b, (tensor_id)t);
+        if (bytes)
+            plan->tensor[t] =
+                (plan_tensor){.bytes = bytes, .alignment = dmattn_attention_backward_alignment(s, (tensor_id)t)};
+    }
+    plan->flops = dmattn_backward_flops(b);
+    plan->bytes = dmattn_backward_bytes(b);
+    snprintf(plan->name, sizeof plan->name, "%s", s->name);
+    return dmattn_backward_stage_build(s, ctx, plan->layout);
+}
+
 dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *d)
 {
     const dmattn_context *ctx = plan->ctx;
@@ -81,7 +158,7 @@ dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *d)
         TRY(dmattn_importance_stage_plan(&plan->importance, ctx, plan->layout, d));
     if (d->stages & DMATTN_STAGE_INTERVALS) {
         TRY(dmattn_selection_stage_plan(&plan->selection, ctx, plan->layout, d));
-        scratch = dmattn_selection_scratch_bytes(&plan->selection.layout);
+        scratch = dmattn_selection_scratch_bytes(d);
     }
     if (d->stages & DMATTN_STAGE_LISTS) {
         /* Positions are by document, so that the offset between queries and keys of the whole means nothing. */
@@ -170,6 +247,7 @@ static dmattn_status resolve_all(const dmattn_plan *plan, recorder *r, const dma
     VkDeviceAddress base = 0;
     if (plan->workspace_size)
         TRY(resolve(ctx, "workspace", workspace, plan->workspace_size, WORKSPACE_ALIGNMENT, &base));
+    r->workspace = base;
     r->tiles = base + plan->tiles_offset;
     r->parts = base + plan->parts_offset;
     r->scratch = base + plan->scratch_offset;
@@ -191,7 +269,12 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
                                  uint32_t reuse)
 {
     static const char *const names[] = {
-        [PLAN_ATTENTION] = "attention", [PLAN_MASK] = "a mask", [PLAN_DMA] = "dynamic mask attention"};
+        [PLAN_ATTENTION] = "attention",
+        [PLAN_MASK] = "a mask",
+        [PLAN_DMA] = "dynamic mask attention",
+        [PLAN_ATTENTION_BACKWARD] = "attention's gradients",
+        [PLAN_DMA_BACKWARD] = "dynamic mask attention's gradients",
+    };
     const dmattn_context *ctx = plan->ctx;
     if (plan->kind != kind)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the plan is one of %s, not of %s", names[plan->kind],
@@ -206,9 +289,13 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         dmattn_selection_stage_record(&plan->selection, &r);
     if (plan->lists.final && !(reuse & DMATTN_STAGE_LISTS))
         dmattn_lists_stage_record(&plan->lists, &r);
-    if (kind == PLAN_DMA)
+    if (kind == PLAN_DMA || kind == PLAN_DMA_BACKWARD) {
         r.tensor[TENSOR_BIAS] = r.tensor[TENSOR_IMPORTANCE];
+        r.tensor[TENSOR_DBIAS] = r.tensor[TENSOR_DIMPORTANCE];
+    }
     if (plan->attention.attention)
         dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
+    if (plan->backward.rows)
+        dmattn_backward_stage_record(&plan->backward, &r);
     return DMATTN_SUCCESS;
 }

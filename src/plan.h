@@ -4,13 +4,14 @@
 #ifndef DMATTN_PLAN_H
 #define DMATTN_PLAN_H
 
+#include "attention/backward.h"
 #include "attention/stage.h"
 #include "mask/desc.h"
 #include "mask/importance.h"
 #include "mask/lists.h"
 #include "mask/selection.h"
 
-typedef enum plan_kind { PLAN_ATTENTION, PLAN_MASK, PLAN_DMA } plan_kind;
+typedef enum plan_kind { PLAN_ATTENTION, PLAN_MASK, PLAN_DMA, PLAN_ATTENTION_BACKWARD, PLAN_DMA_BACKWARD } plan_kind;
 
 /* What a call must bring. */
 typedef struct plan_tensor {
@@ -29,6 +30,7 @@ struct dmattn_plan {
     selection_stage selection;
     lists_stage lists;
     attention_stage attention;
+    backward_stage backward;
 
     plan_tensor tensor[TENSOR_COUNT];
     uint64_t tiles_offset, parts_offset, scratch_offset, workspace_size;
@@ -60,6 +62,14 @@ dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *de
 
 /* Adds tile lists, and the memory that they take. */
 dmattn_status dmattn_plan_add_lists(dmattn_plan *plan, const lists_desc *desc);
+
+/* The same in the workspace, of an app's own intervals, or of those of a dynamic mask that is an input. */
+dmattn_status dmattn_plan_add_interval_lists(dmattn_plan *plan, const dmattn_attention_desc *desc,
+                                             uint32_t list_queries, keys_bound bound);
+
+/* Adds the stage of gradients, with its tensors and memory. `desc` is resolved; `bound`: what is known of how many keys
+ * a query sees. */
+dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *desc, keys_bound bound);
 
 /* Writes the commands. `buffers`: NULL or without a VkBuffer where there is none. `reuse`: bits of dmattn_mask_stage
  * that are left out, that of lists standing for a dense mask's bitmap, too. */

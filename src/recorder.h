@@ -14,6 +14,7 @@ typedef struct recorder {
     bool begun; /* there is a dispatch to wait for */
     /* where everything is; 0: it is not there */
     VkDeviceAddress tensor[TENSOR_COUNT];
+    VkDeviceAddress workspace;
     VkDeviceAddress tiles; /* the bitmap of a dense mask */
     VkDeviceAddress parts; /* of attention in parts of the keys */
     VkDeviceAddress scratch;

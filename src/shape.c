@@ -80,6 +80,26 @@ dmattn_status dmattn_strides_resolve(const messenger *m, const char *name, dmatt
     return DMATTN_SUCCESS;
 }
 
+/* In order of stride, each step clears all below it. */
+bool dmattn_strides_distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    uint64_t extent[3] = {batch, sequence, heads}, stride[3] = {s->batch, s->sequence, s->head}, below = dim;
+    bool done[3] = {false, false, false};
+    for (int n = 0; n < 3; n++) {
+        int least = -1;
+        for (int i = 0; i < 3; i++)
+            if (!done[i] && (least < 0 || stride[i] < stride[least]))
+                least = i;
+        done[least] = true;
+        if (extent[least] == 1)
+            continue;
+        if (stride[least] < below)
+            return false;
+        below += (extent[least] - 1) * stride[least];
+    }
+    return true;
+}
+
 bool dmattn_strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t size)
 {
     return (batch == 1 || s->batch * size % 16 == 0) && (sequence == 1 || s->sequence * size % 16 == 0)

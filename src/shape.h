@@ -31,6 +31,9 @@ uint64_t dmattn_strides_span(const dmattn_strides *s, uint32_t batch, uint32_t s
 dmattn_status dmattn_strides_resolve(const messenger *messenger, const char *name, dmattn_strides *s, uint32_t batch,
                                      uint32_t sequence, uint32_t heads, uint32_t dim);
 
+/* Whether no two elements share a place. */
+bool dmattn_strides_distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim);
+
 /* Whether rows lie at multiples of 16 bytes if the tensor does. `size`: of an element. */
 bool dmattn_strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t size);
 

@@ -147,10 +147,12 @@ Test(mask_desc, scratch)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         dmattn_mask_desc d = {.batch = 2, .kv_heads = 4, .queries = keys[i], .keys = keys[i]};
         d.selection = (dmattn_selection){TOPW, .window = 1};
-        const selection_layout l = dmattn_selection_layout(&d);
+        const sort_layout l = dmattn_sort_layout(8, keys[i]);
         cr_expect_eq(l.levels, levels[i], "%u keys: %u levels", keys[i], l.levels);
         cr_expect(l.padded >= keys[i] && l.padded < keys[i] + TREE_BLOCK && l.padded % TREE_BLOCK == 0);
-        cr_expect_leq(dmattn_selection_scratch_bytes(&l), UINT64_C(24) * 8 * l.padded);
+        cr_expect_leq(dmattn_selection_scratch_bytes(&d), UINT64_C(24) * 8 * l.padded);
+        d.selection = (dmattn_selection){0};
+        cr_expect_eq(dmattn_selection_scratch_bytes(&d), 0);
     }
 }
 

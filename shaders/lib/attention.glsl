@@ -9,7 +9,11 @@
 ATTENTION_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
+#ifdef BACKWARD
+    BACKWARD_PARAMS
+#else
     ATTENTION_PARAMS
+#endif
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

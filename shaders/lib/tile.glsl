@@ -30,21 +30,38 @@ uvec2 q_item, out_item, k_base, v_base, bias_base;
 uvec4 list;       // the header of the tile's list, and
 uvec2 list_words; // where its words are
 
-void begin_tile()
+// Where q, k and v of `batch` and `kv_head` are.
+void find_inputs()
 {
-    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
-    first_head = kv_head * GROUP + gl_WorkGroupID.y % GROUP_PACKS * PACK;
-    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
-    batch = gl_WorkGroupID.z / SPLITS;
-    query_tile = CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x;
-    first_query = query_tile * TILE_QUERIES;
-    end_query = min(first_query + TILE_QUERIES, p.queries);
     q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
                        uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
     k_base = head_base(p.k, batch, p.keys, kv_head, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+}
+
+// The heads of pack `pack` of a kv head, and the queries of a tile.
+void find_heads(uint pack)
+{
+    first_head = kv_head * GROUP + pack * PACK;
+    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
+}
+
+void find_queries(uint tile)
+{
+    query_tile = tile;
+    first_query = tile * TILE_QUERIES;
+    end_query = min(first_query + TILE_QUERIES, p.queries);
+}
+
+void begin_tile()
+{
+    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
+    batch = gl_WorkGroupID.z / SPLITS;
+    find_heads(gl_WorkGroupID.y % GROUP_PACKS);
+    find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
+    find_inputs();
     out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                          uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     if (BIAS_BY_KEY != 0)

@@ -17,26 +17,6 @@ static uint64_t score_span(const dmattn_score_shape *s, uint32_t keys)
                        (uint64_t[]){s->batch_stride, s->head_stride, s->query_stride}, keys);
 }
 
-/* Whether no two elements of a strided box share a place: in order of stride, each step clears all below it. */
-static bool distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
-{
-    uint64_t extent[3] = {batch, sequence, heads}, stride[3] = {s->batch, s->sequence, s->head}, below = dim;
-    bool done[3] = {false, false, false};
-    for (int n = 0; n < 3; n++) {
-        int least = -1;
-        for (int i = 0; i < 3; i++)
-            if (!done[i] && (least < 0 || stride[i] < stride[least]))
-                least = i;
-        done[least] = true;
-        if (extent[least] == 1)
-            continue;
-        if (stride[least] < below)
-            return false;
-        below += (extent[least] - 1) * stride[least];
-    }
-    return true;
-}
-
 static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_score_shape *s,
                                    const dmattn_attention_desc *d)
 {
@@ -106,7 +86,7 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
     TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
-    if (!distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
+    if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
 
     if (d.mask == DMATTN_MASK_NONE)

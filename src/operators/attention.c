@@ -4,24 +4,6 @@
 
 #include <stdio.h>
 
-/* The lists of the app's own intervals. */
-static lists_desc lists_of(const dmattn_attention_desc *d, uint32_t list_queries)
-{
-    const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, d->keys);
-    return (lists_desc){
-        .batch = d->mask_shape.batch,
-        .heads = d->mask_shape.heads,
-        .queries = d->queries,
-        .keys = d->keys,
-        .batch_stride = 4 * d->mask_shape.batch_stride,
-        .head_stride = 4 * d->mask_shape.head_stride,
-        .causal = d->causal,
-        .bound = bound,
-        .list_queries = list_queries,
-        .capacity = dmattn_list_capacity(bound, d->keys, list_queries, d->list_capacity),
-    };
-}
-
 static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *desc, const attention_tile *tile)
 {
     const dmattn_context *ctx = plan->ctx;
@@ -30,20 +12,9 @@ static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *d
     TRY(dmattn_attention_stage_choose(s, ctx, desc, tile));
     plan->tiles_offset = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile));
     plan->parts_offset = dmattn_plan_reserve(plan, dmattn_attention_part_bytes(s));
-    if (d->mask == DMATTN_MASK_INTERVALS) {
-        const lists_desc lists = lists_of(d, dmattn_tile_list_queries(&s->tile));
-        plan_tensor *tensor = &plan->tensor[TENSOR_LISTS];
-        if (d->lists) /* at least the headers; the rest is for them to say */
-            *tensor = (plan_tensor){.bytes = UINT64_C(16) * lists.batch * lists.heads
-                                             * dmattn_ceil_div(d->queries, lists.list_queries),
-                                    .alignment = 16};
-        else {
-            TRY(dmattn_plan_add_lists(plan, &lists));
-            tensor->in_workspace = true;
-            tensor->offset = dmattn_plan_reserve(plan, tensor->bytes);
-            plan->scratch_offset = dmattn_plan_reserve(plan, plan->lists.layout.scratch_bytes);
-        }
-    }
+    if (d->mask == DMATTN_MASK_INTERVALS)
+        TRY(dmattn_plan_add_interval_lists(plan, d, dmattn_tile_list_queries(&s->tile),
+                                           dmattn_selection_bound(&(dmattn_selection){0}, d->keys)));
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (t != TENSOR_LISTS)
             plan->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// Gradients of keys, values and a bias by key, portable level: for each tile of keys the queries that see any of them, tile
+// by tile. Its pairs have a key to a row and a query to a column.
+//
+//     P^T  = exp(S - lse)^T, 0 where hidden
+//     dv   = sum of P^T dout
+//     dS^T = P^T * (dout v^T - D)^T
+//     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
+//
+// Workgroup (x, y, z): tile x of keys, kv head y, batch item z. Keys are neighbours, or, with intervals, neighbours in the
+// order of their lives (life_codes.comp).
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#define BACKWARD
+#include "lib/tile.glsl"
+
+#define PAIR_ROWS TILE_KEYS
+#define PAIR_COLUMNS TILE_ROWS
+#define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
+#include "lib/products.glsl"
+
+#include "lib/query_walk.glsl"
+
+#define PAIR_ROW(i, n) (column_lane + (n) * KEY_LANES)
+#define PAIR_KEY(i, n) tile_keys[row_lane + (i) * ROW_LANES]
+#include "lib/gradients.glsl"
+
+bool no_row(uint i)
+{
+    return !row_exists(i);
+}
+
+DEFINE_PRODUCT(multiply_kq, HEAD_DIM, k_row_at, key_exists_at, q_row, row_exists)
+DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, row_exists)
+DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, no_row)
+DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, no_row)
+
+// What is made, where it is not left out.
+const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
+#define DBIAS float dbias[LANE_ROWS]
+
+void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS)
+{
+    PAIRS(probability);
+    PAIRS(ds);
+    PAIRS(slope);
+    barrier(); // nothing of the tile before is read any more
+    load_row_softmax();
+    multiply_kq(probability);
+    find_probabilities(partial, probability, slope);
+    if ((GRADIENTS & GRADIENT_V) != 0) {
+        store_weights(probability);
+        add_p_dout(dv);
+    }
+    if (!MAKES_DS)
+        return;
+    multiply_v_dout(ds);
+    find_gradients(probability, ds);
+    if ((GRADIENTS & GRADIENT_BIAS) != 0)
+        EACH_ROW(i) EACH_COLUMN(n)
+            dbias[i] += ds[i][n];
+    if ((GRADIENTS & GRADIENT_K) != 0) {
+        uncap(slope, ds);
+        store_weights(ds);
+        add_ds_q(dk);
+    }
+}
+
+// dbias of the keys for the heads that were summed over, which then begin anew.
+void store_bias(inout DBIAS)
+{
+    const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? p.heads : p.heads / GROUP;
+    const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? first_head : kv_head);
+    EACH_ROW(i) {
+        const float sum = sum_over_row(dbias[i]);
+        const uint key = tile_keys[row_lane + i * ROW_LANES];
+        if (column_lane == 0 && key < p.keys)
+            Words(advance(p.dbias, plane, uvec2(4 * p.keys, 0))).w[key] = floatBitsToUint(sum);
+        dbias[i] = 0;
+    }
+}
+
+void main()
+{
+    begin_lanes();
+    kv_head = gl_WorkGroupID.y;
+    batch = gl_WorkGroupID.z;
+    find_inputs();
+    find_dout();
+    find_keys(gl_WorkGroupID.x);
+    SUMS(dk, HEAD_UNITS);
+    SUMS(dv, VALUE_UNITS);
+    DBIAS;
+    EACH_ROW(i) {
+        dbias[i] = 0;
+        [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
+            dk[i][c] = vec4(0);
+        [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+            dv[i][c] = vec4(0);
+    }
+
+    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
+        find_heads(pack);
+        begin_walk();
+        while (next_tile())
+            attend(dk, dv, dbias);
+        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
+            store_bias(dbias);
+    }
+
+    const uvec2 dk_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), dk_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
+    const uvec2 dv_sequence = uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH), dv_head = uvec2(DV_HEAD_LOW, DV_HEAD_HIGH);
+    const uvec2 dk_base = head_base(p.out_, batch, p.keys, kv_head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+                                    dk_sequence, dk_head);
+    const uvec2 dv_base = head_base(p.dv, batch, p.keys, kv_head, packed(PACKED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
+                                    dv_sequence, dv_head);
+    EACH_ROW(i) {
+        const uint key = tile_keys[row_lane + i * ROW_LANES];
+        if (key >= p.keys)
+            continue;
+        if ((GRADIENTS & GRADIENT_K) != 0)
+            [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
+                if (column_lane + c * KEY_LANES < HEAD_DIM / 4)
+                    store_4(TYPE, OUT_ALIGNED != 0, advance(dk_base, key, dk_sequence), column_lane + c * KEY_LANES,
+                            dk[i][c] * p.scale);
+        if ((GRADIENTS & GRADIENT_V) != 0)
+            [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+                if (column_lane + c * KEY_LANES < VALUE_DIM / 4)
+                    store_4(TYPE, OUT_ALIGNED != 0, advance(dv_base, key, dv_sequence), column_lane + c * KEY_LANES,
+                            dv[i][c]);
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// The tiles of keys that a tile of queries sees, one after the other, for the portable level: neighbours, or those of a list.
+#ifndef LIB_KEY_WALK_GLSL
+#define LIB_KEY_WALK_GLSL
+
+uint first_key;                     // of the present tile, if its keys are neighbours
+shared uint listed_keys[TILE_KEYS]; // otherwise they; what is not below p.keys is none
+bool partial;                       // some query does not see some key
+
+uvec2 walk_part; // the tiles from x on and before y
+uint walk_next;
+uvec2 walk_bits; // of a dense mask's bitmap: what is left of the present 32, which end at walk_next
+uvec2 walk_bitmap;
+
+void begin_walk()
+{
+    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
+    walk_part = part_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_next = MASK == MASK_DENSE ? walk_part.x & ~31u : walk_part.x;
+    walk_bits = uvec2(0);
+    if (MASK == MASK_DENSE)
+        walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
+}
+
+// Goes to the next tile; false behind the last one. listed_keys can be read after the next barrier, and are read before the
+// last one of a tile.
+bool next_tile()
+{
+    while (MASK == MASK_DENSE && walk_bits.x == 0) {
+        if (walk_next >= walk_part.y)
+            return false;
+        walk_bits = Pairs(walk_bitmap).p[walk_next / 32];
+        walk_bits.x &= bits_of(walk_part, walk_next);
+        walk_next += 32;
+    }
+    uint tile = walk_next;
+    bool full = true;
+    if (MASK == MASK_DENSE) {
+        const uint bit = findLSB(walk_bits.x);
+        walk_bits.x &= walk_bits.x - 1;
+        tile = walk_next - 32 + bit;
+        full = (walk_bits.y >> bit & 1u) != 0;
+    } else if (walk_next++ >= walk_part.y)
+        return false;
+
+    first_key = tile * TILE_KEYS;
+    const uint past_key = first_key + TILE_KEYS;
+    if (LISTED) {
+        if (invocation < TILE_KEYS)
+            listed_keys[invocation] = listed_key(first_key + invocation);
+        partial = past_key > list.z;
+    } else
+        partial = !full || past_key > p.keys || CAUSAL != 0 && past_key > causal_end(first_query);
+    return true;
+}
+
+uint key_at(uint i)
+{
+    return LISTED ? listed_keys[i] : first_key + i;
+}
+
+bool key_exists_at(uint i)
+{
+    return key_at(i) < p.keys;
+}
+
+bool key_is_hidden_at(uint i)
+{
+    return partial && key_is_hidden(key_at(i));
+}
+
+uvec2 k_row_at(uint i)
+{
+    return k_row(key_at(i));
+}
+
+uvec2 v_row_at(uint i)
+{
+    return v_row(key_at(i));
+}
+
+#endif

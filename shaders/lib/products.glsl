@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Products of a tile of PAIR_ROWS x PAIR_COLUMNS pairs by FMA, portable level, all sums in f32.
+//
+// Invocation (row_lane, column_lane) has the pairs of the rows row_lane + i * ROW_LANES and the columns column_lane +
+// n * KEY_LANES, and of sums over columns the units (of 4 elements) column_lane + c * KEY_LANES of its rows.
+//
+// Loads are unconditional, from a clamped place, and what lies outside is dropped afterwards: a branch around each would
+// make each wait for the one before.
+#ifndef LIB_PRODUCTS_GLSL
+#define LIB_PRODUCTS_GLSL
+
+const uint ROW_LANES = WORKGROUP / KEY_LANES;
+const uint LANE_ROWS = PAIR_ROWS / ROW_LANES;
+const uint LANE_COLUMNS = PAIR_COLUMNS / KEY_LANES;
+
+// In units of 4 elements.
+const uint DEPTH_4 = DEPTH / 4;
+const uint HEAD_UNITS = (HEAD_DIM / 4 + KEY_LANES - 1) / KEY_LANES; // of a lane
+const uint VALUE_UNITS = (VALUE_DIM / 4 + KEY_LANES - 1) / KEY_LANES;
+
+// One unit more than needed apart, so that rows start in different banks.
+const uint STAGE_PITCH = DEPTH_4 + 1;
+const uint WEIGHT_PITCH = PAIR_COLUMNS / 4 + 1;
+
+const uint STAGED_FACTORS = (PAIR_ROWS + PAIR_COLUMNS) * STAGE_PITCH;
+const uint STAGED_SUMMANDS = VALUE_KEYS * KEY_LANES * SUMMAND_UNITS;
+
+shared vec4 staged[STAGED_FACTORS > STAGED_SUMMANDS ? STAGED_FACTORS : STAGED_SUMMANDS];
+shared vec4 weights[PAIR_ROWS * WEIGHT_PITCH];
+
+uint invocation, row_lane, column_lane;
+
+// What an invocation holds. In main()'s own arrays: some drivers keep larger global ones in memory.
+#define PAIRS(x) float x[LANE_ROWS][LANE_COLUMNS]
+#define SUMS(x, units) vec4 x[LANE_ROWS][units]
+#define EACH_ROW(i) [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
+#define EACH_COLUMN(n) [[unroll]] for (uint n = 0; n < LANE_COLUMNS; n++)
+
+// Neighbours in a row must be neighbours in a subgroup, which the local index does not promise.
+void begin_lanes()
+{
+    invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
+    row_lane = invocation / KEY_LANES;
+    column_lane = invocation % KEY_LANES;
+}
+
+// The largest value among the lanes of a row, and their sum.
+float max_over_row(float x)
+{
+    [[unroll]] for (uint lane = 1; lane < KEY_LANES; lane *= 2)
+        x = max(x, subgroupShuffleXor(x, lane));
+    return x;
+}
+
+float sum_over_row(float x)
+{
+    [[unroll]] for (uint lane = 1; lane < KEY_LANES; lane *= 2)
+        x += subgroupShuffleXor(x, lane);
+    return x;
+}
+
+void multiply_staged(inout PAIRS(x))
+{
+    [[unroll]] for (uint d = 0; d < DEPTH_4; d++) {
+        vec4 a[LANE_ROWS];
+        EACH_ROW(i)
+            a[i] = staged[(row_lane + i * ROW_LANES) * STAGE_PITCH + d];
+        EACH_COLUMN(n) {
+            const vec4 b = staged[(PAIR_ROWS + column_lane + n * KEY_LANES) * STAGE_PITCH + d];
+            EACH_ROW(i) {
+                float s = fma(a[i].x, b.x, x[i][n]);
+                s = fma(a[i].y, b.y, s);
+                s = fma(a[i].z, b.z, s);
+                x[i][n] = fma(a[i].w, b.w, s);
+            }
+        }
+    }
+}
+
+// void name(out x): x = A B^T, the rows of A and of B, `dim` elements long, being where row_address() and column_address()
+// say, and 0 where row_there() and column_there() say no; DEPTH elements of them staged at a time.
+#define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
+    void name(out PAIRS(x))                                                                                            \
+    {                                                                                                                  \
+        EACH_ROW(i) EACH_COLUMN(n) x[i][n] = 0;                                                                        \
+        for (uint first = 0; first < dim; first += DEPTH) {                                                            \
+            const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                  \
+            barrier();                                                                                                 \
+            [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                          \
+                const uint line = (step + invocation) / units, unit = (step + invocation) % units;                     \
+                const uint column = min(line - PAIR_ROWS, PAIR_COLUMNS - 1);                                           \
+                const bool is_row = line < PAIR_ROWS;                                                                  \
+                const uvec2 address = is_row ? row_address(line) : column_address(column);                             \
+                vec4 a, b;                                                                                             \
+                load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                         \
+                const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;    \
+                if (step + invocation < total) {                                                                       \
+                    staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                       \
+                    staged[line * STAGE_PITCH + 2 * unit + 1] = there ? b : vec4(0);                                   \
+                }                                                                                                      \
+            }                                                                                                          \
+            barrier();                                                                                                 \
+            multiply_staged(x);                                                                                        \
+        }                                                                                                              \
+    }
+
+// The pairs as factors of the next sum: read behind its first barrier, so nothing may read the former ones any more.
+void store_weights(PAIRS(x))
+{
+    EACH_ROW(i) EACH_COLUMN(n)
+        weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + column_lane / 4 + n * (KEY_LANES / 4)][column_lane % 4] = x[i][n];
+}
+
+// void name(inout sum): sum += W B, W being the weights, and the rows of B, of which each belongs to a column, `dim` elements
+// long, being where column_address() says, and 0 where column_hidden() says so, whatever they hold: 0 * NaN would be NaN.
+// VALUE_KEYS rows are staged at a time.
+#define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
+    void name(inout SUMS(sum, lane_units))                                                                             \
+    {                                                                                                                  \
+        const uint pitch = lane_units * KEY_LANES, units = dim / 8, total = VALUE_KEYS * units;                        \
+        for (uint first = 0; first < PAIR_COLUMNS; first += VALUE_KEYS) {                                              \
+            barrier();                                                                                                 \
+            [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                          \
+                const uint line = (step + invocation) / units, unit = (step + invocation) % units;                     \
+                const uint column = min(first + line, PAIR_COLUMNS - 1);                                               \
+                vec4 a, b;                                                                                             \
+                load_8(TYPE, ALIGNED != 0, column_address(column), unit, a, b);                                        \
+                const bool hidden = column_hidden(column);                                                             \
+                if (step + invocation < total) {                                                                       \
+                    staged[line * pitch + 2 * unit] = hidden ? vec4(0) : a;                                            \
+                    staged[line * pitch + 2 * unit + 1] = hidden ? vec4(0) : b;                                        \
+                }                                                                                                      \
+            }                                                                                                          \
+            barrier();                                                                                                 \
+            [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {                                                \
+                vec4 weight[LANE_ROWS];                                                                                \
+                EACH_ROW(i)                                                                                            \
+                    weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                    \
+                [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                             \
+                    [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                 \
+                        const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                     \
+                        EACH_ROW(i)                                                                                    \
+                            sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                        \
+                    }                                                                                                  \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Sums of parts that workgroups have left behind, always in the same order:
+//
+//     out[o, i] = sum over r of in[o, r, i]
+//
+// Workgroup (x, y): sums x * WORKGROUP and on of plane y.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "lib/memory.glsl"
+#include "sum_parts.h"
+
+SUM_PARTS_CONSTANTS(DMATTN_CONSTANT)
+
+layout(push_constant, std430) uniform Params {
+    SUM_PARTS_PARAMS
+} p;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+void main()
+{
+    const uint i = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex, plane = gl_WorkGroupID.y;
+    const uvec2 row = uvec2(p.inner << 2, p.inner >> 30);
+    if (i >= p.inner)
+        return;
+    float sum = 0;
+    for (uint part = 0; part < p.parts; part++)
+        sum += uintBitsToFloat(Words(advance(p.in_, plane * p.parts + part, row)).w[i]);
+    Words(advance(p.out_, plane, row)).w[i] = floatBitsToUint(sum);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "backward.h"
+
+#include <stdio.h>
+
+#define LEVEL DMATTN_LEVEL_PORTABLE
+
+/* dbias without a query dimension is made key by key, in planes that may have to be summed up; with one by a kernel of
+ * its own. */
+static bool has_key_bias(const dmattn_attention_backward_desc *b)
+{
+    return b->gradients & DMATTN_GRADIENT_BIAS && b->attention.bias_shape.queries == 1;
+}
+
+static bool has_query_bias(const dmattn_attention_backward_desc *b)
+{
+    return b->gradients & DMATTN_GRADIENT_BIAS && b->attention.bias_shape.queries > 1;
+}
+
+static bool has_keys(const dmattn_attention_backward_desc *b)
+{
+    return b->gradients & (DMATTN_GRADIENT_K | DMATTN_GRADIENT_V) || has_key_bias(b);
+}
+
+static bool has_queries(const dmattn_attention_backward_desc *b)
+{
+    return b->gradients & DMATTN_GRADIENT_Q;
+}
+
+/* Planes of a batch item in which backward_keys.comp writes dbias. */
+static uint32_t part_heads(const dmattn_attention_desc *d)
+{
+    return d->bias_shape.heads > 1 && d->bias_shape.heads == d->heads ? d->heads : d->kv_heads;
+}
+
+/* Those that are summed up, a group each of the planes of dbias. */
+static sum_shape sum_of(const dmattn_attention_desc *d)
+{
+    const dmattn_score_shape *s = &d->bias_shape;
+    const uint32_t heads = part_heads(d);
+    if (s->heads == heads)
+        return (sum_shape){.outer = 1, .parts = s->batch == 1 ? d->batch : 1, .inner = heads * d->keys};
+    return (sum_shape){.outer = s->batch, .parts = s->batch == 1 ? d->batch * heads : heads, .inner = d->keys};
+}
+
+uint64_t dmattn_backward_rows_bytes(const backward_stage *s)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    return UINT64_C(8) * d->batch * d->heads * d->queries;
+}
+
+uint64_t dmattn_backward_parts_bytes(const backward_stage *s)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const bool summed = has_key_bias(&s->desc) && sum_of(d).parts > 1;
+    return summed ? UINT64_C(4) * d->batch * part_heads(d) * d->keys : 0;
+}
+
+uint32_t dmattn_backward_list_queries(const backward_stage *s)
+{
+    return dmattn_tile_list_queries(&s->query_tile);
+}
+
+dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_context *ctx,
+                                           const dmattn_attention_backward_desc *b)
+{
+    const dmattn_attention_desc *d = &b->attention;
+    char why[200];
+    s->desc = *b;
+    if (d->level > LEVEL)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "gradients are computed at the level portable, not at the level %s",
+                           dmattn_level_string(d->level));
+    if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->query_tile, &s->key_tile, why, sizeof why))
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed: %s", why);
+    s->aligned = dmattn_backward_is_aligned(b);
+    s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
+    s->query_grid = dmattn_attention_grid(d, &s->query_tile);
+    s->key_grid = dmattn_backward_key_grid(b, &s->key_tile);
+    s->bias_grid = dmattn_backward_bias_grid(b, &s->key_tile);
+    s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->query_tile);
+    s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->key_tile);
+    s->query_slice = dmattn_attention_slice(s->query_grid, dmattn_attention_flops(d));
+    s->key_slice = dmattn_attention_slice(s->key_grid, 2 * dmattn_attention_flops(d));
+    snprintf(s->name, sizeof s->name, "%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(LEVEL),
+             dmattn_type_string(d->type), s->query_tile.rows, s->query_tile.keys, s->key_tile.rows, s->key_tile.keys,
+             d->head_dim, d->value_dim);
+    TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
+    TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
+    TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
+    TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
+    TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
+    return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+{
+    const dmattn_attention_backward_desc *b = &s->desc;
+    const dmattn_attention_desc *d = &b->attention;
+    const bool dense = d->mask == DMATTN_MASK_DENSE;
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->query_tile.subgroup_size};
+
+    dmattn_backward_rows_constants(b, &ctx->facts, s->aligned, constants);
+    TRY(dmattn_kernel_build(ctx, "backward_rows", LEVEL, layout, &values, &s->rows));
+    if (has_queries(b)) {
+        dmattn_backward_query_constants(b, &s->query_tile, s->aligned, constants);
+        if (dense)
+            TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->query_tiles));
+        TRY(dmattn_kernel_build(ctx, "backward_queries", LEVEL, layout, &values, &s->queries));
+    }
+    dmattn_backward_key_constants(b, &s->key_tile, s->aligned, constants);
+    if (has_keys(b)) {
+        if (dense)
+            TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->key_tiles));
+        TRY(dmattn_kernel_build(ctx, "backward_keys", LEVEL, layout, &values, &s->keys));
+    }
+    if (dmattn_backward_parts_bytes(s))
+        TRY(dmattn_sum_parts_plan(&s->sum, ctx, layout, sum_of(d)));
+    if (has_query_bias(b)) {
+        constants[CONSTANT_PACK] = 1;
+        TRY(dmattn_kernel_build(ctx, "backward_bias", LEVEL, layout, &values, &s->bias));
+    }
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
+{
+    const VkPipeline pipelines[] = {s->rows, s->query_tiles, s->key_tiles, s->queries, s->keys, s->bias};
+    for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
+        ctx->vk.DestroyPipeline(ctx->device, pipelines[i], ctx->allocator);
+    dmattn_key_order_destroy(&s->order, ctx);
+    dmattn_sum_parts_destroy(&s->sum, ctx);
+}
+
+/* ---- recording ------------------------------------------------------------------------------------------------- */
+
+static void record_keys(const backward_stage *s, recorder *r, backward_params params)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const bool summed = dmattn_backward_parts_bytes(s) > 0;
+    params.out_ = r->tensor[TENSOR_DK];
+    params.dv = r->tensor[TENSOR_DV];
+    params.dbias = summed ? r->workspace + s->at.dbias : r->tensor[TENSOR_DBIAS];
+    params.tiles = s->order.codes ? dmattn_key_order_record(&s->order, r, r->workspace + s->at.order)
+                                  : r->workspace + s->at.key_tiles;
+    if (s->key_tiles)
+        dmattn_recorder_dispatch(r, s->key_tiles, &params, sizeof(attention_params), s->key_tiles_grid);
+    dmattn_recorder_dispatch_slices(r, s->keys, &params, sizeof params, s->key_grid, s->key_slice);
+    if (summed)
+        dmattn_sum_parts_record(&s->sum, r, params.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
+}
+
+void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    backward_params params = {
+        .q = r->tensor[TENSOR_Q],
+        .k = r->tensor[TENSOR_K],
+        .v = r->tensor[TENSOR_V],
+        .out_ = r->tensor[TENSOR_OUT],
+        .lse = r->tensor[TENSOR_LSE],
+        .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
+        .end = r->tensor[TENSOR_END],
+        .bias = r->tensor[TENSOR_BIAS],
+        .dout = r->tensor[TENSOR_DOUT],
+        .rows = r->workspace + s->at.rows,
+        .queries = d->queries,
+        .keys = d->keys,
+        .heads = d->heads,
+        .scale = d->scale,
+        .soft_cap = d->soft_cap,
+        .batches = d->batch,
+    };
+    dmattn_recorder_dispatch(r, s->rows, &params, sizeof params, s->rows_grid);
+    if (s->queries) {
+        params.out_ = r->tensor[TENSOR_DQ];
+        params.tiles = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles;
+        if (s->query_tiles)
+            dmattn_recorder_dispatch(r, s->query_tiles, &params, sizeof(attention_params), s->query_tiles_grid);
+        dmattn_recorder_dispatch_slices(r, s->queries, &params, sizeof params, s->query_grid, s->query_slice);
+    }
+    if (s->keys)
+        record_keys(s, r, params);
+    if (s->bias) {
+        params.dbias = r->tensor[TENSOR_DBIAS];
+        dmattn_recorder_dispatch(r, s->bias, &params, sizeof params, s->bias_grid);
+    }
+}
+
+uint64_t dmattn_attention_backward_alignment(const backward_stage *s, tensor_id tensor)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    switch (tensor) {
+    case TENSOR_Q:
+    case TENSOR_K:
+    case TENSOR_V:
+    case TENSOR_OUT:
+    case TENSOR_DOUT:
+    case TENSOR_DQ:
+    case TENSOR_DK:
+    case TENSOR_DV: return s->aligned ? 16 : dmattn_type_size(d->type);
+    case TENSOR_MASK: return 1;
+    case TENSOR_BIAS: return dmattn_type_size(d->bias_type);
+    default: return 4;
+    }
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ * The gradients of attention as a stage of a plan:
+ *
+ *     backward_rows     lse and D of each query and head
+ *     backward_queries  dq, by tiles of queries
+ *     backward_keys     dk, dv and dbias by key, by tiles of keys; these, with intervals, in the order of their lives
+ *     backward_bias     dbias by query and key
+ *     sum_parts         dbias by key, over the batch items and heads that share it
+ */
+#ifndef DMATTN_ATTENTION_BACKWARD_H
+#define DMATTN_ATTENTION_BACKWARD_H
+
+#include "../sum_parts.h"
+#include "key_order.h"
+#include "stage.h"
+
+typedef struct backward_params {
+    BACKWARD_PARAMS
+} backward_params;
+_Static_assert(sizeof(backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+/* All that there are of attention. */
+#define ATTENTION_GRADIENTS \
+    ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
+
+/* Where the stage's own memory is in the workspace. */
+typedef struct backward_places {
+    uint64_t rows, query_tiles, key_tiles, order, dbias;
+} backward_places;
+
+typedef struct backward_stage {
+    dmattn_attention_backward_desc desc; /* resolved */
+    attention_tile query_tile, key_tile; /* the latter also that of backward_bias */
+    bool aligned;                        /* rows of all tensors lie at multiples of 16 bytes if their buffers do */
+    grid rows_grid, query_grid, key_grid, bias_grid, query_tiles_grid, key_tiles_grid;
+    uint32_t query_slice, key_slice; /* workgroups of a dispatch, at most */
+    backward_places at;
+    key_order order;
+    sum_parts sum;
+    VkPipeline rows, query_tiles, key_tiles, queries, keys, bias; /* NULL where they are not there */
+    char name[96];
+} backward_stage;
+
+/* Chooses tiles; `desc` is resolved. Then, when `at` is filled in, builds the pipelines, which may have been made in
+ * part when it fails. */
+dmattn_status dmattn_backward_stage_choose(backward_stage *stage, const dmattn_context *ctx,
+                                           const dmattn_attention_backward_desc *desc);
+dmattn_status dmattn_backward_stage_build(backward_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
+void dmattn_backward_stage_destroy(backward_stage *stage, const dmattn_context *ctx);
+
+/* dbias goes to r->tensor[TENSOR_DBIAS]. */
+void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);
+
+/* Bytes of the stage's own memory, but for the key order's. */
+uint64_t dmattn_backward_rows_bytes(const backward_stage *stage);
+uint64_t dmattn_backward_parts_bytes(const backward_stage *stage);
+
+/* The lists of keys that the queries' kernel reads. */
+uint32_t dmattn_backward_list_queries(const backward_stage *stage);
+
+/* ---- without a device: the descriptor (backward_desc.c), tiles (backward_tile.c), constants and grids
+ * (backward_constants.c) */
+
+/* Checks `desc` and fills in all defaults, those of desc->attention among them. */
+dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_backward_desc *desc,
+                                                     dmattn_attention_backward_desc *resolved,
+                                                     const messenger *messenger);
+
+/* Bytes of a tensor that is read or written; 0 if there is none. */
+uint64_t dmattn_attention_backward_tensor_bytes(const dmattn_attention_backward_desc *desc, tensor_id tensor);
+uint64_t dmattn_attention_backward_alignment(const backward_stage *stage, tensor_id tensor);
+double dmattn_backward_flops(const dmattn_attention_backward_desc *desc);
+double dmattn_backward_bytes(const dmattn_attention_backward_desc *desc); /* read or written */
+bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
+
+/* Which heads' dbias a workgroup of keys can sum up itself: those of each kv head, or, if false, each only its own. */
+bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
+
+bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *desc,
+                                  attention_tile *query_tile, attention_tile *key_tile, char *why, size_t size);
+uint32_t dmattn_backward_query_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
+uint32_t dmattn_backward_key_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
+
+void dmattn_backward_query_constants(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
+                                     bool aligned, uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+void dmattn_backward_key_constants(const dmattn_attention_backward_desc *desc, const attention_tile *tile, bool aligned,
+                                   uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const device_facts *facts, bool aligned,
+                                    uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const device_facts *facts);
+grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+
+#endif

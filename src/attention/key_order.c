@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "key_order.h"
+
+#include "../../shaders/attention.h"
+
+_Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "keys are sorted in planes that are padded alike");
+
+/* Coordinates of the curve take 15 bits. */
+#define MAX_COORDINATE 0x7fff
+
+dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkPipelineLayout layout,
+                                    const key_order_desc *d)
+{
+    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->facts);
+    const uint32_t codes[LIFE_CODES_CONSTANT_COUNT] = {
+        [LIFE_CODES_WORKGROUP] = workgroup,
+        [LIFE_CODES_CAUSAL] = d->causal,
+    };
+    const uint32_t sort[SELECTION_CONSTANT_COUNT] = {[SELECTION_WORKGROUP] = workgroup};
+    o->desc = *d;
+    o->grid = (grid){dmattn_ceil_div(d->keys, workgroup), planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes, 1};
+    o->codes_bytes = (4 * planes * d->keys + 15) / 16 * 16;
+    TRY(dmattn_check_grid(ctx, "the order of keys", o->grid));
+    TRY(dmattn_key_sort_plan(&o->sort, ctx, layout, planes, d->keys, sort));
+    return dmattn_kernel_build(ctx, "life_codes", DMATTN_LEVEL_PORTABLE, layout,
+                               &(kernel_values){codes, LIFE_CODES_CONSTANT_COUNT, 0}, &o->codes);
+}
+
+void dmattn_key_order_destroy(key_order *o, const dmattn_context *ctx)
+{
+    dmattn_key_sort_destroy(&o->sort, ctx);
+    ctx->vk.DestroyPipeline(ctx->device, o->codes, ctx->allocator);
+}
+
+uint64_t dmattn_key_order_scratch_bytes(const key_order *o)
+{
+    return o->codes_bytes + dmattn_sort_scratch_bytes(&o->sort.layout);
+}
+
+VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r, VkDeviceAddress scratch)
+{
+    const key_order_desc *d = &o->desc;
+    life_codes_params codes = {
+        .begin = r->tensor[TENSOR_BEGIN],
+        .end = r->tensor[TENSOR_END],
+        .batch_stride = d->batch_stride,
+        .head_stride = d->head_stride,
+        .codes = scratch,
+        .queries = d->queries,
+        .keys = d->keys,
+        .heads = d->heads,
+    };
+    while (d->queries >> codes.shift > MAX_COORDINATE)
+        codes.shift++;
+    dmattn_recorder_dispatch(r, o->codes, &codes, sizeof codes, o->grid);
+    selection_params sort = {.importance = scratch, .queries = d->queries, .keys = d->keys, .heads = d->heads};
+    dmattn_key_sort_record(&o->sort, r, scratch + o->codes_bytes, &sort);
+    return sort.sorted_in;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * The order of keys by their lives as a part of a stage: life_codes.comp, then a sort. */
+#ifndef DMATTN_ATTENTION_KEY_ORDER_H
+#define DMATTN_ATTENTION_KEY_ORDER_H
+
+#include "../mask/sort.h"
+
+#include "../../shaders/life_codes.h"
+
+typedef struct life_codes_params {
+    LIFE_CODES_PARAMS
+} life_codes_params;
+_Static_assert(sizeof(life_codes_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define LIFE_CODES_ID(id, name, default_value) LIFE_CODES_##name = (id),
+enum life_codes_constant_id { LIFE_CODES_CONSTANTS(LIFE_CODES_ID) LIFE_CODES_CONSTANT_COUNT };
+#undef LIFE_CODES_ID
+
+/* Intervals of `batch` times `heads` planes. */
+typedef struct key_order_desc {
+    uint32_t batch, heads, queries, keys;
+    uint64_t batch_stride, head_stride; /* of begin and end, in bytes */
+    bool causal;                        /* also holds */
+} key_order_desc;
+
+typedef struct key_order {
+    key_order_desc desc;
+    grid grid;
+    uint64_t codes_bytes;
+    key_sort sort;
+    VkPipeline codes; /* NULL if it is not there */
+} key_order;
+
+dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx, VkPipelineLayout layout,
+                                    const key_order_desc *desc);
+void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
+uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
+
+/* Returns where the keys in order are, in the memory at `scratch`: pairs, of which the second is the key, in planes of
+ * a multiple of KEY_ORDER_BLOCK (shaders/attention.h). */
+VkDeviceAddress dmattn_key_order_record(const key_order *order, recorder *r, VkDeviceAddress scratch);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "sort.h"
+
+#define WORKGROUP 256
+
+sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys)
+{
+    sort_layout l = {.planes = planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes, .levels = TREE_BLOCK_LEVELS};
+    l.padded = dmattn_ceil_div(keys, TREE_BLOCK) * TREE_BLOCK;
+    while (UINT64_C(1) << l.levels < l.padded)
+        l.levels++;
+    l.sorted_bytes = 8 * planes * l.padded;
+    l.tree_bytes = 8 * planes * l.levels * (l.padded / 32);
+    return l;
+}
+
+uint64_t dmattn_sort_scratch_bytes(const sort_layout *l)
+{
+    return 2 * l->sorted_bytes + l->tree_bytes;
+}
+
+uint32_t dmattn_sort_workgroup(const device_facts *facts)
+{
+    return facts->max_invocations < WORKGROUP ? WORKGROUP / 2 : WORKGROUP;
+}
+
+static grid blocks_grid(const sort_layout *l)
+{
+    return (grid){l->padded / TREE_BLOCK, l->planes, 1};
+}
+
+dmattn_status dmattn_key_sort_plan(key_sort *s, const dmattn_context *ctx, VkPipelineLayout layout, uint64_t planes,
+                                   uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT])
+{
+    const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
+    s->layout = dmattn_sort_layout(planes, keys);
+    TRY(dmattn_check_grid(ctx, "sorting keys", blocks_grid(&s->layout)));
+    if (planes * s->layout.levels > UINT32_MAX)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "there are too many heads and batch items to sort the keys of each");
+    TRY(dmattn_kernel_build(ctx, "sort_blocks", DMATTN_LEVEL_PORTABLE, layout, &values, &s->blocks));
+    return dmattn_kernel_build(ctx, "merge_runs", DMATTN_LEVEL_PORTABLE, layout, &values, &s->runs);
+}
+
+void dmattn_key_sort_destroy(key_sort *s, const dmattn_context *ctx)
+{
+    ctx->vk.DestroyPipeline(ctx->device, s->blocks, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->runs, ctx->allocator);
+}
+
+void dmattn_key_sort_record(const key_sort *s, recorder *r, VkDeviceAddress scratch, selection_params *params)
+{
+    const grid g = blocks_grid(&s->layout);
+    VkDeviceAddress from = scratch, to = scratch + s->layout.sorted_bytes;
+    params->tree = scratch + 2 * s->layout.sorted_bytes;
+    params->levels = s->layout.levels;
+    params->sorted_out = from;
+    dmattn_recorder_dispatch(r, s->blocks, params, sizeof *params, g);
+    for (params->level = TREE_BLOCK_LEVELS; params->level < s->layout.levels; params->level++) {
+        params->sorted_in = from;
+        params->sorted_out = to;
+        dmattn_recorder_dispatch(r, s->runs, params, sizeof *params, g);
+        to = from;
+        from = params->sorted_out;
+    }
+    params->sorted_in = from;
+}

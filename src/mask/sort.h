@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ * Sorting keys by a number each as a part of a stage: sort_blocks.comp, then merge_runs.comp for each level above the
+ * blocks. */
+#ifndef DMATTN_MASK_SORT_H
+#define DMATTN_MASK_SORT_H
+
+#include "../kernel.h"
+#include "../recorder.h"
+
+#include "../../shaders/selection.h"
+
+typedef struct selection_params {
+    SELECTION_PARAMS
+} selection_params;
+_Static_assert(sizeof(selection_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define SELECTION_ID(id, name, default_value) SELECTION_##name = (id),
+enum selection_constant_id { SELECTION_CONSTANTS(SELECTION_ID) SELECTION_CONSTANT_COUNT };
+#undef SELECTION_ID
+
+/* The sorted keys, twice, and the tree that the sort leaves behind, one behind the other. */
+typedef struct sort_layout {
+    uint32_t planes, padded, levels;
+    uint64_t sorted_bytes; /* of one of the two */
+    uint64_t tree_bytes;
+} sort_layout;
+
+typedef struct key_sort {
+    sort_layout layout;
+    VkPipeline blocks, runs; /* NULL where nothing is sorted */
+} key_sort;
+
+/* UNSUPPORTED: too many planes of keys. `constants`: those of selection.h. */
+dmattn_status dmattn_key_sort_plan(key_sort *sort, const dmattn_context *ctx, VkPipelineLayout layout, uint64_t planes,
+                                   uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT]);
+void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
+
+/* Sorts by params->importance in the memory at `scratch`, and says in *params where the sorted keys and the tree are:
+ * sorted_in, tree, levels. */
+void dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress scratch, selection_params *params);
+
+/* Without a device. */
+sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys);
+uint64_t dmattn_sort_scratch_bytes(const sort_layout *layout);
+uint32_t dmattn_sort_workgroup(const device_facts *facts);
+
+#endif
