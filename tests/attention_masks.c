@@ -417,6 +417,7 @@ static void enlarge_q(problem *p)
         element_store(d->type, p->tensor[TENSOR_Q], i, 30 * element_load(d->type, p->tensor[TENSOR_Q], i));
 }
 
+/* dout, if there is one, shrinks, so that f16 holds dS. */
 static void enlarge_v(problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -426,6 +427,8 @@ static void enlarge_v(problem *p)
         const double size = 57000 + 8000 * random_uniform(&state);
         element_store(d->type, p->tensor[TENSOR_V], i, random_bits(&state) % 2 ? size : -size);
     }
+    for (uint64_t i = 0; i < problem_bytes(p, TENSOR_DOUT) / dmattn_type_size(d->type); i++)
+        element_store(d->type, p->tensor[TENSOR_DOUT], i, 0x1p-8 * element_load(d->type, p->tensor[TENSOR_DOUT], i));
 }
 
 void case_fill_inputs(const attention_case *c, problem *p)

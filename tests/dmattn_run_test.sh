@@ -64,6 +64,19 @@ accepted() {
     [ "$(wc -c <"$folder/out")" -eq $((8 + length + last)) ] || fail "$*: the output file is not whole"
 }
 
+# gradients FILE: names and shapes of the gradients that a file holds
+gradients() {
+    local length
+    length=$(od -An -tu4 -N4 "$1" | tr -d ' ')
+    head -c $((8 + length)) "$1" | tail -c "$length" | tr -d ' ' \
+        | grep -oE '"d(q|k|v|_[a-z_]*)":\{"dtype":"F32","shape":[^]]*\]' | LC_ALL=C sort
+}
+
+# same_gradients FILE: the output has those that the file has, and no others
+same_gradients() {
+    diff <(gradients "$1") <(gradients "$folder/out") >"$folder/diff" || fail "$1: gradients: $(cat "$folder/diff")"
+}
+
 # tensor NAME TYPE SHAPE BEGIN END: an entry of a header
 tensor() {
     printf '"%s":{"dtype":"%s","shape":%s,"data_offsets":[%s,%s]}' "$@"
@@ -153,6 +166,29 @@ for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activa
 done
 bad "threshold" "${dma/topw_causal/threshold},$q,$k,$v,$weight,$a" 132
 
+# Gradients: dout stands behind all else. With one key dv is dout, and nothing else has a gradient.
+dout=$(tensor dout F32 '[1,1,1,8]' 96 128)
+bias=$(tensor bias F32 '[1,1,1,1]' 128 132)
+make_file good_dout "{$meta,$q,$k,$v,$dout,$bias}" 132
+accepted --cpu "$folder/good_dout"
+[ "$(gradients "$folder/out" | grep -c .)" -eq 4 ] || fail "one key: gradients $(gradients "$folder/out")"
+gradients "$folder/out" | grep -qF '"d_bias":{"dtype":"F32","shape":[1,1,1,1]' || fail "one key: no d_bias of 4 dimensions"
+{ head -c 64 /dev/zero && ones 32 && head -c 4 /dev/zero; } | cmp -s - <(tail -c 100 "$folder/out") \
+    || fail "one key: the gradients are wrong"
+make_file good_intervals "{${meta/%\}/,\"intervals\":\"1\"\}},$q,$k,$v,$dout,$(tensor bias F32 '[1,1,1]' 128 132),$(tensor begin I32 '[1,1,1]' 132 136),$(tensor end I32 '[1,1,1]' 136 140)}" 140
+accepted --cpu "$folder/good_intervals"
+gradients "$folder/out" | grep -qF '"d_bias":{"dtype":"F32","shape":[1,1,1]' || fail "intervals: no d_bias of 3 dimensions"
+make_file good_dma_dout "{$dma,$q,$k,$v,$dout,$(tensor dt_weight F32 '[1,8]' 128 160),$(tensor a F32 '[1]' 160 164)}" 164
+accepted --cpu "$folder/good_dma_dout"
+[ "$(gradients "$folder/out" | sed 's/:.*//' | tr -d '\n')" = '"d_a""d_dt_weight""dk""dq""dv"' ] \
+    || fail "dma: gradients $(gradients "$folder/out")"
+bad "dout has shape [1, 8], but must have [1, 1, 1, 8]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,8]' 96 128)" 128
+bad "dout has shape [1, 1, 8, 1]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,1,8,1]' 96 128)" 128
+bad "dout has shape [1, 2, 1, 8]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,2,1,8]' 96 160)" 160
+bad "dout is F16, but must be F32" "$meta,$q,$k,$v,$(tensor dout F16 '[1,1,1,8]' 96 112)" 112
+bad "every extent" "$meta,$q,$k,$v,$(tensor dout F32 '[1,0,1,8]' 96 96)"
+bad "dout is F64" "$dma,$q,$k,$v,$weight,$a,$(tensor dout F64 '[1,1,1,8]' 132 196)" 196
+
 # An older output stays as it was, and nothing else is left beside it.
 mkdir "$folder/old" && echo old >"$folder/old/out"
 "$run" --cpu "$folder/bad" "$folder/old/out" 2>/dev/null
@@ -162,8 +198,10 @@ mkdir "$folder/old" && echo old >"$folder/old/out"
 
 for file in "$golden"/*.safetensors; do
     accepted --cpu "$file"
+    same_gradients "$file"
     if [ $# -gt 0 ]; then
         accepted "$@" "$file"
+        same_gradients "$file"
     fi
 done
 

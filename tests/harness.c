@@ -64,25 +64,39 @@ void harness_begin(void)
     h.context = dmattn_device_context(h.device);
 }
 
+/* Makes a small plan of f16 and destroys it. */
+static dmattn_status try_level(dmattn_level level, bool backward)
+{
+    const dmattn_attention_backward_desc desc = {
+        .attention = {
+            .type = DMATTN_TYPE_F16, .batch = 1, .queries = 1, .keys = 1, .heads = 1, .head_dim = 8, .level = level}};
+    const char *needed = backward ? NULL : getenv("DMATTN_REQUIRE_LEVEL");
+    dmattn_plan *plan;
+    const harness before = h;
+    const dmattn_status status = backward ? dmattn_attention_backward_plan(h.context, &desc, &plan)
+                                          : dmattn_attention_plan(h.context, &desc.attention, &plan);
+    dmattn_plan_destroy(plan);
+    cr_assert(!status || status == DMATTN_ERROR_UNSUPPORTED, "%s", h.sentence);
+    cr_assert(!status || level > DMATTN_LEVEL_PORTABLE, "%s", h.sentence);
+    cr_assert(!status || !needed || strcmp(needed, dmattn_level_string(level)) != 0, "%s", h.sentence);
+    h.sentences = before.sentences;
+    memcpy(h.sentence, before.sentence, sizeof h.sentence);
+    memcpy(h.kernel, before.kernel, sizeof h.kernel);
+    return status;
+}
+
 bool harness_offers(dmattn_level level)
 {
-    if (!h.offers[level]) {
-        const dmattn_attention_desc desc = {
-            .type = DMATTN_TYPE_F16, .batch = 1, .queries = 1, .keys = 1, .heads = 1, .head_dim = 8, .level = level};
-        dmattn_plan *plan;
-        const harness before = h;
-        const dmattn_status status = dmattn_attention_plan(h.context, &desc, &plan);
-        dmattn_plan_destroy(plan);
-        const char *needed = getenv("DMATTN_REQUIRE_LEVEL");
-        cr_assert(!status || status == DMATTN_ERROR_UNSUPPORTED, "%s", h.sentence);
-        cr_assert(!status || level > DMATTN_LEVEL_PORTABLE, "%s", h.sentence);
-        cr_assert(!status || !needed || strcmp(needed, dmattn_level_string(level)) != 0, "%s", h.sentence);
-        h.sentences = before.sentences;
-        memcpy(h.sentence, before.sentence, sizeof h.sentence);
-        memcpy(h.kernel, before.kernel, sizeof h.kernel);
-        h.offers[level] = status ? 1 : 2;
-    }
+    if (!h.offers[level])
+        h.offers[level] = try_level(level, false) ? 1 : 2;
     return h.offers[level] == 2;
+}
+
+bool harness_offers_backward(dmattn_level level)
+{
+    if (!h.offers_backward[level])
+        h.offers_backward[level] = harness_offers(level) && !try_level(level, true) ? 2 : 1;
+    return h.offers_backward[level] == 2;
 }
 
 dmattn_level harness_next_level(dmattn_level level)

@@ -28,6 +28,7 @@ typedef struct harness {
     char sentence[512];                   /* the last of them */
     char kernel[512];                     /* the last message of severity INFO */
     int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* of each level: 0 not known yet, 1 no, 2 yes */
+    int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
 } harness;
 
 extern harness h;
@@ -40,6 +41,9 @@ void harness_end(void);
 
 /* Whether the device and this build can do f16 at a level: tests try all of them. Leaves no sentence behind. */
 bool harness_offers(dmattn_level level);
+
+/* Likewise gradients. */
+bool harness_offers_backward(dmattn_level level);
 
 /* The next one that is offered above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);

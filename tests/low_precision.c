@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* ---- forward ------------------------------------------------------------------------------------------------- */
+
 static float round_to(dmattn_type type, float value)
 {
     float stored;
@@ -53,24 +55,35 @@ static float dot(dmattn_type type, const void *a, const void *b, uint32_t count)
     return sum;
 }
 
+/* A pair's score, -infinity if it is hidden, and its derivative by scale * (q . k). */
+static float score_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
+                      uint32_t j, float *slope)
+{
+    *slope = 1;
+    if (!is_visible(d, in, b, h, t, j))
+        return -INFINITY;
+    const char *q = row(in->q, d->type, &d->q_strides, b, t, h);
+    const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
+    float s = d->scale * dot(d->type, q, k, d->head_dim);
+    if (d->soft_cap > 0) {
+        const float bent = tanhf(s / d->soft_cap);
+        s = d->soft_cap * bent;
+        *slope = 1 - bent * bent;
+    }
+    if (d->bias) {
+        const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
+        s += isnan(bias) ? -INFINITY : bias;
+    }
+    return s;
+}
+
 /* One query's probabilities; returns its lse. */
 static float softmax_row(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                          float *p)
 {
-    const char *q = row(in->q, d->type, &d->q_strides, b, t, h);
-    float max = -INFINITY, sum = 0;
+    float max = -INFINITY, sum = 0, slope;
     for (uint32_t j = 0; j < d->keys; j++) {
-        p[j] = -INFINITY;
-        if (!is_visible(d, in, b, h, t, j))
-            continue;
-        const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
-        p[j] = d->scale * dot(d->type, q, k, d->head_dim);
-        if (d->soft_cap > 0)
-            p[j] = d->soft_cap * tanhf(p[j] / d->soft_cap);
-        if (d->bias) {
-            const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
-            p[j] += isnan(bias) ? -INFINITY : bias;
-        }
+        p[j] = score_of(d, in, b, h, t, j, &slope);
         max = fmaxf(max, p[j]);
     }
     for (uint32_t j = 0; j < d->keys; j++) {
@@ -101,6 +114,150 @@ void low_precision_attention(const dmattn_attention_desc *d, const reference_inp
             }
     free(p);
 }
+
+/* ---- backward ------------------------------------------------------------------------------------------------ */
+
+/* Adds factor * a row to a row of floats. */
+static void add_row(float *to, float factor, dmattn_type type, const void *from, uint32_t dim)
+{
+    for (uint32_t i = 0; i < dim; i++)
+        to[i] += factor * (float)element_load(type, from, i);
+}
+
+static void mark(float *seen, uint64_t at, uint32_t dim)
+{
+    if (!seen || seen[at * dim] == 1)
+        return;
+    for (uint32_t i = 0; i < dim; i++)
+        seen[at * dim + i] = 1;
+}
+
+/* Where a query's and a key's rows are in contiguous gradients. */
+typedef struct pair_at {
+    uint64_t query, key, bias;
+} pair_at;
+
+static pair_at locate(const dmattn_attention_desc *d, uint32_t b, uint32_t h, uint32_t t, uint32_t j)
+{
+    dmattn_score_shape s = d->bias_shape;
+    s.query_stride = d->keys;
+    s.head_stride = s.queries * s.query_stride;
+    s.batch_stride = s.heads * s.head_stride;
+    return (pair_at){((uint64_t)b * d->queries + t) * d->heads + h,
+                     ((uint64_t)b * d->keys + j) * d->kv_heads + h / (d->heads / d->kv_heads),
+                     d->bias ? score_at(d, &s, b, h, t, j) : 0};
+}
+
+/* What a visible pair may have gradients for. */
+static void mark_pair(const problem *p, pair_at at, uint32_t h, gradients *seen)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const uint32_t kv_head = h / (d->heads / d->kv_heads);
+    mark(seen->tensor[TENSOR_DQ], at.query, d->head_dim);
+    mark(seen->tensor[TENSOR_DK], at.key, d->head_dim);
+    mark(seen->tensor[TENSOR_DV], at.key, d->value_dim);
+    mark(seen->tensor[p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS], at.bias, 1);
+    if (!p->dma || p->dma_desc.importance_given)
+        return;
+    for (uint32_t g = 0; g < d->kv_heads; g++) /* the values of all heads make the importance of each */
+        mark(seen->tensor[TENSOR_DV], at.key - kv_head + g, d->value_dim);
+    mark(seen->tensor[TENSOR_DDT_WEIGHT], kv_head, d->kv_heads * d->value_dim);
+    mark(seen->tensor[TENSOR_DA], kv_head, 1);
+    mark(seen->tensor[TENSOR_DDT_BIAS], kv_head, 1);
+}
+
+/* One query's part. `out`: its row. */
+static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, const float *out, float lse, float *dbias,
+                      gradients *g, gradients *seen)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    const uint32_t kv_head = h / (d->heads / d->kv_heads);
+    const char *q = row(in.q, d->type, &d->q_strides, b, t, h);
+    const char *dout = row(p->tensor[TENSOR_DOUT], d->type, &p->backward.dout_strides, b, t, h);
+    float d_row = 0;
+    for (uint32_t i = 0; i < d->value_dim; i++)
+        d_row += out[i] * (float)element_load(d->type, dout, i);
+    for (uint32_t j = 0; j < d->keys; j++) {
+        float slope;
+        const float s = score_of(d, &in, b, h, t, j, &slope);
+        if (s == -INFINITY)
+            continue;
+        const char *v = row(in.v, d->type, &d->v_strides, b, j, kv_head);
+        const pair_at at = locate(d, b, h, t, j);
+        const float probability = expf(s - lse);
+        const float ds = probability * (dot(d->type, dout, v, d->value_dim) - d_row);
+        const float rounded = round_to(d->type, ds * slope);
+        mark_pair(p, at, h, seen);
+        if (dbias)
+            dbias[at.bias] += ds;
+        add_row(g->tensor[TENSOR_DQ] + at.query * d->head_dim, rounded, d->type,
+                row(in.k, d->type, &d->k_strides, b, j, kv_head), d->head_dim);
+        add_row(g->tensor[TENSOR_DK] + at.key * d->head_dim, rounded, d->type, q, d->head_dim);
+        add_row(g->tensor[TENSOR_DV] + at.key * d->value_dim, round_to(d->type, probability), d->type, dout,
+                d->value_dim);
+    }
+}
+
+/* One key's part in what its importance is made of, from the gradient of that. */
+static void add_importance(const problem *p, uint32_t b, uint32_t h, uint32_t j, float gradient, float importance,
+                           gradients *g)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    const dmattn_type type = d->importance.parameter_type;
+    const uint64_t dim = d->value_dim, weight = h * d->kv_heads * dim;
+    float z = d->importance.dt_bias ? (float)element_load(type, in.dt_bias, h) : 0;
+    for (uint32_t i = 0; i < d->kv_heads * dim; i++)
+        z += (float)element_load(d->type, row(in.v, d->type, &d->v_strides, b, j, i / (uint32_t)dim), i % dim)
+             * (float)element_load(type, in.dt_weight, weight + i);
+    if (d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS)
+        gradient *= importance;
+    const float dz = gradient * (float)element_load(type, in.a, h) / (1 + expf(-z));
+    g->tensor[TENSOR_DA][h] += gradient * (fmaxf(z, 0) + log1pf(expf(-fabsf(z))));
+    if (g->tensor[TENSOR_DDT_BIAS])
+        g->tensor[TENSOR_DDT_BIAS][h] += dz;
+    for (uint32_t kv_head = 0; kv_head < d->kv_heads; kv_head++) {
+        add_row(g->tensor[TENSOR_DDT_WEIGHT] + weight + kv_head * dim, dz, d->type,
+                row(in.v, d->type, &d->v_strides, b, j, kv_head), d->value_dim);
+        add_row(g->tensor[TENSOR_DV] + (((uint64_t)b * d->keys + j) * d->kv_heads + kv_head) * dim, dz, type,
+                (const char *)in.dt_weight + dmattn_type_size(type) * (weight + kv_head * dim), d->value_dim);
+    }
+}
+
+static void scale_and_round(const problem *p, tensor_id t, float scale, gradients *g)
+{
+    for (uint64_t i = 0; i < gradient_count(p, t); i++)
+        g->tensor[t][i] = round_to(p->desc.type, scale * g->tensor[t][i]);
+}
+
+void low_precision_backward(const problem *p, gradients *g, gradients *seen)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const tensor_id bias = p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS;
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse);
+    low_precision_attention(d, &in, out, lse);
+    for (uint64_t at = 0; at < rows; at++) {
+        const uint32_t h = (uint32_t)(at % d->heads), t = (uint32_t)(at / d->heads % d->queries);
+        const uint32_t b = (uint32_t)(at / d->heads / d->queries);
+        const float row_lse = lse[((uint64_t)b * d->heads + h) * d->queries + t];
+        add_query(p, b, h, t, out + at * d->value_dim, row_lse, g->tensor[bias], g, seen);
+    }
+    const float *importance = p->tensor[TENSOR_IMPORTANCE];
+    for (uint64_t at = 0; p->dma && !p->dma_desc.importance_given && at < gradient_count(p, bias); at++)
+        if (importance[at] > -INFINITY)
+            add_importance(p, (uint32_t)(at / d->keys / d->kv_heads), (uint32_t)(at / d->keys % d->kv_heads),
+                           (uint32_t)(at % d->keys), g->tensor[bias][at], importance[at], g);
+    scale_and_round(p, TENSOR_DQ, d->scale, g);
+    scale_and_round(p, TENSOR_DK, d->scale, g);
+    scale_and_round(p, TENSOR_DV, 1, g);
+    free(out);
+    free(lse);
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------- */
 
 double type_epsilon(dmattn_type type)
 {
@@ -142,4 +299,28 @@ tolerances derive_tolerances(const dmattn_attention_desc *d, const errors *low)
         .out = 2 * low->out + 8 * type_epsilon(d->type) * low->out_max,
         .lse = 2 * low->lse + 16 * 0x1p-24 * fmax(1, low->lse_max),
     };
+}
+
+gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *seen)
+{
+    gradient_errors e = {0};
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++)
+        for (uint64_t i = 0; i < gradient_count(p, (tensor_id)t); i++) {
+            const double x = got->tensor[t][i], y = want->tensor[t][i], error = fabs(x - y);
+            const bool mismatch = !isfinite(x) || !isfinite(y) || (!seen->tensor[t][i] && x != 0);
+            if (e.mismatch[t] || (!mismatch && error <= e.error[t]))
+                continue;
+            e.mismatch[t] = mismatch;
+            e.error[t] = error;
+            e.at[t] = i;
+        }
+    return e;
+}
+
+double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, tensor_id t)
+{
+    double max = 0;
+    for (uint64_t i = 0; i < gradient_count(p, t); i++)
+        max = fmax(max, fabs((double)want->tensor[t][i]));
+    return 2 * low->error[t] + 8 * type_epsilon(p->desc.type) * max;
 }

@@ -11,10 +11,16 @@
 #ifndef DMATTN_TESTS_LOW_PRECISION_H
 #define DMATTN_TESTS_LOW_PRECISION_H
 
-#include "reference/reference.h"
+#include "gradients.h"
 
 /* out [B, Sq, H, Dv] and lse [B, H, Sq], contiguous. `desc` is resolved. */
 void low_precision_attention(const dmattn_attention_desc *desc, const reference_inputs *in, float *out, float *lse);
+
+/* All gradients that there are, from the results above, as a 16-bit FlashAttention has them: P from lse; P and dS
+ * rounded to the type before they are multiplied, and dq, dk and dv in the end; sums, and all of the importance, in
+ * float. Of dma p must want that of the importance, too. `seen`: 1 where some visible pair has a part in a gradient,
+ * what is elsewhere must be exactly 0. Both are created for p. */
+void low_precision_backward(const problem *p, gradients *g, gradients *seen);
 
 /* Half the distance from 1 to the next number of a type: 2^-24, 2^-11 or 2^-8. */
 double type_epsilon(dmattn_type type);
@@ -35,5 +41,16 @@ typedef struct tolerances {
     double out, lse;
 } tolerances;
 tolerances derive_tolerances(const dmattn_attention_desc *desc, const errors *low);
+
+/* Of each gradient that the problem wants. */
+typedef struct gradient_errors {
+    double error[TENSOR_COUNT];  /* largest difference */
+    uint64_t at[TENSOR_COUNT];   /* where that is, or the first mismatch */
+    bool mismatch[TENSOR_COUNT]; /* not finite, or not 0 where 0 must be */
+} gradient_errors;
+gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *seen);
+
+/* What compare_gradients() may find, given what it found for low_precision_backward(). */
+double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, tensor_id gradient);
 
 #endif

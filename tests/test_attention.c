@@ -4,71 +4,13 @@
 #include "guarded.h"
 #include "harness.h"
 #include "low_precision.h"
+#include "poison.h"
 #include "reference/element.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- values that nobody may use ------------------------------------------------------------------------------ */
-
-/* Whether no query sees a key by a dense mask. */
-static bool is_masked_for_all(const problem *p, uint64_t at)
-{
-    const dmattn_score_shape *s = &p->desc.mask_shape;
-    for (uint32_t t = 0; t < s->queries; t++)
-        if (((const uint8_t *)p->tensor[TENSOR_MASK])[at + t * s->query_stride])
-            return false;
-    return true;
-}
-
-/* Whether every query is kept from a key of a kv head by its interval and causality, or by a dense mask. */
-static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
-{
-    const dmattn_attention_desc *d = &p->desc;
-    const dmattn_score_shape *s = &d->mask_shape;
-    const uint32_t group = d->heads / d->kv_heads;
-    if (d->mask == DMATTN_MASK_NONE)
-        return false;
-    for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
-        uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
-                      + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
-        if (d->mask == DMATTN_MASK_DENSE) {
-            if (!is_masked_for_all(p, at))
-                return false;
-        } else {
-            int32_t begin = ((const int32_t *)p->tensor[TENSOR_BEGIN])[at];
-            int32_t end = ((const int32_t *)p->tensor[TENSOR_END])[at];
-            int32_t causal = d->causal ? (int32_t)j + (int32_t)d->queries - (int32_t)d->keys : 0;
-            begin = begin > causal ? begin : causal;
-            if ((begin > 0 ? begin : 0) < (end < (int32_t)d->queries ? end : (int32_t)d->queries))
-                return false;
-        }
-    }
-    return true;
-}
-
-/* Makes the rows of hidden keys NaN, in k or in v. With a dense mask of many queries v must be finite. */
-static void poison_rows(problem *p, tensor_id tensor, const dmattn_strides *s, uint32_t dim)
-{
-    const dmattn_attention_desc *d = &p->desc;
-    const uint64_t size = dmattn_type_size(d->type), bytes = dmattn_attention_tensor_bytes(d, tensor);
-    unsigned char *rows = p->tensor[tensor], *original = malloc(bytes);
-    memcpy(original, rows, bytes);
-    for (int hidden = 1; hidden >= 0; hidden--) /* those that are seen last: rows may be shared by stride 0 */
-        for (uint32_t b = 0; b < d->batch; b++)
-            for (uint32_t j = 0; j < d->keys; j++)
-                for (uint32_t head = 0; head < d->kv_heads; head++) {
-                    uint64_t at = size * (b * s->batch + j * s->sequence + head * s->head);
-                    bool now = (tensor == TENSOR_K || d->mask_shape.queries <= 1) && is_hidden_from_all(p, b, head, j);
-                    if (hidden && now)
-                        memset(rows + at, 0xff, size * dim);
-                    else if (!hidden && !now)
-                        memcpy(rows + at, original + at, size * dim);
-                }
-    free(original);
-}
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
@@ -174,8 +116,8 @@ static void run_case(const char *name, const attention_case *c, dmattn_type type
     dmattn_status status = problem_create(&of_type.desc, &m, &p);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     case_fill_inputs(&of_type, &p);
-    poison_rows(&p, TENSOR_K, &p.desc.k_strides, p.desc.head_dim);
-    poison_rows(&p, TENSOR_V, &p.desc.v_strides, p.desc.value_dim);
+    poison_hidden_keys(&p, TENSOR_K, true);
+    poison_hidden_keys(&p, TENSOR_V, false);
     expectation want = expect_of(name, &p);
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
         if (level >= lowest && (type != DMATTN_TYPE_F32 || level == DMATTN_LEVEL_PORTABLE))

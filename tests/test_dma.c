@@ -1,103 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Dynamic mask attention as a whole against the reference, and its parts against the whole, at every level. */
+#include "dma_cases.h"
 #include "harness.h"
 #include "low_precision.h"
-#include "problem.h"
 #include "reference/element.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define F32  .type = DMATTN_TYPE_F32
-#define F16  .type = DMATTN_TYPE_F16
-#define BF16 .type = DMATTN_TYPE_BF16
-#define SIZE(b, sq, sk, h, hk, d, dv) \
-    .batch = (b), .queries = (sq), .keys = (sk), .heads = (h), .kv_heads = (hk), .head_dim = (d), .value_dim = (dv)
-#define TOPW(...)      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
-#define SHARED(...)    .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = __VA_ARGS__}
-#define THRESHOLD(...) .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = __VA_ARGS__}
-#define ALL(...)       .selection = {__VA_ARGS__}
-#define PARAMETERS(of) .parameter_type = DMATTN_TYPE_##of
-#define LSE            .lse = true
-
-typedef struct dma_case {
-    const char *name;
-    dmattn_dma_desc desc;
-} dma_case;
-
-static const dma_case types_and_sizes[] = {
-    {"f32", {.attention = {F32, SIZE(2, 130, 130, 4, 2, 64, 0), LSE}, TOPW(30)}},
-    {"f16", {.attention = {F16, SIZE(1, 200, 200, 4, 1, 64, 0), LSE}, TOPW(40)}},
-    {"bf16", {.attention = {BF16, SIZE(1, 150, 150, 2, 2, 128, 0), LSE}, TOPW(33)}},
-    {"f16 d8, one kv head", {.attention = {F16, SIZE(2, 90, 90, 3, 1, 8, 0), LSE}, TOPW(9)}},
-    {"bf16 d256", {.attention = {BF16, SIZE(1, 70, 100, 4, 2, 256, 0), LSE}, TOPW(25)}},
-    {"f32 d24 dv40", {.attention = {F32, SIZE(1, 100, 77, 6, 2, 24, 40), LSE}, TOPW(20)}},
-    {"f16 d256 dv8", {.attention = {F16, SIZE(1, 60, 140, 4, 4, 256, 8), LSE}, TOPW(50)}},
-    {"5 kv heads, groups of 3", {.attention = {F32, SIZE(1, 150, 150, 15, 5, 16, 0), LSE}, TOPW(17)}},
-    {"9 kv heads", {.attention = {F16, SIZE(2, 50, 70, 9, 9, 16, 0), LSE}, TOPW(17)}},
-    {"a group of 70", {.attention = {F32, SIZE(1, 20, 50, 70, 1, 16, 0), LSE}, TOPW(7)}},
-    {"one query", {.attention = {F16, SIZE(3, 1, 300, 8, 2, 64, 0), LSE}, TOPW(48)}},
-    {"few queries", {.attention = {BF16, SIZE(2, 5, 300, 4, 2, 32, 0), LSE}, TOPW(48)}},
-    {"1 x 1", {.attention = {F32, SIZE(1, 1, 1, 1, 1, 8, 0), LSE}, TOPW(1)}},
-    {"more queries than keys", {.attention = {F32, SIZE(1, 150, 60, 2, 1, 32, 0), LSE}, TOPW(16)}},
-    {"many queries", {.attention = {F16, SIZE(1, 1500, 1500, 4, 2, 16, 0), LSE}, TOPW(60)}},
-    {"soft cap, scale",
-     {.attention = {F32, SIZE(1, 90, 90, 2, 1, 16, 0), LSE, .soft_cap = 2, .scale = 0.5f}, TOPW(20)}},
-};
-
-static const dma_case selections[] = {
-    {"window 1", {.attention = {F32, SIZE(2, 70, 70, 2, 1, 16, 0), LSE}, TOPW(1)}},
-    {"window of all", {.attention = {F32, SIZE(2, 70, 70, 2, 1, 16, 0), LSE}, TOPW(70)}},
-    {"shared", {.attention = {F16, SIZE(2, 70, 90, 4, 2, 16, 0), LSE}, SHARED(20)}},
-    {"shared, causal", {.attention = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE}, SHARED(20, .causal = true)}},
-    {"threshold", {.attention = {F32, SIZE(2, 90, 90, 4, 2, 16, 0), LSE}, THRESHOLD(1.2f, .causal = true)}},
-    {"threshold that none passes",
-     {.attention = {F32, SIZE(1, 60, 60, 2, 1, 16, 0), LSE}, THRESHOLD(1e30f, .causal = true)}},
-    {"all", {.attention = {F32, SIZE(1, 60, 90, 2, 1, 16, 0), LSE}, ALL(0)}},
-    {"all, causal", {.attention = {BF16, SIZE(1, 60, 90, 2, 1, 16, 0), LSE}, ALL(.causal = true)}},
-    {"sliding window alone",
-     {.attention = {F16, SIZE(1, 300, 300, 4, 2, 16, 0), LSE}, ALL(.causal = true, .sliding = 50)}},
-    {"sinks and recent", {.attention = {F32, SIZE(1, 200, 200, 2, 1, 16, 0), LSE}, TOPW(16, .sinks = 4, .recent = 12)}},
-    {"sinks and sliding",
-     {.attention = {F32, SIZE(2, 150, 190, 2, 1, 16, 0), LSE}, TOPW(40, .sinks = 3, .sliding = 60)}},
-    {"padding", {.attention = {F32, SIZE(3, 90, 90, 2, 1, 16, 0), LSE}, TOPW(20, .key_valid = true)}},
-    {"documents", {.attention = {F16, SIZE(2, 200, 200, 4, 2, 16, 0), LSE}, TOPW(20, .documents = 6)}},
-    {"documents, shared, padding",
-     {.attention = {F32, SIZE(2, 100, 150, 2, 1, 16, 0), LSE}, SHARED(20, .documents = 4, .key_valid = true)}},
-    {"short lists", {.attention = {F32, SIZE(1, 300, 300, 2, 1, 16, 0), LSE}, TOPW(120), .list_capacity = 1}},
-};
-
-static const dma_case importances[] = {
-    {"softplus",
-     {.attention = {F32, SIZE(1, 90, 90, 2, 2, 64, 0), LSE},
-      TOPW(20),
-      .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS}}},
-    {"f16 parameters, dt_bias",
-     {.attention = {F16, SIZE(2, 90, 90, 4, 2, 32, 0), LSE},
-      TOPW(20),
-      .importance = {PARAMETERS(F16), .dt_bias = true}}},
-    {"bf16 parameters, 3 heads",
-     {.attention = {BF16, SIZE(1, 90, 90, 3, 3, 24, 40), LSE}, TOPW(20), .importance = {PARAMETERS(BF16)}}},
-    {"f32 parameters of f16, dt_bias",
-     {.attention = {F16, SIZE(1, 260, 260, 16, 8, 16, 0), LSE},
-      TOPW(20),
-      .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS, .dt_bias = true}}},
-    {"given", {.attention = {F32, SIZE(2, 90, 90, 4, 2, 16, 0), LSE}, TOPW(20), .importance_given = true}},
-    {"given, all",
-     {.attention = {F16, SIZE(1, 90, 90, 4, 2, 16, 0), LSE}, ALL(.causal = true), .importance_given = true}},
-    {"v apart", {.attention = {F16, SIZE(2, 70, 80, 4, 2, 16, 24), LSE, .v_strides = {80 * 100, 100, 40}}, TOPW(20)}},
-    {"[B, H, S, D]",
-     {.attention = {F32, SIZE(2, 70, 80, 4, 2, 16, 0), LSE, .q_strides = {4 * 70 * 16, 16, 70 * 16},
-                    .k_strides = {2 * 80 * 16, 16, 80 * 16}, .v_strides = {2 * 80 * 16, 16, 80 * 16},
-                    .out_strides = {4 * 70 * 16, 16, 70 * 16}},
-      TOPW(20)}},
-    {"odd rows",
-     {.attention = {BF16, SIZE(2, 70, 80, 4, 2, 16, 0), LSE, .k_strides = {80 * 35, 35, 17},
-                    .v_strides = {80 * 39, 39, 19}, .out_strides = {70 * 69, 69, 17}},
-      TOPW(20)}},
-};
 
 /* ---- importance ---------------------------------------------------------------------------------------------- */
 
@@ -343,24 +254,13 @@ static void run_case(const dma_case *c)
                      type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : type, level);
 }
 
-#define RUN(cases)                                            \
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) \
-    run_case(&cases[i])
-
-DEVICE_TEST(dma, types_and_sizes)
-{
-    RUN(types_and_sizes);
-}
-
-DEVICE_TEST(dma, selections)
-{
-    RUN(selections);
-}
-
-DEVICE_TEST(dma, importances)
-{
-    RUN(importances);
-}
+#define GROUP_TEST(group)                                \
+    DEVICE_TEST(dma, group)                              \
+    {                                                    \
+        for (size_t i = 0; i < cases_##group.count; i++) \
+            run_case(&cases_##group.cases[i]);           \
+    }
+DMA_GROUPS(GROUP_TEST)
 
 /* ---- edges --------------------------------------------------------------------------------------------------- */
 

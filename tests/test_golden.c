@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The cases of tests/golden, whose results were computed without this library: on the CPU and on the device. */
 #include "case_file.h"
+#include "gradients.h"
 #include "harness.h"
 
 #include <dirent.h>
@@ -89,6 +90,40 @@ static void expect_mask(const char *name, const golden *g, double tolerance)
     }
 }
 
+/* Of a case with dout. */
+static void expect_gradients(const char *name, const golden *g, const gradients *got, double tolerance)
+{
+    static const char *const names[TENSOR_COUNT] = {[TENSOR_DQ] = "dq",
+                                                    [TENSOR_DK] = "dk",
+                                                    [TENSOR_DV] = "dv",
+                                                    [TENSOR_DBIAS] = "d_bias",
+                                                    [TENSOR_DA] = "d_a",
+                                                    [TENSOR_DDT_WEIGHT] = "d_dt_weight",
+                                                    [TENSOR_DDT_BIAS] = "d_dt_bias"};
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
+        const safetensors_tensor *want = names[t] ? safetensors_find(&g->file, names[t]) : NULL;
+        const uint64_t count = gradient_count(&g->problem, (tensor_id)t);
+        cr_assert_eq(want ? want->bytes : 0, count * sizeof(float), "%s: %s", name, names[t]);
+        if (!want)
+            continue;
+        const double error = relative_error(got->tensor[t], want->data, count);
+        cr_expect_leq(error, tolerance, "%s: %s has an error of %.3g, allowed %.3g", name, names[t], error, tolerance);
+    }
+}
+
+/* The cases whose gradients are known. */
+static unsigned differentiated;
+
+static void differentiate_on_cpu(const char *name, const golden *g)
+{
+    gradients got;
+    cr_assert_eq(gradients_create(&g->problem, &got), DMATTN_SUCCESS);
+    cr_assert_eq(gradients_on_cpu(&g->problem, &got), DMATTN_SUCCESS);
+    expect_gradients(name, g, &got, 1e-6);
+    gradients_destroy(&got);
+    differentiated++;
+}
+
 static void run_on_cpu(const char *name)
 {
     golden g;
@@ -105,9 +140,26 @@ static void run_on_cpu(const char *name)
     for (uint64_t i = 0; i < g.lse_count; i++)
         g.lse[i] = (float)lse[i];
     expect_results(name, &g, 1e-6); /* results are stored as f32 */
+    if (g.problem.backward.gradients)
+        differentiate_on_cpu(name, &g);
     free(out);
     free(lse);
     golden_close(&g);
+}
+
+static void differentiate_on_device(const char *name, const golden *g, const device_problem *dp, double tolerance)
+{
+    gradients got;
+    device_gradients dg;
+    ASSERT_OK(gradients_create(&g->problem, &got));
+    const dmattn_status status = device_gradients_create(dp, &dg);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    ASSERT_OK(device_gradients_run(&dg));
+    ASSERT_OK(device_gradients_download(&dg, &got));
+    expect_gradients(name, g, &got, tolerance);
+    device_gradients_destroy(&dg);
+    gradients_destroy(&got);
+    differentiated++;
 }
 
 static void run_at_level(const char *name, dmattn_level level)
@@ -129,11 +181,14 @@ static void run_at_level(const char *name, dmattn_level level)
         ASSERT_OK(device_problem_download_mask(&dp, &g.problem));
         expect_mask(name, &g, 1e-6); /* f32, whatever the type */
     }
-    device_problem_destroy(&dp);
     const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
+    const double tolerance = type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
     char at_level[128];
     snprintf(at_level, sizeof at_level, "%s, %s", name, dmattn_level_string(level));
-    expect_results(at_level, &g, type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2);
+    expect_results(at_level, &g, tolerance);
+    if (g.problem.backward.gradients && harness_offers_backward(level))
+        differentiate_on_device(at_level, &g, &dp, tolerance);
+    device_problem_destroy(&dp);
     golden_close(&g);
 }
 
@@ -161,9 +216,11 @@ static void each_case(void (*run)(const char *name))
 Test(golden, reference)
 {
     each_case(run_on_cpu);
+    cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }
 
 DEVICE_TEST(golden, device)
 {
     each_case(run_on_device);
+    cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }

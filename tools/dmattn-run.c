@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "case_file.h"
 #include "complain.h"
+#include "gradients.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -13,7 +14,9 @@ static const char usage[] =
     "Usage: dmattn-run [options] IN.safetensors OUT.safetensors\n"
     "\n"
     "Runs the case in IN and writes its results to OUT: out and lse, and of dynamic mask attention also importance,\n"
-    "begin and end.\n"
+    "begin and end. If IN has a dout, then also the gradients of sum(out * dout): dq, dk, dv, and those of what there "
+    "is\n"
+    "of d_bias or, of dynamic mask attention, d_dt_weight, d_a and d_dt_bias.\n"
     "\n"
     "  --device D   run on this Vulkan device: best (default), its index, or part of its name\n"
     "  --level L    run at this level: portable, matrix or matrix2 (default: the best of the device)\n"
@@ -99,17 +102,19 @@ static int parse_options(int argc, char **argv, options *o)
 typedef struct results {
     uint64_t out_count, lse_count;
     float *out, *lse;
+    gradients gradients; /* none without dout */
 } results;
 
-static bool allocate_results(const dmattn_attention_desc *d, results *r)
+static bool allocate_results(const problem *p, results *r)
 {
+    const dmattn_attention_desc *d = &p->desc;
     r->lse_count = (uint64_t)d->batch * d->queries * d->heads;
     r->out_count = r->lse_count * d->value_dim;
     if (r->out_count > SIZE_MAX / sizeof(double))
         return false;
     r->out = malloc(r->out_count * sizeof *r->out);
     r->lse = malloc(r->lse_count * sizeof *r->lse);
-    return r->out && r->lse;
+    return r->out && r->lse && !gradients_create(p, &r->gradients);
 }
 
 static int run_on_cpu(problem *p, results *r)
@@ -126,7 +131,21 @@ static int run_on_cpu(problem *p, results *r)
         r->lse[i] = (float)lse[i];
     free(out);
     free(lse);
+    if (!status && p->backward.gradients)
+        status = gradients_on_cpu(p, &r->gradients);
     return status ? complain(exit_status(status), "%s on the CPU", dmattn_status_string(status)) : DONE;
+}
+
+static dmattn_status differentiate_on_device(const device_problem *dp, gradients *g)
+{
+    device_gradients dg;
+    dmattn_status status = device_gradients_create(dp, &dg);
+    if (!status)
+        status = device_gradients_run(&dg);
+    if (!status)
+        status = device_gradients_download(&dg, g);
+    device_gradients_destroy(&dg);
+    return status;
 }
 
 static int run_on_device(dmattn_device *device, problem *p, const error_log *error, results *r)
@@ -139,6 +158,8 @@ static int run_on_device(dmattn_device *device, problem *p, const error_log *err
         status = device_problem_download(&dp, r->out, r->lse);
     if (!status && p->dma)
         status = device_problem_download_mask(&dp, p);
+    if (!status && p->backward.gradients)
+        status = differentiate_on_device(&dp, &r->gradients);
     device_problem_destroy(&dp);
     return status ? complain(exit_status(status), "%s", error_log_sentence(error, status)) : DONE;
 }
@@ -167,7 +188,8 @@ static int run_on_vulkan(const options *o, problem *p, results *r)
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
 
-static int read_problem(const options *o, problem *p)
+/* *bias_rank: dimensions of the bias, if there is one, which its gradient has, too. */
+static int read_problem(const options *o, problem *p, uint32_t *bias_rank)
 {
     safetensors_file file;
     char why[SAFETENSORS_ERROR_SIZE];
@@ -176,6 +198,8 @@ static int read_problem(const options *o, problem *p)
         return complain(read == SAFETENSORS_BAD_FILE ? BAD_INPUT : MACHINE_FAILED, "%s: %s", o->in, why);
     error_log error = {""};
     dmattn_status status = case_file_read(&file, &(messenger){error_log_keep, &error}, p);
+    const safetensors_tensor *bias = safetensors_find(&file, "bias");
+    *bias_rank = bias ? bias->rank : 0;
     safetensors_free(&file);
     if (status)
         return complain(exit_status(status), "%s: %s", o->in, error_log_sentence(&error, status));
@@ -184,33 +208,54 @@ static int read_problem(const options *o, problem *p)
     return DONE;
 }
 
-static int write_results(const options *o, const problem *p, const results *r)
+/* What a file of results may hold. */
+typedef struct output {
+    safetensors_tensor tensors[TENSOR_COUNT];
+    size_t count;
+} output;
+
+/* Adds a tensor, if there is one. Extents of 0 at the end are not dimensions. */
+static void add(output *o, const char *name, safetensors_type type, void *data, const uint64_t shape[4])
+{
+    if (!data)
+        return;
+    safetensors_tensor *t = &o->tensors[o->count++];
+    *t = (safetensors_tensor){.name = name, .type = type, .data = data};
+    for (; t->rank < 4 && shape[t->rank]; t->rank++)
+        t->shape[t->rank] = shape[t->rank];
+}
+
+static void add_gradients(output *o, const problem *p, const gradients *g, uint32_t bias_rank)
 {
     const dmattn_attention_desc *d = &p->desc;
-    const safetensors_tensor plane = {.type = SAFETENSORS_I32, .rank = 3, .shape = {d->batch, d->kv_heads, d->keys}};
-    safetensors_tensor tensors[5] = {
-        {.name = "out",
-         .type = SAFETENSORS_F32,
-         .rank = 4,
-         .shape = {d->batch, d->queries, d->heads, d->value_dim},
-         .data = r->out},
-        {.name = "lse", .type = SAFETENSORS_F32, .rank = 3, .shape = {d->batch, d->heads, d->queries}, .data = r->lse},
-    };
-    const struct {
-        const char *name;
-        tensor_id tensor;
-    } products[] = {{"importance", TENSOR_IMPORTANCE}, {"begin", TENSOR_BEGIN}, {"end", TENSOR_END}};
-    uint32_t count = 2;
-    for (int i = 0; p->dma && i < 3; i++) {
-        tensors[count] = plane;
-        tensors[count].name = products[i].name;
-        tensors[count].data = p->tensor[products[i].tensor];
-        if (products[i].tensor == TENSOR_IMPORTANCE)
-            tensors[count].type = SAFETENSORS_F32;
-        count++;
+    const dmattn_score_shape *s = &d->bias_shape;
+    const uint64_t b = d->batch, keys = d->keys, heads = d->kv_heads;
+    const uint64_t bias[2][4] = {{s->batch, s->heads, keys}, {s->batch, s->heads, s->queries, keys}};
+    float *const *tensor = g->tensor;
+    add(o, "dq", SAFETENSORS_F32, tensor[TENSOR_DQ], (uint64_t[4]){b, d->queries, d->heads, d->head_dim});
+    add(o, "dk", SAFETENSORS_F32, tensor[TENSOR_DK], (uint64_t[4]){b, keys, heads, d->head_dim});
+    add(o, "dv", SAFETENSORS_F32, tensor[TENSOR_DV], (uint64_t[4]){b, keys, heads, d->value_dim});
+    add(o, "d_bias", SAFETENSORS_F32, tensor[TENSOR_DBIAS], bias[bias_rank == 4]);
+    add(o, "d_dt_weight", SAFETENSORS_F32, tensor[TENSOR_DDT_WEIGHT], (uint64_t[4]){heads, heads * d->value_dim});
+    add(o, "d_a", SAFETENSORS_F32, tensor[TENSOR_DA], (uint64_t[4]){heads});
+    add(o, "d_dt_bias", SAFETENSORS_F32, tensor[TENSOR_DDT_BIAS], (uint64_t[4]){heads});
+}
+
+static int write_results(const options *o, const problem *p, const results *r, uint32_t bias_rank)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const uint64_t plane[4] = {d->batch, d->kv_heads, d->keys};
+    output out = {0};
+    add(&out, "out", SAFETENSORS_F32, r->out, (uint64_t[4]){d->batch, d->queries, d->heads, d->value_dim});
+    add(&out, "lse", SAFETENSORS_F32, r->lse, (uint64_t[4]){d->batch, d->heads, d->queries});
+    if (p->dma) {
+        add(&out, "importance", SAFETENSORS_F32, p->tensor[TENSOR_IMPORTANCE], plane);
+        add(&out, "begin", SAFETENSORS_I32, p->tensor[TENSOR_BEGIN], plane);
+        add(&out, "end", SAFETENSORS_I32, p->tensor[TENSOR_END], plane);
     }
+    add_gradients(&out, p, &r->gradients, bias_rank);
     char why[SAFETENSORS_ERROR_SIZE];
-    if (safetensors_write(o->out, &(safetensors_file){.tensors = tensors, .tensor_count = count}, why))
+    if (safetensors_write(o->out, &(safetensors_file){.tensors = out.tensors, .tensor_count = out.count}, why))
         return complain(MACHINE_FAILED, "%s: %s", o->out, why);
     return DONE;
 }
@@ -223,18 +268,20 @@ int main(int argc, char **argv)
     if (status != GO_ON)
         return status;
     problem p;
-    status = read_problem(&o, &p);
+    uint32_t bias_rank = 0;
+    status = read_problem(&o, &p, &bias_rank);
     if (status)
         return status;
     results r = {0};
-    if (!allocate_results(&p.desc, &r))
+    if (!allocate_results(&p, &r))
         status = complain(MACHINE_FAILED, "the results do not fit in host memory");
     if (!status)
         status = o.cpu ? run_on_cpu(&p, &r) : run_on_vulkan(&o, &p, &r);
     if (!status)
-        status = write_results(&o, &p, &r);
+        status = write_results(&o, &p, &r, bias_rank);
     free(r.out);
     free(r.lse);
+    gradients_destroy(&r.gradients);
     problem_destroy(&p);
     return status;
 }

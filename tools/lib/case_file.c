@@ -293,6 +293,26 @@ static dmattn_status read_mask_inputs(const safetensors_file *file, const messen
     return DMATTN_SUCCESS;
 }
 
+/* ---- gradients ----------------------------------------------------------------------------------------------- */
+
+/* dout, which says that gradients are wanted; it need not be there. */
+static dmattn_status read_dout(const safetensors_file *file, const messenger *m, const dmattn_attention_desc *d,
+                               inputs in)
+{
+    if (!safetensors_find(file, "dout"))
+        return DMATTN_SUCCESS;
+    TRY(find(file, m, "dout", &in[TENSOR_DOUT]));
+    const safetensors_tensor *t = in[TENSOR_DOUT];
+    const uint64_t want[4] = {d->batch, d->queries, d->heads, d->value_dim};
+    if (t->rank != 4 || memcmp(t->shape, want, sizeof want))
+        return INVALID("dout has shape %s, but must have [%u, %u, %u, %u] as out", shape_of(t).text, d->batch,
+                       d->queries, d->heads, d->value_dim);
+    if (t->type != in[TENSOR_Q]->type)
+        return INVALID("dout is %s, but must be %s as q", safetensors_type_name(t->type),
+                       safetensors_type_name(in[TENSOR_Q]->type));
+    return DMATTN_SUCCESS;
+}
+
 /* ---- the case ------------------------------------------------------------------------------------------------ */
 
 /* Parameters of the importance may be of several types in a file: they become f32, which holds them all. */
@@ -316,6 +336,7 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
     TRY(word(file, m, "op", operators, 2, -1, &is_dma));
     TRY(read_scale(file, m, &d.attention));
     TRY(read_qkv(file, m, &d.attention, in));
+    TRY(read_dout(file, m, &d.attention, in));
     if (is_dma) {
         TRY(read_selection(file, m, &d));
         TRY(read_mask_inputs(file, m, &d, in));
@@ -325,8 +346,11 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
         TRY(read_scores(file, m, &d.attention, in));
         TRY(problem_create(&d.attention, m, p));
     }
-    for (int t = 0; t < TENSOR_COUNT; t++)
+    const dmattn_status status = in[TENSOR_DOUT] ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
+    for (int t = 0; t < TENSOR_COUNT && !status; t++)
         if (in[t])
             copy_input(p, (tensor_id)t, in[t]);
-    return DMATTN_SUCCESS;
+    if (status)
+        problem_destroy(p);
+    return status;
 }

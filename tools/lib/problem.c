@@ -2,6 +2,7 @@
 #include "problem.h"
 
 #include "reference/element.h"
+#include "shape.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,8 +31,85 @@ double random_normal(uint64_t *state)
 
 /* ---- in host memory ------------------------------------------------------------------------------------------ */
 
+static tensor_box rows_box(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
+{
+    return (tensor_box){{batch, sequence, heads}, {s->batch, s->sequence, s->head}, dim};
+}
+
+static tensor_box score_box(const dmattn_score_shape *s, uint32_t keys)
+{
+    return (tensor_box){{s->batch, s->heads, s->queries}, {s->batch_stride, s->head_stride, s->query_stride}, keys};
+}
+
+static tensor_box contiguous_box(uint32_t first, uint32_t second, uint32_t third, uint32_t row)
+{
+    return (tensor_box){{first, second, third}, {(uint64_t)second * third * row, (uint64_t)third * row, row}, row};
+}
+
+tensor_box problem_box(const problem *p, tensor_id t)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const problem_backward *b = &p->backward;
+    switch (t) {
+    case TENSOR_Q: return rows_box(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
+    case TENSOR_K: return rows_box(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
+    case TENSOR_V: return rows_box(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+    case TENSOR_OUT: return rows_box(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_BIAS: return score_box(&d->bias_shape, d->keys);
+    case TENSOR_DOUT: return rows_box(&b->dout_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_DQ: return rows_box(&b->dq_strides, d->batch, d->queries, d->heads, d->head_dim);
+    case TENSOR_DK: return rows_box(&b->dk_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
+    case TENSOR_DV: return rows_box(&b->dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+    case TENSOR_DBIAS: return contiguous_box(d->bias_shape.batch, d->bias_shape.heads, d->bias_shape.queries, d->keys);
+    case TENSOR_DIMPORTANCE: return contiguous_box(1, d->batch, d->kv_heads, d->keys);
+    case TENSOR_DDT_WEIGHT: return contiguous_box(1, d->kv_heads, d->kv_heads, d->value_dim);
+    case TENSOR_DA:
+    case TENSOR_DDT_BIAS: return contiguous_box(1, 1, 1, d->kv_heads);
+    default: return score_box(&d->mask_shape, d->keys);
+    }
+}
+
+uint64_t tensor_box_rows(const tensor_box *b)
+{
+    return (uint64_t)b->extent[0] * b->extent[1] * b->extent[2];
+}
+
+uint64_t tensor_box_at(const tensor_box *b, uint64_t row)
+{
+    return row / b->extent[2] / b->extent[1] * b->stride[0] + row / b->extent[2] % b->extent[1] * b->stride[1]
+           + row % b->extent[2] * b->stride[2];
+}
+
+/* From its first element to the end of its last. */
+static uint64_t box_elements(const tensor_box *b)
+{
+    return tensor_box_at(b, tensor_box_rows(b) - 1) + b->row;
+}
+
+dmattn_type problem_type(const problem *p, tensor_id t)
+{
+    if (t == TENSOR_BIAS)
+        return p->desc.bias_type;
+    return t >= TENSOR_DBIAS ? DMATTN_TYPE_F32 : p->desc.type;
+}
+
+static bool wants(const problem *p, tensor_id t)
+{
+    return t == TENSOR_DOUT ? p->backward.gradients != 0 : (p->backward.gradients & gradient_bit(t)) != 0;
+}
+
+static uint64_t backward_bytes(const problem *p, tensor_id t)
+{
+    if (!wants(p, t))
+        return 0;
+    const tensor_box box = problem_box(p, t);
+    return box_elements(&box) * dmattn_type_size(problem_type(p, t));
+}
+
 uint64_t problem_bytes(const problem *p, tensor_id t)
 {
+    if (t >= TENSOR_DOUT)
+        return backward_bytes(p, t);
     if (!p->dma)
         return dmattn_attention_tensor_bytes(&p->desc, t);
     return dmattn_dma_tensor_bytes(&(dma_parts){p->desc, p->mask_desc}, t);
@@ -42,27 +120,32 @@ static bool is_result(int tensor)
     return tensor == TENSOR_OUT || tensor == TENSOR_LSE;
 }
 
-static dmattn_status allocate(problem *p, const messenger *m)
+static dmattn_status allocate(problem *p, tensor_id t, const messenger *m)
 {
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = problem_bytes(p, (tensor_id)t);
-        if (!bytes || is_result(t))
-            continue;
-        p->tensor[t] = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
-        if (!p->tensor[t]) {
-            problem_destroy(p);
-            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "%s does not fit in host memory with its %llu bytes",
-                               dmattn_tensor_name((tensor_id)t), (unsigned long long)bytes);
-        }
-    }
+    const uint64_t bytes = problem_bytes(p, t);
+    p->tensor[t] = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
+    if (!p->tensor[t])
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "%s does not fit in host memory with its %llu bytes",
+                           dmattn_tensor_name(t), (unsigned long long)bytes);
     return DMATTN_SUCCESS;
+}
+
+static dmattn_status allocate_inputs(problem *p, const messenger *m)
+{
+    dmattn_status status = DMATTN_SUCCESS;
+    for (int t = 0; t < TENSOR_COUNT && !status; t++)
+        if (problem_bytes(p, (tensor_id)t) && !is_result(t))
+            status = allocate(p, (tensor_id)t, m);
+    if (status)
+        problem_destroy(p);
+    return status;
 }
 
 dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger *m, problem *p)
 {
     *p = (problem){0};
     TRY(dmattn_attention_desc_resolve(desc, &p->desc, m));
-    return allocate(p, m);
+    return allocate_inputs(p, m);
 }
 
 dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m, problem *p)
@@ -74,7 +157,38 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
     p->dma_desc = *desc;
     p->desc = parts.attention;
     p->mask_desc = parts.mask;
-    return allocate(p, m);
+    return allocate_inputs(p, m);
+}
+
+uint32_t gradient_bit(tensor_id t)
+{
+    _Static_assert(1 << (TENSOR_DDT_BIAS - TENSOR_DQ) == DMATTN_GRADIENT_DT_BIAS, "bits in the order of the tensors");
+    return UINT32_C(1) << (t - TENSOR_DQ);
+}
+
+static uint32_t all_gradients(const problem *p)
+{
+    const uint32_t qkv = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V;
+    if (!p->dma)
+        return qkv | (p->desc.bias ? (uint32_t)DMATTN_GRADIENT_BIAS : 0);
+    if (p->dma_desc.importance_given)
+        return qkv | DMATTN_GRADIENT_IMPORTANCE;
+    return qkv | DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A
+           | (p->dma_desc.importance.dt_bias ? (uint32_t)DMATTN_GRADIENT_DT_BIAS : 0);
+}
+
+dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, const messenger *m)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    problem_backward b = wanted ? *wanted : (problem_backward){0};
+    TRY(dmattn_strides_resolve(m, "dout", &b.dout_strides, d->batch, d->queries, d->heads, d->value_dim));
+    TRY(dmattn_strides_resolve(m, "dq", &b.dq_strides, d->batch, d->queries, d->heads, d->head_dim));
+    TRY(dmattn_strides_resolve(m, "dk", &b.dk_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
+    TRY(dmattn_strides_resolve(m, "dv", &b.dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
+    b.gradients = b.gradients ? b.gradients : all_gradients(p);
+    p->backward = b;
+    p->desc.lse = p->dma_desc.attention.lse = true;
+    return allocate(p, TENSOR_DOUT, m);
 }
 
 void problem_destroy(problem *p)
@@ -125,46 +239,6 @@ dmattn_status problem_make_mask(problem *p)
 
 /* ---- random inputs ------------------------------------------------------------------------------------------- */
 
-/* Where row `index` of a strided box begins, counted in order of its extents. */
-static uint64_t row_at(const uint32_t extent[3], const uint64_t stride[3], uint64_t index)
-{
-    return index / extent[2] / extent[1] * stride[0] + index / extent[2] % extent[1] * stride[1]
-           + index % extent[2] * stride[2];
-}
-
-typedef struct box {
-    uint32_t extent[3];
-    uint64_t stride[3];
-    uint32_t row;
-} box;
-
-static box tensor_box(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
-{
-    return (box){{batch, sequence, heads}, {s->batch, s->sequence, s->head}, dim};
-}
-
-static box score_box(const dmattn_score_shape *s, uint32_t keys)
-{
-    return (box){{s->batch, s->heads, s->queries}, {s->batch_stride, s->head_stride, s->query_stride}, keys};
-}
-
-static box box_of(const dmattn_attention_desc *d, int tensor)
-{
-    switch (tensor) {
-    case TENSOR_Q: return tensor_box(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
-    case TENSOR_K: return tensor_box(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
-    case TENSOR_V: return tensor_box(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
-    case TENSOR_OUT: return tensor_box(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
-    case TENSOR_BIAS: return score_box(&d->bias_shape, d->keys);
-    default: return score_box(&d->mask_shape, d->keys);
-    }
-}
-
-static uint64_t rows(const box *b)
-{
-    return (uint64_t)b->extent[0] * b->extent[1] * b->extent[2];
-}
-
 /* One in eight intervals is empty by its mark, 0 to 0; some others by their length, and some end after the last query.
  */
 static void random_interval(uint32_t queries, uint64_t *state, int32_t *begin, int32_t *end)
@@ -180,10 +254,10 @@ static void random_rows(const problem *p, tensor_id t, uint64_t *state)
 {
     const dmattn_attention_desc *d = &p->desc;
     void *data = p->tensor[t];
-    const dmattn_type type = t == TENSOR_BIAS ? d->bias_type : d->type;
-    const box b = box_of(d, t);
-    for (uint64_t row = 0; row < rows(&b); row++) {
-        uint64_t at = row_at(b.extent, b.stride, row);
+    const dmattn_type type = problem_type(p, t);
+    const tensor_box b = problem_box(p, t);
+    for (uint64_t row = 0; row < tensor_box_rows(&b); row++) {
+        uint64_t at = tensor_box_at(&b, row);
         for (uint64_t i = at; i < at + b.row; i++)
             if (t == TENSOR_MASK)
                 ((uint8_t *)data)[i] = random_bits(state) & 1;
@@ -243,7 +317,7 @@ static uint64_t tensor_seed(uint64_t seed, tensor_id t)
 
 void problem_randomize_mask(problem *p, uint64_t seed)
 {
-    for (int t = TENSOR_DT_WEIGHT; t < TENSOR_COUNT; t++) {
+    for (int t = TENSOR_DT_WEIGHT; t <= TENSOR_IMPORTANCE; t++) {
         uint64_t state = tensor_seed(seed, (tensor_id)t);
         if (p->tensor[t])
             random_mask_input(p, (tensor_id)t, &state);
@@ -260,169 +334,8 @@ void problem_randomize(problem *p, uint64_t seed)
         if (t == TENSOR_BEGIN)
             memset(p->tensor[TENSOR_END], 0xff, problem_bytes(p, TENSOR_END));
         uint64_t state = tensor_seed(seed, t);
-        if (t < TENSOR_DT_WEIGHT)
+        if (t < TENSOR_DT_WEIGHT || t == TENSOR_DOUT)
             random_rows(p, t, &state);
     }
     problem_randomize_mask(p, seed);
-}
-
-/* ---- on a device --------------------------------------------------------------------------------------------- */
-
-/* No output is so large that host memory should hold it twice. */
-#define POISON_CHUNK (UINT64_C(16) << 20)
-
-/* Makes a buffer with `data` in it; without, it holds NaN in every type, which shows what was not written. */
-static dmattn_status make_buffer(dmattn_device *device, uint64_t size, const void *data, dmattn_buffer *buffer)
-{
-    TRY(dmattn_buffer_create(device, size, buffer));
-    if (data)
-        return dmattn_upload(device, buffer, 0, data, size);
-    const uint64_t chunk = size < POISON_CHUNK ? size : POISON_CHUNK;
-    void *poison = malloc((size_t)chunk);
-    if (!poison)
-        return DMATTN_ERROR_OUT_OF_MEMORY;
-    memset(poison, 0xff, (size_t)chunk);
-    dmattn_status status = DMATTN_SUCCESS;
-    for (uint64_t at = 0; at < size && !status; at += chunk)
-        status = dmattn_upload(device, buffer, at, poison, size - at < chunk ? size - at : chunk);
-    free(poison);
-    return status;
-}
-
-static dmattn_buffer *place_of(device_problem *dp, tensor_id tensor)
-{
-    dmattn_attention_args *a = &dp->args;
-    dmattn_dma_args *d = &dp->dma_args;
-    dmattn_buffer *const attention[TENSOR_COUNT] = {&a->q,    &a->k,     &a->v,   &a->out, &a->lse,
-                                                    &a->mask, &a->begin, &a->end, &a->bias};
-    dmattn_buffer *const dma[TENSOR_COUNT] = {
-        [TENSOR_Q] = &d->q,
-        [TENSOR_K] = &d->k,
-        [TENSOR_V] = &d->v,
-        [TENSOR_OUT] = &d->out,
-        [TENSOR_LSE] = &d->lse,
-        [TENSOR_BEGIN] = &d->begin,
-        [TENSOR_END] = &d->end,
-        [TENSOR_DT_WEIGHT] = &d->dt_weight,
-        [TENSOR_A] = &d->a,
-        [TENSOR_DT_BIAS] = &d->dt_bias,
-        [TENSOR_KEY_VALID] = &d->key_valid,
-        [TENSOR_QUERY_OFFSETS] = &d->query_offsets,
-        [TENSOR_KEY_OFFSETS] = &d->key_offsets,
-        [TENSOR_IMPORTANCE] = &d->importance,
-    };
-    return (dp->problem->dma ? dma : attention)[tensor];
-}
-
-const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor)
-{
-    return place_of((device_problem *)dp, tensor); /* const again as it comes back */
-}
-
-/* Whether the device makes it. */
-static bool is_made(const problem *p, tensor_id t)
-{
-    return is_result(t)
-           || (p->dma
-               && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && !p->dma_desc.importance_given)));
-}
-
-static dmattn_status fill_device(const problem *p, device_problem *dp)
-{
-    dmattn_context *context = dmattn_device_context(dp->device);
-    TRY(p->dma ? dmattn_dma_plan_tile(context, &p->dma_desc, p->tile, &dp->plan)
-               : dmattn_attention_plan_tile(context, &p->desc, p->tile, &dp->plan));
-    dmattn_plan_info info;
-    dmattn_plan_get_info(dp->plan, &info);
-    if (info.workspace_size)
-        TRY(make_buffer(dp->device, info.workspace_size, NULL, p->dma ? &dp->dma_args.workspace : &dp->args.workspace));
-    for (int i = 0; i < TENSOR_COUNT; i++) {
-        const tensor_id t = (tensor_id)i;
-        const uint64_t bytes = problem_bytes(p, t);
-        if (bytes)
-            TRY(make_buffer(dp->device, bytes, is_made(p, t) ? NULL : p->tensor[t], place_of(dp, t)));
-    }
-    return DMATTN_SUCCESS;
-}
-
-dmattn_status device_problem_create(const problem *p, dmattn_device *device, device_problem *dp)
-{
-    *dp = (device_problem){.device = device, .problem = p};
-    dmattn_status status = fill_device(p, dp);
-    if (status)
-        device_problem_destroy(dp);
-    return status;
-}
-
-void device_problem_destroy(device_problem *dp)
-{
-    if (!dp->device)
-        return;
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        dmattn_buffer *buffer = place_of(dp, (tensor_id)t);
-        if (buffer)
-            dmattn_buffer_destroy(dp->device, buffer);
-    }
-    dmattn_buffer_destroy(dp->device, &dp->args.workspace);
-    dmattn_buffer_destroy(dp->device, &dp->dma_args.workspace);
-    dmattn_plan_destroy(dp->plan);
-    *dp = (device_problem){0};
-}
-
-dmattn_status device_problem_record(const device_problem *dp, VkCommandBuffer commands, bool reuse_mask)
-{
-    if (dp->problem->dma) {
-        dmattn_dma_args args = dp->dma_args;
-        args.reuse_mask = reuse_mask;
-        return dmattn_dma_record(dp->plan, commands, &args);
-    }
-    dmattn_attention_args args = dp->args;
-    args.reuse_mask_tiles = reuse_mask;
-    return dmattn_attention_record(dp->plan, commands, &args);
-}
-
-dmattn_status device_problem_run(const device_problem *dp)
-{
-    VkCommandBuffer commands;
-    TRY(dmattn_commands_begin(dp->device, &commands));
-    dmattn_status status = device_problem_record(dp, commands, false);
-    if (status) {
-        dmattn_commands_cancel(dp->device);
-        return status;
-    }
-    return dmattn_commands_submit(dp->device);
-}
-
-static dmattn_status download(const device_problem *dp, tensor_id tensor, void *data)
-{
-    return dmattn_download(dp->device, device_problem_buffer(dp, tensor), 0, data, problem_bytes(dp->problem, tensor));
-}
-
-dmattn_status device_problem_download(const device_problem *dp, float *out, float *lse)
-{
-    const dmattn_attention_desc *d = &dp->problem->desc;
-    uint64_t bytes = problem_bytes(dp->problem, TENSOR_OUT);
-    void *stored = bytes <= SIZE_MAX ? malloc((size_t)bytes) : NULL;
-    if (!stored)
-        return DMATTN_ERROR_OUT_OF_MEMORY;
-    dmattn_status status = download(dp, TENSOR_OUT, stored);
-    if (!status) {
-        box b = box_of(d, TENSOR_OUT);
-        for (uint64_t row = 0; row < rows(&b); row++) {
-            uint64_t at = row_at(b.extent, b.stride, row);
-            for (uint32_t i = 0; i < b.row; i++)
-                *out++ = (float)element_load(d->type, stored, at + i);
-        }
-    }
-    free(stored);
-    return status || !lse || !d->lse ? status : download(dp, TENSOR_LSE, lse);
-}
-
-dmattn_status device_problem_download_mask(const device_problem *dp, problem *p)
-{
-    static const tensor_id products[] = {TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END};
-    for (int i = 0; i < 3; i++)
-        if (is_made(p, products[i]))
-            TRY(download(dp, products[i], p->tensor[products[i]]));
-    return DMATTN_SUCCESS;
 }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "poison.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Whether no query sees a key by a dense mask. */
+static bool is_masked_for_all(const problem *p, uint64_t at)
+{
+    const dmattn_score_shape *s = &p->desc.mask_shape;
+    for (uint32_t t = 0; t < s->queries; t++)
+        if (((const uint8_t *)p->tensor[TENSOR_MASK])[at + t * s->query_stride])
+            return false;
+    return true;
+}
+
+/* Whether every query is kept from a key of a kv head by its interval and causality, or by a dense mask. */
+static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    const uint32_t group = d->heads / d->kv_heads;
+    if (d->mask == DMATTN_MASK_NONE)
+        return false;
+    for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
+        uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
+                      + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
+        if (d->mask == DMATTN_MASK_DENSE) {
+            if (!is_masked_for_all(p, at))
+                return false;
+        } else {
+            int32_t begin = ((const int32_t *)p->tensor[TENSOR_BEGIN])[at];
+            int32_t end = ((const int32_t *)p->tensor[TENSOR_END])[at];
+            int32_t causal = d->causal ? (int32_t)j + (int32_t)d->queries - (int32_t)d->keys : 0;
+            begin = begin > causal ? begin : causal;
+            if ((begin > 0 ? begin : 0) < (end < (int32_t)d->queries ? end : (int32_t)d->queries))
+                return false;
+        }
+    }
+    return true;
+}
+
+void poison_hidden_keys(problem *p, tensor_id tensor, bool masked_by_query)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const tensor_box box = problem_box(p, tensor);
+    const uint64_t size = dmattn_type_size(d->type), bytes = problem_bytes(p, tensor);
+    const bool all = masked_by_query || d->mask_shape.queries <= 1;
+    unsigned char *rows = p->tensor[tensor], *original = malloc(bytes);
+    memcpy(original, rows, bytes);
+    for (int hidden = 1; hidden >= 0; hidden--) /* those that are seen last: rows may be shared by stride 0 */
+        for (uint64_t row = 0; row < tensor_box_rows(&box); row++) {
+            const uint64_t at = size * tensor_box_at(&box, row);
+            const uint32_t head = (uint32_t)(row % d->kv_heads), j = (uint32_t)(row / d->kv_heads % d->keys);
+            const bool now = all && is_hidden_from_all(p, (uint32_t)(row / d->kv_heads / d->keys), head, j);
+            if (hidden && now)
+                memset(rows + at, 0xff, size * box.row);
+            else if (!hidden && !now)
+                memcpy(rows + at, original + at, size * box.row);
+        }
+    free(original);
+}

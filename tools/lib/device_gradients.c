@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "device_tensor.h"
+#include "gradients.h"
+
+dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
+{
+    dmattn_attention_backward_args *a = &dg->args;
+    dmattn_dma_backward_args *d = &dg->dma_args;
+    dmattn_buffer *const attention[TENSOR_COUNT] = {
+        [TENSOR_Q] = &a->q,       [TENSOR_K] = &a->k,         [TENSOR_V] = &a->v,         [TENSOR_OUT] = &a->out,
+        [TENSOR_LSE] = &a->lse,   [TENSOR_MASK] = &a->mask,   [TENSOR_BEGIN] = &a->begin, [TENSOR_END] = &a->end,
+        [TENSOR_BIAS] = &a->bias, [TENSOR_DOUT] = &a->dout,   [TENSOR_DQ] = &a->dq,       [TENSOR_DK] = &a->dk,
+        [TENSOR_DV] = &a->dv,     [TENSOR_DBIAS] = &a->dbias,
+    };
+    dmattn_buffer *const dma[TENSOR_COUNT] = {
+        [TENSOR_Q] = &d->q,
+        [TENSOR_K] = &d->k,
+        [TENSOR_V] = &d->v,
+        [TENSOR_OUT] = &d->out,
+        [TENSOR_LSE] = &d->lse,
+        [TENSOR_BEGIN] = &d->begin,
+        [TENSOR_END] = &d->end,
+        [TENSOR_DT_WEIGHT] = &d->dt_weight,
+        [TENSOR_A] = &d->a,
+        [TENSOR_DT_BIAS] = &d->dt_bias,
+        [TENSOR_IMPORTANCE] = &d->importance,
+        [TENSOR_DOUT] = &d->dout,
+        [TENSOR_DQ] = &d->dq,
+        [TENSOR_DK] = &d->dk,
+        [TENSOR_DV] = &d->dv,
+        [TENSOR_DIMPORTANCE] = &d->dimportance,
+        [TENSOR_DDT_WEIGHT] = &d->ddt_weight,
+        [TENSOR_DA] = &d->da,
+        [TENSOR_DDT_BIAS] = &d->ddt_bias,
+    };
+    return (dg->forward->problem->dma ? dma : attention)[tensor];
+}
+
+static dmattn_status plan(device_gradients *dg)
+{
+    const problem *p = dg->forward->problem;
+    const problem_backward *b = &p->backward;
+    dmattn_context *context = dmattn_device_context(dg->forward->device);
+    if (p->dma) {
+        const dmattn_dma_backward_desc desc = {.dma = p->dma_desc,
+                                               .gradients = b->gradients,
+                                               .dout_strides = b->dout_strides,
+                                               .dq_strides = b->dq_strides,
+                                               .dk_strides = b->dk_strides,
+                                               .dv_strides = b->dv_strides};
+        return dmattn_dma_backward_plan(context, &desc, &dg->plan);
+    }
+    const dmattn_attention_backward_desc desc = {.attention = p->desc,
+                                                 .gradients = b->gradients,
+                                                 .dout_strides = b->dout_strides,
+                                                 .dq_strides = b->dq_strides,
+                                                 .dk_strides = b->dk_strides,
+                                                 .dv_strides = b->dv_strides};
+    return dmattn_attention_backward_plan(context, &desc, &dg->plan);
+}
+
+static dmattn_buffer *workspace_of(device_gradients *dg)
+{
+    return dg->forward->problem->dma ? &dg->dma_args.workspace : &dg->args.workspace;
+}
+
+static dmattn_status fill_device(device_gradients *dg)
+{
+    const problem *p = dg->forward->problem;
+    dmattn_device *device = dg->forward->device;
+    TRY(plan(dg));
+    dmattn_plan_info info;
+    dmattn_plan_get_info(dg->plan, &info);
+    if (info.workspace_size)
+        TRY(device_tensor_create(device, info.workspace_size, NULL, workspace_of(dg)));
+    for (int i = 0; i < TENSOR_COUNT; i++) {
+        const tensor_id t = (tensor_id)i;
+        dmattn_buffer *place = device_gradients_buffer(dg, t);
+        const uint64_t bytes = problem_bytes(p, t);
+        if (place && i < TENSOR_DOUT)
+            *place = *device_problem_buffer(dg->forward, t);
+        else if (place && bytes)
+            TRY(device_tensor_create(device, bytes, p->tensor[t], place));
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status device_gradients_create(const device_problem *forward, device_gradients *dg)
+{
+    *dg = (device_gradients){.forward = forward};
+    dmattn_status status = fill_device(dg);
+    if (status)
+        device_gradients_destroy(dg);
+    return status;
+}
+
+void device_gradients_destroy(device_gradients *dg)
+{
+    if (!dg->forward)
+        return;
+    dmattn_device *device = dg->forward->device;
+    for (int t = TENSOR_DOUT; t < TENSOR_COUNT; t++) {
+        dmattn_buffer *buffer = device_gradients_buffer(dg, (tensor_id)t);
+        if (buffer)
+            dmattn_buffer_destroy(device, buffer);
+    }
+    dmattn_buffer_destroy(device, workspace_of(dg));
+    dmattn_plan_destroy(dg->plan);
+    *dg = (device_gradients){0};
+}
+
+dmattn_status device_gradients_record(const device_gradients *dg, VkCommandBuffer commands)
+{
+    return dg->forward->problem->dma ? dmattn_dma_backward_record(dg->plan, commands, &dg->dma_args)
+                                     : dmattn_attention_backward_record(dg->plan, commands, &dg->args);
+}
+
+dmattn_status device_gradients_run(const device_gradients *dg)
+{
+    VkCommandBuffer commands;
+    TRY(dmattn_commands_begin(dg->forward->device, &commands));
+    dmattn_status status = device_gradients_record(dg, commands);
+    if (status) {
+        dmattn_commands_cancel(dg->forward->device);
+        return status;
+    }
+    return dmattn_commands_submit(dg->forward->device);
+}
+
+dmattn_status device_gradients_download(const device_gradients *dg, gradients *g)
+{
+    device_gradients places = *dg;
+    for (int i = TENSOR_DQ; i < TENSOR_COUNT; i++) {
+        const tensor_id t = (tensor_id)i;
+        if (g->tensor[t])
+            TRY(device_tensor_download(dg->forward->device, device_gradients_buffer(&places, t), dg->forward->problem,
+                                       t, g->tensor[t]));
+    }
+    return DMATTN_SUCCESS;
+}

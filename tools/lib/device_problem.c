@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "device_tensor.h"
+#include "problem.h"
+
+static dmattn_buffer *place_of(device_problem *dp, tensor_id tensor)
+{
+    dmattn_attention_args *a = &dp->args;
+    dmattn_dma_args *d = &dp->dma_args;
+    dmattn_buffer *const attention[TENSOR_COUNT] = {&a->q,    &a->k,     &a->v,   &a->out, &a->lse,
+                                                    &a->mask, &a->begin, &a->end, &a->bias};
+    dmattn_buffer *const dma[TENSOR_COUNT] = {
+        [TENSOR_Q] = &d->q,
+        [TENSOR_K] = &d->k,
+        [TENSOR_V] = &d->v,
+        [TENSOR_OUT] = &d->out,
+        [TENSOR_LSE] = &d->lse,
+        [TENSOR_BEGIN] = &d->begin,
+        [TENSOR_END] = &d->end,
+        [TENSOR_DT_WEIGHT] = &d->dt_weight,
+        [TENSOR_A] = &d->a,
+        [TENSOR_DT_BIAS] = &d->dt_bias,
+        [TENSOR_KEY_VALID] = &d->key_valid,
+        [TENSOR_QUERY_OFFSETS] = &d->query_offsets,
+        [TENSOR_KEY_OFFSETS] = &d->key_offsets,
+        [TENSOR_IMPORTANCE] = &d->importance,
+    };
+    return (dp->problem->dma ? dma : attention)[tensor];
+}
+
+const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor)
+{
+    return place_of((device_problem *)dp, tensor); /* const again as it comes back */
+}
+
+/* Whether the device makes it. */
+static bool is_made(const problem *p, tensor_id t)
+{
+    return t == TENSOR_OUT || t == TENSOR_LSE
+           || (p->dma
+               && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && !p->dma_desc.importance_given)));
+}
+
+static dmattn_status fill_device(const problem *p, device_problem *dp)
+{
+    dmattn_context *context = dmattn_device_context(dp->device);
+    TRY(p->dma ? dmattn_dma_plan_tile(context, &p->dma_desc, p->tile, &dp->plan)
+               : dmattn_attention_plan_tile(context, &p->desc, p->tile, &dp->plan));
+    dmattn_plan_info info;
+    dmattn_plan_get_info(dp->plan, &info);
+    if (info.workspace_size)
+        TRY(device_tensor_create(dp->device, info.workspace_size, NULL,
+                                 p->dma ? &dp->dma_args.workspace : &dp->args.workspace));
+    for (int i = 0; i < TENSOR_COUNT; i++) {
+        const tensor_id t = (tensor_id)i;
+        const uint64_t bytes = problem_bytes(p, t);
+        if (bytes && place_of(dp, t))
+            TRY(device_tensor_create(dp->device, bytes, is_made(p, t) ? NULL : p->tensor[t], place_of(dp, t)));
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status device_problem_create(const problem *p, dmattn_device *device, device_problem *dp)
+{
+    *dp = (device_problem){.device = device, .problem = p};
+    dmattn_status status = fill_device(p, dp);
+    if (status)
+        device_problem_destroy(dp);
+    return status;
+}
+
+void device_problem_destroy(device_problem *dp)
+{
+    if (!dp->device)
+        return;
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        dmattn_buffer *buffer = place_of(dp, (tensor_id)t);
+        if (buffer)
+            dmattn_buffer_destroy(dp->device, buffer);
+    }
+    dmattn_buffer_destroy(dp->device, &dp->args.workspace);
+    dmattn_buffer_destroy(dp->device, &dp->dma_args.workspace);
+    dmattn_plan_destroy(dp->plan);
+    *dp = (device_problem){0};
+}
+
+dmattn_status device_problem_record(const device_problem *dp, VkCommandBuffer commands, bool reuse_mask)
+{
+    if (dp->problem->dma) {
+        dmattn_dma_args args = dp->dma_args;
+        args.reuse_mask = reuse_mask;
+        return dmattn_dma_record(dp->plan, commands, &args);
+    }
+    dmattn_attention_args args = dp->args;
+    args.reuse_mask_tiles = reuse_mask;
+    return dmattn_attention_record(dp->plan, commands, &args);
+}
+
+dmattn_status device_problem_run(const device_problem *dp)
+{
+    VkCommandBuffer commands;
+    TRY(dmattn_commands_begin(dp->device, &commands));
+    dmattn_status status = device_problem_record(dp, commands, false);
+    if (status) {
+        dmattn_commands_cancel(dp->device);
+        return status;
+    }
+    return dmattn_commands_submit(dp->device);
+}
+
+static dmattn_status download(const device_problem *dp, tensor_id tensor, void *data)
+{
+    return dmattn_download(dp->device, device_problem_buffer(dp, tensor), 0, data, problem_bytes(dp->problem, tensor));
+}
+
+dmattn_status device_problem_download(const device_problem *dp, float *out, float *lse)
+{
+    const problem *p = dp->problem;
+    TRY(device_tensor_download(dp->device, device_problem_buffer(dp, TENSOR_OUT), p, TENSOR_OUT, out));
+    return !lse || !p->desc.lse ? DMATTN_SUCCESS : download(dp, TENSOR_LSE, lse);
+}
+
+dmattn_status device_problem_download_mask(const device_problem *dp, problem *p)
+{
+    static const tensor_id products[] = {TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END};
+    for (int i = 0; i < 3; i++)
+        if (is_made(p, products[i]))
+            TRY(download(dp, products[i], p->tensor[products[i]]));
+    return DMATTN_SUCCESS;
+}
