@@ -92,6 +92,9 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
+    if (has_key_bias(b) && (double)d->batch * part_heads(d) * d->keys > UINT32_MAX)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "the gradient of a bias by key can be computed for at most 2^32 of batch * heads * keys");
     return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
 }
 
