@@ -299,7 +299,7 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
     if (plan->backward.rows)
         dmattn_backward_stage_record(&plan->backward, &r);
-    if (plan->importance_backward.pipeline)
+    if (plan->importance_backward.terms)
         dmattn_importance_backward_stage_record(&plan->importance_backward, &r,
                                                 r.workspace + plan->importance_backward_offset);
     return DMATTN_SUCCESS;
