@@ -71,6 +71,9 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "gradients are computed at the level portable, not at the level %s",
                            dmattn_level_string(d->level));
+    if (!d->level && d->max_level != LEVEL)
+        snprintf(s->why_not, sizeof s->why_not, "gradients have kernels of the level %s only",
+                 dmattn_level_string(LEVEL));
     if (tiles)
         s->tile = *tiles;
     else if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->tile, why, sizeof why))
