@@ -21,8 +21,11 @@
 
 #include "lib/key_walk.glsl"
 
-#define PAIR_ROW(i, n) (row_lane + (i) * ROW_LANES)
-#define PAIR_KEY(i, n) key_at(column_lane + (n) * KEY_LANES)
+#define LANE_QUERIES LANE_ROWS
+#define LANE_KEYS LANE_COLUMNS
+#define QUERY_OF(r) (row_lane + (r) * ROW_LANES)
+#define KEY_OF(k) key_at(column_lane + (k) * KEY_LANES)
+#define PAIR(x, r, k) x[r][k]
 #include "lib/gradients.glsl"
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
@@ -33,8 +36,11 @@ shared bool any_is_seen;
 bool sees_any()
 {
     bool seen = false;
-    EACH_ROW(i) EACH_COLUMN(n)
-        seen = seen || is_seen(PAIR_KEY(i, n), row_query(PAIR_ROW(i, n)), key_life(PAIR_KEY(i, n)));
+    EACH_KEY(k) {
+        const ivec2 life = key_life(KEY_OF(k));
+        EACH_QUERY(r)
+            seen = seen || is_seen(KEY_OF(k), row_query(QUERY_OF(r)), life);
+    }
     barrier();
     if (invocation == 0)
         any_is_seen = false;
@@ -80,11 +86,11 @@ void main()
         for (uint head = bias_head * sharing; head < (bias_head + 1) * sharing; head++)
             add_head(head, sum);
 
-    EACH_ROW(i) {
-        const uint row = PAIR_ROW(i, 0), query = first_query + row;
+    EACH_QUERY(r) {
+        const uint query = first_query + QUERY_OF(r);
         const uvec2 to = advance(p.dbias, gl_WorkGroupID.z * p.queries + query, uvec2(4 * p.keys, 0));
-        EACH_COLUMN(n)
-            if (query < end_query && PAIR_KEY(i, n) < p.keys)
-                Words(to).w[PAIR_KEY(i, n)] = floatBitsToUint(sum[i][n]);
+        EACH_KEY(k)
+            if (query < end_query && KEY_OF(k) < p.keys)
+                Words(to).w[KEY_OF(k)] = floatBitsToUint(sum[r][k]);
     }
 }

@@ -27,8 +27,11 @@
 
 #include "lib/query_walk.glsl"
 
-#define PAIR_ROW(i, n) (column_lane + (n) * KEY_LANES)
-#define PAIR_KEY(i, n) tile_keys[row_lane + (i) * ROW_LANES]
+#define LANE_QUERIES LANE_COLUMNS
+#define LANE_KEYS LANE_ROWS
+#define QUERY_OF(r) (column_lane + (r) * KEY_LANES)
+#define KEY_OF(k) tile_keys[row_lane + (k) * ROW_LANES]
+#define PAIR(x, r, k) x[k][r]
 #include "lib/gradients.glsl"
 
 bool no_row(uint i)
@@ -107,6 +110,7 @@ void main()
 
     for (uint pack = 0; pack < GROUP_PACKS; pack++) {
         find_heads(pack);
+        find_bias();
         begin_walk();
         while (next_tile())
             attend(dk, dv, dbias);

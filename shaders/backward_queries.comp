@@ -22,8 +22,11 @@
 
 #include "lib/key_walk.glsl"
 
-#define PAIR_ROW(i, n) (row_lane + (i) * ROW_LANES)
-#define PAIR_KEY(i, n) key_at(column_lane + (n) * KEY_LANES)
+#define LANE_QUERIES LANE_ROWS
+#define LANE_KEYS LANE_COLUMNS
+#define QUERY_OF(r) (row_lane + (r) * ROW_LANES)
+#define KEY_OF(k) key_at(column_lane + (k) * KEY_LANES)
+#define PAIR(x, r, k) x[r][k]
 #include "lib/gradients.glsl"
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)

@@ -4,6 +4,11 @@
 //     z[j,h]          = sum over i of v[j,i] dt_weight[h,i], + dt_bias[h]
 //     importance[h,j] = exp(a[h] softplus(z)), or a[h] softplus(z)            NaN becomes -infinity
 //
+// BACKWARD: from the importance's gradient g, what the gradients of z and of a[h] are sums of
+//
+//     dz[h,j]       = g importance a[h] sigmoid(z), or g a[h] sigmoid(z)      0 where the importance is -infinity
+//     da_terms[h,j] = g importance softplus(z), or g softplus(z)              or g is 0
+//
 // Workgroup (x, y, z): TILE_KEYS keys, LANE_HEADS heads, batch item z. A row of v is read once by COLUMN_LANES invocations
 // beside each other, a piece of 8 elements each at a time; the weights of DEPTH pieces lie in shared memory.
 #version 460
@@ -21,7 +26,11 @@
 IMPORTANCE_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
+#ifdef BACKWARD
+    IMPORTANCE_TERMS_PARAMS
+#else
     IMPORTANCE_PARAMS
+#endif
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -49,6 +58,26 @@ void stage_weights(uint invocation, uint first_head, uint first_piece)
     }
 }
 
+#ifdef BACKWARD
+void store_term(uvec2 terms, uint plane, uint key, float term)
+{
+    if (terms != uvec2(0))
+        Words(advance(terms, plane, uvec2(4 * p.keys, 0))).w[key] = floatBitsToUint(term);
+}
+
+// v of a key that no query sees may hold anything. Its g is 0, and 0 times whatever comes of it must be 0.
+void store_terms(float z, uint plane, uint head, uint key)
+{
+    if (DT_BIAS != 0)
+        z += load_element(PARAMETER_TYPE, p.dt_bias, head);
+    const float a = load_element(PARAMETER_TYPE, p.a, head), s = softplus(z), x = a * s;
+    const float g = uintBitsToFloat(Words(advance(p.dimportance, plane, uvec2(4 * p.keys, 0))).w[key]);
+    const float scale = ACTIVATION == ACTIVATION_EXP_SOFTPLUS ? g * accurate_exp(x) : g;
+    const bool none = g == 0 || is_nan(z) || is_nan(x) || floatBitsToUint(x) == floatBitsToUint(MINUS_INFINITY);
+    store_term(p.dz, plane, key, none ? 0 : scale * a * sigmoid(z));
+    store_term(p.da_terms, plane, key, none ? 0 : scale * s);
+}
+#else
 float activate(float z, uint head)
 {
     if (DT_BIAS != 0)
@@ -58,6 +87,7 @@ float activate(float z, uint head)
         return MINUS_INFINITY;
     return ACTIVATION == ACTIVATION_EXP_SOFTPLUS ? accurate_exp(x) : x;
 }
+#endif
 
 void main()
 {
@@ -107,8 +137,12 @@ void main()
         [[unroll]] for (uint i = 0; i < OUTPUTS; i++)
             sum = i == output_ ? z[i / LANE_HEADS][i % LANE_HEADS] : sum;
         if (output_ < OUTPUTS && key < p.keys && head < KV_HEADS) {
+#ifdef BACKWARD
+            store_terms(sum, batch * KV_HEADS + head, head, key);
+#else
             uvec2 plane = advance(p.importance, batch * KV_HEADS + head, uvec2(4 * p.keys, 0));
             Words(plane).w[key] = floatBitsToUint(activate(sum, head));
+#endif
         }
     }
 }

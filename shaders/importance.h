@@ -35,3 +35,14 @@
     DMATTN_ADDRESS dt_bias;                                                                                            \
     DMATTN_ADDRESS importance;                                                                                         \
     DMATTN_UINT keys;
+
+/* Push constants of its variant importance_terms. Of dz and da_terms what is 0 is not written. */
+#define IMPORTANCE_TERMS_PARAMS                                                                                        \
+    DMATTN_ADDRESS v;                                                                                                  \
+    DMATTN_ADDRESS dt_weight;                                                                                          \
+    DMATTN_ADDRESS a;                                                                                                  \
+    DMATTN_ADDRESS dt_bias;                                                                                            \
+    DMATTN_ADDRESS dimportance;                                                                                        \
+    DMATTN_ADDRESS dz;       /* f32 [B, Hk, Sk] */                                                                     \
+    DMATTN_ADDRESS da_terms; /* likewise */                                                                            \
+    DMATTN_UINT keys;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define MAX_CONSTANTS 80
+#define MAX_CONSTANTS 96
 
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
 {

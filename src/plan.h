@@ -8,6 +8,7 @@
 #include "attention/stage.h"
 #include "mask/desc.h"
 #include "mask/importance.h"
+#include "mask/importance_backward.h"
 #include "mask/lists.h"
 #include "mask/selection.h"
 
@@ -31,9 +32,10 @@ struct dmattn_plan {
     lists_stage lists;
     attention_stage attention;
     backward_stage backward;
+    importance_backward_stage importance_backward;
 
     plan_tensor tensor[TENSOR_COUNT];
-    uint64_t tiles_offset, parts_offset, scratch_offset, workspace_size;
+    uint64_t tiles_offset, parts_offset, scratch_offset, importance_backward_offset, workspace_size;
     char name[128];
     double flops, bytes;
 };
@@ -47,12 +49,16 @@ dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, const 
 /* Makes a plan without stages. */
 dmattn_status dmattn_plan_create(dmattn_context *ctx, plan_kind kind, dmattn_plan **plan);
 
-/* dmattn_attention_plan() and dmattn_dma_plan() with a tile that fits; NULL: the one that is best as far as is known.
- */
+/* dmattn_attention_plan() and so on with tiles that fit; NULL: those that are best as far as is known. */
 dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
                                          const attention_tile *tile, dmattn_plan **plan);
 dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
                                    dmattn_plan **plan);
+
+dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
+                                                   const backward_tiles *tiles, dmattn_plan **plan);
+dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
+                                             const backward_tiles *tiles, dmattn_plan **plan);
 
 /* Puts a piece of `bytes` into the workspace and returns where. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);
@@ -69,7 +75,8 @@ dmattn_status dmattn_plan_add_interval_lists(dmattn_plan *plan, const dmattn_att
 
 /* Adds the stage of gradients, with its tensors and memory. `desc` is resolved; `bound`: what is known of how many keys
  * a query sees. */
-dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *desc, keys_bound bound);
+dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *desc, keys_bound bound,
+                                       const backward_tiles *tiles);
 
 /* Writes the commands. `buffers`: NULL or without a VkBuffer where there is none. `reuse`: bits of dmattn_mask_stage
  * that are left out, that of lists standing for a dense mask's bitmap, too. */

@@ -23,6 +23,12 @@ void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *para
     r->ctx->vk.CmdDispatch(r->commands, g.x, g.y, g.z);
 }
 
+/* A barrier is for all dispatches before it, so that the next one that waits, waits for both. */
+void dmattn_recorder_beside(recorder *r)
+{
+    r->begun = false;
+}
+
 static uint32_t at_most(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;

@@ -28,4 +28,7 @@ void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *para
 void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g,
                                      uint32_t most);
 
+/* The next dispatch does not wait for the one before it: neither reads or writes what the other writes. */
+void dmattn_recorder_beside(recorder *r);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What follows from a descriptor and a tile without a device: the shaders' constants, grids and bitmaps. */
 #include "attention/stage.h"
+#include "mask/importance_backward.h"
 #include "sentences.h"
 
 #include <criterion/criterion.h>
@@ -257,5 +258,121 @@ Test(grids, of_attention_and_masks)
         expect_grid(dmattn_attention_grid(&d, &tile_64), rows[i].attention.x, rows[i].attention.y, rows[i].attention.z);
         expect_grid(dmattn_mask_tiles_grid(&d, &tile_64), mask.x, mask.y, mask.z);
         cr_expect_eq(dmattn_mask_tiles_bytes(&d, &tile_64), UINT64_C(8) * mask.x * mask.y * mask.z);
+    }
+}
+
+/* ---- the gradients of the importance --------------------------------------------------------------------------- */
+
+static dmattn_mask_desc importance_of(uint32_t batch, uint32_t keys, uint32_t heads, uint32_t value_dim)
+{
+    const dmattn_mask_desc desc = {.stages = DMATTN_STAGE_IMPORTANCE,
+                                   .batch = batch,
+                                   .keys = keys,
+                                   .kv_heads = heads,
+                                   .type = DMATTN_TYPE_BF16,
+                                   .value_dim = value_dim,
+                                   .importance = {.parameter_type = DMATTN_TYPE_F16}};
+    dmattn_mask_desc d;
+    cr_assert_eq(dmattn_mask_desc_resolve(&desc, &d, NULL), DMATTN_SUCCESS);
+    return d;
+}
+
+Test(importance_backward, constants)
+{
+    uint32_t c[IMPORTANCE_BACKWARD_CONSTANT_COUNT];
+    const dmattn_mask_desc d = importance_of(2, 70, 12, 24);
+    dmattn_importance_backward_constants(&d, &d.v_strides, c);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_WORKGROUP], 128);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_COLUMN_LANES], 8);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_LANE_KEYS], 4);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_BLOCK_HEADS], 8);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_KV_HEADS], 12);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_VALUE_DIM], 24);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_TYPE], TYPE_BF16);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_PARAMETER_TYPE], TYPE_F16);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_ALIGNED], 1);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_PACKED], 1);
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_BATCH_LOW), 0);
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_SEQUENCE_LOW), 2 * 12 * 24);
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_HEAD_LOW), 2 * 24);
+    /* those of dv are its own */
+    dmattn_importance_backward_constants(&d, &(dmattn_strides){UINT64_C(0x123456789), 301, 25}, c);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_ALIGNED], 0);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_PACKED], 0);
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_BATCH_LOW), 2 * UINT64_C(0x123456789));
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_SEQUENCE_LOW), 602);
+    cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_HEAD_LOW), 50);
+}
+
+Test(importance_backward, grids)
+{
+    const struct {
+        dmattn_mask_desc desc;
+        uint32_t chunks;
+        grid weights, values;
+    } rows[] = {
+        {importance_of(1, 1, 1, 8), 1, {1, 1, 1}, {1, 1, 1}},
+        {importance_of(3, 64, 1, 64), 7, {1, 1, 7}, {1, 1, 3}},
+        {importance_of(3, 65, 2, 40), 7, {2, 1, 7}, {2, 2, 3}},
+        {importance_of(1, 1000, 12, 24), 2, {5, 2, 2}, {16, 5, 1}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const key_chunks chunks = {.count = rows[i].chunks};
+        const grid w = rows[i].weights, v = rows[i].values;
+        expect_grid(dmattn_importance_weights_grid(&rows[i].desc, &chunks), w.x, w.y, w.z);
+        expect_grid(dmattn_importance_values_grid(&rows[i].desc), v.x, v.y, v.z);
+    }
+}
+
+/* Every tile is in a chunk, no chunk is empty. */
+Test(importance_backward, chunks)
+{
+    static const uint32_t batches[] = {1, 2, 5, 1024, 1u << 20}, keys[] = {1, 63, 64, 65, 1000, 4097, 1u << 20};
+    static const uint64_t workgroups[] = {1, 3, 8, 1000, 1024, UINT64_C(1) << 33};
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++)
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            for (size_t w = 0; w < sizeof workgroups / sizeof *workgroups; w++) {
+                const key_chunks c = dmattn_key_chunks(batches[b], keys[k], 64, workgroups[w]);
+                const uint64_t tiles = (uint64_t)batches[b] * ((keys[k] + 63) / 64);
+                if (tiles > UINT32_MAX) { /* to be refused */
+                    cr_expect_eq(c.tiles, UINT32_MAX);
+                    continue;
+                }
+                cr_expect_eq(c.item_tiles, (keys[k] + 63) / 64);
+                cr_expect_eq(c.tiles, tiles);
+                cr_expect(c.count >= 1 && c.count <= 256, "%u chunks", c.count);
+                cr_expect_geq((uint64_t)c.count * c.chunk_tiles, tiles);
+                cr_expect_lt((uint64_t)(c.count - 1) * c.chunk_tiles, tiles);
+                cr_expect(workgroups[w] < 1024 || c.count == 1);
+            }
+    cr_expect_eq(dmattn_key_chunks(1, 1u << 20, 64, 1).count, 256);
+    cr_expect_eq(dmattn_key_chunks(1, 1u << 20, 64, 8).count, 128);
+    cr_expect_eq(dmattn_key_chunks(1, 4096, 64, 8).count, 32);
+}
+
+/* A number for each key and head, twice; what chunks take is little beside it. */
+Test(importance_backward, scratch)
+{
+    static const uint32_t shapes[][4] = {
+        {1, 1, 1, 8},     {2, 1000, 5, 24}, {1, 1u << 20, 4, 128}, {1024, 1u << 20, 1, 64}, {16, 1u << 20, 64, 256},
+        {1, 100, 64, 256}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const dmattn_mask_desc d = importance_of(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
+        const uint64_t plane = UINT64_C(4) * d.batch * d.keys * d.kv_heads, heads = 4 * d.kv_heads;
+        const importance_backward_layout all = dmattn_importance_backward_layout(&d, IMPORTANCE_GRADIENTS);
+        const grid g = dmattn_importance_weights_grid(&d, &all.weights);
+        const uint64_t parts = all.weights.count > 1 ? all.weights.count * heads * d.kv_heads * d.value_dim : 0;
+        cr_expect_leq(parts, UINT64_C(2048) * (1024 + g.x * g.y), "shape %zu: %llu bytes", i,
+                      (unsigned long long)parts);
+        cr_expect_eq(all.dz, 0);
+        cr_expect_eq(all.da_terms, plane);
+        cr_expect_eq(all.ddt_weight, 2 * plane);
+        cr_expect_eq(all.ddt_bias, 2 * plane + parts);
+        const uint64_t head_parts = all.sums.count > 1 ? all.sums.count * heads : 0;
+        cr_expect_eq(all.da, 2 * plane + parts + head_parts);
+        cr_expect_eq(all.bytes, 2 * plane + parts + 2 * head_parts);
+        cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_V).bytes, plane);
+        cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_A).bytes, plane + head_parts);
+        cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_Q).bytes, 0);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the backward kernels share: rows of dout, what is known of the rows of a tile of queries, and from a tile's products
-// to P and dS. Before it is included, PAIR_ROW(i, n) is the row of the tile that pair (i, n) of an invocation belongs to, and
-// PAIR_KEY(i, n) its key.
+// to P and dS. Before it is included it is said which way round the pairs lie: QUERY_OF(r), r < LANE_QUERIES, is the row of
+// the tile of queries, KEY_OF(k), k < LANE_KEYS, the key, and PAIR(x, r, k) the pair of both.
 #ifndef LIB_GRADIENTS_GLSL
 #define LIB_GRADIENTS_GLSL
 
@@ -37,29 +37,38 @@ bool is_seen(uint key, uint query, ivec2 life)
     return lives && (MASK != MASK_DENSE || mask_allows(key, query));
 }
 
+#define EACH_KEY(k) [[unroll]] for (uint k = 0; k < LANE_KEYS; k++)
+#define EACH_QUERY(r) [[unroll]] for (uint r = 0; r < LANE_QUERIES; r++)
+
 // From q k^T to P; `slope` is that of the soft cap.
 void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
 {
-    EACH_ROW(i) EACH_COLUMN(n) {
-        const uint row = PAIR_ROW(i, n), key = PAIR_KEY(i, n), query = row_query(row);
-        float s = p.scale * x[i][n];
-        if (SOFT_CAP != 0) {
-            s = cap(s);
-            slope[i][n] = 1 - s / p.soft_cap * (s / p.soft_cap);
+    EACH_KEY(k) {
+        const uint key = KEY_OF(k);
+        const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(min(key, p.keys - 1)) : 0;
+        const ivec2 life = partial ? key_life(key) : ivec2(0, p.queries);
+        EACH_QUERY(r) {
+            const uint row = QUERY_OF(r);
+            float s = p.scale * PAIR(x, r, k);
+            if (SOFT_CAP != 0) {
+                s = cap(s);
+                PAIR(slope, r, k) = 1 - s / p.soft_cap * (s / p.soft_cap);
+            }
+            if (BIAS != 0)
+                s += BIAS_BY_KEY != 0 ? key_bias : load_bias(row_head(row), row_query(row), min(key, p.keys - 1));
+            const bool seen = !partial || is_seen(key, row_query(row), life);
+            PAIR(x, r, k) = seen ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
         }
-        if (BIAS != 0)
-            s += load_bias(BIAS_BY_KEY != 0 ? first_head : row_head(row), query, min(key, p.keys - 1));
-        const bool seen = !partial || is_seen(key, query, key_life(key));
-        x[i][n] = seen ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
     }
 }
 
 // From dP = dout v^T to dS. A hidden key may hold anything.
 void find_gradients(PAIRS(probability), inout PAIRS(x))
 {
-    EACH_ROW(i) EACH_COLUMN(n) {
-        const float dp = x[i][n] - row_softmax[PAIR_ROW(i, n)].y;
-        x[i][n] = probability[i][n] > 0 ? probability[i][n] * dp : 0;
+    EACH_QUERY(r) {
+        const float d = row_softmax[QUERY_OF(r)].y;
+        EACH_KEY(k)
+            PAIR(x, r, k) = PAIR(probability, r, k) > 0 ? PAIR(probability, r, k) * (PAIR(x, r, k) - d) : 0;
     }
 }
 

@@ -56,4 +56,11 @@ float softplus(float z)
     return max(z, 0) + log_of_1_plus(accurate_exp(-abs(z)));
 }
 
+// 1 / (1 + e^-z), the derivative of softplus
+float sigmoid(float z)
+{
+    const float e = accurate_exp(-abs(z));
+    return (z < 0 ? e : 1) / (1 + e);
+}
+
 #endif

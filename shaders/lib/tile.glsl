@@ -41,6 +41,13 @@ void find_inputs()
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
 
+// Where the bias by key of `batch` and `first_head` is.
+void find_bias()
+{
+    if (BIAS_BY_KEY != 0)
+        bias_base = bias_row(batch, first_head, 0);
+}
+
 // The heads of pack `pack` of a kv head, and the queries of a tile.
 void find_heads(uint pack)
 {
@@ -64,8 +71,7 @@ void begin_tile()
     find_inputs();
     out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                          uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
-    if (BIAS_BY_KEY != 0)
-        bias_base = bias_row(batch, first_head, 0);
+    find_bias();
     if (LISTED) {
         list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
         list_words = advance(p.tiles, list.x, uvec2(LIST_UNIT, 0));

@@ -58,11 +58,11 @@ uint64_t dmattn_backward_parts_bytes(const backward_stage *s)
 
 uint32_t dmattn_backward_list_queries(const backward_stage *s)
 {
-    return dmattn_tile_list_queries(&s->query_tile);
+    return dmattn_tile_list_queries(&s->tile.query);
 }
 
 dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_context *ctx,
-                                           const dmattn_attention_backward_desc *b)
+                                           const dmattn_attention_backward_desc *b, const backward_tiles *tiles)
 {
     const dmattn_attention_desc *d = &b->attention;
     char why[200];
@@ -71,25 +71,33 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "gradients are computed at the level portable, not at the level %s",
                            dmattn_level_string(d->level));
-    if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->query_tile, &s->key_tile, why, sizeof why))
+    if (!d->level && d->max_level != LEVEL)
+        snprintf(s->why_not, sizeof s->why_not, "gradients have kernels of the level %s only",
+                 dmattn_level_string(LEVEL));
+    if (tiles)
+        s->tile = *tiles;
+    else if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->tile, why, sizeof why))
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed: %s", why);
     s->aligned = dmattn_backward_is_aligned(b);
     s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
-    s->query_grid = dmattn_attention_grid(d, &s->query_tile);
-    s->key_grid = dmattn_backward_key_grid(b, &s->key_tile);
-    s->bias_grid = dmattn_backward_bias_grid(b, &s->key_tile);
-    s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->query_tile);
-    s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->key_tile);
+    s->query_grid = dmattn_attention_grid(d, &s->tile.query);
+    s->key_grid = dmattn_backward_key_grid(b, &s->tile.key);
+    s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.key);
+    s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.query);
+    s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.key);
     s->query_slice = dmattn_attention_slice(s->query_grid, dmattn_attention_flops(d));
     s->key_slice = dmattn_attention_slice(s->key_grid, 2 * dmattn_attention_flops(d));
     snprintf(s->name, sizeof s->name, "%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(LEVEL),
-             dmattn_type_string(d->type), s->query_tile.rows, s->query_tile.keys, s->key_tile.rows, s->key_tile.keys,
+             dmattn_type_string(d->type), s->tile.query.rows, s->tile.query.keys, s->tile.key.rows, s->tile.key.keys,
              d->head_dim, d->value_dim);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
     TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
+    if (has_key_bias(b) && (double)d->batch * part_heads(d) * d->keys > UINT32_MAX)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "the gradient of a bias by key can be computed for at most 2^32 of batch * heads * keys");
     return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
 }
 
@@ -99,17 +107,17 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     const dmattn_attention_desc *d = &b->attention;
     const bool dense = d->mask == DMATTN_MASK_DENSE;
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->query_tile.subgroup_size};
+    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.query.subgroup_size};
 
     dmattn_backward_rows_constants(b, &ctx->facts, s->aligned, constants);
     TRY(dmattn_kernel_build(ctx, "backward_rows", LEVEL, layout, &values, &s->rows));
     if (has_queries(b)) {
-        dmattn_backward_query_constants(b, &s->query_tile, s->aligned, constants);
+        dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (dense)
             TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->query_tiles));
         TRY(dmattn_kernel_build(ctx, "backward_queries", LEVEL, layout, &values, &s->queries));
     }
-    dmattn_backward_key_constants(b, &s->key_tile, s->aligned, constants);
+    dmattn_backward_key_constants(b, &s->tile.key, s->aligned, constants);
     if (has_keys(b)) {
         if (dense)
             TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->key_tiles));
@@ -135,27 +143,41 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
 
-static void record_keys(const backward_stage *s, recorder *r, backward_params params)
+/* What the kernels of queries and of keys need: what is known of rows, bitmaps, the order of keys. */
+static void record_preparation(const backward_stage *s, recorder *r, backward_params *queries, backward_params *keys)
 {
-    const dmattn_attention_desc *d = &s->desc.attention;
-    const bool summed = dmattn_backward_parts_bytes(s) > 0;
-    params.out_ = r->tensor[TENSOR_DK];
-    params.dv = r->tensor[TENSOR_DV];
-    params.dbias = summed ? r->workspace + s->at.dbias : r->tensor[TENSOR_DBIAS];
-    params.tiles = s->order.codes ? dmattn_key_order_record(&s->order, r, r->workspace + s->at.order)
-                                  : r->workspace + s->at.key_tiles;
-    if (s->key_tiles)
-        dmattn_recorder_dispatch(r, s->key_tiles, &params, sizeof(attention_params), s->key_tiles_grid);
-    dmattn_recorder_dispatch_slices(r, s->keys, &params, sizeof params, s->key_grid, s->key_slice);
-    if (summed)
-        dmattn_sum_parts_record(&s->sum, r, params.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
+    if (s->order.codes) {
+        keys->tiles = dmattn_key_order_record(&s->order, r, r->workspace + s->at.order);
+        dmattn_recorder_beside(r);
+    }
+    dmattn_recorder_dispatch(r, s->rows, queries, sizeof *queries, s->rows_grid);
+    if (s->query_tiles) {
+        queries->tiles = r->workspace + s->at.query_tiles;
+        dmattn_recorder_beside(r);
+        dmattn_recorder_dispatch(r, s->query_tiles, queries, sizeof(attention_params), s->query_tiles_grid);
+    }
+    if (s->key_tiles) {
+        keys->tiles = r->workspace + s->at.key_tiles;
+        dmattn_recorder_beside(r);
+        dmattn_recorder_dispatch(r, s->key_tiles, keys, sizeof(attention_params), s->key_tiles_grid);
+    }
+}
+
+/* The first of several dispatches waits for those before it, the others go beside it. */
+static void record_beside(recorder *r, bool *first, VkPipeline pipeline, const backward_params *params, grid g,
+                          uint32_t slice)
+{
+    if (!*first)
+        dmattn_recorder_beside(r);
+    *first = false;
+    dmattn_recorder_dispatch_slices(r, pipeline, params, sizeof *params, g, slice);
 }
 
 void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
-    backward_params params = {
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS, summed = dmattn_backward_parts_bytes(s) > 0;
+    backward_params queries = {
         .q = r->tensor[TENSOR_Q],
         .k = r->tensor[TENSOR_K],
         .v = r->tensor[TENSOR_V],
@@ -164,29 +186,35 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
         .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
         .end = r->tensor[TENSOR_END],
         .bias = r->tensor[TENSOR_BIAS],
-        .dout = r->tensor[TENSOR_DOUT],
-        .rows = r->workspace + s->at.rows,
+        .tiles = r->tensor[TENSOR_LISTS],
         .queries = d->queries,
         .keys = d->keys,
         .heads = d->heads,
         .scale = d->scale,
         .soft_cap = d->soft_cap,
         .batches = d->batch,
+        .dout = r->tensor[TENSOR_DOUT],
+        .rows = r->workspace + s->at.rows,
+        .dv = r->tensor[TENSOR_DV],
+        .dbias = r->tensor[TENSOR_DBIAS],
     };
-    dmattn_recorder_dispatch(r, s->rows, &params, sizeof params, s->rows_grid);
-    if (s->queries) {
-        params.out_ = r->tensor[TENSOR_DQ];
-        params.tiles = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles;
-        if (s->query_tiles)
-            dmattn_recorder_dispatch(r, s->query_tiles, &params, sizeof(attention_params), s->query_tiles_grid);
-        dmattn_recorder_dispatch_slices(r, s->queries, &params, sizeof params, s->query_grid, s->query_slice);
-    }
+    backward_params keys = queries;
+    record_preparation(s, r, &queries, &keys);
+    queries.out_ = r->tensor[TENSOR_DQ];
+    keys.out_ = r->tensor[TENSOR_DK];
+    if (summed)
+        keys.dbias = r->workspace + s->at.dbias;
+
+    /* None of these needs another's results: they fill the device together. */
+    bool first = true;
+    if (s->queries)
+        record_beside(r, &first, s->queries, &queries, s->query_grid, s->query_slice);
     if (s->keys)
-        record_keys(s, r, params);
-    if (s->bias) {
-        params.dbias = r->tensor[TENSOR_DBIAS];
-        dmattn_recorder_dispatch(r, s->bias, &params, sizeof params, s->bias_grid);
-    }
+        record_beside(r, &first, s->keys, &keys, s->key_grid, s->key_slice);
+    if (s->bias)
+        record_beside(r, &first, s->bias, &queries, s->bias_grid, s->key_slice);
+    if (summed)
+        dmattn_sum_parts_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
 }
 
 uint64_t dmattn_attention_backward_alignment(const backward_stage *s, tensor_id tensor)

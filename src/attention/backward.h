@@ -23,6 +23,11 @@ _Static_assert(sizeof(backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 1
 #define ATTENTION_GRADIENTS \
     ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
 
+/* How the work is cut: for dq, and for the other gradients. */
+typedef struct backward_tiles {
+    attention_tile query, key;
+} backward_tiles;
+
 /* Where the stage's own memory is in the workspace. */
 typedef struct backward_places {
     uint64_t rows, query_tiles, key_tiles, order, dbias;
@@ -30,8 +35,8 @@ typedef struct backward_places {
 
 typedef struct backward_stage {
     dmattn_attention_backward_desc desc; /* resolved */
-    attention_tile query_tile, key_tile; /* the latter also that of backward_bias */
-    bool aligned;                        /* rows of all tensors lie at multiples of 16 bytes if their buffers do */
+    backward_tiles tile;
+    bool aligned; /* rows of all tensors lie at multiples of 16 bytes if their buffers do */
     grid rows_grid, query_grid, key_grid, bias_grid, query_tiles_grid, key_tiles_grid;
     uint32_t query_slice, key_slice; /* workgroups of a dispatch, at most */
     backward_places at;
@@ -39,12 +44,13 @@ typedef struct backward_stage {
     sum_parts sum;
     VkPipeline rows, query_tiles, key_tiles, queries, keys, bias; /* NULL where they are not there */
     char name[96];
+    char why_not[80]; /* no higher level */
 } backward_stage;
 
-/* Chooses tiles; `desc` is resolved. Then, when `at` is filled in, builds the pipelines, which may have been made in
- * part when it fails. */
+/* Chooses tiles, unless they are given, which must fit; `desc` is resolved. Then, when `at` is filled in, builds the
+ * pipelines, which may have been made in part when it fails. */
 dmattn_status dmattn_backward_stage_choose(backward_stage *stage, const dmattn_context *ctx,
-                                           const dmattn_attention_backward_desc *desc);
+                                           const dmattn_attention_backward_desc *desc, const backward_tiles *tiles);
 dmattn_status dmattn_backward_stage_build(backward_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_backward_stage_destroy(backward_stage *stage, const dmattn_context *ctx);
 
@@ -77,7 +83,11 @@ bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
 bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
 
 bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *desc,
-                                  attention_tile *query_tile, attention_tile *key_tile, char *why, size_t size);
+                                  backward_tiles *tiles, char *why, size_t size);
+
+/* The smallest that work: they take the least time to compile. */
+bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *desc,
+                                 backward_tiles *tiles);
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 

@@ -54,12 +54,21 @@ static bool choose_query_tile(const device_facts *facts, const dmattn_attention_
     return false;
 }
 
+/* Heads share a tile unless they see different keys, or each has a dbias of its own. */
+static uint32_t key_pack(const dmattn_attention_backward_desc *b, uint32_t rows)
+{
+    const dmattn_attention_desc *d = &b->attention;
+    const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
+    const uint32_t group = d->heads / d->kv_heads;
+    return differs || !dmattn_backward_sums_group(b) ? 1 : group < rows ? group : rows;
+}
+
 static bool choose_key_tile(const device_facts *facts, const dmattn_attention_backward_desc *b, attention_tile *tile,
                             char *why, size_t size)
 {
     /* Best first. `rows` are those of queries. A key's dk and dv lie in registers: keys * (head_dim + value_dim) /
      * workgroup of them. */
-    static const struct {
+    static const struct candidate {
         uint32_t max_dim;
         attention_tile tile; /* without the subgroup's size */
     } candidates[] = {
@@ -75,15 +84,13 @@ static bool choose_key_tile(const device_facts *facts, const dmattn_attention_ba
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 4, .depth = 16, .value_keys = 8}},
     };
     const dmattn_attention_desc *d = &b->attention;
-    const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
-    const uint32_t group = d->heads / d->kv_heads, subgroup = dmattn_device_facts_subgroup_size(facts, 32);
+    const uint32_t subgroup = dmattn_device_facts_subgroup_size(facts, 32);
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         attention_tile t = candidates[i].tile;
         t.level = DMATTN_LEVEL_PORTABLE;
         t.subgroup_size = subgroup;
         t.splits = 1;
-        /* heads share a tile unless they see different keys, or each has a dbias of its own */
-        t.pack = differs || !dmattn_backward_sums_group(b) ? 1 : group < t.rows ? group : t.rows;
+        t.pack = key_pack(b, t.rows);
         if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= facts->max_invocations
             && t.key_lanes <= subgroup && t.workgroup % subgroup == 0
             && dmattn_backward_key_shared_memory(&t, d) <= facts->shared_memory) {
@@ -100,8 +107,30 @@ static bool choose_key_tile(const device_facts *facts, const dmattn_attention_ba
 }
 
 bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *b,
-                                  attention_tile *query_tile, attention_tile *key_tile, char *why, size_t size)
+                                  backward_tiles *tiles, char *why, size_t size)
 {
-    return choose_query_tile(facts, &b->attention, query_tile, why, size)
-           && choose_key_tile(facts, b, key_tile, why, size);
+    return choose_query_tile(facts, &b->attention, &tiles->query, why, size)
+           && choose_key_tile(facts, b, &tiles->key, why, size);
+}
+
+bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *b,
+                                 backward_tiles *tiles)
+{
+    char why[200];
+    attention_tile t = {.level = DMATTN_LEVEL_PORTABLE,
+                        .workgroup = 32,
+                        .rows = 16,
+                        .keys = 16,
+                        .key_lanes = 4,
+                        .depth = 8,
+                        .value_keys = 8,
+                        .splits = 1,
+                        .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
+    if (t.workgroup % t.subgroup_size || !choose_query_tile(facts, &b->attention, &tiles->query, why, sizeof why))
+        return false;
+    t.pack = tiles->query.pack < t.rows ? tiles->query.pack : t.rows;
+    tiles->query = t;
+    t.pack = key_pack(b, t.rows);
+    tiles->key = t;
+    return true;
 }

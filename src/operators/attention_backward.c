@@ -5,13 +5,20 @@
 dmattn_status dmattn_attention_backward_plan(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
                                              dmattn_plan **out)
 {
+    return dmattn_attention_backward_plan_tiles(ctx, desc, NULL, out);
+}
+
+dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
+                                                   const backward_tiles *tiles, dmattn_plan **out)
+{
     dmattn_attention_backward_desc resolved;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_attention_backward_desc_resolve(desc, &resolved, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, PLAN_ATTENTION_BACKWARD, &plan));
     const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, resolved.attention.keys);
-    return dmattn_plan_finish(plan, dmattn_plan_add_backward(plan, &resolved, bound), "attention's backward pass", out);
+    return dmattn_plan_finish(plan, dmattn_plan_add_backward(plan, &resolved, bound, tiles),
+                              "attention's backward pass", out);
 }
 
 dmattn_status dmattn_attention_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,

@@ -16,4 +16,16 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
 /* Bytes of an input or result; 0 where there is none, and of lists, which lie in the workspace. */
 uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor);
 
+/* Backward: the parts of attention and of the importance, for what is wanted. */
+typedef struct dma_backward_parts {
+    dmattn_attention_backward_desc attention; /* resolved; the importance is its bias */
+    dmattn_mask_desc mask;                    /* not resolved but for strides and sizes */
+    uint32_t gradients;                       /* all that are wanted, */
+    uint32_t of_importance;                   /* and those to which the importance passes its own on */
+} dma_backward_parts;
+
+dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *desc, dma_backward_parts *parts,
+                                               const messenger *messenger);
+uint64_t dmattn_dma_backward_tensor_bytes(const dma_backward_parts *parts, tensor_id tensor);
+
 #endif

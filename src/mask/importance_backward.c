@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "importance_backward.h"
+
+#include "../attention/stage.h"
+
+#include <string.h>
+
+#define WORKGROUP    128
+#define COLUMN_LANES 8 /* eight pieces of 16 bytes: a whole cache line of v */
+#define LANE_KEYS    4
+
+#define TILE_KEYS (WORKGROUP / COLUMN_LANES * LANE_KEYS) /* of importance_weights and importance_values */
+#define SUM_KEYS  (WORKGROUP * LANE_KEYS)                /* of sum_keys */
+
+/* A large device has some 150 cores that take a few workgroups each. More chunks than MOST_CHUNKS, or shorter ones,
+ * take longer to sum up than they save; and so do their sums take no more than a few MiB beyond ddt_weight. */
+#define ENOUGH_WORKGROUPS 1024
+#define MOST_CHUNKS       256
+#define LEAST_TILES       2
+
+/* ---- without a device ------------------------------------------------------------------------------------------ */
+
+static uint32_t block_heads(const dmattn_mask_desc *d)
+{
+    return d->kv_heads < 8 ? d->kv_heads : 8;
+}
+
+bool dmattn_importance_backward_is_aligned(const dmattn_mask_desc *d, const dmattn_strides *rows)
+{
+    return dmattn_strides_aligned(rows, d->batch, d->keys, d->kv_heads, dmattn_type_size(d->type));
+}
+
+void dmattn_importance_backward_constants(const dmattn_mask_desc *d, const dmattn_strides *rows,
+                                          uint32_t c[IMPORTANCE_BACKWARD_CONSTANT_COUNT])
+{
+    memset(c, 0, IMPORTANCE_BACKWARD_CONSTANT_COUNT * sizeof *c);
+    c[IMPORTANCE_BACKWARD_WORKGROUP] = WORKGROUP;
+    c[IMPORTANCE_BACKWARD_COLUMN_LANES] = COLUMN_LANES;
+    c[IMPORTANCE_BACKWARD_LANE_KEYS] = LANE_KEYS;
+    c[IMPORTANCE_BACKWARD_BLOCK_HEADS] = block_heads(d);
+    c[IMPORTANCE_BACKWARD_KV_HEADS] = d->kv_heads;
+    c[IMPORTANCE_BACKWARD_VALUE_DIM] = d->value_dim;
+    c[IMPORTANCE_BACKWARD_TYPE] = d->type;
+    c[IMPORTANCE_BACKWARD_PARAMETER_TYPE] = d->importance.parameter_type;
+    c[IMPORTANCE_BACKWARD_ALIGNED] = dmattn_importance_backward_is_aligned(d, rows);
+    c[IMPORTANCE_BACKWARD_PACKED] = dmattn_put_strides(c, IMPORTANCE_BACKWARD_BATCH_LOW, rows, d->batch, d->keys,
+                                                       d->kv_heads, dmattn_type_size(d->type), 1);
+}
+
+/* Blocks of 8 * COLUMN_LANES columns; kv_heads * value_dim is below 2^28. */
+static uint32_t column_blocks(const dmattn_mask_desc *d)
+{
+    return dmattn_ceil_div(d->kv_heads * d->value_dim / 8, COLUMN_LANES);
+}
+
+grid dmattn_importance_weights_grid(const dmattn_mask_desc *d, const key_chunks *chunks)
+{
+    return (grid){column_blocks(d), dmattn_ceil_div(d->kv_heads, block_heads(d)), chunks->count};
+}
+
+grid dmattn_importance_values_grid(const dmattn_mask_desc *d)
+{
+    return (grid){dmattn_ceil_div(d->keys, TILE_KEYS), column_blocks(d), d->batch};
+}
+
+key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, uint64_t chunk_workgroups)
+{
+    const uint32_t item_tiles = dmattn_ceil_div(keys, tile_keys);
+    const uint64_t tiles = (uint64_t)batch * item_tiles;
+    key_chunks c = {.tiles = tiles > UINT32_MAX ? UINT32_MAX : (uint32_t)tiles, .item_tiles = item_tiles};
+    const uint32_t wanted =
+        chunk_workgroups >= ENOUGH_WORKGROUPS ? 1 : dmattn_ceil_div(ENOUGH_WORKGROUPS, (uint32_t)chunk_workgroups);
+    c.chunk_tiles = dmattn_ceil_div(c.tiles, wanted < MOST_CHUNKS ? wanted : MOST_CHUNKS);
+    c.chunk_tiles = c.chunk_tiles < LEAST_TILES ? LEAST_TILES : c.chunk_tiles;
+    c.count = dmattn_ceil_div(c.tiles, c.chunk_tiles);
+    return c;
+}
+
+/* Puts a piece behind what there is, and returns where. */
+static uint64_t put(importance_backward_layout *l, uint64_t bytes)
+{
+    const uint64_t offset = l->bytes;
+    l->bytes += bytes;
+    return offset;
+}
+
+importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_desc *d, uint32_t gradients)
+{
+    const key_chunks one = {.count = 1};
+    const grid blocks = dmattn_importance_weights_grid(d, &one);
+    importance_backward_layout l = {
+        .weights = dmattn_key_chunks(d->batch, d->keys, TILE_KEYS, (uint64_t)blocks.x * blocks.y),
+        .sums = dmattn_key_chunks(d->batch, d->keys, SUM_KEYS, d->kv_heads),
+    };
+    const uint64_t terms = UINT64_C(4) * d->batch * d->kv_heads * d->keys, heads = UINT64_C(4) * d->kv_heads;
+    const uint64_t weight_parts = l.weights.count > 1 ? l.weights.count : 0;
+    const uint64_t head_parts = l.sums.count > 1 ? l.sums.count : 0;
+    if (gradients & IMPORTANCE_GRADIENTS & ~(uint32_t)DMATTN_GRADIENT_A)
+        l.dz = put(&l, terms);
+    if (gradients & DMATTN_GRADIENT_A)
+        l.da_terms = put(&l, terms);
+    if (gradients & DMATTN_GRADIENT_DT_WEIGHT)
+        l.ddt_weight = put(&l, weight_parts * heads * d->kv_heads * d->value_dim);
+    if (gradients & DMATTN_GRADIENT_DT_BIAS)
+        l.ddt_bias = put(&l, head_parts * heads);
+    if (gradients & DMATTN_GRADIENT_A)
+        l.da = put(&l, head_parts * heads);
+    return l;
+}
+
+/* ---- the stage ------------------------------------------------------------------------------------------------- */
+
+static dmattn_status check(const importance_backward_stage *s, const dmattn_context *ctx, const dmattn_mask_desc *d)
+{
+    TRY(dmattn_check_grid(ctx, "the importance", s->terms_grid));
+    TRY(dmattn_check_grid(ctx, "the gradient of dt_weight", s->weights_grid));
+    TRY(dmattn_check_grid(ctx, "the gradients of a and dt_bias", s->sums_grid));
+    TRY(dmattn_check_grid(ctx, "the importance's gradient of v", s->values_grid));
+    /* tiles are counted in 32 bits, to the end of a chunk that the last of them may not fill */
+    if (s->layout.weights.tiles > UINT32_MAX / 2)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "the gradients of the importance have too many keys and batch items");
+    if ((uint64_t)d->kv_heads * d->kv_heads * d->value_dim > UINT32_MAX)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "dt_weight has 2^32 elements or more");
+    return DMATTN_SUCCESS;
+}
+
+static bool sums_parts(const importance_backward_stage *s)
+{
+    return (s->gradients & DMATTN_GRADIENT_DT_WEIGHT && s->layout.weights.count > 1)
+           || (s->gradients & (DMATTN_GRADIENT_DT_BIAS | DMATTN_GRADIENT_A) && s->layout.sums.count > 1);
+}
+
+static uint32_t weight_count(const importance_backward_stage *s)
+{
+    return s->kv_heads * s->kv_heads * s->value_dim;
+}
+
+dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s, const dmattn_context *ctx,
+                                                    VkPipelineLayout layout, const dmattn_mask_desc *d,
+                                                    uint32_t gradients, const dmattn_strides *dv_strides)
+{
+    s->gradients = gradients & IMPORTANCE_GRADIENTS;
+    if (!s->gradients)
+        return DMATTN_SUCCESS;
+    s->keys = d->keys;
+    s->kv_heads = d->kv_heads;
+    s->value_dim = d->value_dim;
+    s->layout = dmattn_importance_backward_layout(d, s->gradients);
+
+    uint32_t terms_constants[IMPORTANCE_CONSTANT_COUNT], constants[IMPORTANCE_BACKWARD_CONSTANT_COUNT];
+    const dmattn_level level = DMATTN_LEVEL_PORTABLE;
+    dmattn_importance_constants(&ctx->facts, d, terms_constants);
+    s->terms_grid = dmattn_importance_grid(d, terms_constants);
+    s->weights_grid = dmattn_importance_weights_grid(d, &s->layout.weights);
+    s->sums_grid = (grid){d->kv_heads, s->layout.sums.count, 1};
+    s->values_grid = dmattn_importance_values_grid(d);
+    TRY(check(s, ctx, d));
+    const double flops = 2.0 * d->batch * d->keys * d->kv_heads * d->kv_heads * d->value_dim;
+    s->weights_slice = dmattn_attention_slice(s->weights_grid, flops);
+    s->values_slice = dmattn_attention_slice(s->values_grid, flops);
+
+    TRY(dmattn_kernel_build(ctx, "importance_terms", level, layout,
+                            &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT,
+                                             dmattn_device_facts_subgroup_size(&ctx->facts, 32)},
+                            &s->terms));
+    const kernel_values values = {constants, IMPORTANCE_BACKWARD_CONSTANT_COUNT, 0};
+    dmattn_importance_backward_constants(d, &d->v_strides, constants);
+    if (s->gradients & DMATTN_GRADIENT_DT_WEIGHT)
+        TRY(dmattn_kernel_build(ctx, "importance_weights", level, layout, &values, &s->weights));
+    if (s->gradients & (DMATTN_GRADIENT_DT_BIAS | DMATTN_GRADIENT_A))
+        TRY(dmattn_kernel_build(ctx, "sum_keys", level, layout, &values, &s->sums));
+    dmattn_importance_backward_constants(d, dv_strides, constants);
+    if (s->gradients & DMATTN_GRADIENT_V)
+        TRY(dmattn_kernel_build(ctx, "importance_values", level, layout, &values, &s->values));
+    if (sums_parts(s))
+        TRY(dmattn_sum_parts_plan(&s->sum, ctx, layout, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_importance_backward_stage_destroy(importance_backward_stage *s, const dmattn_context *ctx)
+{
+    ctx->vk.DestroyPipeline(ctx->device, s->terms, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->weights, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->sums, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->values, ctx->allocator);
+    dmattn_sum_parts_destroy(&s->sum, ctx);
+}
+
+uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *s)
+{
+    return s->layout.bytes;
+}
+
+/* A gradient that is first made of chunks of keys. */
+typedef struct chunked {
+    bool wanted;
+    VkPipeline pipeline;
+    grid grid;
+    uint32_t slice;
+    const key_chunks *chunks;
+    VkDeviceAddress terms, parts, out;
+    uint32_t count; /* numbers */
+} chunked;
+
+static void record_terms(const importance_backward_stage *s, recorder *r, VkDeviceAddress dz, VkDeviceAddress da_terms)
+{
+    const importance_terms_params params = {
+        .v = r->tensor[TENSOR_V],
+        .dt_weight = r->tensor[TENSOR_DT_WEIGHT],
+        .a = r->tensor[TENSOR_A],
+        .dt_bias = r->tensor[TENSOR_DT_BIAS],
+        .dimportance = r->tensor[TENSOR_DIMPORTANCE],
+        .dz = s->gradients & ~(uint32_t)DMATTN_GRADIENT_A ? dz : 0,
+        .da_terms = s->gradients & DMATTN_GRADIENT_A ? da_terms : 0,
+        .keys = s->keys,
+    };
+    dmattn_recorder_dispatch(r, s->terms, &params, sizeof params, s->terms_grid);
+}
+
+static void record_values(const importance_backward_stage *s, recorder *r, VkDeviceAddress dz)
+{
+    const importance_backward_params params = {
+        .rows = r->tensor[TENSOR_DV], .dt_weight = r->tensor[TENSOR_DT_WEIGHT], .terms = dz, .keys = s->keys};
+    dmattn_recorder_dispatch_slices(r, s->values, &params, sizeof params, s->values_grid, s->values_slice);
+}
+
+static void record_chunks(const importance_backward_stage *s, recorder *r, const chunked *c)
+{
+    const importance_backward_params params = {
+        .rows = r->tensor[TENSOR_V],
+        .terms = c->terms,
+        .sums = c->chunks->count > 1 ? c->parts : c->out,
+        .keys = s->keys,
+        .tiles = c->chunks->tiles,
+        .item_tiles = c->chunks->item_tiles,
+        .chunk_tiles = c->chunks->chunk_tiles,
+    };
+    dmattn_recorder_dispatch_slices(r, c->pipeline, &params, sizeof params, c->grid, c->slice);
+}
+
+/* The first of several dispatches waits for those before it, the others go beside it. */
+static void go_beside(recorder *r, bool *first)
+{
+    if (!*first)
+        dmattn_recorder_beside(r);
+    *first = false;
+}
+
+void dmattn_importance_backward_stage_record(const importance_backward_stage *s, recorder *r, VkDeviceAddress scratch)
+{
+    if (!s->gradients)
+        return;
+    const importance_backward_layout *l = &s->layout;
+    const VkDeviceAddress dz = scratch + l->dz, da_terms = scratch + l->da_terms;
+    const chunked gradients[] = {
+        {s->gradients & DMATTN_GRADIENT_DT_WEIGHT, s->weights, s->weights_grid, s->weights_slice, &l->weights, dz,
+         scratch + l->ddt_weight, r->tensor[TENSOR_DDT_WEIGHT], weight_count(s)},
+        {s->gradients & DMATTN_GRADIENT_DT_BIAS, s->sums, s->sums_grid, UINT32_MAX, &l->sums, dz, scratch + l->ddt_bias,
+         r->tensor[TENSOR_DDT_BIAS], s->kv_heads},
+        {s->gradients & DMATTN_GRADIENT_A, s->sums, s->sums_grid, UINT32_MAX, &l->sums, da_terms, scratch + l->da,
+         r->tensor[TENSOR_DA], s->kv_heads},
+    };
+    enum { CHUNKED = sizeof gradients / sizeof *gradients };
+
+    record_terms(s, r, dz, da_terms);
+    bool first = true; /* all of these need the terms, and nothing of each other */
+    for (int i = 0; i < CHUNKED; i++)
+        if (gradients[i].wanted) {
+            go_beside(r, &first);
+            record_chunks(s, r, &gradients[i]);
+        }
+    if (s->values) {
+        go_beside(r, &first);
+        record_values(s, r, dz);
+    }
+    first = true;
+    for (int i = 0; i < CHUNKED; i++) {
+        const chunked *c = &gradients[i];
+        if (c->wanted && c->chunks->count > 1) {
+            go_beside(r, &first);
+            dmattn_sum_parts_record(&s->sum, r, c->parts, c->out, (sum_shape){1, c->chunks->count, c->count});
+        }
+    }
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ * The gradients of what the importance is made of, from its own, as a stage of a plan:
+ *
+ *     importance_terms     dz and the terms of da, by key
+ *     importance_weights   ddt_weight, of each chunk of keys
+ *     sum_keys             ddt_bias and da, of each chunk of keys
+ *     importance_values    dv, added to what is there
+ *     sum_parts            these over the chunks
+ */
+#ifndef DMATTN_MASK_IMPORTANCE_BACKWARD_H
+#define DMATTN_MASK_IMPORTANCE_BACKWARD_H
+
+#include "../sum_parts.h"
+#include "importance.h"
+
+#include "../../shaders/importance_backward.h"
+
+typedef struct importance_terms_params {
+    IMPORTANCE_TERMS_PARAMS
+} importance_terms_params;
+_Static_assert(sizeof(importance_terms_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+typedef struct importance_backward_params {
+    IMPORTANCE_BACKWARD_PARAMS
+} importance_backward_params;
+_Static_assert(sizeof(importance_backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+#define IMPORTANCE_BACKWARD_ID(id, name, default_value) IMPORTANCE_BACKWARD_##name = (id),
+enum importance_backward_constant_id {
+    IMPORTANCE_BACKWARD_CONSTANTS(IMPORTANCE_BACKWARD_ID) IMPORTANCE_BACKWARD_CONSTANT_COUNT
+};
+#undef IMPORTANCE_BACKWARD_ID
+
+/* The stage's part of the gradients; that of v is added to. */
+#define IMPORTANCE_GRADIENTS \
+    ((uint32_t)(DMATTN_GRADIENT_V | DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A | DMATTN_GRADIENT_DT_BIAS))
+
+/* The keys of all batch items in tiles, and those in chunks of so many. */
+typedef struct key_chunks {
+    uint32_t tiles, item_tiles, chunk_tiles;
+    uint32_t count;
+} key_chunks;
+
+/* Where things are in the scratch memory, in bytes. */
+typedef struct importance_backward_layout {
+    key_chunks weights, sums; /* of importance_weights, and of sum_keys */
+    uint64_t dz, da_terms;
+    uint64_t ddt_weight, ddt_bias, da; /* of each chunk; not there if there is but one */
+    uint64_t bytes;
+} importance_backward_layout;
+
+typedef struct importance_backward_stage {
+    uint32_t gradients; /* of IMPORTANCE_GRADIENTS */
+    uint32_t keys, kv_heads, value_dim;
+    importance_backward_layout layout;
+    grid terms_grid, weights_grid, sums_grid, values_grid;
+    uint32_t weights_slice, values_slice; /* workgroups of a dispatch, at most */
+    sum_parts sum;
+    VkPipeline terms, weights, sums, values; /* NULL where they are not there */
+} importance_backward_stage;
+
+/* `desc` and `dv_strides` are resolved. Of `gradients` those that are not the stage's do not matter; if none is, the
+ * stage is not there. The pipelines may have been made in part when it fails. */
+dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *stage, const dmattn_context *ctx,
+                                                    VkPipelineLayout layout, const dmattn_mask_desc *desc,
+                                                    uint32_t gradients, const dmattn_strides *dv_strides);
+void dmattn_importance_backward_stage_destroy(importance_backward_stage *stage, const dmattn_context *ctx);
+
+/* Reads v, dt_weight, a, dt_bias and dimportance. `scratch`: dmattn_importance_backward_scratch_bytes() at a multiple
+ * of 4 bytes. */
+void dmattn_importance_backward_stage_record(const importance_backward_stage *stage, recorder *r,
+                                             VkDeviceAddress scratch);
+uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *stage);
+
+/* Without a device. */
+
+/* `rows`: the strides of v or dv, whichever the kernel has. */
+void dmattn_importance_backward_constants(const dmattn_mask_desc *desc, const dmattn_strides *rows,
+                                          uint32_t constants[IMPORTANCE_BACKWARD_CONSTANT_COUNT]);
+bool dmattn_importance_backward_is_aligned(const dmattn_mask_desc *desc, const dmattn_strides *rows);
+
+/* As many chunks as it takes to keep a large device busy with so many workgroups to each, but not more than their sums
+ * are worth. */
+key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, uint64_t chunk_workgroups);
+
+importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_desc *desc, uint32_t gradients);
+grid dmattn_importance_weights_grid(const dmattn_mask_desc *desc, const key_chunks *chunks);
+grid dmattn_importance_values_grid(const dmattn_mask_desc *desc);
+
+#endif
