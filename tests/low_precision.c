@@ -250,27 +250,25 @@ static void scale_and_round(const problem *p, tensor_id t, float scale, gradient
     }
 }
 
-void low_precision_backward(const problem *p, gradients *g, gradients *size)
+void low_precision_backward(const problem *p, const float *out, gradients *g, gradients *size)
 {
     const dmattn_attention_desc *d = &p->desc;
     const reference_inputs in = problem_inputs(p);
     const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
-    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse), stored[256];
-    low_precision_attention(d, &in, out, lse);
-    for (uint64_t at = 0; at < rows; at++) {
+    float *probabilities = malloc(d->keys * sizeof *probabilities), stored[256];
+    for (uint64_t at = 0; at < rows; at++, out += d->value_dim) {
         const uint32_t h = (uint32_t)(at % d->heads), t = (uint32_t)(at / d->heads % d->queries);
         const uint32_t b = (uint32_t)(at / d->heads / d->queries);
         for (uint32_t i = 0; i < d->value_dim; i++)
-            element_store(d->type, stored, i, out[at * d->value_dim + i]);
-        add_query(p, b, h, t, stored, lse[((uint64_t)b * d->heads + h) * d->queries + t], g, size);
+            element_store(d->type, stored, i, out[i]);
+        add_query(p, b, h, t, stored, softmax_row(d, &in, b, h, t, probabilities), g, size);
     }
+    free(probabilities);
     if (p->dma && !p->dma_desc.importance_given)
         add_importances(p, g, size);
     scale_and_round(p, TENSOR_DQ, d->scale, g, size);
     scale_and_round(p, TENSOR_DK, d->scale, g, size);
     scale_and_round(p, TENSOR_DV, 1, g, size);
-    free(out);
-    free(lse);
 }
 
 /* ---- errors -------------------------------------------------------------------------------------------------- */

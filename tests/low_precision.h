@@ -16,11 +16,14 @@
 /* out [B, Sq, H, Dv] and lse [B, H, Sq], contiguous. `desc` is resolved. */
 void low_precision_attention(const dmattn_attention_desc *desc, const reference_inputs *in, float *out, float *lse);
 
-/* All gradients that there are, from the results above, as a 16-bit FlashAttention has them: P from lse; P and dS
- * rounded to the type before they are multiplied, and dq, dk and dv in the end; sums, and all of the importance, in
- * float. Of dma p must want that of the importance, too. `size`: how large a gradient would be if nothing in it
- * cancelled; 0 where no visible pair has a part in it. Both are created for p. */
-void low_precision_backward(const problem *p, gradients *g, gradients *size);
+/* All gradients that there are, as a 16-bit FlashAttention has them: P from lse; P and dS rounded to the type before
+ * they are multiplied, and dq, dk and dv in the end; sums, and all of the importance, in float. Of dma p must want that
+ * of the importance, too. `out`: of the forward run, contiguous. The kernel to be judged has it from there, too: its
+ * rounding moves D, and with it all of a row of dS the same way, for which another rounding of out would be no measure.
+ * `size`: how large a gradient would be if nothing in it cancelled; 0 where no visible pair has a part in it. Both are
+ * created for p.
+ */
+void low_precision_backward(const problem *p, const float *out, gradients *g, gradients *size);
 
 /* Half the distance from 1 to the next number of a type: 2^-24, 2^-11 or 2^-8. */
 double type_epsilon(dmattn_type type);

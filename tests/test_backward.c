@@ -54,7 +54,7 @@ static void run_case(const char *case_name, const attention_case *c, dmattn_type
 {
     problem p = make(case_name, c, type);
     p.least_tiles = harness_small_tiles();
-    backward_expectation want = backward_expect(case_name, &p);
+    gradients want = backward_expect(&p);
     for (dmattn_level level = lowest; level <= DMATTN_LEVEL_MATRIX2; level++) {
         if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level))
             continue;
@@ -66,7 +66,7 @@ static void run_case(const char *case_name, const attention_case *c, dmattn_type
         backward_check(name, &dp, &want);
         device_problem_destroy(&dp);
     }
-    backward_expectation_destroy(&want);
+    gradients_destroy(&want);
     problem_destroy(&p);
 }
 
@@ -115,9 +115,9 @@ DEVICE_TEST(backward, subsets)
             problem p = make(subsets[i].name, &subsets[i], type);
             p.desc.level = level;
             device_problem dp = run_forward(subsets[i].name, &p, &tile);
-            backward_expectation want = backward_expect(subsets[i].name, &p);
+            gradients want = backward_expect(&p);
             backward_check_subsets(subsets[i].name, &dp, &want);
-            backward_expectation_destroy(&want);
+            gradients_destroy(&want);
             device_problem_destroy(&dp);
             problem_destroy(&p);
         }
@@ -140,11 +140,11 @@ DEVICE_TEST(backward, repeated_dout)
         ASSERT_OK(problem_add_backward(&p, &(problem_backward){.dout_strides = {0, 0, 1}}, NULL));
         problem_randomize(&p, 1);
         const char *name = dmattn_type_string(desc.type);
-        backward_expectation want = backward_expect(name, &p);
+        gradients want = backward_expect(&p);
         device_problem dp = run_forward(name, &p, &tile);
         backward_check(name, &dp, &want);
         device_problem_destroy(&dp);
-        backward_expectation_destroy(&want);
+        gradients_destroy(&want);
         problem_destroy(&p);
     }
 }

@@ -37,9 +37,9 @@ static void run_problem(const char *name, problem *p)
 {
     attention_tile tile;
     device_problem dp = run_forward(name, p, &tile);
-    backward_expectation want = backward_expect(name, p);
+    gradients want = backward_expect(p);
     backward_check(name, &dp, &want);
-    backward_expectation_destroy(&want);
+    gradients_destroy(&want);
     device_problem_destroy(&dp);
 }
 
@@ -77,9 +77,9 @@ static void check_subsets(const char *name, const dmattn_dma_desc *desc)
     attention_tile tile;
     problem p = make(name, desc);
     device_problem dp = run_forward(name, &p, &tile);
-    backward_expectation want = backward_expect(name, &p);
+    gradients want = backward_expect(&p);
     backward_check_subsets(name, &dp, &want);
-    backward_expectation_destroy(&want);
+    gradients_destroy(&want);
     device_problem_destroy(&dp);
     problem_destroy(&p);
 }

@@ -72,7 +72,10 @@ static dmattn_status fill_plan(dmattn_plan *plan, const dma_backward_parts *part
 {
     const keys_bound bound = dmattn_selection_bound(&parts->mask.selection, parts->mask.keys);
     const uint32_t parameter = dmattn_type_size(parts->mask.importance.parameter_type);
+    dmattn_attention_backward_desc causal = parts->attention; /* as its queries see keys, for what it counts as */
+    causal.attention.causal = parts->mask.selection.causal;
     TRY(dmattn_plan_add_backward(plan, &parts->attention, bound, tiles));
+    plan->flops = dmattn_backward_flops(&causal);
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         plan_tensor *tensor = &plan->tensor[t];
