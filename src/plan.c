@@ -196,24 +196,35 @@ dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *d)
     return DMATTN_SUCCESS;
 }
 
+/* Queries to a list that the plan's attention reads, or that it makes. */
+static uint32_t list_queries_of(const dmattn_plan *plan)
+{
+    switch (plan->kind) {
+    case PLAN_MASK: return plan->lists.desc.list_queries;
+    case PLAN_ATTENTION_BACKWARD:
+    case PLAN_DMA_BACKWARD: return plan->tensor[TENSOR_LISTS].bytes ? dmattn_backward_list_queries(&plan->backward) : 0;
+    default:
+        return plan->attention.desc.mask == DMATTN_MASK_INTERVALS ? dmattn_tile_list_queries(&plan->attention.tile) : 0;
+    }
+}
+
 void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
 {
-    const bool attends = plan->kind != PLAN_MASK, listed = plan->attention.desc.mask == DMATTN_MASK_INTERVALS;
+    const tensor_id data[] = {TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_OUT, TENSOR_DOUT, TENSOR_DQ, TENSOR_DK, TENSOR_DV};
+    const bool forward = plan->kind == PLAN_ATTENTION || plan->kind == PLAN_DMA;
     uint64_t data_alignment = 1;
-    for (int t = TENSOR_Q; t <= TENSOR_OUT; t++)
-        if (plan->tensor[t].alignment > data_alignment)
-            data_alignment = plan->tensor[t].alignment;
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        if (plan->tensor[data[i]].alignment > data_alignment)
+            data_alignment = plan->tensor[data[i]].alignment;
     *info = (dmattn_plan_info){
-        .level = attends ? plan->attention.tile.level : DMATTN_LEVEL_PORTABLE,
-        .why_not_higher = plan->attention.why_not,
+        .level = forward ? plan->attention.tile.level : DMATTN_LEVEL_PORTABLE,
+        .why_not_higher = plan->backward.rows ? plan->backward.why_not : plan->attention.why_not,
         .kernel = plan->name,
         .workspace_size = plan->workspace_size,
         .workspace_alignment = WORKSPACE_ALIGNMENT,
         .data_alignment = data_alignment,
-        .list_queries = !attends ? plan->lists.desc.list_queries
-                        : listed ? dmattn_tile_list_queries(&plan->attention.tile)
-                                 : 0,
-        .lists_size = attends ? 0 : plan->tensor[TENSOR_LISTS].bytes,
+        .list_queries = list_queries_of(plan),
+        .lists_size = plan->kind == PLAN_MASK ? plan->tensor[TENSOR_LISTS].bytes : 0,
         .stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
         .reads = VK_ACCESS_SHADER_READ_BIT,
         .writes = VK_ACCESS_SHADER_WRITE_BIT,
@@ -299,7 +310,7 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
     if (plan->backward.rows)
         dmattn_backward_stage_record(&plan->backward, &r);
-    if (plan->importance_backward.pipeline)
+    if (plan->importance_backward.terms)
         dmattn_importance_backward_stage_record(&plan->importance_backward, &r,
                                                 r.workspace + plan->importance_backward_offset);
     return DMATTN_SUCCESS;

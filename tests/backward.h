@@ -6,9 +6,9 @@
 #include "gradients.h"
 #include "harness.h"
 
-/* What a problem should give, where it must be exactly 0, and how far from it a kernel may be. */
+/* What a problem should give, how large it would be if nothing cancelled, and how far from it a kernel may be. */
 typedef struct backward_expectation {
-    gradients want, seen;
+    gradients want, size;
     double tolerance[TENSOR_COUNT];
 } backward_expectation;
 
@@ -20,7 +20,7 @@ void backward_expectation_destroy(backward_expectation *want);
  * is the problem's; that nothing is written but their elements; and that a second run leaves the same bits. */
 void backward_check(const char *name, const device_problem *forward, const backward_expectation *want);
 
-/* Computes each subset of the gradients, and expects the same bits as of all. */
-void backward_check_subsets(const char *name, const device_problem *forward);
+/* Computes each subset of the gradients, and expects that it is right, too. */
+void backward_check_subsets(const char *name, const device_problem *forward, const backward_expectation *want);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "reference/element.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -117,19 +118,30 @@ void low_precision_attention(const dmattn_attention_desc *d, const reference_inp
 
 /* ---- backward ------------------------------------------------------------------------------------------------ */
 
-/* Adds factor * a row to a row of floats. */
-static void add_row(float *to, float factor, dmattn_type type, const void *from, uint32_t dim)
+/* A gradient's row, and that of its size, or NULL. */
+typedef struct sum_row {
+    float *sum, *size;
+} sum_row;
+
+static sum_row row_of(const gradients *g, const gradients *size, tensor_id t, uint64_t at, uint32_t dim)
 {
-    for (uint32_t i = 0; i < dim; i++)
-        to[i] += factor * (float)element_load(type, from, i);
+    return (sum_row){g->tensor[t] + at * dim, size->tensor[t] + at * dim};
 }
 
-static void mark(float *seen, uint64_t at, uint32_t dim)
+/* What is added to the sum of a visible pair: even where it is 0 by underflow it has a size. */
+static void add(sum_row to, uint32_t i, float term, float size)
 {
-    if (!seen || seen[at * dim] == 1)
-        return;
-    for (uint32_t i = 0; i < dim; i++)
-        seen[at * dim + i] = 1;
+    to.sum[i] += term;
+    to.size[i] += fmaxf(size, FLT_MIN);
+}
+
+/* Adds factor * a row. `size`: of the factor, if nothing in it had cancelled. */
+static void add_row(sum_row to, float factor, float size, dmattn_type type, const void *from, uint32_t dim)
+{
+    for (uint32_t i = 0; i < dim; i++) {
+        const float x = (float)element_load(type, from, i);
+        add(to, i, factor * x, size * fabsf(x));
+    }
 }
 
 /* Where a query's and a key's rows are in contiguous gradients. */
@@ -148,111 +160,115 @@ static pair_at locate(const dmattn_attention_desc *d, uint32_t b, uint32_t h, ui
                      d->bias ? score_at(d, &s, b, h, t, j) : 0};
 }
 
-/* What a visible pair may have gradients for. */
-static void mark_pair(const problem *p, pair_at at, uint32_t h, gradients *seen)
+/* sum(a * b), and of the magnitudes. */
+static float dot_size(dmattn_type type, const void *a, const void *b, uint32_t count, float *size)
 {
-    const dmattn_attention_desc *d = &p->desc;
-    const uint32_t kv_head = h / (d->heads / d->kv_heads);
-    mark(seen->tensor[TENSOR_DQ], at.query, d->head_dim);
-    mark(seen->tensor[TENSOR_DK], at.key, d->head_dim);
-    mark(seen->tensor[TENSOR_DV], at.key, d->value_dim);
-    mark(seen->tensor[p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS], at.bias, 1);
-    if (!p->dma || p->dma_desc.importance_given)
-        return;
-    for (uint32_t g = 0; g < d->kv_heads; g++) /* the values of all heads make the importance of each */
-        mark(seen->tensor[TENSOR_DV], at.key - kv_head + g, d->value_dim);
-    mark(seen->tensor[TENSOR_DDT_WEIGHT], kv_head, d->kv_heads * d->value_dim);
-    mark(seen->tensor[TENSOR_DA], kv_head, 1);
-    mark(seen->tensor[TENSOR_DDT_BIAS], kv_head, 1);
+    *size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        *size += fabsf((float)element_load(type, a, i) * (float)element_load(type, b, i));
+    return dot(type, a, b, count);
 }
 
-/* One query's part. `out`: its row. */
-static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, const float *out, float lse, float *dbias,
-                      gradients *g, gradients *seen)
+/* One query's part. `out`: its row, of the type. */
+static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, const void *out, float lse, gradients *g,
+                      gradients *size)
 {
     const dmattn_attention_desc *d = &p->desc;
     const reference_inputs in = problem_inputs(p);
     const uint32_t kv_head = h / (d->heads / d->kv_heads);
+    const tensor_id bias = p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS;
     const char *q = row(in.q, d->type, &d->q_strides, b, t, h);
     const char *dout = row(p->tensor[TENSOR_DOUT], d->type, &p->backward.dout_strides, b, t, h);
-    float d_row = 0;
-    for (uint32_t i = 0; i < d->value_dim; i++)
-        d_row += out[i] * (float)element_load(d->type, dout, i);
+    float d_size, dp_size;
+    const float d_row = dot_size(d->type, out, dout, d->value_dim, &d_size);
     for (uint32_t j = 0; j < d->keys; j++) {
         float slope;
         const float s = score_of(d, &in, b, h, t, j, &slope);
         if (s == -INFINITY)
             continue;
+        const char *k = row(in.k, d->type, &d->k_strides, b, j, kv_head);
         const char *v = row(in.v, d->type, &d->v_strides, b, j, kv_head);
         const pair_at at = locate(d, b, h, t, j);
-        const float probability = expf(s - lse);
-        const float ds = probability * (dot(d->type, dout, v, d->value_dim) - d_row);
-        const float rounded = round_to(d->type, ds * slope);
-        mark_pair(p, at, h, seen);
-        if (dbias)
-            dbias[at.bias] += ds;
-        add_row(g->tensor[TENSOR_DQ] + at.query * d->head_dim, rounded, d->type,
-                row(in.k, d->type, &d->k_strides, b, j, kv_head), d->head_dim);
-        add_row(g->tensor[TENSOR_DK] + at.key * d->head_dim, rounded, d->type, q, d->head_dim);
-        add_row(g->tensor[TENSOR_DV] + at.key * d->value_dim, round_to(d->type, probability), d->type, dout,
-                d->value_dim);
+        const float probability = expf(s - lse), rounded_p = round_to(d->type, probability);
+        const float ds = probability * (dot_size(d->type, dout, v, d->value_dim, &dp_size) - d_row);
+        const float ds_size = probability * (dp_size + d_size), rounded = round_to(d->type, ds * slope);
+        if (d->bias)
+            add(row_of(g, size, bias, at.bias, 1), 0, ds, ds_size);
+        add_row(row_of(g, size, TENSOR_DQ, at.query, d->head_dim), rounded, ds_size, d->type, k, d->head_dim);
+        add_row(row_of(g, size, TENSOR_DK, at.key, d->head_dim), rounded, ds_size, d->type, q, d->head_dim);
+        add_row(row_of(g, size, TENSOR_DV, at.key, d->value_dim), rounded_p, rounded_p, d->type, dout, d->value_dim);
     }
 }
 
 /* One key's part in what its importance is made of, from the gradient of that. */
-static void add_importance(const problem *p, uint32_t b, uint32_t h, uint32_t j, float gradient, float importance,
-                           gradients *g)
+static void add_importance(const problem *p, uint32_t b, uint32_t h, uint32_t j, float gradient, float gradient_size,
+                           gradients *g, gradients *size)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
     const mask_inputs in = problem_mask_inputs(p);
     const dmattn_type type = d->importance.parameter_type;
-    const uint64_t dim = d->value_dim, weight = h * d->kv_heads * dim;
+    const uint32_t dim = d->value_dim;
+    const char *weight = (const char *)in.dt_weight + (uint64_t)h * d->kv_heads * dim * dmattn_type_size(type);
     float z = d->importance.dt_bias ? (float)element_load(type, in.dt_bias, h) : 0;
     for (uint32_t i = 0; i < d->kv_heads * dim; i++)
-        z += (float)element_load(d->type, row(in.v, d->type, &d->v_strides, b, j, i / (uint32_t)dim), i % dim)
-             * (float)element_load(type, in.dt_weight, weight + i);
-    if (d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS)
-        gradient *= importance;
-    const float dz = gradient * (float)element_load(type, in.a, h) / (1 + expf(-z));
-    g->tensor[TENSOR_DA][h] += gradient * (fmaxf(z, 0) + log1pf(expf(-fabsf(z))));
-    if (g->tensor[TENSOR_DDT_BIAS])
-        g->tensor[TENSOR_DDT_BIAS][h] += dz;
+        z += (float)element_load(d->type, row(in.v, d->type, &d->v_strides, b, j, i / dim), i % dim)
+             * (float)element_load(type, weight, i);
+    const float softplus = fmaxf(z, 0) + log1pf(expf(-fabsf(z)));
+    const float by_z = (float)element_load(type, in.a, h) / (1 + expf(-z));
+    const float dz = gradient * by_z, dz_size = fabsf(gradient_size * by_z);
+    add(row_of(g, size, TENSOR_DA, h, 1), 0, gradient * softplus, gradient_size * softplus);
+    if (d->importance.dt_bias)
+        add(row_of(g, size, TENSOR_DDT_BIAS, h, 1), 0, dz, dz_size);
     for (uint32_t kv_head = 0; kv_head < d->kv_heads; kv_head++) {
-        add_row(g->tensor[TENSOR_DDT_WEIGHT] + weight + kv_head * dim, dz, d->type,
-                row(in.v, d->type, &d->v_strides, b, j, kv_head), d->value_dim);
-        add_row(g->tensor[TENSOR_DV] + (((uint64_t)b * d->keys + j) * d->kv_heads + kv_head) * dim, dz, type,
-                (const char *)in.dt_weight + dmattn_type_size(type) * (weight + kv_head * dim), d->value_dim);
+        const uint64_t key = ((uint64_t)b * d->keys + j) * d->kv_heads + kv_head;
+        add_row(row_of(g, size, TENSOR_DDT_WEIGHT, h * d->kv_heads + kv_head, dim), dz, dz_size, d->type,
+                row(in.v, d->type, &d->v_strides, b, j, kv_head), dim);
+        add_row(row_of(g, size, TENSOR_DV, key, dim), dz, dz_size, type,
+                weight + (uint64_t)kv_head * dim * dmattn_type_size(type), dim);
     }
 }
 
-static void scale_and_round(const problem *p, tensor_id t, float scale, gradients *g)
+static void add_importances(const problem *p, gradients *g, gradients *size)
 {
-    for (uint64_t i = 0; i < gradient_count(p, t); i++)
-        g->tensor[t][i] = round_to(p->desc.type, scale * g->tensor[t][i]);
+    const dmattn_attention_desc *d = &p->desc;
+    const float *importance = p->tensor[TENSOR_IMPORTANCE];
+    const bool exponential = p->dma_desc.importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS;
+    for (uint64_t at = 0; at < gradient_count(p, TENSOR_DIMPORTANCE); at++) {
+        const float factor = exponential ? importance[at] : 1, of_key = size->tensor[TENSOR_DIMPORTANCE][at];
+        if (of_key > 0) /* some query sees the key */
+            add_importance(p, (uint32_t)(at / d->keys / d->kv_heads), (uint32_t)(at / d->keys % d->kv_heads),
+                           (uint32_t)(at % d->keys), g->tensor[TENSOR_DIMPORTANCE][at] * factor, of_key * factor, g,
+                           size);
+    }
 }
 
-void low_precision_backward(const problem *p, gradients *g, gradients *seen)
+static void scale_and_round(const problem *p, tensor_id t, float scale, gradients *g, gradients *size)
+{
+    for (uint64_t i = 0; i < gradient_count(p, t); i++) {
+        g->tensor[t][i] = round_to(p->desc.type, scale * g->tensor[t][i]);
+        size->tensor[t][i] *= fabsf(scale);
+    }
+}
+
+void low_precision_backward(const problem *p, gradients *g, gradients *size)
 {
     const dmattn_attention_desc *d = &p->desc;
     const reference_inputs in = problem_inputs(p);
     const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
-    const tensor_id bias = p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS;
-    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse);
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse), stored[256];
     low_precision_attention(d, &in, out, lse);
     for (uint64_t at = 0; at < rows; at++) {
         const uint32_t h = (uint32_t)(at % d->heads), t = (uint32_t)(at / d->heads % d->queries);
         const uint32_t b = (uint32_t)(at / d->heads / d->queries);
-        const float row_lse = lse[((uint64_t)b * d->heads + h) * d->queries + t];
-        add_query(p, b, h, t, out + at * d->value_dim, row_lse, g->tensor[bias], g, seen);
+        for (uint32_t i = 0; i < d->value_dim; i++)
+            element_store(d->type, stored, i, out[at * d->value_dim + i]);
+        add_query(p, b, h, t, stored, lse[((uint64_t)b * d->heads + h) * d->queries + t], g, size);
     }
-    const float *importance = p->tensor[TENSOR_IMPORTANCE];
-    for (uint64_t at = 0; p->dma && !p->dma_desc.importance_given && at < gradient_count(p, bias); at++)
-        if (importance[at] > -INFINITY)
-            add_importance(p, (uint32_t)(at / d->keys / d->kv_heads), (uint32_t)(at / d->keys % d->kv_heads),
-                           (uint32_t)(at % d->keys), g->tensor[bias][at], importance[at], g);
-    scale_and_round(p, TENSOR_DQ, d->scale, g);
-    scale_and_round(p, TENSOR_DK, d->scale, g);
-    scale_and_round(p, TENSOR_DV, 1, g);
+    if (p->dma && !p->dma_desc.importance_given)
+        add_importances(p, g, size);
+    scale_and_round(p, TENSOR_DQ, d->scale, g, size);
+    scale_and_round(p, TENSOR_DK, d->scale, g, size);
+    scale_and_round(p, TENSOR_DV, 1, g, size);
     free(out);
     free(lse);
 }
@@ -301,13 +317,13 @@ tolerances derive_tolerances(const dmattn_attention_desc *d, const errors *low)
     };
 }
 
-gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *seen)
+gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *size)
 {
     gradient_errors e = {0};
     for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++)
         for (uint64_t i = 0; i < gradient_count(p, (tensor_id)t); i++) {
             const double x = got->tensor[t][i], y = want->tensor[t][i], error = fabs(x - y);
-            const bool mismatch = !isfinite(x) || !isfinite(y) || (!seen->tensor[t][i] && x != 0);
+            const bool mismatch = !isfinite(x) || !isfinite(y) || (size->tensor[t][i] == 0 && x != 0);
             if (e.mismatch[t] || (!mismatch && error <= e.error[t]))
                 continue;
             e.mismatch[t] = mismatch;
@@ -317,10 +333,18 @@ gradient_errors compare_gradients(const problem *p, const gradients *got, const 
     return e;
 }
 
-double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, tensor_id t)
+static double largest(const float *array, uint64_t count)
 {
     double max = 0;
-    for (uint64_t i = 0; i < gradient_count(p, t); i++)
-        max = fmax(max, fabs((double)want->tensor[t][i]));
-    return 2 * low->error[t] + 8 * type_epsilon(p->desc.type) * max;
+    for (uint64_t i = 0; i < count; i++)
+        max = fmax(max, fabs((double)array[i]));
+    return max;
+}
+
+double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, const gradients *size,
+                          tensor_id t)
+{
+    const uint64_t count = gradient_count(p, t);
+    return 2 * low->error[t] + 8 * type_epsilon(p->desc.type) * largest(want->tensor[t], count)
+           + 4 * 0x1p-24 * largest(size->tensor[t], count);
 }

@@ -18,9 +18,9 @@ void low_precision_attention(const dmattn_attention_desc *desc, const reference_
 
 /* All gradients that there are, from the results above, as a 16-bit FlashAttention has them: P from lse; P and dS
  * rounded to the type before they are multiplied, and dq, dk and dv in the end; sums, and all of the importance, in
- * float. Of dma p must want that of the importance, too. `seen`: 1 where some visible pair has a part in a gradient,
- * what is elsewhere must be exactly 0. Both are created for p. */
-void low_precision_backward(const problem *p, gradients *g, gradients *seen);
+ * float. Of dma p must want that of the importance, too. `size`: how large a gradient would be if nothing in it
+ * cancelled; 0 where no visible pair has a part in it. Both are created for p. */
+void low_precision_backward(const problem *p, gradients *g, gradients *size);
 
 /* Half the distance from 1 to the next number of a type: 2^-24, 2^-11 or 2^-8. */
 double type_epsilon(dmattn_type type);
@@ -48,9 +48,11 @@ typedef struct gradient_errors {
     uint64_t at[TENSOR_COUNT];   /* where that is, or the first mismatch */
     bool mismatch[TENSOR_COUNT]; /* not finite, or not 0 where 0 must be */
 } gradient_errors;
-gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *seen);
+gradient_errors compare_gradients(const problem *p, const gradients *got, const gradients *want, const gradients *size);
 
-/* What compare_gradients() may find, given what it found for low_precision_backward(). */
-double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, tensor_id gradient);
+/* What compare_gradients() may find, given what it found for low_precision_backward(): some rounding of sums besides,
+ * as dP - D may cancel entirely, in the one order of summation and not in the other. */
+double gradient_tolerance(const problem *p, const gradient_errors *low, const gradients *want, const gradients *size,
+                          tensor_id gradient);
 
 #endif

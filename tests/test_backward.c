@@ -114,7 +114,9 @@ DEVICE_TEST(backward, subsets)
             problem p = make(subsets[i].name, &subsets[i], type);
             p.desc.level = level;
             device_problem dp = run_forward(subsets[i].name, &p, &tile);
-            backward_check_subsets(subsets[i].name, &dp);
+            backward_expectation want = backward_expect(subsets[i].name, &p);
+            backward_check_subsets(subsets[i].name, &dp, &want);
+            backward_expectation_destroy(&want);
             device_problem_destroy(&dp);
             problem_destroy(&p);
         }

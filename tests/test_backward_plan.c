@@ -50,7 +50,9 @@ Test(backward_plan, defaults)
 Test(backward_plan, refusals)
 {
     expect_refusal(NULL, "NULL");
-    expect_refusal(&(backward_desc){.attention = {SIZES, .heads = 3}}, "heads");
+    expect_refusal(
+        &(backward_desc){.attention = {.batch = 1, .queries = 5, .keys = 7, .heads = 3, .kv_heads = 2, .head_dim = 16}},
+        "heads");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .gradients = DMATTN_GRADIENT_BIAS}, "no bias");
     expect_refusal(&(backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_A}, "0x40");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dq_strides = {0, 64, 16}}, "dq_strides");
@@ -98,7 +100,8 @@ Test(backward_plan, bytes)
 /* 5/2 of forward's for all of them: 5 products instead of 2. */
 Test(backward_plan, work)
 {
-    const backward_desc b = resolved((backward_desc){.attention = {SIZES, .value_dim = 16}});
+    const backward_desc b = resolved(
+        (backward_desc){.attention = {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 2, .head_dim = 16}});
     cr_expect_eq(dmattn_backward_flops(&b), 2.5 * dmattn_attention_flops(&b.attention));
     const backward_desc v = resolved((backward_desc){.attention = {SIZES}, .gradients = DMATTN_GRADIENT_V});
     cr_expect_eq(dmattn_backward_flops(&v), 2.0 * (16 + 24) * 5 * 7 * 2 * 4);

@@ -76,7 +76,9 @@ static void check_subsets(const char *name, const dmattn_dma_desc *desc)
     attention_tile tile;
     problem p = make(name, desc);
     device_problem dp = run_forward(name, &p, &tile);
-    backward_check_subsets(name, &dp);
+    backward_expectation want = backward_expect(name, &p);
+    backward_check_subsets(name, &dp, &want);
+    backward_expectation_destroy(&want);
     device_problem_destroy(&dp);
     problem_destroy(&p);
 }

@@ -452,8 +452,22 @@ DEVICE_TEST(host_memory, nothing_is_left)
     cr_expect_eq(a.live, 0, "%lld allocations are left", (long long)a.live);
 }
 
+static dmattn_status plan_forward(dmattn_context *context, dmattn_plan **plan)
+{
+    return dmattn_attention_plan(context, &with_mask, plan);
+}
+
+/* The plan of the most stages. */
+static dmattn_status plan_backward(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_dma_backward_desc desc = {
+        .dma = {.attention = {.batch = 2, .queries = 5, .keys = 5, .heads = 4, .kv_heads = 2, .head_dim = 16},
+                .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 3, .causal = true}}};
+    return dmattn_dma_backward_plan(context, &desc, plan);
+}
+
 /* Makes and destroys a context and a plan; the status of what failed. */
-static dmattn_status make_both(allocator *a)
+static dmattn_status make_both(allocator *a, dmattn_status (*make_plan)(dmattn_context *, dmattn_plan **))
 {
     dmattn_context_desc desc = context_desc();
     desc.host_allocator = &a->callbacks;
@@ -463,7 +477,7 @@ static dmattn_status make_both(allocator *a)
     cr_assert_eq(status == DMATTN_SUCCESS, context != NULL);
     if (!status) {
         plan = (dmattn_plan *)&h;
-        status = dmattn_attention_plan(context, &with_mask, &plan);
+        status = make_plan(context, &plan);
         cr_assert_eq(status == DMATTN_SUCCESS, plan != NULL);
     }
     dmattn_plan_destroy(plan);
@@ -471,18 +485,18 @@ static dmattn_status make_both(allocator *a)
     return status;
 }
 
-DEVICE_TEST(host_memory, each_allocation_fails)
+static void fail_each_allocation(dmattn_status (*make_plan)(dmattn_context *, dmattn_plan **))
 {
     allocator a;
     allocator_init(&a);
-    ASSERT_OK(make_both(&a));
+    ASSERT_OK(make_both(&a, make_plan));
     const uint64_t count = a.calls;
     cr_expect_geq(count, 2);
     for (uint64_t n = 1; n <= count; n++) {
         a.calls = 0;
         a.fail_at = n;
         h.sentences = 0;
-        dmattn_status status = make_both(&a);
+        dmattn_status status = make_both(&a, make_plan);
         /* A driver may do without: a cache, say. */
         cr_expect(status == DMATTN_ERROR_OUT_OF_MEMORY || status == DMATTN_ERROR_VULKAN || status == DMATTN_SUCCESS,
                   "allocation %llu: %s", (unsigned long long)n, dmattn_status_string(status));
@@ -492,4 +506,14 @@ DEVICE_TEST(host_memory, each_allocation_fails)
         if (n == 1)
             cr_expect_eq(status, DMATTN_ERROR_OUT_OF_MEMORY);
     }
+}
+
+DEVICE_TEST(host_memory, each_allocation_fails)
+{
+    fail_each_allocation(plan_forward);
+}
+
+DEVICE_TEST(host_memory, each_allocation_of_gradients_fails)
+{
+    fail_each_allocation(plan_backward);
 }

@@ -322,7 +322,9 @@ typedef enum dmattn_gradient {
  * order of a Hilbert curve over (begin, end), so that the queries that see any of them are hardly more than those that
  * see each.
  *
- * Values: as forward, and k, q and dout must be finite where v must be. */
+ * Values: as forward, and k, q and dout must be finite where v must be. Where scores are so large, above some 2^24,
+ * that lse, an f32, has no digits left for the number of keys that share them, the gradients are as many times too
+ * large. */
 typedef struct dmattn_attention_backward_desc {
     dmattn_attention_desc attention; /* as it was run forward; its lse and out_strides are those of inputs here */
     uint32_t gradients;              /* those to compute; 0: all that there are */
@@ -332,8 +334,8 @@ typedef struct dmattn_attention_backward_desc {
     dmattn_strides dv_strides;       /* dv   [B, Sk, Hk, Dv] */
 } dmattn_attention_backward_desc;
 
-/* As dmattn_attention_plan(). info.flops are 5/2 of forward's, all gradients being computed: 4 * (D + Dv) of the least
- * work, and 2 * D for the scores. */
+/* As dmattn_attention_plan(); so far at the level PORTABLE. info.flops are 5/2 of forward's, all gradients being
+ * computed: 4 * (D + Dv) of the least work, and 2 * D for the scores. */
 DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
                                                         const dmattn_attention_backward_desc *desc, dmattn_plan **plan);
 

@@ -71,6 +71,9 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "gradients are computed at the level portable, not at the level %s",
                            dmattn_level_string(d->level));
+    if (!d->level && d->max_level != LEVEL)
+        snprintf(s->why_not, sizeof s->why_not, "gradients have kernels of the level %s only",
+                 dmattn_level_string(LEVEL));
     if (tiles)
         s->tile = *tiles;
     else if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->tile, why, sizeof why))
@@ -140,27 +143,41 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
 
-static void record_keys(const backward_stage *s, recorder *r, backward_params params)
+/* What the kernels of queries and of keys need: what is known of rows, bitmaps, the order of keys. */
+static void record_preparation(const backward_stage *s, recorder *r, backward_params *queries, backward_params *keys)
 {
-    const dmattn_attention_desc *d = &s->desc.attention;
-    const bool summed = dmattn_backward_parts_bytes(s) > 0;
-    params.out_ = r->tensor[TENSOR_DK];
-    params.dv = r->tensor[TENSOR_DV];
-    params.dbias = summed ? r->workspace + s->at.dbias : r->tensor[TENSOR_DBIAS];
-    params.tiles = s->order.codes ? dmattn_key_order_record(&s->order, r, r->workspace + s->at.order)
-                                  : r->workspace + s->at.key_tiles;
-    if (s->key_tiles)
-        dmattn_recorder_dispatch(r, s->key_tiles, &params, sizeof(attention_params), s->key_tiles_grid);
-    dmattn_recorder_dispatch_slices(r, s->keys, &params, sizeof params, s->key_grid, s->key_slice);
-    if (summed)
-        dmattn_sum_parts_record(&s->sum, r, params.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
+    if (s->order.codes) {
+        keys->tiles = dmattn_key_order_record(&s->order, r, r->workspace + s->at.order);
+        dmattn_recorder_beside(r);
+    }
+    dmattn_recorder_dispatch(r, s->rows, queries, sizeof *queries, s->rows_grid);
+    if (s->query_tiles) {
+        queries->tiles = r->workspace + s->at.query_tiles;
+        dmattn_recorder_beside(r);
+        dmattn_recorder_dispatch(r, s->query_tiles, queries, sizeof(attention_params), s->query_tiles_grid);
+    }
+    if (s->key_tiles) {
+        keys->tiles = r->workspace + s->at.key_tiles;
+        dmattn_recorder_beside(r);
+        dmattn_recorder_dispatch(r, s->key_tiles, keys, sizeof(attention_params), s->key_tiles_grid);
+    }
+}
+
+/* The first of several dispatches waits for those before it, the others go beside it. */
+static void record_beside(recorder *r, bool *first, VkPipeline pipeline, const backward_params *params, grid g,
+                          uint32_t slice)
+{
+    if (!*first)
+        dmattn_recorder_beside(r);
+    *first = false;
+    dmattn_recorder_dispatch_slices(r, pipeline, params, sizeof *params, g, slice);
 }
 
 void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
-    backward_params params = {
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS, summed = dmattn_backward_parts_bytes(s) > 0;
+    backward_params queries = {
         .q = r->tensor[TENSOR_Q],
         .k = r->tensor[TENSOR_K],
         .v = r->tensor[TENSOR_V],
@@ -169,29 +186,35 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
         .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
         .end = r->tensor[TENSOR_END],
         .bias = r->tensor[TENSOR_BIAS],
-        .dout = r->tensor[TENSOR_DOUT],
-        .rows = r->workspace + s->at.rows,
+        .tiles = r->tensor[TENSOR_LISTS],
         .queries = d->queries,
         .keys = d->keys,
         .heads = d->heads,
         .scale = d->scale,
         .soft_cap = d->soft_cap,
         .batches = d->batch,
+        .dout = r->tensor[TENSOR_DOUT],
+        .rows = r->workspace + s->at.rows,
+        .dv = r->tensor[TENSOR_DV],
+        .dbias = r->tensor[TENSOR_DBIAS],
     };
-    dmattn_recorder_dispatch(r, s->rows, &params, sizeof params, s->rows_grid);
-    if (s->queries) {
-        params.out_ = r->tensor[TENSOR_DQ];
-        params.tiles = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles;
-        if (s->query_tiles)
-            dmattn_recorder_dispatch(r, s->query_tiles, &params, sizeof(attention_params), s->query_tiles_grid);
-        dmattn_recorder_dispatch_slices(r, s->queries, &params, sizeof params, s->query_grid, s->query_slice);
-    }
+    backward_params keys = queries;
+    record_preparation(s, r, &queries, &keys);
+    queries.out_ = r->tensor[TENSOR_DQ];
+    keys.out_ = r->tensor[TENSOR_DK];
+    if (summed)
+        keys.dbias = r->workspace + s->at.dbias;
+
+    /* None of these needs another's results: they fill the device together. */
+    bool first = true;
+    if (s->queries)
+        record_beside(r, &first, s->queries, &queries, s->query_grid, s->query_slice);
     if (s->keys)
-        record_keys(s, r, params);
-    if (s->bias) {
-        params.dbias = r->tensor[TENSOR_DBIAS];
-        dmattn_recorder_dispatch(r, s->bias, &params, sizeof params, s->bias_grid);
-    }
+        record_beside(r, &first, s->keys, &keys, s->key_grid, s->key_slice);
+    if (s->bias)
+        record_beside(r, &first, s->bias, &queries, s->bias_grid, s->key_slice);
+    if (summed)
+        dmattn_sum_parts_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
 }
 
 uint64_t dmattn_attention_backward_alignment(const backward_stage *s, tensor_id tensor)

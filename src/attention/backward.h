@@ -44,6 +44,7 @@ typedef struct backward_stage {
     sum_parts sum;
     VkPipeline rows, query_tiles, key_tiles, queries, keys, bias; /* NULL where they are not there */
     char name[96];
+    char why_not[80]; /* no higher level */
 } backward_stage;
 
 /* Chooses tiles, unless they are given, which must fit; `desc` is resolved. Then, when `at` is filled in, builds the

@@ -20,8 +20,7 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
                                                const messenger *m)
 {
     if (!desc)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "the descriptor of dynamic mask attention's backward pass is NULL");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the descriptor of dynamic mask attention's backward pass is NULL");
     const uint32_t all = all_gradients(&desc->dma);
     const uint32_t usual = desc->dma.importance_given ? all : all & ~(uint32_t)DMATTN_GRADIENT_IMPORTANCE;
     const uint32_t wanted = desc->gradients ? desc->gradients : usual;
@@ -34,8 +33,7 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
     parts->gradients = wanted;
     parts->mask = forward.mask;
     /* From the importance to v and to the parameters, unless the app has made it. */
-    parts->of_importance =
-        desc->dma.importance_given ? 0 : wanted & (PARAMETERS | (uint32_t)DMATTN_GRADIENT_V);
+    parts->of_importance = desc->dma.importance_given ? 0 : wanted & (PARAMETERS | (uint32_t)DMATTN_GRADIENT_V);
     dmattn_attention_backward_desc b = {
         .attention = forward.attention,
         .gradients = wanted & ATTENTION_GRADIENTS,
@@ -96,6 +94,12 @@ static dmattn_status fill_plan(dmattn_plan *plan, const dma_backward_parts *part
     TRY(dmattn_mask_desc_resolve(&importance, &importance, &plan->ctx->messenger));
     TRY(dmattn_importance_backward_stage_plan(&plan->importance_backward, plan->ctx, plan->layout, &importance,
                                               parts->of_importance, &parts->attention.dv_strides));
+    /* Rows of v and dv that lie at multiples of 16 bytes are taken as such, whatever those of the others do. */
+    if (dmattn_importance_is_aligned(&importance))
+        plan->tensor[TENSOR_V].alignment = 16;
+    if (parts->of_importance & DMATTN_GRADIENT_V
+        && dmattn_importance_backward_is_aligned(&importance, &parts->attention.dv_strides))
+        plan->tensor[TENSOR_DV].alignment = 16;
     plan->importance_backward_offset =
         dmattn_plan_reserve(plan, dmattn_importance_backward_scratch_bytes(&plan->importance_backward));
     return DMATTN_SUCCESS;
