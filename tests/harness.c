@@ -99,6 +99,11 @@ bool harness_offers_backward(dmattn_level level)
     return h.offers_backward[level] == 2;
 }
 
+bool harness_small_tiles(void)
+{
+    return h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
 dmattn_level harness_next_level(dmattn_level level)
 {
     for (int next = (int)level + 1; next <= DMATTN_LEVEL_MATRIX2; next++)

@@ -45,6 +45,9 @@ bool harness_offers(dmattn_level level);
 /* Likewise gradients. */
 bool harness_offers_backward(dmattn_level level);
 
+/* Whether gradients of many cases are to be computed in small tiles, which a CPU compiles sooner. */
+bool harness_small_tiles(void);
+
 /* The next one that is offered above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
 

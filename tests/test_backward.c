@@ -53,6 +53,7 @@ static device_problem run_forward(const char *name, problem *p, attention_tile *
 static void run_case(const char *case_name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
     problem p = make(case_name, c, type);
+    p.least_tiles = harness_small_tiles();
     backward_expectation want = backward_expect(case_name, &p);
     for (dmattn_level level = lowest; level <= DMATTN_LEVEL_MATRIX2; level++) {
         if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level))

@@ -25,6 +25,7 @@ static device_problem run_forward(const char *name, problem *p, attention_tile *
 {
     device_problem dp;
     p->tile = harness_tile(&p->desc, tile);
+    p->least_tiles = harness_small_tiles();
     const dmattn_status status = device_problem_create(p, h.device, &dp);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     ASSERT_OK(device_problem_run(&dp));

@@ -2,6 +2,8 @@
 #include "device_tensor.h"
 #include "gradients.h"
 
+#include "context.h"
+
 dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
 {
     dmattn_attention_backward_args *a = &dg->args;
@@ -36,11 +38,19 @@ dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
     return (dg->forward->problem->dma ? dma : attention)[tensor];
 }
 
+/* NULL: the best. */
+static const backward_tiles *choose_tiles(const problem *p, const dmattn_context *context,
+                                          const dmattn_attention_backward_desc *resolved, backward_tiles *tiles)
+{
+    return p->least_tiles && dmattn_backward_tiles_least(&context->facts, resolved, tiles) ? tiles : NULL;
+}
+
 static dmattn_status plan(device_gradients *dg)
 {
     const problem *p = dg->forward->problem;
     const problem_backward *b = &p->backward;
     dmattn_context *context = dmattn_device_context(dg->forward->device);
+    backward_tiles tiles;
     if (p->dma) {
         const dmattn_dma_backward_desc desc = {.dma = p->dma_desc,
                                                .gradients = b->gradients,
@@ -48,7 +58,10 @@ static dmattn_status plan(device_gradients *dg)
                                                .dq_strides = b->dq_strides,
                                                .dk_strides = b->dk_strides,
                                                .dv_strides = b->dv_strides};
-        return dmattn_dma_backward_plan(context, &desc, &dg->plan);
+        dma_backward_parts parts;
+        TRY(dmattn_dma_backward_desc_resolve(&desc, &parts, &context->messenger));
+        return dmattn_dma_backward_plan_tiles(context, &desc, choose_tiles(p, context, &parts.attention, &tiles),
+                                              &dg->plan);
     }
     const dmattn_attention_backward_desc desc = {.attention = p->desc,
                                                  .gradients = b->gradients,
@@ -56,7 +69,9 @@ static dmattn_status plan(device_gradients *dg)
                                                  .dq_strides = b->dq_strides,
                                                  .dk_strides = b->dk_strides,
                                                  .dv_strides = b->dv_strides};
-    return dmattn_attention_backward_plan(context, &desc, &dg->plan);
+    dmattn_attention_backward_desc resolved;
+    TRY(dmattn_attention_backward_desc_resolve(&desc, &resolved, &context->messenger));
+    return dmattn_attention_backward_plan_tiles(context, &desc, choose_tiles(p, context, &resolved, &tiles), &dg->plan);
 }
 
 static dmattn_buffer *workspace_of(device_gradients *dg)

@@ -29,6 +29,7 @@ typedef struct problem {
     problem_backward backward;  /* resolved */
     void *tensor[TENSOR_COUNT];
     const attention_tile *tile; /* to run it with, instead of the best; borrowed */
+    bool least_tiles;           /* gradients in the smallest tiles there are, instead of the best */
 } problem;
 
 /* Resolves `desc` and allocates its inputs, zeroed. On failure *p is empty. */
