@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *pass_name(bench_pass pass)
+{
+    return pass == PASS_FORWARD ? "forward" : pass == PASS_BACKWARD ? "backward" : "both";
+}
+
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
 static void default_sizes(size_list *list, uint32_t count, const uint32_t *values)
@@ -43,6 +48,8 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->type[s->type_count++] = device == VK_PHYSICAL_DEVICE_TYPE_CPU ? DMATTN_TYPE_F32 : DMATTN_TYPE_F16;
     if (!s->level_count)
         s->level[s->level_count++] = DMATTN_LEVEL_BEST;
+    if (!s->pass)
+        s->pass = PASS_FORWARD;
     if (!s->mask_count) {
         s->mask[s->mask_count++] = (mask_choice){.causal = true};
         s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_DENSE, .fraction = 0.1};
@@ -55,7 +62,7 @@ bool sweep_is_empty(const sweep *s)
 {
     return !s->n.count && !s->queries.count && !s->keys.count && !s->batch.count && !s->heads.count
            && !s->kv_heads.count && !s->head_dim.count && !s->value_dim.count && !s->type_count && !s->mask_count
-           && !s->level_count && !s->bias;
+           && !s->level_count && !s->bias && !s->pass;
 }
 
 /* Either list may stand in n's place, which then does not count. */
@@ -92,7 +99,7 @@ static uint32_t pick(uint64_t *index, const size_list *list)
 
 void sweep_case(const sweep *s, uint64_t index, bench_case *c)
 {
-    *c = (bench_case){.desc = {.lse = true}};
+    *c = (bench_case){.desc = {.lse = true}, .pass = s->pass};
     dmattn_attention_desc *d = &c->desc;
     d->level = s->level[digit(&index, s->level_count)];
     c->mask = s->mask[digit(&index, s->mask_count)];
@@ -222,14 +229,19 @@ static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32
 
 dmattn_status case_create(const bench_case *c, const messenger *m, problem *p)
 {
-    return c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p);
+    TRY(c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p));
+    const dmattn_status status = c->pass & PASS_BACKWARD ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
+    if (status)
+        problem_destroy(p);
+    return status;
 }
 
 void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
 {
     const dmattn_attention_desc *d = &p->desc;
-    for (int t = 0; t < TENSOR_DT_WEIGHT; t++) {
-        if (!p->tensor[t] || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        const bool others = t >= TENSOR_DT_WEIGHT && t != TENSOR_DOUT; /* what problem_randomize_mask() fills */
+        if (!p->tensor[t] || others || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
             continue;
         const tensor_id tensor = (tensor_id)t;
         uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */

@@ -8,6 +8,13 @@
 
 #define LIST_MAX 32
 
+/* What is timed, as bits: forward; the gradients, after a forward run that is not timed; or both, one after the other,
+ * as in a step of training. */
+typedef enum bench_pass { PASS_FORWARD = 1, PASS_BACKWARD = 2, PASS_BOTH = 3 } bench_pass;
+
+/* "forward", "backward", "both"; static storage. */
+const char *pass_name(bench_pass pass);
+
 typedef struct size_list {
     uint32_t count, value[LIST_MAX];
 } size_list;
@@ -31,16 +38,18 @@ typedef struct sweep {
     dmattn_type type[LIST_MAX];
     mask_choice mask[LIST_MAX];
     dmattn_level level[LIST_MAX];
-    bool bias; /* f32, one for each kv head and key */
+    bool bias;       /* f32, one for each kv head and key */
+    bench_pass pass; /* 0: to be set */
 } sweep;
 
 typedef struct bench_case {
     dmattn_attention_desc desc; /* with a dynamic mask that of the attention in it, as dmattn_dma_desc wants it */
     dmattn_dma_desc dma;        /* with a dynamic mask */
     mask_choice mask;           /* with its window filled in */
+    bench_pass pass;
 } bench_case;
 
-/* Fills the lists that are empty with what suits a device of this type. */
+/* Fills the lists that are empty with what suits a device of this type; the pass is forward where none is named. */
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device);
 
 /* Whether nothing was named; before the defaults are set. */
@@ -58,10 +67,11 @@ bool sweep_check(const sweep *s, const messenger *messenger);
 #define MASK_NAME_SIZE 32
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);
 
-/* Makes the problem of a case. On failure *p is empty. */
+/* Makes the problem of a case, with gradients if its pass has them. On failure *p is empty. */
 dmattn_status case_create(const bench_case *c, const messenger *messenger, problem *p);
 
-/* Fills a problem of a bench_case: q, k, v and bias normal(0, 1), and the mask or what it is made of. Repeatable. */
+/* Fills a problem of a bench_case: q, k, v, bias and dout normal(0, 1), and the mask or what it is made of. Repeatable.
+ */
 void case_fill(problem *p, const mask_choice *mask, uint64_t seed);
 
 /* Pairs of a query and a key that see each other, over all batch items and heads; counted from the mask itself,

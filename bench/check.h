@@ -7,7 +7,7 @@
 
 /* ---- pure functions ------------------------------------------------------------------------------------------ */
 
-/* How large row_error() and lse_error() may be. */
+/* How large row_error(), lse_error() and errors of gradients may be. */
 double tolerance(dmattn_type type);
 
 double importance_tolerance(void);
@@ -26,6 +26,9 @@ uint64_t count_not_finite(dmattn_type type, const void *array, uint64_t count);
 
 #define CHECK_ROWS 64
 
+/* How long the CPU may take to check a case, about. */
+#define CHECK_SECONDS 1.0
+
 /* What the CPU says about some rows. */
 typedef struct checker {
     const problem *problem;
@@ -43,10 +46,12 @@ dmattn_status checker_create(const problem *p, uint64_t visible_pairs, uint64_t 
 void checker_destroy(checker *c);
 
 typedef struct check_result {
-    double error, lse_error; /* the largest of any row */
-    uint64_t not_finite;     /* elements of the whole out that are infinite or NaN, and of lse that are NaN */
-    double importance_error; /* of dynamic masks: the largest of any sampled key */
-    uint64_t wrong_keys;     /* seen by a sampled query and should not be, or the other way round */
+    double error, lse_error;    /* the largest of any row */
+    uint64_t not_finite;        /* elements of the whole out that are infinite or NaN, and of lse that are NaN */
+    double importance_error;    /* of dynamic masks: the largest of any sampled key */
+    uint64_t wrong_keys;        /* seen by a sampled query and should not be, or the other way round */
+    uint32_t checked_gradients; /* bits of dmattn_gradient */
+    double gradient_error[TENSOR_COUNT]; /* of each of them: the largest of any row */
 } check_result;
 
 /* Samples a dynamic mask that a device made, in the problem. OUT_OF_MEMORY. */

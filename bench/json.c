@@ -156,6 +156,7 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     add_string(w, "mask", mask);
     add_bool(w, "causal", d->causal);
     add_bool(w, "bias", d->bias);
+    add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }
 
@@ -176,6 +177,32 @@ static void add_check(writer *w, const measurement *m)
     add_number(w, "not_finite", (double)m->check.not_finite);
     add_number(w, "tolerance", tolerance(m->desc.type));
     add_number(w, "checked_rows", m->checked_rows);
+    if (!m->checked_keys)
+        return;
+    add_number(w, "checked_keys", m->checked_keys);
+    writer errors = {w->ok ? cJSON_AddObjectToObject(w->object, "gradient_errors") : NULL, true};
+    errors.ok = errors.object;
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++)
+        if (m->check.checked_gradients & gradient_bit((tensor_id)t))
+            add_number(&errors, dmattn_tensor_name((tensor_id)t), m->check.gradient_error[t]);
+    w->ok = errors.ok;
+}
+
+/* What is timed, one plan or two; the names of a second one's begin with "backward_". */
+static void add_plans(writer *w, const measurement *m)
+{
+    static const char *const names[][3] = {{"kernel", "level", "workspace_bytes"},
+                                           {"backward_kernel", "backward_level", "backward_workspace_bytes"}};
+    int written = 0;
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const planned_pass *pass = &m->planned[i];
+        if (!pass->level)
+            continue;
+        add_string(w, names[written][0], pass->kernel);
+        add_string(w, names[written][1], dmattn_level_string(pass->level));
+        add_number(w, names[written][2], (double)pass->workspace_bytes);
+        written++;
+    }
 }
 
 static void add_times(writer *w, const measurement *m)
@@ -216,11 +243,7 @@ bool json_add(json_report *json, const bench_case *c, const measurement *m, bool
     add_string(&w, "status", status_string(m->status));
     if (m->status != CASE_OK)
         add_string(&w, "sentence", m->sentence);
-    if (*m->kernel) {
-        add_string(&w, "kernel", m->kernel);
-        add_string(&w, "level", dmattn_level_string(m->level));
-        add_number(&w, "workspace_bytes", (double)m->workspace_bytes);
-    }
+    add_plans(&w, m);
     if (m->visible_pairs)
         add_number(&w, "visible_pairs", (double)m->visible_pairs);
     if (m->status == CASE_OK || m->status == CASE_WRONG)

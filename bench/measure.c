@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "measure.h"
 
+#include "planning.h"
 #include "stages.h"
 
 #include <math.h>
@@ -46,7 +47,18 @@ uint32_t choose_runs(double seconds_of_one, double least)
 
 static double measurement_flops(const measurement *m)
 {
-    return 2.0 * ((double)m->desc.head_dim + m->desc.value_dim) * (double)m->visible_pairs;
+    double flops = 0;
+    for (int i = 0; i < PASS_COUNT; i++)
+        flops += m->planned[i].flops_of_pair * (double)m->visible_pairs;
+    return flops;
+}
+
+static double measurement_bytes(const measurement *m)
+{
+    double bytes = 0;
+    for (int i = 0; i < PASS_COUNT; i++)
+        bytes += m->planned[i].bytes;
+    return bytes;
 }
 
 double measurement_tflops(const measurement *m)
@@ -56,12 +68,28 @@ double measurement_tflops(const measurement *m)
 
 double measurement_gbytes(const measurement *m)
 {
-    return m->time.median > 0 ? m->bytes / m->time.median * 1e-9 : 0;
+    return m->time.median > 0 ? measurement_bytes(m) / m->time.median * 1e-9 : 0;
 }
 
 double measurement_share(const measurement *m)
 {
     return m->time.median > 0 ? m->bound / m->time.median : 0;
+}
+
+double measurement_bound(const measurement *m, const peaks *p)
+{
+    double sum = 0;
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const planned_pass *pass = &m->planned[i];
+        if (!pass->level)
+            continue;
+        const double bound =
+            peak_bound(p, pass->level, m->desc.type, pass->flops_of_pair * (double)m->visible_pairs, pass->bytes);
+        if (bound <= 0)
+            return 0;
+        sum += bound;
+    }
+    return sum;
 }
 
 /* ---- timing -------------------------------------------------------------------------------------------------- */
@@ -135,133 +163,146 @@ static void tell(const measure_settings *s, const char *phase)
         s->phase(s->phase_user, phase);
 }
 
-/* Refused before minutes are spent on data that the device cannot hold. */
-static dmattn_status check_memory(const measure_settings *s, const measurement *m, const messenger *log)
-{
-    double all = (double)m->workspace_bytes;
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = dmattn_attention_tensor_bytes(&m->desc, (tensor_id)t);
-        all += (double)bytes;
-        if (bytes > s->info->max_allocation)
-            return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "%s has %.1f GiB, but the device allocates at most %.1f",
-                               dmattn_tensor_name((tensor_id)t), (double)bytes / 0x1p30,
-                               (double)s->info->max_allocation / 0x1p30);
-    }
-    if (all > (double)s->info->device_memory)
-        return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / 0x1p30,
-                           (double)s->info->device_memory / 0x1p30);
-    return DMATTN_SUCCESS;
-}
+/* What a case's runs need. */
+typedef struct case_run {
+    const measure_settings *settings;
+    const messenger *log;
+    bench_pass pass;
+    problem problem;
+    device_problem forward;
+    device_gradients backward; /* if the pass has it */
+    checker check;
+    gradient_checker gradients;
+} case_run;
 
-static dmattn_status plan_case(const measure_settings *s, const bench_case *c, measurement *m, const messenger *log)
+static void say_what_is_wrong(measurement *m)
 {
-    dmattn_context *context = dmattn_device_context(s->device);
-    dmattn_plan *plan;
-    if (c->mask.dynamic) {
-        dma_parts parts;
-        TRY(dmattn_dma_desc_resolve(&c->dma, &parts, log));
-        m->desc = parts.attention;
-        TRY(dmattn_dma_plan(context, &c->dma, &plan));
-    } else {
-        TRY(dmattn_attention_desc_resolve(&c->desc, &m->desc, log));
-        TRY(dmattn_attention_plan(context, &m->desc, &plan));
+    const check_result *r = &m->check;
+    const double most = tolerance(m->desc.type);
+    const char *after = m->sample_count ? ", after the timing" : "", *what = "out";
+    double error = r->error;
+    if (r->importance_error > importance_tolerance()) {
+        snprintf(m->sentence, sizeof m->sentence, "error %.1e in importance, above %.0e%s", r->importance_error,
+                 importance_tolerance(), after);
+        return;
     }
-    dmattn_plan_info info;
-    dmattn_plan_get_info(plan, &info);
-    m->level = info.level;
-    m->workspace_bytes = info.workspace_size;
-    m->bytes = info.bytes;
-    snprintf(m->kernel, sizeof m->kernel, "%s", info.kernel);
-    dmattn_plan_destroy(plan);
-    return check_memory(s, m, log);
+    if (r->wrong_keys || r->not_finite) {
+        snprintf(m->sentence, sizeof m->sentence,
+                 r->wrong_keys ? "the intervals are wrong about %llu keys of sampled queries%s"
+                               : "%llu elements are NaN or infinite%s",
+                 (unsigned long long)(r->wrong_keys ? r->wrong_keys : r->not_finite), after);
+        return;
+    }
+    if (error <= most) {
+        what = "lse";
+        error = r->lse_error;
+    }
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT && error <= most; t++) {
+        what = dmattn_tensor_name((tensor_id)t);
+        error = r->gradient_error[t];
+    }
+    snprintf(m->sentence, sizeof m->sentence, "error %.1e in %s, above %.0e%s", error, what, most, after);
 }
 
 /* Sets m->status to CASE_WRONG where it is so. */
-static dmattn_status compare(const measure_settings *s, problem *p, const checker *check, const device_problem *dp,
-                             measurement *m, const messenger *log)
+static dmattn_status compare(case_run *run, measurement *m)
 {
+    problem *p = &run->problem;
     if (p->dma) {
-        TRY(device_problem_download_mask(dp, p));
-        TRY(check_mask(p, s->seed, &m->check));
+        TRY(device_problem_download_mask(&run->forward, p));
+        TRY(check_mask(p, run->settings->seed, &m->check));
     }
-    TRY(checker_compare(check, dp, log, &m->check));
+    TRY(checker_compare(&run->check, &run->forward, run->log, &m->check));
+    if (run->pass & PASS_BACKWARD)
+        TRY(gradient_checker_compare(&run->gradients, &run->backward, run->log, &m->check));
     if (check_passed(&m->check, m->desc.type))
         return DMATTN_SUCCESS;
     m->status = CASE_WRONG;
-    const bool lse = m->check.error <= tolerance(m->desc.type);
-    const char *after = m->sample_count ? ", after the timing" : "";
-    if (m->check.importance_error > importance_tolerance())
-        snprintf(m->sentence, sizeof m->sentence, "error %.1e in importance, above %.0e%s", m->check.importance_error,
-                 importance_tolerance(), after);
-    else if (m->check.wrong_keys)
-        snprintf(m->sentence, sizeof m->sentence, "the intervals are wrong about %llu keys of sampled queries%s",
-                 (unsigned long long)m->check.wrong_keys, after);
-    else if (m->check.not_finite)
-        snprintf(m->sentence, sizeof m->sentence, "%llu elements are NaN or infinite%s",
-                 (unsigned long long)m->check.not_finite, after);
-    else
-        snprintf(m->sentence, sizeof m->sentence, "error %.1e in %s, above %.0e%s",
-                 lse ? m->check.lse_error : m->check.error, lse ? "lse" : "out", tolerance(m->desc.type), after);
+    say_what_is_wrong(m);
     return DMATTN_SUCCESS;
 }
 
-typedef struct whole_run {
-    const device_problem *dp;
-    bool reuse_mask;
-} whole_run;
-
-static dmattn_status record_whole(const void *user, VkCommandBuffer commands)
+static dmattn_status record_passes(const void *user, VkCommandBuffer commands)
 {
-    const whole_run *w = user;
-    return device_problem_record(w->dp, commands, w->reuse_mask);
+    const case_run *run = user;
+    if (run->pass & PASS_FORWARD)
+        TRY(device_problem_record(&run->forward, commands, run->settings->reuse_mask));
+    if (run->pass == PASS_BOTH)
+        dmattn_commands_barrier(run->settings->device);
+    return run->pass & PASS_BACKWARD ? device_gradients_record(&run->backward, commands) : DMATTN_SUCCESS;
 }
 
-static dmattn_status time_case(const measure_settings *s, const device_problem *dp, measurement *m,
-                               const messenger *log)
+static dmattn_status time_case(const case_run *run, measurement *m)
 {
-    const whole_run whole = {dp, s->reuse_mask};
-    const recording what = {s->device, record_whole, &whole};
+    const measure_settings *s = run->settings;
+    const recording what = {s->device, record_passes, run};
     timing t = {.samples = malloc(s->max_samples * sizeof *t.samples),
                 .sorted = malloc(s->max_samples * sizeof *t.sorted)};
     m->samples = t.samples;
     dmattn_status status = t.samples && t.sorted
                                ? take_samples(s, &what, s->seconds, &t)
-                               : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
+                               : dmattn_fail(run->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
     m->runs = t.runs;
     m->sample_count = t.sample_count;
     m->time = t.time;
-    if (!status && dp->problem->dma)
-        status = time_stages(s, dp, t.sorted, m);
+    if (!status && run->problem.dma && run->pass == PASS_FORWARD)
+        status = time_stages(s, &run->forward, t.sorted, m);
     free(t.sorted);
     return status;
 }
 
-/* From the problem's data on. */
-static dmattn_status run_case(const measure_settings *s, problem *p, device_problem *dp, checker *check, measurement *m,
-                              const messenger *log)
+/* Computes on the CPU what the gradients should be. */
+static dmattn_status expect_gradients(case_run *run, uint64_t visible_pairs)
 {
+    const dmattn_attention_desc *d = &run->problem.desc;
+    const size_t rows = (size_t)d->batch * d->queries * d->heads;
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse);
+    dmattn_status status = out && lse ? device_problem_download(&run->forward, out, lse)
+                                      : dmattn_fail(run->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for out");
+    if (!status)
+        status = gradient_checker_create(&run->problem, &(forward_results){out, lse}, &run->check, visible_pairs,
+                                         run->settings->seed, run->log, &run->gradients);
+    free(out);
+    free(lse);
+    return status;
+}
+
+static dmattn_status prepare_gradients(case_run *run, measurement *m)
+{
+    TRY(device_gradients_create(&run->forward, &run->backward));
+    TRY(device_gradients_run(&run->backward));
+    TRY(expect_gradients(run, m->visible_pairs));
+    m->checked_keys = run->gradients.key_count;
+    return DMATTN_SUCCESS;
+}
+
+/* From the problem's data on. */
+static dmattn_status run_case(case_run *run, measurement *m)
+{
+    const measure_settings *s = run->settings;
+    problem *p = &run->problem;
     tell(s, "check");
-    TRY(device_problem_create(p, s->device, dp));
-    TRY(device_problem_run(dp));
+    TRY(device_problem_create(p, s->device, &run->forward));
+    TRY(device_problem_run(&run->forward));
     if (p->dma)
-        TRY(device_problem_download_mask(dp, p));
+        TRY(device_problem_download_mask(&run->forward, p));
     m->visible_pairs = count_visible_pairs(p);
-    TRY(checker_create(p, m->visible_pairs, s->seed, log, check));
-    m->checked_rows = check->row_count;
-    TRY(compare(s, p, check, dp, m, log));
+    TRY(checker_create(p, m->visible_pairs, s->seed, run->log, &run->check));
+    m->checked_rows = run->check.row_count;
+    if (run->pass & PASS_BACKWARD)
+        TRY(prepare_gradients(run, m));
+    TRY(compare(run, m));
     if (m->status == CASE_WRONG)
         return DMATTN_SUCCESS;
     tell(s, "timing");
-    TRY(time_case(s, dp, m, log));
-    return compare(s, p, check, dp, m, log);
+    TRY(time_case(run, m));
+    return compare(run, m);
 }
 
 void measure(const measure_settings *s, const bench_case *c, measurement *m)
 {
     const messenger log = {error_log_keep, s->log};
-    problem p = {0};
-    device_problem dp = {0};
-    checker check = {0};
+    case_run run = {.settings = s, .log = &log, .pass = c->pass};
     *m = (measurement){.status = CASE_OK};
     *s->log->text = 0;
     tell(s, "plan");
@@ -269,11 +310,11 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     const bool planned = !status;
     if (!status) {
         tell(s, "data");
-        status = case_create(c, &log, &p);
+        status = case_create(c, &log, &run.problem);
     }
     if (!status) {
-        case_fill(&p, &c->mask, s->seed);
-        status = run_case(s, &p, &dp, &check, m, &log);
+        case_fill(&run.problem, &c->mask, s->seed);
+        status = run_case(&run, m);
     }
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
@@ -285,10 +326,12 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
         m->sample_count = 0;
         m->time = (summary){0};
     } else if (s->peaks)
-        m->bound = peak_bound(s->peaks, m->level, m->desc.type, measurement_flops(m), m->bytes);
-    checker_destroy(&check);
-    device_problem_destroy(&dp);
-    problem_destroy(&p);
+        m->bound = measurement_bound(m, s->peaks);
+    gradient_checker_destroy(&run.gradients);
+    checker_destroy(&run.check);
+    device_gradients_destroy(&run.backward);
+    device_problem_destroy(&run.forward);
+    problem_destroy(&run.problem);
 }
 
 void measurement_destroy(measurement *m)

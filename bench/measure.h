@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * One case on a device: planned, checked against the CPU, timed and checked again. */
+ * One case on a device, one or both of its passes: planned, checked against the CPU, timed and checked again. */
 #ifndef DMATTN_BENCH_MEASURE_H
 #define DMATTN_BENCH_MEASURE_H
 
 #include "cases.h"
 #include "check.h"
+#include "check_gradients.h"
 #include "complain.h"
 #include "peak.h"
 
@@ -52,22 +53,32 @@ typedef enum case_status {
     CASE_DEVICE_FAILED /* others cannot do better */
 } case_status;
 
+/* Forward and backward. */
+enum { PASS_COUNT = 2 };
+
+/* One of them, as it is planned. */
+typedef struct planned_pass {
+    dmattn_level level; /* that was taken; 0: without a plan */
+    char kernel[96];
+    uint64_t workspace_bytes;
+    double flops_of_pair; /* for each visible pair */
+    double bytes;         /* dmattn_plan_info's */
+} planned_pass;
+
 typedef struct measurement {
     case_status status;
-    char sentence[512];         /* why it is not CASE_OK */
-    dmattn_attention_desc desc; /* resolved */
-    dmattn_level level;         /* that was taken; 0 without a plan */
-    char kernel[64];
-    uint64_t workspace_bytes, visible_pairs;
-    double bytes; /* dmattn_plan_info's */
-    uint32_t checked_rows;
+    char sentence[512];               /* why it is not CASE_OK */
+    dmattn_attention_desc desc;       /* resolved */
+    planned_pass planned[PASS_COUNT]; /* those that are timed */
+    uint64_t visible_pairs;
+    uint32_t checked_rows, checked_keys; /* keys of gradients */
     check_result check;
     uint32_t runs; /* to a sample */
     uint32_t sample_count;
     double *samples; /* seconds of a run, in the order they were taken; owned */
     summary time;
-    double bound;                     /* peak_bound()'s; 0 where it is not known */
-    double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 without a dynamic mask */
+    double bound;                     /* measurement_bound()'s */
+    double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 but for dynamic masks forward */
     uint64_t lists_bytes, mask_bytes; /* of tile lists; of importance, intervals and what their making takes */
 } measurement;
 
@@ -95,8 +106,11 @@ void measure(const measure_settings *settings, const bench_case *c, measurement 
 void measurement_destroy(measurement *m);
 
 /* From the median; 0 where nothing was timed. */
-double measurement_tflops(const measurement *m); /* 2 (D + Dv) for each visible pair */
+double measurement_tflops(const measurement *m); /* of visible pairs */
 double measurement_gbytes(const measurement *m); /* per second */
 double measurement_share(const measurement *m);  /* the bound as a part of it */
+
+/* The least seconds that the ceilings allow, peak_bound()'s of each pass; 0 where one is not known. */
+double measurement_bound(const measurement *m, const peaks *peaks);
 
 #endif

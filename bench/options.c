@@ -13,8 +13,9 @@
 const char bench_usage[] =
     "Usage: vkbench [options]\n"
     "\n"
-    "Times forward attention on a Vulkan device and checks it against the CPU. Without options it runs a sweep that\n"
-    "suits the device. Lists are separated by commas; the sweep is their product. Sizes may end in K (16K is 16384).\n"
+    "Times attention on a Vulkan device and checks it against the CPU. Without options it runs a sweep of forward\n"
+    "attention that suits the device. Lists are separated by commas; the sweep is their product. Sizes may end in K\n"
+    "(16K is 16384).\n"
     "\n"
     "  --n LIST          queries and keys alike\n"
     "  --queries LIST    queries, instead of n\n"
@@ -34,6 +35,8 @@ const char bench_usage[] =
     "                                  (without :W it is 1024 or keys / 8, whichever is smaller)\n"
     "  --bias            add an f32 bias for each kv head and key\n"
     "  --level LIST      best, portable, matrix, matrix2 (default: best)\n"
+    "  --pass P          forward (default); backward: all gradients, after a forward run that is not timed; both: one\n"
+    "                    after the other, as in a step of training\n"
     "  --reuse-mask      time runs that reuse the bitmap of the mask's tiles; otherwise each run makes it\n"
     "\n"
     "  --device D        best (default), an index, or part of a name\n"
@@ -53,25 +56,21 @@ const char bench_usage[] =
     "  --help            print this and exit\n"
     "  --version         print the version and exit\n"
     "\n"
-    "Columns: ms is the median time of a run on the device, +-% half the range of the middle half of the samples, as "
-    "a\n"
-    "part of the median. TFLOP/s counts 2 (D + Dv) for each pair of query and key that the mask leaves visible, "
-    "counted\n"
-    "exactly, and nothing for hidden ones, whatever the kernel does; vis.% is their share of Sq x Sk. GB/s counts "
-    "every\n"
-    "input read once and every output written once.\n"
+    "Columns: ms is the median time of a run on the device, +-% half the range of the middle half of the samples,\n"
+    "as a part of the median. TFLOP/s counts 2 (D + Dv) for each pair of query and key that the mask leaves\n"
+    "visible, backward 6 D + 4 Dv, and nothing for hidden pairs, whatever the kernel does; vis.% is their share of\n"
+    "Sq x Sk. GB/s counts every input of a pass read once and every output written once.\n"
     "\n"
-    "With topw a second line splits the time: importance and the rest are run by themselves; and says how many times\n"
-    "faster than causal it is, where a case of the same sizes with --mask causal came before it. vis.% counts the "
-    "pairs\n"
-    "that the mask leaves.\n"
+    "With topw a second line splits forward's time, importance and the rest being run by themselves, and says how\n"
+    "many times faster than causal it is, where a case of the same sizes with --mask causal came before it.\n"
     "\n"
-    "With --peak, of bound is the least time that the ceilings allow, as a part of the time that was taken: the "
-    "visible\n"
-    "pairs' arithmetic at the rate of f32 multiply-adds or of matrices, whichever the level uses, or the bytes at the\n"
-    "rate of a copy, whichever takes longer. Data that stays in caches is read faster than that.\n"
+    "With --peak, of bound is the least time that the ceilings allow, as a part of the time that was taken: the\n"
+    "visible pairs' arithmetic at the rate of f32 multiply-adds or of matrices, whichever the level uses, or the\n"
+    "bytes at the rate of a copy, whichever takes longer. Data that stays in caches is read faster than that.\n"
     "\n"
-    "Every case is checked on sampled rows before and after it is timed; a wrong one shows WRONG and no time.\n"
+    "Every case is checked on sampled rows before and after it is timed; a wrong one shows WRONG and no time. With\n"
+    "gradients a second line says what was checked: gradients of keys of all of them where that takes the CPU about\n"
+    "a second, and only then those of dt_weight and a.\n"
     "\n"
     "Exit status: 0 all is well, 1 a wrong result or a failure of the machine, 2 an option is wrong.\n";
 
@@ -161,6 +160,16 @@ bool parse_level(const char *text, dmattn_level *level)
     return false;
 }
 
+bool parse_pass(const char *text, bench_pass *pass)
+{
+    for (int p = PASS_FORWARD; p <= PASS_BOTH; p++)
+        if (!strcmp(text, pass_name((bench_pass)p))) {
+            *pass = (bench_pass)p;
+            return true;
+        }
+    return false;
+}
+
 /* ---- lists --------------------------------------------------------------------------------------------------- */
 
 typedef enum list_kind { LIST_SIZES, LIST_TYPES, LIST_MASKS, LIST_LEVELS } list_kind;
@@ -219,6 +228,7 @@ enum {
     OPTION_MASK,
     OPTION_LEVEL,
     OPTION_BIAS,
+    OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_DEVICE,
     OPTION_TIME,
@@ -245,6 +255,7 @@ static const struct option long_options[] = {
     {"mask", required_argument, NULL, OPTION_MASK},
     {"level", required_argument, NULL, OPTION_LEVEL},
     {"bias", no_argument, NULL, OPTION_BIAS},
+    {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"time", required_argument, NULL, OPTION_TIME},
@@ -284,6 +295,14 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
     return !wanted;
 }
 
+static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    if (parse_pass(optarg, &o->sweep.pass))
+        return true;
+    snprintf(why, OPTIONS_WHY_SIZE, "--pass: '%.64s' is not one of forward, backward and both", optarg);
+    return false;
+}
+
 static bool parse_option(int option, const char *name, bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     sweep *s = &o->sweep;
@@ -295,6 +314,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_MASK: return parse_list(LIST_MASKS, name, optarg, s->mask, &s->mask_count, why);
     case OPTION_LEVEL: return parse_list(LIST_LEVELS, name, optarg, s->level, &s->level_count, why);
     case OPTION_BIAS: s->bias = true; return true;
+    case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_DEVICE: o->device = optarg; return true;
     case OPTION_JSON: o->json = optarg; return true;
@@ -333,6 +353,11 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
     }
     if (optind < argc) {
         snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
+        return ACTION_BAD;
+    }
+    if (o->tune && o->sweep.pass & PASS_BACKWARD) {
+        snprintf(why, OPTIONS_WHY_SIZE, "--tune is for the tiles of the forward pass, so --pass must not be %s",
+                 pass_name(o->sweep.pass));
         return ACTION_BAD;
     }
     o->peak_alone = o->peak && sweep_is_empty(&o->sweep);

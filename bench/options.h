@@ -32,4 +32,6 @@ bool parse_type(const char *text, dmattn_type *type);
 bool parse_mask(const char *text, mask_choice *mask);
 bool parse_level(const char *text, dmattn_level *level);
 
+bool parse_pass(const char *text, bench_pass *pass);
+
 #endif

@@ -137,11 +137,22 @@ void report_peak(FILE *stream, peak_id id, const peak *p)
     fflush(stream);
 }
 
-void report_head(FILE *stream, bool bounds)
+/* The columns of the pass and of the kernels; that of both passes has two. */
+static int pass_width(bench_pass pass)
 {
-    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-34s %8s %5s %7s %6s %6s%s\n", "type", "B", "H", "Hk",
-            "Sq", "Sk", "D", "Dv", "mask", "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%",
-            bounds ? " of bound" : "");
+    return pass == PASS_FORWARD ? 0 : 9;
+}
+
+static int kernel_width(bench_pass pass)
+{
+    return pass == PASS_BOTH ? 72 : 34;
+}
+
+void report_head(FILE *stream, bench_pass pass, bool bounds)
+{
+    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-*s%-*s %8s %5s %7s %6s %6s%s\n", "type", "B", "H", "Hk",
+            "Sq", "Sk", "D", "Dv", "mask", pass_width(pass), pass == PASS_FORWARD ? "" : "pass", kernel_width(pass),
+            "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%", bounds ? " of bound" : "");
 }
 
 void report_tuned_case(FILE *stream, const bench_case *c)
@@ -162,38 +173,62 @@ void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bo
     mask_name(&c->mask, mask);
     fprintf(stream, "%-4s %2u %3u %3u %6u %6u %3u %3u %-16s ", dmattn_type_string(d->type), d->batch, d->heads,
             d->kv_heads, d->queries, d->keys, d->head_dim, d->value_dim, mask);
+    fprintf(stream, "%-*s", pass_width(c->pass), c->pass == PASS_FORWARD ? "" : pass_name(c->pass));
     const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
+    const char *first = m->planned[0].kernel, *second = m->planned[1].kernel;
+    char kernels[2 * sizeof m->planned->kernel + 2];
+    snprintf(kernels, sizeof kernels, "%s%s%s", first, *first && *second ? ", " : "", second);
     switch (m->status) {
     case CASE_OK:
-        fprintf(stream, "%-34s %8s %5.1f %7s %6s %6.2f", m->kernel, number(1e3 * m->time.median, 8).text,
-                100 * m->time.spread, number(measurement_tflops(m), 7).text, number(measurement_gbytes(m), 6).text,
-                100 * (double)m->visible_pairs / pairs);
+        fprintf(stream, "%-*s %8s %5.1f %7s %6s %6.2f", kernel_width(c->pass), kernels,
+                number(1e3 * m->time.median, 8).text, 100 * m->time.spread, number(measurement_tflops(m), 7).text,
+                number(measurement_gbytes(m), 6).text, 100 * (double)m->visible_pairs / pairs);
         if (bounds && m->bound > 0)
             fprintf(stream, " %7.1f%%", 100 * measurement_share(m));
         else if (bounds)
             fprintf(stream, " %8s", "-");
         fputs("\n", stream);
         break;
-    case CASE_WRONG: fprintf(stream, "%-34s WRONG: %s\n", m->kernel, m->sentence); break;
+    case CASE_WRONG: fprintf(stream, "%-*s WRONG: %s\n", kernel_width(c->pass), kernels, m->sentence); break;
     case CASE_UNSUPPORTED: fprintf(stream, "unsupported: %s\n", m->sentence); break;
     default: fprintf(stream, "failed: %s\n", m->sentence);
     }
     fflush(stream);
 }
 
-void report_stages(FILE *stream, const measurement *m, double causal)
+static void report_stages(FILE *stream, const measurement *m)
 {
-    if (m->status != CASE_OK || m->stage[STAGE_ATTENTION] <= 0)
-        return;
-    fputs("     ", stream);
     for (int i = 0; i < STAGE_COUNT; i++)
         fprintf(stream, "%s%s %s ms", i ? ", " : "", stage_names[i], number(1e3 * m->stage[i], 8).text);
     const double plane_keys = (double)m->desc.batch * m->desc.kv_heads * m->desc.keys;
     fprintf(stream, "; mask %.1f + lists %.1f bytes a key and head", (double)m->mask_bytes / plane_keys,
             (double)m->lists_bytes / plane_keys);
-    if (causal > 0)
-        fprintf(stream, "; %.1f times faster than causal, attention alone %.1f", causal / m->time.median,
-                causal / m->stage[STAGE_ATTENTION]);
+}
+
+/* The gradients of rows and those of keys. */
+static void report_checked(FILE *stream, const measurement *m)
+{
+    fprintf(stream, "checked: dq of %u rows", m->checked_rows);
+    for (int t = TENSOR_DK; t < TENSOR_COUNT; t++)
+        if (m->check.checked_gradients & gradient_bit((tensor_id)t))
+            fprintf(stream, "%s%s", t == TENSOR_DK ? "; " : ", ", dmattn_tensor_name((tensor_id)t));
+    fprintf(stream, " of %s%u keys", m->checked_keys == m->desc.keys ? "all " : "", m->checked_keys);
+}
+
+void report_details(FILE *stream, const bench_case *c, const measurement *m, double causal)
+{
+    const bool stages = m->stage[STAGE_ATTENTION] > 0;
+    if (m->status != CASE_OK || !(stages || m->checked_keys))
+        return;
+    fputs("     ", stream);
+    if (stages)
+        report_stages(stream, m);
+    else
+        report_checked(stream, m);
+    if (c->mask.dynamic && causal > 0)
+        fprintf(stream, "; %.1f times faster than causal", causal / m->time.median);
+    if (stages && causal > 0)
+        fprintf(stream, ", attention alone %.1f", causal / m->stage[STAGE_ATTENTION]);
     fputs("\n", stream);
     fflush(stream);
 }

@@ -26,16 +26,17 @@ void report_title(FILE *stream, const dmattn_device_info *info);
 void report_peak_head(FILE *stream);
 void report_peak(FILE *stream, peak_id id, const peak *p);
 
-/* The table of results, likewise; with bounds, which need ceilings, if `bounds`. */
-void report_head(FILE *stream, bool bounds);
+/* The table of results, likewise; with bounds, which need ceilings, if `bounds`; with the pass where it is not forward.
+ */
+void report_head(FILE *stream, bench_pass pass, bool bounds);
 void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bounds);
 
 /* A case whose tiles are tuned. */
 void report_tuned_case(FILE *stream, const bench_case *c);
 
-/* Of dynamic masks: the time taken apart, and beside dense causal attention, whose seconds are `causal` (0: not known).
- */
-void report_stages(FILE *stream, const measurement *m, double causal);
+/* A second line: of gradients, what was checked; of dynamic masks, the time taken apart, and beside dense causal
+ * attention, whose seconds are `causal` (0: not known). */
+void report_details(FILE *stream, const bench_case *c, const measurement *m, double causal);
 
 /* One line on stderr, rewritten where that is a terminal; elsewhere a line for each case. */
 typedef struct progress {

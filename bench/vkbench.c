@@ -54,7 +54,7 @@ static int find_peaks(const measure_settings *settings, peaks *p, json_report *j
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
-/* The seconds of dense causal attention of the latest sizes. */
+/* The seconds of dense causal attention of the latest sizes, of the pass that is timed. */
 typedef struct baseline {
     dmattn_attention_desc desc;
     double seconds;
@@ -80,7 +80,7 @@ static int run_sweep(const sweep *s, const measure_settings *settings, progress 
         measure(settings, &c, &m);
         progress_erase(p);
         report_row(stdout, &c, &m, settings->peaks);
-        report_stages(stdout, &m, same_sizes(&causal.desc, &m.desc) ? causal.seconds : 0);
+        report_details(stdout, &c, &m, same_sizes(&causal.desc, &m.desc) ? causal.seconds : 0);
         if (m.status == CASE_OK && c.mask.causal && c.mask.mask == DMATTN_MASK_NONE)
             causal = (baseline){m.desc, m.time.median};
         if (m.status != CASE_OK && m.status != CASE_UNSUPPORTED)
@@ -147,7 +147,7 @@ static int run_on_device(int argc, char **argv, const bench_options *o, const dm
     else if (!o->peak_alone) {
         if (o->peak)
             puts("");
-        report_head(stdout, o->peak);
+        report_head(stdout, o->sweep.pass, o->peak);
         if (run_sweep(&o->sweep, &settings, &l->progress, json))
             status = FAILED;
     }

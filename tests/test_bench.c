@@ -273,16 +273,21 @@ Test(data, dynamic_mask)
     problem_destroy(&p);
 }
 
-Test(options, types_and_levels)
+Test(options, names)
 {
     dmattn_type type;
     dmattn_level level;
+    bench_pass pass;
     cr_expect(parse_type("bf16", &type) && type == DMATTN_TYPE_BF16);
     cr_expect_not(parse_type("F16", &type));
     cr_expect_not(parse_type("", &type));
     cr_expect(parse_level("best", &level) && level == DMATTN_LEVEL_BEST);
     cr_expect(parse_level("matrix2", &level) && level == DMATTN_LEVEL_MATRIX2);
     cr_expect_not(parse_level("matrix3", &level));
+    for (int p = PASS_FORWARD; p <= PASS_BOTH; p++)
+        cr_expect(parse_pass(pass_name((bench_pass)p), &pass) && pass == (bench_pass)p);
+    cr_expect_not(parse_pass("", &pass));
+    cr_expect_not(parse_pass("Forward", &pass));
 }
 
 static bench_action parse(bench_options *o, char *why, const char *a, const char *b, const char *c)
@@ -311,6 +316,11 @@ Test(options, command_line)
     cr_expect_eq(parse(&o, why, "--peak", "--n=64", NULL), ACTION_RUN, "%s", why);
     cr_expect(o.peak && !o.peak_alone);
     cr_expect_eq(parse(&o, why, "--list", NULL, NULL), ACTION_LIST);
+    cr_expect_eq(parse(&o, why, "--pass=both", "--peak", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.sweep.pass == PASS_BOTH && !o.peak_alone);
+    cr_expect_eq(parse(&o, why, "--tune", "--pass=forward", NULL), ACTION_RUN, "%s", why);
+    cr_expect_eq(parse(&o, why, "--tune", "--pass=backward", NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--tune") && strstr(why, "backward"), "%s", why);
     cr_expect_eq(parse(&o, why, "--bogus", "--help", NULL), ACTION_BAD);
     cr_expect_eq(parse(&o, why, "--help", NULL, NULL), ACTION_HELP);
     cr_expect_eq(parse(&o, why, "--version", NULL, NULL), ACTION_VERSION);
@@ -326,6 +336,8 @@ Test(options, command_line)
                                            {"--samples=0", "--samples"},
                                            {"--seed=-1", "--seed"},
                                            {"--seed=18446744073709551616", "--seed"},
+                                           {"--pass=backwards", "--pass"},
+                                           {"--pass=", "--pass"},
                                            {"--bogus", "--bogus"},
                                            {"-x", "-x"},
                                            {"extra", "extra"},
@@ -482,18 +494,20 @@ Test(data, repeatable)
                .heads = {1, {2}},
                .mask_count = 1,
                .mask = {{.mask = DMATTN_MASK_DENSE, .causal = true, .fraction = 0.1}},
-               .bias = true};
+               .bias = true,
+               .pass = PASS_BACKWARD};
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
     bench_case c;
     problem p[3];
     for (int i = 0; i < 3; i++) {
         sweep_case(&s, 0, &c);
-        cr_assert_eq(problem_create(&c.desc, NULL, &p[i]), DMATTN_SUCCESS);
+        cr_assert_eq(case_create(&c, NULL, &p[i]), DMATTN_SUCCESS);
         case_fill(&p[i], &c.mask, i == 2 ? 6 : 5);
     }
+    cr_expect(p[0].tensor[TENSOR_DOUT]);
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (p[0].tensor[t]) {
-            uint64_t bytes = dmattn_attention_tensor_bytes(&p[0].desc, (tensor_id)t);
+            uint64_t bytes = problem_bytes(&p[0], (tensor_id)t);
             cr_expect_eq(memcmp(p[0].tensor[t], p[1].tensor[t], bytes), 0, "%s", dmattn_tensor_name((tensor_id)t));
             cr_expect_neq(memcmp(p[0].tensor[t], p[2].tensor[t], bytes), 0, "%s", dmattn_tensor_name((tensor_id)t));
         }
