@@ -140,7 +140,7 @@ static void backward_in_float(training *t)
     gradients_destroy(&t->gradients); /* to be zero again */
     ASSERT_OK(gradients_create(&t->problem, &t->gradients));
     ASSERT_OK(gradients_create(&t->problem, &seen));
-    low_precision_backward(&t->problem, &t->gradients, &seen);
+    low_precision_backward(&t->problem, t->out, &t->gradients, &seen);
     gradients_destroy(&seen);
 }
 
