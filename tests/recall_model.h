@@ -2,11 +2,10 @@
  * Associative recall, the task that language models learn to copy by, and a model of one layer of dynamic mask
  * attention that learns it in some hundred steps: what a training loop does around attention, on the host.
  *
- * A sequence is of keys with their values at a few positions, noise with a value in between, which is none of anything,
+ * A sequence is of keys with their values at a few positions, between them noise with values of no meaning,
  * and at the last positions keys with a question mark: there the model is to name the key's value. Each position holds
  * two tokens, whose embeddings add up. The window holds less than half of a sequence, so that the model must learn to
- * find noise unimportant, besides which key answers a question.
- */
+ * find noise unimportant, besides which key answers a question. */
 #ifndef DMATTN_TESTS_RECALL_MODEL_H
 #define DMATTN_TESTS_RECALL_MODEL_H
 
