@@ -16,7 +16,7 @@
 
 /* ---- what is gathered ------------------------------------------------------------------------------------------ */
 
-#define MAX_ROWS     512
+#define MAX_ROWS     1024
 #define MAX_LEFT_OUT 8
 
 typedef struct table {
@@ -126,14 +126,22 @@ static bool made(const table *t, dmattn_status status, dmattn_plan *plan)
     return !status || complain(false, "%s, %s: %s", t->family, t->plan, t->sentence);
 }
 
-/* At each level that the device has. A level above portable is left out where this type, this size or this build does
- * not have it. */
-static bool attention(table *t, dmattn_attention_desc desc)
+static dmattn_status plan_pass(const table *t, bool backward, const dmattn_attention_desc *desc, dmattn_plan **plan)
+{
+    dmattn_context *context = t->device->context;
+    return backward
+               ? dmattn_attention_backward_plan(context, &(dmattn_attention_backward_desc){.attention = *desc}, plan)
+               : dmattn_attention_plan(context, desc, plan);
+}
+
+/* At each level that the device has. A level above portable is left out where this pass, this type, this size or this
+ * build does not have it. */
+static bool attention(table *t, bool backward, dmattn_attention_desc desc)
 {
     bool ok = true;
     for (desc.level = DMATTN_LEVEL_PORTABLE; desc.level <= t->device->info.level; desc.level++) {
         dmattn_plan *plan;
-        const dmattn_status status = dmattn_attention_plan(t->device->context, &desc, &plan);
+        const dmattn_status status = plan_pass(t, backward, &desc, &plan);
         if (status == DMATTN_ERROR_UNSUPPORTED && desc.level > DMATTN_LEVEL_PORTABLE)
             add_reason(t);
         else
@@ -142,7 +150,7 @@ static bool attention(table *t, dmattn_attention_desc desc)
     return ok;
 }
 
-static bool attention_plans(table *t)
+static bool attention_plans(table *t, bool backward)
 {
     static const dmattn_type types[] = {DMATTN_TYPE_F16, DMATTN_TYPE_BF16, DMATTN_TYPE_F32};
     static const uint32_t dims[] = {64, 128, 256};
@@ -156,13 +164,13 @@ static bool attention_plans(table *t)
                 desc.type = types[i];
                 desc.head_dim = dims[d];
                 snprintf(t->plan, sizeof t->plan, "%s, %u, %s", type, dims[d], masks[m].name);
-                ok = attention(t, desc) && ok;
+                ok = attention(t, backward, desc) && ok;
             }
         for (size_t s = 0; s < sizeof specials / sizeof *specials; s++) {
             desc = specials[s].desc;
             desc.type = types[i];
             snprintf(t->plan, sizeof t->plan, "%s, %s", type, specials[s].name);
-            ok = attention(t, desc) && ok;
+            ok = attention(t, backward, desc) && ok;
         }
     }
     return ok;
@@ -178,7 +186,10 @@ static bool dynamic_mask_plans(table *t)
         ok = made(t, status, plan) && ok;
     }
     snprintf(t->plan, sizeof t->plan, "dynamic mask attention, f16, 128");
-    const dmattn_status status = dmattn_dma_plan(t->device->context, &dma, &plan);
+    dmattn_status status = dmattn_dma_plan(t->device->context, &dma, &plan);
+    ok = made(t, status, plan) && ok;
+    snprintf(t->plan, sizeof t->plan, "its gradients");
+    status = dmattn_dma_backward_plan(t->device->context, &(dmattn_dma_backward_desc){.dma = dma}, &plan);
     return made(t, status, plan) && ok;
 }
 
@@ -364,7 +375,8 @@ static bool check_family(const char *driver, const char *family, bool markdown)
     t.device = &device;
     if (null_device_open(&device, driver, family, add_row, &t, keep_sentence, &t))
         return complain(false, "%s with %s: %s", family, driver, t.sentence);
-    bool ok = attention_plans(&t);
+    bool ok = attention_plans(&t, false);
+    ok = attention_plans(&t, true) && ok;
     ok = dynamic_mask_plans(&t) && ok;
     ok = judge(&t) && ok;
     print(&t, markdown);
