@@ -214,7 +214,7 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
     const bool forward = plan->kind == PLAN_ATTENTION || plan->kind == PLAN_DMA;
     uint64_t data_alignment = 1;
     for (size_t i = 0; i < sizeof data / sizeof *data; i++)
-        if (plan->tensor[data[i]].alignment > data_alignment)
+        if (plan->tensor[data[i]].bytes && plan->tensor[data[i]].alignment > data_alignment)
             data_alignment = plan->tensor[data[i]].alignment;
     *info = (dmattn_plan_info){
         .level = forward ? plan->attention.tile.level : DMATTN_LEVEL_PORTABLE,
