@@ -29,6 +29,13 @@ void dmattn_recorder_beside(recorder *r)
     r->begun = false;
 }
 
+void dmattn_recorder_one_of(recorder *r, bool *first)
+{
+    if (!*first)
+        dmattn_recorder_beside(r);
+    *first = false;
+}
+
 static uint32_t at_most(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;

@@ -31,4 +31,8 @@ void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const voi
 /* The next dispatch does not wait for the one before it: neither reads or writes what the other writes. */
 void dmattn_recorder_beside(recorder *r);
 
+/* Before each of several dispatches of that kind: the first, as *first says, waits for what was before, the others go
+ * beside it. */
+void dmattn_recorder_one_of(recorder *r, bool *first);
+
 #endif

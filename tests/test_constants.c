@@ -3,20 +3,10 @@
 #include "attention/stage.h"
 #include "mask/importance_backward.h"
 #include "sentences.h"
+#include "tile_64.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
-
-static const attention_tile tile_64 = {.level = DMATTN_LEVEL_PORTABLE,
-                                       .form = FORM_PORTABLE,
-                                       .workgroup = 128,
-                                       .rows = 64,
-                                       .keys = 64,
-                                       .pack = 1,
-                                       .subgroup_size = 32,
-                                       .key_lanes = 8,
-                                       .depth = 16,
-                                       .value_keys = 16};
 
 static dmattn_attention_desc resolved(dmattn_attention_desc desc)
 {

@@ -4,6 +4,7 @@
 #include "context.h"
 #include "facts.h"
 #include "sentences.h"
+#include "tile_64.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -359,17 +360,6 @@ Test(tile, forms)
     expect_no_tile(&facts, &d, DMATTN_LEVEL_MATRIX2, "16x8x16");
     cr_expect_eq(chosen(&facts, &d, DMATTN_LEVEL_MATRIX).form, FORM_SHARED);
 }
-
-static const attention_tile tile_64 = {.level = DMATTN_LEVEL_PORTABLE,
-                                       .form = FORM_PORTABLE,
-                                       .workgroup = 128,
-                                       .rows = 64,
-                                       .keys = 64,
-                                       .pack = 1,
-                                       .subgroup_size = 32,
-                                       .key_lanes = 8,
-                                       .depth = 16,
-                                       .value_keys = 16};
 
 Test(tile, what_does_not_fit)
 {

@@ -259,10 +259,10 @@ typedef struct dmattn_plan_info {
     const char *kernel;           /* name of the kernel and its tile; lives as long as the plan */
     uint64_t workspace_size;      /* bytes of scratch that one run needs; may be 0 */
     uint64_t workspace_alignment; /* of its offset */
-    uint64_t data_alignment;      /* of the offsets of q, k, v and out: 16, or the size of an element where strides
-                                     are not multiples of 16 bytes */
-    uint32_t list_queries; /* queries to a tile list that attention reads, or that the mask plan makes; 0: none */
-    uint64_t lists_size;   /* bytes of the lists that a mask plan makes; they lie at a multiple of 64 bytes */
+    uint64_t data_alignment; /* of the offsets of q, k, v, out and their gradients: 16, or the size of an element where
+                                strides are not multiples of 16 bytes */
+    uint32_t list_queries;   /* queries to a tile list that attention reads, or that the mask plan makes; 0: none */
+    uint64_t lists_size;     /* bytes of the lists that a mask plan makes; they lie at a multiple of 64 bytes */
     /* The app orders a run against other work with these; barriers between dmattn's own dispatches are recorded. */
     VkPipelineStageFlags stages;
     VkAccessFlags reads;

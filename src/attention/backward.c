@@ -163,13 +163,10 @@ static void record_preparation(const backward_stage *s, recorder *r, backward_pa
     }
 }
 
-/* The first of several dispatches waits for those before it, the others go beside it. */
 static void record_beside(recorder *r, bool *first, VkPipeline pipeline, const backward_params *params, grid g,
                           uint32_t slice)
 {
-    if (!*first)
-        dmattn_recorder_beside(r);
-    *first = false;
+    dmattn_recorder_one_of(r, first);
     dmattn_recorder_dispatch_slices(r, pipeline, params, sizeof *params, g, slice);
 }
 

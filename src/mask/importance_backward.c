@@ -239,14 +239,6 @@ static void record_chunks(const importance_backward_stage *s, recorder *r, const
     dmattn_recorder_dispatch_slices(r, c->pipeline, &params, sizeof params, c->grid, c->slice);
 }
 
-/* The first of several dispatches waits for those before it, the others go beside it. */
-static void go_beside(recorder *r, bool *first)
-{
-    if (!*first)
-        dmattn_recorder_beside(r);
-    *first = false;
-}
-
 void dmattn_importance_backward_stage_record(const importance_backward_stage *s, recorder *r, VkDeviceAddress scratch)
 {
     if (!s->gradients)
@@ -267,18 +259,18 @@ void dmattn_importance_backward_stage_record(const importance_backward_stage *s,
     bool first = true; /* all of these need the terms, and nothing of each other */
     for (int i = 0; i < CHUNKED; i++)
         if (gradients[i].wanted) {
-            go_beside(r, &first);
+            dmattn_recorder_one_of(r, &first);
             record_chunks(s, r, &gradients[i]);
         }
     if (s->values) {
-        go_beside(r, &first);
+        dmattn_recorder_one_of(r, &first);
         record_values(s, r, dz);
     }
     first = true;
     for (int i = 0; i < CHUNKED; i++) {
         const chunked *c = &gradients[i];
         if (c->wanted && c->chunks->count > 1) {
-            go_beside(r, &first);
+            dmattn_recorder_one_of(r, &first);
             dmattn_sum_parts_record(&s->sum, r, c->parts, c->out, (sum_shape){1, c->chunks->count, c->count});
         }
     }
