@@ -99,6 +99,19 @@ bool harness_offers_backward(dmattn_level level)
     return h.offers_backward[level] == 2;
 }
 
+bool harness_takes(size_t i)
+{
+    const char *share = getenv("DMATTN_TEST_SHARE");
+    unsigned first = 1, step = 1;
+    if (share && *share)
+        cr_assert(sscanf(share, "%u/%u", &first, &step) == 2 && first >= 1 && first <= step,
+                  "DMATTN_TEST_SHARE=%s is no share such as 1/4", share);
+    const bool taken = i % step == first - 1;
+    h.runs++;
+    h.runs_taken += taken;
+    return taken;
+}
+
 bool harness_small_tiles(void)
 {
     return h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
@@ -132,6 +145,9 @@ void harness_end(void)
     dmattn_runtime_destroy(h.runtime);
     h.device = NULL;
     h.runtime = NULL;
+    if (h.runs_taken < h.runs)
+        fprintf(stderr, "dmattn tests: %s/%s: %u of %u runs, DMATTN_TEST_SHARE=%s\n", criterion_current_test->category,
+                criterion_current_test->name, h.runs_taken, h.runs, getenv("DMATTN_TEST_SHARE"));
     cr_assert_eq(h.validation_errors, 0, "the validation layer found %u errors", h.validation_errors);
 }
 

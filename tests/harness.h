@@ -5,6 +5,7 @@
  *     DMATTN_REQUIRE_DEVICE=1     it is a failure, not a reason to skip, if there is none
  *     DMATTN_REQUIRE_VALIDATION=1 likewise, if the validation layer is not there
  *     DMATTN_REQUIRE_LEVEL=matrix likewise, if the device and this build do not offer that level
+ *     DMATTN_TEST_SHARE=2/4       the second of four shares of the cases of the large tables
  *
  * Criterion runs each test in a process of its own, so each opens the device once and walks through its cases. */
 #ifndef DMATTN_TESTS_HARNESS_H
@@ -29,6 +30,7 @@ typedef struct harness {
     char kernel[512];                     /* the last message of severity INFO */
     int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* of each level: 0 not known yet, 1 no, 2 yes */
     int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
+    unsigned runs, runs_taken; /* that harness_takes() was asked for, and those of the share */
 } harness;
 
 extern harness h;
@@ -44,6 +46,11 @@ bool harness_offers(dmattn_level level);
 
 /* Likewise gradients. */
 bool harness_offers_backward(dmattn_level level);
+
+/* Whether the share that is to be run holds number `i`: that of a case in its table or, where a case is run at several
+ * levels, that plus the level, so that halves are not of cases but of each case's levels. How many are left out is said
+ * when the test ends. */
+bool harness_takes(size_t i);
 
 /* Whether gradients of many cases are to be computed in small tiles, which a CPU compiles sooner. */
 bool harness_small_tiles(void);
