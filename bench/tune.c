@@ -125,9 +125,10 @@ static uint32_t collect(const device_facts *facts, const dmattn_attention_desc *
             continue;
         const uint32_t n = dmattn_tile_search(facts, d, level, found, MAX_TILES);
         for (uint32_t i = 0; i < n && count < MAX_TILES; i++) {
-            char text[DESCRIPTION];
+            char text[DESCRIPTION], kernel_name[KERNEL_NAME];
             describe(&found[i], d, text);
-            if (dmattn_kernel_find(dmattn_tile_kernel(&found[i]), level) && (!filter || strstr(text, filter)))
+            dmattn_tile_kernel(&found[i], "attention", kernel_name);
+            if (dmattn_kernel_find(kernel_name, level) && (!filter || strstr(text, filter)))
                 trials[count++].tile = found[i];
         }
     }

@@ -100,7 +100,9 @@
     X(82, DV_SEQUENCE_LOW, 0)                                                                                          \
     X(83, DV_SEQUENCE_HIGH, 0)                                                                                         \
     X(84, DV_HEAD_LOW, 0)                                                                                              \
-    X(85, DV_HEAD_HIGH, 0)
+    X(85, DV_HEAD_HIGH, 0)                                                                                             \
+    X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */           \
+    X(87, STAGES, 2)       /* matrix, backward: tiles of which rows are in shared memory at a time */
 
 /* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define PACKED_Q    1
@@ -121,6 +123,11 @@
 /* Keys in the order of their lives come in planes of a multiple of this, as pairs of which the second is the key. */
 #define KEY_ORDER_BLOCK 1024
 
+/* Gradients of keys: how many parts of all the work there are to share it out, and how many tiles of queries make a part at
+ * least. */
+#define KEY_SHARES      512
+#define LEAST_KEY_SHARE 8
+
 /* Push constants. */
 #define ATTENTION_PARAMS                                                              \
     DMATTN_ADDRESS q;                                                                 \
@@ -139,7 +146,8 @@
     DMATTN_FLOAT soft_cap;
 
 /* Those of the backward kernels. out_ is out for backward_rows.comp, dq for backward_queries.comp and dk for
- * backward_keys.comp, for which tiles are, with intervals, the keys in the order of their lives. */
+ * those of keys, for which tiles are, with intervals, the keys in the order of their lives, and lse is the work
+ * (lib/key_work.glsl). */
 #define BACKWARD_PARAMS                                                                              \
     ATTENTION_PARAMS                                                                                 \
     DMATTN_UINT batches; /* here, so that there is no padding */                                     \

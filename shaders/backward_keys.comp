@@ -7,8 +7,7 @@
 //     dS^T = P^T * (dout v^T - D)^T
 //     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
 //
-// Workgroup (x, y, z): tile x of keys, kv head y, batch item z. Keys are neighbours, or, with intervals, neighbours in the
-// order of their lives (life_codes.comp).
+// Workgroup (x, y): item y * ITEM_ROW + x of the work (lib/key_work.glsl).
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -25,6 +24,7 @@
 #define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
 #include "lib/products.glsl"
 
+#include "lib/key_work.glsl"
 #include "lib/query_walk.glsl"
 
 #define LANE_QUERIES LANE_COLUMNS
@@ -75,16 +75,27 @@ void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS
     }
 }
 
-// dbias of the keys for the heads that were summed over, which then begin anew.
-void store_bias(inout DBIAS)
+uint part;
+
+// Unit `unit` of a row of dk or dv: into the row itself, or into the part's sums, from float `at` on.
+void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
 {
-    const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? p.heads : p.heads / GROUP;
-    const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? first_head : kv_head);
+    if (part != NONE)
+        Quads(advance(part_address(part), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
+    else if (key < p.keys)
+        store_4(TYPE, OUT_ALIGNED != 0, row, unit, x);
+}
+
+// dbias of the keys for the heads that were summed over, which then begin anew.
+void store_bias(uint pack, inout DBIAS)
+{
     EACH_ROW(i) {
         const float sum = sum_over_row(dbias[i]);
-        const uint key = tile_keys[row_lane + i * ROW_LANES];
-        if (column_lane == 0 && key < p.keys)
-            Words(advance(p.dbias, plane, uvec2(4 * p.keys, 0))).w[key] = floatBitsToUint(sum);
+        const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
+        if (column_lane == 0 && part != NONE)
+            Words(part_address(part)).w[PART_BIAS + (BIAS_PLANES > 1 ? pack : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
+        else if (column_lane == 0 && key < p.keys)
+            Words(dbias_row(pack)).w[key] = floatBitsToUint(sum);
         dbias[i] = 0;
     }
 }
@@ -92,11 +103,15 @@ void store_bias(inout DBIAS)
 void main()
 {
     begin_lanes();
-    kv_head = gl_WorkGroupID.y;
-    batch = gl_WorkGroupID.z;
+    const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
+    const uvec4 item = index < all_items() ? work_item(index).q[0] : uvec4(NONE);
+    if (item.x == NONE)
+        return;
+    part = item.w;
+    find_keys(find_plane(item.x));
     find_inputs();
     find_dout();
-    find_keys(gl_WorkGroupID.x);
+    find_outputs();
     SUMS(dk, HEAD_UNITS);
     SUMS(dv, VALUE_UNITS);
     DBIAS;
@@ -111,32 +126,22 @@ void main()
     for (uint pack = 0; pack < GROUP_PACKS; pack++) {
         find_heads(pack);
         find_bias();
-        begin_walk();
+        begin_walk(item);
         while (next_tile())
             attend(dk, dv, dbias);
         if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
-            store_bias(dbias);
+            store_bias(pack, dbias);
     }
 
-    const uvec2 dk_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), dk_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
-    const uvec2 dv_sequence = uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH), dv_head = uvec2(DV_HEAD_LOW, DV_HEAD_HIGH);
-    const uvec2 dk_base = head_base(p.out_, batch, p.keys, kv_head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
-                                    dk_sequence, dk_head);
-    const uvec2 dv_base = head_base(p.dv, batch, p.keys, kv_head, packed(PACKED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
-                                    dv_sequence, dv_head);
     EACH_ROW(i) {
-        const uint key = tile_keys[row_lane + i * ROW_LANES];
-        if (key >= p.keys)
-            continue;
+        const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
         if ((GRADIENTS & GRADIENT_K) != 0)
             [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
                 if (column_lane + c * KEY_LANES < HEAD_DIM / 4)
-                    store_4(TYPE, OUT_ALIGNED != 0, advance(dk_base, key, dk_sequence), column_lane + c * KEY_LANES,
-                            dk[i][c] * p.scale);
+                    store_sum(dk_row(key), row * HEAD_DIM, column_lane + c * KEY_LANES, key, dk[i][c] * p.scale);
         if ((GRADIENTS & GRADIENT_V) != 0)
             [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
                 if (column_lane + c * KEY_LANES < VALUE_DIM / 4)
-                    store_4(TYPE, OUT_ALIGNED != 0, advance(dv_base, key, dv_sequence), column_lane + c * KEY_LANES,
-                            dv[i][c]);
+                    store_sum(dv_row(key), PART_DV + row * VALUE_DIM, column_lane + c * KEY_LANES, key, dv[i][c]);
     }
 }

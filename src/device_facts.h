@@ -34,7 +34,7 @@ typedef struct device_facts {
     bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and what
                                  its shaders need besides */
     bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
-    /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/softmax_registers.glsl says. */
+    /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/places.glsl says. */
     bool known_fragments;
 } device_facts;
 

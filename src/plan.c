@@ -133,6 +133,7 @@ dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention
     s->at.rows = dmattn_plan_reserve(plan, dmattn_backward_rows_bytes(s));
     s->at.query_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.query));
     s->at.key_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.key));
+    s->at.work = dmattn_plan_reserve(plan, dmattn_backward_work_bytes(s));
     s->at.dbias = dmattn_plan_reserve(plan, dmattn_backward_parts_bytes(s));
     if (listed && b->gradients & ~(uint32_t)DMATTN_GRADIENT_Q) {
         const key_order_desc order = key_order_of(d);
@@ -217,7 +218,9 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
         if (plan->tensor[data[i]].bytes && plan->tensor[data[i]].alignment > data_alignment)
             data_alignment = plan->tensor[data[i]].alignment;
     *info = (dmattn_plan_info){
-        .level = forward ? plan->attention.tile.level : DMATTN_LEVEL_PORTABLE,
+        .level = forward               ? plan->attention.tile.level
+                 : plan->backward.rows ? plan->backward.tile.query.level
+                                       : DMATTN_LEVEL_PORTABLE,
         .why_not_higher = plan->backward.rows ? plan->backward.why_not : plan->attention.why_not,
         .kernel = plan->name,
         .workspace_size = plan->workspace_size,

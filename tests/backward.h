@@ -14,7 +14,8 @@ gradients backward_expect(const problem *p);
  * leaves the same bits. With dma that of the importance must be wanted, too. */
 void backward_check(const char *name, const device_problem *forward, const gradients *want);
 
-/* Computes each subset of the gradients, and expects that it is right, too. */
+/* Computes each subset of the gradients, by matrices as far as the share holds it, and expects that it is right, too.
+ */
 void backward_check_subsets(const char *name, const device_problem *forward, const gradients *want);
 
 #endif

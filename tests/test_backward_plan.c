@@ -163,11 +163,12 @@ Test(backward_plan, tiles_on_every_device)
                                                                .value_dim = dims[i / 2 / COUNT(dims)]}});
                     backward_tiles t;
                     char why[200] = "";
-                    const bool found = dmattn_backward_tiles_choose(&facts, &b, &t, why, sizeof why);
+                    const bool found =
+                        dmattn_backward_tiles_choose(&facts, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why);
                     cr_assert(found, "subgroup %u, %u bytes, %u invocations: %s", subgroup, shared[s], invocations[n],
                               why);
                     expect_tiles(&t, &facts, &b.attention);
-                    if (dmattn_backward_tiles_least(&facts, &b, &t))
+                    if (dmattn_backward_tiles_least(&facts, &b, DMATTN_LEVEL_PORTABLE, &t))
                         expect_tiles(&t, &facts, &b.attention);
                     else
                         cr_expect_gt(subgroup, 32);
@@ -193,7 +194,7 @@ Test(backward_plan, packs)
         const backward_desc b = resolved((backward_desc){.attention = rows[i].d, .gradients = rows[i].gradients});
         backward_tiles t;
         char why[200];
-        cr_assert(dmattn_backward_tiles_choose(&facts, &b, &t, why, sizeof why), "%s", why);
+        cr_assert(dmattn_backward_tiles_choose(&facts, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
         cr_expect_eq(t.key.pack, rows[i].pack, "row %zu: %u", i, t.key.pack);
     }
 }
@@ -217,7 +218,7 @@ Test(backward_plan, constants)
     uint32_t c[ATTENTION_CONSTANT_COUNT];
     backward_tiles t;
     char why[200];
-    cr_assert(dmattn_backward_tiles_choose(&facts, &b, &t, why, sizeof why), "%s", why);
+    cr_assert(dmattn_backward_tiles_choose(&facts, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
 
     dmattn_backward_query_constants(&b, &t.query, true, c);
     cr_expect_eq(c[CONSTANT_GRADIENTS], GRADIENT_Q);
@@ -256,7 +257,7 @@ Test(backward_plan, grids)
                                                BIAS,
                                                .bias_shape = {.batch = 3, .heads = 2, .queries = 100}}});
     const attention_tile t = {.rows = 32, .keys = 64, .pack = 2};
-    const grid keys = dmattn_backward_key_grid(&b, &t), bias = dmattn_backward_bias_grid(&b, &t);
-    cr_expect(keys.x == 3 && keys.y == 2 && keys.z == 3);
+    const grid ranges = dmattn_backward_ranges_grid(&b, &t), bias = dmattn_backward_bias_grid(&b, &t);
+    cr_expect(ranges.x == 3 && ranges.y == 2 && ranges.z == 3);
     cr_expect(bias.x == 3 && bias.y == 4 && bias.z == 6);
 }

@@ -176,9 +176,10 @@ DEVICE_TEST(plan, levels_offered)
         const dmattn_attention_desc d = {
             .type = DMATTN_TYPE_F16, .queries = 1, .keys = 1, .heads = 1, .kv_heads = 1, .head_dim = 8, .value_dim = 8};
         attention_tile tile;
-        char why[224];
+        char why[224], kernel_name[KERNEL_NAME];
         const bool can = dmattn_tile_choose(&h.context->facts, &d, level, &tile, why, sizeof why);
-        cr_expect_eq(harness_offers(level), can && dmattn_kernel_find(dmattn_tile_kernel(&tile), level), "%s",
+        dmattn_tile_kernel(&tile, "attention", kernel_name);
+        cr_expect_eq(harness_offers(level), can && dmattn_kernel_find(kernel_name, level), "%s",
                      dmattn_level_string(level));
         if (harness_offers(level))
             cr_expect_geq(h.info.level, level);

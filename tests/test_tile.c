@@ -37,7 +37,7 @@ static bool is_power_of_2(uint32_t x)
     return x && !(x & (x - 1));
 }
 
-/* attention_forward.comp. Shared memory is declared once more as the shader does. */
+/* attention.comp. Shared memory is declared once more as the shader does. */
 static const char *broken_portable(const attention_tile *t, const dmattn_attention_desc *d)
 {
     TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes)); /* xor shuffles, */
@@ -301,6 +301,13 @@ static attention_tile chosen(const device_facts *facts, const dmattn_attention_d
 }
 
 /* How matrices are used, and when not. */
+static const char *kernel_name(const attention_tile *t)
+{
+    static char name[KERNEL_NAME];
+    dmattn_tile_kernel(t, "attention", name);
+    return name;
+}
+
 Test(tile, forms)
 {
     static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX, DMATTN_LEVEL_MATRIX2};
@@ -316,12 +323,12 @@ Test(tile, forms)
         device_facts facts = matrix_facts();
         attention_tile t = chosen(&facts, &d, level);
         cr_expect_eq(t.form, level == DMATTN_LEVEL_MATRIX ? FORM_SHARED : FORM_REDUCED);
-        cr_expect_str_eq(dmattn_tile_kernel(&t),
+        cr_expect_str_eq(kernel_name(&t),
                          level == DMATTN_LEVEL_MATRIX ? "attention_shared_f16" : "attention_reduced_f16");
         facts.known_fragments = true;
         t = chosen(&facts, &d, level);
         cr_expect_eq(t.form, FORM_FRAGMENTS);
-        cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_f16");
+        cr_expect_str_eq(kernel_name(&t), "attention_fragments_f16");
 
         /* each type by matrices of its own, */
         facts.bf16_matrix = (matrix_shape){16, 16, 16};
@@ -329,7 +336,7 @@ Test(tile, forms)
         d.type = DMATTN_TYPE_BF16;
         t = chosen(&facts, &d, level);
         cr_expect(t.bf16_operands && t.matrix.m == 16);
-        cr_expect_str_eq(dmattn_tile_kernel(&t), "attention_fragments_bf16");
+        cr_expect_str_eq(kernel_name(&t), "attention_fragments_bf16");
         d.type = DMATTN_TYPE_F16;
         t = chosen(&facts, &d, level);
         cr_expect(!t.bf16_operands && t.matrix.m == 8);

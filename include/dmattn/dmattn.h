@@ -334,8 +334,9 @@ typedef struct dmattn_attention_backward_desc {
     dmattn_strides dv_strides;       /* dv   [B, Sk, Hk, Dv] */
 } dmattn_attention_backward_desc;
 
-/* As dmattn_attention_plan(); so far at the level PORTABLE. info.flops are 5/2 of forward's, all gradients being
- * computed: 4 * (D + Dv) of the least work, and 2 * D for the scores. */
+/* As dmattn_attention_plan(), levels likewise; the gradient of a bias with a query dimension is made by a portable
+ * kernel at all of them. info.flops are 5/2 of forward's, all gradients being computed: 4 * (D + Dv) of the least work,
+ * and 2 * D for the scores. */
 DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
                                                         const dmattn_attention_backward_desc *desc, dmattn_plan **plan);
 

@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What the backward kernels share: rows of dout, what is known of the rows of a tile of queries, and from a tile's products
-// to P and dS. Before it is included it is said which way round the pairs lie: QUERY_OF(r), r < LANE_QUERIES, is the row of
-// the tile of queries, KEY_OF(k), k < LANE_KEYS, the key, and PAIR(x, r, k) the pair of both.
+// From a tile's products to P and dS, portable level. Before it is included it is said which way round the pairs lie:
+// QUERY_OF(r), r < LANE_QUERIES, is the row of the tile of queries, KEY_OF(k), k < LANE_KEYS, the key, and PAIR(x, r, k) the
+// pair of both.
 #ifndef LIB_GRADIENTS_GLSL
 #define LIB_GRADIENTS_GLSL
 
-uvec2 dout_item;
-shared vec2 row_softmax[TILE_ROWS]; // lse and D; lse is infinite where there is no row
-
-void find_dout()
-{
-    dout_item = head_base(p.dout, batch, p.queries, 0, packed(PACKED_DOUT), uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH),
-                          uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH), uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH));
-}
-
-uvec2 dout_row(uint row)
-{
-    return advance(advance(dout_item, row_query(row), uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH)), row_head(row),
-                   uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH));
-}
-
-// Of the present queries and heads; they can be read after the next barrier.
-void load_row_softmax()
-{
-    for (uint row = invocation; row < TILE_ROWS; row += WORKGROUP) {
-        const uvec2 head = advance(p.rows, batch * p.heads + row_head(row), uvec2(8 * p.queries, 0));
-        const vec2 known = uintBitsToFloat(Pairs(head).p[row_query(row)]);
-        row_softmax[row] = row_exists(row) ? known : vec2(uintBitsToFloat(0x7f800000u), 0);
-    }
-}
-
-// Whether a query sees a key, by its life and the mask.
-bool is_seen(uint key, uint query, ivec2 life)
-{
-    const bool lives = life.x <= int(query) && int(query) < life.y;
-    return lives && (MASK != MASK_DENSE || mask_allows(key, query));
-}
+#include "dout.glsl"
 
 #define EACH_KEY(k) [[unroll]] for (uint k = 0; k < LANE_KEYS; k++)
 #define EACH_QUERY(r) [[unroll]] for (uint r = 0; r < LANE_QUERIES; r++)

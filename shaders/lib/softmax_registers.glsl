@@ -10,50 +10,12 @@
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
 
-#include "matrix.glsl"
+#include "scores.glsl"
+#include "places.glsl"
 
-const uint HELD_BLOCKS = SCORE_BLOCKS;
+const uint HELD_BLOCKS = COLUMN_BLOCKS;
 
 #ifdef FRAGMENTS
-
-const uint ROW_VALUES = 2;
-#define ROW_VALUE(e) ((e) >> 2)
-
-// Row and column of an element of an accumulator.
-uvec2 element_place(uint e)
-{
-    return uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
-}
-
-// Whether matrices are laid out so, seen by loading numbers that tell their place. A device on which they are not is not to
-// give wrong results unseen: its scale becomes NaN, and so do they.
-bool layout_is_known()
-{
-    const uint pitch = MATRIX_N / 4 + 1, slice = gl_SubgroupID * SLICE_UNITS;
-    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 4; i += SUBGROUP)
-        staged[slice + i / (MATRIX_N / 4) * pitch + i % (MATRIX_N / 4)] = floatBitsToUint(vec4(4 * i) + vec4(0, 1, 2, 3));
-    subgroup_sync();
-    MATRIX_C c;
-    coopMatLoad(c, staged, slice, pitch, BY_ROWS);
-    subgroup_sync();
-    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 8; i += SUBGROUP) {
-        const uint row = i / (MATRIX_N / 8), column = i % (MATRIX_N / 8) * 8;
-        [[unroll]] for (uint k = 0; k < 4; k++) // up to 255, which is exact in any type
-            staged[slice + row * pitch + column / 8][k] =
-                pack_pair(OPERAND_TYPE, vec2(row * MATRIX_N + column + 2 * k) + vec2(0, 1));
-    }
-    subgroup_sync();
-    MATRIX_A a;
-    coopMatLoad(a, staged, slice, pitch, BY_ROWS);
-    subgroup_sync();
-    bool known = true;
-    [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-        const uvec2 place = element_place(e);
-        const float number = float(place.x * MATRIX_N + place.y);
-        known = known && c[e] == number && float(a[e]) == number;
-    }
-    return subgroupAll(known);
-}
 
 void max_over_rows(inout float x[ROW_VALUES])
 {
@@ -72,29 +34,6 @@ void sum_over_rows(inout float x[ROW_VALUES])
 }
 
 #else
-
-const uint ROW_VALUES = ELEMENTS;
-#define ROW_VALUE(e) (e)
-
-float place_as_number(const in uint row, const in uint column, const in float x)
-{
-    return float(row * MATRIX_N + column);
-}
-
-uint element_index[ELEMENTS];
-
-uvec2 element_place(uint e)
-{
-    return uvec2(element_index[e] / MATRIX_N, element_index[e] % MATRIX_N);
-}
-
-void find_places()
-{
-    MATRIX_C place = MATRIX_C(0.0);
-    coopMatPerElementNV(place, place, place_as_number);
-    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-        element_index[e] = uint(place[e]);
-}
 
 float larger(const in float x, const in float y)
 {
@@ -145,7 +84,7 @@ const uint START_FROM_BIAS = 0;
 
 void begin_scores(key_tile t, out SCORES)
 {
-    [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++) {
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
         MATRIX_C start = MATRIX_C(0.0);
         if (START_FROM_BIAS != 0)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
@@ -169,7 +108,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     const float to_2 = score_scale * LOG2_E;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
         if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || partial)
-            FINISH_LOOP for (uint n = 0; n < SCORE_BLOCKS; n++)
+            FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
                 FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 place = element_place(e);
                     score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y,
@@ -179,7 +118,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
         float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             tile_max[r] = LOWEST;
-        [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 tile_max[ROW_VALUE(e)] = max(tile_max[ROW_VALUE(e)], score[m][n][e]);
         max_over_rows(tile_max);
@@ -204,7 +143,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             row_max[m][r] = new_max[r];
 
-        [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++) {
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                 // The difference first where a bias may make scores so large that the rounding of `base` matters.
                 const float s = score[m][n][e];
@@ -224,7 +163,8 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
 }
 
 // The probabilities of a block of rows and keys as an operand.
-#define PROBABILITY(m, k) probability[m][k]
+#define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
+#define WEIGHT(x, m, k) x[m][k]
 
 // O = O / l; lse
 void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)

@@ -4,7 +4,7 @@
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
 
-#include "matrix.glsl"
+#include "scores.glsl"
 
 const uint ROW_LANES = SUBGROUP / MATRIX_M;
 const uint LANE_KEYS = TILE_KEYS / ROW_LANES;
@@ -29,7 +29,7 @@ void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
 
 void begin_scores(key_tile t, out SCORES)
 {
-    [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         score[0][n] = MATRIX_C(0.0);
 }
 
@@ -49,7 +49,7 @@ void scale_rows(float factor, inout OUTPUTS)
 
 void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
-    [[unroll]] for (uint n = 0; n < SCORE_BLOCKS; n++)
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
     subgroup_sync();
 
@@ -89,7 +89,8 @@ MATRIX_A load_probability(uint k)
     coopMatLoad(a, scores, SUBGROUP_SCORES + k * MATRIX_K / 8, SCORE_PITCH, BY_ROWS);
     return a;
 }
-#define PROBABILITY(m, k) load_probability(k)
+#define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
+#define WEIGHT(x, m, k) load_probability(k)
 
 void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {

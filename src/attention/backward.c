@@ -3,8 +3,6 @@
 
 #include <stdio.h>
 
-#define LEVEL DMATTN_LEVEL_PORTABLE
-
 /* dbias without a query dimension is made key by key, in planes that may have to be summed up; with one by a kernel of
  * its own. */
 static bool has_key_bias(const dmattn_attention_backward_desc *b)
@@ -61,37 +59,75 @@ uint32_t dmattn_backward_list_queries(const backward_stage *s)
     return dmattn_tile_list_queries(&s->tile.query);
 }
 
+uint64_t dmattn_backward_work_bytes(const backward_stage *s)
+{
+    return has_keys(&s->desc) ? dmattn_backward_key_work_bytes(&s->desc, &s->tile.key) : 0;
+}
+
+/* Whether this build has the kernels of the tiles' level; else what is missing in `why`. */
+static bool has_kernels(const backward_tiles *t, char *why, size_t size)
+{
+    char queries[KERNEL_NAME], keys[KERNEL_NAME];
+    dmattn_tile_kernel(&t->query, "backward_queries", queries);
+    dmattn_tile_kernel(&t->key, "backward_keys", keys);
+    if (dmattn_kernel_find(queries, t->query.level) && dmattn_kernel_find(keys, t->key.level))
+        return true;
+    snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs", queries);
+    return false;
+}
+
+/* Of the highest level that is allowed, that this build has kernels for and that tiles fit. */
+static dmattn_status choose_tiles(backward_stage *s, const dmattn_context *ctx)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
+    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
+    for (dmattn_level level = highest; level >= lowest; level--) {
+        char why[200];
+        if (dmattn_backward_tiles_choose(&ctx->facts, &s->desc, level, &s->tile, why, sizeof why)
+            && has_kernels(&s->tile, why, sizeof why))
+            return DMATTN_SUCCESS;
+        if (level == highest || level == lowest)
+            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
+    }
+    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed at the level %s",
+                       s->why_not);
+}
+
+static void name_stage(backward_stage *s)
+{
+    static const char *const forms[] = {
+        [FORM_PORTABLE] = "", [FORM_SHARED] = "/shared", [FORM_REDUCED] = "/reduced", [FORM_FRAGMENTS] = "/fragments"};
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const attention_tile *q = &s->tile.query, *k = &s->tile.key;
+    const bool converted = q->form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !q->bf16_operands;
+    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(q->level), forms[q->form],
+             converted ? "bf16 as f16" : dmattn_type_string(d->type), q->rows, q->keys, k->rows, k->keys, d->head_dim,
+             d->value_dim);
+}
+
 dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_context *ctx,
                                            const dmattn_attention_backward_desc *b, const backward_tiles *tiles)
 {
     const dmattn_attention_desc *d = &b->attention;
-    char why[200];
     s->desc = *b;
-    if (d->level > LEVEL)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                           "gradients are computed at the level portable, not at the level %s",
-                           dmattn_level_string(d->level));
-    if (!d->level && d->max_level != LEVEL)
-        snprintf(s->why_not, sizeof s->why_not, "gradients have kernels of the level %s only",
-                 dmattn_level_string(LEVEL));
     if (tiles)
         s->tile = *tiles;
-    else if (!dmattn_backward_tiles_choose(&ctx->facts, b, &s->tile, why, sizeof why))
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed: %s", why);
+    else
+        TRY(choose_tiles(s, ctx));
     s->aligned = dmattn_backward_is_aligned(b);
     s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
     s->query_grid = dmattn_attention_grid(d, &s->tile.query);
     s->key_grid = dmattn_backward_key_grid(b, &s->tile.key);
-    s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.key);
+    s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.bias);
     s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.query);
     s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.key);
     s->query_slice = dmattn_attention_slice(s->query_grid, dmattn_attention_flops(d));
     s->key_slice = dmattn_attention_slice(s->key_grid, 2 * dmattn_attention_flops(d));
-    snprintf(s->name, sizeof s->name, "%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(LEVEL),
-             dmattn_type_string(d->type), s->tile.query.rows, s->tile.query.keys, s->tile.key.rows, s->tile.key.keys,
-             d->head_dim, d->value_dim);
+    name_stage(s);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
+    TRY(dmattn_check_grid(ctx, "the work of the gradient of keys", dmattn_backward_ranges_grid(b, &s->tile.key)));
     TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
@@ -101,40 +137,82 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
 }
 
+/* ---- pipelines ------------------------------------------------------------------------------------------------- */
+
+/* A kernel by whose tile the constants are; of a family that has one for each form where `stem` is one of a family. */
+static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const attention_tile *tile,
+                           const char *stem, const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline)
+{
+    char name[KERNEL_NAME];
+    dmattn_tile_kernel(tile, stem, name);
+    return dmattn_kernel_build(ctx, name, tile->level, layout,
+                               &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, tile->subgroup_size}, pipeline);
+}
+
+/* The portable kernels that prepare or finish the work of tiles of another level. */
+static attention_tile portable(const attention_tile *tile)
+{
+    attention_tile t = *tile;
+    t.level = DMATTN_LEVEL_PORTABLE;
+    t.form = FORM_PORTABLE;
+    return t;
+}
+
+static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+{
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const attention_tile *tile = &s->tile.key, around = portable(tile);
+    dmattn_backward_key_constants(&s->desc, tile, s->aligned, constants);
+    if (s->desc.attention.mask == DMATTN_MASK_DENSE)
+        TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->key_tiles));
+    TRY(build(ctx, layout, &around, "key_ranges", constants, &s->ranges));
+    TRY(build(ctx, layout, &around, "join_keys", constants, &s->join));
+    for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
+        constants[CONSTANT_GRADIENTS] = dmattn_backward_key_pass(&s->desc, tile, pass);
+        if (constants[CONSTANT_GRADIENTS])
+            TRY(build(ctx, layout, tile, "backward_keys", constants, &s->keys[pass]));
+    }
+    /* One workgroup does it all: as large a one as all devices have. Of the rest it needs little, so that most problems
+     * share its pipeline. */
+    const uint32_t needed[] = {CONSTANT_TILE_ROWS, CONSTANT_TILE_KEYS, CONSTANT_PACK, CONSTANT_LIST_QUERIES,
+                               CONSTANT_GROUP};
+    uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        work[needed[i]] = constants[needed[i]];
+    return build(ctx, layout, &around, "key_work", work, &s->work);
+}
+
 dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
 {
     const dmattn_attention_backward_desc *b = &s->desc;
     const dmattn_attention_desc *d = &b->attention;
-    const bool dense = d->mask == DMATTN_MASK_DENSE;
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.query.subgroup_size};
+    const attention_tile around = portable(&s->tile.query);
 
     dmattn_backward_rows_constants(b, &ctx->facts, s->aligned, constants);
-    TRY(dmattn_kernel_build(ctx, "backward_rows", LEVEL, layout, &values, &s->rows));
+    TRY(build(ctx, layout, &around, "backward_rows", constants, &s->rows));
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
-        if (dense)
-            TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->query_tiles));
-        TRY(dmattn_kernel_build(ctx, "backward_queries", LEVEL, layout, &values, &s->queries));
+        if (d->mask == DMATTN_MASK_DENSE)
+            TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->query_tiles));
+        TRY(build(ctx, layout, &s->tile.query, "backward_queries", constants, &s->queries));
     }
-    dmattn_backward_key_constants(b, &s->tile.key, s->aligned, constants);
-    if (has_keys(b)) {
-        if (dense)
-            TRY(dmattn_kernel_build(ctx, "mask_tiles", LEVEL, layout, &values, &s->key_tiles));
-        TRY(dmattn_kernel_build(ctx, "backward_keys", LEVEL, layout, &values, &s->keys));
-    }
+    if (has_keys(b))
+        TRY(build_keys(s, ctx, layout));
     if (dmattn_backward_parts_bytes(s))
         TRY(dmattn_sum_parts_plan(&s->sum, ctx, layout, sum_of(d)));
     if (has_query_bias(b)) {
+        dmattn_backward_key_constants(b, &s->tile.bias, s->aligned, constants);
         constants[CONSTANT_PACK] = 1;
-        TRY(dmattn_kernel_build(ctx, "backward_bias", LEVEL, layout, &values, &s->bias));
+        TRY(build(ctx, layout, &s->tile.bias, "backward_bias", constants, &s->bias));
     }
     return DMATTN_SUCCESS;
 }
 
 void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 {
-    const VkPipeline pipelines[] = {s->rows, s->query_tiles, s->key_tiles, s->queries, s->keys, s->bias};
+    const VkPipeline pipelines[] = {s->rows, s->query_tiles, s->key_tiles, s->queries, s->ranges,
+                                    s->work, s->keys[0],     s->keys[1],   s->join,    s->bias};
     for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
         ctx->vk.DestroyPipeline(ctx->device, pipelines[i], ctx->allocator);
     dmattn_key_order_destroy(&s->order, ctx);
@@ -148,6 +226,11 @@ static void record_preparation(const backward_stage *s, recorder *r, backward_pa
 {
     if (s->order.codes) {
         keys->tiles = dmattn_key_order_record(&s->order, r, r->workspace + s->at.order);
+    }
+    if (s->ranges) {
+        keys->lse = r->workspace + s->at.work;
+        dmattn_recorder_dispatch(r, s->ranges, keys, sizeof *keys, dmattn_backward_ranges_grid(&s->desc, &s->tile.key));
+        dmattn_recorder_dispatch(r, s->work, keys, sizeof *keys, (grid){1, 1, 1});
         dmattn_recorder_beside(r);
     }
     dmattn_recorder_dispatch(r, s->rows, queries, sizeof *queries, s->rows_grid);
@@ -206,10 +289,13 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
     bool first = true;
     if (s->queries)
         record_beside(r, &first, s->queries, &queries, s->query_grid, s->query_slice);
-    if (s->keys)
-        record_beside(r, &first, s->keys, &keys, s->key_grid, s->key_slice);
+    for (int pass = 0; pass < KEY_PASSES; pass++)
+        if (s->keys[pass])
+            record_beside(r, &first, s->keys[pass], &keys, s->key_grid, s->key_slice);
     if (s->bias)
         record_beside(r, &first, s->bias, &queries, s->bias_grid, s->key_slice);
+    if (s->join)
+        dmattn_recorder_dispatch(r, s->join, &keys, sizeof keys, dmattn_backward_join_grid(&s->desc, &s->tile.key));
     if (summed)
         dmattn_sum_parts_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
 }

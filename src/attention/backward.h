@@ -3,7 +3,9 @@
  *
  *     backward_rows     lse and D of each query and head
  *     backward_queries  dq, by tiles of queries
+ *     key_ranges, key_work  how the work of the next is shared out
  *     backward_keys     dk, dv and dbias by key, by tiles of keys; these, with intervals, in the order of their lives
+ *     join_keys         of tiles that were shared
  *     backward_bias     dbias by query and key
  *     sum_parts         dbias by key, over the batch items and heads that share it
  */
@@ -23,14 +25,19 @@ _Static_assert(sizeof(backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 1
 #define ATTENTION_GRADIENTS \
     ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
 
-/* How the work is cut: for dq, and for the other gradients. */
+/* How the work is cut: for dq; for the gradients by key; and for dbias by query and key, which is portable. */
 typedef struct backward_tiles {
-    attention_tile query, key;
+    attention_tile query, key, bias;
 } backward_tiles;
+
+/* Registers do not hold sums of both dk and dv of many dimensions: matrices then make one in a pass, the other in
+ * another.
+ */
+#define KEY_PASSES 2
 
 /* Where the stage's own memory is in the workspace. */
 typedef struct backward_places {
-    uint64_t rows, query_tiles, key_tiles, order, dbias;
+    uint64_t rows, query_tiles, key_tiles, order, work, dbias;
 } backward_places;
 
 typedef struct backward_stage {
@@ -42,9 +49,10 @@ typedef struct backward_stage {
     backward_places at;
     key_order order;
     sum_parts sum;
-    VkPipeline rows, query_tiles, key_tiles, queries, keys, bias; /* NULL where they are not there */
+    /* NULL where they are not there */
+    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], join, bias;
     char name[96];
-    char why_not[80]; /* no higher level */
+    char why_not[224]; /* no higher level */
 } backward_stage;
 
 /* Chooses tiles, unless they are given, which must fit; `desc` is resolved. Then, when `at` is filled in, builds the
@@ -59,6 +67,7 @@ void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);
 
 /* Bytes of the stage's own memory, but for the key order's. */
 uint64_t dmattn_backward_rows_bytes(const backward_stage *stage);
+uint64_t dmattn_backward_work_bytes(const backward_stage *stage);
 uint64_t dmattn_backward_parts_bytes(const backward_stage *stage);
 
 /* The lists of keys that the queries' kernel reads. */
@@ -82,12 +91,13 @@ bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
 /* Which heads' dbias a workgroup of keys can sum up itself: those of each kv head, or, if false, each only its own. */
 bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
 
+/* Chooses tiles of a level that the device can do; if there are none, false and the reason in `why`. */
 bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *desc,
-                                  backward_tiles *tiles, char *why, size_t size);
+                                  dmattn_level level, backward_tiles *tiles, char *why, size_t size);
 
 /* The smallest that work: they take the least time to compile. */
 bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *desc,
-                                 backward_tiles *tiles);
+                                 dmattn_level level, backward_tiles *tiles);
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 
@@ -95,10 +105,20 @@ void dmattn_backward_query_constants(const dmattn_attention_backward_desc *desc,
                                      bool aligned, uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 void dmattn_backward_key_constants(const dmattn_attention_backward_desc *desc, const attention_tile *tile, bool aligned,
                                    uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+
+/* The gradients that the kernel of keys makes in a pass, as bits of GRADIENTS; 0: there is no such pass. */
+uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
+                                  uint32_t pass);
 void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const device_facts *facts, bool aligned,
                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const device_facts *facts);
+
+/* Of backward_keys*.comp, which has a workgroup for each item of the work, the bytes of the work, and the kernels that
+ * share it out and join it (lib/key_work.glsl). */
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+grid dmattn_backward_join_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 
 #endif

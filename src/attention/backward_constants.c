@@ -38,6 +38,17 @@ void dmattn_backward_key_constants(const dmattn_attention_backward_desc *b, cons
         c[CONSTANT_GRADIENTS] |= b->gradients & GRADIENT_BIAS;
 }
 
+uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const attention_tile *tile, uint32_t pass)
+{
+    uint32_t made = b->gradients & (GRADIENT_K | GRADIENT_V);
+    if (b->attention.bias_shape.queries == 1)
+        made |= b->gradients & GRADIENT_BIAS;
+    const bool wide = b->attention.head_dim > 128 || b->attention.value_dim > 128;
+    if (tile->level == DMATTN_LEVEL_PORTABLE || !wide || !(made & GRADIENT_K) || !(made & GRADIENT_V))
+        return pass ? 0 : made;
+    return pass ? made & GRADIENT_V : made & ~(uint32_t)GRADIENT_V;
+}
+
 /* As many invocations to a row as can read 16 bytes each, but no more than a subgroup. */
 #define ROWS_WORKGROUP 128
 static uint32_t row_lanes(const dmattn_attention_desc *d, const device_facts *facts)
@@ -64,10 +75,46 @@ grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *b, const de
     return (grid){dmattn_ceil_div(d->queries, ROWS_WORKGROUP / row_lanes(d, facts)), d->heads, d->batch};
 }
 
-grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+/* Items and tiles lie in rows, so that no dimension of a grid is too large. */
+#define ITEM_ROW 32768
+static grid rows_of_items(uint64_t count)
+{
+    const uint64_t rows = (count + ITEM_ROW - 1) / ITEM_ROW;
+    return (grid){count < ITEM_ROW ? (uint32_t)count : ITEM_ROW, rows > UINT32_MAX ? UINT32_MAX : (uint32_t)rows, 1};
+}
+
+static uint64_t key_tiles(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    return (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->keys, tile->keys);
+}
+
+grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
 {
     const dmattn_attention_desc *d = &b->attention;
     return (grid){dmattn_ceil_div(d->keys, tile->keys), d->kv_heads, d->batch};
+}
+
+grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+{
+    return rows_of_items(key_tiles(&b->attention, tile) + KEY_SHARES);
+}
+
+grid dmattn_backward_join_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+{
+    return rows_of_items(key_tiles(&b->attention, tile));
+}
+
+uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+{
+    const dmattn_attention_desc *d = &b->attention;
+    const uint64_t tiles = key_tiles(d, tile);
+    /* All items of tiles that are cut leave parts: of n shares each n times all the work at most, and once more for
+       what is left over; but no more than there can be of LEAST_KEY_SHARE. */
+    const uint64_t most = dmattn_ceil_div(dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), LEAST_KEY_SHARE);
+    const uint64_t parts = most == 1 ? 0 : tiles * most < 2 * KEY_SHARES ? tiles * most : 2 * KEY_SHARES;
+    const uint32_t group = d->heads / d->kv_heads, packs = dmattn_ceil_div(group, tile->pack);
+    const uint64_t biases = d->bias && d->bias_shape.heads == d->heads ? packs : 1; /* for each key */
+    return 16 * (2 * tiles + KEY_SHARES) + 4 * parts * tile->keys * ((uint64_t)d->head_dim + d->value_dim + biases);
 }
 
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)

@@ -18,15 +18,40 @@ static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, u
     return 16 * (max_u32(factors, summands) + rows * (columns / 4 + 1));
 }
 
-/* And listed_keys, and row_softmax. */
+/* Of lib/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
+static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_attention_desc *d, uint32_t rows,
+                                     uint32_t columns)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t subgroups = t->workgroup / t->subgroup_size, block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
+    uint32_t column = 0, units = 0;
+    const uint32_t dims[] = {d->head_dim, d->value_dim}, held[] = {t->query_blocks, t->dout_blocks};
+    for (int i = 0; i < 2; i++) {
+        const uint32_t blocks = dmattn_ceil_div(dims[i], x->k);
+        column += max_u32(blocks * x->k, dmattn_ceil_div(dims[i], x->n) * x->n) / 8 + 1;
+        units += blocks > held[i] ? rows * ((blocks - held[i]) * x->k / 8 + 1) : 1;
+    }
+    units += max_u32(t->stages * columns * column, subgroups * block);
+    if (t->form == FORM_SHARED)
+        units += subgroups * x->m * (columns / 4 + 1);
+    return 16 * units;
+}
+
+/* And listed_keys, and row_softmax; or three tiles' slots. */
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
+    if (t->form != FORM_PORTABLE) {
+        const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 3 * t->keys : 1;
+        return matrix_shared_memory(t, d, t->rows, t->keys) + 12 * slots + 4 * 3 * t->keys + 8 * t->rows;
+    }
     return products_shared_memory(t, t->rows, t->keys, d->head_dim) + 4 * t->keys + 8 * t->rows;
 }
 
-/* And tile_keys, tile_lives and row_softmax; or, of backward_bias.comp, any_is_seen. */
+/* And tile_keys, tile_lives, row_softmax, and by matrices tile_bias; or, of backward_bias.comp, any_is_seen. */
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
+    if (t->form != FORM_PORTABLE)
+        return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows;
     const uint32_t keys =
         products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim)) + 12 * t->keys + 8 * t->rows;
     const uint32_t bias = products_shared_memory(t, t->rows, t->keys, 4 * t->key_lanes) + 4 * t->keys + 8 * t->rows + 4;
@@ -35,8 +60,8 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-static bool choose_query_tile(const device_facts *facts, const dmattn_attention_desc *d, attention_tile *tile,
-                              char *why, size_t size)
+static bool portable_query_tile(const device_facts *facts, const dmattn_attention_desc *d, attention_tile *tile,
+                                char *why, size_t size)
 {
     /* A row has as many sums as it has elements of dq. */
     dmattn_attention_desc of_dq = *d;
@@ -63,8 +88,8 @@ static uint32_t key_pack(const dmattn_attention_backward_desc *b, uint32_t rows)
     return differs || !dmattn_backward_sums_group(b) ? 1 : group < rows ? group : rows;
 }
 
-static bool choose_key_tile(const device_facts *facts, const dmattn_attention_backward_desc *b, attention_tile *tile,
-                            char *why, size_t size)
+static bool portable_key_tile(const device_facts *facts, const dmattn_attention_backward_desc *b, attention_tile *tile,
+                              char *why, size_t size)
 {
     /* Best first. `rows` are those of queries. A key's dk and dv lie in registers: keys * (head_dim + value_dim) /
      * workgroup of them. */
@@ -106,17 +131,138 @@ static bool choose_key_tile(const device_facts *facts, const dmattn_attention_ba
     return false;
 }
 
-bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *b,
-                                  backward_tiles *tiles, char *why, size_t size)
+/* ---- by matrices ----------------------------------------------------------------------------------------------- */
+
+/* Ways to cut the work of backward_*_matrix.comp. A subgroup has `blocks` times M rows (of queries, or keys); `columns`
+ * are for matrices of N = 16, others have as many blocks. */
+typedef struct matrix_candidate {
+    uint32_t max_dim; /* of heads and values */
+    uint32_t subgroups, blocks, columns;
+    uint32_t shared[2]; /* elements of a row of q and dout, or of k and v, in shared memory instead of registers */
+    uint32_t stages;
+} matrix_candidate;
+
+typedef struct candidates {
+    const matrix_candidate *list;
+    size_t count;
+} candidates;
+#define TABLE(name)                      \
+    {                                    \
+        name, sizeof name / sizeof *name \
+    }
+
+/* Best first. NVIDIA's layout, 255 registers an invocation. */
+static const matrix_candidate query_fragments[] = {
+    {64, 4, 2, 32, {0, 0}, 2},     {128, 8, 1, 48, {0, 0}, 1},     {128, 8, 1, 32, {0, 0}, 1},
+    {256, 4, 1, 16, {64, 128}, 1}, {256, 2, 1, 16, {192, 192}, 1},
+};
+static const matrix_candidate key_fragments[] = {
+    {64, 4, 1, 64, {0, 0}, 1},    {128, 8, 1, 16, {0, 0}, 1},     {128, 4, 1, 16, {0, 0}, 1},
+    {256, 4, 1, 16, {192, 0}, 1}, {256, 2, 1, 16, {192, 192}, 1},
+};
+
+/* Where the layout is not known, whoever's registers they are: 256 of RDNA3, whose operands take twice as many as they
+ * have elements, do not hold whole rows beside the sums. The last are for less shared memory, and subgroups of 64. */
+static const matrix_candidate query_others[] = {
+    {64, 4, 1, 16, {48, 48}, 1}, {128, 4, 1, 16, {112, 112}, 1}, {128, 2, 1, 16, {112, 112}, 1},
+    {128, 4, 1, 64, {0, 0}, 1},  {256, 2, 1, 16, {0, 0}, 1},     {256, 1, 1, 16, {0, 0}, 1},
+    {256, 2, 1, 32, {0, 0}, 1},
+};
+static const matrix_candidate key_others[] = {
+    {64, 4, 1, 16, {48, 48}, 1}, {128, 4, 1, 16, {112, 112}, 1}, {128, 2, 1, 16, {112, 112}, 1},
+    {128, 4, 1, 64, {0, 0}, 1},  {256, 2, 1, 16, {0, 0}, 1},     {256, 1, 1, 16, {0, 0}, 1},
+    {256, 2, 1, 32, {0, 0}, 1},
+};
+
+static uint32_t held_blocks(uint32_t dim, uint32_t shared, uint32_t k)
 {
-    return choose_query_tile(facts, &b->attention, &tiles->query, why, size)
-           && choose_key_tile(facts, b, &tiles->key, why, size);
+    const uint32_t blocks = dmattn_ceil_div(dim, k), away = shared / k;
+    return away < blocks ? blocks - away : 1;
 }
 
-bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *b,
-                                 backward_tiles *tiles)
+/* The tile of a candidate: `keys_are_rows` in that of keys. */
+static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, const dmattn_attention_desc *d,
+                                  bool keys_are_rows)
 {
-    char why[200];
+    const uint32_t rows = c->subgroups * c->blocks * t.matrix.m, columns = c->columns * t.matrix.n / 16;
+    t.workgroup = c->subgroups * t.subgroup_size;
+    t.rows = keys_are_rows ? columns : rows;
+    t.keys = keys_are_rows ? rows : columns;
+    t.query_blocks = held_blocks(d->head_dim, c->shared[0], t.matrix.k);
+    t.dout_blocks = held_blocks(d->value_dim, c->shared[1], t.matrix.k);
+    t.stages = c->stages;
+    t.splits = 1;
+    return t;
+}
+
+static bool matrix_fits(const attention_tile *t, const device_facts *facts, const matrix_candidate *c,
+                        const dmattn_attention_desc *d, bool keys_are_rows)
+{
+    const uint32_t rows = keys_are_rows ? t->keys : t->rows, columns = keys_are_rows ? t->rows : t->keys;
+    return max_u32(d->head_dim, d->value_dim) <= c->max_dim
+           && t->workgroup <= facts->max_invocations
+           /* each fetches at most one key of a list, or what is known of one row */
+           && columns <= t->workgroup && dmattn_tile_matrix_fits(t, facts, rows, columns)
+           && (keys_are_rows ? dmattn_backward_key_shared_memory(t, d) : dmattn_backward_query_shared_memory(t, d))
+                  <= facts->shared_memory;
+}
+
+/* How many heads of a group may share a tile of queries for dq: all, but for a mask that differs from head to head. */
+static uint32_t query_pack(const dmattn_attention_desc *d, uint32_t rows)
+{
+    const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
+    const uint32_t group = d->heads / d->kv_heads;
+    return differs ? 1 : group < rows ? group : rows;
+}
+
+static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backward_desc *b, dmattn_level level,
+                         backward_tiles *tiles, char *why, size_t size)
+{
+    static const candidates tables[][2] = {[FORM_SHARED] = {TABLE(query_others), TABLE(key_others)},
+                                           [FORM_REDUCED] = {TABLE(query_others), TABLE(key_others)},
+                                           [FORM_FRAGMENTS] = {TABLE(query_fragments), TABLE(key_fragments)}};
+    const dmattn_attention_desc *d = &b->attention;
+    attention_tile begun, *const found[] = {&tiles->query, &tiles->key};
+    if (!dmattn_tile_begin_matrix(facts, d, level, &begun, why, size))
+        return false;
+    for (int i = 0; i < LEVEL_FORMS; i++) {
+        begun.form = dmattn_level_forms(level)[i];
+        bool fits[2] = {false, false};
+        for (int of_keys = 0; of_keys < 2; of_keys++) {
+            const candidates *table = &tables[begun.form][of_keys];
+            for (size_t c = 0; c < table->count && !fits[of_keys]; c++) {
+                *found[of_keys] = matrix_tile(begun, &table->list[c], d, of_keys);
+                fits[of_keys] = matrix_fits(found[of_keys], facts, &table->list[c], d, of_keys);
+            }
+        }
+        tiles->query.pack = query_pack(d, tiles->query.rows);
+        tiles->key.pack = key_pack(b, tiles->key.rows);
+        if (fits[0] && fits[1])
+            return true;
+    }
+    snprintf(why, size,
+             "no tiles for gradients of head_dim %u and value_dim %u fit %ux%ux%u matrices in subgroups of %u and %u "
+             "bytes of shared memory",
+             d->head_dim, d->value_dim, begun.matrix.m, begun.matrix.n, begun.matrix.k, begun.subgroup_size,
+             facts->shared_memory);
+    return false;
+}
+
+bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *b,
+                                  dmattn_level level, backward_tiles *tiles, char *why, size_t size)
+{
+    if (!dmattn_device_facts_can(facts, level, why, size) || !portable_key_tile(facts, b, &tiles->bias, why, size))
+        return false;
+    if (level != DMATTN_LEVEL_PORTABLE)
+        return matrix_tiles(facts, b, level, tiles, why, size);
+    tiles->key = tiles->bias;
+    return portable_query_tile(facts, &b->attention, &tiles->query, why, size);
+}
+
+/* ---- the smallest ---------------------------------------------------------------------------------------------- */
+
+static bool least_portable(const device_facts *facts, const dmattn_attention_backward_desc *b, backward_tiles *tiles)
+{
     attention_tile t = {.level = DMATTN_LEVEL_PORTABLE,
                         .workgroup = 32,
                         .rows = 16,
@@ -126,11 +272,30 @@ bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attenti
                         .value_keys = 8,
                         .splits = 1,
                         .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
-    if (t.workgroup % t.subgroup_size || !choose_query_tile(facts, &b->attention, &tiles->query, why, sizeof why))
-        return false;
-    t.pack = tiles->query.pack < t.rows ? tiles->query.pack : t.rows;
+    t.pack = query_pack(&b->attention, t.rows);
     tiles->query = t;
     t.pack = key_pack(b, t.rows);
-    tiles->key = t;
-    return true;
+    tiles->key = tiles->bias = t;
+    return t.workgroup % t.subgroup_size == 0;
+}
+
+bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *b, dmattn_level level,
+                                 backward_tiles *tiles)
+{
+    const matrix_candidate least = {256, 2, 1, 16, {0, 0}, 1};
+    const dmattn_attention_desc *d = &b->attention;
+    attention_tile begun;
+    char why[200];
+    if (!least_portable(facts, b, tiles))
+        return false;
+    if (level == DMATTN_LEVEL_PORTABLE)
+        return true;
+    if (!dmattn_tile_begin_matrix(facts, d, level, &begun, why, sizeof why))
+        return false;
+    begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
+    tiles->query = matrix_tile(begun, &least, d, false);
+    tiles->query.pack = query_pack(d, tiles->query.rows);
+    tiles->key = matrix_tile(begun, &least, d, true);
+    tiles->key.pack = key_pack(b, tiles->key.rows);
+    return matrix_fits(&tiles->query, facts, &least, d, false) && matrix_fits(&tiles->key, facts, &least, d, true);
 }

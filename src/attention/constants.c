@@ -51,6 +51,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_MATRIX_N] = tile->matrix.n;
     c[CONSTANT_MATRIX_K] = tile->matrix.k;
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
+    c[CONSTANT_DOUT_BLOCKS] = tile->dout_blocks;
+    c[CONSTANT_STAGES] = tile->stages;
     c[CONSTANT_LAZY] = tile->lazy;
     c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_SPLITS] = splits_of(tile);

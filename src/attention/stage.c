@@ -10,13 +10,14 @@ static dmattn_status choose_tile(attention_stage *s, const dmattn_context *ctx)
     const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
     const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
     for (dmattn_level level = highest; level >= lowest; level--) {
-        char why[200];
+        char why[200], kernel_name[KERNEL_NAME];
         const bool fits = dmattn_tile_choose(&ctx->facts, d, level, &s->tile, why, sizeof why);
-        if (fits && dmattn_kernel_find(dmattn_tile_kernel(&s->tile), level))
+        dmattn_tile_kernel(&s->tile, "attention", kernel_name);
+        if (fits && dmattn_kernel_find(kernel_name, level))
             return DMATTN_SUCCESS;
         if (fits)
             snprintf(why, sizeof why, "the shader compiler that dmattn was built with does not know what %s needs",
-                     dmattn_tile_kernel(&s->tile));
+                     kernel_name);
         if (level == highest || level == lowest)
             snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
     }
@@ -53,6 +54,7 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
 
 dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
 {
+    char kernel_name[KERNEL_NAME];
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.subgroup_size};
     dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
@@ -66,7 +68,8 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
         constants[CONSTANT_WORKGROUP] = workgroup;
         dmattn_attention_part_constants(&s->desc, &s->tile, constants);
     }
-    return dmattn_kernel_build(ctx, dmattn_tile_kernel(&s->tile), s->tile.level, layout, &values, &s->attention);
+    dmattn_tile_kernel(&s->tile, "attention", kernel_name);
+    return dmattn_kernel_build(ctx, kernel_name, s->tile.level, layout, &values, &s->attention);
 }
 
 void dmattn_attention_stage_destroy(attention_stage *s, const dmattn_context *ctx)

@@ -20,15 +20,12 @@ uint32_t dmattn_tile_list_queries(const attention_tile *t)
     return queries * ((16 + queries - 1) / queries);
 }
 
-const char *dmattn_tile_kernel(const attention_tile *t)
+void dmattn_tile_kernel(const attention_tile *t, const char *stem, char name[KERNEL_NAME])
 {
-    static const char *const names[][2] = {
-        [FORM_PORTABLE] = {"attention_forward", "attention_forward"},
-        [FORM_SHARED] = {"attention_shared_f16", "attention_shared_bf16"},
-        [FORM_REDUCED] = {"attention_reduced_f16", "attention_reduced_bf16"},
-        [FORM_FRAGMENTS] = {"attention_fragments_f16", "attention_fragments_bf16"},
-    };
-    return names[t->form][t->bf16_operands];
+    static const char *const forms[] = {
+        [FORM_PORTABLE] = "", [FORM_SHARED] = "_shared", [FORM_REDUCED] = "_reduced", [FORM_FRAGMENTS] = "_fragments"};
+    const char *operands = t->form == FORM_PORTABLE ? "" : t->bf16_operands ? "_bf16" : "_f16";
+    snprintf(name, KERNEL_NAME, "%s%s%s", stem, forms[t->form], operands);
 }
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
@@ -38,7 +35,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
-/* `staged` and `probabilities` of attention_forward.comp, in units of 16 bytes, and `listed_keys`. */
+/* `staged` and `probabilities` of attention.comp, in units of 16 bytes, and `listed_keys`. */
 static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_dim)
 {
     const uint32_t value_columns = dmattn_ceil_div(value_dim / 4, t->key_lanes);
@@ -78,17 +75,17 @@ static bool portable_fits(const attention_tile *t)
     return t->key_lanes <= t->subgroup_size;
 }
 
-static bool matrix_fits(const attention_tile *t, const device_facts *facts)
+bool dmattn_tile_matrix_fits(const attention_tile *t, const device_facts *facts, uint32_t rows, uint32_t columns)
 {
     const matrix_shape *x = &t->matrix;
     /* rows and elements are spread evenly over a subgroup */
     if (!x->m || x->m > t->subgroup_size || t->subgroup_size % x->m || x->m * x->n % t->subgroup_size)
         return false;
-    if (t->keys % x->n || t->keys % x->k)
+    if (columns % x->n || columns % x->k)
         return false;
     switch (t->form) {
-    case FORM_SHARED: /* a lane's keys are whole units of 16 bytes */
-        return t->rows == t->workgroup / t->subgroup_size * x->m && t->keys % (t->subgroup_size / x->m * 8) == 0;
+    case FORM_SHARED: /* a lane's columns are whole units of 16 bytes */
+        return rows == t->workgroup / t->subgroup_size * x->m && columns % (t->subgroup_size / x->m * 8) == 0;
     case FORM_REDUCED: /* accumulators become operands */ return x->n == x->k;
     default: return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16;
     }
@@ -101,7 +98,7 @@ bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const 
            && t->keys <= t->workgroup
            /* no subgroup may be partly filled */
            && t->workgroup % t->subgroup_size == 0
-           && (t->form == FORM_PORTABLE ? portable_fits(t) : matrix_fits(t, facts))
+           && (t->form == FORM_PORTABLE ? portable_fits(t) : dmattn_tile_matrix_fits(t, facts, t->rows, t->keys))
            /* last, as it divides by what the others check */
            && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory;
 }
@@ -232,9 +229,8 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
 }
 #define TABLE(name) name, sizeof name / sizeof *name
 
-/* What all tiles of a level have in common; false if there is none, with the reason in `why`. */
-static bool begin_matrix(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
-                         attention_tile *tile, char *why, size_t size)
+bool dmattn_tile_begin_matrix(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+                              attention_tile *tile, char *why, size_t size)
 {
     *tile = (attention_tile){.level = level, .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
     if (d->type == DMATTN_TYPE_F32) {
@@ -259,9 +255,7 @@ static bool begin_matrix(const device_facts *facts, const dmattn_attention_desc 
     return true;
 }
 
-/* The forms of a level, the best first. */
-#define LEVEL_FORMS 2
-static const tile_form *level_forms(dmattn_level level)
+const tile_form *dmattn_level_forms(dmattn_level level)
 {
     static const tile_form forms[][LEVEL_FORMS] = {{FORM_FRAGMENTS, FORM_SHARED}, {FORM_FRAGMENTS, FORM_REDUCED}};
     return forms[level == DMATTN_LEVEL_MATRIX2];
@@ -277,10 +271,10 @@ static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attent
         [FORM_SHARED] = {TABLE(shared)}, [FORM_REDUCED] = {TABLE(reduced)}, [FORM_FRAGMENTS] = {TABLE(fragments)}};
     attention_tile tile;
     uint32_t count = 0;
-    if (!begin_matrix(facts, d, level, &tile, why, size))
+    if (!dmattn_tile_begin_matrix(facts, d, level, &tile, why, size))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
-        tile.form = level_forms(level)[i];
+        tile.form = dmattn_level_forms(level)[i];
         count = add_matrix(facts, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (!count)
@@ -300,7 +294,7 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
     uint32_t count = 0;
     char why[200];
     if (level == DMATTN_LEVEL_PORTABLE || !dmattn_device_facts_can(facts, level, why, sizeof why)
-        || !begin_matrix(facts, d, level, &tile, why, sizeof why))
+        || !dmattn_tile_begin_matrix(facts, d, level, &tile, why, sizeof why))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++)
         for (size_t s = 0; s < sizeof subgroups / sizeof *subgroups; s++)
@@ -310,7 +304,7 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
                         for (int habits = 0; habits < 4; habits++) {
                             const bool lazy = habits & 1, guarded = habits & 2;
                             const matrix_candidate c = {256, subgroups[s], blocks, keys[k], queries, lazy, guarded};
-                            tile.form = level_forms(level)[i];
+                            tile.form = dmattn_level_forms(level)[i];
                             if (tile.form != FORM_SHARED || !lazy)
                                 count = add_matrix(facts, d, tile, &c, 1, tiles, count, max);
                         }

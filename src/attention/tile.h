@@ -27,8 +27,10 @@ typedef struct attention_tile {
     uint32_t value_keys;
     /* by matrices */
     matrix_shape matrix;
-    bool bf16_operands; /* otherwise f16 */
-    uint32_t query_blocks;
+    bool bf16_operands;    /* otherwise f16 */
+    uint32_t query_blocks; /* of a row of q (backward, of keys: of k) in registers, in units of K, */
+    uint32_t dout_blocks;  /* backward: and of dout (of keys: of v) */
+    uint32_t stages;       /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
     bool lazy, guarded;
     uint32_t splits; /* parts of the keys, whose results are joined; 0: 1 */
     uint32_t slice;  /* workgroups of a dispatch, at most; 0: by the work that they have */
@@ -59,7 +61,21 @@ uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attentio
 uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
                             attention_tile *tiles, uint32_t max);
 
-/* The name of its kernel, without the level. */
-const char *dmattn_tile_kernel(const attention_tile *tile);
+/* The name of its kernel of the family `stem`, without the level. */
+#define KERNEL_NAME 64
+void dmattn_tile_kernel(const attention_tile *tile, const char *stem, char name[KERNEL_NAME]);
+
+/* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
+
+/* What all tiles of a level have in common; false if there is none, with the reason in `why`. */
+bool dmattn_tile_begin_matrix(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+                              attention_tile *tile, char *why, size_t size);
+
+/* The forms of a level, the best first. */
+#define LEVEL_FORMS 2
+const tile_form *dmattn_level_forms(dmattn_level level);
+
+/* Whether the device's matrices make up a tile of pairs, `rows` of which are shared out among subgroups. */
+bool dmattn_tile_matrix_fits(const attention_tile *tile, const device_facts *facts, uint32_t rows, uint32_t columns);
 
 #endif

@@ -38,11 +38,13 @@ dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
     return (dg->forward->problem->dma ? dma : attention)[tensor];
 }
 
-/* NULL: the best. */
+/* NULL: the best. The smallest are those of a level. */
 static const backward_tiles *choose_tiles(const problem *p, const dmattn_context *context,
                                           const dmattn_attention_backward_desc *resolved, backward_tiles *tiles)
 {
-    return p->least_tiles && dmattn_backward_tiles_least(&context->facts, resolved, tiles) ? tiles : NULL;
+    const dmattn_level level = resolved->attention.level;
+    return p->least_tiles && level && dmattn_backward_tiles_least(&context->facts, resolved, level, tiles) ? tiles
+                                                                                                           : NULL;
 }
 
 static dmattn_status plan(device_gradients *dg)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What the backward kernels know of the rows of a tile of queries: dout, lse and D; and whether a query sees a key.
+#ifndef LIB_DOUT_GLSL
+#define LIB_DOUT_GLSL
+
+#ifndef SOFTMAX_SETS // of how many tiles of queries lse and D are known at a time
+#define SOFTMAX_SETS 1
+#endif
+
+uvec2 dout_item;
+shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS]; // lse and D; lse is infinite where there is no row
+
+void find_dout()
+{
+    dout_item = head_base(p.dout, batch, p.queries, 0, packed(PACKED_DOUT), uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH),
+                          uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH), uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH));
+}
+
+uvec2 dout_row(uint row)
+{
+    return advance(advance(dout_item, row_query(row), uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH)), row_head(row),
+                   uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH));
+}
+
+vec2 softmax_of(uint row)
+{
+    const uvec2 head = advance(p.rows, batch * p.heads + row_head(row), uvec2(8 * p.queries, 0));
+    const vec2 known = uintBitsToFloat(Pairs(head).p[row_query(row)]);
+    return row_exists(row) ? known : vec2(uintBitsToFloat(0x7f800000u), 0);
+}
+
+// Of the present queries and heads; they can be read after the next barrier.
+void load_row_softmax()
+{
+    for (uint row = invocation; row < TILE_ROWS; row += WORKGROUP)
+        row_softmax[row] = softmax_of(row);
+}
+
+// Whether a query sees a key, by its life and the mask.
+bool is_seen(uint key, uint query, ivec2 life)
+{
+    const bool lives = life.x <= int(query) && int(query) < life.y;
+    return lives && (MASK != MASK_DENSE || mask_allows(key, query));
+}
+
+#endif

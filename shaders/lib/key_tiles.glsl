@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// The tiles of keys that a tile of queries sees, one after the other, and what is known of their keys. Before it is included,
+// SLOT_SETS is the number of tiles of which that is known at a time, and SLOT_BIAS(x) what is kept of the bias of a key.
+#ifndef LIB_KEY_TILES_GLSL
+#define LIB_KEY_TILES_GLSL
+
+shared uint slot_key[LISTED ? SLOT_SETS * TILE_KEYS : 1];
+shared ivec2 slot_life[LISTED ? SLOT_SETS * TILE_KEYS : 1];
+shared float slot_bias[SLOT_SETS * TILE_KEYS];
+
+// A tile of keys: neighbours from `first` on, or those of a list in the slots from `first` on.
+struct key_tile {
+    uint first;
+    bool partial; // some query does not see some key
+    bool exists;
+    uint slots; // where its slots are
+};
+
+uint tile_key(key_tile t, uint i)
+{
+    return LISTED ? slot_key[t.slots + i] : min(t.first + i, p.keys - 1);
+}
+
+ivec2 tile_life(key_tile t, uint i)
+{
+    return LISTED ? slot_life[t.slots + i] : key_life(t.first + i);
+}
+
+bool tile_hides(key_tile t, uint i)
+{
+    return LISTED ? !lives_in_tile(slot_life[t.slots + i]) : key_is_hidden(t.first + i);
+}
+
+// ---- the walk ------------------------------------------------------------------------------------------------------------
+
+// Full tiles come first, so that the loop over them needs no code for the others: in a list they are its beginning, with
+// causality alone those of the first keys, and a dense mask's bitmap is walked twice.
+uint walk_tile;  // the next one to look at
+uvec2 walk_part; // the first one, and one past the last one
+uint walk_live;             // of a dense mask's bitmap: what is left of the present 32, which begin at walk_tile - 32
+bool walk_partial;
+uvec2 walk_bitmap;
+
+void begin_walk()
+{
+    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
+    walk_part = part_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_tile = MASK == MASK_DENSE ? walk_part.x & ~31u : walk_part.x;
+    walk_live = 0;
+    walk_partial = false;
+    if (MASK == MASK_DENSE)
+        walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
+}
+
+// How many tiles, from the first on, are full as far as the number of keys and causality go.
+uint full_tiles()
+{
+    return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
+}
+
+key_tile next_tile_of_bitmap(uint slots)
+{
+    while (walk_live == 0) {
+        if (walk_tile >= walk_part.y) {
+            if (walk_partial || walk_part.x == walk_part.y)
+                return key_tile(0, true, false, slots);
+            walk_partial = true;
+            walk_tile = walk_part.x & ~31u;
+        }
+        const uvec2 bits = Pairs(walk_bitmap).p[walk_tile / 32];
+        const uint full = bits.y & bits_of(uvec2(0, full_tiles()), walk_tile);
+        walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_part, walk_tile);
+        walk_tile += 32;
+    }
+    const uint bit = findLSB(walk_live);
+    walk_live &= walk_live - 1;
+    return key_tile((walk_tile - 32 + bit) * TILE_KEYS, walk_partial, true, slots);
+}
+
+key_tile next_tile(uint slots)
+{
+    if (MASK == MASK_DENSE)
+        return next_tile_of_bitmap(slots);
+    const uint tile = walk_tile++;
+    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_part.y, slots);
+}
+
+// What is known of a key on its way to shared memory, by one of the first invocations for each slot of a tile.
+struct slot {
+    uint key;
+    ivec2 life;
+    float bias;
+};
+
+// Whether there is anything to know.
+const uint SLOTS = MASK == MASK_INTERVALS ? 1 : BIAS_BY_KEY;
+
+void fetch_slot_key(key_tile t, inout slot s)
+{
+    if (SLOTS != 0 && invocation < TILE_KEYS)
+        s.key = LISTED ? t.exists ? listed_key(t.first + invocation) : p.keys : t.first + invocation;
+}
+
+void fetch_slot(key_tile t, inout slot s)
+{
+    if (SLOTS != 0 && invocation < TILE_KEYS) {
+        if (LISTED && t.partial) // in others all queries see all keys
+            s.life = key_life(s.key);
+        if (BIAS_BY_KEY != 0)
+            s.bias = SLOT_BIAS(load_bias_of_key(min(s.key, p.keys - 1)));
+    }
+}
+
+void store_slot(key_tile t, slot s)
+{
+    if (SLOTS != 0 && invocation < TILE_KEYS) {
+        if (LISTED) {
+            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // where there is none, its life says so
+            slot_life[t.slots + invocation] = s.life;
+        }
+        if (BIAS_BY_KEY != 0)
+            slot_bias[t.slots + invocation] = s.bias;
+    }
+}
+
+// Where 8 elements of a key's row are. In a plane of less than 4 GiB by an offset of 32 bits, which takes fewer registers.
+uvec2 row_unit(uvec2 base, uvec2 stride, uint key, uint unit)
+{
+    return NEAR != 0 ? advance(base, key * stride.x + 16 * unit, uvec2(1, 0))
+                     : advance(advance(base, unit, uvec2(16, 0)), key, stride);
+}
+
+#endif

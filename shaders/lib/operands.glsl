@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+// Rows on their way from tensors to cooperative matrices, products of them, and sums on their way back. Before it is included,
+// each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`, for use while nothing else is there.
+#ifndef LIB_OPERANDS_GLSL
+#define LIB_OPERANDS_GLSL
+
+#include "matrix.glsl"
+
+// load_name(x): a subgroup's rows of the tile as operands. Of their `blocks` of MATRIX_K the first `held` come into registers;
+// the others, for all rows of the tile, into shared memory, where they can be read after the next barrier. unit_of(row,
+// column) gives 8 elements of a row.
+#define DEFINE_LOAD_ROWS(name, blocks, held, unit_of)                                                               \
+    const uint name##_PITCH = ((blocks) - (held)) * MATRIX_K / 8 + 1;                                               \
+    shared uvec4 name##_rows[(blocks) > (held) ? PAIR_ROWS * name##_PITCH : 1];                                     \
+                                                                                                                    \
+    void load_##name(out MATRIX_A x[ROW_BLOCKS][held])                                                              \
+    {                                                                                                               \
+        /* As many blocks at a time as fit in the subgroup's slice. */                                              \
+        const uint block = MATRIX_K / 8, most = (SLICE_UNITS / MATRIX_M - 1) / block;                               \
+        const uint at_once = most < (held) ? most : (held), pitch = at_once * block + 1;                            \
+        const uint slice = gl_SubgroupID * SLICE_UNITS;                                                             \
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
+            [[unroll]] for (uint first = 0; first < (held); first += at_once) {                                     \
+                /* unrolled, so that all loads are under way at once */                                             \
+                [[unroll]] for (uint step = 0; step < MATRIX_M * at_once * block; step += SUBGROUP) {               \
+                    const uint i = step + gl_SubgroupInvocationID, r = i / (at_once * block);                       \
+                    const uint c = i % (at_once * block);                                                           \
+                    const uvec4 unit = unit_of(tile_row_of(m, r), first * block + c);                               \
+                    if (r < MATRIX_M)                                                                               \
+                        staged[slice + r * pitch + c] = unit;                                                       \
+                }                                                                                                   \
+                subgroup_sync();                                                                                    \
+                [[unroll]] for (uint b = 0; b < at_once; b++)                                                       \
+                    if (first + b < (held))                                                                         \
+                        coopMatLoad(x[m][first + b], staged, slice + b * block, pitch, BY_ROWS);                    \
+                subgroup_sync();                                                                                    \
+            }                                                                                                       \
+        if ((blocks) > (held))                                                                                      \
+            for (uint i = invocation; i < PAIR_ROWS * ((blocks) - (held)) * block; i += WORKGROUP) {                \
+                const uint row = i / (((blocks) - (held)) * block), c = i % (((blocks) - (held)) * block);          \
+                name##_rows[row * name##_PITCH + c] = unit_of(row, (held) * block + c);                             \
+            }                                                                                                       \
+    }
+
+// add_name(x, at, y): y = y + x c^T, x as loaded by load_name() and c the tile's columns, whose rows of 8 * (pitch - 1)
+// elements begin at staged[at].
+#define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
+    void add_##name(const MATRIX_A x[ROW_BLOCKS][held], uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])       \
+    {                                                                                                               \
+        [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                            \
+            MATRIX_A a[ROW_BLOCKS];                                                                                 \
+            [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                        \
+                if (d < (held))                                                                                     \
+                    a[m] = x[m][d];                                                                                 \
+                else                                                                                                \
+                    coopMatLoad(a[m], name##_rows, tile_row_of(m, 0) * name##_PITCH + (d - (held)) * MATRIX_K / 8,  \
+                                name##_PITCH, BY_ROWS);                                                             \
+            [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {                                                   \
+                MATRIX_B b;                                                                                         \
+                coopMatLoad(b, staged, at + n * MATRIX_N * (pitch) + d * MATRIX_K / 8, pitch, BY_COLUMNS);          \
+                [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                    \
+                    y[m][n] = coopMatMulAdd(a[m], b, y[m][n]);                                                      \
+            }                                                                                                       \
+        }                                                                                                           \
+    }
+
+// name(w, at, sum): sum = sum + w c, the weights w as an includer's WEIGHT(w, m, k) gives them.
+#define DEFINE_SUM(name, blocks, pitch)                                                                             \
+    void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
+    {                                                                                                               \
+        [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)                                                         \
+            [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                        \
+                MATRIX_B b;                                                                                         \
+                coopMatLoad(b, staged, at + k * MATRIX_K * (pitch) + d * MATRIX_N / 8, pitch, BY_ROWS);             \
+                [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                    \
+                    sum[m][d] = coopMatMulAdd(WEIGHT(w, m, k), b, sum[m][d]);                                       \
+            }                                                                                                       \
+    }
+
+// store_name(sum): put(row, column, x, y) is called for each 8 sums of a row of the tile, also where the tensor has none.
+#define DEFINE_STORE_ROWS(name, blocks, put)                                                                        \
+    void store_##name(const MATRIX_C sum[ROW_BLOCKS][blocks])                                                       \
+    {                                                                                                               \
+        const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;                               \
+        const uint at_once = most < (blocks) ? most : (blocks), pitch = at_once * block + 1;                        \
+        const uint slice = gl_SubgroupID * SLICE_UNITS, columns = at_once * MATRIX_N / 8;                           \
+        barrier(); /* what was in shared memory ends here, slices begin */                                          \
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
+            [[unroll]] for (uint first = 0; first < (blocks); first += at_once) {                                   \
+                [[unroll]] for (uint b = 0; b < at_once; b++)                                                       \
+                    if (first + b < (blocks))                                                                       \
+                        coopMatStore(sum[m][first + b], staged, slice + b * block, pitch, BY_ROWS);                 \
+                subgroup_sync();                                                                                    \
+                for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * columns; i += SUBGROUP) {                     \
+                    const uint r = i / columns, c = i % columns;                                                    \
+                    const vec4 x = uintBitsToFloat(staged[slice + r * pitch + 2 * c]);                              \
+                    const vec4 y = uintBitsToFloat(staged[slice + r * pitch + 2 * c + 1]);                          \
+                    put(tile_row_of(m, r), first * MATRIX_N / 8 + c, x, y);                                         \
+                }                                                                                                   \
+                subgroup_sync();                                                                                    \
+            }                                                                                                       \
+    }
+
+// Two elements as `type`; to f16 as by the hardware that has its matrices, which rounds to nearest even.
+uint pack_hardware(uint type, vec2 x)
+{
+    return type == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_pair(type, x);
+}
+
+// 8 elements of a row.
+void store_8(uint type, bool aligned, uvec2 row, uint column, vec4 x, vec4 y)
+{
+    if (type != TYPE_F32 && aligned)
+        Quads(advance(row, column, uvec2(16, 0))).q[0] = uvec4(pack_hardware(type, x.xy), pack_hardware(type, x.zw),
+                                                               pack_hardware(type, y.xy), pack_hardware(type, y.zw));
+    else {
+        store_4(type, aligned, row, 2 * column, x);
+        store_4(type, aligned, row, 2 * column + 1, y);
+    }
+}
+
+#endif
