@@ -1,92 +1,254 @@
 #!/usr/bin/env python3
-"""Times PyTorch's attention on the case that docs/performance.md compares with: causal, B1 H16 N8192 D128.
+"""Times PyTorch's attention on the shapes that vkbench is timed on: cuDNN, FlashAttention-2 and FlexAttention.
 
-    python3 bench/peers.py [N] [--pass forward|backward|both]
+    peers.py [--pass forward|backward|both]... [--seconds S] [--json FILE] [--warm] [--device cpu --small]
 
-Needs PyTorch with CUDA. Prints the median of 15 runs of each backend, passes and flops as vkbench has them: backward is
-the gradients of q, k and v alone, after a forward run that is not timed.
+FlexAttention has a true per-query top-w mask of random importance (a block mask) and that importance as its bias, which
+takes no gradient. --warm compiles everything once, so that a later process finds it in the caches, and times nothing.
 """
 import argparse
+import heapq
+import json
+import random
+import sys
+import time
 
 import torch
-import torch._functorch.config
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-HEADS, DIM = 16, 128
-BACKENDS = {
-    torch.float16: (SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION),
-    torch.float32: (SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH),
-}
+try:  # backward is run again and again on one forward run's results, which compiled code otherwise overwrites
+    import torch._functorch.config
+    torch._functorch.config.donated_buffer = False
+except (ImportError, AttributeError):
+    pass
+
 FLOPS_OF_PASS = {"forward": 1.0, "backward": 2.5, "both": 3.5}  # forward's is the unit
+# dtype, H, Hk, N, D, w (0: dense causal, None: no mask)
+SHAPES = [("bf16", 2, 1, 32768, 64, 1024), ("bf16", 16, 4, 16384, 128, 1024), ("bf16", 16, 4, 32768, 128, 2048),
+          ("f16", 16, 16, 16384, 128, 0), ("f16", 16, 16, 8192, 128, None), ("f16", 16, 16, 8192, 64, 0),
+          ("f16", 16, 16, 8192, 256, 0), ("bf16", 16, 4, 131072, 128, 2048)]
+SMALL_SHAPES = [("f32", 4, 2, 256, 64, 32), ("f32", 2, 2, 256, 64, 0), ("f32", 2, 2, 256, 64, None)]
+DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}
 
-# The backward pass is run again and again on one forward run's results, which compiled code otherwise overwrites.
-torch._functorch.config.donated_buffer = False
 
+class Timer:
+    def __init__(self, device, deadline):
+        self.cuda, self.deadline = device == "cuda", deadline
 
-def median_ms(run):
-    for _ in range(3):
-        run()
-    times = []
-    for _ in range(15):
+    def once(self, run):
+        if not self.cuda:
+            began = time.perf_counter()
+            run()
+            return 1e3 * (time.perf_counter() - began)
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda._sleep(3000000)  # some 1.5 ms, in which the host launches all that is timed
         begin.record()
         run()
         end.record()
         end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return sorted(times)[len(times) // 2]
+        return begin.elapsed_time(end)
+
+    def median_ms(self, run):
+        warm = [self.once(run) for _ in range(3)]
+        count = max(5, min(25, int(1000 / max(warm[-1], 1e-3))))
+        times = sorted(self.once(run) for _ in range(count))
+        return times[count // 2], count
 
 
-def time_pass(which, attend, inputs, dout):
+def time_pass(timer, which, attend, inputs, dout):
     if which == "forward":
         with torch.no_grad():
-            return median_ms(lambda: attend(*inputs))
+            return timer.median_ms(lambda: attend(*inputs))
     if which == "both":
-        return median_ms(lambda: torch.autograd.grad(attend(*inputs), inputs, dout))
+        return timer.median_ms(lambda: torch.autograd.grad(attend(*inputs), inputs, dout))
     out = attend(*inputs)
-    return median_ms(lambda: torch.autograd.grad(out, inputs, dout, retain_graph=True))
+    return timer.median_ms(lambda: torch.autograd.grad(out, inputs, dout, retain_graph=True))
 
 
-def sdpa(q, k, v):
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+def make_sdpa(backend, causal, gqa):
+    def attend(q, k, v):
+        with sdpa_kernel(backend):
+            return F.scaled_dot_product_attention(q, k, v, is_causal=causal, **({"enable_gqa": True} if gqa else {}))
+    return attend
 
 
-def make_flex(n):
-    mask = create_block_mask(lambda batch, head, query, key: query >= key, None, None, n, n, device="cuda")
-    compiled = torch.compile(flex_attention)
-    return lambda q, k, v: compiled(q, k, v, block_mask=mask)
+def top_w_ends(importance, window):
+    """For each key the first query that does not see it: it is seen from its own position on, while it is among the
+    `window` most important at or before the query; the later one of equals."""
+    heap, end = [], [len(importance)] * len(importance)
+    for t, x in enumerate(importance):
+        heapq.heappush(heap, (x, t))
+        if len(heap) > window:
+            end[heapq.heappop(heap)[1]] = t
+    return end
 
 
-def report(n, which, dtype, name, attend, tensors):
-    flops = 4 * DIM * HEADS * n * (n + 1) / 2 * FLOPS_OF_PASS[which]
-    label = f"{str(dtype):14} {name:20}"
+def make_flex(shape, device):
+    """attend(q, k, v), milliseconds of making the block mask, visible pairs of a query head on average"""
+    _, heads, kv_heads, n, _, window = shape
+    group = heads // kv_heads
+    bias = visible = None
+    if window:
+        numbers = random.Random(1)
+        rows = [[numbers.gauss(0, 1) for _ in range(n)] for _ in range(kv_heads)]
+        ends = [top_w_ends(row, window) for row in rows]
+        visible = sum(e - j for row in ends for j, e in enumerate(row)) / kv_heads
+        bias = torch.tensor(rows, device=device)
+        end = torch.tensor(ends, device=device, dtype=torch.int32)
+
+        def mask_mod(batch, head, query, key):
+            return (query >= key) & (query < end[head // group, key])
+
+        def score_mod(score, batch, head, query, key):
+            return score + bias[head // group, key]
+    else:
+        def mask_mod(batch, head, query, key):
+            return query >= key
+        score_mod = None
+    block_heads = heads if window else None
+    plain = lambda **more: create_block_mask(mask_mod, None, block_heads, n, n, device=device, **more)
+    build, attention = plain, flex_attention
+    if device == "cuda":  # uncompiled, it makes a mask of n x n
+        compiled_mask = torch.compile(create_block_mask, dynamic=False)
+        build = lambda: compiled_mask(mask_mod, None, block_heads, n, n, device=device)
+        attention = torch.compile(flex_attention, dynamic=False)
     try:
-        ms = time_pass(which, attend, tensors[:3], tensors[3])
-        print(f"{label} {ms:8.3f} ms {flops / ms * 1e-9:7.1f} TFLOP/s", flush=True)
-    except Exception as error:  # what a backend cannot do must not keep the others from being timed
-        print(f"{label} failed: {str(error).strip().partition(chr(10))[0]}", flush=True)
+        mask = build()
+    except Exception as error:
+        print(f"compiled create_block_mask failed: {first_line(error)}; with _compile", flush=True)
+        build = lambda: plain(_compile=True)
+        mask = build()
+    gqa = {"enable_gqa": True} if group > 1 else {}
+    return lambda q, k, v: attention(q, k, v, score_mod=score_mod, block_mask=mask, **gqa), build, visible
+
+
+def first_line(error):
+    text = f"{type(error).__name__}: {error}".strip()
+    return text.partition("\n")[0][:160]
+
+
+def backends_of(device):
+    if device != "cuda":
+        return [("math", SDPBackend.MATH)]
+    return [("cuDNN", SDPBackend.CUDNN_ATTENTION), ("flash", SDPBackend.FLASH_ATTENTION)]
+
+
+def run_shape(options, timer, shape, results):
+    name, heads, kv_heads, n, d, window = shape
+    dtype, device = DTYPES[name], options.device
+    torch.manual_seed(1)
+    make = lambda h, grad: torch.randn(1, h, n, d, device=device, dtype=dtype).requires_grad_(grad)
+    inputs, dout = [make(heads, True), make(kv_heads, True), make(kv_heads, True)], make(heads, False)
+    pairs = n * n if window is None else n * (n + 1) / 2
+    label = f"{name:4} H{heads}/{kv_heads} N{n} D{d} {'none' if window is None else 'causal'}"
+
+    def time_all(what, get, pairs):
+        said = []
+        for which in options.passes:
+            if n > 100000 and which != "forward" or time.monotonic() > timer.deadline:
+                said.append(f"{which} -")
+                continue
+            try:
+                attend = get(heads != kv_heads)
+                try:
+                    ms, count = time_pass(timer, which, attend, inputs, dout)
+                except Exception as error:  # it may want as many key heads as query heads
+                    if heads == kv_heads or what.startswith("flex"):
+                        raise
+                    said.append(f"(k, v repeated, as: {first_line(error)[:70]})")
+                    repeated = [inputs[0]] + [x.detach().repeat_interleave(heads // kv_heads, 1).requires_grad_()
+                                              for x in inputs[1:]]
+                    ms, count = time_pass(timer, which, get(False), repeated, dout)
+                flops = 4 * d * heads * pairs * FLOPS_OF_PASS[which]
+                said.append(f"{which} {ms:.3f} ms {flops / ms * 1e-9:.0f} TF")
+                results.append(dict(shape=shape, peer=what, which=which, ms=ms, runs=count, tflops=flops / ms * 1e-9))
+            except Exception as error:  # what a backend cannot do must not keep the others from being timed
+                said.append(f"{which} failed: {first_line(error)}")
+                results.append(dict(shape=shape, peer=what, which=which, failed=first_line(error)))
+        print(f"{label:36} {what:16} " + "  ".join(said), flush=True)
+
+    if not options.warm:
+        for what, backend in backends_of(device):
+            time_all(what, lambda gqa, backend=backend: make_sdpa(backend, window is not None, gqa), pairs)
+    if window and n < 100000 and time.monotonic() < timer.deadline:
+        try:
+            torch._dynamo.reset()  # else the limit of recompilations makes it run uncompiled
+            began = time.monotonic()
+            attend, build, visible = make_flex(shape, device)
+            if options.warm:
+                with torch.no_grad():
+                    attend(*inputs)
+                torch.autograd.grad(attend(*inputs), inputs, dout)
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                print(f"{label}: compiled in {time.monotonic() - began:.1f} s", flush=True)
+                return
+            # causal in the label; the pairs are those of top-w
+            time_all(f"flex top-{window}", lambda _: attend, visible)
+            ms, _ = timer.median_ms(build)
+            results.append(dict(shape=shape, peer="flex block mask", which="forward", ms=ms))
+            print(f"{label:36} {'flex block mask':16} {ms:.2f} ms", flush=True)
+        except Exception as error:
+            print(f"{label:36} flex failed: {first_line(error)}", flush=True)
+            results.append(dict(shape=shape, peer="flex", failed=first_line(error)))
+
+
+def self_test(device):
+    """FlexAttention with the intervals and the bias against plain softmax with a brute-force mask."""
+    shape = ("f32", 4, 2, 96, 64, 8)
+    torch.manual_seed(1)
+    q, k, v = (torch.randn(1, h, 96, 64, device=device, requires_grad=True) for h in (4, 2, 2))
+    attend, _, _ = make_flex(shape, device)
+    numbers = random.Random(1)
+    bias = torch.tensor([[numbers.gauss(0, 1) for _ in range(96)] for _ in range(2)], device=device)
+    scores = q @ k.repeat_interleave(2, 1).transpose(2, 3) / 8 + bias.repeat_interleave(2, 0)[None, :, None]
+    hidden = torch.ones(4, 96, 96, dtype=torch.bool, device=device)
+    for h in range(4):
+        for t in range(96):
+            hidden[h, t, bias[h // 2, :t + 1].topk(min(8, t + 1)).indices] = False
+    want = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v.repeat_interleave(2, 1)
+    got = attend(q, k, v)
+    error = ((got - want).norm() / want.norm()).item()
+    grads = [torch.autograd.grad(o, (q, k, v), torch.ones_like(o)) for o in (got, want)]
+    worst = max(((a - b).norm() / b.norm()).item() for a, b in zip(*grads))
+    print(f"self-test: out {error:.1e}, gradients {worst:.1e}", flush=True)
+    return error < 1e-2 and worst < 1e-2  # TF32 is not asked for
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Times PyTorch's attention, causal, B1 H16 D128.")
-    parser.add_argument("n", nargs="?", type=int, default=8192)
-    parser.add_argument("--pass", dest="which", choices=FLOPS_OF_PASS, default="forward")
-    arguments = parser.parse_args()
-    n, which = arguments.n, arguments.which
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, N = {n}, {which}")
-    for dtype, backends in BACKENDS.items():
-        # q, k, v and dout
-        tensors = [torch.randn(1, HEADS, n, DIM, device="cuda", dtype=dtype) for _ in range(4)]
-        for tensor in tensors[:3]:
-            tensor.requires_grad_()
-        for backend in backends:
-            with sdpa_kernel(backend):
-                report(n, which, dtype, backend.name, sdpa, tensors)
-        if dtype == torch.float16:
-            report(n, which, dtype, "FlexAttention", make_flex(n), tensors)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pass", dest="passes", action="append", choices=list(FLOPS_OF_PASS))
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--json")
+    parser.add_argument("--warm", action="store_true")
+    parser.add_argument("--self-test", action="store_true")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--small", action="store_true")
+    options = parser.parse_args()
+    options.passes = options.passes or ["forward", "backward"]
+    timer = Timer(options.device, time.monotonic() + options.seconds)
+    if options.self_test:
+        return 0 if self_test(options.device) else 1
+    name = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
+    print(f"{name}, PyTorch {torch.__version__}; backward alone, on one forward run's results", flush=True)
+    results = []
+    for shape in SMALL_SHAPES if options.small else SHAPES:
+        if time.monotonic() > timer.deadline:
+            print(f"not run: {shape}")
+            continue
+        try:
+            run_shape(options, timer, shape, results)
+        except Exception as error:
+            print(f"{shape} failed: {first_line(error)}", flush=True)
+        if options.json:
+            with open(options.json, "w") as f:
+                json.dump(dict(device=name, torch=torch.__version__, results=results), f, indent=1)
+        if options.device == "cuda":
+            torch.cuda.empty_cache()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
