@@ -96,13 +96,11 @@ static dmattn_status choose_tiles(backward_stage *s, const dmattn_context *ctx)
 
 static void name_stage(backward_stage *s)
 {
-    static const char *const forms[] = {
-        [FORM_PORTABLE] = "", [FORM_SHARED] = "/shared", [FORM_REDUCED] = "/reduced", [FORM_FRAGMENTS] = "/fragments"};
     const dmattn_attention_desc *d = &s->desc.attention;
     const attention_tile *q = &s->tile.query, *k = &s->tile.key;
-    const bool converted = q->form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !q->bf16_operands;
-    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u + %ux%u d%u/%u", dmattn_level_string(q->level), forms[q->form],
-             converted ? "bf16 as f16" : dmattn_type_string(d->type), q->rows, q->keys, k->rows, k->keys, d->head_dim,
+    char how[KERNEL_NAME];
+    dmattn_tile_describe(q, d->type, how);
+    snprintf(s->name, sizeof s->name, "%s %ux%u + %ux%u d%u/%u", how, q->rows, q->keys, k->rows, k->keys, d->head_dim,
              d->value_dim);
 }
 

@@ -79,13 +79,10 @@ static bool portable_query_tile(const device_facts *facts, const dmattn_attentio
     return false;
 }
 
-/* Heads share a tile unless they see different keys, or each has a dbias of its own. */
+/* Heads share a tile of queries as forward, unless each has a dbias of its own. */
 static uint32_t key_pack(const dmattn_attention_backward_desc *b, uint32_t rows)
 {
-    const dmattn_attention_desc *d = &b->attention;
-    const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
-    const uint32_t group = d->heads / d->kv_heads;
-    return differs || !dmattn_backward_sums_group(b) ? 1 : group < rows ? group : rows;
+    return dmattn_backward_sums_group(b) ? dmattn_tile_pack(&b->attention, rows) : 1;
 }
 
 static bool portable_key_tile(const device_facts *facts, const dmattn_attention_backward_desc *b, attention_tile *tile,
@@ -207,14 +204,6 @@ static bool matrix_fits(const attention_tile *t, const device_facts *facts, cons
                   <= facts->shared_memory;
 }
 
-/* How many heads of a group may share a tile of queries for dq: all, but for a mask that differs from head to head. */
-static uint32_t query_pack(const dmattn_attention_desc *d, uint32_t rows)
-{
-    const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
-    const uint32_t group = d->heads / d->kv_heads;
-    return differs ? 1 : group < rows ? group : rows;
-}
-
 static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backward_desc *b, dmattn_level level,
                          backward_tiles *tiles, char *why, size_t size)
 {
@@ -235,7 +224,7 @@ static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backw
                 fits[of_keys] = matrix_fits(found[of_keys], facts, &table->list[c], d, of_keys);
             }
         }
-        tiles->query.pack = query_pack(d, tiles->query.rows);
+        tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
         tiles->key.pack = key_pack(b, tiles->key.rows);
         if (fits[0] && fits[1])
             return true;
@@ -272,7 +261,7 @@ static bool least_portable(const device_facts *facts, const dmattn_attention_bac
                         .value_keys = 8,
                         .splits = 1,
                         .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
-    t.pack = query_pack(&b->attention, t.rows);
+    t.pack = dmattn_tile_pack(&b->attention, t.rows);
     tiles->query = t;
     t.pack = key_pack(b, t.rows);
     tiles->key = tiles->bias = t;
@@ -294,7 +283,7 @@ bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attenti
         return false;
     begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
     tiles->query = matrix_tile(begun, &least, d, false);
-    tiles->query.pack = query_pack(d, tiles->query.rows);
+    tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
     tiles->key = matrix_tile(begun, &least, d, true);
     tiles->key.pack = key_pack(b, tiles->key.rows);
     return matrix_fits(&tiles->query, facts, &least, d, false) && matrix_fits(&tiles->key, facts, &least, d, true);

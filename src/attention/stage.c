@@ -38,15 +38,12 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
     s->slice = s->tile.slice ? s->tile.slice : dmattn_attention_slice(s->attention_grid, dmattn_attention_flops(d));
-    static const char *const forms[] = {
-        [FORM_PORTABLE] = "", [FORM_SHARED] = "/shared", [FORM_REDUCED] = "/reduced", [FORM_FRAGMENTS] = "/fragments"};
-    const bool converted = s->tile.form != FORM_PORTABLE && d->type == DMATTN_TYPE_BF16 && !s->tile.bf16_operands;
-    char parts[32] = "";
+    char how[KERNEL_NAME], parts[32] = "";
+    dmattn_tile_describe(&s->tile, d->type, how);
     if (s->tile.splits > 1)
         snprintf(parts, sizeof parts, " in %u parts", s->tile.splits);
-    snprintf(s->name, sizeof s->name, "%s%s %s %ux%u d%u/%u%s", dmattn_level_string(s->tile.level), forms[s->tile.form],
-             converted ? "bf16 as f16" : dmattn_type_string(d->type), s->tile.rows, s->tile.keys, d->head_dim,
-             d->value_dim, parts);
+    snprintf(s->name, sizeof s->name, "%s %ux%u d%u/%u%s", how, s->tile.rows, s->tile.keys, d->head_dim, d->value_dim,
+             parts);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
     TRY(dmattn_check_grid(ctx, "joining the results of parts of the keys", dmattn_join_grid(d)));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);

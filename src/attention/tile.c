@@ -2,6 +2,7 @@
 #include "tile.h"
 
 #include "../shape.h"
+#include "../tensor.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -20,12 +21,22 @@ uint32_t dmattn_tile_list_queries(const attention_tile *t)
     return queries * ((16 + queries - 1) / queries);
 }
 
+static const char *const form_names[] = {
+    [FORM_PORTABLE] = "", [FORM_SHARED] = "shared", [FORM_REDUCED] = "reduced", [FORM_FRAGMENTS] = "fragments"};
+
 void dmattn_tile_kernel(const attention_tile *t, const char *stem, char name[KERNEL_NAME])
 {
-    static const char *const forms[] = {
-        [FORM_PORTABLE] = "", [FORM_SHARED] = "_shared", [FORM_REDUCED] = "_reduced", [FORM_FRAGMENTS] = "_fragments"};
-    const char *operands = t->form == FORM_PORTABLE ? "" : t->bf16_operands ? "_bf16" : "_f16";
-    snprintf(name, KERNEL_NAME, "%s%s%s", stem, forms[t->form], operands);
+    if (t->form == FORM_PORTABLE)
+        snprintf(name, KERNEL_NAME, "%s", stem);
+    else
+        snprintf(name, KERNEL_NAME, "%s_%s_%s", stem, form_names[t->form], t->bf16_operands ? "bf16" : "f16");
+}
+
+void dmattn_tile_describe(const attention_tile *t, dmattn_type type, char text[KERNEL_NAME])
+{
+    const bool converted = t->form != FORM_PORTABLE && type == DMATTN_TYPE_BF16 && !t->bf16_operands;
+    snprintf(text, KERNEL_NAME, "%s%s%s %s", dmattn_level_string(t->level), t->form == FORM_PORTABLE ? "" : "/",
+             form_names[t->form], converted ? "bf16 as f16" : dmattn_type_string(type));
 }
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
@@ -105,11 +116,17 @@ bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const 
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-/* How many heads of a group may share tiles: all, but for a mask that differs from head to head. */
+/* All of a group, but for a mask that differs from head to head. */
 static uint32_t shared_heads(const dmattn_attention_desc *d)
 {
     const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
     return differs ? 1 : d->heads / d->kv_heads;
+}
+
+uint32_t dmattn_tile_pack(const dmattn_attention_desc *d, uint32_t rows)
+{
+    const uint32_t heads = shared_heads(d);
+    return heads < rows ? heads : rows;
 }
 
 /* Where there are too few tiles of queries to fill a large device, its workgroups share the keys, each some tiles. */
@@ -131,8 +148,7 @@ static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_ti
 static uint32_t add(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
                     attention_tile *tiles, uint32_t count, uint32_t max)
 {
-    const uint32_t heads = shared_heads(d);
-    tile.pack = heads < tile.rows ? heads : tile.rows;
+    tile.pack = dmattn_tile_pack(d, tile.rows);
     tile.splits = choose_splits(d, &tile);
     if (count < max && dmattn_tile_fits(&tile, facts, d))
         tiles[count++] = tile;

@@ -65,6 +65,12 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
 #define KERNEL_NAME 64
 void dmattn_tile_kernel(const attention_tile *tile, const char *stem, char name[KERNEL_NAME]);
 
+/* How it computes, for people: level, form and type. */
+void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char text[KERNEL_NAME]);
+
+/* How many heads of a group share a tile of so many rows. */
+uint32_t dmattn_tile_pack(const dmattn_attention_desc *desc, uint32_t rows);
+
 /* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
 
 /* What all tiles of a level have in common; false if there is none, with the reason in `why`. */
