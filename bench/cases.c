@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cases.h"
 
+#include "decode/desc.h"
 #include "reference/element.h"
 
 #include <stdio.h>
@@ -8,7 +9,10 @@
 
 const char *pass_name(bench_pass pass)
 {
-    return pass == PASS_FORWARD ? "forward" : pass == PASS_BACKWARD ? "backward" : "both";
+    return pass == PASS_FORWARD    ? "forward"
+           : pass == PASS_BACKWARD ? "backward"
+           : pass == PASS_BOTH     ? "both"
+                                   : "decode";
 }
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
@@ -24,9 +28,27 @@ static void default_sizes(size_list *list, uint32_t count, const uint32_t *value
 #define DEFAULT_SIZES(list, ...) \
     default_sizes(list, sizeof(uint32_t[]){__VA_ARGS__} / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
 
+/* What differs from other passes: long contexts, few queries, and the kinds of cache. */
+static void set_decoding_defaults(sweep *s, VkPhysicalDeviceType device)
+{
+    if (!s->n.count && !s->keys.count) {
+        if (device == VK_PHYSICAL_DEVICE_TYPE_CPU)
+            DEFAULT_SIZES(&s->keys, 1024, 4096);
+        DEFAULT_SIZES(&s->keys, 4096, 32768, 131072);
+    }
+    DEFAULT_SIZES(&s->queries, 1);
+    if (!s->mask_count) {
+        s->mask[s->mask_count++] = (mask_choice){0};
+        s->mask[s->mask_count++] = (mask_choice){.paged = true};
+        s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
+    }
+}
+
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
 {
     bool plain_heads = !s->heads.count && !s->kv_heads.count;
+    if (s->pass == PASS_DECODE)
+        set_decoding_defaults(s, device);
     if (device == VK_PHYSICAL_DEVICE_TYPE_CPU) {
         DEFAULT_SIZES(&s->n, 256, 512, 1024);
         DEFAULT_SIZES(&s->heads, 2);
@@ -97,6 +119,34 @@ static uint32_t pick(uint64_t *index, const size_list *list)
     return list->value[digit(index, list->count)];
 }
 
+bool case_has_cache(const bench_case *c)
+{
+    return c->pass == PASS_DECODE && (c->mask.dynamic || c->mask.paged);
+}
+
+/* The importance of keys that no F of them are above; case_fill_importance() makes them uniform from 0 to 1. */
+static void set_cache(bench_case *c)
+{
+    dmattn_attention_desc a = c->desc;
+    a.keys = 0;
+    c->decode = (dmattn_decode_desc){.attention = a, .selection = {.causal = true}, .rollback = c->mask.paged ? 0 : 1};
+    if (c->mask.paged) {
+        const uint32_t page = 64, most = c->desc.keys;
+        c->decode.cache = DMATTN_CACHE_PAGED;
+        c->decode.page_size = page;
+        c->decode.max_keys = most;
+        c->decode.pages = a.batch * ((most + page - 1) / page);
+        c->decode.importance_given = true;
+        if (c->mask.fraction > 0) {
+            c->decode.selection.select = DMATTN_SELECT_THRESHOLD;
+            c->decode.selection.threshold = (float)(1 - c->mask.fraction);
+        }
+    } else {
+        c->decode.selection.select = DMATTN_SELECT_TOPW_CAUSAL;
+        c->decode.selection.window = c->mask.window;
+    }
+}
+
 void sweep_case(const sweep *s, uint64_t index, bench_case *c)
 {
     *c = (bench_case){.desc = {.lse = true}, .pass = s->pass};
@@ -122,7 +172,9 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
         d->mask_shape.heads = kv_heads;
     if ((d->mask == DMATTN_MASK_INTERVALS || c->mask.dynamic) && !c->mask.window)
         c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
-    if (c->mask.dynamic)
+    if (case_has_cache(c))
+        set_cache(c);
+    else if (c->mask.dynamic)
         c->dma = (dmattn_dma_desc){
             .attention = *d,
             .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = c->mask.window, .causal = true}};
@@ -130,6 +182,33 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
         d->bias = true;
         d->bias_shape.heads = kv_heads;
     }
+}
+
+/* Whether a mask and a pass go together. */
+static bool check_mask_of(const bench_case *c, const messenger *m)
+{
+    const mask_choice *mask = &c->mask;
+    if (c->pass != PASS_DECODE && mask->paged)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged is of --pass decode");
+    else if (c->pass == PASS_DECODE && (mask->causal || mask->mask))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
+    else if (case_has_cache(c) && c->desc.keys <= c->desc.queries)
+        dmattn_fail(m, DMATTN_ERROR_INVALID,
+                    "keys is %u, but a step of decoding has %u new ones and needs some before them", c->desc.keys,
+                    c->desc.queries);
+    else
+        return true;
+    return false;
+}
+
+static dmattn_status check_case(bench_case *c, const messenger *m)
+{
+    dma_parts parts;
+    if (!check_mask_of(c, m))
+        return DMATTN_ERROR_INVALID;
+    return case_has_cache(c) ? dmattn_decode_desc_resolve(&c->decode, &c->decode, m)
+           : c->mask.dynamic ? dmattn_dma_desc_resolve(&c->dma, &parts, m)
+                             : dmattn_attention_desc_resolve(&c->desc, &c->desc, m);
 }
 
 bool sweep_check(const sweep *s, const messenger *m)
@@ -142,10 +221,8 @@ bool sweep_check(const sweep *s, const messenger *m)
     }
     for (uint64_t i = 0; i < count; i++) {
         bench_case c;
-        dma_parts parts;
         sweep_case(s, i, &c);
-        if (c.mask.dynamic ? dmattn_dma_desc_resolve(&c.dma, &parts, m)
-                           : dmattn_attention_desc_resolve(&c.desc, &c.desc, m))
+        if (check_case(&c, m))
             return false;
     }
     return true;
@@ -156,6 +233,10 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
     const char *causal = mask->causal ? "causal+" : "";
     if (mask->dynamic)
         snprintf(name, MASK_NAME_SIZE, "topw:%u", mask->window);
+    else if (mask->paged && mask->fraction > 0)
+        snprintf(name, MASK_NAME_SIZE, "paged:%g", mask->fraction);
+    else if (mask->paged)
+        snprintf(name, MASK_NAME_SIZE, "paged");
     else if (mask->mask == DMATTN_MASK_DENSE)
         snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
     else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)

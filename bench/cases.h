@@ -9,22 +9,25 @@
 #define LIST_MAX 32
 
 /* What is timed, as bits: forward; the gradients, after a forward run that is not timed; or both, one after the other,
- * as in a step of training. */
-typedef enum bench_pass { PASS_FORWARD = 1, PASS_BACKWARD = 2, PASS_BOTH = 3 } bench_pass;
+ * as in a step of training. Or, by itself, a step of decoding. */
+typedef enum bench_pass { PASS_FORWARD = 1, PASS_BACKWARD = 2, PASS_BOTH = 3, PASS_DECODE = 4 } bench_pass;
 
-/* "forward", "backward", "both"; static storage. */
+/* "forward", "backward", "both", "decode"; static storage. */
 const char *pass_name(bench_pass pass);
 
 typedef struct size_list {
     uint32_t count, value[LIST_MAX];
 } size_list;
 
-/* A mask by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1", "topw:1024". */
+/* A mask by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1", "topw:1024"; of decoding
+ * "none", which is attention to all keys side by side in memory, "topw:1024", a bounded cache, "paged" and "paged:0.1",
+ * pages. */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
     bool dynamic;    /* dynamic mask attention, of the W most important keys at or before each query */
-    double fraction; /* of a dense mask's tiles that are on */
+    bool paged;      /* decoding: keys in pages, */
+    double fraction; /* of a dense mask's tiles that are on; of keys in pages that are important enough, 0: all */
     uint32_t
         window; /* that W; or that of intervals, whose keys live 1 to 2 W queries. 0: the smaller of 1024 and keys /
                    8 */
@@ -44,7 +47,8 @@ typedef struct sweep {
 
 typedef struct bench_case {
     dmattn_attention_desc desc; /* with a dynamic mask that of the attention in it, as dmattn_dma_desc wants it */
-    dmattn_dma_desc dma;        /* with a dynamic mask */
+    dmattn_dma_desc dma;        /* with a dynamic mask, but */
+    dmattn_decode_desc decode;  /* decoding with a cache, when desc is of attention to all its keys */
     mask_choice mask;           /* with its window filled in */
     bench_pass pass;
 } bench_case;
@@ -66,6 +70,9 @@ bool sweep_check(const sweep *s, const messenger *messenger);
 
 #define MASK_NAME_SIZE 32
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);
+
+/* Whether it is decoding with a cache. */
+bool case_has_cache(const bench_case *c);
 
 /* Makes the problem of a case, with gradients if its pass has them. On failure *p is empty. */
 dmattn_status case_create(const bench_case *c, const messenger *messenger, problem *p);

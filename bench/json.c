@@ -221,6 +221,10 @@ static void add_times(writer *w, const measurement *m)
         add_number(w, "lower_bound_seconds", m->bound);
         add_number(w, "share_of_bound", measurement_share(m));
     }
+    if (m->tokens_per_second > 0)
+        add_number(w, "tokens_per_second", m->tokens_per_second);
+    if (m->cache_bytes)
+        add_number(w, "cache_bytes_per_sequence", (double)m->cache_bytes);
     if (m->stage[STAGE_ATTENTION] <= 0)
         return;
     writer stages = {w->ok ? cJSON_AddObjectToObject(w->object, "stages_ms") : NULL, true};

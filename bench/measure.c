@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "measure.h"
 
+#include "decode.h"
 #include "planning.h"
 #include "stages.h"
 
@@ -163,7 +164,7 @@ static void tell(const measure_settings *s, const char *phase)
         s->phase(s->phase_user, phase);
 }
 
-/* What a case's runs need. */
+/* What a case's runs need. Decoding without a cache is a forward pass. */
 typedef struct case_run {
     const measure_settings *settings;
     const messenger *log;
@@ -232,19 +233,27 @@ static dmattn_status record_passes(const void *user, VkCommandBuffer commands)
     return run->pass & PASS_BACKWARD ? device_gradients_record(&run->backward, commands) : DMATTN_SUCCESS;
 }
 
+dmattn_status keep_samples(const measure_settings *s, const recording *what, const messenger *log, measurement *m,
+                           timing *t)
+{
+    *t = (timing){.samples = malloc(s->max_samples * sizeof *t->samples),
+                  .sorted = malloc(s->max_samples * sizeof *t->sorted)};
+    m->samples = t->samples;
+    const dmattn_status status = t->samples && t->sorted
+                                     ? take_samples(s, what, s->seconds, t)
+                                     : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
+    m->runs = t->runs;
+    m->sample_count = t->sample_count;
+    m->time = t->time;
+    return status;
+}
+
 static dmattn_status time_case(const case_run *run, measurement *m)
 {
     const measure_settings *s = run->settings;
     const recording what = {s->device, record_passes, run};
-    timing t = {.samples = malloc(s->max_samples * sizeof *t.samples),
-                .sorted = malloc(s->max_samples * sizeof *t.sorted)};
-    m->samples = t.samples;
-    dmattn_status status = t.samples && t.sorted
-                               ? take_samples(s, &what, s->seconds, &t)
-                               : dmattn_fail(run->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
-    m->runs = t.runs;
-    m->sample_count = t.sample_count;
-    m->time = t.time;
+    timing t;
+    dmattn_status status = keep_samples(s, &what, run->log, m, &t);
     if (!status && run->problem.dma && run->pass == PASS_FORWARD)
         status = time_stages(s, &run->forward, t.sorted, m);
     free(t.sorted);
@@ -299,23 +308,41 @@ static dmattn_status run_case(case_run *run, measurement *m)
     return compare(run, m);
 }
 
-void measure(const measure_settings *s, const bench_case *c, measurement *m)
+/* All passes but decoding with a cache. */
+static dmattn_status measure_passes(const measure_settings *s, const bench_case *c, const messenger *log,
+                                    measurement *m, bool *planned)
 {
-    const messenger log = {error_log_keep, s->log};
-    case_run run = {.settings = s, .log = &log, .pass = c->pass};
-    *m = (measurement){.status = CASE_OK};
-    *s->log->text = 0;
+    case_run run = {.settings = s, .log = log, .pass = c->pass};
     tell(s, "plan");
-    dmattn_status status = plan_case(s, c, m, &log);
-    const bool planned = !status;
+    dmattn_status status = plan_case(s, c, m, log);
+    *planned = !status;
     if (!status) {
         tell(s, "data");
-        status = case_create(c, &log, &run.problem);
+        status = case_create(c, log, &run.problem);
     }
     if (!status) {
         case_fill(&run.problem, &c->mask, s->seed);
         status = run_case(&run, m);
     }
+    gradient_checker_destroy(&run.gradients);
+    checker_destroy(&run.check);
+    device_gradients_destroy(&run.backward);
+    device_problem_destroy(&run.forward);
+    problem_destroy(&run.problem);
+    return status;
+}
+
+void measure(const measure_settings *s, const bench_case *c, measurement *m)
+{
+    const messenger log = {error_log_keep, s->log};
+    bench_case forward = *c; /* decoding without a cache is that */
+    bool planned = false;
+    if (c->pass == PASS_DECODE)
+        forward.pass = PASS_FORWARD;
+    *m = (measurement){.status = CASE_OK};
+    *s->log->text = 0;
+    const dmattn_status status =
+        case_has_cache(c) ? measure_decoding(s, c, &log, m, &planned) : measure_passes(s, &forward, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
                     : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED
@@ -327,11 +354,8 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
         m->time = (summary){0};
     } else if (s->peaks)
         m->bound = measurement_bound(m, s->peaks);
-    gradient_checker_destroy(&run.gradients);
-    checker_destroy(&run.check);
-    device_gradients_destroy(&run.backward);
-    device_problem_destroy(&run.forward);
-    problem_destroy(&run.problem);
+    if (c->pass == PASS_DECODE && m->time.median > 0)
+        m->tokens_per_second = (double)m->desc.batch * m->desc.queries / m->time.median;
 }
 
 void measurement_destroy(measurement *m)

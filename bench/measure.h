@@ -79,6 +79,8 @@ typedef struct measurement {
     summary time;
     double bound;                     /* measurement_bound()'s */
     double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 but for dynamic masks forward */
+    double tokens_per_second;         /* of decoding */
+    uint64_t cache_bytes;             /* likewise, of a sequence */
     uint64_t lists_bytes, mask_bytes; /* of tile lists; of importance, intervals and what their making takes */
 } measurement;
 
@@ -101,6 +103,10 @@ typedef struct timing {
     summary time;
 } timing;
 dmattn_status take_samples(const measure_settings *settings, const recording *what, double seconds, timing *t);
+
+/* Those of a case, kept in *m as well. t->sorted is to be freed, whatever comes of it. */
+dmattn_status keep_samples(const measure_settings *settings, const recording *what, const messenger *log,
+                           measurement *m, timing *t);
 
 void measure(const measure_settings *settings, const bench_case *c, measurement *m);
 void measurement_destroy(measurement *m);

@@ -33,10 +33,15 @@ const char bench_usage[] =
     "most\n"
     "                                  important keys at or before it\n"
     "                                  (without :W it is 1024 or keys / 8, whichever is smaller)\n"
+    "                      paged, paged:F  of decoding: all keys in pages; a fraction F is important enough to be "
+    "seen\n"
     "  --bias            add an f32 bias for each kv head and key\n"
     "  --level LIST      best, portable, matrix, matrix2 (default: best)\n"
     "  --pass P          forward (default); backward: all gradients, after a forward run that is not timed; both: one\n"
-    "                    after the other, as in a step of training\n"
+    "                    after the other, as in a step of training; decode: a step of decoding, --queries new tokens\n"
+    "                    (1) of each of --batch sequences that have --keys with them: mask none attends to all keys side "
+    "by\n"
+    "                    side in memory, topw:W to a bounded cache, paged to pages\n"
     "  --reuse-mask      time runs that reuse the bitmap of the mask's tiles; otherwise each run makes it\n"
     "\n"
     "  --device D        best (default), an index, or part of a name\n"
@@ -55,7 +60,9 @@ const char bench_usage[] =
     "  --list            list the devices and exit\n"
     "  --help            print this and exit\n"
     "  --version         print the version and exit\n"
-    "\n"
+    "\n";
+
+const char bench_usage_notes[] =
     "Columns: ms is the median time of a run on the device, +-% half the range of the middle half of the samples,\n"
     "as a part of the median. TFLOP/s counts 2 (D + Dv) for each pair of query and key that the mask leaves\n"
     "visible, backward 6 D + 4 Dv, and nothing for hidden pairs, whatever the kernel does; vis.% is their share of\n"
@@ -126,13 +133,18 @@ bool parse_type(const char *text, dmattn_type *type)
 
 bool parse_mask(const char *text, mask_choice *mask)
 {
-    static const char causal[] = "causal+", dense[] = "dense:", interval[] = "interval:", topw[] = "topw:";
+    static const char causal[] = "causal+",
+                      dense[] = "dense:", interval[] = "interval:", topw[] = "topw:", paged[] = "paged:";
     *mask = (mask_choice){0};
     if (!strcmp(text, "none"))
         return true;
     mask->causal = !strcmp(text, "causal");
     if (mask->causal)
         return true;
+    mask->paged = !strcmp(text, "paged") || !strncmp(text, paged, strlen(paged));
+    if (mask->paged)
+        return !text[strlen("paged")]
+               || (parse_real(text + strlen(paged), &mask->fraction) && mask->fraction > 0 && mask->fraction < 1);
     mask->dynamic = !strcmp(text, "topw") || !strncmp(text, topw, strlen(topw));
     if (mask->dynamic)
         return !text[strlen("topw")] || parse_size(text + strlen(topw), &mask->window);
@@ -162,7 +174,7 @@ bool parse_level(const char *text, dmattn_level *level)
 
 bool parse_pass(const char *text, bench_pass *pass)
 {
-    for (int p = PASS_FORWARD; p <= PASS_BOTH; p++)
+    for (int p = PASS_FORWARD; p <= PASS_DECODE; p++)
         if (!strcmp(text, pass_name((bench_pass)p))) {
             *pass = (bench_pass)p;
             return true;
@@ -190,7 +202,7 @@ static bool parse_list(list_kind kind, const char *option, const char *text, voi
     static const char *const wanted[] = {
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
-        [LIST_MASKS] = "one of none, causal, dense:F with F from 0 to 1, interval:W and topw:W",
+        [LIST_MASKS] = "one of none, causal, dense:F with F from 0 to 1, interval:W, topw:W, paged and paged:F",
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;
@@ -355,7 +367,7 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
         snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
         return ACTION_BAD;
     }
-    if (o->tune && o->sweep.pass & PASS_BACKWARD) {
+    if (o->tune && o->sweep.pass > PASS_FORWARD) {
         snprintf(why, OPTIONS_WHY_SIZE, "--tune is for the tiles of the forward pass, so --pass must not be %s",
                  pass_name(o->sweep.pass));
         return ACTION_BAD;

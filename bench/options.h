@@ -20,7 +20,7 @@ typedef struct bench_options {
     bool peak_alone;         /* as no option names cases, and no more */
 } bench_options;
 
-extern const char bench_usage[];
+extern const char bench_usage[], bench_usage_notes[]; /* one behind the other */
 
 /* Reads the command line. ACTION_BAD: `why` holds a sentence. */
 #define OPTIONS_WHY_SIZE 256

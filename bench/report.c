@@ -215,13 +215,22 @@ static void report_checked(FILE *stream, const measurement *m)
     fprintf(stream, " of %s%u keys", m->checked_keys == m->desc.keys ? "all " : "", m->checked_keys);
 }
 
+static void report_decoding(FILE *stream, const measurement *m)
+{
+    fprintf(stream, "%s tokens/s", number(m->tokens_per_second, 9).text);
+    if (m->cache_bytes)
+        fprintf(stream, ", %s MiB of cache a sequence", number((double)m->cache_bytes / 0x1p20, 7).text);
+}
+
 void report_details(FILE *stream, const bench_case *c, const measurement *m, double causal)
 {
     const bool stages = m->stage[STAGE_ATTENTION] > 0;
-    if (m->status != CASE_OK || !(stages || m->checked_keys))
+    if (m->status != CASE_OK || !(stages || m->checked_keys || m->tokens_per_second > 0))
         return;
     fputs("     ", stream);
-    if (stages)
+    if (m->tokens_per_second > 0)
+        report_decoding(stream, m);
+    else if (stages)
         report_stages(stream, m);
     else
         report_checked(stream, m);

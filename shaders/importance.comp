@@ -20,7 +20,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 #include "importance.h"
-#include "lib/math.glsl"
+#include "lib/activation.glsl"
 #include "lib/memory.glsl"
 
 IMPORTANCE_CONSTANTS(DMATTN_CONSTANT)
@@ -78,14 +78,11 @@ void store_terms(float z, uint plane, uint head, uint key)
     store_term(p.da_terms, plane, key, none ? 0 : scale * s);
 }
 #else
-float activate(float z, uint head)
+float importance_of(float z, uint head)
 {
     if (DT_BIAS != 0)
         z += load_element(PARAMETER_TYPE, p.dt_bias, head);
-    float x = load_element(PARAMETER_TYPE, p.a, head) * softplus(z);
-    if (is_nan(z) || is_nan(x))
-        return MINUS_INFINITY;
-    return ACTIVATION == ACTIVATION_EXP_SOFTPLUS ? accurate_exp(x) : x;
+    return activate(z, load_element(PARAMETER_TYPE, p.a, head), ACTIVATION == ACTIVATION_EXP_SOFTPLUS);
 }
 #endif
 
@@ -141,7 +138,7 @@ void main()
             store_terms(sum, batch * KV_HEADS + head, head, key);
 #else
             uvec2 plane = advance(p.importance, batch * KV_HEADS + head, uvec2(4 * p.keys, 0));
-            Words(plane).w[key] = floatBitsToUint(activate(sum, head));
+            Words(plane).w[key] = floatBitsToUint(importance_of(sum, head));
 #endif
         }
     }

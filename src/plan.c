@@ -57,6 +57,7 @@ void dmattn_plan_destroy(dmattn_plan *plan)
     dmattn_attention_stage_destroy(&plan->attention, ctx);
     dmattn_backward_stage_destroy(&plan->backward, ctx);
     dmattn_importance_backward_stage_destroy(&plan->importance_backward, ctx);
+    dmattn_decode_stage_destroy(&plan->decode, ctx);
     ctx->vk.DestroyPipelineLayout(ctx->device, plan->layout, ctx->allocator);
     dmattn_host_free(ctx->allocator, plan);
 }
@@ -221,7 +222,9 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
         .level = forward               ? plan->attention.tile.level
                  : plan->backward.rows ? plan->backward.tile.query.level
                                        : DMATTN_LEVEL_PORTABLE,
-        .why_not_higher = plan->backward.rows ? plan->backward.why_not : plan->attention.why_not,
+        .why_not_higher = plan->backward.rows         ? plan->backward.why_not
+                          : plan->kind == PLAN_DECODE ? plan->decode.why_not
+                                                      : plan->attention.why_not,
         .kernel = plan->name,
         .workspace_size = plan->workspace_size,
         .workspace_alignment = WORKSPACE_ALIGNMENT,
@@ -238,10 +241,10 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
 
 /* ---- recording ----------------------------------------------------------------------------------------------- */
 
-/* Checks a buffer and gives its address. */
-static dmattn_status resolve(const dmattn_context *ctx, const char *name, const dmattn_buffer *buffer, uint64_t needed,
-                             uint64_t alignment, VkDeviceAddress *address)
+dmattn_status dmattn_plan_resolve_buffer(const dmattn_plan *plan, const char *name, const dmattn_buffer *buffer,
+                                         uint64_t needed, uint64_t alignment, VkDeviceAddress *address)
 {
+    const dmattn_context *ctx = plan->ctx;
     if (!buffer || !buffer->buffer)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the buffer %s is missing", name);
     if (buffer->size < needed)
@@ -259,10 +262,9 @@ static dmattn_status resolve(const dmattn_context *ctx, const char *name, const 
 static dmattn_status resolve_all(const dmattn_plan *plan, recorder *r, const dmattn_buffer *const buffers[TENSOR_COUNT],
                                  const dmattn_buffer *workspace)
 {
-    const dmattn_context *ctx = plan->ctx;
     VkDeviceAddress base = 0;
     if (plan->workspace_size)
-        TRY(resolve(ctx, "workspace", workspace, plan->workspace_size, WORKSPACE_ALIGNMENT, &base));
+        TRY(dmattn_plan_resolve_buffer(plan, "workspace", workspace, plan->workspace_size, WORKSPACE_ALIGNMENT, &base));
     r->workspace = base;
     r->tiles = base + plan->tiles_offset;
     r->parts = base + plan->parts_offset;
@@ -271,18 +273,17 @@ static dmattn_status resolve_all(const dmattn_plan *plan, recorder *r, const dma
         const plan_tensor *tensor = &plan->tensor[t];
         if (!tensor->bytes)
             continue;
-        if (tensor->in_workspace && !(buffers[t] && buffers[t]->buffer))
+        const bool brought = buffers[t] && buffers[t]->buffer;
+        if (tensor->in_workspace && !brought)
             r->tensor[t] = base + tensor->offset;
-        else
-            TRY(resolve(ctx, dmattn_tensor_name((tensor_id)t), buffers[t], tensor->bytes, tensor->alignment,
-                        &r->tensor[t]));
+        else if (brought || !tensor->optional)
+            TRY(dmattn_plan_resolve_buffer(plan, dmattn_tensor_name((tensor_id)t), buffers[t], tensor->bytes,
+                                           tensor->alignment, &r->tensor[t]));
     }
     return DMATTN_SUCCESS;
 }
 
-dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands,
-                                 const dmattn_buffer *const buffers[TENSOR_COUNT], const dmattn_buffer *workspace,
-                                 uint32_t reuse)
+dmattn_status dmattn_plan_check_kind(const dmattn_plan *plan, plan_kind kind)
 {
     static const char *const names[] = {
         [PLAN_ATTENTION] = "attention",
@@ -290,13 +291,28 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         [PLAN_DMA] = "dynamic mask attention",
         [PLAN_ATTENTION_BACKWARD] = "attention's gradients",
         [PLAN_DMA_BACKWARD] = "dynamic mask attention's gradients",
+        [PLAN_DECODE] = "decoding",
     };
-    const dmattn_context *ctx = plan->ctx;
     if (plan->kind != kind)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the plan is one of %s, not of %s", names[plan->kind],
-                           names[kind]);
+        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "the plan is one of %s, not of %s",
+                           names[plan->kind], names[kind]);
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands)
+{
+    TRY(dmattn_plan_check_kind(plan, kind));
     if (!commands)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "the command buffer is NULL");
+        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "the command buffer is NULL");
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands,
+                                 const dmattn_buffer *const buffers[TENSOR_COUNT], const dmattn_buffer *workspace,
+                                 uint32_t reuse)
+{
+    const dmattn_context *ctx = plan->ctx;
+    TRY(dmattn_plan_begin_record(plan, kind, commands));
     recorder r = {.ctx = ctx, .layout = plan->layout, .commands = commands};
     TRY(resolve_all(plan, &r, buffers, workspace));
     if (plan->importance.pipeline && !(reuse & DMATTN_STAGE_IMPORTANCE))
@@ -313,6 +329,8 @@ dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkComm
         dmattn_attention_stage_record(&plan->attention, &r, reuse & DMATTN_STAGE_LISTS);
     if (plan->backward.rows)
         dmattn_backward_stage_record(&plan->backward, &r);
+    if (plan->kind == PLAN_DECODE)
+        dmattn_decode_stage_record(&plan->decode, &r);
     if (plan->importance_backward.terms)
         dmattn_importance_backward_stage_record(&plan->importance_backward, &r,
                                                 r.workspace + plan->importance_backward_offset);

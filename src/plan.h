@@ -6,18 +6,27 @@
 
 #include "attention/backward.h"
 #include "attention/stage.h"
+#include "decode/stage.h"
 #include "mask/desc.h"
 #include "mask/importance.h"
 #include "mask/importance_backward.h"
 #include "mask/lists.h"
 #include "mask/selection.h"
 
-typedef enum plan_kind { PLAN_ATTENTION, PLAN_MASK, PLAN_DMA, PLAN_ATTENTION_BACKWARD, PLAN_DMA_BACKWARD } plan_kind;
+typedef enum plan_kind {
+    PLAN_ATTENTION,
+    PLAN_MASK,
+    PLAN_DMA,
+    PLAN_ATTENTION_BACKWARD,
+    PLAN_DMA_BACKWARD,
+    PLAN_DECODE
+} plan_kind;
 
 /* What a call must bring. */
 typedef struct plan_tensor {
     uint64_t bytes; /* 0: nothing */
     uint64_t alignment;
+    bool optional;
     bool in_workspace; /* what is not brought is there, */
     uint64_t offset;   /* here */
 } plan_tensor;
@@ -33,6 +42,7 @@ struct dmattn_plan {
     attention_stage attention;
     backward_stage backward;
     importance_backward_stage importance_backward;
+    decode_stage decode;
 
     plan_tensor tensor[TENSOR_COUNT];
     uint64_t tiles_offset, parts_offset, scratch_offset, importance_backward_offset, workspace_size;
@@ -77,6 +87,16 @@ dmattn_status dmattn_plan_add_interval_lists(dmattn_plan *plan, const dmattn_att
  * a query sees. */
 dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *desc, keys_bound bound,
                                        const backward_tiles *tiles);
+
+/* INVALID unless it is of that kind. */
+dmattn_status dmattn_plan_check_kind(const dmattn_plan *plan, plan_kind kind);
+
+/* Checks what all dmattn_*_record() have. */
+dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands);
+
+/* Checks a buffer and gives its address. */
+dmattn_status dmattn_plan_resolve_buffer(const dmattn_plan *plan, const char *name, const dmattn_buffer *buffer,
+                                         uint64_t needed, uint64_t alignment, VkDeviceAddress *address);
 
 /* Writes the commands. `buffers`: NULL or without a VkBuffer where there is none. `reuse`: bits of dmattn_mask_stage
  * that are left out, that of lists standing for a dense mask's bitmap, too. */

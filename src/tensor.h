@@ -33,6 +33,12 @@ typedef enum tensor_id {
     TENSOR_DDT_WEIGHT,
     TENSOR_DA,
     TENSOR_DDT_BIAS,
+    /* decoding */
+    TENSOR_COUNTS,
+    TENSOR_KEEP,
+    TENSOR_STATE,
+    TENSOR_PAGES,
+    TENSOR_TABLE,
     TENSOR_COUNT
 } tensor_id;
 

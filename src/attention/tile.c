@@ -196,31 +196,37 @@ static uint32_t portable_candidates(const device_facts *facts, const dmattn_atte
 /* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows; `keys` are for matrices of N =
  * 16, others have as many blocks. */
 typedef struct matrix_candidate {
-    uint32_t max_dim; /* of heads and values */
+    uint32_t max_rows; /* that there are of a group */
+    uint32_t max_dim;  /* of heads and values */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
     bool lazy, guarded;
 } matrix_candidate;
 
 /* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. 32 rows a
- * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. */
+ * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. The first are for
+ * few queries: subgroups whose rows none fills would only take place from other workgroups. */
 static const matrix_candidate fragments[] = {
-    {64, 4, 2, 64, 0, true, false},   {128, 8, 1, 64, 0, false, false}, {128, 8, 1, 32, 0, false, false},
-    {128, 4, 1, 32, 0, false, false}, {256, 8, 1, 32, 0, true, true},   {256, 4, 1, 32, 0, false, false},
-    {256, 4, 1, 16, 0, false, false},
+    {32, 64, 2, 1, 64, 0, true, true},        {32, 128, 2, 1, 48, 0, false, false},
+    {1024, 256, 2, 1, 16, 192, false, false}, {MANY, 64, 4, 2, 64, 0, true, false},
+    {MANY, 128, 8, 1, 64, 0, false, false},   {MANY, 128, 8, 1, 32, 0, false, false},
+    {MANY, 128, 4, 1, 32, 0, false, false},   {MANY, 256, 8, 1, 32, 0, true, true},
+    {MANY, 256, 4, 1, 32, 0, false, false},   {MANY, 256, 4, 1, 16, 0, false, false},
 };
 
 static const matrix_candidate reduced[] = {
-    {128, 8, 1, 64, 0, false, false}, {128, 4, 1, 32, 0, false, false}, {256, 4, 1, 32, 0, false, false},
-    {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},
+    {MANY, 128, 8, 1, 64, 0, false, false}, {MANY, 128, 4, 1, 32, 0, false, false},
+    {MANY, 256, 4, 1, 32, 0, false, false}, {MANY, 256, 4, 1, 16, 0, false, false},
+    {MANY, 256, 2, 1, 16, 0, false, false},
 };
 
 /* A quarter of a row of q in shared memory: 256 registers of RDNA3 do not hold it all beside 128 dimensions of output.
  */
 static const matrix_candidate shared[] = {
-    {64, 8, 1, 32, 0, false, false},  {128, 8, 1, 32, 32, false, false}, {128, 4, 1, 32, 0, false, false},
-    {256, 4, 1, 16, 0, false, false}, {256, 2, 1, 16, 0, false, false},  {256, 1, 1, 16, 0, false, false},
-    {256, 4, 1, 64, 0, false, false},
+    {MANY, 64, 8, 1, 32, 0, false, false},  {MANY, 128, 8, 1, 32, 32, false, false},
+    {MANY, 128, 4, 1, 32, 0, false, false}, {MANY, 256, 4, 1, 16, 0, false, false},
+    {MANY, 256, 2, 1, 16, 0, false, false}, {MANY, 256, 1, 1, 16, 0, false, false},
+    {MANY, 256, 4, 1, 64, 0, false, false},
 };
 
 static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
@@ -228,9 +234,10 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
                            uint32_t count, uint32_t max)
 {
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
+    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
     for (size_t i = 0; i < candidate_count; i++) {
         const matrix_candidate *c = &candidates[i];
-        if (max_u32(d->head_dim, d->value_dim) > c->max_dim)
+        if (max_u32(d->head_dim, d->value_dim) > c->max_dim || rows > c->max_rows)
             continue;
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;
@@ -319,7 +326,8 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
                     for (uint32_t queries = 0; queries < d->head_dim; queries += 32) /* in shared memory */
                         for (int habits = 0; habits < 4; habits++) {
                             const bool lazy = habits & 1, guarded = habits & 2;
-                            const matrix_candidate c = {256, subgroups[s], blocks, keys[k], queries, lazy, guarded};
+                            const matrix_candidate c = {MANY,    256,     subgroups[s], blocks,
+                                                        keys[k], queries, lazy,         guarded};
                             tile.form = dmattn_level_forms(level)[i];
                             if (tile.form != FORM_SHARED || !lazy)
                                 count = add_matrix(facts, d, tile, &c, 1, tiles, count, max);

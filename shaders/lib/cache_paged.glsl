@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys, the
+// last of which are the new tokens'. Those that no query sees are never read but for their importance.
+#ifndef LIB_CACHE_PAGED_GLSL
+#define LIB_CACHE_PAGED_GLSL
+
+uvec2 entry_page(uint entry)
+{
+    return page_of(p.pages, p.table, sequence, entry);
+}
+
+void begin_cache()
+{
+}
+
+uvec2 part_entries(uint tokens)
+{
+    const uint all = length_ + tokens, each = (all + SPLITS - 1) / SPLITS, first = min(part * each, all);
+    return uvec2(first, min(first + each, all));
+}
+
+// The new tokens [x, y) whose queries see an entry, as far as the mask lets them, and its importance.
+uvec2 entry_life(uint entry, out float importance)
+{
+    importance = 0;
+    if (entry >= length_)
+        importance = token_importance[entry - length_];
+    else if (BIAS != 0)
+        importance = uintBitsToFloat(Words(page_importance(entry_page(entry), kv_head, entry)).w[0]);
+    const uint end = end_of(entry, eviction_by_itself(entry, importance));
+    return uvec2(max(entry, length_) - length_, min(max(end, length_) - length_, count));
+}
+
+#define FIRST_IS_KNOWN false
+
+shared uint entries[BLOCK_KEYS]; // of the present block, that some row sees
+
+bool mask_allows(uint entry, uint row)
+{
+    if (MASK == 0)
+        return true;
+    const uint head = MASK_HEADS == 1 ? 0 : MASK_HEADS == KV_HEADS ? kv_head : row_head(row);
+    const uvec2 item = advance(p.mask, sequence, uvec2(MASK_BATCH_LOW, MASK_BATCH_HIGH));
+    const uvec2 plane = advance(item, head, uvec2(MASK_HEAD_LOW, MASK_HEAD_HIGH));
+    const uvec2 keys = advance(plane, row_token(row), uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
+    return (load_bytes(advance(keys, entry, uvec2(1, 0)), 1) & 0xffu) != 0;
+}
+
+bool some_row_is_allowed(uint entry)
+{
+    bool allowed = MASK == 0;
+    for (uint row = 0; !allowed && row < count * GROUP; row++)
+        allowed = mask_allows(entry, row);
+    return allowed;
+}
+
+// Lists those of entries [first, end), BLOCK_KEYS or fewer, that some row sees; returns their number.
+uint list_entries(uint first, uint end)
+{
+    uint before = 0;
+    for (uint i = 0; i < end - first; i += WORKGROUP) {
+        const uint entry = first + i + invocation;
+        float importance = 0;
+        uvec2 life = uvec2(0);
+        if (entry < end)
+            life = entry_life(entry, importance);
+        const bool seen = life.x < life.y && some_row_is_allowed(entry);
+        uint total;
+        const uint at = before + exclusive_scan(seen ? 1 : 0, total);
+        if (seen) {
+            entries[at] = entry;
+            lives[at] = life.x | life.y << 8;
+            biases[at] = clean(importance);
+        }
+        before += total;
+    }
+    barrier();
+    return before;
+}
+
+// Number `i` of the block that begins with entry `block`.
+uint entry_at(uint block, uint i)
+{
+    return entries[i];
+}
+
+bool entry_is_aligned(uint entry)
+{
+    return entry < length_ || ALIGNED != 0;
+}
+
+uvec2 entry_key(uint entry)
+{
+    return entry < length_ ? page_key(entry_page(entry), kv_head, entry) : new_key(entry - length_);
+}
+
+uvec2 entry_value(uint entry)
+{
+    return entry < length_ ? page_value(entry_page(entry), kv_head, entry) : new_value(entry - length_);
+}
+
+void end_cache()
+{
+    for (uint t = 0; t < count; t++) {
+        const uvec2 page = entry_page(length_ + t);
+        copy_row(page_key(page, kv_head, length_ + t), new_key(t), ALIGNED != 0, KEY_BYTES, invocation, WORKGROUP);
+        copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation, WORKGROUP);
+        if (BIAS != 0 && invocation == 0)
+            Words(page_importance(page, kv_head, length_ + t)).w[0] = floatBitsToUint(token_importance[t]);
+    }
+}
+
+#endif

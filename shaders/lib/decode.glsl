@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// A step of decoding as its kernel sees it: parameters, the sequence's header, rows.
+#ifndef LIB_DECODE_GLSL
+#define LIB_DECODE_GLSL
+
+#include "cache.glsl"
+
+layout(push_constant, std430) uniform Params {
+    DECODE_PARAMS
+} p;
+
+#include "scan.glsl"
+
+// What workgroups of one dispatch hand to each other.
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedWords {
+    uint w[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) coherent buffer SharedPairs {
+    uvec2 p[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer SharedQuads {
+    uvec4 q[];
+};
+
+const float LOWEST = -3.402823466e38;
+const float LOG2_E = 1.44269504088896;
+const float LN_2 = 0.693147180559945;
+
+uint invocation;
+uint part, pack, kv_head, sequence;
+uint length_, count; // tokens of the sequence before this step, and new ones
+uint floor_;         // of the header, after this step
+bool broken;
+bool went_back;      // tokens were taken back
+uvec2 state;         // of the sequence
+uvec2 k_base, v_base;
+
+// Of the keys of the present block: the first token that sees it, and, from bit 8 on, one past the last; importance.
+shared uint lives[BLOCK_KEYS];
+shared float biases[BLOCK_KEYS];
+
+// Where the workgroup is at work; needs nothing of memory.
+void begin_workgroup()
+{
+    invocation = ordered_invocation();
+    part = gl_WorkGroupID.x % SPLITS;
+    pack = gl_WorkGroupID.x / SPLITS;
+    kv_head = gl_WorkGroupID.y;
+    sequence = gl_WorkGroupID.z;
+    state = sequence_state(p.state, sequence);
+    k_base = advance(advance(p.k, sequence, uvec2(K_BATCH_LOW, K_BATCH_HIGH)), kv_head, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+    v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+}
+
+void begin_step()
+{
+    const uvec4 header = Quads(header_of(state, kv_head)).q[0];
+    count = p.counts != uvec2(0) ? min(Words(p.counts).w[sequence], TOKENS) : TOKENS;
+    const int keep = p.keep != uvec2(0) ? int(Words(p.keep).w[sequence]) : -1;
+    length_ = header[HEADER_LENGTH];
+    went_back = keep >= 0 && uint(keep) < length_;
+    broken = header[HEADER_BROKEN] != 0;
+    floor_ = header[HEADER_FLOOR];
+    if (went_back) {
+        broken = keep != 0 && (broken || uint(keep) < floor_);
+        floor_ = keep != 0 ? floor_ : 0;
+        length_ = uint(keep);
+    }
+    if (CACHE == CACHE_PAGED)
+        count = min(count, CAPACITY - min(length_, CAPACITY));
+    else
+        floor_ = max(floor_, max(length_ + count, ROLLBACK) - ROLLBACK);
+}
+
+void end_step()
+{
+    if (invocation == 0)
+        Quads(header_of(state, kv_head)).q[0] = uvec4(length_ + count, floor_, 0, broken ? 1 : 0);
+    else if (invocation < HEADER_WORDS / 4)
+        Quads(header_of(state, kv_head)).q[invocation] = uvec4(0);
+}
+
+// ---- rows: of token row / GROUP and head row % GROUP of the group ----------------------------------------------------------
+
+bool row_exists(uint row)
+{
+    return row < count * GROUP;
+}
+
+uint row_token(uint row)
+{
+    return min(row, count * GROUP - 1) / GROUP;
+}
+
+uint row_head(uint row)
+{
+    return kv_head * GROUP + row % GROUP;
+}
+
+uvec2 q_row(uint row)
+{
+    return advance(advance(advance(p.q, sequence, uvec2(Q_BATCH_LOW, Q_BATCH_HIGH)), row_token(row),
+                           uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+}
+
+uvec2 out_row(uint row)
+{
+    return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_token(row),
+                           uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+}
+
+// ---- new tokens ------------------------------------------------------------------------------------------------------------
+
+uvec2 new_key(uint token)
+{
+    return advance(k_base, token, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+}
+
+uvec2 new_value(uint token)
+{
+    return advance(v_base, token, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+}
+
+#endif

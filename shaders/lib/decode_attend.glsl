@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// Attention of up to PACK_ROWS rows to a workgroup's part of the cache, portable level. k and v are read once for all rows,
+// from memory to registers: with so few rows nothing is won by having them in shared memory.
+#ifndef LIB_DECODE_ATTEND_GLSL
+#define LIB_DECODE_ATTEND_GLSL
+
+// A unit is 8 elements of a row, in 16 bytes, or 32 of f32.
+const uint UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1;
+const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // of a row of k, an invocation's
+const uint LANE_QUADS = LANE_UNITS * UNIT_QUADS;
+const uint QUERY_VECTORS = 2 * LANE_UNITS;
+const uint KEY_GROUPS = WORKGROUP / KEY_LANES;
+const uint VALUE_UNITS = VALUE_DIM / 8;
+const uint VALUE_GROUPS = WORKGROUP / VALUE_UNITS;
+
+// Rows that are under way at a time, of a group.
+const uint KEYS_AHEAD = LANE_QUADS > 2 ? 2 : 4;
+const uint VALUES_AHEAD = UNIT_QUADS == 1 ? 8 : 4;
+
+shared float scores[PACK_ROWS * BLOCK_KEYS]; // then probabilities
+shared float row_max[PACK_ROWS], row_sum[PACK_ROWS], row_shrink[PACK_ROWS];
+// Rows that are added up at a time: more shared memory would keep other workgroups out.
+const uint SUM_ROWS = PACK_ROWS < 2 ? 1 : 2;
+shared vec4 sums[SUM_ROWS * 2 * WORKGROUP];
+
+// Where results of rows of this part go.
+uvec2 part_row(uint in_part, uint row)
+{
+    const uint rows = TOKENS * GROUP;
+    return advance(p.parts, ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * rows + row, uvec2(4 * VALUE_DIM, 0));
+}
+
+uvec2 part_softmax(uint in_part, uint row)
+{
+    const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
+    return advance(advance(p.parts, rows, uvec2(4 * VALUE_DIM, 0)),
+                   ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
+}
+
+// cap * tanh(x / cap)
+float cap(float x)
+{
+    const float y = x / p.soft_cap, y2 = y * y;
+    // Near 0 the quotient below loses its digits.
+    const float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
+                                 : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
+    return p.soft_cap * t;
+}
+
+// What an invocation holds: rows of q, the sums of its columns of v, and rows of k and v that are on their way.
+#define QUERIES vec4 q[PACK_ROWS][QUERY_VECTORS]
+#define OUTPUTS vec4 o[PACK_ROWS][2]
+#define KEYS(k) uvec4 k[KEYS_AHEAD][LANE_QUADS]
+#define VALUES(v) uvec4 v[VALUES_AHEAD][UNIT_QUADS]
+
+void unpack_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
+{
+    if (TYPE == TYPE_F32) {
+        a = uintBitsToFloat(low);
+        b = uintBitsToFloat(high);
+    } else {
+        a = vec4(unpack_pair(TYPE, low.x), unpack_pair(TYPE, low.y));
+        b = vec4(unpack_pair(TYPE, low.z), unpack_pair(TYPE, low.w));
+    }
+}
+
+void load_queries(uint first_row, inout QUERIES)
+{
+    const uint lane = invocation % KEY_LANES;
+    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+        [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
+            const uint unit = u * KEY_LANES + lane;
+            load_8(TYPE, ALIGNED != 0, q_row(first_row + r), min(unit, HEAD_DIM / 8 - 1), q[r][2 * u], q[r][2 * u + 1]);
+            if (unit >= HEAD_DIM / 8)
+                q[r][2 * u] = q[r][2 * u + 1] = vec4(0);
+        }
+}
+
+// An invocation's unit number `i` of a row; where there is none, of another, with which q is 0.
+uint lane_unit(uint i, uint lane)
+{
+    const uint unit = i * KEY_LANES + lane;
+    return LANE_UNITS * KEY_LANES == HEAD_DIM / 8 ? unit : min(unit, HEAD_DIM / 8 - 1);
+}
+
+// Of a block that begins with entry `block` and has `listed` keys, those from number `first` on. Loads are from clamped
+// places, so that none waits for a branch.
+void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
+{
+    const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
+    [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++) {
+        const uint entry = entry_at(block, min(first + n * KEY_GROUPS + group, listed - 1));
+        const uvec2 row = entry_key(entry);
+        [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
+            k[n][u] = load_quad(row, entry_is_aligned(entry), lane_unit(u / UNIT_QUADS, lane) * UNIT_QUADS + u % UNIT_QUADS);
+    }
+}
+
+void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
+{
+    const uint unit = invocation % VALUE_UNITS, group = invocation / VALUE_UNITS;
+    [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++) {
+        const uint entry = entry_at(block, min(first + n * VALUE_GROUPS + group, listed - 1));
+        [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
+            v[n][u] = load_quad(entry_value(entry), entry_is_aligned(entry), unit * UNIT_QUADS + u);
+    }
+}
+
+// Of two rows a lane keeps the one that its bit says, and hands its part of the other to its neighbour.
+float halve(uint lane, uint bit, float even, float odd)
+{
+    const bool keeps_odd = (lane & bit) != 0;
+    return (keeps_odd ? odd : even) + subgroupShuffleXor(keeps_odd ? even : odd, bit);
+}
+
+// Adds up the scores of PACK_ROWS rows, up to 8, over a key's lanes. A lane gets row lane % PACK_ROWS.
+float sum_of_row(uint lane, float score[PACK_ROWS])
+{
+    [[unroll]] for (uint r = 0; r < PACK_ROWS / 2; r++)
+        score[r] = halve(lane, 1, score[2 * r], score[2 * r + 1]);
+    [[unroll]] for (uint r = 0; r < PACK_ROWS / 4; r++)
+        score[r] = halve(lane, 2, score[2 * r], score[2 * r + 1]);
+    [[unroll]] for (uint r = 0; r < PACK_ROWS / 8; r++)
+        score[r] = halve(lane, 4, score[2 * r], score[2 * r + 1]);
+    float sum = score[0];
+    [[unroll]] for (uint bit = PACK_ROWS; bit < KEY_LANES; bit *= 2)
+        sum += subgroupShuffleXor(sum, bit);
+    return sum;
+}
+
+// `k` holds the first of the block's keys. The next ones are on their way while these are multiplied.
+void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k))
+{
+    const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
+    const uint row = first_row + lane % PACK_ROWS, token = row_token(row);
+    for (uint first = 0; first < listed; first += KEYS_AHEAD * KEY_GROUPS) {
+        KEYS(now);
+        [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
+            [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
+                now[n][u] = k[n][u];
+        if (first + KEYS_AHEAD * KEY_GROUPS < listed)
+            fetch_keys(block, first + KEYS_AHEAD * KEY_GROUPS, listed, k);
+        [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++) {
+            const uint at = first + n * KEY_GROUPS + group;
+            float score[PACK_ROWS];
+            [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+                score[r] = 0;
+            [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
+                vec4 a, b;
+                unpack_unit(now[n][u * UNIT_QUADS], now[n][(u + 1) * UNIT_QUADS - 1], a, b);
+                [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+                    score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
+            }
+            float sum = p.scale * sum_of_row(lane, score);
+            if (at < listed && lane < PACK_ROWS) {
+                const uint life = lives[at];
+                const bool seen = (life & 0xffu) <= token && token < life >> 8 && mask_allows(entry_at(block, at), row);
+                if (SOFT_CAP != 0)
+                    sum = cap(sum);
+                if (BIAS != 0)
+                    sum += biases[at];
+                scores[lane * BLOCK_KEYS + at] = seen ? sum : MINUS_INFINITY;
+            }
+        }
+    }
+    barrier();
+}
+
+// A row is a subgroup's.
+void find_probabilities(uint listed)
+{
+    for (uint r = gl_SubgroupID; r < PACK_ROWS; r += gl_NumSubgroups) {
+        float largest = row_max[r], sum = 0;
+        for (uint i = gl_SubgroupInvocationID; i < listed; i += gl_SubgroupSize)
+            largest = max(largest, scores[r * BLOCK_KEYS + i]);
+        for (uint step = 1; step < gl_SubgroupSize; step *= 2)
+            largest = max(largest, subgroupShuffleXor(largest, step));
+        for (uint i = gl_SubgroupInvocationID; i < listed; i += gl_SubgroupSize) {
+            const float x = exp2((scores[r * BLOCK_KEYS + i] - largest) * LOG2_E);
+            scores[r * BLOCK_KEYS + i] = x;
+            sum += x;
+        }
+        for (uint step = 1; step < gl_SubgroupSize; step *= 2)
+            sum += subgroupShuffleXor(sum, step);
+        if (gl_SubgroupInvocationID == 0) {
+            const float shrink = exp2((row_max[r] - largest) * LOG2_E);
+            row_sum[r] = row_sum[r] * shrink + sum;
+            row_shrink[r] = shrink;
+            row_max[r] = largest;
+        }
+    }
+    barrier();
+}
+
+// Likewise. Values of keys that no row sees may be anything.
+void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
+{
+    const uint group = invocation / VALUE_UNITS;
+    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+        [[unroll]] for (uint i = 0; i < 2; i++)
+            o[r][i] *= row_shrink[r];
+    for (uint first = 0; first < listed; first += VALUES_AHEAD * VALUE_GROUPS) {
+        VALUES(now);
+        [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++)
+            [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
+                now[n][u] = v[n][u];
+        if (first + VALUES_AHEAD * VALUE_GROUPS < listed)
+            fetch_values(block, first + VALUES_AHEAD * VALUE_GROUPS, listed, v);
+        [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++) {
+            const uint at = first + n * VALUE_GROUPS + group;
+            const uint clamped = min(at, listed - 1);
+            const bool counts = group < VALUE_GROUPS && at < listed && lives[clamped] != 0;
+            vec4 a, b;
+            unpack_unit(now[n][0], now[n][UNIT_QUADS - 1], a, b);
+            a = counts ? a : vec4(0);
+            b = counts ? b : vec4(0);
+            [[unroll]] for (uint r = 0; r < PACK_ROWS; r++) {
+                const float x = scores[r * BLOCK_KEYS + clamped];
+                o[r][0] += x * a;
+                o[r][1] += x * b;
+            }
+        }
+    }
+    barrier();
+}
+
+// Adds up what the groups of invocations have of each row, and stores it.
+void store_part(uint first_row, OUTPUTS)
+{
+    const uint unit = invocation % VALUE_UNITS, group = invocation / VALUE_UNITS;
+    [[unroll]] for (uint first = 0; first < PACK_ROWS; first += SUM_ROWS) {
+        [[unroll]] for (uint r = 0; r < SUM_ROWS; r++)
+            [[unroll]] for (uint i = 0; i < 2; i++)
+                sums[2 * (r * WORKGROUP + invocation) + i] = o[first + r][i];
+        barrier();
+        for (uint i = invocation; i < SUM_ROWS * 2 * VALUE_UNITS; i += WORKGROUP) {
+            const uint r = i / (2 * VALUE_UNITS), column = i % (2 * VALUE_UNITS), row = first_row + first + r;
+            vec4 sum = sums[2 * r * WORKGROUP + column];
+            for (uint g = 1; g < VALUE_GROUPS; g++)
+                sum += sums[2 * (r * WORKGROUP + g * VALUE_UNITS) + column];
+            if (row_exists(row))
+                SharedQuads(part_row(part, row)).q[column] = floatBitsToUint(sum);
+        }
+        barrier();
+    }
+    if (invocation < PACK_ROWS && row_exists(first_row + invocation))
+        SharedPairs(part_softmax(part, first_row + invocation)).p[0] =
+            floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
+}
+
+// The first of the first block, if that is known.
+void fetch_first(inout KEYS(k), inout VALUES(v))
+{
+    const uvec2 range = part_entries(TOKENS);
+    if (range.x < range.y) {
+        fetch_keys(range.x, 0, min(range.y - range.x, BLOCK_KEYS), k);
+        fetch_values(range.x, 0, min(range.y - range.x, BLOCK_KEYS), v);
+    }
+}
+
+uint listed = 0;
+
+// `k` and `v` hold what fetch_first() has fetched.
+void attend(uint first_row, inout KEYS(k), inout VALUES(v))
+{
+    QUERIES;
+    OUTPUTS;
+    load_queries(first_row, q);
+    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+        [[unroll]] for (uint i = 0; i < 2; i++)
+            o[r][i] = vec4(0);
+    barrier(); // the rows before have been stored
+    if (invocation < PACK_ROWS) {
+        row_max[invocation] = LOWEST;
+        row_sum[invocation] = 0;
+    }
+    const uvec2 range = part_entries(count);
+    for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
+        if (first_row == pack * PACK_ROWS || range.y - range.x > BLOCK_KEYS) // otherwise it is there
+            listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
+        if (listed == 0)
+            continue;
+        if (!FIRST_IS_KNOWN || first_row > pack * PACK_ROWS || block > range.x) {
+            fetch_keys(block, 0, listed, k);
+            fetch_values(block, 0, listed, v);
+        }
+        find_scores(first_row, block, listed, q, k);
+        find_probabilities(listed);
+        add_values(block, listed, o, v);
+    }
+    store_part(first_row, o);
+}
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "desc.h"
+
+#include "../attention/desc.h"
+#include "../mask/desc.h"
+#include "../shape.h"
+
+#include "../../shaders/decode.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Slots come in multiples of these, so that all arrays of the state begin at multiples of 16 bytes. */
+#define SLOT_UNIT 16
+
+_Static_assert(DECODE_MAX_TOKENS == DMATTN_DECODE_MAX_TOKENS, "the header promises what the kernel can do");
+
+static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m)
+{
+    dmattn_attention_desc *a = &d->attention;
+    const char *extra = a->causal                          ? "causal"
+                        : a->bias                          ? "bias"
+                        : a->lists                         ? "lists"
+                        : a->mask == DMATTN_MASK_INTERVALS ? "mask"
+                        : a->list_capacity                 ? "list_capacity"
+                                                           : NULL;
+    if (extra)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.%s is set, but what a query sees is the selection's to say", extra);
+    if (!a->queries || a->queries > DECODE_MAX_TOKENS)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.queries, the new tokens of a step, is %u, but must be from 1 to %d", a->queries,
+                           DECODE_MAX_TOKENS);
+    if (a->keys && a->keys != a->queries)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.keys is %u, but must be 0 or the new tokens of a step (%u)", a->keys, a->queries);
+    if (a->mask && d->cache != DMATTN_CACHE_PAGED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.mask is set, but a bounded cache does not hold all keys");
+    if (a->mask) { /* it is over all keys of a sequence, */
+        dmattn_attention_desc masked = *a;
+        memset(&masked.k_strides, 0, sizeof masked.k_strides);
+        memset(&masked.v_strides, 0, sizeof masked.v_strides);
+        masked.keys = d->max_keys;
+        TRY(dmattn_attention_desc_resolve(&masked, &masked, m));
+        a->mask_shape = masked.mask_shape;
+    }
+    const dmattn_mask mask = a->mask; /* and k and v are of the new ones */
+    const dmattn_score_shape shape = a->mask_shape;
+    a->keys = a->queries;
+    a->mask = DMATTN_MASK_NONE;
+    TRY(dmattn_attention_desc_resolve(a, a, m));
+    a->mask = mask;
+    if (mask)
+        a->mask_shape = shape;
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_importance(dmattn_decode_desc *d, const messenger *m)
+{
+    if (d->no_importance && d->importance_given)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "importance_given and no_importance are both set");
+    if (d->no_importance || d->importance_given) {
+        memset(&d->importance, 0, sizeof d->importance);
+        return DMATTN_SUCCESS;
+    }
+    dmattn_mask_desc mask = {
+        .stages = DMATTN_STAGE_IMPORTANCE,
+        .batch = d->attention.batch,
+        .keys = d->attention.keys,
+        .kv_heads = d->attention.kv_heads,
+        .type = d->attention.type,
+        .value_dim = d->attention.value_dim,
+        .v_strides = d->attention.v_strides,
+        .importance = d->importance,
+    };
+    return dmattn_mask_desc_resolve(&mask, &mask, m);
+}
+
+static dmattn_status resolve_selection(dmattn_decode_desc *d, const messenger *m)
+{
+    dmattn_selection *s = &d->selection;
+    if ((unsigned)s->select > DMATTN_SELECT_THRESHOLD)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "select %d is not a dmattn_select", (int)s->select);
+    if (!s->causal)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.causal is not set, but decoding is causal");
+    if (s->key_valid || s->documents)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.%s is set, but each sequence is a document of its own",
+                           s->key_valid ? "key_valid" : "documents");
+    if (s->select == DMATTN_SELECT_TOPW_SHARED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "select is TOPW_SHARED, which needs all keys before the first query");
+    if (s->select == DMATTN_SELECT_TOPW_CAUSAL)
+        TRY(dmattn_check_size(m, "window", s->window));
+    else
+        s->window = 0;
+    if (d->no_importance && s->select != DMATTN_SELECT_ALL)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "select needs an importance, but no_importance is set");
+    if (s->select == DMATTN_SELECT_THRESHOLD && isnan(s->threshold))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is NaN");
+    if (s->select != DMATTN_SELECT_THRESHOLD)
+        s->threshold = 0;
+    /* sums of a position and these are positions, too */
+    const uint32_t numbers[] = {s->sinks, s->recent, s->sliding};
+    static const char *const names[] = {"sinks", "recent", "sliding"};
+    for (int i = 0; i < 3; i++)
+        if (numbers[i] >= 1u << 30)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.%s is %u, but must be below 2^30", names[i],
+                               numbers[i]);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
+{
+    const dmattn_selection *s = &d->selection;
+    if (d->cache == DMATTN_CACHE_BOUNDED) {
+        if (d->page_size || d->pages || d->max_keys)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but a bounded cache has no pages",
+                               d->page_size ? "page_size"
+                               : d->pages   ? "pages"
+                                            : "max_keys");
+        if (d->rollback > DECODE_MAX_TOKENS)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "rollback is %u, but must be at most %d", d->rollback,
+                               DECODE_MAX_TOKENS);
+        if (s->select != DMATTN_SELECT_TOPW_CAUSAL && !s->sliding)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                               "a bounded cache needs select TOPW_CAUSAL, or sliding: otherwise any key may be seen, "
+                               "which takes a paged one");
+        if (dmattn_cache_slots(d) >= 1u << 28)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "the cache has %llu slots, but must have less than 2^28",
+                               (unsigned long long)dmattn_cache_slots(d));
+        return DMATTN_SUCCESS;
+    }
+    if (d->cache != DMATTN_CACHE_PAGED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "cache %d is not a dmattn_cache", (int)d->cache);
+    if (s->select == DMATTN_SELECT_TOPW_CAUSAL)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "select is TOPW_CAUSAL, but a paged cache does not keep who was evicted: take a bounded one");
+    if (d->page_size < 16 || d->page_size > 256 || d->page_size % 16)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be a multiple of 16 from 16 to 256",
+                           d->page_size);
+    d->rollback = 0; /* any number can be taken back */
+    return dmattn_check_size(m, "pages", d->pages);
+}
+
+dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_decode_desc *resolved,
+                                         const messenger *m)
+{
+    if (!desc)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the descriptor of decoding is NULL");
+    dmattn_decode_desc d = *desc;
+    if (d.cache == DMATTN_CACHE_PAGED)
+        TRY(dmattn_check_size(m, "max_keys", d.max_keys));
+    TRY(resolve_attention(&d, m));
+    TRY(resolve_importance(&d, m));
+    TRY(resolve_selection(&d, m));
+    TRY(resolve_cache(&d, m));
+    const dmattn_cache_layout l = dmattn_decode_layout(&d);
+    if (l.sequence_size > MAX_TENSOR_BYTES / 4 / d.attention.batch)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the states of all sequences have more than 2^60 bytes");
+    if (l.page_size >= UINT64_C(1) << 32)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "a page has %llu bytes, but must have less than 2^32",
+                           (unsigned long long)l.page_size);
+    *resolved = d;
+    return DMATTN_SUCCESS;
+}
+
+/* Needed are (lib/cache.glsl): the `window` most important ones before the floor, sinks, recent ones, and all from the
+ * floor on, which are as many as can be taken back, or as come in a step. */
+uint64_t dmattn_cache_slots(const dmattn_decode_desc *d)
+{
+    const dmattn_selection *s = &d->selection;
+    const bool ranked = s->select == DMATTN_SELECT_TOPW_CAUSAL;
+    const uint32_t coming = d->rollback > d->attention.queries ? d->rollback : d->attention.queries;
+    const uint64_t slots =
+        ranked ? (uint64_t)s->window + s->sinks + s->recent + coming : (uint64_t)s->sinks + s->sliding + coming;
+    return (slots + SLOT_UNIT - 1) / SLOT_UNIT * SLOT_UNIT;
+}
+
+dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t heads = a->kv_heads, size = dmattn_type_size(a->type);
+    dmattn_cache_layout l = {.sequence_size = 4 * HEADER_WORDS * heads};
+    if (d->cache == DMATTN_CACHE_BOUNDED) {
+        l.slots = (uint32_t)dmattn_cache_slots(d);
+        const uint64_t all = heads * l.slots;
+        l.slot_words = l.sequence_size;
+        l.keys = l.slot_words + 16 * all;
+        l.values = l.keys + size * a->head_dim * all;
+        l.sequence_size = l.values + size * a->value_dim * all;
+    } else {
+        l.page_size =
+            heads * d->page_size * (size * ((uint64_t)a->head_dim + a->value_dim) + (d->no_importance ? 0 : 4));
+        l.pages_size = l.page_size * d->pages;
+        l.table_pages = dmattn_ceil_div(d->max_keys, d->page_size);
+    }
+    l.state_size = l.sequence_size * a->batch;
+    return l;
+}
+
+uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tensor)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const dmattn_cache_layout l = dmattn_decode_layout(d);
+    const uint64_t parameter = dmattn_type_size(d->importance.parameter_type), heads = a->kv_heads;
+    const bool computed = !d->importance_given && !d->no_importance;
+    switch (tensor) {
+    case TENSOR_MASK: {
+        dmattn_attention_desc masked = *a;
+        masked.keys = d->max_keys;
+        return dmattn_attention_tensor_bytes(&masked, TENSOR_MASK);
+    }
+    case TENSOR_DT_WEIGHT: return computed ? parameter * heads * heads * a->value_dim : 0;
+    case TENSOR_A: return computed ? parameter * heads : 0;
+    case TENSOR_DT_BIAS: return computed && d->importance.dt_bias ? parameter * heads : 0;
+    case TENSOR_IMPORTANCE: return d->importance_given ? 4 * heads * a->batch * a->queries : 0;
+    case TENSOR_COUNTS:
+    case TENSOR_KEEP: return UINT64_C(4) * a->batch;
+    case TENSOR_STATE: return l.state_size;
+    case TENSOR_PAGES: return l.pages_size;
+    case TENSOR_TABLE: return UINT64_C(4) * a->batch * l.table_pages;
+    default: return dmattn_attention_tensor_bytes(a, tensor);
+    }
+}
+
+uint64_t dmattn_decode_most_keys(const dmattn_decode_desc *d)
+{
+    const dmattn_selection *s = &d->selection;
+    if (d->cache == DMATTN_CACHE_PAGED)
+        return d->max_keys;
+    const uint64_t kept = (uint64_t)s->window + s->sinks + s->recent, slid = (uint64_t)s->sinks + s->sliding;
+    return s->select != DMATTN_SELECT_TOPW_CAUSAL || (s->sliding && slid < kept) ? slid : kept;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+#include "stage.h"
+
+#include <stdio.h>
+
+/* Keys that a workgroup of cache_select.comp looks at at a time, as most devices allow. */
+#define SELECT_WORKGROUP 512
+
+static bool is_aligned(const dmattn_attention_desc *a)
+{
+    const uint32_t size = dmattn_type_size(a->type);
+    return dmattn_strides_aligned(&a->q_strides, a->batch, a->queries, a->heads, size)
+           && dmattn_strides_aligned(&a->k_strides, a->batch, a->queries, a->kv_heads, size)
+           && dmattn_strides_aligned(&a->v_strides, a->batch, a->queries, a->kv_heads, size)
+           && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, size);
+}
+
+/* A step reads each key for a few rows, so that memory limits it and not products (docs/performance.md). */
+static dmattn_status check_level(decode_stage *s, const dmattn_context *ctx)
+{
+    const dmattn_attention_desc *a = &s->desc.attention;
+    if (a->level > DMATTN_LEVEL_PORTABLE)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "decoding cannot run at the level %s: its kernel is a portable one",
+                           dmattn_level_string(a->level));
+    const dmattn_level highest = a->max_level ? a->max_level : DMATTN_LEVEL_MATRIX2;
+    if (!a->level && highest > DMATTN_LEVEL_PORTABLE)
+        snprintf(s->why_not, sizeof s->why_not,
+                 "%s: decoding reads keys for a few rows each, so that products are not what limits it",
+                 dmattn_level_string(highest));
+    return DMATTN_SUCCESS;
+}
+
+static uint32_t row_blocks(uint32_t rows, const decode_tile *t)
+{
+    return dmattn_ceil_div(rows, t->workgroup / COPY_LANES);
+}
+
+static grid state_grid(const decode_stage *s)
+{
+    return (grid){(uint32_t)((s->layout.sequence_size / 16 + s->tile.workgroup - 1) / s->tile.workgroup), 1, 1};
+}
+
+static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+{
+    const bool paged = s->desc.cache == DMATTN_CACHE_PAGED;
+    uint32_t constants[DECODE_CONSTANT_COUNT];
+    const kernel_values values = {constants, DECODE_CONSTANT_COUNT, s->tile.subgroup_size};
+    dmattn_decode_constants(&s->desc, &s->tile, s->aligned, constants);
+    TRY(dmattn_kernel_build(ctx, paged ? "decode_paged" : "decode_bounded", DMATTN_LEVEL_PORTABLE, layout, &values,
+                            &s->step));
+    TRY(dmattn_kernel_build(ctx, paged ? "cache_copy_paged" : "cache_copy_bounded", DMATTN_LEVEL_PORTABLE, layout,
+                            &values, &s->copy));
+    TRY(dmattn_kernel_build(ctx, "copy_state", DMATTN_LEVEL_PORTABLE, layout, &values, &s->copy_state));
+    if (paged)
+        return DMATTN_SUCCESS;
+    constants[DECODE_WORKGROUP] = ctx->facts.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
+    return dmattn_kernel_build(ctx, "cache_select", DMATTN_LEVEL_PORTABLE, layout, &values, &s->select);
+}
+
+dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
+                                       const dmattn_decode_desc *desc)
+{
+    const dmattn_attention_desc *a = &s->desc.attention;
+    s->desc = *desc;
+    s->layout = dmattn_decode_layout(desc);
+    TRY(check_level(s, ctx));
+    s->tile = dmattn_decode_tile_choose(&ctx->facts, desc);
+    s->aligned = is_aligned(a);
+    s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
+    snprintf(s->name, sizeof s->name, "portable %s decode %s d%u/%u in %u parts", dmattn_type_string(a->type),
+             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
+    TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
+    TRY(dmattn_check_grid(ctx, "copying a cache", state_grid(s)));
+    return build(s, ctx, layout);
+}
+
+void dmattn_decode_stage_destroy(decode_stage *s, const dmattn_context *ctx)
+{
+    ctx->vk.DestroyPipeline(ctx->device, s->step, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->select, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->copy, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->copy_state, ctx->allocator);
+}
+
+void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
+{
+    const VkDeviceAddress *t = r->tensor;
+    const decode_params params = {
+        .q = t[TENSOR_Q],
+        .k = t[TENSOR_K],
+        .v = t[TENSOR_V],
+        .out_ = t[TENSOR_OUT],
+        .lse = t[TENSOR_LSE],
+        .state = t[TENSOR_STATE],
+        .parts = r->parts,
+        .counts = t[TENSOR_COUNTS],
+        .keep = t[TENSOR_KEEP],
+        .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
+        .a = t[TENSOR_A],
+        .dt_bias = t[TENSOR_DT_BIAS],
+        .pages = t[TENSOR_PAGES],
+        .table = t[TENSOR_TABLE],
+        .mask = t[TENSOR_MASK],
+        .scale = s->desc.attention.scale,
+        .soft_cap = s->desc.attention.soft_cap,
+    };
+    dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
+}
+
+void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_params *params)
+{
+    const uint32_t heads = s->desc.attention.kv_heads;
+    params->state = r->tensor[TENSOR_STATE];
+    params->pages = r->tensor[TENSOR_PAGES];
+    params->table = r->tensor[TENSOR_TABLE];
+    if (s->select)
+        dmattn_recorder_dispatch(r, s->select, params, sizeof *params, (grid){heads, 1, 1});
+    const uint32_t rows = s->select ? s->layout.slots : params->keys;
+    dmattn_recorder_dispatch(r, s->copy, params, sizeof *params, (grid){row_blocks(rows, &s->tile), heads, 1});
+}
+
+void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_t from, uint32_t to)
+{
+    const uint64_t size = s->layout.sequence_size;
+    const copy_params params = {
+        .from = r->tensor[TENSOR_STATE] + from * size,
+        .to = r->tensor[TENSOR_STATE] + to * size,
+        .quads = (uint32_t)(size / 16),
+    };
+    dmattn_recorder_dispatch(r, s->copy_state, &params, sizeof params, state_grid(s));
+}
+
+uint64_t dmattn_decode_part_bytes(const decode_stage *s)
+{
+    const dmattn_attention_desc *a = &s->desc.attention;
+    return UINT64_C(4) * (a->value_dim + 2) * a->batch * a->heads * a->queries * s->tile.splits;
+}
+
+uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)
+{
+    switch (tensor) {
+    case TENSOR_Q:
+    case TENSOR_K:
+    case TENSOR_V:
+    case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(s->desc.attention.type);
+    case TENSOR_DT_WEIGHT:
+    case TENSOR_STATE:
+    case TENSOR_PAGES: return 16;
+    case TENSOR_A:
+    case TENSOR_DT_BIAS: return dmattn_type_size(s->desc.importance.parameter_type);
+    case TENSOR_MASK: return 1;
+    default: return 4;
+    }
+}
+
+double dmattn_decode_flops(const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    return 2.0 * (a->head_dim + a->value_dim) * (double)dmattn_decode_most_keys(d) * a->batch * a->heads * a->queries;
+}
+
+double dmattn_decode_bytes(const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const double size = dmattn_type_size(a->type), row = size * ((double)a->head_dim + a->value_dim) + 4;
+    const double queries = size * a->batch * a->queries * a->heads * ((double)a->head_dim + a->value_dim);
+    return queries + row * a->batch * a->kv_heads * ((double)dmattn_decode_most_keys(d) + a->queries);
+}

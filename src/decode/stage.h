@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ * Decoding as a stage of a plan: the step, and what fills and copies states. */
+#ifndef DMATTN_DECODE_STAGE_H
+#define DMATTN_DECODE_STAGE_H
+
+#include "../kernel.h"
+#include "../recorder.h"
+#include "desc.h"
+
+#include "../../shaders/decode.h"
+
+typedef struct decode_params {
+    DECODE_PARAMS
+} decode_params;
+_Static_assert(sizeof(decode_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+typedef struct fill_params {
+    FILL_PARAMS
+} fill_params;
+_Static_assert(sizeof(fill_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+
+typedef struct copy_params {
+    COPY_PARAMS
+} copy_params;
+
+#define DECODE_ID(id, name, default_value) DECODE_##name = (id),
+enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
+#undef DECODE_ID
+
+/* How the step's work is cut; the names are those of shaders/decode.h. */
+typedef struct decode_tile {
+    uint32_t workgroup, subgroup_size;
+    uint32_t key_lanes, pack_rows, block_keys;
+    uint32_t splits, packs;
+} decode_tile;
+
+typedef struct decode_stage {
+    dmattn_decode_desc desc; /* resolved */
+    dmattn_cache_layout layout;
+    decode_tile tile;
+    bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
+    grid grid;
+    VkPipeline step, select, copy, copy_state; /* select: bounded */
+    char name[96];
+    char why_not[160];
+} decode_stage;
+
+/* `desc` is resolved. The pipelines may have been made in part when it fails. */
+dmattn_status dmattn_decode_stage_plan(decode_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
+                                       const dmattn_decode_desc *desc);
+void dmattn_decode_stage_destroy(decode_stage *stage, const dmattn_context *ctx);
+
+/* A step; r->parts is dmattn_decode_part_bytes(). Without TENSOR_COUNTS or TENSOR_KEEP there are none. */
+void dmattn_decode_stage_record(const decode_stage *stage, recorder *r);
+
+/* Fills a sequence's cache: all but state, pages, table and sequence is in *params. */
+void dmattn_decode_stage_record_fill(const decode_stage *stage, recorder *r, fill_params *params);
+
+/* Copies a sequence's state. */
+void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uint32_t from, uint32_t to);
+
+/* Without a device. */
+decode_tile dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *desc);
+uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
+void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
+                             uint32_t constants[DECODE_CONSTANT_COUNT]);
+uint64_t dmattn_decode_part_bytes(const decode_stage *stage);
+uint64_t dmattn_decode_alignment(const decode_stage *stage, tensor_id tensor);
+double dmattn_decode_flops(const dmattn_decode_desc *desc);
+double dmattn_decode_bytes(const dmattn_decode_desc *desc);
+
+#endif

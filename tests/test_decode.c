@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ * Decoding against attention over the whole sequences, from the definition: tokens that come, are taken back, start
+ * anew, prompts, and sequences that become others, at random. */
+#include "decode_model.h"
+
+#include <stdio.h>
+
+typedef struct decode_case {
+    const char *name;
+    dmattn_decode_desc desc;
+    decode_habits habits;
+    unsigned rounds;
+    bool strides;
+} decode_case;
+
+#define F32  DMATTN_TYPE_F32
+#define F16  DMATTN_TYPE_F16
+#define BF16 DMATTN_TYPE_BF16
+
+/* Sequences, new tokens at most, heads, kv heads, dimension. */
+#define SHAPE(of, b, t, h_, hk, d) \
+    .type = (of), .batch = (b), .queries = (t), .heads = (h_), .kv_heads = (hk), .head_dim = (d), .lse = true
+#define TOPW(...)            .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
+#define ALL(...)             .selection = {.causal = true, __VA_ARGS__}
+#define ABOVE(...)           .selection = {.select = DMATTN_SELECT_THRESHOLD, .causal = true, .threshold = __VA_ARGS__}
+#define PAGES(size, n, keys) .cache = DMATTN_CACHE_PAGED, .page_size = (size), .pages = (n), .max_keys = (keys)
+
+/* All that can happen, to sequences of some tens of tokens. */
+#define LIVELY                    \
+    .habits = {.rollback = 5,     \
+               .too_far = 60,     \
+               .restart = 40,     \
+               .fork = 6,         \
+               .fill = 3,         \
+               .pause = 6,        \
+               .most_tokens = 90, \
+               .levels = 5,       \
+               .odd_numbers = 20}
+#define PAGED_LIFE \
+    .habits = {.rollback = 5, .restart = 40, .fill = 3, .pause = 6, .most_tokens = 90, .levels = 5, .odd_numbers = 20}
+
+static const decode_case selections[] = {
+    {.name = "window 8",
+     .desc = {{SHAPE(F32, 4, 4, 4, 2, 8)}, .importance_given = true, TOPW(8), .rollback = 6},
+     LIVELY,
+     .rounds = 30},
+    {.name = "window 1",
+     .desc = {{SHAPE(F32, 3, 2, 2, 1, 8)}, .importance_given = true, TOPW(1), .rollback = 2},
+     LIVELY,
+     .rounds = 30},
+    {.name = "sinks",
+     .desc = {{SHAPE(F32, 3, 3, 2, 2, 8)}, .importance_given = true, TOPW(5, .sinks = 3), .rollback = 3},
+     LIVELY,
+     .rounds = 30},
+    {.name = "recent",
+     .desc = {{SHAPE(F32, 3, 5, 2, 2, 8)}, .importance_given = true, TOPW(5, .recent = 7), .rollback = 16},
+     LIVELY,
+     .rounds = 30},
+    {.name = "sliding",
+     .desc = {{SHAPE(F32, 3, 4, 2, 2, 8)}, .importance_given = true, TOPW(9, .sliding = 12), .rollback = 5},
+     LIVELY,
+     .rounds = 30},
+    {.name = "all of them",
+     .desc = {{SHAPE(F32, 4, 16, 2, 1, 8)},
+              .importance_given = true,
+              TOPW(7, .sinks = 2, .recent = 4, .sliding = 20),
+              .rollback = 16},
+     LIVELY,
+     .rounds = 40},
+    {.name = "no rollback",
+     .desc = {{SHAPE(F32, 3, 16, 2, 1, 8)}, .importance_given = true, TOPW(7, .sinks = 1, .recent = 2)},
+     LIVELY,
+     .rounds = 40},
+    {.name = "sliding window",
+     .desc = {{SHAPE(F32, 3, 4, 2, 1, 8)},
+              .importance_given = true,
+              ALL(.sliding = 10, .sinks = 2, .recent = 30),
+              .rollback = 4},
+     LIVELY,
+     .rounds = 30},
+    {.name = "threshold",
+     .desc = {{SHAPE(F32, 3, 4, 2, 1, 8)},
+              .importance_given = true,
+              ABOVE(2, .sliding = 14, .sinks = 1, .recent = 3),
+              .rollback = 4},
+     LIVELY,
+     .rounds = 30},
+    {.name = "no importance",
+     .desc = {{SHAPE(F32, 3, 4, 2, 1, 8)}, .no_importance = true, ALL(.sliding = 14, .sinks = 1), .rollback = 4},
+     LIVELY,
+     .rounds = 30},
+};
+
+static const decode_case types_and_sizes[] = {
+    {.name = "f16", .desc = {{SHAPE(F16, 3, 3, 8, 2, 64)}, TOPW(20), .rollback = 4}, LIVELY, .rounds = 6},
+    {.name = "bf16", .desc = {{SHAPE(BF16, 3, 2, 4, 4, 128)}, TOPW(20), .rollback = 4}, LIVELY, .rounds = 6},
+    {.name = "f16, bias, softplus",
+     .desc = {{SHAPE(F16, 3, 2, 4, 2, 32), .value_dim = 48},
+              .importance = {.activation = DMATTN_ACTIVATION_SOFTPLUS, .parameter_type = F16, .dt_bias = true},
+              TOPW(20),
+              .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "f32, bf16 parameters",
+     .desc = {{SHAPE(F32, 3, 16, 6, 3, 40), .value_dim = 8},
+              .importance = {.parameter_type = BF16},
+              TOPW(20),
+              .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "wide", .desc = {{SHAPE(F16, 2, 3, 2, 1, 256)}, TOPW(30), .rollback = 4}, LIVELY, .rounds = 4},
+    {.name = "wide values",
+     .desc = {{SHAPE(BF16, 2, 3, 12, 1, 8), .value_dim = 256}, TOPW(30), .rollback = 4},
+     LIVELY,
+     .rounds = 4},
+    {.name = "soft cap",
+     .desc = {{SHAPE(F32, 3, 2, 4, 2, 16), .soft_cap = 2, .scale = -0.7f}, TOPW(20), .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "strides, f16",
+     .desc = {{SHAPE(F16, 3, 3, 4, 2, 24)}, .importance_given = true, TOPW(12), .rollback = 4},
+     LIVELY,
+     .rounds = 6,
+     .strides = true},
+    {.name = "strides, f32",
+     .desc = {{SHAPE(F32, 3, 3, 4, 2, 16)}, .importance_given = true, TOPW(12), .rollback = 4},
+     LIVELY,
+     .rounds = 6,
+     .strides = true},
+    {.name = "many slots",
+     .desc = {{SHAPE(F16, 1, 2, 4, 1, 16)}, .importance_given = true, TOPW(400), .rollback = 4},
+     .habits = {.rollback = 9, .fill = 2, .most_tokens = 1000},
+     .rounds = 20},
+    {.name = "many sequences",
+     .desc = {{SHAPE(F16, 70, 1, 2, 2, 16)}, .importance_given = true, TOPW(300), .rollback = 4},
+     .habits = {.rollback = 9, .fork = 2, .fill = 1, .most_tokens = 700},
+     .rounds = 8},
+};
+
+static const decode_case paged[] = {
+    {.name = "all",
+     .desc = {{SHAPE(F32, 3, 4, 4, 2, 8)}, .importance_given = true, ALL(.sinks = 0), PAGES(16, 30, 95)},
+     PAGED_LIFE,
+     .rounds = 20},
+    {.name = "threshold",
+     .desc =
+         {{SHAPE(F32, 3, 4, 4, 2, 8)}, .importance_given = true, ABOVE(2, .sinks = 2, .recent = 5), PAGES(32, 12, 106)},
+     PAGED_LIFE,
+     .rounds = 20},
+    {.name = "sliding",
+     .desc = {{SHAPE(F16, 3, 16, 4, 1, 24)}, ALL(.sliding = 25, .sinks = 3), PAGES(16, 30, 112)},
+     PAGED_LIFE,
+     .rounds = 12},
+    {.name = "dense mask",
+     .desc = {{SHAPE(BF16, 3, 3, 4, 2, 16), .mask = DMATTN_MASK_DENSE,
+               .mask_shape = {.batch = 3, .heads = 4, .queries = 3}},
+              .no_importance = true,
+              ALL(.sinks = 0),
+              PAGES(48, 9, 100)},
+     PAGED_LIFE,
+     .rounds = 20},
+    {.name = "dense mask, broadcast",
+     .desc = {{SHAPE(F32, 3, 3, 4, 2, 16), .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = 2}},
+              .importance_given = true,
+              ALL(.sinks = 0),
+              PAGES(256, 3, 200)},
+     PAGED_LIFE,
+     .rounds = 20},
+    {.name = "long",
+     .desc = {{SHAPE(F16, 1, 2, 8, 1, 64)}, ABOVE(1), PAGES(64, 20, 1000)},
+     .habits = {.rollback = 9, .fill = 2, .most_tokens = 990},
+     .rounds = 10},
+};
+
+static void run_cases(const decode_case *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const decode_case *c = &cases[i];
+        if (!harness_takes(i))
+            continue;
+        decode_results results = {0};
+        decode_run(c->name, &c->desc, &c->habits, c->rounds, c->strides, 1 + i, &results);
+        cr_expect_gt(results.rows, 0, "%s: nothing was compared", c->name);
+        cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", c->name);
+        cr_expect(results.broken || !c->habits.too_far || c->rounds < 20, "%s: nothing was taken back too far",
+                  c->name);
+        cr_expect(results.fills || !c->habits.fill, "%s: no prompt", c->name);
+        cr_expect(results.forks || !c->habits.fork, "%s: no fork", c->name);
+        printf("%s: %llu steps, %llu rows, errors %.1e and %.1e of lse\n", c->name, (unsigned long long)results.steps,
+               (unsigned long long)results.rows, results.error, results.lse_error);
+    }
+}
+#define RUN(cases) run_cases(cases, sizeof(cases) / sizeof *(cases))
+
+DEVICE_TEST(decode, selections)
+{
+    RUN(selections);
+}
+
+DEVICE_TEST(decode, types_and_sizes)
+{
+    RUN(types_and_sizes);
+}
+
+DEVICE_TEST(decode, paged)
+{
+    RUN(paged);
+}
+
+/* 10^5 steps of sequences. */
+DEVICE_TEST(decode, for_long)
+{
+    static const decode_case long_runs[] = {
+        {.name = "window",
+         .desc =
+             {{SHAPE(F32, 32, 3, 2, 1, 8)}, .importance_given = true, TOPW(6, .sinks = 1, .recent = 2), .rollback = 5},
+         .habits = {.rollback = 4,
+                    .too_far = 500,
+                    .restart = 60,
+                    .fork = 4,
+                    .fill = 2,
+                    .pause = 8,
+                    .most_tokens = 60,
+                    .levels = 4,
+                    .odd_numbers = 30},
+         .rounds = 200},
+        {.name = "window, sliding",
+         .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
+         .habits = {.rollback = 4,
+                    .too_far = 500,
+                    .restart = 60,
+                    .fork = 4,
+                    .fill = 2,
+                    .pause = 8,
+                    .most_tokens = 60,
+                    .levels = 4},
+         .rounds = 200},
+    };
+    RUN(long_runs);
+}
