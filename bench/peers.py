@@ -2,9 +2,12 @@
 """Times PyTorch's attention on the shapes that vkbench is timed on: cuDNN, FlashAttention-2 and FlexAttention.
 
     peers.py [--pass forward|backward|both]... [--seconds S] [--json FILE] [--warm] [--device cpu --small]
+    peers.py --decode [--seconds S] [--json FILE] [--device cpu --small]
 
 FlexAttention has a true per-query top-w mask of random importance (a block mask) and that importance as its bias, which
 takes no gradient. --warm compiles everything once, so that a later process finds it in the caches, and times nothing.
+--decode times dense steps of decoding instead, of one new query a sequence, in a CUDA graph: by the backend that
+PyTorch picks, then by each one forced. Appending the token's k and v is not part of them.
 """
 import argparse
 import heapq
@@ -30,6 +33,11 @@ SHAPES = [("bf16", 2, 1, 32768, 64, 1024), ("bf16", 16, 4, 16384, 128, 1024), ("
           ("f16", 16, 16, 16384, 128, 0), ("f16", 16, 16, 8192, 128, None), ("f16", 16, 16, 8192, 64, 0),
           ("f16", 16, 16, 8192, 256, 0), ("bf16", 16, 4, 131072, 128, 2048)]
 SMALL_SHAPES = [("f32", 4, 2, 256, 64, 32), ("f32", 2, 2, 256, 64, 0), ("f32", 2, 2, 256, 64, None)]
+# batch, the rest
+DECODE_CASES = [(b, ("bf16", 16, 4, n, 128, None)) for b, n in ((1, 4096), (1, 32768), (1, 131072), (1, 524288),
+                                                                (64, 4096), (64, 32768))]
+SMALL_DECODE_CASES = [(b, ("f32", 4, 2, 256, 64, None)) for b in (1, 3)]
+GRAPH_CALLS = 20
 DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32}
 
 
@@ -55,6 +63,20 @@ class Timer:
         count = max(5, min(25, int(1000 / max(warm[-1], 1e-3))))
         times = sorted(self.once(run) for _ in range(count))
         return times[count // 2], count
+
+    def replay_ms(self, graph):
+        """Of a call in it; replays follow each other without the host between them."""
+        warm = [self.once(graph.replay) for _ in range(3)]
+        count = max(30, min(100, int(1000 / max(warm[-1], 1e-3))))
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]
+        torch.cuda._sleep(3000000)
+        events[0].record()
+        for event in events[1:]:
+            graph.replay()
+            event.record()
+        events[-1].synchronize()
+        times = sorted(begin.elapsed_time(end) for begin, end in zip(events, events[1:]))
+        return times[count // 2] / GRAPH_CALLS, count
 
 
 def time_pass(timer, which, attend, inputs, dout):
@@ -195,6 +217,70 @@ def run_shape(options, timer, shape, results):
             results.append(dict(shape=shape, peer="flex", failed=first_line(error)))
 
 
+def picked_backend(inputs):
+    try:
+        return SDPBackend(torch._fused_sdp_choice(*inputs, enable_gqa=True)).name.lower()
+    except Exception:  # it is not public
+        return "unknown"
+
+
+def step_in_f32(q, k, v):
+    grouped = q.float().view(*k.shape[:2], -1, q.shape[-1])  # the query heads of each key head
+    return ((grouped @ k.float().transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1) @ v.float()).reshape(q.shape)
+
+
+def capture(attend, inputs):
+    """The graph, which has run once, and the last call's result"""
+    for _ in range(3):
+        attend(*inputs)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(GRAPH_CALLS):
+            out = attend(*inputs)
+    graph.replay()
+    return graph, out
+
+
+def run_decode(options, timer, case, results):
+    batch, shape = case
+    name, heads, kv_heads, n, d, _ = shape
+    torch.manual_seed(1)
+    make = lambda h, count: torch.randn(batch, h, count, d, device=options.device, dtype=DTYPES[name])
+    inputs = make(heads, 1), make(kv_heads, n), make(kv_heads, n)
+    want = step_in_f32(*inputs) if n <= 32768 else None
+    moved = 2 * (inputs[0].numel() + inputs[1].numel()) * inputs[0].element_size()  # q and out, k and v
+    flops = 4 * d * heads * n * batch
+    label = f"{name:4} B{batch} H{heads}/{kv_heads} N{n} D{d} none"
+    for what, backend in [("default", None)] + backends_of(options.device):
+        row = dict(shape=shape, batch=batch, peer=what, which="decode")
+        said = "decode -"
+        if time.monotonic() <= timer.deadline:
+            attend = make_sdpa(backend, False, True) if backend else (
+                lambda q, k, v: F.scaled_dot_product_attention(q, k, v, enable_gqa=True))
+            try:
+                if timer.cuda:
+                    graph, out = capture(attend, inputs)
+                else:
+                    out = attend(*inputs)
+                if want is not None:
+                    row["error"] = ((out.float() - want).norm() / want.norm()).item()
+                    if not row["error"] < 1e-2:
+                        raise ValueError(f"wrong by {row['error']:.1e}")
+                ms, count = timer.replay_ms(graph) if timer.cuda else timer.median_ms(lambda: attend(*inputs))
+                row.update(ms=ms, runs=count, tflops=flops / ms * 1e-9, gbytes_s=moved / ms * 1e-6)
+                said = f"decode {ms:8.4f} ms {row['gbytes_s']:5.0f} GB/s {row['tflops']:5.1f} TF  " + (
+                    f"error {row['error']:.1e}" if "error" in row else "not checked  ")
+                if not backend:
+                    row["backend"] = picked_backend(inputs)
+                    said += f"  {row['backend']}"
+            except Exception as error:
+                row["failed"] = first_line(error)
+                said = f"decode failed: {row['failed']}"
+            results.append(row)
+        print(f"{label:36} {what:16} {said}", flush=True)
+
+
 def self_test(device):
     """FlexAttention with the intervals and the bias against plain softmax with a brute-force mask."""
     shape = ("f32", 4, 2, 96, 64, 8)
@@ -220,6 +306,7 @@ def self_test(device):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pass", dest="passes", action="append", choices=list(FLOPS_OF_PASS))
+    parser.add_argument("--decode", action="store_true")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--json")
     parser.add_argument("--warm", action="store_true")
@@ -227,19 +314,25 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args()
+    if options.decode and (options.passes or options.warm):
+        parser.error("--decode goes with neither --pass nor --warm")
     options.passes = options.passes or ["forward", "backward"]
     timer = Timer(options.device, time.monotonic() + options.seconds)
     if options.self_test:
         return 0 if self_test(options.device) else 1
     name = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
-    print(f"{name}, PyTorch {torch.__version__}; backward alone, on one forward run's results", flush=True)
+    run, shapes, small, how = run_shape, SHAPES, SMALL_SHAPES, "backward alone, on one forward run's results"
+    if options.decode:
+        run, shapes, small = run_decode, DECODE_CASES, SMALL_DECODE_CASES
+        how = f"{GRAPH_CALLS} calls a CUDA graph" if timer.cuda else "call by call"
+    print(f"{name}, PyTorch {torch.__version__}; {how}", flush=True)
     results = []
-    for shape in SMALL_SHAPES if options.small else SHAPES:
+    for shape in small if options.small else shapes:
         if time.monotonic() > timer.deadline:
             print(f"not run: {shape}")
             continue
         try:
-            run_shape(options, timer, shape, results)
+            run(options, timer, shape, results)
         except Exception as error:
             print(f"{shape} failed: {first_line(error)}", flush=True)
         if options.json:

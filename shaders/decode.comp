@@ -51,10 +51,14 @@ void main()
         attend(row, k, v);
     if (!is_last_of(HEADER_PACKS + pack, SPLITS))
         return;
+    if (PACKS == 1) // what it writes is on its way while the parts are joined
+        end_cache();
     for (uint row = first_row; row < rows; row += step)
         join(row);
-    if (PACKS > 1 && !is_last_of(HEADER_ARRIVED, PACKS))
-        return;
-    end_cache();
+    if (PACKS > 1) {
+        if (!is_last_of(HEADER_ARRIVED, PACKS))
+            return;
+        end_cache();
+    }
     end_step();
 }

@@ -193,6 +193,39 @@ static bool dynamic_mask_plans(table *t)
     return made(t, status, plan) && ok;
 }
 
+typedef struct decode_plan {
+    const char *name;
+    dmattn_decode_desc desc;
+} decode_plan;
+
+#define STEP(of, t, dim) \
+    .type = (of), .batch = 1, .queries = (t), .heads = 8, .kv_heads = 2, .head_dim = (dim), .lse = true
+#define PAGES .cache = DMATTN_CACHE_PAGED, .page_size = 64, .pages = 64, .max_keys = 4096
+
+static const decode_plan decode_plans[] = {
+    {"decoding, f16, 128", {.attention = {STEP(DMATTN_TYPE_F16, 1, 128)}, .selection = {TOPW}, .rollback = 4}},
+    {"decoding, bf16, 128, 16 tokens", {.attention = {STEP(DMATTN_TYPE_BF16, 16, 128)}, .selection = {TOPW}}},
+    {"decoding, f32, 256", {.attention = {STEP(DMATTN_TYPE_F32, 2, 256)}, .selection = {TOPW}}},
+    {"decoding, f16, 64, pages", {.attention = {STEP(DMATTN_TYPE_F16, 1, 64)}, .selection = {.causal = true}, PAGES}},
+    {"decoding, f16, 256, pages, mask",
+     {.attention = {STEP(DMATTN_TYPE_F16, 4, 256), .mask = DMATTN_MASK_DENSE},
+      .no_importance = true,
+      .selection = {.causal = true},
+      PAGES}},
+};
+
+static bool decoding_plans(table *t)
+{
+    dmattn_plan *plan;
+    bool ok = true;
+    for (size_t i = 0; i < sizeof decode_plans / sizeof *decode_plans; i++) {
+        snprintf(t->plan, sizeof t->plan, "%s", decode_plans[i].name);
+        const dmattn_status status = dmattn_decode_plan(t->device->context, &decode_plans[i].desc, &plan);
+        ok = made(t, status, plan) && ok;
+    }
+    return ok;
+}
+
 /* ---- what is printed ------------------------------------------------------------------------------------------- */
 
 enum {
@@ -378,6 +411,7 @@ static bool check_family(const char *driver, const char *family, bool markdown)
     bool ok = attention_plans(&t, false);
     ok = attention_plans(&t, true) && ok;
     ok = dynamic_mask_plans(&t) && ok;
+    ok = decoding_plans(&t) && ok;
     ok = judge(&t) && ok;
     print(&t, markdown);
     null_device_close(&device);

@@ -196,8 +196,8 @@ static uint32_t portable_candidates(const device_facts *facts, const dmattn_atte
 /* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows; `keys` are for matrices of N =
  * 16, others have as many blocks. */
 typedef struct matrix_candidate {
-    uint32_t max_rows; /* that there are of a group */
-    uint32_t max_dim;  /* of heads and values */
+    uint32_t max_rows, max_keys; /* that there are: rows of a group */
+    uint32_t max_dim;            /* of heads and values */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
     bool lazy, guarded;
@@ -205,28 +205,29 @@ typedef struct matrix_candidate {
 
 /* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. 32 rows a
  * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. The first are for
- * few queries: subgroups whose rows none fills would only take place from other workgroups. */
+ * few queries, whose rows would not fill more subgroups, or for few keys, which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {
-    {32, 64, 2, 1, 64, 0, true, true},        {32, 128, 2, 1, 48, 0, false, false},
-    {1024, 256, 2, 1, 16, 192, false, false}, {MANY, 64, 4, 2, 64, 0, true, false},
-    {MANY, 128, 8, 1, 64, 0, false, false},   {MANY, 128, 8, 1, 32, 0, false, false},
-    {MANY, 128, 4, 1, 32, 0, false, false},   {MANY, 256, 8, 1, 32, 0, true, true},
-    {MANY, 256, 4, 1, 32, 0, false, false},   {MANY, 256, 4, 1, 16, 0, false, false},
+    {32, MANY, 64, 2, 1, 64, 0, true, true},      {32, MANY, 128, 2, 1, 48, 0, false, false},
+    {64, MANY, 256, 2, 1, 16, 192, false, false}, {1024, 512, 256, 2, 1, 16, 192, false, false},
+    {MANY, MANY, 64, 4, 2, 64, 0, true, false},   {MANY, MANY, 128, 8, 1, 64, 0, false, false},
+    {MANY, MANY, 128, 8, 1, 32, 0, false, false}, {MANY, MANY, 128, 4, 1, 32, 0, false, false},
+    {MANY, MANY, 256, 8, 1, 32, 0, true, true},   {MANY, MANY, 256, 4, 1, 32, 0, false, false},
+    {MANY, MANY, 256, 4, 1, 16, 0, false, false},
 };
 
 static const matrix_candidate reduced[] = {
-    {MANY, 128, 8, 1, 64, 0, false, false}, {MANY, 128, 4, 1, 32, 0, false, false},
-    {MANY, 256, 4, 1, 32, 0, false, false}, {MANY, 256, 4, 1, 16, 0, false, false},
-    {MANY, 256, 2, 1, 16, 0, false, false},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, false}, {MANY, MANY, 128, 4, 1, 32, 0, false, false},
+    {MANY, MANY, 256, 4, 1, 32, 0, false, false}, {MANY, MANY, 256, 4, 1, 16, 0, false, false},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, false},
 };
 
 /* A quarter of a row of q in shared memory: 256 registers of RDNA3 do not hold it all beside 128 dimensions of output.
  */
 static const matrix_candidate shared[] = {
-    {MANY, 64, 8, 1, 32, 0, false, false},  {MANY, 128, 8, 1, 32, 32, false, false},
-    {MANY, 128, 4, 1, 32, 0, false, false}, {MANY, 256, 4, 1, 16, 0, false, false},
-    {MANY, 256, 2, 1, 16, 0, false, false}, {MANY, 256, 1, 1, 16, 0, false, false},
-    {MANY, 256, 4, 1, 64, 0, false, false},
+    {MANY, MANY, 64, 8, 1, 32, 0, false, false},  {MANY, MANY, 128, 8, 1, 32, 32, false, false},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, false}, {MANY, MANY, 256, 4, 1, 16, 0, false, false},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, false}, {MANY, MANY, 256, 1, 1, 16, 0, false, false},
+    {MANY, MANY, 256, 4, 1, 64, 0, false, false},
 };
 
 static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
@@ -237,7 +238,7 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
     const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
     for (size_t i = 0; i < candidate_count; i++) {
         const matrix_candidate *c = &candidates[i];
-        if (max_u32(d->head_dim, d->value_dim) > c->max_dim || rows > c->max_rows)
+        if (max_u32(d->head_dim, d->value_dim) > c->max_dim || rows > c->max_rows || d->keys > c->max_keys)
             continue;
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;
@@ -326,8 +327,8 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
                     for (uint32_t queries = 0; queries < d->head_dim; queries += 32) /* in shared memory */
                         for (int habits = 0; habits < 4; habits++) {
                             const bool lazy = habits & 1, guarded = habits & 2;
-                            const matrix_candidate c = {MANY,    256,     subgroups[s], blocks,
-                                                        keys[k], queries, lazy,         guarded};
+                            const matrix_candidate c = {MANY,    MANY,    256,  subgroups[s], blocks,
+                                                        keys[k], queries, lazy, guarded};
                             tile.form = dmattn_level_forms(level)[i];
                             if (tile.form != FORM_SHARED || !lazy)
                                 count = add_matrix(facts, d, tile, &c, 1, tiles, count, max);

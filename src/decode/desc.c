@@ -13,6 +13,10 @@
 /* Slots come in multiples of these, so that all arrays of the state begin at multiples of 16 bytes. */
 #define SLOT_UNIT 16
 
+/* The kernel counts rows of all parts of the keys, and 16 bytes of a sequence, in 32 bits. */
+#define MAX_ROWS           (UINT64_C(1) << 24)
+#define MAX_SEQUENCE_BYTES (UINT64_C(1) << 36)
+
 _Static_assert(DECODE_MAX_TOKENS == DMATTN_DECODE_MAX_TOKENS, "the header promises what the kernel can do");
 
 static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m)
@@ -156,9 +160,16 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
     TRY(resolve_importance(&d, m));
     TRY(resolve_selection(&d, m));
     TRY(resolve_cache(&d, m));
-    const dmattn_cache_layout l = dmattn_decode_layout(&d);
-    if (l.sequence_size > MAX_TENSOR_BYTES / 4 / d.attention.batch)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the states of all sequences have more than 2^60 bytes");
+    const uint64_t rows = (uint64_t)d.attention.batch * d.attention.queries;
+    if (rows >= MAX_ROWS || rows * d.attention.heads >= MAX_ROWS)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "batch (%u) times heads (%u) times new tokens (%u) must be below 2^24", d.attention.batch,
+                           d.attention.heads, d.attention.queries);
+    const dmattn_cache_layout l = dmattn_decode_layout(&d); /* below 2^63: 2^24 heads, 2^28 slots, 2^11 bytes */
+    if (l.sequence_size >= MAX_SEQUENCE_BYTES)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "the state of a sequence has %llu bytes, but must have less than 2^36",
+                           (unsigned long long)l.sequence_size);
     if (l.page_size >= UINT64_C(1) << 32)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "a page has %llu bytes, but must have less than 2^32",
                            (unsigned long long)l.page_size);

@@ -31,14 +31,11 @@ static dmattn_status check_level(decode_stage *s, const dmattn_context *ctx)
     return DMATTN_SUCCESS;
 }
 
-static uint32_t row_blocks(uint32_t rows, const decode_tile *t)
+/* For pieces of which a workgroup takes so many at a time: no more than any device allows, they come round again. */
+static uint32_t copying_workgroups(uint64_t pieces, uint32_t at_a_time)
 {
-    return dmattn_ceil_div(rows, t->workgroup / COPY_LANES);
-}
-
-static grid state_grid(const decode_stage *s)
-{
-    return (grid){(uint32_t)((s->layout.sequence_size / 16 + s->tile.workgroup - 1) / s->tile.workgroup), 1, 1};
+    const uint64_t all = (pieces + at_a_time - 1) / at_a_time;
+    return all < 65535 ? (uint32_t)all : 65535;
 }
 
 static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
@@ -71,7 +68,11 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     snprintf(s->name, sizeof s->name, "portable %s decode %s d%u/%u in %u parts", dmattn_type_string(a->type),
              desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
-    TRY(dmattn_check_grid(ctx, "copying a cache", state_grid(s)));
+    const uint32_t shared_memory = dmattn_decode_tile_shared_memory(&s->tile, desc);
+    if (shared_memory > ctx->facts.shared_memory)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "a step of decoding takes %u bytes of shared memory, but the device has %u", shared_memory,
+                           ctx->facts.shared_memory);
     return build(s, ctx, layout);
 }
 
@@ -117,7 +118,8 @@ void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_pa
     if (s->select)
         dmattn_recorder_dispatch(r, s->select, params, sizeof *params, (grid){heads, 1, 1});
     const uint32_t rows = s->select ? s->layout.slots : params->keys;
-    dmattn_recorder_dispatch(r, s->copy, params, sizeof *params, (grid){row_blocks(rows, &s->tile), heads, 1});
+    dmattn_recorder_dispatch(r, s->copy, params, sizeof *params,
+                             (grid){copying_workgroups(rows, s->tile.workgroup / COPY_LANES), heads, 1});
 }
 
 void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_t from, uint32_t to)
@@ -128,7 +130,8 @@ void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_
         .to = r->tensor[TENSOR_STATE] + to * size,
         .quads = (uint32_t)(size / 16),
     };
-    dmattn_recorder_dispatch(r, s->copy_state, &params, sizeof params, state_grid(s));
+    dmattn_recorder_dispatch(r, s->copy_state, &params, sizeof params,
+                             (grid){copying_workgroups(params.quads, s->tile.workgroup), 1, 1});
 }
 
 uint64_t dmattn_decode_part_bytes(const decode_stage *s)

@@ -48,7 +48,7 @@ decode_tile dmattn_decode_tile_choose(const device_facts *facts, const dmattn_de
     return t;
 }
 
-/* The arrays of lib/decode_attend.glsl; those of its neighbours are less than 1 KiB. */
+/* The arrays of decode.comp's includes. */
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint32_t reduction = 20 * t->workgroup / 4 + 12 * d->attention.queries;

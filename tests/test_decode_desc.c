@@ -1,0 +1,685 @@
+/* SPDX-License-Identifier: MIT
+ * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and how a step's work is cut,
+ * on any device. */
+#include "decode/stage.h"
+#include "facts.h"
+#include "sentences.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#define ATTENTION .batch = 3, .queries = 4, .heads = 6, .kv_heads = 2, .head_dim = 16, .value_dim = 24
+#define TOPW      .select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true
+
+static const dmattn_decode_desc bounded = {.attention = {ATTENTION}, .selection = {TOPW, .window = 50}, .rollback = 5};
+static const dmattn_decode_desc paged = {.attention = {ATTENTION},
+                                         .selection = {.causal = true},
+                                         .cache = DMATTN_CACHE_PAGED,
+                                         .page_size = 32,
+                                         .pages = 7,
+                                         .max_keys = 100};
+
+static dmattn_decode_desc resolved(dmattn_decode_desc desc)
+{
+    dmattn_decode_desc d;
+    sentences s = {0};
+    cr_assert_eq(dmattn_decode_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s}), DMATTN_SUCCESS, "%s", s.text);
+    cr_assert_eq(s.count, 0);
+    return d;
+}
+
+static void refused(int line, const dmattn_decode_desc *desc, const char *part)
+{
+    dmattn_decode_desc d;
+    sentences s = {0};
+    cr_expect_eq(dmattn_decode_desc_resolve(desc, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID,
+                 "line %d", line);
+    cr_expect_eq(s.count, 1, "line %d: %u sentences about %s", line, s.count, part);
+    cr_expect(strstr(s.text, part), "line %d: no '%s' in: %s", line, part, s.text);
+}
+
+/* `good` with one member set to what is wrong. */
+#define EXPECT_REFUSED(good, member, value, part) \
+    do {                                          \
+        dmattn_decode_desc bad_ = (good);         \
+        bad_.member = (value);                    \
+        refused(__LINE__, &bad_, (part));         \
+    } while (0)
+
+static void expect_strides(const dmattn_strides *s, uint64_t batch, uint64_t sequence, uint64_t head)
+{
+    cr_expect_eq(s->batch, batch);
+    cr_expect_eq(s->sequence, sequence);
+    cr_expect_eq(s->head, head);
+}
+
+/* ---- defaults ------------------------------------------------------------------------------------------------ */
+
+Test(decode_desc, defaults)
+{
+    const dmattn_decode_desc d = resolved((dmattn_decode_desc){
+        .attention = {.batch = 2, .queries = 3, .heads = 4, .head_dim = 64}, .selection = {TOPW, .window = 9}});
+    const dmattn_attention_desc *a = &d.attention;
+    cr_expect_eq(a->keys, 3);
+    cr_expect_eq(a->kv_heads, 4);
+    cr_expect_eq(a->value_dim, 64);
+    cr_expect_eq(a->scale, 0.125f);
+    expect_strides(&a->q_strides, 3 * 256, 256, 64);
+    expect_strides(&a->k_strides, 3 * 256, 256, 64);
+    expect_strides(&a->v_strides, 3 * 256, 256, 64);
+    expect_strides(&a->out_strides, 3 * 256, 256, 64);
+    cr_expect_eq(d.cache, DMATTN_CACHE_BOUNDED);
+    cr_expect_eq(d.rollback, 0);
+}
+
+Test(decode_desc, what_is_given_stays)
+{
+    dmattn_decode_desc desc = bounded;
+    desc.attention.keys = 4;
+    desc.attention.scale = 2;
+    desc.attention.k_strides = (dmattn_strides){1000, 100, 50};
+    const dmattn_decode_desc d = resolved(desc);
+    cr_expect_eq(d.attention.keys, 4);
+    cr_expect_eq(d.attention.scale, 2);
+    expect_strides(&d.attention.q_strides, 4 * 6 * 16, 6 * 16, 16);
+    expect_strides(&d.attention.k_strides, 1000, 100, 50);
+    expect_strides(&d.attention.v_strides, 4 * 2 * 24, 2 * 24, 24);
+    expect_strides(&d.attention.out_strides, 4 * 6 * 24, 6 * 24, 24);
+    cr_expect(d.selection.window == 50 && d.rollback == 5);
+}
+
+/* k and v are of the new tokens, a mask of all keys. */
+Test(decode_desc, defaults_of_a_mask)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.mask = DMATTN_MASK_DENSE;
+    desc.attention.mask_shape = (dmattn_score_shape){.batch = 3, .heads = 2, .queries = 4};
+    const dmattn_decode_desc d = resolved(desc);
+    const dmattn_attention_desc *a = &d.attention;
+    cr_expect_eq(a->keys, 4);
+    cr_expect_eq(a->mask, DMATTN_MASK_DENSE);
+    expect_strides(&a->k_strides, 4 * 2 * 16, 2 * 16, 16);
+    expect_strides(&a->v_strides, 4 * 2 * 24, 2 * 24, 24);
+    cr_expect(a->mask_shape.batch == 3 && a->mask_shape.heads == 2 && a->mask_shape.queries == 4);
+    cr_expect_eq(a->mask_shape.query_stride, 100);
+    cr_expect_eq(a->mask_shape.head_stride, 400);
+    cr_expect_eq(a->mask_shape.batch_stride, 800);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_MASK), 3 * 2 * 4 * 100);
+    desc.attention.mask_shape = (dmattn_score_shape){.heads = 6};
+    const dmattn_decode_desc e = resolved(desc);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&e, TENSOR_MASK), 6 * 100);
+}
+
+/* What is not asked for may hold anything. */
+Test(decode_desc, absent_parts_are_ignored)
+{
+    const dmattn_importance nonsense = {(dmattn_activation)9, (dmattn_type)9, true};
+    dmattn_decode_desc desc = bounded;
+    desc.importance = nonsense;
+    desc.importance_given = true;
+    desc.selection.threshold = NAN;
+    desc.attention.mask_shape = (dmattn_score_shape){77, 78, 79, 1, 2, 3};
+    dmattn_decode_desc d = resolved(desc);
+    cr_expect(!d.importance.activation && !d.importance.parameter_type && !d.importance.dt_bias);
+    cr_expect_eq(d.selection.threshold, 0);
+    cr_expect_eq(d.attention.mask_shape.heads, 0);
+    desc = paged;
+    desc.importance = nonsense;
+    desc.no_importance = true;
+    desc.selection.window = 5;
+    desc.rollback = 1000;
+    d = resolved(desc);
+    cr_expect(!d.importance.activation && !d.importance.parameter_type && !d.importance.dt_bias);
+    cr_expect_eq(d.selection.window, 0);
+    cr_expect_eq(d.rollback, 0, "any number can be taken back");
+}
+
+/* ---- what is refused ----------------------------------------------------------------------------------------- */
+
+Test(decode_desc, refused_attention)
+{
+    refused(__LINE__, NULL, "descriptor");
+    EXPECT_REFUSED(bounded, attention.causal, true, "attention.causal");
+    EXPECT_REFUSED(bounded, attention.bias, true, "attention.bias");
+    EXPECT_REFUSED(bounded, attention.lists, true, "attention.lists");
+    EXPECT_REFUSED(bounded, attention.list_capacity, 4, "attention.list_capacity");
+    EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
+    EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
+    EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_DENSE, "attention.mask");
+    EXPECT_REFUSED(paged, attention.mask, (dmattn_mask)7, "mask 7");
+    EXPECT_REFUSED(bounded, attention.queries, 0, "attention.queries");
+    EXPECT_REFUSED(bounded, attention.queries, DMATTN_DECODE_MAX_TOKENS + 1, "attention.queries");
+    EXPECT_REFUSED(bounded, attention.keys, 5, "attention.keys");
+    dmattn_decode_desc masked = paged;
+    masked.attention.mask = DMATTN_MASK_DENSE;
+    EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");
+    EXPECT_REFUSED(masked, attention.mask_shape.heads, 3, "mask_shape.heads");
+    EXPECT_REFUSED(masked, attention.mask_shape.queries, 100, "mask_shape.queries");
+    /* as everywhere */
+    EXPECT_REFUSED(bounded, attention.batch, 0, "batch");
+    EXPECT_REFUSED(bounded, attention.heads, 7, "heads");
+    EXPECT_REFUSED(bounded, attention.head_dim, 12, "head_dim");
+    EXPECT_REFUSED(bounded, attention.value_dim, 264, "value_dim");
+    EXPECT_REFUSED(bounded, attention.type, (dmattn_type)3, "type 3");
+    EXPECT_REFUSED(bounded, attention.scale, INFINITY, "scale");
+    EXPECT_REFUSED(bounded, attention.soft_cap, -1, "soft_cap");
+    EXPECT_REFUSED(bounded, attention.out_strides.head, 1, "out_strides");
+    EXPECT_REFUSED(bounded, attention.k_strides.batch, UINT64_MAX / 2, "k spans");
+    EXPECT_REFUSED(bounded, attention.level, (dmattn_level)9, "level 9");
+}
+
+Test(decode_desc, refused_importance)
+{
+    dmattn_decode_desc both = paged;
+    both.importance_given = true;
+    EXPECT_REFUSED(both, no_importance, true, "importance_given and no_importance");
+    EXPECT_REFUSED(bounded, importance.parameter_type, (dmattn_type)3, "parameter_type");
+    EXPECT_REFUSED(bounded, importance.activation, (dmattn_activation)2, "activation");
+    dmattn_decode_desc heads = bounded;
+    heads.attention.heads = 1u << 25;
+    EXPECT_REFUSED(heads, attention.kv_heads, 1u << 25, "kv_heads times value_dim");
+}
+
+Test(decode_desc, refused_selection)
+{
+    EXPECT_REFUSED(bounded, selection.select, (dmattn_select)4, "select 4");
+    EXPECT_REFUSED(bounded, selection.select, (dmattn_select)-1, "select -1");
+    EXPECT_REFUSED(bounded, selection.causal, false, "selection.causal");
+    EXPECT_REFUSED(bounded, selection.key_valid, true, "selection.key_valid");
+    EXPECT_REFUSED(bounded, selection.documents, 2, "selection.documents");
+    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_TOPW_SHARED, "TOPW_SHARED");
+    EXPECT_REFUSED(bounded, selection.window, 0, "window");
+    EXPECT_REFUSED(bounded, selection.window, 1u << 30, "window");
+    EXPECT_REFUSED(bounded, selection.sinks, 1u << 30, "selection.sinks");
+    EXPECT_REFUSED(bounded, selection.recent, UINT32_MAX, "selection.recent");
+    EXPECT_REFUSED(bounded, selection.sliding, 1u << 30, "selection.sliding");
+    EXPECT_REFUSED(bounded, no_importance, true, "no_importance");
+    dmattn_decode_desc threshold = paged;
+    threshold.selection.select = DMATTN_SELECT_THRESHOLD;
+    EXPECT_REFUSED(threshold, selection.threshold, NAN, "threshold");
+    EXPECT_REFUSED(threshold, no_importance, true, "no_importance");
+}
+
+Test(decode_desc, refused_bounded_cache)
+{
+    EXPECT_REFUSED(bounded, page_size, 16, "page_size");
+    EXPECT_REFUSED(bounded, pages, 1, "pages");
+    EXPECT_REFUSED(bounded, max_keys, 100, "max_keys");
+    EXPECT_REFUSED(bounded, rollback, 17, "rollback");
+    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_ALL, "sliding");
+    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_THRESHOLD, "sliding");
+    EXPECT_REFUSED(bounded, cache, (dmattn_cache)2, "cache 2");
+    dmattn_decode_desc wide = bounded; /* (2^28 - 16) slots, and one more */
+    wide.attention.heads = wide.attention.kv_heads = 1;
+    wide.attention.head_dim = wide.attention.value_dim = 8;
+    wide.selection.window = (1u << 28) - 16 - 5;
+    resolved(wide);
+    EXPECT_REFUSED(wide, selection.sinks, 1, "slots");
+    wide.attention.heads = wide.attention.kv_heads = 1u << 12;
+    wide.attention.head_dim = wide.attention.value_dim = 256;
+    EXPECT_REFUSED(wide, attention.batch, 1u << 12, "2^60");
+}
+
+Test(decode_desc, refused_paged_cache)
+{
+    static const uint32_t sizes[] = {0, 8, 24, 272, 1u << 31};
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        EXPECT_REFUSED(paged, page_size, sizes[i], "page_size");
+    EXPECT_REFUSED(paged, pages, 0, "pages");
+    EXPECT_REFUSED(paged, pages, 1u << 30, "pages");
+    EXPECT_REFUSED(paged, max_keys, 0, "max_keys");
+    EXPECT_REFUSED(paged, max_keys, 1u << 30, "max_keys");
+    dmattn_decode_desc topw = paged;
+    topw.selection.window = 5;
+    EXPECT_REFUSED(topw, selection.select, DMATTN_SELECT_TOPW_CAUSAL, "TOPW_CAUSAL");
+    dmattn_decode_desc wide = paged;
+    wide.page_size = 256;
+    wide.attention.head_dim = wide.attention.value_dim = 256;
+    wide.attention.heads = 1u << 13;
+    EXPECT_REFUSED(wide, attention.kv_heads, 1u << 13, "a page has");
+}
+
+/* Sums and products of sizes that are fine by themselves must not come out small. */
+Test(decode_desc, refused_rows_and_states_beyond_32_bits)
+{
+    dmattn_decode_desc d = bounded;
+    d.importance_given = true;
+    EXPECT_REFUSED(d, attention.batch, 1u << 29, "2^24");
+    EXPECT_REFUSED(d, attention.heads, 1u << 28, "2^24");
+    d.attention.batch = d.attention.queries = 1;
+    d.attention.heads = d.attention.kv_heads = 1u << 20;
+    d.attention.head_dim = d.attention.value_dim = 256;
+    EXPECT_REFUSED(d, selection.window, 1u << 16, "2^36");
+    EXPECT_REFUSED(d, selection.window, (1u << 28) - 1000, "2^36"); /* 2^59 bytes */
+}
+
+/* ---- the cache ----------------------------------------------------------------------------------------------- */
+
+Test(decode_layout, slots)
+{
+    const struct {
+        dmattn_selection selection;
+        uint32_t tokens, rollback, slots;
+    } rows[] = {
+        {{TOPW, .window = 1}, 1, 0, 16},
+        {{TOPW, .window = 15}, 1, 0, 16},
+        {{TOPW, .window = 16}, 1, 0, 32},
+        {{TOPW, .window = 16}, 16, 0, 32},
+        {{TOPW, .window = 16}, 16, 16, 32}, /* of new tokens and of those that may be taken back the more */
+        {{TOPW, .window = 17}, 1, 16, 48},
+        {{TOPW, .window = 10, .sinks = 2, .recent = 3}, 1, 0, 16},
+        {{TOPW, .window = 10, .sinks = 2, .recent = 4}, 1, 0, 32},
+        {{TOPW, .window = 10, .sinks = 2, .sliding = 1000}, 1, 0, 16},
+        {{.causal = true, .sliding = 10, .sinks = 2, .recent = 1000}, 4, 0, 16},
+        {{.causal = true, .sliding = 10, .sinks = 2}, 4, 5, 32},
+        {{.select = DMATTN_SELECT_THRESHOLD, .causal = true, .sliding = 15}, 1, 1, 16},
+        {{TOPW, .window = 1u << 24, .recent = 1u << 23}, 1, 0, 3 * (1u << 23) + 16},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dmattn_decode_desc desc = bounded;
+        desc.selection = rows[i].selection;
+        desc.attention.queries = rows[i].tokens;
+        desc.rollback = rows[i].rollback;
+        const dmattn_decode_desc d = resolved(desc);
+        cr_expect_eq(dmattn_cache_slots(&d), rows[i].slots, "row %zu: %llu slots", i,
+                     (unsigned long long)dmattn_cache_slots(&d));
+        cr_expect_eq(dmattn_decode_layout(&d).slots, rows[i].slots, "row %zu", i);
+    }
+}
+
+/* 48 bytes a head, 64 slots, and each array behind the one before. */
+Test(decode_layout, bounded)
+{
+    for (int i = 0; i < 3; i++) {
+        dmattn_decode_desc desc = bounded;
+        desc.attention.type = (dmattn_type)i;
+        const dmattn_decode_desc d = resolved(desc);
+        const dmattn_cache_layout l = dmattn_decode_layout(&d);
+        const uint64_t size = i ? 2 : 4;
+        cr_expect_eq(l.slots, 64);
+        cr_expect_eq(l.slot_words, 48 * 2);
+        cr_expect_eq(l.keys, l.slot_words + 16 * 2 * 64);
+        cr_expect_eq(l.values, l.keys + size * 16 * 2 * 64);
+        cr_expect_eq(l.sequence_size, l.values + size * 24 * 2 * 64);
+        cr_expect_eq(l.state_size, 3 * l.sequence_size);
+        cr_expect(!l.page_size && !l.pages_size && !l.table_pages);
+    }
+}
+
+Test(decode_layout, bounded_is_aligned)
+{
+    for (int type = 0; type < 3; type++)
+        for (uint32_t heads = 1; heads <= 9; heads++)
+            for (uint32_t dim = 8; dim <= 256; dim += 8) {
+                dmattn_decode_desc desc = bounded;
+                desc.attention.type = (dmattn_type)type;
+                desc.attention.heads = desc.attention.kv_heads = heads;
+                desc.attention.head_dim = dim;
+                desc.attention.value_dim = 264 - dim;
+                desc.selection.window = heads + dim;
+                const dmattn_decode_desc d = resolved(desc);
+                const dmattn_cache_layout l = dmattn_decode_layout(&d);
+                cr_assert_eq((l.slot_words | l.keys | l.values | l.sequence_size) % 16, 0);
+                cr_assert(l.slot_words < l.keys && l.keys < l.values && l.values < l.sequence_size);
+            }
+}
+
+Test(decode_layout, paged)
+{
+    dmattn_decode_desc desc = paged;
+    dmattn_decode_desc d = resolved(desc);
+    dmattn_cache_layout l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.page_size, 2 * 32 * (4 * (16 + 24) + 4));
+    cr_expect_eq(l.pages_size, 7 * l.page_size);
+    cr_expect_eq(l.table_pages, 4);
+    cr_expect_eq(l.sequence_size, 48 * 2);
+    cr_expect_eq(l.state_size, 3 * 48 * 2);
+    cr_expect(!l.slots && !l.slot_words && !l.keys && !l.values);
+    desc.attention.type = DMATTN_TYPE_BF16;
+    desc.importance_given = true;
+    desc.max_keys = 96;
+    d = resolved(desc);
+    l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.page_size, 2 * 32 * (2 * (16 + 24) + 4));
+    cr_expect_eq(l.table_pages, 3);
+    desc.importance_given = false;
+    desc.no_importance = true;
+    desc.max_keys = 97;
+    d = resolved(desc);
+    l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.page_size, 2 * 32 * 2 * (16 + 24));
+    cr_expect_eq(l.table_pages, 4);
+    cr_expect_eq(l.page_size % 16, 0);
+}
+
+Test(decode_layout, more_than_32_bits)
+{
+    dmattn_decode_desc desc = paged;
+    desc.pages = (1u << 30) - 1;
+    dmattn_decode_desc d = resolved(desc);
+    cr_expect_eq(dmattn_decode_layout(&d).pages_size, UINT64_C(2) * 32 * 164 * ((1u << 30) - 1));
+    desc = bounded;
+    desc.selection.window = (1u << 27) - 5;
+    d = resolved(desc);
+    cr_expect_eq(dmattn_decode_layout(&d).sequence_size, 96 + (UINT64_C(2) << 27) * (16 + 4 * (16 + 24)));
+    cr_expect_eq(dmattn_decode_layout(&d).state_size, 3 * dmattn_decode_layout(&d).sequence_size);
+}
+
+Test(decode_desc, tensors)
+{
+    dmattn_decode_desc desc = bounded;
+    desc.attention.type = DMATTN_TYPE_F16;
+    desc.attention.lse = true;
+    desc.importance = (dmattn_importance){.parameter_type = DMATTN_TYPE_F32, .dt_bias = true};
+    dmattn_decode_desc d = resolved(desc);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_Q), 2 * 3 * 4 * 6 * 16);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_K), 2 * 3 * 4 * 2 * 16);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_V), 2 * 3 * 4 * 2 * 24);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_OUT), 2 * 3 * 4 * 6 * 24);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_LSE), 4 * 3 * 6 * 4);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_WEIGHT), 4 * 2 * 2 * 24);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_A), 4 * 2);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_BIAS), 4 * 2);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_COUNTS), 4 * 3);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_KEEP), 4 * 3);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_STATE), dmattn_decode_layout(&d).state_size);
+    static const tensor_id none[] = {TENSOR_MASK,  TENSOR_IMPORTANCE, TENSOR_PAGES, TENSOR_TABLE,
+                                     TENSOR_BEGIN, TENSOR_BIAS,       TENSOR_LISTS, TENSOR_KEY_VALID};
+    for (size_t i = 0; i < COUNT(none); i++)
+        cr_expect_eq(dmattn_decode_tensor_bytes(&d, none[i]), 0, "%s", dmattn_tensor_name(none[i]));
+
+    desc.importance = (dmattn_importance){.parameter_type = DMATTN_TYPE_BF16};
+    d = resolved(desc);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_WEIGHT), 2 * 2 * 2 * 24);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_A), 2 * 2);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_BIAS), 0);
+
+    desc = paged;
+    desc.importance.dt_bias = true;
+    desc.importance_given = true;
+    d = resolved(desc);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_LSE), 0);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_IMPORTANCE), 4 * 3 * 2 * 4);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_PAGES), 7 * 2 * 32 * 164);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_TABLE), 4 * 3 * 4);
+    for (int given = 1; given >= 0; given--) {
+        desc.importance_given = given;
+        desc.no_importance = !given;
+        d = resolved(desc);
+        cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_WEIGHT), 0);
+        cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_A), 0);
+        cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_BIAS), 0);
+        cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_IMPORTANCE) != 0, given);
+    }
+}
+
+Test(decode_desc, most_keys)
+{
+    const struct {
+        dmattn_selection selection;
+        uint64_t keys;
+    } rows[] = {
+        {{TOPW, .window = 50}, 50},
+        {{TOPW, .window = 50, .sinks = 3, .recent = 4}, 57},
+        {{TOPW, .window = 50, .sinks = 3, .recent = 4, .sliding = 20}, 23},
+        {{TOPW, .window = 50, .sinks = 3, .recent = 4, .sliding = 60}, 57},
+        {{.causal = true, .sinks = 3, .recent = 4, .sliding = 60}, 63},
+        {{.select = DMATTN_SELECT_THRESHOLD, .causal = true, .sliding = 60}, 60},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        dmattn_decode_desc desc = bounded;
+        desc.selection = rows[i].selection;
+        const dmattn_decode_desc d = resolved(desc);
+        cr_expect_eq(dmattn_decode_most_keys(&d), rows[i].keys, "row %zu: %llu", i,
+                     (unsigned long long)dmattn_decode_most_keys(&d));
+    }
+    const dmattn_decode_desc d = resolved(paged);
+    cr_expect_eq(dmattn_decode_most_keys(&d), 100);
+}
+
+/* ---- tiles --------------------------------------------------------------------------------------------------- */
+
+static bool is_power_of_2(uint32_t x)
+{
+    return x && !(x & (x - 1));
+}
+
+/* What is broken of what follows; NULL if nothing is. Not one assertion each: nearly a million tiles are looked at. */
+#define TAKEN_FOR_GRANTED(condition) \
+    do {                             \
+        if (!(condition))            \
+            return #condition;       \
+    } while (0)
+
+/* What decode.comp and its neighbours take for granted. `subgroup`: what the device runs it with. */
+static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    TAKEN_FOR_GRANTED(t->subgroup_size == subgroup);
+    TAKEN_FOR_GRANTED(t->workgroup && t->workgroup <= 128 && t->workgroup % t->subgroup_size == 0); /* full subgroups */
+    TAKEN_FOR_GRANTED(t->workgroup >= a->queries);       /* an invocation for each new token, */
+    TAKEN_FOR_GRANTED(t->workgroup >= a->value_dim / 8); /* and for each unit of a value */
+    TAKEN_FOR_GRANTED(t->workgroup % COPY_LANES == 0);   /* cache_copy.comp */
+    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes));      /* xor shuffles */
+    TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size); /* within a subgroup */
+    TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0); /* whole groups */
+    TAKEN_FOR_GRANTED(is_power_of_2(t->pack_rows));      /* sum_of_row() */
+    TAKEN_FOR_GRANTED(t->pack_rows <= 8);                /* likewise: three steps */
+    TAKEN_FOR_GRANTED(t->pack_rows <= t->key_lanes);     /* a lane of its own for each row */
+    TAKEN_FOR_GRANTED(t->block_keys);
+    const uint32_t rows = a->queries * (a->heads / a->kv_heads);
+    TAKEN_FOR_GRANTED(t->packs >= 1 && t->packs <= DECODE_MAX_PACKS); /* counters in the header */
+    TAKEN_FOR_GRANTED((t->packs - 1) * t->pack_rows < rows);          /* none without rows */
+    const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->packs;
+    TAKEN_FOR_GRANTED(t->splits >= 1 && t->splits <= 256);
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no part of next to nothing, */
+    TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* none where there is work enough, */
+    TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* and a device filled if it can be */
+    const uint32_t lane_units = (a->head_dim / 8 + t->key_lanes - 1) / t->key_lanes;
+    TAKEN_FOR_GRANTED(t->pack_rows == 1 || 8 * lane_units * t->pack_rows <= 64); /* registers for q */
+
+    /* the arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl and decode_join.glsl once more, */
+    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
+    const uint32_t common = 4 * 2 * t->block_keys + 4 * t->pack_rows * t->block_keys + 3 * 4 * t->pack_rows
+                            + 16 * sum_rows * 2 * t->workgroup + 4 * t->workgroup / 4 + 4 * a->queries + 4;
+    const uint32_t of_bounded = 2 * 4 * a->queries + 16 * t->workgroup / 4, of_paged = 4 * t->block_keys;
+    const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
+    TAKEN_FOR_GRANTED(shared >= common + (d->cache == DMATTN_CACHE_PAGED ? of_paged : of_bounded));
+    TAKEN_FOR_GRANTED(shared <= 16384); /* which Vulkan promises */
+    return NULL;
+}
+
+/* Subgroups of one size that cannot be changed, or of any from 4 to 128. */
+static device_facts facts_of(uint32_t subgroup, bool any)
+{
+    device_facts facts = usual_facts();
+    facts.subgroup_size = subgroup;
+    facts.min_subgroup_size = any ? 4 : subgroup;
+    facts.max_subgroup_size = any ? 128 : subgroup;
+    facts.subgroup_size_control = any;
+    facts.shared_memory = 16384;
+    facts.max_invocations = 128;
+    return facts;
+}
+
+static void try_tiles(const device_facts *facts, uint32_t subgroup, dmattn_decode_desc desc)
+{
+    dmattn_attention_desc *a = &desc.attention;
+    desc.importance_given = true;
+    for (uint32_t dim = 8; dim <= 256; dim += 8)
+        for (uint32_t group = 1; group <= 16; group++)
+            for (uint32_t tokens = 1; tokens <= 16; tokens++) {
+                a->queries = a->keys = tokens;
+                a->heads = group * a->kv_heads;
+                a->head_dim = dim;
+                a->value_dim = 264 - dim;
+                const decode_tile t = dmattn_decode_tile_choose(facts, &desc);
+                const char *what = broken(&t, &desc, subgroup);
+                cr_assert_null(what, "subgroups of %u, d%u, %u heads to a group, %u tokens: %s", subgroup, dim, group,
+                               tokens, what);
+            }
+}
+
+Test(decode_tile, every_device)
+{
+    static const uint32_t batches[] = {1, 3, 40, 1000}, heads[] = {1, 2, 8}, keys[] = {1, 100, 1000, 1000000};
+    for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
+        for (int any = 0; any < 2; any++) {
+            const device_facts facts = facts_of(subgroup, any);
+            for (size_t i = 0; i < COUNT(keys); i++)
+                for (int cache = 0; cache < 2; cache++) {
+                    dmattn_decode_desc d = cache ? paged : bounded;
+                    d.attention.batch = batches[(i + subgroup / 4) % COUNT(batches)];
+                    d.attention.kv_heads = heads[(i + subgroup / 8) % COUNT(heads)];
+                    *(cache ? &d.max_keys : &d.selection.window) = keys[i];
+                    try_tiles(&facts, any ? 32 : subgroup, d);
+                }
+        }
+}
+
+static decode_tile chosen(dmattn_decode_desc desc)
+{
+    const device_facts facts = usual_facts();
+    return dmattn_decode_tile_choose(&facts, &desc);
+}
+
+Test(decode_tile, parts)
+{
+    dmattn_decode_desc d = resolved(paged);
+    d.attention.batch = d.attention.kv_heads = d.attention.heads = d.attention.queries = 1;
+    d.max_keys = 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    d.max_keys = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 256);
+    d.attention.batch = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    d.attention.kv_heads = d.attention.heads = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    /* more keys, no fewer parts; more sequences, no more */
+    d.attention.kv_heads = d.attention.heads = 2;
+    uint32_t before = 1;
+    for (d.attention.batch = 4, d.max_keys = 1; d.max_keys < 1u << 16; d.max_keys += 1 + d.max_keys / 16) {
+        const uint32_t splits = chosen(d).splits;
+        cr_expect_geq(splits, before, "%u keys", d.max_keys);
+        before = splits;
+    }
+    for (d.attention.batch = 1, before = UINT32_MAX; d.attention.batch < 400; d.attention.batch++) {
+        const uint32_t splits = chosen(d).splits;
+        cr_expect_leq(splits, before, "%u sequences", d.attention.batch);
+        before = splits;
+    }
+}
+
+/* Rows are counted right, however many heads share one of k and v. */
+Test(decode_tile, as_many_rows_as_there_can_be)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.batch = 1;
+    desc.attention.queries = 16;
+    desc.attention.kv_heads = 1;
+    desc.attention.heads = (1u << 20) - 1;
+    const decode_tile t = chosen(resolved(desc));
+    cr_expect_eq(t.packs, DECODE_MAX_PACKS);
+    cr_expect(t.pack_rows == 4 && t.splits >= 1);
+}
+
+/* ---- constants ----------------------------------------------------------------------------------------------- */
+
+static uint64_t both_words(const uint32_t *constants, uint32_t low)
+{
+    return constants[low] | (uint64_t)constants[low + 1] << 32;
+}
+
+Test(decode_constants, bounded)
+{
+    dmattn_decode_desc desc = bounded;
+    desc.attention.type = DMATTN_TYPE_BF16;
+    desc.attention.lse = true;
+    desc.attention.soft_cap = 3;
+    desc.attention.q_strides = (dmattn_strides){UINT64_C(1) << 33, 100, 16};
+    desc.importance = (dmattn_importance){DMATTN_ACTIVATION_SOFTPLUS, DMATTN_TYPE_F16, true};
+    desc.selection = (dmattn_selection){TOPW, .window = 1u << 26, .sinks = 2, .recent = 3, .sliding = 4};
+    const dmattn_decode_desc d = resolved(desc);
+    const decode_tile t = {.workgroup = 64,
+                           .subgroup_size = 4,
+                           .key_lanes = 4,
+                           .pack_rows = 2,
+                           .block_keys = 128,
+                           .splits = 7,
+                           .packs = 6};
+    uint32_t c[DECODE_CONSTANT_COUNT];
+    memset(c, 0xff, sizeof c);
+    dmattn_decode_constants(&d, &t, true, c);
+    cr_expect(c[DECODE_WORKGROUP] == 64 && c[DECODE_KEY_LANES] == 4 && c[DECODE_PACK_ROWS] == 2);
+    cr_expect(c[DECODE_BLOCK_KEYS] == 128 && c[DECODE_SPLITS] == 7 && c[DECODE_PACKS] == 6);
+    cr_expect_eq(c[DECODE_COLUMN_LANES], 4);
+    cr_expect(c[DECODE_CACHE] == CACHE_BOUNDED && c[DECODE_TYPE] == DMATTN_TYPE_BF16 && c[DECODE_TOKENS] == 4);
+    cr_expect(c[DECODE_KV_HEADS] == 2 && c[DECODE_GROUP] == 3 && c[DECODE_HEAD_DIM] == 16 && c[DECODE_VALUE_DIM] == 24);
+    cr_expect(c[DECODE_SOFT_CAP] == 1 && c[DECODE_LSE] == 1 && c[DECODE_ALIGNED] == 1);
+    cr_expect(c[DECODE_BIAS] == 1 && c[DECODE_IMPORTANCE_GIVEN] == 0 && c[DECODE_DT_BIAS] == 1);
+    cr_expect(c[DECODE_PARAMETER_TYPE] == DMATTN_TYPE_F16 && c[DECODE_ACTIVATION] == DMATTN_ACTIVATION_SOFTPLUS);
+    cr_expect(c[DECODE_SELECTION] == DMATTN_SELECT_TOPW_CAUSAL && c[DECODE_WINDOW] == 1u << 26);
+    cr_expect(c[DECODE_SINKS] == 2 && c[DECODE_RECENT] == 3 && c[DECODE_SLIDING] == 4 && c[DECODE_ROLLBACK] == 5);
+    cr_expect_eq(c[DECODE_THRESHOLD], 0);
+    const dmattn_cache_layout l = dmattn_decode_layout(&d);
+    cr_expect_eq(c[DECODE_CAPACITY], (1u << 26) + 16);
+    cr_expect_gt(l.sequence_size, UINT32_MAX);
+    cr_expect_eq(both_words(c, DECODE_STATE_LOW), l.sequence_size);
+    cr_expect(c[DECODE_MASK] == 0 && c[DECODE_MASK_HEADS] == 1);
+    cr_expect_eq(both_words(c, DECODE_MASK_BATCH_LOW), 0);
+    /* in bytes */
+    cr_expect_eq(both_words(c, DECODE_Q_BATCH_LOW), UINT64_C(1) << 34);
+    cr_expect_eq(both_words(c, DECODE_Q_SEQUENCE_LOW), 200);
+    cr_expect_eq(both_words(c, DECODE_Q_HEAD_LOW), 32);
+    cr_expect_eq(both_words(c, DECODE_K_BATCH_LOW), 2 * 4 * 2 * 16);
+    cr_expect_eq(both_words(c, DECODE_K_SEQUENCE_LOW), 2 * 2 * 16);
+    cr_expect_eq(both_words(c, DECODE_K_HEAD_LOW), 2 * 16);
+    cr_expect_eq(both_words(c, DECODE_V_BATCH_LOW), 2 * 4 * 2 * 24);
+    cr_expect_eq(both_words(c, DECODE_V_SEQUENCE_LOW), 2 * 2 * 24);
+    cr_expect_eq(both_words(c, DECODE_V_HEAD_LOW), 2 * 24);
+    cr_expect_eq(both_words(c, DECODE_OUT_BATCH_LOW), 2 * 4 * 6 * 24);
+    cr_expect_eq(both_words(c, DECODE_OUT_SEQUENCE_LOW), 2 * 6 * 24);
+    cr_expect_eq(both_words(c, DECODE_OUT_HEAD_LOW), 2 * 24);
+}
+
+Test(decode_constants, paged)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.mask = DMATTN_MASK_DENSE;
+    desc.attention.mask_shape = (dmattn_score_shape){.batch = 3, .heads = 6, .queries = 4};
+    desc.importance_given = true;
+    desc.selection.select = DMATTN_SELECT_THRESHOLD;
+    desc.selection.threshold = -1.5f;
+    dmattn_decode_desc d = resolved(desc);
+    decode_tile t = chosen(d);
+    uint32_t c[DECODE_CONSTANT_COUNT];
+    memset(c, 0xff, sizeof c);
+    dmattn_decode_constants(&d, &t, false, c);
+    cr_expect(c[DECODE_CACHE] == CACHE_PAGED && c[DECODE_CAPACITY] == 100 && c[DECODE_PAGE_SIZE] == 32);
+    cr_expect(c[DECODE_SELECTION] == DMATTN_SELECT_THRESHOLD && c[DECODE_THRESHOLD] == 0xbfc00000u);
+    cr_expect(c[DECODE_BIAS] == 1 && c[DECODE_IMPORTANCE_GIVEN] == 1 && c[DECODE_ALIGNED] == 0);
+    cr_expect(c[DECODE_LSE] == 0 && c[DECODE_SOFT_CAP] == 0 && c[DECODE_ROLLBACK] == 0 && c[DECODE_WINDOW] == 0);
+    cr_expect_eq(c[DECODE_COLUMN_LANES], 8);
+    cr_expect_eq(both_words(c, DECODE_STATE_LOW), 96);
+    cr_expect(c[DECODE_MASK] == 1 && c[DECODE_MASK_HEADS] == 6);
+    cr_expect_eq(both_words(c, DECODE_MASK_BATCH_LOW), 6 * 4 * 100);
+    cr_expect_eq(both_words(c, DECODE_MASK_HEAD_LOW), 4 * 100);
+    cr_expect_eq(both_words(c, DECODE_MASK_QUERY_LOW), 100);
+
+    /* a mask that is the same for all, and dimensions of one step, have no strides */
+    desc.attention.mask_shape = (dmattn_score_shape){0};
+    desc.attention.batch = desc.attention.queries = desc.attention.heads = desc.attention.kv_heads = 1;
+    desc.importance_given = false;
+    desc.no_importance = true;
+    desc.selection.select = DMATTN_SELECT_ALL;
+    d = resolved(desc);
+    t = chosen(d);
+    dmattn_decode_constants(&d, &t, false, c);
+    cr_expect(c[DECODE_BIAS] == 0 && c[DECODE_IMPORTANCE_GIVEN] == 0 && c[DECODE_THRESHOLD] == 0);
+    cr_expect(c[DECODE_MASK] == 1 && c[DECODE_MASK_HEADS] == 1);
+    for (uint32_t i = DECODE_MASK_BATCH_LOW; i < DECODE_STATE_LOW; i++)
+        cr_expect_eq(c[i], 0, "constant %u", i);
+}
