@@ -218,9 +218,6 @@ Test(decode_desc, refused_bounded_cache)
     wide.selection.window = (1u << 28) - 16 - 5;
     resolved(wide);
     EXPECT_REFUSED(wide, selection.sinks, 1, "slots");
-    wide.attention.heads = wide.attention.kv_heads = 1u << 12;
-    wide.attention.head_dim = wide.attention.value_dim = 256;
-    EXPECT_REFUSED(wide, attention.batch, 1u << 12, "2^60");
 }
 
 Test(decode_desc, refused_paged_cache)
