@@ -388,6 +388,14 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
     dmattn_commands_barrier(h.device);
 }
 
+/* FNV-1a by words. */
+static void add_to_hash(decode_results *results, float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    results->hash = (results->hash ^ bits) * UINT64_C(1099511628211);
+}
+
 static void compare(run *r, unsigned round)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -412,6 +420,9 @@ static void compare(run *r, unsigned round)
             cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence that lacks what it needs gives %g", r->name, got[0]);
             continue;
         }
+        for (uint32_t c = 0; c < a->value_dim; c++)
+            add_to_hash(r->results, (float)got[c]);
+        add_to_hash(r->results, lse);
         const double error = row_error(got, r->out + row * a->value_dim, a->value_dim);
         const double of_lse = lse_error((double)lse, r->lse[row]);
         cr_assert_leq(error, tolerance(a->type), "%s: round %u, step %u, sequence %u, token %u, head %u: error %g",
@@ -423,6 +434,29 @@ static void compare(run *r, unsigned round)
         r->results->lse_error = fmax(r->results->lse_error, of_lse);
     }
     free(got);
+}
+
+/* That of a key in the cache has the bits that the mask plan has found. */
+static void compare_importance(const run *r)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint64_t slots = (uint64_t)a->kv_heads * r->layout.slots;
+    uint32_t *words = allocate(16 * slots);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        const history *s = &r->sequences[b];
+        ASSERT_OK(dmattn_download(h.device, &r->buffer[TENSOR_STATE],
+                                  b * r->layout.sequence_size + r->layout.slot_words, words, 16 * slots));
+        for (uint64_t i = 0; i < slots; i++) {
+            const uint32_t position = words[4 * i] - 1;
+            if (!words[4 * i] || position >= s->length)
+                continue;
+            float want = s->importance[i / r->layout.slots * MOST_LOG + position];
+            want = isnan(want) ? -INFINITY : want; /* of a prompt */
+            cr_assert_arr_eq(&words[4 * i + 1], &want, sizeof want, "%s: sequence %u, position %u", r->name, b,
+                             position);
+        }
+    }
+    free(words);
 }
 
 static void run_round(run *r, unsigned round)
@@ -475,6 +509,8 @@ static void run_round(run *r, unsigned round)
     }
     ASSERT_OK(dmattn_commands_submit(h.device));
     compare(r, round);
+    if (r->importance_plan && r->layout.slots)
+        compare_importance(r);
 }
 
 static void expect_guards(const run *r)

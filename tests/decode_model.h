@@ -18,6 +18,7 @@ typedef struct decode_results {
     uint64_t steps; /* of sequences */
     uint64_t rows;  /* compared */
     double error, lse_error;
+    uint64_t hash; /* of the bits of all results */
     uint64_t rollbacks, broken, restarts, forks, fills;
 } decode_results;
 
