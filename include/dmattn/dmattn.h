@@ -543,7 +543,11 @@ DMATTN_API dmattn_status dmattn_dma_backward_record(const dmattn_plan *plan, VkC
  *
  * A sequence has a state, of tokens that were so far; sequences are independent of each other. What happens to them is
  * up to `counts` and `keep`, device buffers, so that steps can be recorded ahead: a sequence pauses (count 0), starts
- * anew (keep 0), or takes tokens back that were a draft (keep less than it has). */
+ * anew (keep 0), or takes tokens back that were a draft (keep less than it has).
+ *
+ * Source: that an evicted key never returns follows from the definition of the mask (dynamic masks, above). The keys
+ * are shared out among workgroups, whose results are joined by their softmax (Dao et al. 2023, "Flash-Decoding"), in
+ * order: the same bits from run to run. k and v of a token must be finite if some query sees it. */
 typedef enum dmattn_cache {
     /* A key that has fallen out of the w most important ones never comes back, so its place can be taken. The state
      * holds window + sinks + recent keys (without TOPW_CAUSAL, sliding + sinks), and as many as may be new or taken
@@ -608,10 +612,10 @@ typedef struct dmattn_decode_args {
     dmattn_buffer dt_weight, a, dt_bias; /* as in dmattn_mask_args; dt_weight at a multiple of 16 bytes */
     dmattn_buffer importance;            /* f32 [B, Hk, T], if desc.importance_given */
     dmattn_buffer counts;                /* optional: int32 [B], new tokens of each sequence, 0 to T; without it, T */
-    dmattn_buffer
-        keep; /* optional: int32 [B]; if it is from 0 to less than a sequence has, that many of its tokens are kept
-                 before the new ones come. 0 starts anew. BOUNDED, where more are taken back than desc.rollback
-                 allows, or than came after a prompt, out and lse of the sequence are NaN until it starts anew */
+    dmattn_buffer keep; /* optional: int32 [B]; if it is from 0 to less than a sequence has, that many of its tokens are
+                           kept before the new ones come. 0 starts anew. BOUNDED, where more are taken back than
+                           desc.rollback allows, or than came after a prompt, out and lse of the sequence are NaN until
+                           it starts anew or gets a prompt */
     dmattn_buffer state; /* layout.state_size bytes, at a multiple of 16, zeros at first */
     dmattn_buffer pages; /* PAGED: layout.pages_size bytes, at a multiple of 16 */
     dmattn_buffer table; /* PAGED: the block table, int32 [B, layout.table_pages]: page of the pool for each page_size
