@@ -28,7 +28,9 @@ uint invocation, kv_head;
 
 float importance_at(uint key)
 {
-    return BIAS != 0 ? clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key])) : 0;
+    if (BIAS == 0)
+        return 0;
+    return clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key]));
 }
 
 // The order of the least of the most important ones; how many as important are taken (`left_`), and there are (`equals_`).

@@ -52,11 +52,20 @@ void begin_workgroup()
     v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
 
+// The sequence's word of a tensor that need not be there. Something is read in any case: some drivers read what the branch not
+// taken would, if the address is the same for all invocations.
+uint word_of(uvec2 tensor, uint otherwise)
+{
+    const bool there = tensor != uvec2(0);
+    const uint word = Words(there ? tensor : p.state).w[sequence];
+    return there ? word : otherwise;
+}
+
 void begin_step()
 {
     const uvec4 header = Quads(header_of(state, kv_head)).q[0];
-    count = p.counts != uvec2(0) ? min(Words(p.counts).w[sequence], TOKENS) : TOKENS;
-    const int keep = p.keep != uvec2(0) ? int(Words(p.keep).w[sequence]) : -1;
+    count = min(word_of(p.counts, TOKENS), TOKENS);
+    const int keep = int(word_of(p.keep, NONE));
     length_ = header[HEADER_LENGTH];
     went_back = keep >= 0 && uint(keep) < length_;
     broken = header[HEADER_BROKEN] != 0;
