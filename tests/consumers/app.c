@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ * An app: valid C99, C11 and C++17. That it links and runs is what is tested; a device there need not be. */
+#include <dmattn/dmattn.h>
+#include <dmattn/runtime.h>
+
+#include <stdio.h>
+
+int main(void)
+{
+    const dmattn_runtime_desc desc = {0};
+    dmattn_runtime *runtime = NULL;
+    if (dmattn_version() != DMATTN_VERSION) {
+        fprintf(stderr, "the library has version %u, the header %u\n", (unsigned)dmattn_version(),
+                (unsigned)DMATTN_VERSION);
+        return 1;
+    }
+    const dmattn_status status = dmattn_runtime_create(&desc, &runtime);
+    if (status != DMATTN_SUCCESS && status != DMATTN_ERROR_UNSUPPORTED) {
+        fprintf(stderr, "%s\n", dmattn_status_string(status));
+        return 1;
+    }
+    printf("dmattn %u, %u devices\n", (unsigned)dmattn_version(),
+           runtime ? (unsigned)dmattn_runtime_device_count(runtime) : 0u);
+    dmattn_runtime_destroy(runtime);
+    return 0;
+}

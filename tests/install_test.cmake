@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves what was installed, and builds and runs the consumers
+# with it, in WORK. The names that the shared library exports must be those of SYMBOLS.
+file(REMOVE_RECURSE ${WORK})
+set(shared OFF)
+if(KIND STREQUAL SHARED)
+  set(shared ON)
+endif()
+set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM} -DCMAKE_BUILD_TYPE=Release
+  -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER})
+
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+endfunction()
+
+# What the main build has made of the shaders is not used: this is how a stranger builds it.
+run(${configure} -S ${SOURCE} -B ${WORK}/build -DBUILD_SHARED_LIBS=${shared} -DDMATTN_BUILD_TOOLS=OFF
+  -DDMATTN_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=${WORK}/first)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${CMAKE_COMMAND} --install ${WORK}/build)
+file(RENAME ${WORK}/first ${WORK}/second)
+
+if(shared)
+  file(GLOB_RECURSE library ${WORK}/second/*/libdmattn.so)
+  execute_process(COMMAND ${NM} -D --defined-only ${library} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[A-Za-z_0-9]+\n" exported "${lines}")
+  list(TRANSFORM exported STRIP)
+  list(SORT exported)
+  file(STRINGS ${SYMBOLS} wanted)
+  list(SORT wanted)
+  if(NOT exported STREQUAL wanted)
+    set(more ${exported})
+    set(less ${wanted})
+    list(REMOVE_ITEM more ${wanted})
+    list(REMOVE_ITEM less ${exported})
+    message(FATAL_ERROR "the library exports what ${SYMBOLS} does not name: '${more}', or not what it names: '${less}'")
+  endif()
+endif()
+
+run(${configure} -S ${CONSUMERS}/find_package -B ${WORK}/find_package -DCMAKE_PREFIX_PATH=${WORK}/second)
+run(${CMAKE_COMMAND} --build ${WORK}/find_package)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/find_package --output-on-failure)
+
+# By pkg-config: the compiler alone.
+file(GLOB_RECURSE pc ${WORK}/second/*/dmattn.pc)
+get_filename_component(folder ${pc} DIRECTORY)
+set(ENV{PKG_CONFIG_PATH} ${folder})
+set(static --static)
+if(shared)
+  set(static "")
+endif()
+execute_process(COMMAND ${PKG_CONFIG} --cflags --libs ${static} dmattn OUTPUT_VARIABLE flags
+  OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(flags)
+run(${C_COMPILER} -std=c99 ${CONSUMERS}/app.c -isystem ${VULKAN} ${flags} -o ${WORK}/app)
+get_filename_component(libraries ${folder} DIRECTORY)
+set(ENV{LD_LIBRARY_PATH} ${libraries}:$ENV{LD_LIBRARY_PATH})
+run(${WORK}/app)
+
+if(NOT shared)
+  run(${configure} -S ${CONSUMERS}/subdirectory -B ${WORK}/subdirectory -DDMATTN_SOURCE=${SOURCE})
+  run(${CMAKE_COMMAND} --build ${WORK}/subdirectory)
+  run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/subdirectory --output-on-failure)
+endif()
