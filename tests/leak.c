@@ -96,6 +96,20 @@ static bool run_dma(dmattn_device *device)
     return true;
 }
 
+static bool plan_decoding(dmattn_device *device)
+{
+    dmattn_decode_desc desc = {.attention = {.batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 16},
+                               .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 3, .causal = true}};
+    dmattn_context *context = dmattn_device_context(device);
+    dmattn_plan *plan;
+    EXPECT(!dmattn_decode_plan(context, &desc, &plan));
+    EXPECT(dmattn_decode_record(plan, NULL, &(dmattn_decode_args){0}) == DMATTN_ERROR_INVALID);
+    dmattn_plan_destroy(plan);
+    desc.rollback = 17;
+    EXPECT(dmattn_decode_plan(context, &desc, &plan) == DMATTN_ERROR_INVALID && !plan);
+    return true;
+}
+
 static bool run_device(dmattn_runtime *runtime, uint32_t index)
 {
     dmattn_device *device;
@@ -105,7 +119,7 @@ static bool run_device(dmattn_runtime *runtime, uint32_t index)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!run_good(device, &good[i]))
             return false;
-    if (!run_dma(device))
+    if (!run_dma(device) || !plan_decoding(device))
         return false;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         dmattn_plan *plan;

@@ -467,6 +467,13 @@ static dmattn_status plan_backward(dmattn_context *context, dmattn_plan **plan)
     return dmattn_dma_backward_plan(context, &desc, plan);
 }
 
+static dmattn_status plan_decoding(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_decode_desc desc = {.attention = {.batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 16},
+                                     .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 3, .causal = true}};
+    return dmattn_decode_plan(context, &desc, plan);
+}
+
 /* Makes and destroys a context and a plan; the status of what failed. */
 static dmattn_status make_both(allocator *a, dmattn_status (*make_plan)(dmattn_context *, dmattn_plan **))
 {
@@ -512,6 +519,11 @@ static void fail_each_allocation(dmattn_status (*make_plan)(dmattn_context *, dm
 DEVICE_TEST(host_memory, each_allocation_fails)
 {
     fail_each_allocation(plan_forward);
+}
+
+DEVICE_TEST(host_memory, each_allocation_of_decoding_fails)
+{
+    fail_each_allocation(plan_decoding);
 }
 
 DEVICE_TEST(host_memory, each_allocation_of_gradients_fails)
