@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * An app: valid C99, C11 and C++17. That it links and runs is what is tested; a device there need not be. */
+#ifdef WITH_VOLK /* the app's own Vulkan calls are volk's, whose global symbols are named as the loader's functions */
+#define VOLK_IMPLEMENTATION
+#include <volk.h>
+#endif
+
 #include <dmattn/dmattn.h>
 #include <dmattn/runtime.h>
 
@@ -19,6 +24,15 @@ int main(void)
         fprintf(stderr, "%s\n", dmattn_status_string(status));
         return 1;
     }
+#ifdef WITH_LOADER /* the app's own Vulkan calls are the loader's */
+    uint32_t version = 0;
+    if (vkEnumerateInstanceVersion(&version) || !version)
+        return 1;
+#endif
+#ifdef WITH_VOLK
+    if (!volkInitialize() && !volkGetInstanceVersion())
+        return 1;
+#endif
     printf("dmattn %u, %u devices\n", (unsigned)dmattn_version(),
            runtime ? (unsigned)dmattn_runtime_device_count(runtime) : 0u);
     dmattn_runtime_destroy(runtime);
