@@ -192,7 +192,8 @@ void find_probabilities(uint listed)
     barrier();
 }
 
-// Likewise. Values of keys that no row sees may be anything.
+// `v` holds the first of the block's values, and the next ones are on their way likewise. Those of keys that no row sees may be
+// anything.
 void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
 {
     const uint group = invocation / VALUE_UNITS;
