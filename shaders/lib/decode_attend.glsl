@@ -37,16 +37,6 @@ uvec2 part_softmax(uint in_part, uint row)
                    ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
-// cap * tanh(x / cap)
-float cap(float x)
-{
-    const float y = x / p.soft_cap, y2 = y * y;
-    // Near 0 the quotient below loses its digits.
-    const float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
-                                 : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
-    return p.soft_cap * t;
-}
-
 // What an invocation holds: rows of q, the sums of its columns of v, and rows of k and v that are on their way.
 #define QUERIES vec4 q[PACK_ROWS][QUERY_VECTORS]
 #define OUTPUTS vec4 o[PACK_ROWS][2]
@@ -156,7 +146,7 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
                 const uint life = lives[at];
                 const bool seen = (life & 0xffu) <= token && token < life >> 8 && mask_allows(entry_at(block, at), row);
                 if (SOFT_CAP != 0)
-                    sum = cap(sum);
+                    sum = soft_cap(sum, p.soft_cap);
                 if (BIAS != 0)
                     sum += biases[at];
                 scores[lane * BLOCK_KEYS + at] = seen ? sum : MINUS_INFINITY;

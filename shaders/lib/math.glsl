@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// exp and softplus to within 2 units in the last place on every device. The built-in functions may be off by more: log2 by
+// A soft cap; exp and softplus to within 2 units in the last place on every device. The built-in functions may be off by more: log2 by
 // 2^-21, absolutely, near 1, which is too much to tell apart the importance of two keys.
 #ifndef LIB_MATH_GLSL
 #define LIB_MATH_GLSL
@@ -54,6 +54,16 @@ float log_of_1_plus(float u)
 float softplus(float z)
 {
     return max(z, 0) + log_of_1_plus(accurate_exp(-abs(z)));
+}
+
+// cap * tanh(x / cap)
+float soft_cap(float x, float cap)
+{
+    const float y = x / cap, y2 = y * y;
+    // Near 0 the quotient below loses its digits.
+    const float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
+                                 : sign(y) * (1 - 2 / (exp2(2 * 1.44269504088896 * min(abs(y), 20)) + 1));
+    return cap * t;
 }
 
 // 1 / (1 + e^-z), the derivative of softplus

@@ -202,14 +202,9 @@ bool key_is_hidden(uint key)
 
 // ---- scores --------------------------------------------------------------------------------------------------------------
 
-// cap * tanh(x / cap)
 float cap(float x)
 {
-    float y = x / p.soft_cap, y2 = y * y;
-    // Near 0 the quotient below loses its digits.
-    float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
-                           : sign(y) * (1 - 2 / (exp2(2 * LOG2_E * min(abs(y), 20)) + 1));
-    return p.soft_cap * t;
+    return soft_cap(x, p.soft_cap);
 }
 
 // NaN counts as -infinity, as it does where keys are selected.

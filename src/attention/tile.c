@@ -207,12 +207,12 @@ typedef struct matrix_candidate {
  * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. The first are for
  * few queries, whose rows would not fill more subgroups, or for few keys, which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {
-    {32, MANY, 64, 2, 1, 64, 0, true, true},      {32, MANY, 128, 2, 1, 48, 0, false, false},
-    {64, MANY, 256, 2, 1, 16, 192, false, false}, {1024, 512, 256, 2, 1, 16, 192, false, false},
-    {MANY, MANY, 64, 4, 2, 64, 0, true, false},   {MANY, MANY, 128, 8, 1, 64, 0, false, false},
-    {MANY, MANY, 128, 8, 1, 32, 0, false, false}, {MANY, MANY, 128, 4, 1, 32, 0, false, false},
-    {MANY, MANY, 256, 8, 1, 32, 0, true, true},   {MANY, MANY, 256, 4, 1, 32, 0, false, false},
-    {MANY, MANY, 256, 4, 1, 16, 0, false, false},
+    {32, MANY, 64, 2, 1, 64, 0, true, true},       {32, MANY, 128, 2, 1, 48, 0, false, false},
+    {32, MANY, 256, 2, 1, 16, 192, false, false},  {64, 4096, 256, 2, 1, 16, 192, false, false},
+    {1024, 256, 256, 2, 1, 16, 192, false, false}, {MANY, MANY, 64, 4, 2, 64, 0, true, false},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, false},  {MANY, MANY, 128, 8, 1, 32, 0, false, false},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, false},  {MANY, MANY, 256, 8, 1, 32, 0, true, true},
+    {MANY, MANY, 256, 4, 1, 32, 0, false, false},  {MANY, MANY, 256, 4, 1, 16, 0, false, false},
 };
 
 static const matrix_candidate reduced[] = {
