@@ -4,7 +4,7 @@
 //
 //     importance of the new tokens
 //     who evicts whom, in order              for t: the least important of the `window` and of token t goes
-//     for each block of this workgroup's keys
+//     for each block of this workgroup's keys    decode_attend.glsl, or, by matrices, decode_attend_matrix.glsl
 //         those that some query sees         k and v of the cache, or of the new tokens
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
@@ -21,6 +21,17 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#ifdef MATRIX
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#define INT64
+#endif
+#ifdef BF16
+#extension GL_EXT_bfloat16 : require
+#endif
 
 #include "lib/decode.glsl"
 
@@ -32,7 +43,11 @@
 #include "lib/cache_bounded.glsl"
 #endif
 
+#ifdef MATRIX
+#include "lib/decode_attend_matrix.glsl"
+#else
 #include "lib/decode_attend.glsl"
+#endif
 
 #include "lib/decode_join.glsl"
 
@@ -40,15 +55,19 @@ void main()
 {
     KEYS(k);
     VALUES(v);
+    SLOTS(slots);
+    FIRST_QUERIES(q);
     begin_workgroup();
-    if (FIRST_IS_KNOWN) // on their way while it is found out who sees them
-        fetch_first(k, v);
-    begin_step();
+    // All that is read from known places is on its way at once, and nothing of it waited for before the importance is found.
+    fetch_header();
+    fetch_slots(0, slots);
+    fetch_first(q, k, v);
     find_importance();
-    begin_cache();
+    begin_step();
+    begin_cache(slots);
     const uint first_row = pack * PACK_ROWS, rows = count * GROUP, step = PACKS * PACK_ROWS;
     for (uint row = first_row; row < rows; row += step)
-        attend(row, k, v);
+        attend(row, q, k, v);
     if (!is_last_of(HEADER_PACKS + pack, SPLITS))
         return;
     if (PACKS == 1) // what it writes is on its way while the parts are joined

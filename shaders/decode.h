@@ -95,7 +95,11 @@
     X(61, OUT_HEAD_HIGH, 0)                                                             \
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                               \
     X(63, STATE_HIGH, 0)                                                                \
-    X(64, PACKS, 1) /* workgroups that share the rows */
+    X(64, PACKS, 1)     /* workgroups that share the rows */                            \
+    X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                         \
+    X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */          \
+    X(67, MATRIX_N, 16)                                                                 \
+    X(68, MATRIX_K, 16)
 
 /* Push constants of decode.comp. */
 #define DECODE_PARAMS                                                                                      \

@@ -26,6 +26,8 @@ set(DMATTN_VARIANTS
     "lists             | portable | lists.comp             | | vulkan1.2 | "
     "decode_bounded    | portable | decode.comp            | | vulkan1.2 | "
     "decode_paged      | portable | decode.comp            | | vulkan1.2 | PAGED"
+    "decode_bounded_f16  | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX"
+    "decode_bounded_bf16 | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | MATRIX BF16"
     "cache_select      | portable | cache_select.comp      | | vulkan1.2 | "
     "cache_copy_bounded | portable | cache_copy.comp       | | vulkan1.2 | "
     "cache_copy_paged  | portable | cache_copy.comp        | | vulkan1.2 | PAGED"

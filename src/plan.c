@@ -219,9 +219,10 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
         if (plan->tensor[data[i]].bytes && plan->tensor[data[i]].alignment > data_alignment)
             data_alignment = plan->tensor[data[i]].alignment;
     *info = (dmattn_plan_info){
-        .level = forward               ? plan->attention.tile.level
-                 : plan->backward.rows ? plan->backward.tile.query.level
-                                       : DMATTN_LEVEL_PORTABLE,
+        .level = forward                     ? plan->attention.tile.level
+                 : plan->backward.rows       ? plan->backward.tile.query.level
+                 : plan->kind == PLAN_DECODE ? plan->decode.tile.level
+                                             : DMATTN_LEVEL_PORTABLE,
         .why_not_higher = plan->backward.rows         ? plan->backward.why_not
                           : plan->kind == PLAN_DECODE ? plan->decode.why_not
                                                       : plan->attention.why_not,

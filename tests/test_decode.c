@@ -172,22 +172,35 @@ static const decode_case paged[] = {
      .rounds = 10},
 };
 
+static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
+{
+    char name[64];
+    dmattn_decode_desc desc = c->desc;
+    decode_results results = {0};
+    desc.attention.level = level;
+    snprintf(name, sizeof name, "%s, %s", c->name, dmattn_level_string(level));
+    /* What happens to sequences is the same code at all levels. */
+    const unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
+    decode_run(name, &desc, &c->habits, rounds, c->strides, seed, &results);
+    cr_expect_gt(results.rows, 0, "%s: nothing was compared", name);
+    cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", name);
+    cr_expect(results.broken || !c->habits.too_far || rounds < 20, "%s: nothing was taken back too far", name);
+    cr_expect(results.fills || !c->habits.fill, "%s: no prompt", name);
+    cr_expect(results.forks || !c->habits.fork, "%s: no fork", name);
+    printf("%s: %llu steps, %llu rows, errors %.1e and %.1e of lse\n", name, (unsigned long long)results.steps,
+           (unsigned long long)results.rows, results.error, results.lse_error);
+}
+
 static void run_cases(const decode_case *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const decode_case *c = &cases[i];
         if (!harness_takes(i))
             continue;
-        decode_results results = {0};
-        decode_run(c->name, &c->desc, &c->habits, c->rounds, c->strides, 1 + i, &results);
-        cr_expect_gt(results.rows, 0, "%s: nothing was compared", c->name);
-        cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", c->name);
-        cr_expect(results.broken || !c->habits.too_far || c->rounds < 20, "%s: nothing was taken back too far",
-                  c->name);
-        cr_expect(results.fills || !c->habits.fill, "%s: no prompt", c->name);
-        cr_expect(results.forks || !c->habits.fork, "%s: no fork", c->name);
-        printf("%s: %llu steps, %llu rows, errors %.1e and %.1e of lse\n", c->name, (unsigned long long)results.steps,
-               (unsigned long long)results.rows, results.error, results.lse_error);
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+            if (level == DMATTN_LEVEL_PORTABLE
+                || (level == DMATTN_LEVEL_MATRIX && c->desc.attention.type != F32 && !c->desc.cache))
+                run_case(c, level, 1 + i);
     }
 }
 #define RUN(cases) run_cases(cases, sizeof(cases) / sizeof *(cases))
@@ -213,11 +226,17 @@ DEVICE_TEST(decode, repeatable)
     static const decode_case c = {
         .desc = {{SHAPE(F16, 8, 4, 4, 2, 16)}, .importance_given = true, TOPW(200), .rollback = 4},
         .habits = {.rollback = 9, .fill = 1, .most_tokens = 500}};
-    decode_results first = {0}, second = {0};
-    decode_run("first run", &c.desc, &c.habits, 4, false, 7, &first);
-    decode_run("second run", &c.desc, &c.habits, 4, false, 7, &second);
-    cr_expect_gt(first.rows, 0);
-    cr_expect_eq(first.hash, second.hash, "two runs differ");
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
+        if (level == DMATTN_LEVEL_MATRIX2)
+            continue;
+        decode_results first = {0}, second = {0};
+        dmattn_decode_desc desc = c.desc;
+        desc.attention.level = level;
+        decode_run("first run", &desc, &c.habits, 4, false, 7, &first);
+        decode_run("second run", &desc, &c.habits, 4, false, 7, &second);
+        cr_expect_gt(first.rows, 0);
+        cr_expect_eq(first.hash, second.hash, "two runs at the level %s differ", dmattn_level_string(level));
+    }
 }
 
 /* 10^5 steps of sequences. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and how a step's work is cut,
- * on any device. */
+ * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and
+ * the constants of its kernels. */
 #include "decode/stage.h"
-#include "facts.h"
 #include "sentences.h"
 
 #include <criterion/criterion.h>
@@ -437,152 +436,6 @@ Test(decode_desc, most_keys)
     cr_expect_eq(dmattn_decode_most_keys(&d), 100);
 }
 
-/* ---- tiles --------------------------------------------------------------------------------------------------- */
-
-static bool is_power_of_2(uint32_t x)
-{
-    return x && !(x & (x - 1));
-}
-
-/* What is broken of what follows; NULL if nothing is. Not one assertion each: nearly a million tiles are looked at. */
-#define TAKEN_FOR_GRANTED(condition) \
-    do {                             \
-        if (!(condition))            \
-            return #condition;       \
-    } while (0)
-
-/* What decode.comp and its neighbours take for granted. `subgroup`: what the device runs it with. */
-static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
-{
-    const dmattn_attention_desc *a = &d->attention;
-    TAKEN_FOR_GRANTED(t->subgroup_size == subgroup);
-    TAKEN_FOR_GRANTED(t->workgroup && t->workgroup <= 128 && t->workgroup % t->subgroup_size == 0); /* full subgroups */
-    TAKEN_FOR_GRANTED(t->workgroup >= a->queries);       /* an invocation for each new token, */
-    TAKEN_FOR_GRANTED(t->workgroup >= a->value_dim / 8); /* and for each unit of a value */
-    TAKEN_FOR_GRANTED(t->workgroup % COPY_LANES == 0);   /* cache_copy.comp */
-    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes));      /* xor shuffles */
-    TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size); /* within a subgroup */
-    TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0); /* whole groups */
-    TAKEN_FOR_GRANTED(is_power_of_2(t->pack_rows));      /* sum_of_row() */
-    TAKEN_FOR_GRANTED(t->pack_rows <= 8);                /* likewise: three steps */
-    TAKEN_FOR_GRANTED(t->pack_rows <= t->key_lanes);     /* a lane of its own for each row */
-    TAKEN_FOR_GRANTED(t->block_keys);
-    const uint32_t rows = a->queries * (a->heads / a->kv_heads);
-    TAKEN_FOR_GRANTED(t->packs >= 1 && t->packs <= DECODE_MAX_PACKS); /* counters in the header */
-    TAKEN_FOR_GRANTED((t->packs - 1) * t->pack_rows < rows);          /* none without rows */
-    const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->packs;
-    TAKEN_FOR_GRANTED(t->splits >= 1 && t->splits <= 256);
-    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no part of next to nothing, */
-    TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* none where there is work enough, */
-    TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* and a device filled if it can be */
-    const uint32_t lane_units = (a->head_dim / 8 + t->key_lanes - 1) / t->key_lanes;
-    TAKEN_FOR_GRANTED(t->pack_rows == 1 || 8 * lane_units * t->pack_rows <= 64); /* registers for q */
-
-    /* the arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl and decode_join.glsl once more, */
-    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
-    const uint32_t common = 4 * 2 * t->block_keys + 4 * t->pack_rows * t->block_keys + 3 * 4 * t->pack_rows
-                            + 16 * sum_rows * 2 * t->workgroup + 4 * t->workgroup / 4 + 4 * a->queries + 4;
-    const uint32_t of_bounded = 2 * 4 * a->queries + 16 * t->workgroup / 4, of_paged = 4 * t->block_keys;
-    const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
-    TAKEN_FOR_GRANTED(shared >= common + (d->cache == DMATTN_CACHE_PAGED ? of_paged : of_bounded));
-    TAKEN_FOR_GRANTED(shared <= 16384); /* which Vulkan promises */
-    return NULL;
-}
-
-/* Subgroups of one size that cannot be changed, or of any from 4 to 128. */
-static device_facts facts_of(uint32_t subgroup, bool any)
-{
-    device_facts facts = usual_facts();
-    facts.subgroup_size = subgroup;
-    facts.min_subgroup_size = any ? 4 : subgroup;
-    facts.max_subgroup_size = any ? 128 : subgroup;
-    facts.subgroup_size_control = any;
-    facts.shared_memory = 16384;
-    facts.max_invocations = 128;
-    return facts;
-}
-
-static void try_tiles(const device_facts *facts, uint32_t subgroup, dmattn_decode_desc desc)
-{
-    dmattn_attention_desc *a = &desc.attention;
-    desc.importance_given = true;
-    for (uint32_t dim = 8; dim <= 256; dim += 8)
-        for (uint32_t group = 1; group <= 16; group++)
-            for (uint32_t tokens = 1; tokens <= 16; tokens++) {
-                a->queries = a->keys = tokens;
-                a->heads = group * a->kv_heads;
-                a->head_dim = dim;
-                a->value_dim = 264 - dim;
-                const decode_tile t = dmattn_decode_tile_choose(facts, &desc);
-                const char *what = broken(&t, &desc, subgroup);
-                cr_assert_null(what, "subgroups of %u, d%u, %u heads to a group, %u tokens: %s", subgroup, dim, group,
-                               tokens, what);
-            }
-}
-
-Test(decode_tile, every_device)
-{
-    static const uint32_t batches[] = {1, 3, 40, 1000}, heads[] = {1, 2, 8}, keys[] = {1, 100, 1000, 1000000};
-    for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
-        for (int any = 0; any < 2; any++) {
-            const device_facts facts = facts_of(subgroup, any);
-            for (size_t i = 0; i < COUNT(keys); i++)
-                for (int cache = 0; cache < 2; cache++) {
-                    dmattn_decode_desc d = cache ? paged : bounded;
-                    d.attention.batch = batches[(i + subgroup / 4) % COUNT(batches)];
-                    d.attention.kv_heads = heads[(i + subgroup / 8) % COUNT(heads)];
-                    *(cache ? &d.max_keys : &d.selection.window) = keys[i];
-                    try_tiles(&facts, any ? 32 : subgroup, d);
-                }
-        }
-}
-
-static decode_tile chosen(dmattn_decode_desc desc)
-{
-    const device_facts facts = usual_facts();
-    return dmattn_decode_tile_choose(&facts, &desc);
-}
-
-Test(decode_tile, parts)
-{
-    dmattn_decode_desc d = resolved(paged);
-    d.attention.batch = d.attention.kv_heads = d.attention.heads = d.attention.queries = 1;
-    d.max_keys = 1;
-    cr_expect_eq(chosen(d).splits, 1);
-    d.max_keys = (1u << 30) - 1;
-    cr_expect_eq(chosen(d).splits, 256);
-    d.attention.batch = (1u << 30) - 1;
-    cr_expect_eq(chosen(d).splits, 1);
-    d.attention.kv_heads = d.attention.heads = (1u << 30) - 1;
-    cr_expect_eq(chosen(d).splits, 1);
-    /* more keys, no fewer parts; more sequences, no more */
-    d.attention.kv_heads = d.attention.heads = 2;
-    uint32_t before = 1;
-    for (d.attention.batch = 4, d.max_keys = 1; d.max_keys < 1u << 16; d.max_keys += 1 + d.max_keys / 16) {
-        const uint32_t splits = chosen(d).splits;
-        cr_expect_geq(splits, before, "%u keys", d.max_keys);
-        before = splits;
-    }
-    for (d.attention.batch = 1, before = UINT32_MAX; d.attention.batch < 400; d.attention.batch++) {
-        const uint32_t splits = chosen(d).splits;
-        cr_expect_leq(splits, before, "%u sequences", d.attention.batch);
-        before = splits;
-    }
-}
-
-/* Rows are counted right, however many heads share one of k and v. */
-Test(decode_tile, as_many_rows_as_there_can_be)
-{
-    dmattn_decode_desc desc = paged;
-    desc.attention.batch = 1;
-    desc.attention.queries = 16;
-    desc.attention.kv_heads = 1;
-    desc.attention.heads = (1u << 20) - 1;
-    const decode_tile t = chosen(resolved(desc));
-    cr_expect_eq(t.packs, DECODE_MAX_PACKS);
-    cr_expect(t.pack_rows == 4 && t.splits >= 1);
-}
-
 /* ---- constants ----------------------------------------------------------------------------------------------- */
 
 static uint64_t both_words(const uint32_t *constants, uint32_t low)
@@ -651,7 +504,7 @@ Test(decode_constants, paged)
     desc.selection.select = DMATTN_SELECT_THRESHOLD;
     desc.selection.threshold = -1.5f;
     dmattn_decode_desc d = resolved(desc);
-    decode_tile t = chosen(d);
+    const decode_tile t = {.workgroup = 128, .subgroup_size = 32};
     uint32_t c[DECODE_CONSTANT_COUNT];
     memset(c, 0xff, sizeof c);
     dmattn_decode_constants(&d, &t, false, c);
@@ -673,7 +526,6 @@ Test(decode_constants, paged)
     desc.no_importance = true;
     desc.selection.select = DMATTN_SELECT_ALL;
     d = resolved(desc);
-    t = chosen(d);
     dmattn_decode_constants(&d, &t, false, c);
     cr_expect(c[DECODE_BIAS] == 0 && c[DECODE_IMPORTANCE_GIVEN] == 0 && c[DECODE_THRESHOLD] == 0);
     cr_expect(c[DECODE_MASK] == 1 && c[DECODE_MASK_HEADS] == 1);

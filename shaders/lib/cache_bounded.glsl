@@ -8,9 +8,13 @@
 
 shared uint victims[TOKENS]; // the entry that token t evicts; NONE
 shared uint places[TOKENS];  // the slot that it goes to
+uint last_victim, last_place; // of the last token, which where it is the only one spares a barrier
 shared uvec4 found[WORKGROUP / 4]; // by each subgroup: order, position and entry of its victim, and a free slot
 
-const uint SLOTS_AHEAD = 5; // that are under way at a time
+// Of an invocation, that are under way at a time; and whether these are all, so that none is read twice.
+const uint INVOCATION_SLOTS = (CAPACITY + WORKGROUP - 1) / WORKGROUP;
+const uint SLOTS_AHEAD = INVOCATION_SLOTS < 10 ? INVOCATION_SLOTS : 5;
+const bool SLOTS_ARE_HELD = SLOTS_AHEAD == INVOCATION_SLOTS;
 
 struct slot {
     uint position; // NONE: it is empty
@@ -28,9 +32,10 @@ slot slot_of(uvec4 words)
     return s;
 }
 
-slot load_slot(uint i)
+// Slot i, or the last one.
+uvec4 fetch_slot(uint i)
 {
-    return slot_of(Quads(slots_of(state, kv_head)).q[i]);
+    return Quads(slots_of(state, kv_head)).q[min(i, CAPACITY - 1)];
 }
 
 bool is_free(slot s)
@@ -38,12 +43,22 @@ bool is_free(slot s)
     return s.position == NONE || !is_needed(s.position, s.evicted, floor_);
 }
 
+uint victim_of(uint t)
+{
+    return TOKENS == 1 ? last_victim : victims[t];
+}
+
+uint place_of(uint t)
+{
+    return TOKENS == 1 ? last_place : places[t];
+}
+
 // The new token that evicts an entry, NONE if it stays; of the first `tokens`.
 uint evictor_of(uint entry, uint tokens)
 {
     uint by = NONE;
     for (uint t = 0; t < tokens; t++)
-        by = victims[t] == entry ? t : by;
+        by = victim_of(t) == entry ? t : by;
     return by;
 }
 
@@ -51,7 +66,7 @@ bool is_taken(uint i, uint tokens)
 {
     bool taken = false;
     for (uint t = 0; t < tokens; t++)
-        taken = taken || places[t] == i;
+        taken = taken || place_of(t) == i;
     return taken;
 }
 
@@ -65,63 +80,121 @@ uvec4 better(uvec4 a, uvec4 b)
     return uvec4(is_before(b, a) ? b.xyz : a.xyz, min(a.w, b.w));
 }
 
-// Whom token t evicts, and where it goes.
-void place_token(uint t)
+// The best of a subgroup's.
+uvec4 best_of_all(uvec4 x)
 {
-    const bool evicts = RANKED && length_ + t >= WINDOW;
+#ifdef MATRIX // where there is arithmetic of subgroups
+    uvec4 best;
+    best.x = subgroupMin(x.x);
+    best.y = subgroupMin(x.x == best.x ? x.y : NONE);
+    best.z = subgroupMin(x.x == best.x && x.y == best.y ? x.z : NONE);
+    best.w = subgroupMin(x.w);
+    return best;
+#else
+    for (uint step = 1; step < gl_SubgroupSize; step *= 2)
+        x = better(x, subgroupShuffleXor(x, step));
+    return x;
+#endif
+}
+
+// An invocation's slots, SLOTS_AHEAD of them.
+#define SLOTS(s) uvec4 s[SLOTS_AHEAD]
+
+void fetch_slots(uint first, inout SLOTS(s))
+{
+    [[unroll]] for (uint n = 0; n < SLOTS_AHEAD; n++)
+        s[n] = fetch_slot(first + n * WORKGROUP + invocation);
+}
+
+// Where they are held, a bit for each of an invocation's slots: whether a new token has evicted it, or goes to it.
+uint evicted_bits = 0, taken_bits = 0;
+
+uint bit_of(uint entry)
+{
+    return entry < CAPACITY && entry % WORKGROUP == invocation ? 1u << entry / WORKGROUP : 0;
+}
+
+bool bit_is_set(uint bits, uint n)
+{
+    return (bits >> n & 1) != 0;
+}
+
+// Of an invocation's slots: order, position and number of the least important one that none of the first `tokens` tokens has
+// evicted, and one that is free. `s` holds the first ones.
+uvec4 scan_slots(uint tokens, inout SLOTS(s))
+{
     uvec4 best = uvec4(NONE);
-    Quads slots = Quads(slots_of(state, kv_head));
-    for (uint first = invocation; first < CAPACITY; first += SLOTS_AHEAD * WORKGROUP) {
-        uvec4 words[SLOTS_AHEAD];
-        [[unroll]] for (uint n = 0; n < SLOTS_AHEAD; n++)
-            words[n] = slots.q[min(first + n * WORKGROUP, CAPACITY - 1)];
+    for (uint first = 0; first < CAPACITY; first += SLOTS_AHEAD * WORKGROUP) {
+        if (!SLOTS_ARE_HELD && (first > 0 || tokens > 0))
+            fetch_slots(first, s);
         [[unroll]] for (uint n = 0; n < SLOTS_AHEAD; n++) {
-            const uint i = min(first + n * WORKGROUP, CAPACITY - 1); // the last one again, which changes nothing
-            const slot s = slot_of(words[n]);
-            const uvec4 candidate = uvec4(order_of(s.importance), s.position, i, NONE);
-            if (evicts && s.position != NONE && s.evicted == NEVER && is_before(candidate, best) && evictor_of(i, t) == NONE)
+            const uint i = first + n * WORKGROUP + invocation;
+            const slot x = slot_of(s[n]);
+            const uvec4 candidate = uvec4(order_of(x.importance), x.position, i, NONE);
+            if (i >= CAPACITY)
+                continue;
+            if (RANKED && x.position != NONE && x.evicted == NEVER && is_before(candidate, best)
+                && (SLOTS_ARE_HELD ? !bit_is_set(evicted_bits, n) : evictor_of(i, tokens) == NONE))
                 best.xyz = candidate.xyz;
-            if (i < best.w && is_free(s) && !is_taken(i, t))
+            if (i < best.w && is_free(x) && !(SLOTS_ARE_HELD ? bit_is_set(taken_bits, n) : is_taken(i, tokens)))
                 best.w = i;
         }
     }
-    if (evicts && invocation <= t && evictor_of(CAPACITY + invocation, t) == NONE)
-        best = better(best, uvec4(order_of(token_importance[invocation]), length_ + invocation, CAPACITY + invocation, NONE));
-    for (uint step = 1; step < gl_SubgroupSize; step *= 2)
-        best = better(best, subgroupShuffleXor(best, step));
-    if (gl_SubgroupInvocationID == 0)
-        found[gl_SubgroupID] = best;
-    barrier();
-    for (uint i = 0; i < gl_NumSubgroups; i++)
-        best = better(best, found[i]);
-    if (invocation == 0) {
-        victims[t] = best.z;
-        places[t] = best.w;
-    }
-    barrier();
+    return best;
 }
 
-void begin_cache()
+// Whom token t evicts, and where it goes; `own` is what scan_slots() has found, and the importance of all tokens is known
+// behind the barrier.
+void place_token(uint t, uvec4 own)
 {
+    const uvec4 of_subgroup = best_of_all(own);
+    if (gl_SubgroupInvocationID == 0)
+        found[gl_SubgroupID] = of_subgroup;
+    barrier();
+    uvec4 best = uvec4(NONE);
+    for (uint first = 0; first < gl_NumSubgroups; first += gl_SubgroupSize)
+        best = better(best, found[min(first + gl_SubgroupInvocationID, gl_NumSubgroups - 1)]);
+    for (uint first = 0; first <= t; first += gl_SubgroupSize) {
+        const uint i = min(first + gl_SubgroupInvocationID, t);
+        if (evictor_of(CAPACITY + i, t) == NONE)
+            best = better(best, uvec4(order_of(token_importance[i]), length_ + i, CAPACITY + i, NONE));
+    }
+    best = best_of_all(best);
+    last_victim = RANKED && length_ + t >= WINDOW ? best.z : NONE;
+    last_place = best.w;
+    if (TOKENS > 1) {
+        if (invocation == 0) {
+            victims[t] = last_victim;
+            places[t] = last_place;
+        }
+        barrier();
+    }
+}
+
+// `s` holds what fetch_slots(0, s) has fetched.
+void begin_cache(inout SLOTS(s))
+{
+    uvec4 own = scan_slots(0, s);
     for (uint t = 0; t < TOKENS; t++) // known where it is 1
-        if (t < count)
-            place_token(t);
+        if (t < count) {
+            place_token(t, own);
+            const bool lost = own.z != NONE && own.z == last_victim || own.w != NONE && own.w == last_place;
+            if (t + 1 < TOKENS && lost) {
+                evicted_bits |= bit_of(last_victim);
+                taken_bits |= bit_of(last_place);
+                own = scan_slots(t + 1, s);
+            }
+        }
 }
 
 // ---- entries -------------------------------------------------------------------------------------------------------------
 
-uvec2 part_entries(uint tokens)
-{
-    const uint each = (CAPACITY + TOKENS + SPLITS - 1) / SPLITS, first = part * each;
-    return uvec2(min(first, CAPACITY + tokens), min(first + each, CAPACITY + tokens));
-}
-
-// The new tokens [x, y) whose queries see an entry, and its importance.
-uvec2 entry_life(uint entry, out float importance)
+// The new tokens [x, y) whose queries see an entry, and its importance; `words` are its slot's, if it is one.
+uvec2 entry_life(uint entry, uvec4 words, out float importance)
 {
     slot s;
     if (entry < CAPACITY)
-        s = load_slot(entry);
+        s = slot_of(words);
     else {
         s.position = length_ + entry - CAPACITY;
         s.evicted = eviction_by_itself(s.position, token_importance[entry - CAPACITY]);
@@ -139,12 +212,31 @@ uvec2 entry_life(uint entry, out float importance)
 // read.
 #define FIRST_IS_KNOWN true
 
+uvec2 part_entries(uint tokens)
+{
+    const uint each = part_size(CAPACITY + TOKENS), first = part * each;
+    return uvec2(min(first, CAPACITY + tokens), min(first + each, CAPACITY + tokens));
+}
+
+// Slot `invocation` of the block that begins with entry `own_block`.
+uvec4 own_slot;
+uint own_block;
+
+void fetch_list(uint block)
+{
+    own_block = block;
+    own_slot = fetch_slot(block + invocation);
+}
+
 // Looks at entries [first, end), BLOCK_KEYS or fewer; returns their number.
 uint list_entries(uint first, uint end)
 {
     for (uint i = invocation; i < end - first; i += WORKGROUP) {
+        uvec4 words = own_slot;
+        if (i >= WORKGROUP || first != own_block)
+            words = fetch_slot(first + i);
         float importance;
-        const uvec2 life = entry_life(first + i, importance);
+        const uvec2 life = entry_life(first + i, words, importance);
         lives[i] = life.x < life.y ? life.x | life.y << 8 : 0;
         biases[i] = clean(importance);
     }
@@ -193,7 +285,7 @@ void end_cache()
 {
     if (went_back) {
         for (uint i = invocation; i < CAPACITY; i += WORKGROUP) {
-            const slot s = load_slot(i);
+            const slot s = slot_of(fetch_slot(i));
             store_slot(i, s.position, s.evicted, s.importance);
         }
         memoryBarrierBuffer();
@@ -201,14 +293,14 @@ void end_cache()
     }
     if (invocation < count) {
         const uint t = invocation, by = evictor_of(CAPACITY + t, count);
-        if (victims[t] < CAPACITY)
-            Words(slots_of(state, kv_head)).w[4 * victims[t] + 2] = length_ + t;
-        if (places[t] < CAPACITY)
-            store_slot(places[t], length_ + t,
+        if (victim_of(t) < CAPACITY)
+            Words(slots_of(state, kv_head)).w[4 * victim_of(t) + 2] = length_ + t;
+        if (place_of(t) < CAPACITY)
+            store_slot(place_of(t), length_ + t,
                        by != NONE ? length_ + by : eviction_by_itself(length_ + t, token_importance[t]), token_importance[t]);
     }
     for (uint t = 0; t < count; t++) {
-        const uint to = min(places[t], CAPACITY - 1);
+        const uint to = min(place_of(t), CAPACITY - 1);
         copy_row(advance(keys_of(state, kv_head), to, uvec2(KEY_BYTES, 0)), new_key(t), ALIGNED != 0, KEY_BYTES, invocation,
                  WORKGROUP);
         copy_row(advance(values_of(state, kv_head), to, uvec2(VALUE_BYTES, 0)), new_value(t), ALIGNED != 0, VALUE_BYTES,

@@ -9,13 +9,20 @@ uvec2 entry_page(uint entry)
     return page_of(p.pages, p.table, sequence, entry);
 }
 
-void begin_cache()
+#define SLOTS(s) uint s
+
+void fetch_slots(uint first, inout SLOTS(s))
 {
+}
+
+void begin_cache(inout SLOTS(s))
+{
+    barrier(); // the importance of all tokens is known
 }
 
 uvec2 part_entries(uint tokens)
 {
-    const uint all = length_ + tokens, each = (all + SPLITS - 1) / SPLITS, first = min(part * each, all);
+    const uint all = length_ + tokens, each = part_size(all), first = min(part * each, all);
     return uvec2(first, min(first + each, all));
 }
 
@@ -32,6 +39,10 @@ uvec2 entry_life(uint entry, out float importance)
 }
 
 #define FIRST_IS_KNOWN false
+
+void fetch_list(uint block)
+{
+}
 
 shared uint entries[BLOCK_KEYS]; // of the present block, that some row sees
 

@@ -61,11 +61,19 @@ uint word_of(uvec2 tensor, uint otherwise)
     return there ? word : otherwise;
 }
 
+uvec4 header;
+int keep; // tokens of the sequence; negative: all
+
+void fetch_header()
+{
+    header = Quads(header_of(state, kv_head)).q[0];
+    count = word_of(p.counts, TOKENS);
+    keep = int(word_of(p.keep, NONE));
+}
+
 void begin_step()
 {
-    const uvec4 header = Quads(header_of(state, kv_head)).q[0];
-    count = min(word_of(p.counts, TOKENS), TOKENS);
-    const int keep = int(word_of(p.keep, NONE));
+    count = min(count, TOKENS);
     length_ = header[HEADER_LENGTH];
     went_back = keep >= 0 && uint(keep) < length_;
     broken = header[HEADER_BROKEN] != 0;
@@ -116,6 +124,33 @@ uvec2 out_row(uint row)
 {
     return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_token(row),
                            uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+}
+
+// ---- parts -----------------------------------------------------------------------------------------------------------------
+
+// How many of `all` keys are a part's, at most: by matrices, whole blocks.
+uint part_size(uint all)
+{
+    const uint each = (all + SPLITS - 1) / SPLITS;
+#ifdef MATRIX
+    return (each + BLOCK_KEYS - 1) / BLOCK_KEYS * BLOCK_KEYS;
+#else
+    return each;
+#endif
+}
+
+// Where results of rows of this part go.
+uvec2 part_row(uint in_part, uint row)
+{
+    const uint rows = TOKENS * GROUP;
+    return advance(p.parts, ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * rows + row, uvec2(4 * VALUE_DIM, 0));
+}
+
+uvec2 part_softmax(uint in_part, uint row)
+{
+    const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
+    return advance(advance(p.parts, rows, uvec2(4 * VALUE_DIM, 0)),
+                   ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
 // ---- new tokens ------------------------------------------------------------------------------------------------------------

@@ -23,20 +23,6 @@ shared float row_max[PACK_ROWS], row_sum[PACK_ROWS], row_shrink[PACK_ROWS];
 const uint SUM_ROWS = PACK_ROWS < 2 ? 1 : 2;
 shared vec4 sums[SUM_ROWS * 2 * WORKGROUP];
 
-// Where results of rows of this part go.
-uvec2 part_row(uint in_part, uint row)
-{
-    const uint rows = TOKENS * GROUP;
-    return advance(p.parts, ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * rows + row, uvec2(4 * VALUE_DIM, 0));
-}
-
-uvec2 part_softmax(uint in_part, uint row)
-{
-    const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
-    return advance(advance(p.parts, rows, uvec2(4 * VALUE_DIM, 0)),
-                   ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
-}
-
 // What an invocation holds: rows of q, the sums of its columns of v, and rows of k and v that are on their way.
 #define QUERIES vec4 q[PACK_ROWS][QUERY_VECTORS]
 #define OUTPUTS vec4 o[PACK_ROWS][2]
@@ -239,11 +225,14 @@ void store_part(uint first_row, OUTPUTS)
             floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
 }
 
+#define FIRST_QUERIES(q) uint q // not here: they would take registers from the keys
+
 // The first of the first block, if that is known.
-void fetch_first(inout KEYS(k), inout VALUES(v))
+void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     const uvec2 range = part_entries(TOKENS);
-    if (range.x < range.y) {
+    if (FIRST_IS_KNOWN && range.x < range.y) {
+        fetch_list(range.x);
         fetch_keys(range.x, 0, min(range.y - range.x, BLOCK_KEYS), k);
         fetch_values(range.x, 0, min(range.y - range.x, BLOCK_KEYS), v);
     }
@@ -252,7 +241,7 @@ void fetch_first(inout KEYS(k), inout VALUES(v))
 uint listed = 0;
 
 // `k` and `v` hold what fetch_first() has fetched.
-void attend(uint first_row, inout KEYS(k), inout VALUES(v))
+void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VALUES(v))
 {
     QUERIES;
     OUTPUTS;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The importance of a step's new tokens.
+// The importance of a step's new tokens, and of those up to TOKENS that there are not, so that nothing is waited for.
 #ifndef LIB_DECODE_TOKENS_GLSL
 #define LIB_DECODE_TOKENS_GLSL
 
 #include "activation.glsl"
 #include "../importance.h"
 
-const uint PIECES_AHEAD = 4; // of 8 values, that are under way at a time
+const uint PIECES_AHEAD = 8; // of 8 values, that are under way at a time
 
 shared float token_importance[TOKENS];
 
@@ -37,25 +37,26 @@ float find_z(uint token, uint lane)
     return z;
 }
 
+// It is known to all behind the next barrier.
 void find_importance()
 {
     if (IMPORTANCE_GIVEN != 0) {
-        if (invocation < count)
+        if (invocation < TOKENS)
             token_importance[invocation] = clean(uintBitsToFloat(
                 Words(advance(p.dt_weight, sequence * KV_HEADS + kv_head, uvec2(4 * TOKENS, 0))).w[invocation]));
     } else if (BIAS != 0) {
-        for (uint first = 0; first < count; first += WORKGROUP / COLUMN_LANES) {
+        const float a = load_element(PARAMETER_TYPE, p.a, kv_head);
+        float dt_bias = 0;
+        if (DT_BIAS != 0)
+            dt_bias = load_element(PARAMETER_TYPE, p.dt_bias, kv_head);
+        for (uint first = 0; first < TOKENS; first += WORKGROUP / COLUMN_LANES) {
             const uint token = first + invocation / COLUMN_LANES;
-            float z = find_z(min(token, count - 1), invocation % COLUMN_LANES);
-            if (DT_BIAS != 0)
-                z += load_element(PARAMETER_TYPE, p.dt_bias, kv_head);
-            const float a = load_element(PARAMETER_TYPE, p.a, kv_head);
-            if (token < count && invocation % COLUMN_LANES == 0)
+            const float z = find_z(min(token, TOKENS - 1), invocation % COLUMN_LANES) + dt_bias;
+            if (token < TOKENS && invocation % COLUMN_LANES == 0)
                 token_importance[token] = activate(z, a, ACTIVATION == ACTIVATION_EXP_SOFTPLUS);
         }
-    } else if (invocation < count)
+    } else if (invocation < TOKENS)
         token_importance[invocation] = 0;
-    barrier();
 }
 
 #endif

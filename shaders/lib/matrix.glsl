@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Cooperative matrices: types, and what a subgroup holds of a tile of pairs. Before it is included, OPERAND is the type of
-// their elements, OPERAND_TYPE that of attention.h which it is, and the tile has PAIR_ROWS rows and PAIR_COLUMNS columns.
+// What a subgroup holds of a tile of pairs in cooperative matrices. Before it is included, the tile has PAIR_ROWS rows and
+// PAIR_COLUMNS columns.
 //
 // A subgroup has ROW_BLOCKS * MATRIX_M rows of the tile; its columns are cut into blocks of MATRIX_N, or, where they are
 // summed over, of MATRIX_K.
@@ -9,26 +9,16 @@
 
 #ifdef BF16
 #extension GL_EXT_bfloat16 : require
-#define OPERAND bfloat16_t
-#define OPERAND_TYPE TYPE_BF16
-#else
-#define OPERAND float16_t
-#define OPERAND_TYPE TYPE_F16
 #endif
 #ifdef MATRIX2
 #extension GL_NV_cooperative_matrix2 : require
-#define CONVERT_ACCUMULATORS
 #endif
 
 #define INT64
 
 #include "tile.glsl"
 
-#define MATRIX_A coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_M, MATRIX_K, gl_MatrixUseA>
-#define MATRIX_B coopmat<OPERAND, gl_ScopeSubgroup, MATRIX_K, MATRIX_N, gl_MatrixUseB>
-#define MATRIX_C coopmat<float, gl_ScopeSubgroup, MATRIX_M, MATRIX_N, gl_MatrixUseAccumulator>
-#define BY_ROWS gl_CooperativeMatrixLayoutRowMajor
-#define BY_COLUMNS gl_CooperativeMatrixLayoutColumnMajor
+#include "coopmat.glsl"
 
 const uint SUBGROUPS = WORKGROUP / SUBGROUP;
 const uint ROW_BLOCKS = PAIR_ROWS / (SUBGROUPS * MATRIX_M);
@@ -50,13 +40,6 @@ uint tile_row_of(uint m, uint r)
     return (gl_SubgroupID * ROW_BLOCKS + m) * MATRIX_M + r;
 }
 
-// What a subgroup has written to shared memory can be read by all of it.
-void subgroup_sync()
-{
-    subgroupMemoryBarrierShared();
-    subgroupBarrier();
-}
-
 // 8 elements of 16 bits as operands.
 uvec4 load_operands(uvec2 address)
 {
@@ -70,10 +53,7 @@ uvec4 load_operands(uvec2 address)
         if ((address.x & 2u) != 0)
             x = uvec4(x.x >> 16 | x.y << 16, x.y >> 16 | x.z << 16, x.z >> 16 | x.w << 16, x.w >> 16 | words.w[4] << 16);
     }
-    if (TYPE != OPERAND_TYPE) // bf16, whose range is larger, as f16
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            x[i] = packHalf2x16(clamp(unpack_pair(TYPE, x[i]), -65504, 65504));
-    return x;
+    return as_operands(x);
 }
 
 #endif

@@ -15,20 +15,26 @@ static bool is_aligned(const dmattn_attention_desc *a)
            && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, size);
 }
 
-/* A step reads each key for a few rows, so that memory limits it and not products (docs/performance.md). */
-static dmattn_status check_level(decode_stage *s, const dmattn_context *ctx)
+/* The highest level that is allowed, that this build has a kernel for and that a tile fits. */
+static dmattn_status choose_tile(decode_stage *s, const dmattn_context *ctx)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
-    if (a->level > DMATTN_LEVEL_PORTABLE)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                           "decoding cannot run at the level %s: its kernel is a portable one",
-                           dmattn_level_string(a->level));
-    const dmattn_level highest = a->max_level ? a->max_level : DMATTN_LEVEL_MATRIX2;
-    if (!a->level && highest > DMATTN_LEVEL_PORTABLE)
-        snprintf(s->why_not, sizeof s->why_not,
-                 "%s: decoding reads keys for a few rows each, so that products are not what limits it",
-                 dmattn_level_string(highest));
-    return DMATTN_SUCCESS;
+    const dmattn_level highest = a->level ? a->level : a->max_level ? a->max_level : DMATTN_LEVEL_MATRIX2;
+    const dmattn_level lowest = a->level ? a->level : DMATTN_LEVEL_PORTABLE;
+    for (dmattn_level level = highest; level >= lowest; level--) {
+        char why[200], kernel_name[KERNEL_NAME] = "";
+        const bool fits = dmattn_decode_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, sizeof why);
+        if (fits)
+            dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
+        if (fits && dmattn_kernel_find(kernel_name, level))
+            return DMATTN_SUCCESS;
+        if (fits)
+            snprintf(why, sizeof why, "the shader compiler that dmattn was built with does not know what %s needs",
+                     kernel_name);
+        if (level == highest || level == lowest)
+            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
+    }
+    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "decoding cannot run at the level %s", s->why_not);
 }
 
 /* For pieces of which a workgroup takes so many at a time: no more than any device allows, they come round again. */
@@ -44,8 +50,9 @@ static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelin
     uint32_t constants[DECODE_CONSTANT_COUNT];
     const kernel_values values = {constants, DECODE_CONSTANT_COUNT, s->tile.subgroup_size};
     dmattn_decode_constants(&s->desc, &s->tile, s->aligned, constants);
-    TRY(dmattn_kernel_build(ctx, paged ? "decode_paged" : "decode_bounded", DMATTN_LEVEL_PORTABLE, layout, &values,
-                            &s->step));
+    char kernel_name[KERNEL_NAME];
+    dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
+    TRY(dmattn_kernel_build(ctx, kernel_name, s->tile.level, layout, &values, &s->step));
     TRY(dmattn_kernel_build(ctx, paged ? "cache_copy_paged" : "cache_copy_bounded", DMATTN_LEVEL_PORTABLE, layout,
                             &values, &s->copy));
     TRY(dmattn_kernel_build(ctx, "copy_state", DMATTN_LEVEL_PORTABLE, layout, &values, &s->copy_state));
@@ -61,18 +68,13 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     const dmattn_attention_desc *a = &s->desc.attention;
     s->desc = *desc;
     s->layout = dmattn_decode_layout(desc);
-    TRY(check_level(s, ctx));
-    s->tile = dmattn_decode_tile_choose(&ctx->facts, desc);
+    TRY(choose_tile(s, ctx));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
-    snprintf(s->name, sizeof s->name, "portable %s decode %s d%u/%u in %u parts", dmattn_type_string(a->type),
-             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
+    snprintf(s->name, sizeof s->name, "%s %s decode %s d%u/%u in %u parts", dmattn_level_string(s->tile.level),
+             dmattn_type_string(a->type), desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim,
+             a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
-    const uint32_t shared_memory = dmattn_decode_tile_shared_memory(&s->tile, desc);
-    if (shared_memory > ctx->facts.shared_memory)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                           "a step of decoding takes %u bytes of shared memory, but the device has %u", shared_memory,
-                           ctx->facts.shared_memory);
     return build(s, ctx, layout);
 }
 

@@ -3,6 +3,7 @@
 #ifndef DMATTN_DECODE_STAGE_H
 #define DMATTN_DECODE_STAGE_H
 
+#include "../attention/tile.h"
 #include "../kernel.h"
 #include "../recorder.h"
 #include "desc.h"
@@ -29,9 +30,12 @@ enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
 
 /* How the step's work is cut; the names are those of shaders/decode.h. */
 typedef struct decode_tile {
+    dmattn_level level;
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, pack_rows, block_keys;
     uint32_t splits, packs;
+    matrix_shape matrix; /* matrix */
+    bool bf16_operands;  /* matrix: otherwise f16 */
 } decode_tile;
 
 typedef struct decode_stage {
@@ -42,7 +46,7 @@ typedef struct decode_stage {
     grid grid;
     VkPipeline step, select, copy, copy_state; /* select: bounded */
     char name[96];
-    char why_not[160];
+    char why_not[224]; /* no higher level */
 } decode_stage;
 
 /* `desc` is resolved. The pipelines may have been made in part when it fails. */
@@ -60,7 +64,13 @@ void dmattn_decode_stage_record_fill(const decode_stage *stage, recorder *r, fil
 void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uint32_t from, uint32_t to);
 
 /* Without a device. */
-decode_tile dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *desc);
+/* Chooses the tile of a level; if there is none, false and the reason in `why`. */
+bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *desc, dmattn_level level,
+                               decode_tile *tile, char *why, size_t size);
+/* Whether a device can run it, by matrices. */
+bool dmattn_decode_tile_fits(const decode_tile *tile, const device_facts *facts, const dmattn_decode_desc *desc);
+/* The name of its kernel, without the level. */
+void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc *desc, char name[KERNEL_NAME]);
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
                              uint32_t constants[DECODE_CONSTANT_COUNT]);

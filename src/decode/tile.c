@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Workgroups that a large device is filled with, twice where each still has many keys; keys that are worth one.
@@ -29,10 +30,10 @@ static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
     return splits ? at_most(splits, MOST_SPLITS) : 1;
 }
 
-decode_tile dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *d)
+static decode_tile choose_portable(const device_facts *facts, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
-    decode_tile t = {.workgroup = 128, .block_keys = 256};
+    decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256};
     t.subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
     /* 8 elements of a row of k each, or 16: a lane's part of q is in registers. No fewer lanes than rows
      * (sum_of_row()). */
@@ -42,18 +43,144 @@ decode_tile dmattn_decode_tile_choose(const device_facts *facts, const dmattn_de
     for (t.pack_rows = 1; t.pack_rows < rows && t.pack_rows < 8 && t.pack_rows < t.key_lanes
                           && 2 * t.pack_rows * a->head_dim / t.key_lanes <= QUERY_ELEMENTS;)
         t.pack_rows *= 2;
-    t.packs = at_most(dmattn_ceil_div(rows, t.pack_rows), DECODE_MAX_PACKS);
-    const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
-    t.splits = choose_splits(keys, (uint64_t)a->batch * a->kv_heads * t.packs);
     return t;
 }
 
-/* The arrays of decode.comp's includes. */
+/* ---- by matrices ----------------------------------------------------------------------------------------------- */
+
+bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, const dmattn_decode_desc *d)
+{
+    const matrix_shape *x = &t->matrix;
+    return t->workgroup <= facts->max_invocations
+           /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
+           && t->workgroup % t->subgroup_size == 0
+           && x->m * x->n % t->subgroup_size == 0
+           /* whole matrices of keys; their values' place is the output's at last */
+           && t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m
+           && dmattn_decode_tile_shared_memory(t, d) <= facts->shared_memory;
+}
+
+/* Ways to cut the work, best first. */
+static const struct {
+    uint32_t workgroup, block_keys;
+} matrix_tiles[] = {{256, 64}, {256, 32}, {128, 64}, {128, 32}, {128, 16}};
+
+/* With many sequences of few rows each, loads into registers that wait for nobody win over whole blocks in shared
+ * memory (docs/performance.md). */
+#define MATRIX_ROWS    8
+#define MATRIX_COLUMNS (16 * 128)
+
+static bool matrix_pays(const dmattn_attention_desc *a)
+{
+    const uint64_t dim = a->head_dim > a->value_dim ? a->head_dim : a->value_dim;
+    return a->queries * (a->heads / a->kv_heads) >= MATRIX_ROWS || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
+}
+
+/* Parts are of whole blocks; no more workgroups than run at once, which is one on a multiprocessor of the H200, as
+ * others would wait for all of them. */
+#define MATRIX_WORKGROUPS 132
+
+static uint32_t choose_matrix_splits(uint64_t keys, uint64_t workgroups, uint32_t block_keys)
+{
+    const uint64_t blocks = (keys + block_keys - 1) / block_keys;
+    const uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
+    const uint64_t each = (blocks + most - 1) / most;
+    return (uint32_t)((blocks + each - 1) / each);
+}
+
+static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d, decode_tile *tile, char *why,
+                          size_t size)
+{
+    attention_tile matrices;
+    if (d->cache == DMATTN_CACHE_PAGED) {
+        snprintf(why, size, "pages are read faster by the portable kernel");
+        return false;
+    }
+    if (!d->attention.level && !matrix_pays(&d->attention)) {
+        snprintf(why, size, "with so many sequences of so few rows the portable kernel is faster");
+        return false;
+    }
+    if (!dmattn_tile_begin_matrix(facts, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
+        return false;
+    for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; i++) {
+        *tile = (decode_tile){
+            .level = DMATTN_LEVEL_MATRIX,
+            .workgroup = matrix_tiles[i].workgroup,
+            .subgroup_size = matrices.subgroup_size,
+            .pack_rows = matrices.matrix.m,
+            .block_keys = matrix_tiles[i].block_keys,
+            .matrix = matrices.matrix,
+            .bf16_operands = matrices.bf16_operands,
+        };
+        if (dmattn_decode_tile_fits(tile, facts, d))
+            return true;
+    }
+    snprintf(why, size,
+             "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u bytes of "
+             "shared memory",
+             d->attention.head_dim, d->attention.value_dim, matrices.matrix.m, matrices.matrix.n, matrices.matrix.k,
+             matrices.subgroup_size, facts->shared_memory);
+    return false;
+}
+
+bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *d, dmattn_level level,
+                               decode_tile *tile, char *why, size_t size)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    if (!dmattn_device_facts_can(facts, level, why, size))
+        return false;
+    if (level == DMATTN_LEVEL_PORTABLE)
+        *tile = choose_portable(facts, d);
+    else if (!choose_matrix(facts, d, tile, why, size))
+        return false;
+    if (level == DMATTN_LEVEL_MATRIX2) {
+        snprintf(why, size, "decoding needs nothing of it that matrix lacks");
+        return false;
+    }
+    const uint32_t rows = a->queries * (a->heads / a->kv_heads);
+    tile->packs = at_most(dmattn_ceil_div(rows, tile->pack_rows), DECODE_MAX_PACKS);
+    const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
+    const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->packs;
+    tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
+                                                  : choose_matrix_splits(keys, workgroups, tile->block_keys);
+    const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
+    if (shared_memory > facts->shared_memory)
+        snprintf(why, size, "a step takes %u bytes of shared memory, but the device has %u", shared_memory,
+                 facts->shared_memory);
+    return shared_memory <= facts->shared_memory;
+}
+
+/* The arrays of decode_attend_matrix.glsl. */
+static uint32_t matrix_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t key_pitch = dmattn_ceil_div(a->head_dim, x->k) * x->k / 8 + 1;
+    const uint32_t value_pitch = dmattn_ceil_div(a->value_dim, x->n) * x->n / 8 + 1;
+    const uint32_t row = key_pitch + t->block_keys / 4 + 1 + x->n / 4 + 1; /* of q, scores, factors */
+    return 16 * (t->block_keys * (key_pitch + value_pitch) + t->pack_rows * row) + 8 * t->pack_rows;
+}
+
+/* Those of decode_attend.glsl. */
+static uint32_t portable_shared_memory(const decode_tile *t)
+{
+    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
+    return 4 * t->pack_rows * t->block_keys + 12 * t->pack_rows + 32 * t->workgroup * sum_rows;
+}
+
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
-    const uint32_t reduction = 20 * t->workgroup / 4 + 12 * d->attention.queries;
-    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
-    return 4 * (3 + t->pack_rows) * t->block_keys + 12 * t->pack_rows + 32 * t->workgroup * sum_rows + reduction + 4;
+    /* decode.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_join.glsl */
+    const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4;
+    return others
+           + (t->level == DMATTN_LEVEL_PORTABLE ? portable_shared_memory(t) : matrix_shared_memory(t, &d->attention));
+}
+
+void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
+{
+    snprintf(name, KERNEL_NAME, "decode_%s%s", d->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded",
+             t->level == DMATTN_LEVEL_PORTABLE ? ""
+             : t->bf16_operands                ? "_bf16"
+                                               : "_f16");
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,
@@ -77,6 +204,10 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_BLOCK_KEYS] = t->block_keys;
     c[DECODE_SPLITS] = t->splits;
     c[DECODE_PACKS] = t->packs;
+    c[DECODE_SUBGROUP] = t->subgroup_size;
+    c[DECODE_MATRIX_M] = t->matrix.m;
+    c[DECODE_MATRIX_N] = t->matrix.n;
+    c[DECODE_MATRIX_K] = t->matrix.k;
     c[DECODE_COLUMN_LANES] = t->subgroup_size < 8 ? 4 : 8; /* as in importance.c */
     c[DECODE_SOFT_CAP] = a->soft_cap > 0;
     c[DECODE_LSE] = a->lse;
