@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ * dmattn-generate: a small transformer of dynamic mask attention that generates text, as an example of an app with a
+ * Vulkan of its own. Read in this order:
+ *
+ *     vulkan_app.c   instance, device and queues of the app, and the dmattn context for them
+ *     model.c        plans, and command buffers with the app's shaders and dmattn's kernels in turn
+ *     work.c, memory_*.c, weights.c, reference.c   the app's own affairs */
+#include "reference.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char usage[] =
+    "dmattn-generate [OPTIONS]: a small transformer of bytes, whose attention is dmattn's, continues a text\n"
+    "  --prompt TEXT    the text\n"
+    "  --tokens N       bytes to generate (64)\n"
+    "  --window N       keys that a query sees (32)\n"
+    "  --weights FILE   a model of 256 tokens as .safetensors, named as Doge's; without it, weights are random\n"
+    "  --seed N         of random weights (1)\n"
+    "  --layers N       of the random model (4)\n"
+    "  --save FILE      writes the weights\n"
+    "  --device N       which Vulkan device (a discrete GPU, or else the first)\n"
+    "  --check          holds logits and tokens against a reference on the CPU\n"
+    "  --validation     loads the Khronos validation layer if there is one; findings are failures\n";
+
+typedef struct options {
+    const char *prompt, *weights, *save;
+    uint32_t tokens, window, seed, layers;
+    int device;
+    bool check, validation;
+} options;
+
+static uint32_t number(const char *name, const char *text, uint32_t least, uint32_t most)
+{
+    char *end;
+    const unsigned long n = text ? strtoul(text, &end, 10) : 0;
+    if (!text || !isdigit((unsigned char)*text) || *end || n < least || n > most)
+        die("%s takes a number from %u to %u", name, least, most);
+    return (uint32_t)n;
+}
+
+static options read_options(char **arguments)
+{
+    options o = {.prompt =
+                     "Every key is seen by one interval of queries: it begins with the key itself, and ends where "
+                     "more important keys have come.",
+                 .tokens = 64,
+                 .window = 32,
+                 .seed = 1,
+                 .layers = 4,
+                 .device = -1};
+    for (char **a = arguments; *a; a++) {
+        const char *name = *a;
+        if (!strcmp(name, "--help")) {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (!strcmp(name, "--check") || !strcmp(name, "--validation")) {
+            *(name[2] == 'c' ? &o.check : &o.validation) = true;
+            continue;
+        }
+        const char *value = a[1];
+        if (!strcmp(name, "--tokens"))
+            o.tokens = number(name, value, 1, 100000);
+        else if (!strcmp(name, "--window"))
+            o.window = number(name, value, 1, 100000);
+        else if (!strcmp(name, "--seed"))
+            o.seed = number(name, value, 0, UINT32_MAX);
+        else if (!strcmp(name, "--layers"))
+            o.layers = number(name, value, 1, MAX_LAYERS);
+        else if (!strcmp(name, "--device"))
+            o.device = (int)number(name, value, 0, 15);
+        else if (value && !strcmp(name, "--prompt"))
+            o.prompt = value;
+        else if (value && !strcmp(name, "--weights"))
+            o.weights = value;
+        else if (value && !strcmp(name, "--save"))
+            o.save = value;
+        else
+            die("%s is not an option, or has no value; --help lists them", name);
+        a++;
+    }
+    if (!*o.prompt)
+        die("the prompt is empty");
+    return o;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double run(app *a, VkCommandBuffer commands)
+{
+    const double start = now();
+    app_submit(a, &a->compute, commands);
+    app_wait(a);
+    return now() - start;
+}
+
+static void print_byte(uint32_t byte)
+{
+    if (byte < 256 && (isprint((int)byte) || byte == '\n'))
+        putchar((int)byte);
+    else
+        printf("\\x%02x", byte);
+    fflush(stdout);
+}
+
+/* Reads the logits of all tokens so far. */
+static float *logits(const model *m)
+{
+    float *to = malloc(m->logits.size);
+    if (!to)
+        die("no host memory");
+    app_download(m->app, &m->logits, to, m->logits.size);
+    return to;
+}
+
+/* Runs the whole sequence at once, too. */
+static bool check(model *m, const options *o, uint32_t prompt)
+{
+    sequence *s = model_sequence(m);
+    const uint32_t n = s->position;
+    uint32_t *tokens = malloc((n + 1) * sizeof *tokens);
+    if (!tokens)
+        die("no host memory");
+    memcpy(tokens, s->token, (n + 1) * sizeof *tokens);
+    float *stepwise = logits(m);
+    dmattn_plan *plan;
+    s->position = 0;
+    run(m->app, model_record_prefill(m, n, &plan));
+    dmattn_plan_destroy(plan);
+    float *whole = logits(m);
+    const bool ok = reference_check(m->weights, o->window, tokens, n, prompt, stepwise, whole);
+    free(whole);
+    free(stepwise);
+    free(tokens);
+    return ok;
+}
+
+static bool generate(app *a, const weights *w, const options *o)
+{
+    const uint32_t prompt = (uint32_t)strlen(o->prompt);
+    model m;
+    model_create(&m, a, w, o->window, prompt + o->tokens - 1);
+    sequence *s = model_sequence(&m);
+    s->position = 0;
+    for (uint32_t i = 0; i < prompt; i++)
+        s->token[i] = (unsigned char)o->prompt[i];
+
+    dmattn_plan *plan;
+    const VkCommandBuffer prefill = model_record_prefill(&m, prompt, &plan), step = model_record_step(&m);
+    app_wait(a); /* for the weights */
+    const double prefill_time = run(a, prefill);
+    double time = 0;
+    printf("%s", o->prompt);
+    print_byte(s->token[prompt]);
+    for (uint32_t i = 1; i < o->tokens; i++) {
+        time += run(a, step);
+        print_byte(s->token[s->position]);
+    }
+    printf("\nprefill: %u tokens in %.2f ms, %.0f tokens/s\n", prompt, prefill_time * 1e3, prompt / prefill_time);
+    if (o->tokens > 1)
+        printf("decoding: %u steps of %.2f ms, %.0f tokens/s\n", o->tokens - 1, time / (o->tokens - 1) * 1e3,
+               (o->tokens - 1) / time);
+    dmattn_plan_destroy(plan);
+    const bool ok = !o->check || check(&m, o, prompt);
+    model_destroy(&m);
+    return ok;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    const options o = read_options(argv + 1);
+    const model_shape shape = {
+        .layers = o.layers, .hidden = 128, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 256};
+    weights w = o.weights ? weights_read(o.weights) : weights_random(&shape, o.seed);
+    if (o.save)
+        weights_write(&w, o.save);
+
+    app a;
+    app_open(&a, o.device, o.validation);
+    printf("%s, %s, memory: %s\n", a.properties.deviceName,
+           a.compute.queue == a.transfer.queue ? "one queue" : "queues for computing and for copies", memory_name);
+    bool ok = generate(&a, &w, &o);
+    app_close(&a);
+    if (a.findings) {
+        fprintf(stderr, "dmattn-generate: the validation layer found %u errors\n", a.findings);
+        ok = false;
+    }
+    weights_free(&w);
+    return ok ? 0 : 1;
+}

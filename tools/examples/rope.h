@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * Cosines and sines of the rotation of queries and keys by position (Su et al. 2021, arXiv 2104.09864). */
+#ifndef EXAMPLE_ROPE_H
+#define EXAMPLE_ROPE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+/* [positions, dim]: dim / 2 cosines, then as many sines. free() it. */
+static inline float *rope_table(uint32_t positions, uint32_t dim)
+{
+    float *table = calloc((size_t)positions * dim, sizeof *table);
+    for (uint32_t t = 0; table && t < positions; t++)
+        for (uint32_t i = 0; i < dim / 2; i++) {
+            const double angle = t * pow(10000, -2.0 * i / dim);
+            table[(size_t)t * dim + i] = (float)cos(angle);
+            table[(size_t)t * dim + dim / 2 + i] = (float)sin(angle);
+        }
+    return table;
+}
+
+#endif

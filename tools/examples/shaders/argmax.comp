@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The next token: the first of the largest logits, source[positions, width], of the run's last row. One workgroup. The
+// sequence then goes on behind the run, so that the same commands make the token after that.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+
+shared uint best[gl_WorkGroupSize.x];
+
+void main()
+{
+    const uint lane = gl_LocalInvocationID.x, next = p.sequence.position + p.rows, row = (next - 1) * p.width;
+    uint mine = min(lane, p.width - 1);
+    for (uint i = lane; i < p.width; i += gl_WorkGroupSize.x)
+        mine = p.source.v[row + i] > p.source.v[row + mine] ? i : mine;
+    best[lane] = mine;
+    barrier();
+    if (lane == 0) {
+        for (uint i = 1; i < gl_WorkGroupSize.x; i++) {
+            const float a = p.source.v[row + best[i]], b = p.source.v[row + mine];
+            mine = a > b || (a == b && best[i] < mine) ? best[i] : mine;
+        }
+        p.sequence.token[next] = mine;
+        p.sequence.position = next;
+    }
+}

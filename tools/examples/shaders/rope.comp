@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Queries and keys, in place in target[rows, width], an invocation for each row and head: RMSNorm over the head with weight
+// (queries, of which there are `option` heads) or other (keys, the heads up to `columns`), then the rotation by position, of
+// which source[positions, dim] holds cosines and sines. Those are the CPU's: a shader's need not be exact.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "common.glsl"
+
+void main()
+{
+    const uint row = gl_GlobalInvocationID.x / p.columns, head = gl_GlobalInvocationID.x % p.columns;
+    if (row >= p.rows)
+        return;
+    const uint at = row * p.width + head * p.dim, angle = (p.sequence.position + row) * p.dim;
+    float sum = 0;
+    for (uint i = 0; i < p.dim; i++)
+        sum += p.target.v[at + i] * p.target.v[at + i];
+    const float scale = 1 / sqrt(sum / p.dim + 1e-6);
+    for (uint i = 0; i < p.dim / 2; i++) {
+        const uint j = i + p.dim / 2;
+        const float cosine = p.source.v[angle + i], sine = p.source.v[angle + j];
+        const float wi = head < p.option ? p.weight.v[i] : p.other.v[i], wj = head < p.option ? p.weight.v[j] : p.other.v[j];
+        const float x = wi * (p.target.v[at + i] * scale), y = wj * (p.target.v[at + j] * scale);
+        p.target.v[at + i] = x * cosine - y * sine;
+        p.target.v[at + j] = y * cosine + x * sine;
+    }
+}

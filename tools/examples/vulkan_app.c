@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+#include "vulkan_app.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+#define MAX_LISTED       512
+
+void die(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "dmattn-generate: ");
+    vfprintf(stderr, format, list);
+    fprintf(stderr, "\n");
+    va_end(list);
+    exit(1);
+}
+
+/* ---- instance ------------------------------------------------------------------------------------------------ */
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL hear_finding(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                   VkDebugUtilsMessageTypeFlagsEXT types,
+                                                   const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+{
+    (void)types;
+    ((app *)user)->findings += severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
+    fprintf(stderr, "dmattn-generate: validation: %s\n", data->pMessage);
+    return VK_FALSE;
+}
+
+static bool has_validation(void)
+{
+    VkLayerProperties list[MAX_LISTED];
+    uint32_t count = MAX_LISTED;
+    VK(vkEnumerateInstanceLayerProperties(&count, list));
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(list[i].layerName, VALIDATION_LAYER))
+            return true;
+    return false;
+}
+
+static void create_instance(app *a, bool validation)
+{
+    if (validation && !has_validation()) {
+        fprintf(stderr, "dmattn-generate: there is no " VALIDATION_LAYER ", so this runs without\n");
+        validation = false;
+    }
+    const char *layers[] = {VALIDATION_LAYER}, *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
+    const VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                           .pApplicationName = "dmattn-generate",
+                                           .apiVersion = VK_API_VERSION_1_3};
+    const VkDebugUtilsMessengerCreateInfoEXT debug = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+                                                      .messageSeverity =
+                                                          VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT
+                                                          | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+                                                      .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+                                                      .pfnUserCallback = hear_finding,
+                                                      .pUserData = a};
+    /* Barriers are the app's, so it is synchronization that wants checking. */
+    const VkValidationFeatureEnableEXT checks[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
+    const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+                                              .pNext = &debug,
+                                              .enabledValidationFeatureCount = 1,
+                                              .pEnabledValidationFeatures = checks};
+    const VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+                                       .pNext = validation ? &features : NULL,
+                                       .pApplicationInfo = &application,
+                                       .enabledLayerCount = validation,
+                                       .ppEnabledLayerNames = layers,
+                                       .enabledExtensionCount = validation,
+                                       .ppEnabledExtensionNames = extensions};
+    const VkResult result = vkCreateInstance(&info, NULL, &a->instance);
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) /* how the loader says that it found no driver */
+        die("there is no Vulkan device");
+    VK(result);
+    if (validation) {
+        const PFN_vkCreateDebugUtilsMessengerEXT create =
+            (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(a->instance, "vkCreateDebugUtilsMessengerEXT");
+        VK(create(a->instance, &debug, NULL, &a->messenger));
+    }
+}
+
+/* ---- device -------------------------------------------------------------------------------------------------- */
+
+static void choose_device(app *a, int index)
+{
+    VkPhysicalDevice list[16];
+    uint32_t count = sizeof list / sizeof *list;
+    VK(vkEnumeratePhysicalDevices(a->instance, &count, list));
+    if (!count)
+        die("there is no Vulkan device");
+    if (index >= (int)count)
+        die("device %d is not there: there are %u", index, count);
+    for (uint32_t i = 0; i < count; i++) {
+        VkPhysicalDeviceProperties properties;
+        vkGetPhysicalDeviceProperties(list[i], &properties);
+        const bool better = index < 0 ? !i
+                                            || (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU
+                                                && a->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
+                                      : (int)i == index;
+        if (better) {
+            a->physical_device = list[i];
+            a->properties = properties;
+        }
+    }
+    if (a->properties.apiVersion < VK_API_VERSION_1_3)
+        die("%s has no Vulkan 1.3, which this app is written for", a->properties.deviceName);
+}
+
+/* The compute queue, and beside it, best first, one of a family that only copies, another of the same family, or the
+ * same queue. Sets the index of the second one within its family. */
+static uint32_t choose_queues(app *a)
+{
+    VkQueueFamilyProperties list[32];
+    uint32_t count = sizeof list / sizeof *list, compute = count, copy = count;
+    vkGetPhysicalDeviceQueueFamilyProperties(a->physical_device, &count, list);
+    for (uint32_t i = count; i-- > 0;) {
+        const VkQueueFlags flags = list[i].queueFlags;
+        if (flags & VK_QUEUE_COMPUTE_BIT)
+            compute = i;
+        else if (flags & VK_QUEUE_TRANSFER_BIT && !(flags & VK_QUEUE_GRAPHICS_BIT))
+            copy = i;
+    }
+    if (compute >= count)
+        die("%s has no queue that computes", a->properties.deviceName);
+    a->compute.family = compute;
+    a->transfer.family = copy < count ? copy : compute;
+    return copy >= count && list[compute].queueCount > 1;
+}
+
+/* Of the device's extensions, the one that this app wants besides what dmattn does. */
+static uint32_t choose_extensions(const app *a, const char **names)
+{
+    VkExtensionProperties list[MAX_LISTED];
+    uint32_t count = MAX_LISTED, chosen = 0;
+    VK(vkEnumerateDeviceExtensionProperties(a->physical_device, NULL, &count, list));
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(list[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME))
+            names[chosen++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    return chosen;
+}
+
+static void hear_dmattn(void *user, dmattn_severity severity, const char *text)
+{
+    (void)user;
+    if (severity > DMATTN_SEVERITY_INFO)
+        fprintf(stderr, "dmattn-generate: dmattn: %s\n", text);
+}
+
+static void create_device(app *a)
+{
+    /* An app that enables features by Vulkan's own structures adds what dmattn_get_device_needs() lists: required is
+       bufferDeviceAddress; at the portable level, which is that of f32, two features of 1.3 are recommended. */
+    VkPhysicalDeviceVulkan13Features has13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
+    VkPhysicalDeviceVulkan12Features has12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                              .pNext = &has13};
+    VkPhysicalDeviceFeatures2 has = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &has12};
+    vkGetPhysicalDeviceFeatures2(a->physical_device, &has);
+    if (!has12.bufferDeviceAddress || !has12.timelineSemaphore)
+        die("%s has no buffer addresses or no timeline semaphores", a->properties.deviceName);
+    VkPhysicalDeviceVulkan13Features features13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+                                                   .subgroupSizeControl = has13.subgroupSizeControl,
+                                                   .computeFullSubgroups = has13.computeFullSubgroups};
+    VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                                   .pNext = &features13,
+                                                   .bufferDeviceAddress = VK_TRUE, /* dmattn's */
+                                                   .timelineSemaphore = VK_TRUE};  /* the app's own */
+    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                                .pNext = &features12};
+
+    const char *extensions[1];
+    const uint32_t extension_count = choose_extensions(a, extensions);
+    const uint32_t second = choose_queues(a);
+    const float priorities[] = {1, 1};
+    const bool two_families = a->compute.family != a->transfer.family;
+    const VkDeviceQueueCreateInfo queues[] = {{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                               .queueFamilyIndex = a->compute.family,
+                                               .queueCount = 1 + second,
+                                               .pQueuePriorities = priorities},
+                                              {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                               .queueFamilyIndex = a->transfer.family,
+                                               .queueCount = 1,
+                                               .pQueuePriorities = priorities}};
+    const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                     .pNext = &features,
+                                     .queueCreateInfoCount = two_families ? 2 : 1,
+                                     .pQueueCreateInfos = queues,
+                                     .enabledExtensionCount = extension_count,
+                                     .ppEnabledExtensionNames = extensions};
+    VK(vkCreateDevice(a->physical_device, &info, NULL, &a->device));
+    vkGetDeviceQueue(a->device, a->compute.family, 0, &a->compute.queue);
+    vkGetDeviceQueue(a->device, a->transfer.family, second, &a->transfer.queue);
+
+    const dmattn_context_desc desc = {.get_instance_proc_addr = vkGetInstanceProcAddr,
+                                      .instance = a->instance,
+                                      .physical_device = a->physical_device,
+                                      .device = a->device,
+                                      .api_version = VK_API_VERSION_1_3,
+                                      .enabled_extension_count = extension_count,
+                                      .enabled_extensions = extensions,
+                                      .enabled_features = &features,
+                                      .message = hear_dmattn};
+    DMATTN(dmattn_context_create(&desc, &a->dmattn));
+}
+
+static void create_pool(app *a, app_queue *queue)
+{
+    const VkCommandPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                          .queueFamilyIndex = queue->family};
+    VK(vkCreateCommandPool(a->device, &info, NULL, &queue->pool));
+}
+
+void app_open(app *a, int device_index, bool validation)
+{
+    *a = (app){0};
+    create_instance(a, validation);
+    choose_device(a, device_index);
+    create_device(a);
+    create_pool(a, &a->compute);
+    create_pool(a, &a->transfer);
+    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    VK(vkCreateSemaphore(a->device, &info, NULL, &a->timeline));
+    a->memory = memory_create(a->instance, a->physical_device, a->device);
+}
+
+void app_close(app *a)
+{
+    dmattn_context_destroy(a->dmattn);
+    memory_destroy(a->memory);
+    vkDestroySemaphore(a->device, a->timeline, NULL);
+    vkDestroyCommandPool(a->device, a->compute.pool, NULL);
+    vkDestroyCommandPool(a->device, a->transfer.pool, NULL);
+    vkDestroyDevice(a->device, NULL);
+    if (a->messenger) {
+        const PFN_vkDestroyDebugUtilsMessengerEXT destroy =
+            (PFN_vkDestroyDebugUtilsMessengerEXT)vkGetInstanceProcAddr(a->instance, "vkDestroyDebugUtilsMessengerEXT");
+        destroy(a->instance, a->messenger, NULL);
+    }
+    vkDestroyInstance(a->instance, NULL);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "weights.h"
+
+#include "safetensors.h"
+#include "vulkan_app.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- tensors, and where they are -----------------------------------------------------------------------------------
+ */
+
+/* How random weights are drawn: linear layers keep the size of what goes through, the rest is near what it multiplies
+ * by at the beginning of a training. */
+typedef enum draw { DRAW_LINEAR, DRAW_EMBEDDING, DRAW_ONES, DRAW_IMPORTANCE } draw;
+
+typedef struct tensor {
+    char name[96];
+    size_t *place;
+    uint32_t rows, columns; /* rows 0: one dimension */
+    draw draw;
+} tensor;
+
+enum { LAYER_TENSORS = 15, MAX_TENSORS = MAX_LAYERS * LAYER_TENSORS + 3 };
+
+/* Lists the tensors in the order of memory; places[] of *w are what they point at. */
+static uint32_t list_tensors(weights *w, tensor *list)
+{
+    const model_shape *s = &w->shape;
+    const uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, c = s->hidden;
+    uint32_t count = 0;
+    list[count++] = (tensor){"model.embed_tokens.weight", &w->embed, VOCABULARY, c, DRAW_EMBEDDING};
+    for (uint32_t i = 0; i < s->layers; i++) {
+        layer_weights *l = &w->layer[i];
+        const tensor layer[LAYER_TENSORS] = {
+            {"input_layernorm.weight", &l->norm, 0, c, DRAW_ONES},
+            {"self_attn.q_proj.weight", &l->q, q, c, DRAW_LINEAR},
+            {"self_attn.k_proj.weight", &l->k, kv, c, DRAW_LINEAR},
+            {"self_attn.v_proj.weight", &l->v, kv, c, DRAW_LINEAR},
+            {"self_attn.q_norm.weight", &l->q_norm, 0, s->head_dim, DRAW_ONES},
+            {"self_attn.k_norm.weight", &l->k_norm, 0, s->head_dim, DRAW_ONES},
+            {"self_attn.dt_proj.weight", &l->dt, s->kv_heads, kv, DRAW_LINEAR},
+            {"self_attn.A", &l->a, 0, s->kv_heads, DRAW_IMPORTANCE},
+            {"self_attn.o_proj.weight", &l->o, c, q, DRAW_LINEAR},
+            {"input_residual", &l->residual, 0, c, DRAW_ONES},
+            {"post_attention_layernorm.weight", &l->mlp_norm, 0, c, DRAW_ONES},
+            {"mlp.gate_proj.weight", &l->gate, s->inner, c, DRAW_LINEAR},
+            {"mlp.up_proj.weight", &l->up, s->inner, c, DRAW_LINEAR},
+            {"mlp.down_proj.weight", &l->down, c, s->inner, DRAW_LINEAR},
+            {"post_attention_residual", &l->mlp_residual, 0, c, DRAW_ONES},
+        };
+        for (uint32_t t = 0; t < LAYER_TENSORS; t++) {
+            list[count] = layer[t];
+            snprintf(list[count++].name, sizeof list->name, "model.layers.%u.%.64s", i, layer[t].name);
+        }
+    }
+    list[count++] = (tensor){"model.norm.weight", &w->norm, 0, c, DRAW_ONES};
+    list[count++] = (tensor){"lm_head.weight", &w->head, VOCABULARY, c, DRAW_LINEAR};
+    return count;
+}
+
+static size_t tensor_size(const tensor *t)
+{
+    return (size_t)(t->rows ? t->rows : 1) * t->columns;
+}
+
+/* Finds the places and makes room. */
+static uint32_t lay_out(weights *w, tensor *list)
+{
+    const model_shape *s = &w->shape;
+    if (!s->layers || s->layers > MAX_LAYERS || !s->hidden || s->hidden % 4 || !s->inner || s->inner % 4 || !s->kv_heads
+        || !s->heads || s->heads % s->kv_heads || !s->head_dim || s->head_dim % 8)
+        die("a model of %u layers, hidden %u, inner %u, %u heads, %u kv heads, head dimension %u is none", s->layers,
+            s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
+    const uint32_t count = list_tensors(w, list);
+    for (uint32_t i = 0; i < count; i++) {
+        *list[i].place = w->count;
+        w->count += (tensor_size(&list[i]) + 3) / 4 * 4; /* 16 bytes, as shaders and decoding want it */
+    }
+    w->data = calloc(w->count, sizeof *w->data);
+    if (!w->data)
+        die("no host memory for %zu weights", w->count);
+    return count;
+}
+
+static tensor *new_list(void)
+{
+    tensor *list = calloc(MAX_TENSORS, sizeof *list);
+    if (!list)
+        die("no host memory");
+    return list;
+}
+
+void weights_free(weights *w)
+{
+    free(w->data);
+    *w = (weights){0};
+}
+
+/* ---- random --------------------------------------------------------------------------------------------------------
+ */
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+static double uniform(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
+}
+
+static double normal(uint64_t *state)
+{
+    const double u = uniform(state), v = uniform(state);
+    return sqrt(-2 * log(1 - u)) * cos(6.283185307179586 * v);
+}
+
+weights weights_random(const model_shape *shape, uint64_t seed)
+{
+    weights w = {.shape = *shape};
+    tensor *list = new_list();
+    const uint32_t count = lay_out(&w, list);
+    for (uint32_t i = 0; i < count; i++)
+        for (size_t e = 0; e < tensor_size(&list[i]); e++) {
+            const double x = normal(&seed);
+            float *to = &w.data[*list[i].place + e];
+            switch (list[i].draw) {
+            case DRAW_LINEAR: *to = (float)(x / sqrt(list[i].columns)); break;
+            case DRAW_EMBEDDING: *to = (float)x; break;
+            case DRAW_ONES: *to = (float)(1 + x / 10); break;
+            case DRAW_IMPORTANCE: *to = (float)(0.5 + x / 4); break;
+            }
+        }
+    free(list);
+    return w;
+}
+
+/* ---- files ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The extent of a tensor's dimension from which the model's shape is read. */
+static uint32_t extent(const safetensors_file *file, const char *name, uint32_t dimension)
+{
+    const safetensors_tensor *t = safetensors_find(file, name);
+    if (!t || dimension >= t->rank || t->shape[dimension] > 1 << 20)
+        die("the file has no %s, or of another shape than it should be", name);
+    return (uint32_t)t->shape[dimension];
+}
+
+static void read_tensor(const safetensors_file *file, const tensor *t, float *to)
+{
+    const safetensors_tensor *from = safetensors_find(file, t->name);
+    const uint32_t rank = t->rows ? 2 : 1;
+    if (!from || from->rank != rank || from->shape[rank - 1] != t->columns || (t->rows && from->shape[0] != t->rows)
+        || (from->type != SAFETENSORS_F32 && from->type != SAFETENSORS_BF16))
+        die("the file has no %s, or not as F32 or BF16 of %u, %u", t->name, t->rows, t->columns);
+    for (size_t i = 0; i < tensor_size(t); i++) {
+        const uint32_t upper = from->type == SAFETENSORS_BF16 ? (uint32_t)((const uint16_t *)from->data)[i] << 16 : 0;
+        memcpy(&to[i], from->type == SAFETENSORS_BF16 ? (const void *)&upper : (const float *)from->data + i,
+               sizeof *to);
+    }
+}
+
+weights weights_read(const char *path)
+{
+    char error[SAFETENSORS_ERROR_SIZE], name[64];
+    safetensors_file file;
+    if (safetensors_read(path, &file, error))
+        die("%s: %s", path, error);
+    weights w = {0};
+    model_shape *s = &w.shape;
+    do
+        snprintf(name, sizeof name, "model.layers.%u.self_attn.A", ++s->layers);
+    while (safetensors_find(&file, name));
+    s->hidden = extent(&file, "model.embed_tokens.weight", 1);
+    s->head_dim = extent(&file, "model.layers.0.self_attn.q_norm.weight", 0);
+    s->heads = extent(&file, "model.layers.0.self_attn.q_proj.weight", 0) / (s->head_dim ? s->head_dim : 1);
+    s->kv_heads = extent(&file, "model.layers.0.self_attn.A", 0);
+    s->inner = extent(&file, "model.layers.0.mlp.gate_proj.weight", 0);
+    tensor *list = new_list();
+    const uint32_t count = lay_out(&w, list);
+    for (uint32_t i = 0; i < count; i++)
+        read_tensor(&file, &list[i], w.data + *list[i].place);
+    free(list);
+    safetensors_free(&file);
+    return w;
+}
+
+void weights_write(const weights *w, const char *path)
+{
+    weights same = *w; /* whose places the list points at */
+    tensor *list = new_list();
+    const uint32_t count = list_tensors(&same, list);
+    safetensors_tensor *tensors = calloc(count, sizeof *tensors);
+    if (!tensors)
+        die("no host memory");
+    for (uint32_t i = 0; i < count; i++) {
+        const tensor *t = &list[i];
+        tensors[i] = (safetensors_tensor){
+            .name = t->name, .type = SAFETENSORS_F32, .rank = t->rows ? 2 : 1, .data = w->data + *t->place};
+        tensors[i].shape[0] = t->rows ? t->rows : t->columns;
+        tensors[i].shape[1] = t->rows ? t->columns : 0;
+    }
+    char error[SAFETENSORS_ERROR_SIZE];
+    if (safetensors_write(path, &(safetensors_file){.tensors = tensors, .tensor_count = count}, error))
+        die("%s: %s", path, error);
+    free(tensors);
+    free(list);
+}
