@@ -156,19 +156,20 @@ static bool generate(app *a, const weights *w, const options *o)
 
     dmattn_plan *plan;
     const VkCommandBuffer prefill = model_record_prefill(&m, prompt, &plan), step = model_record_step(&m);
-    app_wait(a); /* for the weights */
+    run(a, prefill); /* not timed: weights may still be on their way, and some drivers compile only now */
+    s->position = 0;
     const double prefill_time = run(a, prefill);
-    double time = 0;
     printf("%s", o->prompt);
     print_byte(s->token[prompt]);
+    double time = 0;
     for (uint32_t i = 1; i < o->tokens; i++) {
-        time += run(a, step);
+        const double seconds = run(a, step);
+        time += i > 1 ? seconds : 0; /* likewise */
         print_byte(s->token[s->position]);
     }
     printf("\nprefill: %u tokens in %.2f ms, %.0f tokens/s\n", prompt, prefill_time * 1e3, prompt / prefill_time);
-    if (o->tokens > 1)
-        printf("decoding: %u steps of %.2f ms, %.0f tokens/s\n", o->tokens - 1, time / (o->tokens - 1) * 1e3,
-               (o->tokens - 1) / time);
+    if (o->tokens > 2)
+        printf("decoding: %.2f ms a token, %.0f tokens/s\n", time / (o->tokens - 2) * 1e3, (o->tokens - 2) / time);
     dmattn_plan_destroy(plan);
     const bool ok = !o->check || check(&m, o, prompt);
     model_destroy(&m);

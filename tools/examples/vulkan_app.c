@@ -111,25 +111,29 @@ static void choose_device(app *a, int index)
         die("%s has no Vulkan 1.3, which this app is written for", a->properties.deviceName);
 }
 
-/* The compute queue, and beside it, best first, one of a family that only copies, another of the same family, or the
- * same queue. Sets the index of the second one within its family. */
+/* The compute queue, and for copies one of another family, best one that can do nothing else, or else another of the
+ * same family, or the same queue. Returns the index of the second one within its family. */
 static uint32_t choose_queues(app *a)
 {
     VkQueueFamilyProperties list[32];
-    uint32_t count = sizeof list / sizeof *list, compute = count, copy = count;
+    uint32_t count = sizeof list / sizeof *list, compute = 0;
     vkGetPhysicalDeviceQueueFamilyProperties(a->physical_device, &count, list);
-    for (uint32_t i = count; i-- > 0;) {
-        const VkQueueFlags flags = list[i].queueFlags;
-        if (flags & VK_QUEUE_COMPUTE_BIT)
-            compute = i;
-        else if (flags & VK_QUEUE_TRANSFER_BIT && !(flags & VK_QUEUE_GRAPHICS_BIT))
-            copy = i;
-    }
-    if (compute >= count)
+    while (compute < count && !(list[compute].queueFlags & VK_QUEUE_COMPUTE_BIT))
+        compute++;
+    if (compute == count)
         die("%s has no queue that computes", a->properties.deviceName);
-    a->compute.family = compute;
-    a->transfer.family = copy < count ? copy : compute;
-    return copy >= count && list[compute].queueCount > 1;
+    a->compute.family = a->transfer.family = compute;
+    int best = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        const VkQueueFlags flags = list[i].queueFlags;
+        const int fit = !(flags & VK_QUEUE_GRAPHICS_BIT) + !(flags & VK_QUEUE_COMPUTE_BIT);
+        const VkQueueFlags copies = VK_QUEUE_TRANSFER_BIT | VK_QUEUE_COMPUTE_BIT | VK_QUEUE_GRAPHICS_BIT;
+        if (i != compute && flags & copies && fit > best) {
+            best = fit;
+            a->transfer.family = i;
+        }
+    }
+    return a->transfer.family == compute && list[compute].queueCount > 1;
 }
 
 /* Of the device's extensions, the one that this app wants besides what dmattn does. */
