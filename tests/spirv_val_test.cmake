@@ -2,7 +2,7 @@
 # Checks every kernel that was built: cmake -DSPIRV_VAL=… -DTABLE=…/variants.cmake -DBUILT=…/kernels.txt -P this
 cmake_minimum_required(VERSION 3.25)
 include(${TABLE})
-foreach(variant IN LISTS DMATTN_VARIANTS DMATTN_BENCH_VARIANTS)
+foreach(variant IN LISTS DMATTN_VARIANTS DMATTN_BENCH_VARIANTS DMATTN_EXAMPLE_VARIANTS)
   string(REPLACE "|" ";" columns "${variant}")
   list(TRANSFORM columns STRIP)
   list(GET columns 0 name)

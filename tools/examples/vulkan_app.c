@@ -60,7 +60,7 @@ static void create_instance(app *a, bool validation)
                                                       .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
                                                       .pfnUserCallback = hear_finding,
                                                       .pUserData = a};
-    /* Barriers are the app's, so it is synchronization that wants checking. */
+    /* Of synchronization the layer sees copies and queues, not what shaders reach by address. */
     const VkValidationFeatureEnableEXT checks[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
                                               .pNext = &debug,
