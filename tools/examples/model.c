@@ -15,8 +15,7 @@ enum { ADD = 1, AT_POSITION = 2 }; /* options of MATMUL */
 
 static const char *const names[] = {"embed", "norm", "matmul", "rope", "gate", "argmax"};
 
-/* ---- making it -----------------------------------------------------------------------------------------------------
- */
+/* ---- making it --------------------------------------------------------------------------------------------------- */
 
 static buffer floats(app *a, size_t count)
 {
@@ -111,8 +110,7 @@ sequence *model_sequence(const model *m)
     return m->sequence.mapped;
 }
 
-/* ---- recording -----------------------------------------------------------------------------------------------------
- */
+/* ---- recording --------------------------------------------------------------------------------------------------- */
 
 /* What a command buffer is made with, and where the last run's writes are. */
 typedef struct recording {
@@ -174,15 +172,14 @@ static void norm(recording *r, size_t place)
 static void matmul(recording *r, const buffer *from, const buffer *to, size_t place, const size_t *residual,
                    uint32_t width, uint32_t columns)
 {
+    const uint32_t option = to == &r->m->logits ? AT_POSITION : 0;
     const params p = {.source = from->address,
                       .target = to->address,
                       .weight = weight(r->m, place),
                       .other = residual ? weight(r->m, *residual) : 0,
                       .width = width,
                       .columns = columns,
-                      .option = residual              ? ADD
-                                : to == &r->m->logits ? AT_POSITION
-                                                      : 0};
+                      .option = residual ? ADD : option};
     run(r, MATMUL, p, groups(columns), (r->rows + 3) / 4);
 }
 

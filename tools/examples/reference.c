@@ -31,8 +31,7 @@ static double keep(const reference *r, double x)
     return r->single ? (float)x : x;
 }
 
-/* ---- pieces --------------------------------------------------------------------------------------------------------
- */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 static double product(const reference *r, const double *x, const double *y, uint32_t n)
 {
@@ -71,8 +70,7 @@ static void rotate(const reference *r, double *x, const float *table, uint32_t d
     }
 }
 
-/* ---- dynamic mask attention ----------------------------------------------------------------------------------------
- */
+/* ---- dynamic mask attention -------------------------------------------------------------------------------------- */
 
 /* exp(a * ln(1 + e^z)), where z is the product of dt_weight and the values of all heads. */
 static double importance(const reference *r, const layer_weights *l, const double *v, uint32_t head, uint32_t width)
@@ -123,8 +121,7 @@ static void attend(const reference *r, const double *qkv, const double *of, cons
         out[d] = keep(r, out[d] / sum);
 }
 
-/* ---- the model -----------------------------------------------------------------------------------------------------
- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static void attention(reference *r, uint32_t index, const double *qkv, double *out)
 {
@@ -203,8 +200,7 @@ static void reference_run(reference *r, const uint32_t *tokens)
     free(x);
 }
 
-/* ---- the check -----------------------------------------------------------------------------------------------------
- */
+/* ---- the check --------------------------------------------------------------------------------------------------- */
 
 static double farthest(const float *got, const double *want, size_t begin, size_t end)
 {

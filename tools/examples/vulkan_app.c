@@ -20,7 +20,7 @@ void die(const char *format, ...)
     exit(1);
 }
 
-/* ---- instance ------------------------------------------------------------------------------------------------ */
+/* ---- instance ---------------------------------------------------------------------------------------------------- */
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL hear_finding(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
                                                    VkDebugUtilsMessageTypeFlagsEXT types,
@@ -84,7 +84,7 @@ static void create_instance(app *a, bool validation)
     }
 }
 
-/* ---- device -------------------------------------------------------------------------------------------------- */
+/* ---- device ------------------------------------------------------------------------------------------------------ */
 
 static void choose_device(app *a, int index)
 {

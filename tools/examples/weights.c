@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tensors, and where they are -----------------------------------------------------------------------------------
- */
+/* ---- tensors, and where they are --------------------------------------------------------------------------------- */
 
 /* How random weights are drawn: linear layers keep the size of what goes through, the rest is near what it multiplies
  * by at the beginning of a training. */
@@ -99,8 +98,7 @@ void weights_free(weights *w)
     *w = (weights){0};
 }
 
-/* ---- random --------------------------------------------------------------------------------------------------------
- */
+/* ---- random ------------------------------------------------------------------------------------------------------ */
 
 /* splitmix64 (Steele, Lea, Flood 2014) */
 static double uniform(uint64_t *state)
@@ -137,8 +135,7 @@ weights weights_random(const model_shape *shape, uint64_t seed)
     return w;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* The extent of a tensor's dimension from which the model's shape is read. */
 static uint32_t extent(const safetensors_file *file, const char *name, uint32_t dimension)

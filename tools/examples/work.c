@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* ---- buffers ------------------------------------------------------------------------------------------------- */
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
 VkBufferCreateInfo memory_buffer_info(VkDeviceSize size, const uint32_t *families, uint32_t family_count)
 {
@@ -32,7 +32,7 @@ buffer app_buffer(app *a, memory_kind kind, VkDeviceSize size)
     return memory_buffer(a->memory, kind, size, families, families[0] == families[1] ? 1 : 2);
 }
 
-/* ---- submissions --------------------------------------------------------------------------------------------- */
+/* ---- submissions ------------------------------------------------------------------------------------------------- */
 
 VkCommandBuffer app_begin(app *a, const app_queue *queue)
 {
@@ -78,7 +78,7 @@ void app_wait(app *a)
     VK(vkWaitSemaphores(a->device, &info, UINT64_MAX));
 }
 
-/* ---- copies -------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
 
 static void copy(app *a, const buffer *from, const buffer *to, VkDeviceSize size, bool to_host)
 {
@@ -110,7 +110,7 @@ void app_download(app *a, const buffer *from, void *data, VkDeviceSize size)
     memcpy(data, staging.mapped, size);
 }
 
-/* ---- pipelines ----------------------------------------------------------------------------------------------- */
+/* ---- pipelines --------------------------------------------------------------------------------------------------- */
 
 VkPipeline app_pipeline(app *a, VkPipelineLayout layout, const char *name)
 {
