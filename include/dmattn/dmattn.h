@@ -258,13 +258,15 @@ typedef struct dmattn_plan_info {
     const char *why_not_higher;   /* a sentence: the highest level allowed, and why it was not taken; empty if it was or
                                      a level was asked for. Lives as long as the plan */
     const char *kernel;           /* name of the kernel and its tile; lives as long as the plan */
-    uint64_t workspace_size;      /* bytes of scratch that one run needs; may be 0 */
+    uint64_t workspace_size;      /* bytes of scratch that one run needs; may be 0. A plan of fewer queries or keys may
+                                     need more: its keys may be shared out among more workgroups */
     uint64_t workspace_alignment; /* of its offset */
     uint64_t data_alignment; /* of the offsets of q, k, v, out and their gradients: 16, or the size of an element where
                                 strides are not multiples of 16 bytes */
     uint32_t list_queries;   /* queries to a tile list that attention reads, or that the mask plan makes; 0: none */
     uint64_t lists_size;     /* bytes of the lists that a mask plan makes; they lie at a multiple of 64 bytes */
-    /* The app orders a run against other work with these; barriers between dmattn's own dispatches are recorded. */
+    /* The app orders a run against other work with these, also what fills and forks a cache; barriers between dmattn's
+     * own dispatches are recorded. */
     VkPipelineStageFlags stages;
     VkAccessFlags reads;
     VkAccessFlags writes;
@@ -591,14 +593,14 @@ DMATTN_API dmattn_status dmattn_decode_plan(dmattn_context *context, const dmatt
  * It begins with twelve uint32 for each kv head, the first of which is the number of tokens. BOUNDED, the slots follow,
  * of which these tell where slot 0 of kv head 0 is; that of kv head h is h * slots elements, or rows, behind. */
 typedef struct dmattn_cache_layout {
-    uint64_t state_size; /* of all sequences */
-    uint64_t sequence_size;
-    uint32_t slots;      /* BOUNDED: of a kv head */
-    uint64_t slot_words; /* four words a slot: uint32 position + 1 of its token, 0: empty; f32 importance; int32
-                            position of the token that made it fall out of the w most important ones, its own if it
-                            never was one, INT32_MAX: it is one; 0 */
-    uint64_t keys;       /* rows of D elements of `type` */
-    uint64_t values;     /* rows of Dv */
+    uint64_t state_size;    /* of all sequences */
+    uint64_t sequence_size; /* a multiple of 16 */
+    uint32_t slots;         /* BOUNDED: of a kv head */
+    uint64_t slot_words;    /* four words a slot: uint32 position + 1 of its token, 0: empty; f32 importance; int32
+                               position of the token that made it fall out of the w most important ones, its own if it
+                               never was one, INT32_MAX: it is one; 0 */
+    uint64_t keys;          /* rows of D elements of `type` */
+    uint64_t values;        /* rows of Dv */
     /* PAGED. Page n of the pool lies at n * page_size. It holds k [Hk, page_size, D], then v [Hk, page_size, Dv], then,
      * with importance, that, f32 [Hk, page_size]. */
     uint64_t page_size;

@@ -13,7 +13,8 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
     const dmattn_attention_desc *a = &desc->attention;
     const char *extra = a->mask ? "mask" : a->bias ? "bias" : a->lists ? "lists" : a->causal ? "causal" : NULL;
     if (extra || a->list_capacity)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "attention.%s is set, but the mask and the bias are made here",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.%s is set, but the mask and the bias are made here, as `selection` says",
                            extra ? extra : "list_capacity");
     dmattn_attention_desc d;
     TRY(dmattn_attention_desc_resolve(a, &d, m)); /* for its sizes */
