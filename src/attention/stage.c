@@ -45,7 +45,8 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     snprintf(s->name, sizeof s->name, "%s %ux%u d%u/%u%s", how, s->tile.rows, s->tile.keys, d->head_dim, d->value_dim,
              parts);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
-    TRY(dmattn_check_grid(ctx, "joining the results of parts of the keys", dmattn_join_grid(d)));
+    if (s->tile.splits > 1)
+        TRY(dmattn_check_grid(ctx, "joining the results of parts of the keys", dmattn_join_grid(d)));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }
 

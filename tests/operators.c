@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "operators.h"
+
+/* ---- attention and its gradients --------------------------------------------------------------------------------- */
+
+#define SIZES .type = DMATTN_TYPE_F16, .batch = 2, .queries = 70, .keys = 70, .heads = 4, .kv_heads = 2, .head_dim = 64
+#define DENSE                                                                                             \
+    .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 70}, .bias = true, .bias_type = DMATTN_TYPE_F16, \
+    .bias_shape = {.queries = 70}
+
+static const dmattn_attention_desc dense = {SIZES, .lse = true, DENSE};
+static const dmattn_attention_desc portable = {SIZES, .lse = true, DENSE, .max_level = DMATTN_LEVEL_PORTABLE};
+static const dmattn_attention_desc intervals = {SIZES, .lse = true, .mask = DMATTN_MASK_INTERVALS,
+                                                .mask_shape = {.heads = 2}, .bias = true};
+/* Workgroups share the keys of few queries; and so much work that it is cut into slices. */
+static const dmattn_attention_desc few_queries = {
+    .batch = 1, .queries = 1, .keys = 100000, .heads = 1, .head_dim = 64, .lse = true};
+static const dmattn_attention_desc long_work = {
+    .batch = 1, .queries = 200000, .keys = 200000, .heads = 8, .head_dim = 128, .causal = true};
+
+#define PLAN_ATTENTION(desc)                                                      \
+    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan) \
+    {                                                                             \
+        return dmattn_attention_plan(context, &desc, plan);                       \
+    }
+#define PLAN_BACKWARD(desc)                                                                \
+    static dmattn_status plan_backward_##desc(dmattn_context *context, dmattn_plan **plan) \
+    {                                                                                      \
+        const dmattn_attention_backward_desc backward = {.attention = desc};               \
+        return dmattn_attention_backward_plan(context, &backward, plan);                   \
+    }
+PLAN_ATTENTION(dense)
+PLAN_ATTENTION(portable)
+PLAN_ATTENTION(intervals)
+PLAN_ATTENTION(few_queries)
+PLAN_ATTENTION(long_work)
+PLAN_BACKWARD(dense)
+PLAN_BACKWARD(portable)
+PLAN_BACKWARD(intervals)
+
+/* Far apart, so that one that is taken for another is a different address. */
+#define AT(n)                                                                     \
+    {                                                                             \
+        .buffer = (VkBuffer)(uintptr_t)(UINT64_C(n) << 40), .size = VK_WHOLE_SIZE \
+    }
+
+static dmattn_status record_attention(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_attention_args args = {.q = AT(1),
+                                        .k = AT(2),
+                                        .v = AT(3),
+                                        .out = AT(4),
+                                        .lse = AT(5),
+                                        .mask = AT(6),
+                                        .begin = AT(7),
+                                        .end = AT(8),
+                                        .bias = AT(9),
+                                        .workspace = AT(10)};
+    return dmattn_attention_record(plan, commands, &args);
+}
+
+static dmattn_status record_backward(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_attention_backward_args args = {.q = AT(1),
+                                                 .k = AT(2),
+                                                 .v = AT(3),
+                                                 .out = AT(4),
+                                                 .dout = AT(5),
+                                                 .lse = AT(6),
+                                                 .mask = AT(7),
+                                                 .begin = AT(8),
+                                                 .end = AT(9),
+                                                 .bias = AT(10),
+                                                 .dq = AT(11),
+                                                 .dk = AT(12),
+                                                 .dv = AT(13),
+                                                 .dbias = AT(14),
+                                                 .workspace = AT(15)};
+    return dmattn_attention_backward_record(plan, commands, &args);
+}
+
+/* ---- dynamic masks -------------------------------------------------------------------------------------------------
+ */
+
+#define TOPW .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 16, .causal = true}
+
+static const dmattn_dma_desc dma = {.attention = {SIZES, .lse = true}, .importance = {.dt_bias = true}, TOPW};
+
+static dmattn_status plan_mask(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_mask_desc desc = {.batch = 2,
+                                   .queries = 5000,
+                                   .keys = 5000,
+                                   .kv_heads = 2,
+                                   .type = DMATTN_TYPE_F16,
+                                   .value_dim = 64,
+                                   .importance = {.dt_bias = true},
+                                   TOPW,
+                                   .list_queries = 64};
+    return dmattn_mask_plan(context, &desc, plan);
+}
+
+static dmattn_status record_mask(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_mask_args args = {.v = AT(1),
+                                   .dt_weight = AT(2),
+                                   .a = AT(3),
+                                   .dt_bias = AT(4),
+                                   .importance = AT(5),
+                                   .begin = AT(6),
+                                   .end = AT(7),
+                                   .lists = AT(8),
+                                   .workspace = AT(9)};
+    return dmattn_mask_record(plan, commands, &args);
+}
+
+static dmattn_status plan_dma(dmattn_context *context, dmattn_plan **plan)
+{
+    return dmattn_dma_plan(context, &dma, plan);
+}
+
+static dmattn_status record_dma(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_dma_args args = {.q = AT(1),
+                                  .k = AT(2),
+                                  .v = AT(3),
+                                  .out = AT(4),
+                                  .lse = AT(5),
+                                  .dt_weight = AT(6),
+                                  .a = AT(7),
+                                  .dt_bias = AT(8),
+                                  .workspace = AT(9)};
+    return dmattn_dma_record(plan, commands, &args);
+}
+
+static dmattn_status plan_dma_backward(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_dma_backward_desc desc = {.dma = dma};
+    return dmattn_dma_backward_plan(context, &desc, plan);
+}
+
+static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_dma_backward_args args = {.q = AT(1),
+                                           .k = AT(2),
+                                           .v = AT(3),
+                                           .out = AT(4),
+                                           .dout = AT(5),
+                                           .lse = AT(6),
+                                           .dt_weight = AT(7),
+                                           .a = AT(8),
+                                           .dt_bias = AT(9),
+                                           .importance = AT(10),
+                                           .begin = AT(11),
+                                           .end = AT(12),
+                                           .dq = AT(13),
+                                           .dk = AT(14),
+                                           .dv = AT(15),
+                                           .dimportance = AT(16),
+                                           .ddt_weight = AT(17),
+                                           .da = AT(18),
+                                           .ddt_bias = AT(19),
+                                           .workspace = AT(20)};
+    return dmattn_dma_backward_record(plan, commands, &args);
+}
+
+/* ---- decoding ------------------------------------------------------------------------------------------------------
+ */
+
+#define STEP .attention = {.type = DMATTN_TYPE_F16, .batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 64}
+
+static dmattn_status plan_bounded(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_decode_desc desc = {STEP, TOPW, .rollback = 2};
+    return dmattn_decode_plan(context, &desc, plan);
+}
+
+static dmattn_status plan_paged(dmattn_context *context, dmattn_plan **plan)
+{
+    const dmattn_decode_desc desc = {STEP,
+                                     .importance_given = true,
+                                     .selection = {.causal = true},
+                                     .cache = DMATTN_CACHE_PAGED,
+                                     .page_size = 16,
+                                     .pages = 4,
+                                     .max_keys = 32};
+    return dmattn_decode_plan(context, &desc, plan);
+}
+
+/* A prompt, a copy of it, and a step. */
+static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_buffer state = AT(1), pages = AT(2), table = AT(3);
+    const dmattn_decode_fill_args fill = {.sequence = 1,
+                                          .keys = 20,
+                                          .k = AT(4),
+                                          .v = AT(5),
+                                          .importance = AT(6),
+                                          .state = state,
+                                          .pages = pages,
+                                          .table = table};
+    const dmattn_decode_args step = {.q = AT(7),
+                                     .k = AT(8),
+                                     .v = AT(9),
+                                     .out = AT(10),
+                                     .dt_weight = AT(11),
+                                     .a = AT(12),
+                                     .importance = AT(13),
+                                     .counts = AT(14),
+                                     .keep = AT(15),
+                                     .state = state,
+                                     .pages = pages,
+                                     .table = table,
+                                     .workspace = AT(16)};
+    dmattn_status status = dmattn_decode_fill_record(plan, commands, &fill);
+    if (!status)
+        status = dmattn_decode_fork_record(plan, commands, &state, 1, 0);
+    return status ? status : dmattn_decode_record(plan, commands, &step);
+}
+
+const operator_case operators[OPERATORS] = {
+    {"attention, dense mask and bias", plan_dense, record_attention},
+    {"the same at the level portable", plan_portable, record_attention},
+    {"attention, intervals", plan_intervals, record_attention},
+    {"attention in parts of the keys", plan_few_queries, record_attention},
+    {"attention in slices", plan_long_work, record_attention},
+    {"gradients, dense mask and bias", plan_backward_dense, record_backward},
+    {"gradients at the level portable", plan_backward_portable, record_backward},
+    {"gradients, intervals", plan_backward_intervals, record_backward},
+    {"a mask", plan_mask, record_mask},
+    {"dynamic mask attention", plan_dma, record_dma},
+    {"gradients of dynamic mask attention", plan_dma_backward, record_dma_backward},
+    {"decoding, bounded cache", plan_bounded, record_decode},
+    {"decoding, paged cache", plan_paged, record_decode},
+};
