@@ -20,7 +20,8 @@ extern const size_t dmattn_kernel_count;
 /* NULL if there is none. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
-/* What plans' pipeline layouts have, and Vulkan promises. */
+/* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has a
+ * member there: padding would be pushed as the stack happened to leave it. */
 #define MAX_PUSH_CONSTANTS 128
 
 /* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as

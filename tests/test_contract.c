@@ -94,6 +94,15 @@ Test(contract, functions)
     rig_destroy(&r);
 }
 
+/* Leaves bytes on the stack, for what does not set all of its own. Called by its address, so that it has a frame. */
+static void fill(int byte)
+{
+    volatile unsigned char bytes[4096];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)byte;
+}
+static void (*volatile fill_stack)(int byte) = fill;
+
 /* Of the command buffer's state a record call changes the compute pipeline and push constants. fake_vulkan.c has what
  * each command must keep to; other commands there are none. The same call writes the same commands. */
 Test(contract, commands)
@@ -106,7 +115,9 @@ Test(contract, commands)
         dmattn_plan *plan = plan_of(&r, o), *twin = plan_of(&r, o);
         fake_commands first, second, third;
         const unsigned calls = r.vulkan.calls;
+        fill_stack(0x11);
         record(&r, o, plan, &first);
+        fill_stack(0xee);
         record(&r, o, plan, &second);
         record(&r, o, twin, &third);
         cr_expect_eq(r.vulkan.calls, calls, "%s: recording makes an object", o->name);

@@ -13,6 +13,7 @@
 /* The kernels' push constants and specialization constants, from the header that they share with the shaders. */
 typedef struct attention_params {
     ATTENTION_PARAMS
+    uint32_t padding;
 } attention_params;
 _Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 

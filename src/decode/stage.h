@@ -17,11 +17,13 @@ _Static_assert(sizeof(decode_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128
 
 typedef struct fill_params {
     FILL_PARAMS
+    uint32_t padding;
 } fill_params;
 _Static_assert(sizeof(fill_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 
 typedef struct copy_params {
     COPY_PARAMS
+    uint32_t padding;
 } copy_params;
 
 #define DECODE_ID(id, name, default_value) DECODE_##name = (id),

@@ -11,6 +11,7 @@
 
 typedef struct importance_params {
     IMPORTANCE_PARAMS
+    uint32_t padding;
 } importance_params;
 _Static_assert(sizeof(importance_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 

@@ -17,6 +17,7 @@
 
 typedef struct importance_terms_params {
     IMPORTANCE_TERMS_PARAMS
+    uint32_t padding;
 } importance_terms_params;
 _Static_assert(sizeof(importance_terms_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 

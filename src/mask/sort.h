@@ -11,6 +11,7 @@
 
 typedef struct selection_params {
     SELECTION_PARAMS
+    uint32_t padding;
 } selection_params;
 _Static_assert(sizeof(selection_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 
