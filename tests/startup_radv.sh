@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# dmattn_startup on AMD's driver without a card, which says what it found in a pipeline cache, with nothing remembered
+# but that. Its argument is the program; DMATTN_RADV as in docs/testing.md.
+set -euo pipefail
+if [ -z "${DMATTN_RADV-}" ]; then
+    echo "dmattn tests: no device (DMATTN_RADV names no driver; tools/radv has one)"
+    exit 0
+fi
+unset DMATTN_TEST_DEVICE
+export VK_DRIVER_FILES=$DMATTN_RADV VK_ICD_FILENAMES=$DMATTN_RADV RADV_FORCE_FAMILY=navi21
+export MESA_SHADER_CACHE_DISABLE=true
+exec "$1" --hits
