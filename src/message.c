@@ -32,7 +32,8 @@ dmattn_status dmattn_fail(const messenger *m, dmattn_status status, const char *
 
 dmattn_status dmattn_fail_vulkan(const messenger *m, VkResult result, const char *call)
 {
-    dmattn_status status = result == VK_ERROR_OUT_OF_HOST_MEMORY ? DMATTN_ERROR_OUT_OF_MEMORY : DMATTN_ERROR_VULKAN;
+    const bool no_memory = result == VK_ERROR_OUT_OF_HOST_MEMORY || result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    const dmattn_status status = no_memory ? DMATTN_ERROR_OUT_OF_MEMORY : DMATTN_ERROR_VULKAN;
     return dmattn_fail(m, status, "%s failed: %s (%d)", call, dmattn_vk_result_string(result), (int)result);
 }
 

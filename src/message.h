@@ -22,7 +22,8 @@ void dmattn_message_send(const messenger *m, dmattn_severity severity, const cha
 /* Sends one sentence of severity ERROR and returns `status`: `return dmattn_fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
 dmattn_status dmattn_fail(const messenger *m, dmattn_status status, const char *format, ...) DMATTN_PRINTF(3, 4);
 
-/* dmattn_fail() for a VkResult: OUT_OF_MEMORY for host memory, otherwise VULKAN; names the call and the result. */
+/* dmattn_fail() for a VkResult: OUT_OF_MEMORY for host or device memory, otherwise VULKAN; names the
+ * call and the result. */
 dmattn_status dmattn_fail_vulkan(const messenger *m, VkResult result, const char *call);
 
 /* Returns from the calling function if a call fails. */
