@@ -68,7 +68,10 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
                                        || dmattn_has_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     ctx->vk.GetPhysicalDeviceProperties2(desc->physical_device, &properties.core);
     dmattn_device_facts_read(&ctx->facts, version, &properties, desc->enabled_features);
-    dmattn_device_facts_ask_matrices(&ctx->facts, desc->get_instance_proc_addr, desc->instance, desc->physical_device);
+    VkResult result = dmattn_device_facts_ask_matrices(&ctx->facts, desc->get_instance_proc_addr, desc->instance,
+                                                       desc->physical_device);
+    if (result)
+        return dmattn_fail_vulkan(m, result, ASKS_MATRICES);
     char why[128];
     if (dmattn_device_facts_level(&ctx->facts, why, sizeof why) == DMATTN_LEVEL_BEST)
         return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);
@@ -76,7 +79,7 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
     ctx->cache = desc->pipeline_cache;
     if (!ctx->cache) {
         VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-        VkResult result = ctx->vk.CreatePipelineCache(ctx->device, &info, ctx->allocator, &ctx->cache);
+        result = ctx->vk.CreatePipelineCache(ctx->device, &info, ctx->allocator, &ctx->cache);
         if (result)
             return dmattn_fail_vulkan(m, result, "vkCreatePipelineCache");
         ctx->owns_cache = true;

@@ -146,22 +146,26 @@ void dmattn_device_facts_read_matrices(device_facts *facts, const VkCooperativeM
 }
 #endif
 
-void dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
-                                      VkPhysicalDevice device)
+VkResult dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                          VkPhysicalDevice device)
 {
 #ifdef VK_KHR_cooperative_matrix
     const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ask =
-        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)get(instance,
-                                                                   "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)get(instance, ASKS_MATRICES);
     VkCooperativeMatrixPropertiesKHR products[MAX_MATRIX_PRODUCTS];
     uint32_t count = MAX_MATRIX_PRODUCTS;
     for (uint32_t i = 0; i < count; i++)
         products[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
-    if (facts->cooperative_matrix && ask && ask(device, &count, products) >= 0) /* incomplete is enough */
-        dmattn_device_facts_read_matrices(facts, products, count);
+    if (!facts->cooperative_matrix || !ask)
+        return VK_SUCCESS;
+    const VkResult result = ask(device, &count, products);
+    if (result < 0)
+        return result;
+    dmattn_device_facts_read_matrices(facts, products, count); /* incomplete is enough */
 #else
     (void)facts, (void)get, (void)instance, (void)device;
 #endif
+    return VK_SUCCESS;
 }
 
 /* The reason in `why` that no kernel can run. */

@@ -61,9 +61,10 @@ void dmattn_device_facts_read_matrices(device_facts *facts, const VkCooperativeM
                                        uint32_t count);
 #endif
 
-/* Asks the device for them, if they can be used. */
-void dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
-                                      VkPhysicalDevice device);
+/* Asks the device for them, if they can be used. A failure is what the Vulkan function, whose name is given, says. */
+#define ASKS_MATRICES "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"
+VkResult dmattn_device_facts_ask_matrices(device_facts *facts, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                          VkPhysicalDevice device);
 
 /* Whether the device can do a level at all; if not, the reason in `why`. */
 bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char *why, size_t size);

@@ -68,11 +68,10 @@ DMATTN_API uint32_t dmattn_version(void);
 
 typedef enum dmattn_status {
     DMATTN_SUCCESS = 0,
-    DMATTN_ERROR_INVALID = -1,     /* an argument breaks the contract written here */
-    DMATTN_ERROR_UNSUPPORTED = -2, /* the arguments are right, but this device or this version cannot do it */
-    DMATTN_ERROR_OUT_OF_MEMORY =
-        -3,                   /* host or device memory; if a Vulkan call ran out of it, the message names the call */
-    DMATTN_ERROR_VULKAN = -4, /* a Vulkan call failed; the message names the call and its VkResult */
+    DMATTN_ERROR_INVALID = -1,       /* an argument breaks the contract written here */
+    DMATTN_ERROR_UNSUPPORTED = -2,   /* the arguments are right, but this device or this version cannot do it */
+    DMATTN_ERROR_OUT_OF_MEMORY = -3, /* host or device memory, that of a driver included */
+    DMATTN_ERROR_VULKAN = -4,        /* a Vulkan call failed; the message names the call and its VkResult */
     DMATTN_STATUS_MAX_ENUM = 0x7fffffff
 } dmattn_status;
 

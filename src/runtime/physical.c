@@ -20,8 +20,9 @@ static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_
         dmattn_device_properties_chain(&properties, size_control);
         runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
         dmattn_device_facts_read(&facts, physical->api_version, &properties, enabled.features);
-        dmattn_device_facts_ask_matrices(&facts, runtime->loader.get_instance_proc_addr, runtime->instance,
-                                         physical->handle);
+        /* A failure is told when a device is made of it; it must not hide the other devices of the list. */
+        (void)dmattn_device_facts_ask_matrices(&facts, runtime->loader.get_instance_proc_addr, runtime->instance,
+                                               physical->handle);
         info->subgroup_size = facts.subgroup_size;
         info->min_subgroup_size = facts.min_subgroup_size;
         info->max_subgroup_size = facts.max_subgroup_size;
