@@ -75,7 +75,7 @@ static void make_contexts(int thread)
     for (int n = 0; n < ROUNDS; n++) {
         fake_vulkan own;
         dmattn_context *mine;
-        dmattn_plan *plan;
+        dmattn_plan *plan = NULL;
         const operator_case *o = &operators[(n + thread) % OPERATORS];
         fake_vulkan_init(&own);
         expect(!dmattn_context_create(&own.desc, &mine) && !o->plan(mine, &plan), o->name);
