@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
 #include "json.h"
 
+#include "new_file.h"
 #include "report.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 struct json_report {
     cJSON *root, *results;
@@ -85,9 +80,9 @@ json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_devi
     writer w = {json->root, json->root};
     char date[32] = "";
     time_t seconds = time(NULL);
-    struct tm utc;
-    if (gmtime_r(&seconds, &utc))
-        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const struct tm *utc = gmtime(&seconds);
+    if (utc)
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", utc);
     add_number(&w, "schema", 1);
     add_string(&w, "program", "vkbench");
     add_string(&w, "version", bench_version());
@@ -262,65 +257,25 @@ bool json_add(json_report *json, const bench_case *c, const measurement *m, bool
 
 /* ---- the file ------------------------------------------------------------------------------------------------ */
 
-/* Opens a new file beside `path`; its name is to be freed, whatever comes of it. If it fails, *why says so. */
-static FILE *open_beside(const char *path, char **name, const char **why)
-{
-    const size_t size = strlen(path) + 32;
-    struct stat old;
-    *name = malloc(size);
-    *why = "out of memory";
-    if (!*name)
-        return NULL;
-    *why = "it is there and not a regular file"; /* a rename would put one in its place */
-    if (!stat(path, &old) && !S_ISREG(old.st_mode))
-        return NULL;
-    snprintf(*name, size, "%s.%ld.tmp", path, (long)getpid());
-    int descriptor = open(*name, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-    *why = stream ? "" : strerror(errno);
-    if (!stream && descriptor >= 0) {
-        close(descriptor);
-        unlink(*name);
-    }
-    return stream;
-}
-
 bool json_can_write(const char *path, const char **why)
 {
-    char *name;
-    FILE *stream = open_beside(path, &name, why);
-    const bool ok = stream;
-    if (ok) {
-        fclose(stream);
-        unlink(name);
-    }
-    free(name);
-    return ok;
+    new_file file;
+    if (!new_file_open(&file, path, why))
+        return false;
+    new_file_close(&file, path, false, why);
+    return true;
 }
 
 bool json_write(const json_report *json, const char *path, const char **why)
 {
-    char *text = cJSON_Print(json->root), *name = NULL;
+    char *text = cJSON_Print(json->root);
+    new_file file = {0};
     *why = "out of memory";
-    FILE *stream = text ? open_beside(path, &name, why) : NULL;
-    bool ok = stream;
-    if (stream) {
-        ok = fprintf(stream, "%s\n", text) >= 0 && !fflush(stream);
-        int error = errno;
-        if (fclose(stream) && ok) {
-            ok = false;
-            error = errno;
-        }
-        if (ok && rename(name, path)) {
-            ok = false;
-            error = errno;
-        }
-        if (!ok) {
-            *why = strerror(error);
-            unlink(name);
-        }
+    bool ok = text && new_file_open(&file, path, why);
+    if (ok) {
+        const bool is_whole = fprintf(file.stream, "%s\n", text) >= 0 && !fflush(file.stream);
+        ok = new_file_close(&file, path, is_whole, why);
     }
     cJSON_free(text);
-    free(name);
     return ok;
 }

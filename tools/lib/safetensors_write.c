@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE   200809L
-#define _FILE_OFFSET_BITS 64
+#include "new_file.h"
 #include "safetensors.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static safetensors_status failed(char *error, const char *why)
 {
@@ -72,53 +66,14 @@ static bool write_all(FILE *stream, const safetensors_file *file, const char *he
     return ok && !fflush(stream);
 }
 
-/* Opens a new file beside `path`, whose name it writes to `name`. */
-static FILE *open_beside(const char *path, char *name, size_t size)
-{
-    int descriptor = -1;
-    errno = EEXIST;
-    for (int i = 0; i < 100 && descriptor < 0 && errno == EEXIST; i++) {
-        snprintf(name, size, "%s.%ld-%d.tmp", path, (long)getpid(), i);
-        descriptor = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    }
-    FILE *stream = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
-    if (!stream && descriptor >= 0) {
-        close(descriptor);
-        unlink(name);
-    }
-    return stream;
-}
-
 safetensors_status safetensors_write(const char *path, const safetensors_file *file, char *error)
 {
-    struct stat old;
-    if (!stat(path, &old) && !S_ISREG(old.st_mode))
-        return failed(error, "it is there and not a regular file");
-    size_t size = strlen(path) + 64;
-    char *name = malloc(size), *header = describe(file);
-    safetensors_status status = SAFETENSORS_OK;
-    if (!name || !header)
-        status = failed(error, "out of memory");
-    FILE *stream = status ? NULL : open_beside(path, name, size);
-    if (!stream && !status)
-        status = failed(error, strerror(errno));
-    if (stream) {
-        bool ok = write_all(stream, file, header);
-        int why = errno;
-        if (fclose(stream) && ok) {
-            ok = false;
-            why = errno;
-        }
-        if (ok && rename(name, path)) {
-            ok = false;
-            why = errno;
-        }
-        if (!ok) {
-            unlink(name);
-            status = failed(error, strerror(why));
-        }
-    }
+    char *header = describe(file);
+    const char *why = "out of memory";
+    new_file new = {0};
+    bool ok = header && new_file_open(&new, path, &why);
+    if (ok)
+        ok = new_file_close(&new, path, write_all(new.stream, file, header), &why);
     cJSON_free(header);
-    free(name);
-    return status;
+    return ok ? SAFETENSORS_OK : failed(error, why);
 }
