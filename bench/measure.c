@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
 #include "measure.h"
 
 #include "decode.h"
 #include "planning.h"
+#include "runtime/platform.h"
 #include "stages.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- samples ------------------------------------------------------------------------------------------------- */
 
@@ -95,13 +94,6 @@ double measurement_bound(const measurement *m, const peaks *p)
 
 /* ---- timing -------------------------------------------------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
 {
     VkCommandBuffer commands;
@@ -134,25 +126,25 @@ static void keep_sample(timing *t, double seconds)
 
 dmattn_status take_samples(const measure_settings *s, const recording *what, double limit, timing *t)
 {
-    const double start = now(), warm = start + fmin(limit / 5, 0.25), least = warm + limit / 20;
+    const double start = dmattn_clock_seconds(), warm = start + fmin(limit / 5, 0.25), least = warm + limit / 20;
     double one;
     t->sample_count = 0;
     TRY(time_runs(what, 1, &one));
     t->runs = choose_runs(one, s->least_sample);
-    if (now() - start > limit) { /* the check's run has warmed it up */
+    if (dmattn_clock_seconds() - start > limit) { /* the check's run has warmed it up */
         keep_sample(t, one);
         return DMATTN_SUCCESS;
     }
-    while (now() < warm) { /* clocks rise under load, and the first runs were slower than what is to come */
+    while (dmattn_clock_seconds() < warm) { /* clocks rise under load, and the first runs were slower than the rest */
         TRY(time_runs(what, t->runs, &one));
         t->runs = choose_runs(one, s->least_sample);
     }
     do {
         TRY(time_runs(what, t->runs, &one));
         keep_sample(t, one);
-        if (t->sample_count >= 10 && t->time.spread < 0.01 && now() >= least)
+        if (t->sample_count >= 10 && t->time.spread < 0.01 && dmattn_clock_seconds() >= least)
             break;
-    } while (t->sample_count < s->max_samples && (t->sample_count < 3 || now() - start < limit));
+    } while (t->sample_count < s->max_samples && (t->sample_count < 3 || dmattn_clock_seconds() - start < limit));
     return DMATTN_SUCCESS;
 }
 
