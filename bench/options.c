@@ -350,7 +350,12 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
         case OPTION_HELP: return ACTION_HELP;
         case OPTION_VERSION: return ACTION_VERSION;
         case OPTION_LIST: action = ACTION_LIST; break;
-        case ':': snprintf(why, OPTIONS_WHY_SIZE, "%.64s needs a value", argv[optind - 1]); return ACTION_BAD;
+        case ':':
+            if (!strchr(argv[optind - 1], '=')) {
+                snprintf(why, OPTIONS_WHY_SIZE, "%.64s needs a value", argv[optind - 1]);
+                return ACTION_BAD;
+            }
+            /* fall through - what takes no value but got one is a colon on Windows, a question mark elsewhere */
         case '?':
             if (optopt > 0 && optopt < OPTION_N)
                 snprintf(why, OPTIONS_WHY_SIZE, "there is no option -%c; --help lists those that there are", optopt);

@@ -81,7 +81,10 @@ static int parse_options(int argc, char **argv, options *o)
             printf("dmattn-run %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
             return fflush(stdout) ? MACHINE_FAILED : DONE;
         }
-        case ':': return complain(BAD_INPUT, "option '%s' needs a value", argv[optind - 1]);
+        case ':':
+            if (!strchr(argv[optind - 1], '='))
+                return complain(BAD_INPUT, "option '%s' needs a value", argv[optind - 1]);
+            /* fall through - what takes no value but got one is a colon on Windows, a question mark elsewhere */
         default:
             if (optopt > 0 && optopt < OPTION_DEVICE)
                 return complain(BAD_INPUT, "unknown option '-%c'; see --help", optopt);
