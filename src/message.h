@@ -10,7 +10,9 @@ typedef struct messenger {
     void *user;
 } messenger;
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__) /* where `printf` means Microsoft's; CMakeLists.txt asks for the standard's */
+#define DMATTN_PRINTF(at, first) __attribute__((format(gnu_printf, at, first)))
+#elif defined(__GNUC__)
 #define DMATTN_PRINTF(at, first) __attribute__((format(printf, at, first)))
 #else
 #define DMATTN_PRINTF(at, first)
