@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
 # Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves what was installed, and builds and runs the consumers
-# with it, in WORK. The names that the shared library exports must be those of SYMBOLS.
+# with it, in WORK. The names that the shared library exports must be those of SYMBOLS. For another system, TOOLCHAIN is
+# CMake's file for it, EMULATOR the command that runs its programs, and KERNELS what was made of the shaders.
 file(REMOVE_RECURSE ${WORK})
 set(shared OFF)
 if(KIND STREQUAL SHARED)
   set(shared ON)
 endif()
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM} -DCMAKE_BUILD_TYPE=Release
-  -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER})
+  -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER} -DDMATTN_KERNELS=${KERNELS})
+if(TOOLCHAIN)
+  list(APPEND configure -DCMAKE_TOOLCHAIN_FILE=${TOOLCHAIN})
+endif()
+separate_arguments(EMULATOR)
 
 function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
@@ -38,9 +43,17 @@ if(CPACK AND DPKG_DEB)
 endif()
 
 if(shared)
-  file(GLOB_RECURSE library ${WORK}/second/*/libdmattn.so)
-  execute_process(COMMAND ${NM} -D --defined-only ${library} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX MATCHALL "[A-Za-z_0-9]+\n" exported "${lines}")
+  # Of a DLL, the library that is linked in its place says what it exports.
+  file(GLOB_RECURSE library ${WORK}/second/*/libdmattn.so ${WORK}/second/*/libdmattn.dll.a)
+  set(dynamic -D)
+  set(name "[A-Za-z_0-9]+\n")
+  if(library MATCHES "dll.a$")
+    set(dynamic "")
+    set(name " T [A-Za-z_0-9]+\n")
+  endif()
+  execute_process(COMMAND ${NM} ${dynamic} --defined-only ${library} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "${name}" exported "${lines}")
+  list(TRANSFORM exported REPLACE " T " "")
   list(TRANSFORM exported STRIP)
   list(SORT exported)
   file(STRINGS ${SYMBOLS} wanted)
@@ -54,6 +67,7 @@ if(shared)
   endif()
 endif()
 
+set(ENV{WINEPATH} ${WORK}/second/bin) # where Windows programs find DLLs
 run(${configure} -S ${CONSUMERS}/find_package -B ${WORK}/find_package -DCMAKE_PREFIX_PATH=${WORK}/second)
 run(${CMAKE_COMMAND} --build ${WORK}/find_package)
 run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/find_package --output-on-failure)
@@ -69,10 +83,10 @@ endif()
 execute_process(COMMAND ${PKG_CONFIG} --cflags --libs ${static} dmattn OUTPUT_VARIABLE flags
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 separate_arguments(flags)
-run(${C_COMPILER} -std=c99 ${CONSUMERS}/app.c -isystem ${VULKAN} ${flags} -o ${WORK}/app)
+run(${C_COMPILER} -std=c99 ${CONSUMERS}/app.c -isystem ${VULKAN} ${flags} -o ${WORK}/app.exe)
 get_filename_component(libraries ${folder} DIRECTORY)
 set(ENV{LD_LIBRARY_PATH} ${libraries}:$ENV{LD_LIBRARY_PATH})
-run(${WORK}/app)
+run(${EMULATOR} ${WORK}/app.exe)
 
 if(NOT shared)
   run(${configure} -S ${CONSUMERS}/subdirectory -B ${WORK}/subdirectory -DDMATTN_SOURCE=${SOURCE})
