@@ -198,6 +198,8 @@ static void create_device(app *a)
     VK(vkCreateDevice(a->physical_device, &info, NULL, &a->device));
     vkGetDeviceQueue(a->device, a->compute.family, 0, &a->compute.queue);
     vkGetDeviceQueue(a->device, a->transfer.family, second, &a->transfer.queue);
+    if (a->transfer.queue == a->compute.queue) /* SwiftShader has but one, whatever family is asked for */
+        a->transfer.family = a->compute.family;
 
     const dmattn_context_desc desc = {.get_instance_proc_addr = vkGetInstanceProcAddr,
                                       .instance = a->instance,
