@@ -123,7 +123,7 @@ static uint32_t choose_queues(app *a)
     if (compute == count)
         die("%s has no queue that computes", a->properties.deviceName);
     a->compute.family = a->transfer.family = compute;
-    int best = -1;
+    int best = 0; /* what can do all that the first can is no other hardware; some drivers give its queue once more */
     for (uint32_t i = 0; i < count; i++) {
         const VkQueueFlags flags = list[i].queueFlags;
         const int fit = !(flags & VK_QUEUE_GRAPHICS_BIT) + !(flags & VK_QUEUE_COMPUTE_BIT);
@@ -198,8 +198,6 @@ static void create_device(app *a)
     VK(vkCreateDevice(a->physical_device, &info, NULL, &a->device));
     vkGetDeviceQueue(a->device, a->compute.family, 0, &a->compute.queue);
     vkGetDeviceQueue(a->device, a->transfer.family, second, &a->transfer.queue);
-    if (a->transfer.queue == a->compute.queue) /* SwiftShader has but one, whatever family is asked for */
-        a->transfer.family = a->compute.family;
 
     const dmattn_context_desc desc = {.get_instance_proc_addr = vkGetInstanceProcAddr,
                                       .instance = a->instance,
