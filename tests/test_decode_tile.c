@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * How a step of decoding is cut, on any device. */
 #include "decode/stage.h"
+#include "decode_descs.h"
 #include "facts.h"
-#include "sentences.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-#define ATTENTION .batch = 3, .queries = 4, .heads = 6, .kv_heads = 2, .head_dim = 16, .value_dim = 24
-#define TOPW      .select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true
-
-static const dmattn_decode_desc bounded = {.attention = {ATTENTION}, .selection = {TOPW, .window = 50}, .rollback = 5};
-static const dmattn_decode_desc paged = {.attention = {ATTENTION},
-                                         .selection = {.causal = true},
-                                         .cache = DMATTN_CACHE_PAGED,
-                                         .page_size = 32,
-                                         .pages = 7,
-                                         .max_keys = 100};
-
-static dmattn_decode_desc resolved(dmattn_decode_desc desc)
-{
-    dmattn_decode_desc d;
-    sentences s = {0};
-    cr_assert_eq(dmattn_decode_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s}), DMATTN_SUCCESS, "%s", s.text);
-    return d;
-}
 
 static bool is_power_of_2(uint32_t x)
 {
