@@ -26,7 +26,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_vote : require
 #define INT64
 #endif
 #ifdef BF16
@@ -43,7 +43,9 @@
 #include "lib/cache_bounded.glsl"
 #endif
 
-#ifdef MATRIX
+#if defined(FRAGMENTS)
+#include "lib/decode_attend_fragments.glsl"
+#elif defined(MATRIX)
 #include "lib/decode_attend_matrix.glsl"
 #else
 #include "lib/decode_attend.glsl"
@@ -58,11 +60,12 @@ void main()
     SLOTS(slots);
     FIRST_QUERIES(q);
     begin_workgroup();
-    // All that is read from known places is on its way at once, and nothing of it waited for before the importance is found.
+    // What is read from known places is on its way at once: the rows of keys while the importance is found, but behind what that
+    // waits for.
     fetch_header();
     fetch_slots(0, slots);
-    fetch_first(q, k, v);
     find_importance();
+    fetch_first(q, k, v);
     begin_step();
     begin_cache(slots);
     const uint first_row = pack * PACK_ROWS, rows = count * GROUP, step = PACKS * PACK_ROWS;

@@ -18,9 +18,12 @@
 #define HEADER_LENGTH  0 /* tokens of the sequence so far */
 #define HEADER_FLOOR   1 /* the least length that can be gone back to, but for 0 */
 #define HEADER_ARRIVED 2 /* packs of rows, in the present step, that are done */
-#define HEADER_BROKEN  3 /* 1: gone back to less than the floor: what is needed is lost */
+#define HEADER_FLAGS   3
 #define HEADER_PACKS   4 /* workgroups of each pack that are done */
 #define HEADER_WORDS   12
+
+#define FLAG_BROKEN 1 /* gone back to less than the floor: what is needed is lost */
+#define FLAG_LAYOUT 2 /* the layout of matrices has been seen to be the known one */
 
 /* Packs of rows that have workgroups of their own, at most. */
 #define DECODE_MAX_PACKS (HEADER_WORDS - HEADER_PACKS)

@@ -203,8 +203,8 @@ bool dmattn_device_facts_can(const device_facts *facts, dmattn_level level, char
         snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
     else if (!facts->full_subgroups)
         snprintf(why, size, "the feature computeFullSubgroups is missing or not enabled");
-    else if (~facts->subgroup_operations & (VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT))
-        snprintf(why, size, "compute shaders cannot vote or add up within a subgroup");
+    else if (~facts->subgroup_operations & VK_SUBGROUP_FEATURE_VOTE_BIT)
+        snprintf(why, size, "compute shaders cannot vote within a subgroup");
     else if (level == DMATTN_LEVEL_MATRIX2 && !facts->cooperative_matrix2)
         snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled with maintenance4");
     else if (level == DMATTN_LEVEL_MATRIX2 && facts->api_version < VK_API_VERSION_1_3)

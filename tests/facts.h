@@ -28,7 +28,7 @@ static inline device_facts usual_facts(void)
 static inline device_facts matrix_facts(void)
 {
     device_facts facts = usual_facts();
-    facts.subgroup_operations |= VK_SUBGROUP_FEATURE_VOTE_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    facts.subgroup_operations |= VK_SUBGROUP_FEATURE_VOTE_BIT;
     facts.f16_matrix = facts.bf16_matrix = (matrix_shape){16, 16, 16};
     facts.cooperative_matrix = facts.cooperative_matrix2 = facts.bf16_matrices = true;
     return facts;

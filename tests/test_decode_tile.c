@@ -70,7 +70,35 @@ static const char *portable_broken(const decode_tile *t, const dmattn_decode_des
     return NULL;
 }
 
-/* And decode_attend_matrix.glsl. */
+/* decode_attend_matrix.glsl: its arrays once more; rows in units of 16 bytes and one more. */
+static const char *shared_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common, uint32_t shared)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t key = (a->head_dim + x->k - 1) / x->k * x->k / 8 + 1;
+    const uint32_t value = (a->value_dim + x->n - 1) / x->n * x->n / 8 + 1;
+    TAKEN_FOR_GRANTED(t->block_keys % x->n == 0 && t->block_keys % x->k == 0);
+    TAKEN_FOR_GRANTED(x->m * (2 * value - 1) <= t->block_keys * value); /* the output lies where values did */
+    const uint32_t rows_of_q = x->m * key, keys = t->block_keys * key, values = t->block_keys * value;
+    const uint32_t scores = x->m * (t->block_keys / 4 + 1), factors = x->m * (x->n / 4 + 1);
+    TAKEN_FOR_GRANTED(shared >= common + 16 * (rows_of_q + keys + values + scores + factors) + 2 * 4 * x->m);
+    return NULL;
+}
+
+/* decode_attend_fragments.glsl. */
+static const char *fragments_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common,
+                                    uint32_t shared)
+{
+    const matrix_shape *x = &t->matrix;
+    TAKEN_FOR_GRANTED(t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16 && t->block_keys == 16);
+    TAKEN_FOR_GRANTED(t->bf16_operands == (a->type == DMATTN_TYPE_BF16)); /* nothing is converted */
+    TAKEN_FOR_GRANTED(a->head_dim <= 128 && a->value_dim <= 128);         /* registers */
+    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
+    const uint32_t subgroups = t->workgroup / 32, sums = rows * (a->value_dim / 4 + 1), numbers = 16 * 5;
+    TAKEN_FOR_GRANTED(shared >= common + subgroups * (16 * (sums > numbers ? sums : numbers) + 8 * rows));
+    return NULL;
+}
+
+/* What both do. */
 static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc *d, const device_facts *facts)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -81,24 +109,20 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
     TAKEN_FOR_GRANTED(t->workgroup <= facts->max_invocations);
     TAKEN_FOR_GRANTED(x->m && t->pack_rows == x->m);        /* a matrix of rows */
     TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* elements are spread evenly */
-    TAKEN_FOR_GRANTED(t->block_keys % x->n == 0 && t->block_keys % x->k == 0);
-    const uint64_t blocks = (dmattn_cache_slots(d) + a->queries + t->block_keys - 1) / t->block_keys;
-    const uint64_t each = (blocks + t->splits - 1) / t->splits, others = (uint64_t)a->batch * a->kv_heads * t->packs;
-    TAKEN_FOR_GRANTED((t->splits - 1) * each < blocks);                              /* no part of nothing, */
-    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132);                  /* all run at once, */
-    TAKEN_FOR_GRANTED(each == 1 || (blocks + each - 2) / (each - 1) * others > 132); /* as many as can */
+    /* part_size() of decode.glsl */
+    const uint64_t keys = dmattn_cache_slots(d) + a->queries, others = (uint64_t)a->batch * a->kv_heads * t->packs;
+    const uint64_t part = ((keys + t->splits - 1) / t->splits + t->block_keys - 1) / t->block_keys * t->block_keys;
+    const uint64_t least = t->form == FORM_FRAGMENTS ? t->workgroup / 2 : t->block_keys;
+    TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no part of nothing, */
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all run at once, */
+    TAKEN_FOR_GRANTED(part <= least
+                      || (keys + part - t->block_keys - 1) / (part - t->block_keys) * others
+                             > 132); /* as many as can, and each with work for all of it */
 
-    /* the arrays once more; rows in units of 16 bytes and one more */
-    const uint32_t key = (a->head_dim + x->k - 1) / x->k * x->k / 8 + 1;
-    const uint32_t value = (a->value_dim + x->n - 1) / x->n * x->n / 8 + 1;
-    TAKEN_FOR_GRANTED(x->m * (2 * value - 1) <= t->block_keys * value); /* the output lies where values did */
-    const uint32_t rows_of_q = x->m * key, keys = t->block_keys * key, values = t->block_keys * value;
-    const uint32_t scores = x->m * (t->block_keys / 4 + 1), factors = x->m * (x->n / 4 + 1);
-    const uint32_t shared = 16 * (rows_of_q + keys + values + scores + factors) + 2 * 4 * x->m + 2 * 4 * t->block_keys
-                            + (4 + 16) * t->workgroup / 4 + 3 * 4 * a->queries + 4;
-    TAKEN_FOR_GRANTED(dmattn_decode_tile_shared_memory(t, d) >= shared);
-    TAKEN_FOR_GRANTED(dmattn_decode_tile_shared_memory(t, d) <= facts->shared_memory);
-    return NULL;
+    const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
+    const uint32_t common = 2 * 4 * t->block_keys + (4 + 16) * t->workgroup / 4 + 3 * 4 * a->queries + 4;
+    TAKEN_FOR_GRANTED(shared <= facts->shared_memory);
+    return t->form == FORM_FRAGMENTS ? fragments_broken(t, a, common, shared) : shared_broken(t, a, common, shared);
 }
 
 /* Subgroups of one size that cannot be changed, or of any from 4 to 128. */
@@ -204,7 +228,7 @@ Test(decode_tile, as_many_rows_as_there_can_be)
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
 /* On a device of some matrices, at a level that is asked for: what fits is right, and what is common fits. */
-static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_memory)
+static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_memory, bool known)
 {
     static const uint32_t dims[] = {8, 24, 64, 128, 136, 256}, batches[] = {1, 5, 100},
                           windows[] = {1, 100, 1000, 1000000};
@@ -212,7 +236,8 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
     facts.f16_matrix = facts.bf16_matrix = shape;
     facts.subgroup_size = facts.min_subgroup_size = facts.max_subgroup_size = subgroup;
     facts.shared_memory = shared_memory;
-    unsigned fitting = 0;
+    facts.known_fragments = known;
+    unsigned fitting = 0, fragments = 0;
     for (size_t i = 0; i < COUNT(dims) * COUNT(dims) * COUNT(batches) * COUNT(windows); i++)
         for (uint32_t tokens = 1; tokens <= 16; tokens += 5) {
             dmattn_decode_desc d = bounded;
@@ -234,11 +259,15 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
                 continue;
             }
             fitting++;
+            fragments += t.form == FORM_FRAGMENTS;
             const char *what = matrix_broken(&t, &d, &facts);
             cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
                            subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
         }
     cr_expect(fitting, "%ux%ux%u in subgroups of %u: nothing fits", shape.m, shape.n, shape.k, subgroup);
+    const bool can = known && subgroup == 32 && shape.m == 16 && shape.n == 16 && shape.k == 16;
+    cr_expect_eq(fragments > 0, can, "%ux%ux%u in subgroups of %u: %u by fragments", shape.m, shape.n, shape.k,
+                 subgroup, fragments);
 }
 
 Test(decode_tile, every_matrix)
@@ -247,7 +276,8 @@ Test(decode_tile, every_matrix)
     for (size_t i = 0; i < COUNT(shapes); i++)
         for (uint32_t subgroup = 8; subgroup <= 64; subgroup *= 2)
             for (uint32_t shared_memory = 16384; shared_memory <= 65536; shared_memory *= 2)
-                try_matrices(shapes[i], subgroup, shared_memory);
+                for (int known = 0; known < 2; known++)
+                    try_matrices(shapes[i], subgroup, shared_memory, known);
 }
 
 static void expect_refused(dmattn_decode_desc desc, dmattn_level level, const char *part)
@@ -281,6 +311,11 @@ Test(decode_tile, levels)
     const dmattn_decode_desc asked = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&facts, &asked, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
     d.attention.level = 0;
+    device_facts known = facts; /* and so does who has matrices of a known layout, which win with any number */
+    known.known_fragments = true;
+    const dmattn_decode_desc many = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&known, &many, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+    cr_expect_eq(t.form, FORM_FRAGMENTS);
     d.attention.batch = 1;
     const dmattn_decode_desc few = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&facts, &few, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);

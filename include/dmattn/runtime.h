@@ -116,7 +116,9 @@ DMATTN_API dmattn_status dmattn_download(dmattn_device *device, const dmattn_buf
 /* Begins the device's command buffer; one at a time. Writes that were waited for are visible to it. */
 DMATTN_API dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *commands);
 
-/* Makes what was recorded so far complete, and its writes visible, before what comes next. */
+/* What was recorded so far is complete, and what its compute shaders have written visible to those that come next,
+ * before those begin. It is for compute shaders alone, because a barrier for all commands takes longer: 2.7 us more on
+ * an NVIDIA H200. */
 DMATTN_API void dmattn_commands_barrier(dmattn_device *device);
 
 /* Takes the time when all that was recorded so far is complete, into `slot`, 0 to DMATTN_TIMESTAMPS - 1, each at most

@@ -82,10 +82,8 @@ uint eviction_by_itself(uint position, float importance)
 // One past the last position whose query sees a key.
 uint end_of(uint position, uint evicted)
 {
-    if (position < SINKS)
-        return NEVER;
     const uint end = max(evicted, position + RECENT);
-    return SLIDING != 0 ? min(end, position + SLIDING) : end;
+    return position < SINKS ? NEVER : SLIDING != 0 ? min(end, position + SLIDING) : end;
 }
 
 // Whether a key may still be needed when no query will ever stand before `floor`: some query sees it, or, as the token at

@@ -80,21 +80,12 @@ uvec4 better(uvec4 a, uvec4 b)
     return uvec4(is_before(b, a) ? b.xyz : a.xyz, min(a.w, b.w));
 }
 
-// The best of a subgroup's.
-uvec4 best_of_all(uvec4 x)
+// The best of `lanes` invocations beside each other, a power of 2.
+uvec4 best_of(uvec4 x, uint lanes)
 {
-#ifdef MATRIX // where there is arithmetic of subgroups
-    uvec4 best;
-    best.x = subgroupMin(x.x);
-    best.y = subgroupMin(x.x == best.x ? x.y : NONE);
-    best.z = subgroupMin(x.x == best.x && x.y == best.y ? x.z : NONE);
-    best.w = subgroupMin(x.w);
-    return best;
-#else
-    for (uint step = 1; step < gl_SubgroupSize; step *= 2)
+    for (uint step = 1; step < lanes; step *= 2)
         x = better(x, subgroupShuffleXor(x, step));
     return x;
-#endif
 }
 
 // An invocation's slots, SLOTS_AHEAD of them.
@@ -131,13 +122,12 @@ uvec4 scan_slots(uint tokens, inout SLOTS(s))
             const uint i = first + n * WORKGROUP + invocation;
             const slot x = slot_of(s[n]);
             const uvec4 candidate = uvec4(order_of(x.importance), x.position, i, NONE);
-            if (i >= CAPACITY)
-                continue;
-            if (RANKED && x.position != NONE && x.evicted == NEVER && is_before(candidate, best)
-                && (SLOTS_ARE_HELD ? !bit_is_set(evicted_bits, n) : evictor_of(i, tokens) == NONE))
-                best.xyz = candidate.xyz;
-            if (i < best.w && is_free(x) && !(SLOTS_ARE_HELD ? bit_is_set(taken_bits, n) : is_taken(i, tokens)))
-                best.w = i;
+            const bool is_gone = SLOTS_ARE_HELD ? bit_is_set(evicted_bits, n) : evictor_of(i, tokens) != NONE;
+            const bool has_come = SLOTS_ARE_HELD ? bit_is_set(taken_bits, n) : is_taken(i, tokens);
+            const bool is_ranked = RANKED && i < CAPACITY && x.position != NONE && x.evicted == NEVER;
+            const bool is_better = is_ranked && !is_gone && is_before(candidate, best);
+            best.xyz = is_better ? candidate.xyz : best.xyz;
+            best.w = i < CAPACITY && is_free(x) && !has_come ? min(best.w, i) : best.w;
         }
     }
     return best;
@@ -147,19 +137,23 @@ uvec4 scan_slots(uint tokens, inout SLOTS(s))
 // behind the barrier.
 void place_token(uint t, uvec4 own)
 {
-    const uvec4 of_subgroup = best_of_all(own);
+    const uvec4 of_subgroup = best_of(own, gl_SubgroupSize);
     if (gl_SubgroupInvocationID == 0)
         found[gl_SubgroupID] = of_subgroup;
     barrier();
+    // An invocation each, if there are as many, for what subgroups have found and for the tokens.
+    const uint all = max(gl_NumSubgroups, t + 1);
+    uint lanes = 1;
+    while (lanes < all && lanes < gl_SubgroupSize)
+        lanes *= 2;
     uvec4 best = uvec4(NONE);
-    for (uint first = 0; first < gl_NumSubgroups; first += gl_SubgroupSize)
-        best = better(best, found[min(first + gl_SubgroupInvocationID, gl_NumSubgroups - 1)]);
-    for (uint first = 0; first <= t; first += gl_SubgroupSize) {
-        const uint i = min(first + gl_SubgroupInvocationID, t);
-        if (evictor_of(CAPACITY + i, t) == NONE)
-            best = better(best, uvec4(order_of(token_importance[i]), length_ + i, CAPACITY + i, NONE));
+    for (uint first = 0; first < all; first += lanes) {
+        const uint i = first + gl_SubgroupInvocationID % lanes, token = min(i, t);
+        const uvec4 of_token = uvec4(order_of(token_importance[token]), length_ + token, CAPACITY + token, NONE);
+        best = better(best, found[min(i, gl_NumSubgroups - 1)]);
+        best = better(best, evictor_of(CAPACITY + token, t) == NONE ? of_token : uvec4(NONE));
     }
-    best = best_of_all(best);
+    best = best_of(best, lanes);
     last_victim = RANKED && length_ + t >= WINDOW ? best.z : NONE;
     last_place = best.w;
     if (TOKENS > 1) {
@@ -179,7 +173,7 @@ void begin_cache(inout SLOTS(s))
         if (t < count) {
             place_token(t, own);
             const bool lost = own.z != NONE && own.z == last_victim || own.w != NONE && own.w == last_place;
-            if (t + 1 < TOKENS && lost) {
+            if (t + 1 < TOKENS && (SLOTS_ARE_HELD || lost)) {
                 evicted_bits |= bit_of(last_victim);
                 taken_bits |= bit_of(last_place);
                 own = scan_slots(t + 1, s);
@@ -192,20 +186,17 @@ void begin_cache(inout SLOTS(s))
 // The new tokens [x, y) whose queries see an entry, and its importance; `words` are its slot's, if it is one.
 uvec2 entry_life(uint entry, uvec4 words, out float importance)
 {
-    slot s;
-    if (entry < CAPACITY)
-        s = slot_of(words);
-    else {
-        s.position = length_ + entry - CAPACITY;
-        s.evicted = eviction_by_itself(s.position, token_importance[entry - CAPACITY]);
-        s.importance = token_importance[entry - CAPACITY];
-    }
-    importance = s.importance;
-    if (s.position == NONE)
-        return uvec2(0);
+    const bool is_new = entry >= CAPACITY;
+    const uint token = is_new ? min(entry - CAPACITY, TOKENS - 1) : 0;
+    const float new_importance = token_importance[token];
+    slot s = slot_of(words);
+    s.position = is_new ? length_ + token : s.position;
+    s.evicted = is_new ? eviction_by_itself(length_ + token, new_importance) : s.evicted;
+    importance = is_new ? new_importance : s.importance;
     const uint by = evictor_of(entry, count);
     const uint end = end_of(s.position, by == NONE ? s.evicted : length_ + by);
-    return uvec2(entry < CAPACITY ? 0 : entry - CAPACITY, min(max(end, length_) - length_, count));
+    const uvec2 life = uvec2(token, min(max(end, length_) - length_, count));
+    return s.position == NONE ? uvec2(0) : life;
 }
 
 // Nearly all slots are seen, so that a block's keys are all of its entries, and where they are is known before anything is

@@ -22,6 +22,8 @@ layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Sh
     uvec4 q[];
 };
 
+#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
+
 const float LOWEST = -3.402823466e38;
 const float LOG2_E = 1.44269504088896;
 const float LN_2 = 0.693147180559945;
@@ -31,6 +33,7 @@ uint part, pack, kv_head, sequence;
 uint length_, count; // tokens of the sequence before this step, and new ones
 uint floor_;         // of the header, after this step
 bool broken;
+bool layout_seen;    // lib/decode_attend_fragments.glsl
 bool went_back;      // tokens were taken back
 uvec2 state;         // of the sequence
 uvec2 k_base, v_base;
@@ -76,7 +79,8 @@ void begin_step()
     count = min(count, TOKENS);
     length_ = header[HEADER_LENGTH];
     went_back = keep >= 0 && uint(keep) < length_;
-    broken = header[HEADER_BROKEN] != 0;
+    broken = (header[HEADER_FLAGS] & FLAG_BROKEN) != 0;
+    layout_seen = (header[HEADER_FLAGS] & FLAG_LAYOUT) != 0;
     floor_ = header[HEADER_FLOOR];
     if (went_back) {
         broken = keep != 0 && (broken || uint(keep) < floor_);
@@ -91,8 +95,9 @@ void begin_step()
 
 void end_step()
 {
+    const uint flags = (broken ? FLAG_BROKEN : 0) | (layout_seen ? FLAG_LAYOUT : 0);
     if (invocation == 0)
-        Quads(header_of(state, kv_head)).q[0] = uvec4(length_ + count, floor_, 0, broken ? 1 : 0);
+        Quads(header_of(state, kv_head)).q[0] = uvec4(length_ + count, floor_, 0, flags);
     else if (invocation < HEADER_WORDS / 4)
         Quads(header_of(state, kv_head)).q[invocation] = uvec4(0);
 }

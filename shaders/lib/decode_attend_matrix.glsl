@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to MATRIX_M rows to a workgroup's part of a bounded cache, by cooperative matrices of 16-bit operands, all sums in
-// f32. A block's k and v come to shared memory in 16 bytes an invocation, from where they are read as matrices; a subgroup
+// Attention of up to MATRIX_M rows to a workgroup's part of a bounded cache, by cooperative matrices of 16-bit operands, all sums
+// in f32. A block's k and v come to shared memory in 16 bytes an invocation, from where they are read as matrices; a subgroup
 // multiplies some columns of scores, has some rows in the softmax, and then some columns of the output. Nothing is assumed of
 // how a matrix lies in registers.
 #ifndef LIB_DECODE_ATTEND_GLSL
@@ -147,17 +147,32 @@ void find_scores(uint listed)
     barrier();
 }
 
-// Scaled, capped, biased, and -infinity if the row does not see key `at` of the block.
-float finish_score(float x, uint at, uint row)
+// Scaled, capped, biased, and -infinity if the row does not see key `at` of the block's `listed`.
+float finish_score(float x, uint at, uint listed, uint row)
 {
-    const uint life = lives[at], token = row_token(row);
-    const bool seen = (life & 0xffu) <= token && token < life >> 8;
+    const uint life = lives[min(at, listed - 1)], token = row_token(row);
+    const bool seen = at < listed && (life & 0xffu) <= token && token < life >> 8;
     x *= p.scale;
     if (SOFT_CAP != 0)
         x = soft_cap(x, p.soft_cap);
     if (BIAS != 0)
-        x += biases[at];
+        x += biases[min(at, listed - 1)];
     return seen ? x : MINUS_INFINITY;
+}
+
+// Over a subgroup; by shuffles, as what NVIDIA's driver (580.159) made of subgroupMin() gave ~0 in some of these kernels.
+float max_of_all(float x)
+{
+    [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2)
+        x = max(x, subgroupShuffleXor(x, step));
+    return x;
+}
+
+float sum_of_all(float x)
+{
+    [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2)
+        x += subgroupShuffleXor(x, step);
+    return x;
 }
 
 // Scores become probabilities, in pairs, relative to the new maximum. A row is a subgroup's.
@@ -175,22 +190,23 @@ void find_probabilities(uint first_row, uint listed)
         float largest = before, sum = 0;
         [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++)
             [[unroll]] for (uint c = 0; c < 2; c++) {
-                const uint at = 2 * (n * SUBGROUP + gl_SubgroupInvocationID) + c;
-                x[n][c] = MINUS_INFINITY;
-                if (at < listed)
-                    x[n][c] = finish_score(uintBitsToFloat(scores[r * SCORE_PITCH + at / 4][at % 4]), at, first_row + r);
+                const uint at = 2 * (n * SUBGROUP + gl_SubgroupInvocationID) + c, unit = min(at, BLOCK_KEYS - 1) / 4;
+                const float score = uintBitsToFloat(scores[r * SCORE_PITCH + unit][at % 4]);
+                x[n][c] = finish_score(score, at, listed, first_row + r);
                 largest = max(largest, x[n][c]);
             }
-        largest = subgroupMax(largest);
+        largest = max_of_all(largest);
+        [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++) {
+            x[n] = exp2((x[n] - largest) * LOG2_E);
+            sum += x[n].x + x[n].y;
+        }
+        sum = sum_of_all(sum);
         subgroup_sync(); // the row has been read
         [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++) {
             const uint pair = n * SUBGROUP + gl_SubgroupInvocationID;
-            const vec2 y = exp2((x[n] - largest) * LOG2_E);
-            sum += y.x + y.y;
             if (exists && pair < BLOCK_KEYS / 2)
-                scores[r * SCORE_PITCH + pair / 4][pair % 4] = pack_operands(y);
+                scores[r * SCORE_PITCH + pair / 4][pair % 4] = pack_operands(x[n]);
         }
-        sum = subgroupAdd(sum);
         const float shrink = exp2((before - largest) * LOG2_E);
         for (uint i = gl_SubgroupInvocationID; exists && i < MATRIX_N / 4; i += SUBGROUP)
             factors[r * FACTOR_PITCH + i] = uvec4(floatBitsToUint(shrink));
@@ -278,22 +294,14 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
         row_max[invocation] = LOWEST;
         row_sum[invocation] = 0;
     }
-    // The next block is on its way while this one is computed, the last of them by itself: loads that a branch may leave out
-    // would be waited for behind it.
-    uint block = range.x;
-    if (!is_first && block < range.y)
-        fetch_block(block, k, v);
-    for (; block + BLOCK_KEYS < range.y; block += BLOCK_KEYS) {
-        list_entries(block, block + BLOCK_KEYS);
-        store_block(block, BLOCK_KEYS, k, v);
-        barrier();
-        fetch_block(block + BLOCK_KEYS, k, v);
-        compute(first_row, BLOCK_KEYS, block > range.x, o);
-    }
-    if (block < range.y) {
-        const uint listed = list_entries(block, range.y);
+    if (!is_first && range.x < range.y)
+        fetch_block(range.x, k, v);
+    for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
+        const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         store_block(block, listed, k, v);
         barrier();
+        if (block + BLOCK_KEYS < range.y) // on its way while this one is computed
+            fetch_block(block + BLOCK_KEYS, k, v);
         compute(first_row, listed, block > range.x, o);
     }
     store_part(first_row, o);

@@ -6,8 +6,6 @@
 
 const uint PARTS_AHEAD = 8; // that are under way at a time
 
-#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
-
 shared bool is_last;
 
 // Whether this is the last of so many workgroups to come here: what the others have written can be read, and they read the

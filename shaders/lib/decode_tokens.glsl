@@ -19,16 +19,16 @@ float find_z(uint token, uint lane)
                               uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
     const uvec2 weights = advance(p.dt_weight, kv_head, uvec2(element_size(PARAMETER_TYPE) * pieces * 8, 0));
     float z = 0;
-    for (uint first = lane; first < pieces; first += PIECES_AHEAD * COLUMN_LANES) {
+    for (uint first = 0; first < pieces; first += PIECES_AHEAD * COLUMN_LANES) {
         vec4 low[PIECES_AHEAD], high[PIECES_AHEAD], a[PIECES_AHEAD], b[PIECES_AHEAD];
         [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++) {
-            const uint piece = min(first + n * COLUMN_LANES, pieces - 1);
+            const uint piece = min(first + n * COLUMN_LANES + lane, pieces - 1);
             load_8(TYPE, ALIGNED != 0, advance(row, piece / head_pieces, uvec2(V_HEAD_LOW, V_HEAD_HIGH)), piece % head_pieces,
                    low[n], high[n]);
             load_8(PARAMETER_TYPE, true, weights, piece, a[n], b[n]);
         }
         [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++)
-            if (first + n * COLUMN_LANES < pieces)
+            if (first + n * COLUMN_LANES + lane < pieces)
                 [[unroll]] for (uint i = 0; i < 4; i++)
                     z = fma(b[n][i], high[n][i], fma(a[n][i], low[n][i], z));
     }
@@ -50,6 +50,8 @@ void find_importance()
         if (DT_BIAS != 0)
             dt_bias = load_element(PARAMETER_TYPE, p.dt_bias, kv_head);
         for (uint first = 0; first < TOKENS; first += WORKGROUP / COLUMN_LANES) {
+            if (first + gl_SubgroupID * gl_SubgroupSize / COLUMN_LANES >= TOKENS)
+                break; // all of the subgroup, which would only load what others need
             const uint token = first + invocation / COLUMN_LANES;
             const float z = find_z(min(token, TOKENS - 1), invocation % COLUMN_LANES) + dt_bias;
             if (token < TOKENS && invocation % COLUMN_LANES == 0)

@@ -71,9 +71,11 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     TRY(choose_tile(s, ctx));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
-    snprintf(s->name, sizeof s->name, "%s %s decode %s d%u/%u in %u parts", dmattn_level_string(s->tile.level),
-             dmattn_type_string(a->type), desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim,
-             a->value_dim, s->tile.splits);
+    const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};
+    char how[KERNEL_NAME];
+    dmattn_tile_describe(&tile, a->type, how);
+    snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u parts", how,
+             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
     return build(s, ctx, layout);
 }

@@ -33,6 +33,7 @@ enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
 /* How the step's work is cut; the names are those of shaders/decode.h. */
 typedef struct decode_tile {
     dmattn_level level;
+    tile_form form; /* how it computes: lib/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, pack_rows, block_keys;
     uint32_t splits, packs;

@@ -46,46 +46,74 @@ static decode_tile choose_portable(const device_facts *facts, const dmattn_decod
     return t;
 }
 
+/* Most columns of q, k or v with which all of an invocation's elements stay in registers. */
+#define FRAGMENTS_DIM 128
+
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
 bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, const dmattn_decode_desc *d)
 {
     const matrix_shape *x = &t->matrix;
-    return t->workgroup <= facts->max_invocations
-           /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
-           && t->workgroup % t->subgroup_size == 0
-           && x->m * x->n % t->subgroup_size == 0
-           /* whole matrices of keys; their values' place is the output's at last */
-           && t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m
-           && dmattn_decode_tile_shared_memory(t, d) <= facts->shared_memory;
+    if (t->workgroup > facts->max_invocations
+        || dmattn_decode_tile_shared_memory(t, d) > facts->shared_memory
+        /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
+        || t->workgroup % t->subgroup_size || x->m * x->n % t->subgroup_size)
+        return false;
+    if (t->form == FORM_FRAGMENTS)
+        return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16
+               && x->k == 16
+               /* what is loaded is multiplied as it is */
+               && t->bf16_operands == (d->attention.type == DMATTN_TYPE_BF16)
+               /* registers for a row of q, of k, of v and of the output */
+               && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
+    /* whole matrices of keys; their values' place is the output's at last */
+    return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }
 
-/* Ways to cut the work, best first. */
+/* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. With fragments a
+ * block is what a subgroup looks at at a time. Measured on the H200 (docs/performance.md). */
+#define ANY UINT64_MAX
 static const struct {
+    tile_form form;
     uint32_t workgroup, block_keys;
-} matrix_tiles[] = {{256, 64}, {256, 32}, {128, 64}, {128, 32}, {128, 16}};
+    uint64_t most;
+} matrix_tiles[] = {
+    {FORM_SHARED, 256, 64, 4},   {FORM_FRAGMENTS, 256, 16, 132}, {FORM_FRAGMENTS, 128, 16, ANY},
+    {FORM_SHARED, 256, 64, ANY}, {FORM_SHARED, 256, 32, ANY},    {FORM_SHARED, 128, 64, ANY},
+    {FORM_SHARED, 128, 32, ANY}, {FORM_SHARED, 128, 16, ANY},
+};
 
 /* With many sequences of few rows each, loads into registers that wait for nobody win over whole blocks in shared
  * memory (docs/performance.md). */
 #define MATRIX_ROWS    8
 #define MATRIX_COLUMNS (16 * 128)
 
-static bool matrix_pays(const dmattn_attention_desc *a)
+static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
 {
     const uint64_t dim = a->head_dim > a->value_dim ? a->head_dim : a->value_dim;
-    return a->queries * (a->heads / a->kv_heads) >= MATRIX_ROWS || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
+    return t->form == FORM_FRAGMENTS || a->queries * (a->heads / a->kv_heads) >= MATRIX_ROWS
+           || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
 }
 
-/* Parts are of whole blocks; no more workgroups than run at once, which is one on a multiprocessor of the H200, as
- * others would wait for all of them. */
+/* Parts are of whole blocks, and no less than one for each subgroup that has its own; no more workgroups than run at
+ * once, which is one on a multiprocessor of the H200, as others would wait for all of them. */
 #define MATRIX_WORKGROUPS 132
 
-static uint32_t choose_matrix_splits(uint64_t keys, uint64_t workgroups, uint32_t block_keys)
+static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups)
 {
-    const uint64_t blocks = (keys + block_keys - 1) / block_keys;
-    const uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
+    const uint64_t blocks = (keys + t->block_keys - 1) / t->block_keys;
+    const uint64_t least = t->form == FORM_FRAGMENTS ? t->workgroup / t->subgroup_size : 1;
+    uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
+    if (most > (blocks + least - 1) / least)
+        most = (blocks + least - 1) / least;
     const uint64_t each = (blocks + most - 1) / most;
     return (uint32_t)((blocks + each - 1) / each);
+}
+
+/* Workgroups that share the rows of a sequence and kv head. */
+static uint32_t count_packs(const decode_tile *t, const dmattn_attention_desc *a)
+{
+    return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->pack_rows), DECODE_MAX_PACKS);
 }
 
 static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d, decode_tile *tile, char *why,
@@ -96,15 +124,12 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
         snprintf(why, size, "pages are read faster by the portable kernel");
         return false;
     }
-    if (!d->attention.level && !matrix_pays(&d->attention)) {
-        snprintf(why, size, "with so many sequences of so few rows the portable kernel is faster");
-        return false;
-    }
     if (!dmattn_tile_begin_matrix(facts, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return false;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; i++) {
         *tile = (decode_tile){
             .level = DMATTN_LEVEL_MATRIX,
+            .form = matrix_tiles[i].form,
             .workgroup = matrix_tiles[i].workgroup,
             .subgroup_size = matrices.subgroup_size,
             .pack_rows = matrices.matrix.m,
@@ -112,8 +137,14 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
             .matrix = matrices.matrix,
             .bf16_operands = matrices.bf16_operands,
         };
-        if (dmattn_decode_tile_fits(tile, facts, d))
+        const uint64_t workgroups =
+            (uint64_t)d->attention.batch * d->attention.kv_heads * count_packs(tile, &d->attention);
+        if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, facts, d))
+            continue;
+        if (d->attention.level || matrix_pays(tile, &d->attention))
             return true;
+        snprintf(why, size, "with so many sequences of so few rows the portable kernel is faster");
+        return false;
     }
     snprintf(why, size,
              "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u bytes of "
@@ -137,17 +168,24 @@ bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_de
         snprintf(why, size, "decoding needs nothing of it that matrix lacks");
         return false;
     }
-    const uint32_t rows = a->queries * (a->heads / a->kv_heads);
-    tile->packs = at_most(dmattn_ceil_div(rows, tile->pack_rows), DECODE_MAX_PACKS);
+    tile->packs = count_packs(tile, a);
     const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
     const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->packs;
-    tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
-                                                  : choose_matrix_splits(keys, workgroups, tile->block_keys);
+    tile->splits =
+        level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups) : choose_matrix_splits(tile, keys, workgroups);
     const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
     if (shared_memory > facts->shared_memory)
         snprintf(why, size, "a step takes %u bytes of shared memory, but the device has %u", shared_memory,
                  facts->shared_memory);
     return shared_memory <= facts->shared_memory;
+}
+
+/* The arrays of decode_attend_fragments.glsl. */
+static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
+{
+    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
+    const uint32_t sums = rows * (a->value_dim / 4 + 1), check = 16 * 5;
+    return t->workgroup / t->subgroup_size * (16 * (sums > check ? sums : check) + 8 * rows);
 }
 
 /* The arrays of decode_attend_matrix.glsl. */
@@ -171,16 +209,20 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
 {
     /* decode.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_join.glsl */
     const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4;
-    return others
-           + (t->level == DMATTN_LEVEL_PORTABLE ? portable_shared_memory(t) : matrix_shared_memory(t, &d->attention));
+    switch (t->form) {
+    case FORM_PORTABLE: return others + portable_shared_memory(t);
+    case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);
+    default: return others + matrix_shared_memory(t, &d->attention);
+    }
 }
 
 void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
 {
-    snprintf(name, KERNEL_NAME, "decode_%s%s", d->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded",
-             t->level == DMATTN_LEVEL_PORTABLE ? ""
-             : t->bf16_operands                ? "_bf16"
-                                               : "_f16");
+    if (d->cache == DMATTN_CACHE_PAGED)
+        snprintf(name, KERNEL_NAME, "decode_paged");
+    else
+        dmattn_tile_kernel(&(attention_tile){.form = t->form, .bf16_operands = t->bf16_operands}, "decode_bounded",
+                           name);
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,

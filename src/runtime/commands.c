@@ -141,8 +141,12 @@ dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *comm
 
 void dmattn_commands_barrier(dmattn_device *device)
 {
+    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                                     .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+                                     .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
+    const VkPipelineStageFlags shaders = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
     if (device->recording)
-        full_barrier(device, device->commands);
+        device->vk.CmdPipelineBarrier(device->commands, shaders, shaders, 0, 1, &barrier, 0, NULL, 0, NULL);
     else
         dmattn_message_send(device->messenger, DMATTN_SEVERITY_ERROR, "barrier: no commands were begun");
 }
