@@ -30,6 +30,8 @@ set(DMATTN_VARIANTS
     "decode_bounded_shared_bf16    | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | MATRIX BF16"
     "decode_bounded_fragments_f16  | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS"
     "decode_bounded_fragments_bf16 | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | MATRIX FRAGMENTS BF16"
+    "decode_paged_fragments_f16    | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | PAGED MATRIX FRAGMENTS"
+    "decode_paged_fragments_bf16   | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | PAGED MATRIX FRAGMENTS BF16"
     "cache_select      | portable | cache_select.comp      | | vulkan1.2 | "
     "cache_copy_bounded | portable | cache_copy.comp       | | vulkan1.2 | "
     "cache_copy_paged  | portable | cache_copy.comp        | | vulkan1.2 | PAGED"

@@ -89,7 +89,7 @@ static const char *fragments_broken(const decode_tile *t, const dmattn_attention
                                     uint32_t shared)
 {
     const matrix_shape *x = &t->matrix;
-    TAKEN_FOR_GRANTED(t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16 && t->block_keys == 16);
+    TAKEN_FOR_GRANTED(t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16);
     TAKEN_FOR_GRANTED(t->bf16_operands == (a->type == DMATTN_TYPE_BF16)); /* nothing is converted */
     TAKEN_FOR_GRANTED(a->head_dim <= 128 && a->value_dim <= 128);         /* registers */
     const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
@@ -110,17 +110,20 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
     TAKEN_FOR_GRANTED(x->m && t->pack_rows == x->m);        /* a matrix of rows */
     TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* elements are spread evenly */
     /* part_size() of decode.glsl */
-    const uint64_t keys = dmattn_cache_slots(d) + a->queries, others = (uint64_t)a->batch * a->kv_heads * t->packs;
-    const uint64_t part = ((keys + t->splits - 1) / t->splits + t->block_keys - 1) / t->block_keys * t->block_keys;
-    const uint64_t least = t->form == FORM_FRAGMENTS ? t->workgroup / 2 : t->block_keys;
+    const bool paged_cache = d->cache == DMATTN_CACHE_PAGED, by_fragments = t->form == FORM_FRAGMENTS;
+    const uint64_t keys = paged_cache ? d->max_keys : dmattn_cache_slots(d) + a->queries;
+    const uint64_t others = (uint64_t)a->batch * a->kv_heads * t->packs, unit = by_fragments ? 16 : t->block_keys;
+    const uint64_t part = ((keys + t->splits - 1) / t->splits + unit - 1) / unit * unit;
+    const uint64_t least = by_fragments ? t->workgroup / 2 : t->block_keys;
     TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no part of nothing, */
     TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all run at once, */
     TAKEN_FOR_GRANTED(part <= least
-                      || (keys + part - t->block_keys - 1) / (part - t->block_keys) * others
+                      || (keys + part - unit - 1) / (part - unit) * others
                              > 132); /* as many as can, and each with work for all of it */
 
     const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
-    const uint32_t common = 2 * 4 * t->block_keys + (4 + 16) * t->workgroup / 4 + 3 * 4 * a->queries + 4;
+    const uint32_t common =
+        (paged_cache ? 3 : 2) * 4 * t->block_keys + (4 + 16) * t->workgroup / 4 + 3 * 4 * a->queries + 4;
     TAKEN_FOR_GRANTED(shared <= facts->shared_memory);
     return t->form == FORM_FRAGMENTS ? fragments_broken(t, a, common, shared) : shared_broken(t, a, common, shared);
 }
@@ -237,22 +240,26 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
     facts.subgroup_size = facts.min_subgroup_size = facts.max_subgroup_size = subgroup;
     facts.shared_memory = shared_memory;
     facts.known_fragments = known;
-    unsigned fitting = 0, fragments = 0;
+    unsigned fitting = 0, fragments = 0, paged_fragments = 0;
     for (size_t i = 0; i < COUNT(dims) * COUNT(dims) * COUNT(batches) * COUNT(windows); i++)
-        for (uint32_t tokens = 1; tokens <= 16; tokens += 5) {
-            dmattn_decode_desc d = bounded;
+        for (uint32_t variant = 0; variant < 8; variant++) {
+            const uint32_t tokens = 1 + variant / 2 * 5;
+            const bool pages = variant % 2;
+            dmattn_decode_desc d = pages ? paged : bounded;
             d.attention.type = i % 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
             d.attention.level = DMATTN_LEVEL_MATRIX;
             d.attention.head_dim = dims[i % COUNT(dims)];
             d.attention.value_dim = dims[i / COUNT(dims) % COUNT(dims)];
             d.attention.batch = batches[i / COUNT(dims) / COUNT(dims) % COUNT(batches)];
             d.attention.queries = tokens;
-            d.selection.window = windows[i / COUNT(dims) / COUNT(dims) / COUNT(batches)];
+            *(pages ? &d.max_keys : &d.selection.window) = windows[i / COUNT(dims) / COUNT(dims) / COUNT(batches)];
             d = resolved(d);
             decode_tile t;
             char why[200];
             if (!dmattn_decode_tile_choose(&facts, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why)) {
-                cr_assert(strstr(why, "no tile for"), "%s", why);
+                cr_assert(strstr(why, pages ? "pages are for" : "no tile for"), "%s", why);
+                if (pages)
+                    continue;
                 const bool wide = d.attention.head_dim > 128 || d.attention.value_dim > 128;
                 cr_assert(shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s", shape.m,
                           shape.n, shape.k, d.attention.head_dim, d.attention.value_dim, why);
@@ -260,6 +267,7 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
             }
             fitting++;
             fragments += t.form == FORM_FRAGMENTS;
+            paged_fragments += t.form == FORM_FRAGMENTS && pages;
             const char *what = matrix_broken(&t, &d, &facts);
             cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
                            subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
@@ -268,6 +276,8 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
     const bool can = known && subgroup == 32 && shape.m == 16 && shape.n == 16 && shape.k == 16;
     cr_expect_eq(fragments > 0, can, "%ux%ux%u in subgroups of %u: %u by fragments", shape.m, shape.n, shape.k,
                  subgroup, fragments);
+    cr_expect_eq(paged_fragments > 0, can && shared_memory >= 32768, "%u bytes of shared memory: %u", shared_memory,
+                 paged_fragments);
 }
 
 Test(decode_tile, every_matrix)
@@ -302,7 +312,7 @@ Test(decode_tile, levels)
     expect_refused(d, DMATTN_LEVEL_MATRIX2, "nothing of it");
     dmattn_decode_desc pages = paged;
     pages.attention.type = DMATTN_TYPE_F16;
-    expect_refused(pages, DMATTN_LEVEL_MATRIX, "pages");
+    expect_refused(pages, DMATTN_LEVEL_MATRIX, "pages are for matrices whose layout is known");
     d.attention.batch = 1000; /* 4 tokens of 3 heads each are enough rows, */
     cr_expect(dmattn_decode_tile_choose(&facts, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
     d.attention.queries = 1; /* 3 are not, */

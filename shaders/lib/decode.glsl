@@ -133,15 +133,17 @@ uvec2 out_row(uint row)
 
 // ---- parts -----------------------------------------------------------------------------------------------------------------
 
-// How many of `all` keys are a part's, at most: by matrices, whole blocks.
+// How many of `all` keys are a part's, at most: by matrices, whole ones, or whole blocks.
 uint part_size(uint all)
 {
-    const uint each = (all + SPLITS - 1) / SPLITS;
-#ifdef MATRIX
-    return (each + BLOCK_KEYS - 1) / BLOCK_KEYS * BLOCK_KEYS;
+#if defined(FRAGMENTS)
+    const uint unit = 16;
+#elif defined(MATRIX)
+    const uint unit = BLOCK_KEYS;
 #else
-    return each;
+    const uint unit = 1;
 #endif
+    return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
 }
 
 // Where results of rows of this part go.

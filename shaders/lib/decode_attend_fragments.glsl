@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to 16 rows to a workgroup's part of a bounded cache, by cooperative matrices of 16 x 16 x 16 whose layout in
+// Attention of up to 16 rows to a workgroup's part of the cache, by cooperative matrices of 16 x 16 x 16 whose layout in
 // registers is known (places.glsl). Each subgroup has keys of its own, 16 at a time, and needs neither shared memory nor
 // barriers for them: 16 bytes that an invocation loads are elements of the matrices that it holds. Only the results of the
 // subgroups are joined through shared memory.
@@ -84,23 +84,25 @@ bool layout_is_known()
 
 // ---- loads ------------------------------------------------------------------------------------------------------------------
 
-// Of the subgroup's keys from entry `first` on. Loads are unconditional, from a clamped place: a branch around each would make
-// each wait for the one before.
-void fetch_keys(uint first, uint end, inout KEYS(k))
+// Of the subgroup's keys: those from number `first` on of the `listed` ones of a block that begins with entry `block`. Loads are
+// unconditional, from a clamped place: a branch around each would make each wait for the one before.
+void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
-    own_slot = fetch_slot(min(first + gl_SubgroupInvocationID % STEP_KEYS, end - 1));
+#ifndef PAGED
+    own_slot = fetch_slot(block + min(first + gl_SubgroupInvocationID % STEP_KEYS, listed - 1));
+#endif
     [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uint entry = min(first + lane_row + 8 * r, end - 1);
+        const uint entry = entry_at(block, min(first + lane_row + 8 * r, listed - 1));
         const uvec2 row = entry_key(entry);
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_quad(row, entry_is_aligned(entry), min(4 * i + lane_place, HEAD_UNITS - 1));
     }
 }
 
-void fetch_values(uint first, uint end, inout VALUES(v))
+void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uint entry = min(first + place_of_element(n), end - 1);
+        const uint entry = entry_at(block, min(first + place_of_element(n), listed - 1));
         const uvec2 row = entry_value(entry);
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_quad(row, entry_is_aligned(entry), min(8 * i + lane_row, VALUE_UNITS - 1));
@@ -118,17 +120,46 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
         }
 }
 
-// The first rows and keys.
+// The first rows, and the first keys if they are known.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     lane_row = gl_SubgroupInvocationID / 4;
     lane_place = gl_SubgroupInvocationID % 4;
-    const uvec2 range = part_entries(TOKENS);
-    const uint first = range.x + gl_SubgroupID * STEP_KEYS;
     fetch_queries(pack * PACK_ROWS, q);
-    fetch_keys(first, max(range.y, 1), k);
-    fetch_values(first, max(range.y, 1), v);
+    const uvec2 range = part_entries(TOKENS);
+    if (FIRST_IS_KNOWN && range.x < range.y) {
+        fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
+        fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
+    }
 }
+
+// ---- who sees a key ---------------------------------------------------------------------------------------------------------
+
+// Of the keys that an invocation has in its matrices: as in lives[] and biases[], 0 behind the last one.
+#ifdef PAGED
+void find_lives(uint block, uint first, uint listed, out uint life[4], out float bias[4])
+{
+    [[unroll]] for (uint n = 0; n < 4; n++) {
+        const uint at = first + place_of_element(n), clamped = min(at, listed - 1);
+        life[n] = at < listed ? lives[clamped] : 0;
+        bias[n] = BIAS != 0 ? biases[clamped] : 0;
+    }
+}
+#else
+// An invocation looks at one of them.
+void find_lives(uint block, uint first, uint listed, out uint life[4], out float bias[4])
+{
+    const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
+    float importance;
+    const uvec2 seen = entry_life(block + min(own, listed - 1), own_slot, importance);
+    const uint own_life = own < listed && seen.x < seen.y ? seen.x | seen.y << 8 : 0;
+    const float own_bias = clean(importance);
+    [[unroll]] for (uint n = 0; n < 4; n++) {
+        life[n] = subgroupShuffle(own_life, place_of_element(n));
+        bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, place_of_element(n)) : 0;
+    }
+}
+#endif
 
 // ---- products ---------------------------------------------------------------------------------------------------------------
 
@@ -179,35 +210,28 @@ float max_of_row(float x)
     return max(x, subgroupShuffleXor(x, 2));
 }
 
-// Probabilities of the subgroup's keys from entry `first` on. Of the largest scores so far an invocation has those of its two
-// rows, of the sums its part.
-void attend_keys(uint first_row, uint first, uint end, FIRST_QUERIES(q), KEYS(k), inout vec2 row_max, inout vec2 row_sum,
-                 out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
+// Probabilities of the subgroup's keys. Of the largest scores so far an invocation has those of its two rows, of the sums its
+// part.
+void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUERIES(q), KEYS(k), inout vec2 row_max,
+                 inout vec2 row_sum, out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
 {
-    // An invocation looks at one key, and has four of them in its matrices.
-    const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
-    float importance;
-    const uvec2 life = entry_life(min(own, end - 1), own_slot, importance);
-    const uint own_life = own < end && life.x < life.y ? life.x | life.y << 8 : 0;
-    const float own_bias = clean(importance);
-    uint key_life[4];
+    uint life[4];
     float bias[4];
-    [[unroll]] for (uint n = 0; n < 4; n++) {
-        key_life[n] = subgroupShuffle(own_life, place_of_element(n));
-        bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, place_of_element(n)) : 0;
-        seen[n] = key_life[n] != 0;
-    }
+    find_lives(block, first, listed, life, bias);
     const MATRIX_C s = find_scores(q, k);
     float x[2][4];
     vec2 largest = row_max;
     [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uint token = row_token(first_row + lane_row + 8 * r);
+        const uint row = first_row + lane_row + 8 * r, token = row_token(row);
         [[unroll]] for (uint n = 0; n < 4; n++) {
+            const uint entry = entry_at(block, min(first + place_of_element(n), listed - 1));
             float score = s[ELEMENT(r, n)] * score_scale;
             if (SOFT_CAP != 0)
                 score = soft_cap(score, p.soft_cap);
             score += bias[n];
-            x[r][n] = (key_life[n] & 0xffu) <= token && token < key_life[n] >> 8 ? score : MINUS_INFINITY;
+            const bool sees = (life[n] & 0xffu) <= token && token < life[n] >> 8 && mask_allows(entry, row);
+            x[r][n] = sees ? score : MINUS_INFINITY;
+            seen[n] = life[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }
         largest[r] = max_of_row(largest[r]);
@@ -284,21 +308,31 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     vec2 row_max = vec2(LOWEST), row_sum = vec2(0);
     layout_seen = layout_seen || layout_is_known();
     score_scale = layout_seen ? p.scale : NOT_A_NUMBER;
-    const uvec2 range = part_entries(count);
-    const uint step = SUBGROUPS * STEP_KEYS;
-    uint first = range.x + gl_SubgroupID * STEP_KEYS;
-    if (first_row != pack * PACK_ROWS) {
+    const bool is_first = first_row == pack * PACK_ROWS;
+    if (!is_first)
         fetch_queries(first_row, q);
-        fetch_keys(first, max(range.y, 1), k);
-        fetch_values(first, max(range.y, 1), v);
-    }
-    for (; first < range.y; first += step) {
-        MATRIX_A probabilities;
-        bool seen[4];
-        attend_keys(first_row, first, range.y, q, k, row_max, row_sum, probabilities, seen, o);
-        fetch_keys(first + step, range.y, k); // on their way while these values are added
-        add_values(probabilities, v, seen, o);
-        fetch_values(first + step, range.y, v);
+    const uvec2 range = part_entries(count);
+    const uint block_keys = FIRST_IS_KNOWN ? CAPACITY + TOKENS : BLOCK_KEYS, step = SUBGROUPS * STEP_KEYS;
+    for (uint block = range.x; block < range.y; block += block_keys) {
+        uint first = gl_SubgroupID * STEP_KEYS, listed = range.y - block;
+#ifdef PAGED
+        barrier(); // the list before has been read
+        listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
+        if (listed == 0)
+            continue;
+#endif
+        if (!FIRST_IS_KNOWN || !is_first) {
+            fetch_keys(block, first, listed, k);
+            fetch_values(block, first, listed, v);
+        }
+        for (; first < listed; first += step) {
+            MATRIX_A probabilities;
+            bool seen[4];
+            attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
+            fetch_keys(block, first + step, listed, k); // on their way while these values are added
+            add_values(probabilities, v, seen, o);
+            fetch_values(block, first + step, listed, v);
+        }
     }
     barrier(); // what was in shared memory has been read
     store_subgroup(row_max, row_sum, o);

@@ -59,6 +59,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, co
         /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
         || t->workgroup % t->subgroup_size || x->m * x->n % t->subgroup_size)
         return false;
+    if (t->form == FORM_SHARED && d->cache == DMATTN_CACHE_PAGED)
+        return false; /* blocks of pages in shared memory were slower than the portable kernel */
     if (t->form == FORM_FRAGMENTS)
         return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
@@ -70,17 +72,27 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, co
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }
 
-/* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. With fragments a
- * block is what a subgroup looks at at a time. Measured on the H200 (docs/performance.md). */
+/* Keys that a subgroup multiplies at a time with fragments, of which parts are made; pages are listed in larger blocks.
+ */
+#define FRAGMENT_KEYS 16
+#define LISTED_KEYS   1024
+
+/* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. Measured on the
+ * H200 (docs/performance.md). */
 #define ANY UINT64_MAX
 static const struct {
     tile_form form;
     uint32_t workgroup, block_keys;
     uint64_t most;
 } matrix_tiles[] = {
-    {FORM_SHARED, 256, 64, 4},   {FORM_FRAGMENTS, 256, 16, 132}, {FORM_FRAGMENTS, 128, 16, ANY},
-    {FORM_SHARED, 256, 64, ANY}, {FORM_SHARED, 256, 32, ANY},    {FORM_SHARED, 128, 64, ANY},
-    {FORM_SHARED, 128, 32, ANY}, {FORM_SHARED, 128, 16, ANY},
+    {FORM_SHARED, 256, 64, 4},
+    {FORM_FRAGMENTS, 256, FRAGMENT_KEYS, 132},
+    {FORM_FRAGMENTS, 128, FRAGMENT_KEYS, ANY},
+    {FORM_SHARED, 256, 64, ANY},
+    {FORM_SHARED, 256, 32, ANY},
+    {FORM_SHARED, 128, 64, ANY},
+    {FORM_SHARED, 128, 32, ANY},
+    {FORM_SHARED, 128, 16, ANY},
 };
 
 /* With many sequences of few rows each, loads into registers that wait for nobody win over whole blocks in shared
@@ -101,7 +113,8 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
 
 static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups)
 {
-    const uint64_t blocks = (keys + t->block_keys - 1) / t->block_keys;
+    const uint32_t unit = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS : t->block_keys;
+    const uint64_t blocks = (keys + unit - 1) / unit;
     const uint64_t least = t->form == FORM_FRAGMENTS ? t->workgroup / t->subgroup_size : 1;
     uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
     if (most > (blocks + least - 1) / least)
@@ -120,10 +133,6 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
                           size_t size)
 {
     attention_tile matrices;
-    if (d->cache == DMATTN_CACHE_PAGED) {
-        snprintf(why, size, "pages are read faster by the portable kernel");
-        return false;
-    }
     if (!dmattn_tile_begin_matrix(facts, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return false;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; i++) {
@@ -137,6 +146,8 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
             .matrix = matrices.matrix,
             .bf16_operands = matrices.bf16_operands,
         };
+        if (d->cache == DMATTN_CACHE_PAGED)
+            tile->block_keys = LISTED_KEYS;
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_packs(tile, &d->attention);
         if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, facts, d))
@@ -146,11 +157,15 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
         snprintf(why, size, "with so many sequences of so few rows the portable kernel is faster");
         return false;
     }
-    snprintf(why, size,
-             "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u bytes of "
-             "shared memory",
-             d->attention.head_dim, d->attention.value_dim, matrices.matrix.m, matrices.matrix.n, matrices.matrix.k,
-             matrices.subgroup_size, facts->shared_memory);
+    if (d->cache == DMATTN_CACHE_PAGED)
+        snprintf(why, size, "pages are for matrices whose layout is known, and head and value dimensions up to %d",
+                 FRAGMENTS_DIM);
+    else
+        snprintf(why, size,
+                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u bytes of "
+                 "shared memory",
+                 d->attention.head_dim, d->attention.value_dim, matrices.matrix.m, matrices.matrix.n, matrices.matrix.k,
+                 matrices.subgroup_size, facts->shared_memory);
     return false;
 }
 
@@ -218,11 +233,8 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
 
 void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
 {
-    if (d->cache == DMATTN_CACHE_PAGED)
-        snprintf(name, KERNEL_NAME, "decode_paged");
-    else
-        dmattn_tile_kernel(&(attention_tile){.form = t->form, .bf16_operands = t->bf16_operands}, "decode_bounded",
-                           name);
+    const attention_tile tile = {.form = t->form, .bf16_operands = t->bf16_operands};
+    dmattn_tile_kernel(&tile, d->cache == DMATTN_CACHE_PAGED ? "decode_paged" : "decode_bounded", name);
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,
