@@ -55,6 +55,8 @@ typedef struct dmattn_device_info {
     uint64_t device_memory;   /* largest device-local heap, in bytes */
     uint64_t max_allocation;  /* largest single allocation, in bytes */
     bool timestamps;          /* of the compute queue; otherwise times are the host clock's */
+    /* By which other interfaces know the device, as CUDA does by cuDeviceGetUuid(). */
+    uint8_t uuid[VK_UUID_SIZE];
 } dmattn_device_info;
 
 DMATTN_API uint32_t dmattn_runtime_device_count(const dmattn_runtime *runtime);
@@ -135,6 +137,38 @@ DMATTN_API void dmattn_commands_cancel(dmattn_device *device);
 /* Seconds from slot `from` to slot `to` of the last submission, negative if `to` was written first. Without timestamps
  * (dmattn_device_info) it is the host clock's time of the whole submission. INVALID: a slot was not written. */
 DMATTN_API dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, uint32_t to, double *seconds);
+
+/* ---- sharing with CUDA and others ---------------------------------------------------------------------------- */
+
+/* Memory that another interface of the same device (device_info.uuid) sees at an address of its own, and a timeline by
+ * which the two take turns without the host: a Vulkan timeline semaphore that begins at 0. Both are opaque file
+ * descriptors of Vulkan's, for cuImportExternalMemory() and cuImportExternalSemaphore() or their like. The caller owns
+ * a descriptor: an import takes it over; without one, close() it. UNSUPPORTED where the device or the system has no
+ * such thing (VK_KHR_external_memory_fd, VK_KHR_external_semaphore_fd).
+ *
+ *     the other side's stream    signal n + 1         …, wait for n + 2, use the results
+ *     the device                 wait for n + 1, run, signal n + 2 (dmattn_commands_submit_shared)
+ *
+ * Shared buffers belong to the outside between submissions: all that is submitted takes them over when it begins and
+ * hands them back when it ends (VK_QUEUE_FAMILY_EXTERNAL). So they must not be destroyed while anything that was begun
+ * since they were made is not complete; dmattn_commands_submit() of nothing waits for all that was submitted. */
+typedef struct dmattn_shared_memory {
+    int fd;
+    uint64_t size;  /* of the memory, which may be more than the buffer's */
+    bool dedicated; /* an import must be told that it is (CUDA_EXTERNAL_MEMORY_DEDICATED) */
+} dmattn_shared_memory;
+
+/* As dmattn_buffer_create(), in memory that is shared; the buffer is at its beginning. On failure memory->fd is -1. */
+DMATTN_API dmattn_status dmattn_buffer_create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
+                                                     dmattn_shared_memory *memory);
+
+/* Exports the device's one timeline, again a descriptor each time. On failure *fd is -1. */
+DMATTN_API dmattn_status dmattn_timeline_export(dmattn_device *device, int *fd);
+
+/* As dmattn_commands_submit(), but waits for nothing: the device begins once the timeline is at `wait` or above, and
+ * sets it to `signal`, which is above `wait` and whatever was signalled before, when it is done. There is no time to
+ * read. The host gets ahead by 16 submissions; then dmattn_commands_begin() waits for the first of them. */
+DMATTN_API dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait, uint64_t signal);
 
 #ifdef __cplusplus
 }

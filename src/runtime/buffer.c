@@ -57,10 +57,18 @@ static void destroy(dmattn_device *device, device_buffer *buffer)
     free(buffer);
 }
 
-/* Fills a zeroed device_buffer; what a failure leaves is for destroy(). */
+static void chain(VkMemoryAllocateInfo *info, void *structure)
+{
+    ((VkBaseInStructure *)structure)->pNext = info->pNext;
+    info->pNext = structure;
+}
+
+/* Fills a device_buffer that is zero but for `shared`; what a failure leaves is for destroy(). */
 static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsageFlags usage,
                               VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, device_buffer *buffer)
 {
+    const VkExternalMemoryBufferCreateInfo external = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+                                                       .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
     const physical_device *physical = device->physical;
     if (size > physical->max_buffer_size)
         return fail_size(device, size, "maxBufferSize", physical->max_buffer_size);
@@ -68,6 +76,7 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
         return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
 
     const VkBufferCreateInfo buffer_info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                            .pNext = buffer->shared ? &external : NULL,
                                             .size = (size + 3) / 4 * 4, /* kernels read whole words */
                                             .usage = usage,
                                             .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
@@ -78,8 +87,16 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     }
     buffer->size = size;
 
-    VkMemoryRequirements needs;
-    device->vk.GetBufferMemoryRequirements(device->device, buffer->buffer, &needs);
+    VkMemoryDedicatedRequirements alone = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS};
+    VkMemoryRequirements2 requirements = {.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2, .pNext = &alone};
+    device->vk.GetBufferMemoryRequirements2(
+        device->device,
+        &(VkBufferMemoryRequirementsInfo2){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
+                                           .buffer = buffer->buffer},
+        &requirements);
+    const VkMemoryRequirements needs = requirements.memoryRequirements;
+    buffer->dedicated = alone.requiresDedicatedAllocation;
+    buffer->allocation_size = needs.size;
     if (needs.size > physical->max_memory_allocation)
         return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
     uint32_t type = find_memory_type(&device->memory, needs.memoryTypeBits, wanted, preferred);
@@ -90,13 +107,20 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     if (needs.size > device->memory.memoryHeaps[device->memory.memoryTypes[type].heapIndex].size)
         return fail_allocation(device, VK_ERROR_OUT_OF_DEVICE_MEMORY, "vkAllocateMemory", size);
 
-    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
-    const VkMemoryAllocateInfo memory_info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                              .pNext =
-                                                  usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT ? &flags : NULL,
-                                              .allocationSize = needs.size,
-                                              .memoryTypeIndex = type};
+    VkMemoryAllocateInfo memory_info = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
+    VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                       .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    if (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
+        chain(&memory_info, &flags);
+    VkMemoryDedicatedAllocateInfo its_own = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+                                             .buffer = buffer->buffer};
+    if (buffer->dedicated)
+        chain(&memory_info, &its_own);
+    VkExportMemoryAllocateInfo exported = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+                                           .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    if (buffer->shared)
+        chain(&memory_info, &exported);
     result = device->vk.AllocateMemory(device->device, &memory_info, NULL, &buffer->memory);
     if (result < 0) {
         buffer->memory = VK_NULL_HANDLE;
@@ -109,11 +133,13 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
 }
 
 static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageFlags usage,
-                            VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, device_buffer **buffer)
+                            VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, bool shared,
+                            device_buffer **buffer)
 {
     device_buffer *made = calloc(1, sizeof *made);
     if (!made)
         return dmattn_fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a buffer");
+    made->shared = shared;
     dmattn_status status = allocate(device, size, usage, wanted, preferred, made);
     if (status) {
         destroy(device, made);
@@ -125,20 +151,24 @@ static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageF
 
 /* ---- buffers ------------------------------------------------------------------------------------------------- */
 
+dmattn_status dmattn_device_buffer_create(dmattn_device *device, uint64_t size, bool shared, device_buffer **buffer)
+{
+    if (!size)
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
+                           "the size of a buffer is 0, but must be at least 1");
+    TRY(create(device, size, DEVICE_BUFFER_USAGE, 0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, shared, buffer));
+    (*buffer)->next = device->buffers;
+    device->buffers = *buffer;
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_buffer *buffer)
 {
     if (!buffer)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "buffer is NULL");
     memset(buffer, 0, sizeof *buffer);
-    if (!size)
-        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
-                           "the size of a buffer is 0, but must be at least 1");
-    const VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
-                                     | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-    device_buffer *made;
-    TRY(create(device, size, usage, 0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, &made));
-    made->next = device->buffers;
-    device->buffers = made;
+    device_buffer *made = NULL;
+    TRY(dmattn_device_buffer_create(device, size, false, &made));
     buffer->buffer = made->buffer;
     buffer->size = size;
     return DMATTN_SUCCESS;
@@ -178,10 +208,10 @@ static dmattn_status make_staging(dmattn_device *device)
     if (device->staging)
         return DMATTN_SUCCESS;
     /* Cached, because a download reads it with the CPU. */
-    device_buffer *made;
+    device_buffer *made = NULL;
     TRY(create(device, STAGING_SIZE, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
-               VK_MEMORY_PROPERTY_HOST_CACHED_BIT, &made));
+               VK_MEMORY_PROPERTY_HOST_CACHED_BIT, false, &made));
     VkResult result = device->vk.MapMemory(device->device, made->memory, 0, VK_WHOLE_SIZE, 0, &device->staging_data);
     if (result < 0) {
         destroy(device, made);

@@ -16,16 +16,16 @@ static dmattn_status create_all(dmattn_device *device)
         device->command_pool = VK_NULL_HANDLE;
         return dmattn_fail_vulkan(m, result, "vkCreateCommandPool");
     }
-    VkCommandBuffer buffers[2];
+    VkCommandBuffer buffers[COMMANDS_IN_FLIGHT + 1];
     const VkCommandBufferAllocateInfo allocation = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                                     .commandPool = device->command_pool,
                                                     .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                                    .commandBufferCount = 2};
+                                                    .commandBufferCount = COMMANDS_IN_FLIGHT + 1};
     result = device->vk.AllocateCommandBuffers(device->device, &allocation, buffers);
     if (result < 0)
         return dmattn_fail_vulkan(m, result, "vkAllocateCommandBuffers");
-    device->commands = buffers[0];
-    device->transfer = buffers[1];
+    memcpy(device->ring, buffers, sizeof device->ring);
+    device->transfer = buffers[COMMANDS_IN_FLIGHT];
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     result = device->vk.CreateFence(device->device, &fence, NULL, &device->fence);
     if (result < 0) {
@@ -72,15 +72,6 @@ void dmattn_commands_destroy(dmattn_device *device)
 
 /* ---- one command buffer -------------------------------------------------------------------------------------- */
 
-static void full_barrier(const dmattn_device *device, VkCommandBuffer commands)
-{
-    const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                     .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-                                     .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT};
-    device->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0,
-                                  1, &barrier, 0, NULL, 0, NULL);
-}
-
 dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer commands)
 {
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
@@ -89,19 +80,27 @@ dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer
     if (result < 0)
         return dmattn_fail_vulkan(device->messenger, result, "vkBeginCommandBuffer");
     /* A fence makes an earlier submission's writes available, but visible they become by a barrier only. */
-    full_barrier(device, commands);
+    dmattn_hand_over(device, commands, VK_QUEUE_FAMILY_EXTERNAL, device->physical->queue_family);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status command_buffer_end(dmattn_device *device, VkCommandBuffer commands)
+{
+    if (device->shares)
+        dmattn_hand_over(device, commands, device->physical->queue_family, VK_QUEUE_FAMILY_EXTERNAL);
+    VkResult result = device->vk.EndCommandBuffer(commands);
+    if (result < 0) { /* it may count as recording still, and then cannot begin */
+        device->vk.ResetCommandBuffer(commands, 0);
+        return dmattn_fail_vulkan(device->messenger, result, "vkEndCommandBuffer");
+    }
     return DMATTN_SUCCESS;
 }
 
 dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer commands)
 {
     const messenger *m = device->messenger;
-    VkResult result = device->vk.EndCommandBuffer(commands);
-    if (result < 0) { /* it may count as recording still, and then cannot begin */
-        device->vk.ResetCommandBuffer(commands, 0);
-        return dmattn_fail_vulkan(m, result, "vkEndCommandBuffer");
-    }
-    result = device->vk.ResetFences(device->device, 1, &device->fence);
+    TRY(command_buffer_end(device, commands));
+    VkResult result = device->vk.ResetFences(device->device, 1, &device->fence);
     if (result < 0)
         return dmattn_fail_vulkan(m, result, "vkResetFences");
     const VkSubmitInfo info = {
@@ -120,6 +119,22 @@ dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer c
 
 /* ---- the device's commands ----------------------------------------------------------------------------------- */
 
+/* Waits until the commands in a place of the ring are complete. */
+static dmattn_status wait_for_turn(dmattn_device *device, uint32_t turn)
+{
+    if (!device->busy_until[turn])
+        return DMATTN_SUCCESS;
+    const VkSemaphoreWaitInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                      .semaphoreCount = 1,
+                                      .pSemaphores = &device->timeline,
+                                      .pValues = &device->busy_until[turn]};
+    VkResult result = device->vk.WaitSemaphores(device->device, &info, UINT64_MAX);
+    if (result < 0)
+        return dmattn_fail_vulkan(device->messenger, result, "vkWaitSemaphores");
+    device->busy_until[turn] = 0;
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *commands)
 {
     if (!commands)
@@ -129,9 +144,11 @@ dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *comm
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
                            "commands were begun already, and neither submitted nor cancelled");
     TRY(dmattn_commands_create(device));
-    TRY(dmattn_command_buffer_begin(device, device->commands));
-    if (device->queries)
-        device->vk.CmdResetQueryPool(device->commands, device->queries, 0, DMATTN_TIMESTAMPS);
+    const uint32_t turn = (device->turn + 1) % COMMANDS_IN_FLIGHT;
+    TRY(wait_for_turn(device, turn));
+    TRY(dmattn_command_buffer_begin(device, device->ring[turn]));
+    device->turn = turn;
+    device->commands = device->ring[turn];
     device->recording = true;
     device->recorded = 0;
     memset(device->recorded_at, 0, sizeof device->recorded_at);
@@ -164,6 +181,8 @@ void dmattn_commands_timestamp(dmattn_device *device, uint32_t slot)
     device->recorded_at[slot] = ++device->recorded;
     if (!device->queries)
         return;
+    if (device->recorded == 1)
+        device->vk.CmdResetQueryPool(device->commands, device->queries, 0, DMATTN_TIMESTAMPS);
     /* A write at BOTTOM_OF_PIPE waits for all that came before, but does not hold up what comes after, which could
      * then start, and even end, before the time is taken. The barrier orders them: what lies between two timestamps
      * runs between their times. It orders execution only: it makes no write visible, so that timing neither costs a
@@ -203,6 +222,44 @@ dmattn_status dmattn_commands_submit(dmattn_device *device)
     if (device->queries && device->recorded)
         TRY(read_timestamps(device));
     memcpy(device->written_at, device->recorded_at, sizeof device->written_at);
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait, uint64_t signal)
+{
+    const messenger *m = device->messenger;
+    if (!device->recording)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "submit: no commands were begun");
+    const char *why = !device->timeline             ? "the timeline was not exported"
+                      : signal <= wait              ? "the timeline would be signalled with what is waited for, or less"
+                      : signal <= device->signalled ? "the timeline would not be signalled with more than before"
+                                                    : NULL;
+    if (why) {
+        dmattn_commands_cancel(device);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "submit: %s", why);
+    }
+    device->recording = false;
+    memset(device->written_at, 0, sizeof device->written_at);
+    TRY(command_buffer_end(device, device->commands));
+    const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+    const VkTimelineSemaphoreSubmitInfo values = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                                  .waitSemaphoreValueCount = 1,
+                                                  .pWaitSemaphoreValues = &wait,
+                                                  .signalSemaphoreValueCount = 1,
+                                                  .pSignalSemaphoreValues = &signal};
+    const VkSubmitInfo info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                               .pNext = &values,
+                               .waitSemaphoreCount = 1,
+                               .pWaitSemaphores = &device->timeline,
+                               .pWaitDstStageMask = &stage,
+                               .commandBufferCount = 1,
+                               .pCommandBuffers = &device->commands,
+                               .signalSemaphoreCount = 1,
+                               .pSignalSemaphores = &device->timeline};
+    VkResult result = device->vk.QueueSubmit(device->queue, 1, &info, VK_NULL_HANDLE);
+    if (result < 0)
+        return dmattn_fail_vulkan(m, result, "vkQueueSubmit");
+    device->busy_until[device->turn] = device->signalled = signal;
     return DMATTN_SUCCESS;
 }
 

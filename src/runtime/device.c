@@ -14,6 +14,9 @@ static const char *load_device(PFN_vkGetDeviceProcAddr get_device_proc_addr, VkD
     missing = table->name ? missing : missing ? missing : "vk" #name;
     RUNTIME_DEVICE_FUNCTIONS(LOAD)
 #undef LOAD
+#define LOAD(name) table->name = (PFN_vk##name)get_device_proc_addr(device, "vk" #name);
+    RUNTIME_SHARING_FUNCTIONS(LOAD)
+#undef LOAD
     return missing;
 }
 
@@ -104,6 +107,8 @@ void dmattn_device_destroy(dmattn_device *device)
     dmattn_context_destroy(device->context);
     dmattn_buffers_destroy(device);
     dmattn_commands_destroy(device);
+    if (device->timeline)
+        device->vk.DestroySemaphore(device->device, device->timeline, NULL);
     if (device->device && device->vk.DestroyDevice)
         device->vk.DestroyDevice(device->device, NULL);
     free(device);

@@ -22,6 +22,8 @@ static const feature_structure structures[] = {
      VK_API_VERSION_1_3, NULL},
     {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
      sizeof(VkPhysicalDeviceBufferDeviceAddressFeatures), VK_API_VERSION_1_2, NULL},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES, sizeof(VkPhysicalDeviceTimelineSemaphoreFeatures),
+     VK_API_VERSION_1_2, NULL},
     {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES, sizeof(VkPhysicalDevice16BitStorageFeatures),
      VK_API_VERSION_1_1, NULL},
     {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_8BIT_STORAGE_FEATURES, sizeof(VkPhysicalDevice8BitStorageFeatures),
@@ -186,14 +188,16 @@ dmattn_status dmattn_list_device_extensions(const dmattn_runtime *runtime, VkPhy
 static dmattn_status choose_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,
                                        const dmattn_device_needs *needs, enabled_set *enabled)
 {
-    /* Where a device has this one, Vulkan demands that it be enabled. Its macro is in a header for betas. */
-    static const char *const own[] = {"VK_KHR_portability_subset"};
+    /* Where a device has the first, Vulkan demands that it be enabled; its macro is in a header for betas. The others
+     * are for sharing.c. */
+    static const char *const own[] = {"VK_KHR_portability_subset", VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+                                      VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME};
     const struct {
         uint32_t count;
         const char *const *names;
     } lists[] = {{needs->required_extension_count, needs->required_extensions},
                  {needs->recommended_extension_count, needs->recommended_extensions},
-                 {1, own}};
+                 {sizeof own / sizeof *own, own}};
 
     VkExtensionProperties *offered = NULL;
     uint32_t offered_count = 0, total = 0;
@@ -222,9 +226,12 @@ dmattn_status dmattn_enabled_choose(const dmattn_runtime *runtime, const physica
     TRY(choose_extensions(runtime, physical->handle, &needs, enabled));
     TRY(want_features(m, enabled, needs.required, physical->api_version));
     TRY(want_features(m, enabled, needs.recommended, physical->api_version));
-    /* The head of the chain, if neither had one. */
-    static const VkPhysicalDeviceFeatures2 none = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-    TRY(want_features(m, enabled, &none, physical->api_version));
+    /* The runtime's own; and the head of the chain, if nothing else had one. */
+    static const VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES, .timelineSemaphore = VK_TRUE};
+    static const VkPhysicalDeviceFeatures2 own = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                                  .pNext = (void *)&timeline}; /* as in needs.c */
+    TRY(want_features(m, enabled, &own, physical->api_version));
     TRY(keep_supported(runtime, physical->handle, enabled));
     enabled->features = link_structures(enabled->structures);
     return DMATTN_SUCCESS;

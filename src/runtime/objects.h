@@ -39,8 +39,18 @@ typedef struct device_buffer {
     VkBuffer buffer;
     VkDeviceMemory memory;
     uint64_t size;
+    bool shared;              /* made by dmattn_buffer_create_shared() */
+    bool dedicated;           /* its memory is its alone in Vulkan's sense, which an import must be told */
+    uint64_t allocation_size; /* of its memory */
     struct device_buffer *next;
 } device_buffer;
+
+#define DEVICE_BUFFER_USAGE                                                                                            \
+    (VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT \
+     | VK_BUFFER_USAGE_TRANSFER_DST_BIT)
+
+/* Submissions that the host may be ahead of the device; more wait. */
+#define COMMANDS_IN_FLIGHT 16
 
 struct dmattn_device {
     const dmattn_runtime *runtime;
@@ -52,12 +62,19 @@ struct dmattn_device {
     VkPhysicalDeviceMemoryProperties memory;
     dmattn_context *context;
 
-    device_buffer *buffers; /* made by dmattn_buffer_create() */
+    device_buffer *buffers; /* made by dmattn_buffer_create() and dmattn_buffer_create_shared() */
+    bool shares;            /* there is or was a shared one among them */
     device_buffer *staging; /* made on first use */
     void *staging_data;
 
+    VkSemaphore timeline; /* made by dmattn_timeline_export() */
+    uint64_t signalled;   /* its value once all that was submitted is complete, but for what others signal */
+
     VkCommandPool command_pool;
-    VkCommandBuffer commands; /* of dmattn_commands_begin() */
+    VkCommandBuffer ring[COMMANDS_IN_FLIGHT]; /* of dmattn_commands_begin(), in turn */
+    uint64_t busy_until[COMMANDS_IN_FLIGHT];  /* the timeline's value when each is complete; 0: it is */
+    uint32_t turn;
+    VkCommandBuffer commands; /* of them, the one that records or did last */
     VkCommandBuffer transfer; /* of upload and download, which may come while `commands` is recording */
     VkFence fence;
     VkQueryPool queries;
@@ -81,7 +98,7 @@ dmattn_status dmattn_physical_devices_read(dmattn_runtime *runtime);
 dmattn_status dmattn_commands_create(dmattn_device *device);
 void dmattn_commands_destroy(dmattn_device *device);
 
-/* Begins a command buffer of the device, with all that was waited for visible to it. */
+/* Begins a command buffer of the device, with all that was waited for visible to it, and shared buffers its own. */
 dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer commands);
 
 /* Ends it, submits it and waits. */
@@ -89,7 +106,15 @@ dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer c
 
 /* ---- buffer.c ------------------------------------------------------------------------------------------------ */
 
+/* Makes a buffer as dmattn_buffer_create() does, which the device's list holds; `shared`: in memory to export. */
+dmattn_status dmattn_device_buffer_create(dmattn_device *device, uint64_t size, bool shared, device_buffer **buffer);
+
 /* Destroys all buffers of a device, the staging buffer, too. */
 void dmattn_buffers_destroy(dmattn_device *device);
+
+/* ---- sharing.c ----------------------------------------------------------------------------------------------- */
+
+/* A full barrier that, where `from` and `to` differ, also hands the shared buffers from one queue family to another. */
+void dmattn_hand_over(const dmattn_device *device, VkCommandBuffer commands, uint32_t from, uint32_t to);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Decides info->level and, where that is 0, info->unusable, from the very facts that dmattn_context_create() will go
  * by; fills in the sizes of subgroups on the way. */
@@ -77,14 +78,16 @@ static dmattn_status read_extended(const dmattn_runtime *runtime, physical_devic
                                                          VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
     VkPhysicalDeviceMaintenance3Properties memory = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES, .pNext = maintenance4 ? &buffer : NULL};
+    VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES, .pNext = &memory};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
-                                               .pNext = &memory};
+                                               .pNext = &id};
     VkPhysicalDeviceProperties2 head = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
     runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &head);
     physical->max_memory_allocation = memory.maxMemoryAllocationSize;
     physical->max_buffer_size = buffer.maxBufferSize ? buffer.maxBufferSize : UINT64_MAX;
     info->max_allocation = physical->max_memory_allocation < physical->max_buffer_size ? physical->max_memory_allocation
                                                                                        : physical->max_buffer_size;
+    memcpy(info->uuid, id.deviceUUID, sizeof info->uuid);
     snprintf(info->driver, sizeof info->driver, "%s%s%s", driver.driverName, driver.driverInfo[0] ? " " : "",
              driver.driverInfo);
     return check_usable(runtime, physical, compute, size_control, info);

@@ -13,16 +13,18 @@
     X(EnumerateInstanceLayerProperties)     \
     X(EnumerateInstanceVersion)
 
-#define RUNTIME_INSTANCE_FUNCTIONS(X)     \
-    X(CreateDevice)                       \
-    X(DestroyInstance)                    \
-    X(EnumerateDeviceExtensionProperties) \
-    X(EnumeratePhysicalDevices)           \
-    X(GetDeviceProcAddr)                  \
-    X(GetPhysicalDeviceFeatures2)         \
-    X(GetPhysicalDeviceMemoryProperties)  \
-    X(GetPhysicalDeviceProperties)        \
-    X(GetPhysicalDeviceProperties2)       \
+#define RUNTIME_INSTANCE_FUNCTIONS(X)               \
+    X(CreateDevice)                                 \
+    X(DestroyInstance)                              \
+    X(EnumerateDeviceExtensionProperties)           \
+    X(EnumeratePhysicalDevices)                     \
+    X(GetDeviceProcAddr)                            \
+    X(GetPhysicalDeviceExternalBufferProperties)    \
+    X(GetPhysicalDeviceExternalSemaphoreProperties) \
+    X(GetPhysicalDeviceFeatures2)                   \
+    X(GetPhysicalDeviceMemoryProperties)            \
+    X(GetPhysicalDeviceProperties)                  \
+    X(GetPhysicalDeviceProperties2)                 \
     X(GetPhysicalDeviceQueueFamilyProperties)
 
 /* Of VK_EXT_debug_utils, with validation only. */
@@ -43,22 +45,30 @@
     X(CreateCommandPool)            \
     X(CreateFence)                  \
     X(CreateQueryPool)              \
+    X(CreateSemaphore)              \
     X(DestroyBuffer)                \
     X(DestroyCommandPool)           \
     X(DestroyDevice)                \
     X(DestroyFence)                 \
     X(DestroyQueryPool)             \
+    X(DestroySemaphore)             \
     X(DeviceWaitIdle)               \
     X(EndCommandBuffer)             \
     X(FreeMemory)                   \
-    X(GetBufferMemoryRequirements)  \
+    X(GetBufferMemoryRequirements2) \
     X(GetDeviceQueue)               \
     X(GetQueryPoolResults)          \
     X(MapMemory)                    \
     X(QueueSubmit)                  \
     X(ResetCommandBuffer)           \
     X(ResetFences)                  \
-    X(WaitForFences)
+    X(WaitForFences)                \
+    X(WaitSemaphores)
+
+/* Of VK_KHR_external_memory_fd and VK_KHR_external_semaphore_fd; NULL where a device has neither. */
+#define RUNTIME_SHARING_FUNCTIONS(X) \
+    X(GetMemoryFdKHR)                \
+    X(GetSemaphoreFdKHR)
 
 #define MEMBER(name) PFN_vk##name name;
 
@@ -73,6 +83,7 @@ typedef struct instance_table {
 
 typedef struct device_table {
     RUNTIME_DEVICE_FUNCTIONS(MEMBER)
+    RUNTIME_SHARING_FUNCTIONS(MEMBER)
 } device_table;
 
 #undef MEMBER

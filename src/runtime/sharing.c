@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ * What other interfaces of the same device share: memory and the timeline. */
+#include "objects.h"
+
+#include <string.h>
+
+/* ---- memory -------------------------------------------------------------------------------------------------- */
+
+static dmattn_status check_exportable(const dmattn_device *device)
+{
+    const VkPhysicalDeviceExternalBufferInfo info = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
+                                                     .usage = DEVICE_BUFFER_USAGE,
+                                                     .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkExternalBufferProperties properties = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES};
+    if (device->vk.GetMemoryFdKHR)
+        device->runtime->vk.GetPhysicalDeviceExternalBufferProperties(device->physical->handle, &info, &properties);
+    if (properties.externalMemoryProperties.externalMemoryFeatures & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT)
+        return DMATTN_SUCCESS;
+    return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
+                       "the device cannot export memory as file descriptors, which sharing it takes");
+}
+
+static dmattn_status create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
+                                   dmattn_shared_memory *memory)
+{
+    TRY(check_exportable(device));
+    device_buffer *made = NULL;
+    TRY(dmattn_device_buffer_create(device, size, true, &made));
+    buffer->buffer = made->buffer;
+    buffer->size = size;
+    device->shares = true;
+    memory->size = made->allocation_size;
+    memory->dedicated = made->dedicated;
+    const VkMemoryGetFdInfoKHR info = {.sType = VK_STRUCTURE_TYPE_MEMORY_GET_FD_INFO_KHR,
+                                       .memory = made->memory,
+                                       .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkResult result = device->vk.GetMemoryFdKHR(device->device, &info, &memory->fd);
+    if (result < 0)
+        return dmattn_fail_vulkan(device->messenger, result, "vkGetMemoryFdKHR");
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_buffer_create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
+                                          dmattn_shared_memory *memory)
+{
+    if (!buffer || !memory)
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "%s is NULL", buffer ? "memory" : "buffer");
+    memset(buffer, 0, sizeof *buffer);
+    dmattn_status status = create_shared(device, size, buffer, memory);
+    if (status) {
+        dmattn_buffer_destroy(device, buffer);
+        *memory = (dmattn_shared_memory){.fd = -1};
+    }
+    return status;
+}
+
+/* ---- the timeline -------------------------------------------------------------------------------------------- */
+
+static const VkSemaphoreTypeCreateInfo timeline_type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                                        .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+
+static dmattn_status create_timeline(dmattn_device *device)
+{
+    if (device->timeline)
+        return DMATTN_SUCCESS;
+    const VkPhysicalDeviceExternalSemaphoreInfo asked = {.sType =
+                                                             VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_SEMAPHORE_INFO,
+                                                         .pNext = &timeline_type,
+                                                         .handleType = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkExternalSemaphoreProperties properties = {.sType = VK_STRUCTURE_TYPE_EXTERNAL_SEMAPHORE_PROPERTIES};
+    if (device->vk.GetSemaphoreFdKHR)
+        device->runtime->vk.GetPhysicalDeviceExternalSemaphoreProperties(device->physical->handle, &asked, &properties);
+    if (!(properties.externalSemaphoreFeatures & VK_EXTERNAL_SEMAPHORE_FEATURE_EXPORTABLE_BIT))
+        return dmattn_fail(
+            device->messenger, DMATTN_ERROR_UNSUPPORTED,
+            "the device cannot export a timeline semaphore as a file descriptor, which sharing it takes");
+    const VkExportSemaphoreCreateInfo exported = {.sType = VK_STRUCTURE_TYPE_EXPORT_SEMAPHORE_CREATE_INFO,
+                                                  .pNext = &timeline_type,
+                                                  .handleTypes = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT};
+    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &exported};
+    VkResult result = device->vk.CreateSemaphore(device->device, &info, NULL, &device->timeline);
+    if (result < 0) {
+        device->timeline = VK_NULL_HANDLE;
+        return dmattn_fail_vulkan(device->messenger, result, "vkCreateSemaphore");
+    }
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_timeline_export(dmattn_device *device, int *fd)
+{
+    if (!fd)
+        return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "fd is NULL");
+    *fd = -1;
+    TRY(create_timeline(device));
+    const VkSemaphoreGetFdInfoKHR info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_GET_FD_INFO_KHR,
+                                          .semaphore = device->timeline,
+                                          .handleType = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT};
+    VkResult result = device->vk.GetSemaphoreFdKHR(device->device, &info, fd);
+    if (result < 0) {
+        *fd = -1;
+        return dmattn_fail_vulkan(device->messenger, result, "vkGetSemaphoreFdKHR");
+    }
+    return DMATTN_SUCCESS;
+}
+
+/* ---- taking turns -------------------------------------------------------------------------------------------- */
+
+void dmattn_hand_over(const dmattn_device *device, VkCommandBuffer commands, uint32_t from, uint32_t to)
+{
+    const VkAccessFlags all = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
+    const VkMemoryBarrier memory = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT, .dstAccessMask = all};
+    VkBufferMemoryBarrier shared[32] = {0};
+    uint32_t count;
+    const device_buffer *buffer = device->buffers;
+    do { /* at least once, for the memory barrier */
+        count = 0;
+        for (; buffer && count < sizeof shared / sizeof *shared; buffer = buffer->next)
+            if (buffer->shared)
+                shared[count++] = (VkBufferMemoryBarrier){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER,
+                                                          .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+                                                          .dstAccessMask = all,
+                                                          .srcQueueFamilyIndex = from,
+                                                          .dstQueueFamilyIndex = to,
+                                                          .buffer = buffer->buffer,
+                                                          .size = VK_WHOLE_SIZE};
+        device->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                      0, 1, &memory, count, shared, 0, NULL);
+    } while (buffer);
+}

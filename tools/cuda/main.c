@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ * dmattn-cuda: attention on data that CUDA has, in memory that both see. CUDA writes q, k and v, dmattn computes, CUDA
+ * reads out; a timeline lets them take turns on the device, and the host waits once, at the end. Then it measures what
+ * handing over and back costs. Of dmattn it uses the public headers. */
+#define _POSIX_C_SOURCE 200809L
+#include "cuda_driver.h"
+
+#include <dmattn/runtime.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DONE = 0, MACHINE_FAILED = 1, BAD_INPUT = 2, NOTHING_TO_RUN_ON = 77 };
+
+enum { N = 300, HEADS = 4, DIM = 64, ELEMENTS = N * HEADS * DIM };
+static const dmattn_attention_desc desc = {
+    .batch = 1, .queries = N, .keys = N, .heads = HEADS, .head_dim = DIM, .causal = true};
+
+enum { Q, K, V, OUT, TENSORS };
+
+/* Memory that both sides see. */
+typedef struct shared_tensor {
+    dmattn_buffer buffer;
+    CUexternalMemory memory;
+    CUdeviceptr address;
+    float *host;
+} shared_tensor;
+
+typedef struct session {
+    dmattn_runtime *runtime;
+    dmattn_device *device;
+    dmattn_plan *plan;
+    dmattn_buffer workspace;
+    cuda_driver cuda;
+    CUdevice cuda_device;
+    CUcontext context;
+    CUstream stream;
+    CUexternalSemaphore timeline;
+    uint64_t turn; /* the timeline's value once all that was enqueued is done */
+    shared_tensor tensors[TENSORS];
+} session;
+
+/* ---- failures ------------------------------------------------------------------------------------------------ */
+
+static int fail(int status, const char *sentence)
+{
+    fprintf(stderr, "dmattn-cuda: %s\n", sentence);
+    return status;
+}
+
+static void print_error(void *user, dmattn_severity severity, const char *text)
+{
+    (void)user;
+    if (severity == DMATTN_SEVERITY_ERROR)
+        fail(MACHINE_FAILED, text);
+}
+
+static int cuda_check(const session *s, const char *call, CUresult result)
+{
+    if (!result)
+        return DONE;
+    fprintf(stderr, "dmattn-cuda: %s returned %s\n", call, cuda_error_name(&s->cuda, result));
+    return MACHINE_FAILED;
+}
+
+/* These return from the calling function where a call fails; the sentence has been said. */
+#define DMATTN(call)               \
+    do {                           \
+        if (call)                  \
+            return MACHINE_FAILED; \
+    } while (0)
+#define CUDA(s, function, ...) TRY(cuda_check(s, #function, (s)->cuda.function(__VA_ARGS__)))
+#define TRY(call)             \
+    do {                      \
+        int status_ = (call); \
+        if (status_ != DONE)  \
+            return status_;   \
+    } while (0)
+
+/* ---- one device, by both interfaces -------------------------------------------------------------------------- */
+
+/* The first CUDA device that is a Vulkan device, too, and that one's index. */
+static int find_device(session *s, uint32_t *index)
+{
+    int count = 0;
+    if (!dmattn_runtime_device_count(s->runtime))
+        return fail(NOTHING_TO_RUN_ON, "there is no Vulkan device");
+    CUDA(s, cuDeviceGetCount, &count);
+    for (int ordinal = 0; ordinal < count; ordinal++) {
+        CUuuid uuid;
+        CUDA(s, cuDeviceGet, &s->cuda_device, ordinal);
+        CUDA(s, cuDeviceGetUuid_v2, &uuid, s->cuda_device);
+        for (*index = 0; *index < dmattn_runtime_device_count(s->runtime); ++*index) {
+            dmattn_device_info info;
+            DMATTN(dmattn_runtime_device_info(s->runtime, *index, &info));
+            if (info.level && !memcmp(info.uuid, uuid.bytes, sizeof info.uuid)) {
+                printf("%s, %s\n", info.name, info.driver);
+                return DONE;
+            }
+        }
+    }
+    return fail(NOTHING_TO_RUN_ON, "no CUDA device is a Vulkan device that dmattn can use");
+}
+
+static int open_devices(session *s)
+{
+    char why[256];
+    if (!cuda_driver_open(&s->cuda, why, sizeof why))
+        return fail(NOTHING_TO_RUN_ON, why);
+    uint32_t index;
+    DMATTN(dmattn_runtime_create(&(dmattn_runtime_desc){.message = print_error}, &s->runtime));
+    TRY(find_device(s, &index));
+    DMATTN(dmattn_device_create(s->runtime, index, &s->device));
+    CUDA(s, cuDevicePrimaryCtxRetain, &s->context, s->cuda_device);
+    CUDA(s, cuCtxSetCurrent, s->context);
+    CUDA(s, cuStreamCreate, &s->stream, CU_STREAM_NON_BLOCKING);
+    return DONE;
+}
+
+/* ---- what they share ----------------------------------------------------------------------------------------- */
+
+static int share_timeline(session *s)
+{
+    CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC semaphore = {.type = CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_TIMELINE_SEMAPHORE_FD};
+    DMATTN(dmattn_timeline_export(s->device, &semaphore.handle.fd));
+    CUresult result = s->cuda.cuImportExternalSemaphore(&s->timeline, &semaphore);
+    if (result) /* the descriptor is still ours */
+        close(semaphore.handle.fd);
+    return cuda_check(s, "cuImportExternalSemaphore", result);
+}
+
+static int share_tensor(session *s, shared_tensor *tensor)
+{
+    dmattn_shared_memory shared;
+    DMATTN(dmattn_buffer_create_shared(s->device, ELEMENTS * sizeof(float), &tensor->buffer, &shared));
+    const CUDA_EXTERNAL_MEMORY_HANDLE_DESC memory = {.type = CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD,
+                                                     .handle = {.fd = shared.fd},
+                                                     .size = shared.size,
+                                                     .flags = shared.dedicated ? CUDA_EXTERNAL_MEMORY_DEDICATED : 0};
+    CUresult result = s->cuda.cuImportExternalMemory(&tensor->memory, &memory);
+    if (result)
+        close(shared.fd);
+    TRY(cuda_check(s, "cuImportExternalMemory", result));
+    const CUDA_EXTERNAL_MEMORY_BUFFER_DESC range = {.size = tensor->buffer.size};
+    CUDA(s, cuExternalMemoryGetMappedBuffer, &tensor->address, tensor->memory, &range);
+    tensor->host = malloc(ELEMENTS * sizeof(float));
+    return tensor->host ? DONE : fail(MACHINE_FAILED, "no host memory for a tensor");
+}
+
+/* ---- taking turns -------------------------------------------------------------------------------------------- */
+
+/* Enqueues a run of dmattn behind what the stream holds, and makes what comes next on the stream wait for it. `args`
+ * NULL: it does nothing. */
+static int enqueue(session *s, const dmattn_attention_args *args)
+{
+    const CUDA_EXTERNAL_SEMAPHORE_PARAMS ready = {.value = s->turn + 1}, done = {.value = s->turn + 2};
+    VkCommandBuffer commands;
+    DMATTN(dmattn_commands_begin(s->device, &commands));
+    if (args && dmattn_attention_record(s->plan, commands, args)) {
+        dmattn_commands_cancel(s->device);
+        return MACHINE_FAILED;
+    }
+    CUDA(s, cuSignalExternalSemaphoresAsync, &s->timeline, &ready, 1, s->stream);
+    DMATTN(dmattn_commands_submit_shared(s->device, ready.value, done.value));
+    s->turn = done.value;
+    CUDA(s, cuWaitExternalSemaphoresAsync, &s->timeline, &done, 1, s->stream);
+    return DONE;
+}
+
+/* ---- attention ----------------------------------------------------------------------------------------------- */
+
+/* The largest difference to the same in double on the host. */
+static double largest_error(const session *s)
+{
+    const float *q = s->tensors[Q].host, *k = s->tensors[K].host, *v = s->tensors[V].host, *out = s->tensors[OUT].host;
+    double worst = 0, p[N];
+    for (int head = 0; head < HEADS; head++)
+        for (int t = 0; t < N; t++) {
+            double most = -INFINITY, sum = 0;
+            for (int j = 0; j <= t; j++) {
+                p[j] = 0;
+                for (int i = 0; i < DIM; i++)
+                    p[j] += (double)q[(t * HEADS + head) * DIM + i] * (double)k[(j * HEADS + head) * DIM + i];
+                p[j] /= sqrt(DIM);
+                most = fmax(most, p[j]);
+            }
+            for (int j = 0; j <= t; j++)
+                sum += p[j] = exp(p[j] - most);
+            for (int i = 0; i < DIM; i++) {
+                double right = 0;
+                for (int j = 0; j <= t; j++)
+                    right += p[j] / sum * (double)v[(j * HEADS + head) * DIM + i];
+                const double error = fabs((double)out[(t * HEADS + head) * DIM + i] - right);
+                worst = error <= worst ? worst : error; /* NaN is the worst */
+            }
+        }
+    return worst;
+}
+
+static int run_attention(session *s)
+{
+    dmattn_plan_info info;
+    DMATTN(dmattn_attention_plan(dmattn_device_context(s->device), &desc, &s->plan));
+    dmattn_plan_get_info(s->plan, &info);
+    if (info.workspace_size)
+        DMATTN(dmattn_buffer_create(s->device, info.workspace_size, &s->workspace));
+    uint32_t random = 1;
+    for (int t = 0; t < TENSORS; t++) {
+        TRY(share_tensor(s, &s->tensors[t]));
+        for (int i = 0; i < ELEMENTS; i++) {
+            random = random * 1664525 + 1013904223;
+            s->tensors[t].host[i] = t == OUT ? NAN : (float)(random >> 8) / (1 << 23) - 1;
+        }
+    }
+    for (int t = 0; t < TENSORS; t++)
+        CUDA(s, cuMemcpyHtoDAsync_v2, s->tensors[t].address, s->tensors[t].host, ELEMENTS * sizeof(float), s->stream);
+    const dmattn_attention_args args = {.q = s->tensors[Q].buffer,
+                                        .k = s->tensors[K].buffer,
+                                        .v = s->tensors[V].buffer,
+                                        .out = s->tensors[OUT].buffer,
+                                        .workspace = s->workspace};
+    TRY(enqueue(s, &args));
+    CUDA(s, cuMemcpyDtoHAsync_v2, s->tensors[OUT].host, s->tensors[OUT].address, ELEMENTS * sizeof(float), s->stream);
+    CUDA(s, cuStreamSynchronize, s->stream);
+    const double error = largest_error(s);
+    if (!(error < 1e-5))
+        return fail(MACHINE_FAILED, "out is not what the same attention in double is on the host");
+    printf("out is right: its largest error is %.1e\n", error);
+    return DONE;
+}
+
+/* ---- what it costs ------------------------------------------------------------------------------------------- */
+
+static double now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec * 1e-3;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int measure(session *s, int calls)
+{
+    double *times = malloc((size_t)calls * sizeof *times);
+    if (!times)
+        return fail(MACHINE_FAILED, "no host memory for the times");
+    int status = DONE;
+    for (int i = 0; i < calls && !status; i++) {
+        const double began = now_us();
+        status = enqueue(s, NULL);
+        if (!status)
+            status = cuda_check(s, "cuStreamSynchronize", s->cuda.cuStreamSynchronize(s->stream));
+        times[i] = now_us() - began;
+    }
+    qsort(times, (size_t)calls, sizeof *times, compare);
+    const double alone = times[calls / 2];
+    free(times);
+    const double began = now_us();
+    for (int i = 0; i < calls && !status; i++)
+        status = enqueue(s, NULL);
+    const double enqueued = now_us();
+    if (!status)
+        status = cuda_check(s, "cuStreamSynchronize", s->cuda.cuStreamSynchronize(s->stream));
+    if (!status)
+        printf(
+            "handing over to dmattn and back, %d calls that do nothing: %.1f us each, one behind the other; the host "
+            "spends %.1f us on each; alone, with the host waiting, a median of %.1f us\n",
+            calls, (now_us() - began) / calls, (enqueued - began) / calls, alone);
+    return status;
+}
+
+/* ---- the program --------------------------------------------------------------------------------------------- */
+
+/* In the order in which each needs what comes after it. */
+static void close_session(session *s)
+{
+    if (s->stream)
+        s->cuda.cuStreamSynchronize(s->stream);
+    for (int t = 0; t < TENSORS; t++) {
+        if (s->tensors[t].address)
+            s->cuda.cuMemFree_v2(s->tensors[t].address);
+        if (s->tensors[t].memory)
+            s->cuda.cuDestroyExternalMemory(s->tensors[t].memory);
+        free(s->tensors[t].host);
+    }
+    if (s->timeline)
+        s->cuda.cuDestroyExternalSemaphore(s->timeline);
+    if (s->stream)
+        s->cuda.cuStreamDestroy_v2(s->stream);
+    if (s->context)
+        s->cuda.cuDevicePrimaryCtxRelease_v2(s->cuda_device);
+    dmattn_plan_destroy(s->plan); /* nothing is under way any more */
+    dmattn_device_destroy(s->device);
+    dmattn_runtime_destroy(s->runtime);
+    cuda_driver_close(&s->cuda);
+}
+
+static int run(session *s, int calls)
+{
+    TRY(open_devices(s));
+    TRY(share_timeline(s));
+    TRY(run_attention(s));
+    return measure(s, calls);
+}
+
+int main(int argc, char **argv)
+{
+    char *end = "";
+    const long calls = argc == 2 ? strtol(argv[1], &end, 10) : 1000;
+    if (argc > 2 || *end || calls < 1 || calls > 1000000) {
+        fputs(
+            "Usage: dmattn-cuda [CALLS]\n"
+            "Runs attention in memory that CUDA and Vulkan share, and measures CALLS hand-overs (1000; 1 to 1000000).\n"
+            "Exit status: 0 done, 1 the machine failed, 2 the argument is wrong, 77 there is no CUDA device.\n",
+            stderr);
+        return BAD_INPUT;
+    }
+    session s = {0};
+    const int status = run(&s, (int)calls);
+    close_session(&s);
+    return fflush(stdout) && !status ? MACHINE_FAILED : status;
+}
