@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""A GPU as CUDA and Vulkan share it: memory that both see, and runs of dmattn between what a CUDA stream does.
+
+    signal n + 1 on the stream  ->  Vulkan waits for it, runs, signals n + 2  ->  the stream waits for that
+
+by one timeline semaphore; the host waits for nothing, but where it is 16 runs ahead of the device."""
+import collections
+import os
+import threading
+import weakref
+from ctypes import byref, c_int, c_uint8, c_uint64, c_void_p
+
+import torch
+
+from . import cuda, native
+from .arena import Arena
+
+SEGMENT = 64 << 20  # bytes, at least; larger tensors have segments of their own
+PLANS = 256  # kept; the one that was used longest ago goes first
+
+TYPESTR = {torch.uint8: "|u1", torch.int32: "<i4", torch.float16: "<f2", torch.float32: "<f4",
+           torch.bfloat16: "<i2"}  # NumPy has no bf16
+ELEMENT_SIZE = {dtype: int(typestr[-1]) for dtype, typestr in TYPESTR.items()}
+
+
+def stream_of(ordinal):
+    """The handle of the stream that PyTorch works on, in which a run takes its place."""
+    if torch.cuda.is_current_stream_capturing():
+        raise RuntimeError("dmattn cannot be captured into a CUDA graph: Vulkan's part would not be in it")
+    return torch.cuda.current_stream(ordinal).cuda_stream
+
+
+def as_tensor(block, ordinal):
+    return torch.as_tensor(block, device=torch.device("cuda", ordinal))
+
+
+class Memory:
+    """A Vulkan buffer, and where CUDA sees it."""
+
+    def __init__(self, buffer, imported, address):
+        self.buffer, self.imported, self.address = buffer, imported, address
+
+
+class Block:
+    """A piece of shared memory. The tensor over it keeps it, and with the tensor's storage it goes back."""
+
+    def __init__(self, arena, piece, shape, dtype):
+        self.arena, self.piece = arena, piece
+        segment, self.offset, self.size = piece
+        self.memory = segment.memory
+        self.address = self.memory.address + self.offset
+        self.__cuda_array_interface__ = {"shape": tuple(shape), "typestr": TYPESTR[dtype], "data": (self.address, False),
+                                         "version": 3, "strides": None}
+
+    def __del__(self):
+        self.arena.returned.append(self.piece)
+
+
+class Device:
+    def __init__(self, ordinal):
+        self.ordinal = ordinal
+        self.lock = threading.RLock()  # a dmattn_device is one thread's at a time
+        self.thread = threading.local()
+        self.library, self.driver = native.Library(), cuda.Driver()
+        self.context = c_void_p()
+        cuda_device = c_int()
+        self.driver.cuDeviceGet(byref(cuda_device), ordinal)
+        self.driver.cuDevicePrimaryCtxRetain(byref(self.context), cuda_device)
+        self._enter_context()
+        self.handle = self._open_vulkan(cuda_device)
+        self.timeline = self._import_timeline()
+        self.signal, self.wait = cuda.SemaphoreParams(), cuda.SemaphoreParams()
+        self.turn = 0  # the timeline's value once all that was enqueued is done
+        self.stream = None  # of the last run
+        self.arenas = {}  # by stream: memory is used again in the stream's order, as PyTorch's own is
+        self.blocks = weakref.WeakValueDictionary()  # by address
+        self.plans = collections.OrderedDict()
+        self.workspace = native.Buffer()  # one for all, as runs follow each other
+
+    # ---- setting up --------------------------------------------------------------------------------------------------
+
+    def _enter_context(self):
+        """Each thread needs the context once; PyTorch's threads for backward may not have it."""
+        if not getattr(self.thread, "entered", False):
+            self.driver.cuCtxSetCurrent(self.context)
+            self.thread.entered = True
+
+    def _open_vulkan(self, cuda_device):
+        """The Vulkan device that the CUDA device is."""
+        runtime, info, handle = native.Runtime(), native.DeviceInfo(), native.Device()
+        self.library.runtime_create(byref(native.RuntimeDesc(message=native.keep_message)), byref(runtime))
+        uuid = (c_uint8 * 16)()
+        self.driver.cuDeviceGetUuid_v2(uuid, cuda_device)
+        for index in range(self.library.runtime_device_count(runtime)):
+            self.library.runtime_device_info(runtime, index, byref(info))
+            if bytes(info.uuid) == bytes(uuid):
+                self.name = "%s, %s" % (info.name.decode(), info.driver.decode())
+                self.library.device_create(runtime, index, byref(handle))
+                return handle
+        raise RuntimeError("CUDA device %d is none of Vulkan's devices: is its Vulkan driver installed?" % self.ordinal)
+
+    def _import_timeline(self):
+        desc = cuda.SemaphoreDesc(type=cuda.EXTERNAL_SEMAPHORE_TIMELINE_FD)
+        fd = c_int()
+        self.library.timeline_export(self.handle, byref(fd))
+        desc.handle.fd = fd.value
+        imported = c_void_p()
+        try:
+            self.driver.cuImportExternalSemaphore(byref(imported), byref(desc))
+        except cuda.Error:
+            os.close(fd.value)  # with success it is CUDA's
+            raise
+        return imported
+
+    # ---- memory ------------------------------------------------------------------------------------------------------
+
+    def _make_memory(self, size):
+        try:
+            return self._share_memory(size)
+        except native.Error:
+            if not self.drop_unused():
+                raise
+            return self._share_memory(size)
+
+    def _share_memory(self, size):
+        buffer, shared = native.Buffer(), native.SharedMemory()
+        imported, address = c_void_p(), c_uint64()
+        self.library.buffer_create_shared(self.handle, size, byref(buffer), byref(shared))
+        desc = cuda.MemoryDesc(type=cuda.EXTERNAL_MEMORY_OPAQUE_FD, size=shared.size,
+                               flags=cuda.EXTERNAL_MEMORY_DEDICATED if shared.dedicated else 0)
+        desc.handle.fd = shared.fd
+        try:
+            self.driver.cuImportExternalMemory(byref(imported), byref(desc))
+        except cuda.Error:
+            os.close(shared.fd)
+            self.library.buffer_destroy(self.handle, byref(buffer))
+            raise
+        self.driver.cuExternalMemoryGetMappedBuffer(byref(address), imported, byref(cuda.RangeDesc(size=size)))
+        return Memory(buffer, imported, address.value)
+
+    def empty(self, shape, dtype):
+        """A tensor in shared memory, contiguous, its contents undefined."""
+        if dtype not in TYPESTR:
+            raise TypeError("dmattn has no tensors of %s" % dtype)
+        elements = 1
+        for extent in shape:
+            elements *= extent
+        with self.lock:
+            self._enter_context()
+            stream = stream_of(self.ordinal)
+            arena = self.arenas.get(stream)
+            if arena is None:
+                arena = self.arenas[stream] = Arena(self._make_memory, SEGMENT)
+            block = Block(arena, arena.allocate(elements * ELEMENT_SIZE[dtype]), shape, dtype)
+            self.blocks[block.address] = block
+        tensor = as_tensor(block, self.ordinal)
+        return tensor.view(dtype) if dtype == torch.bfloat16 else tensor
+
+    def block_of(self, tensor):
+        """The block that a tensor's storage is; None: it is not in shared memory."""
+        return self.blocks.get(tensor.data_ptr() - tensor.storage_offset() * tensor.element_size())
+
+    def share(self, tensor):
+        """The tensor itself where dmattn can read it in place, otherwise a copy in shared memory, made by PyTorch on the
+        device. In place: in shared memory, rows contiguous and at a multiple of 16 bytes, not all elements repeated."""
+        if (self.block_of(tensor) is not None and tensor.data_ptr() % 16 == 0
+                and (tensor.is_contiguous() or (tensor.dim() == 4 and tensor.stride(3) == 1 and any(tensor.stride()[:3])))):
+            return tensor
+        return self.empty(tensor.shape, tensor.dtype).copy_(tensor)
+
+    def buffer_of(self, tensor):
+        block = self.block_of(tensor)
+        inside = tensor.data_ptr() - block.address
+        return native.Buffer(block.memory.buffer.buffer, block.offset + inside, block.size - inside)
+
+    def drop_unused(self):
+        """Gives memory that no tensor uses back to the driver; whether there was any."""
+        with self.lock:
+            unused = [memory for arena in self.arenas.values() for memory in arena.drop_unused()]
+            if unused:
+                torch.cuda.synchronize(self.ordinal)
+                self._synchronize()
+            for memory in unused:
+                self.driver.cuMemFree_v2(memory.address)
+                self.driver.cuDestroyExternalMemory(memory.imported)
+                self.library.buffer_destroy(self.handle, byref(memory.buffer))
+            return bool(unused)
+
+    # ---- running -----------------------------------------------------------------------------------------------------
+
+    def _synchronize(self):
+        """Waits for all runs, so that what they use can be destroyed."""
+        commands = native.Commands()
+        self.library.commands_begin(self.handle, byref(commands))
+        self.library.commands_submit(self.handle)
+
+    def _plan(self, operator, desc):
+        """The plan for a descriptor, and its workspace's size."""
+        key = (operator, bytes(desc))
+        found = self.plans.get(key)
+        if found:
+            self.plans.move_to_end(key)
+            return found
+        plan, info = native.Plan(), native.PlanInfo()
+        getattr(self.library, operator + "_plan")(self.library.device_context(self.handle), byref(desc), byref(plan))
+        self.library.plan_get_info(plan, byref(info))
+        if len(self.plans) >= PLANS:
+            self._synchronize()
+            self.library.plan_destroy(self.plans.popitem(last=False)[1][0])
+        self.plans[key] = plan, info.workspace_size
+        return self.plans[key]
+
+    def _grow_workspace(self, size):
+        if self.workspace.size < size:
+            self._synchronize()
+            self.library.buffer_destroy(self.handle, byref(self.workspace))
+            self.library.buffer_create(self.handle, size, byref(self.workspace))
+
+    def run(self, operator, desc, args):
+        """Runs dmattn_<operator> in the place of the current stream."""
+        with self.lock:
+            self._enter_context()
+            plan, workspace_size = self._plan(operator, desc)
+            self._grow_workspace(workspace_size)
+            args.workspace = self.workspace
+            record = getattr(self.library, operator + "_record")
+            self.submit(lambda commands: record(plan, commands, byref(args)))
+
+    def submit(self, record):
+        """Has the device do what record(commands) writes, in the place of the current stream."""
+        stream = stream_of(self.ordinal)
+        library, driver, commands = self.library, self.driver, native.Commands()
+        with self.lock:
+            self._enter_context()
+            library.commands_begin(self.handle, byref(commands))
+            try:
+                record(commands)
+            except BaseException:
+                library.commands_cancel(self.handle)
+                raise
+            if stream != self.stream and self.turn:  # the timeline only ever goes up
+                self.wait.value = self.turn
+                driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
+            self.stream = stream
+            self.signal.value, self.wait.value = self.turn + 1, self.turn + 2
+            self.turn += 2
+            driver.cuSignalExternalSemaphoresAsync(byref(self.timeline), byref(self.signal), 1, stream)
+            library.commands_submit_shared(self.handle, self.signal.value, self.wait.value)
+            driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
+
+
+_devices = {}
+_devices_lock = threading.Lock()
+
+
+def device_of(tensor):
+    """The Device that a tensor is on."""
+    if not tensor.is_cuda:
+        raise ValueError("dmattn takes CUDA tensors, but one is on %s" % tensor.device)
+    return device_at(tensor.device.index)
+
+
+def device_at(ordinal):
+    with _devices_lock:
+        if ordinal not in _devices:
+            torch.cuda.init()
+            _devices[ordinal] = Device(ordinal)
+        return _devices[ordinal]
