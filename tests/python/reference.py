@@ -17,7 +17,8 @@ def visible_of(importance, queries, window, causal=True, key_valid=None, query_o
     equals the later one, in its document, padding left out. Straight from the definition."""
     batch, heads, keys = importance.shape
     visible = torch.zeros(batch, heads, queries, keys, dtype=torch.bool)
-    values = importance.detach().double().cpu()
+    values = importance.detach().double().tolist()
+    valid = None if key_valid is None else key_valid.tolist()
     for b in range(batch):
         documents = [(0, queries, 0, keys)]
         if query_offsets is not None:
@@ -26,11 +27,10 @@ def visible_of(importance, queries, window, causal=True, key_valid=None, query_o
         for first_query, last_query, first_key, last_key in documents:
             for t in range(first_query, last_query):
                 end = min(last_key, t - last_query + last_key + 1) if causal else last_key
-                there = [j for j in range(first_key, end) if key_valid is None or key_valid[b, j]]
+                there = [j for j in range(first_key, end) if valid is None or valid[b][j]]
                 for h in range(heads):
-                    row = values[b, h]
-                    kept = sorted(there, key=lambda j: (-row[j].item(), -j))[:window] if window else there
-                    visible[b, h, t, kept] = True
+                    row = values[b][h]
+                    visible[b, h, t, sorted(there, key=lambda j: (-row[j], -j))[:window]] = True
     return visible.to(importance.device)
 
 
