@@ -87,13 +87,11 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     }
     buffer->size = size;
 
+    const VkBufferMemoryRequirementsInfo2 asked = {.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
+                                                   .buffer = buffer->buffer};
     VkMemoryDedicatedRequirements alone = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS};
     VkMemoryRequirements2 requirements = {.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2, .pNext = &alone};
-    device->vk.GetBufferMemoryRequirements2(
-        device->device,
-        &(VkBufferMemoryRequirementsInfo2){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
-                                           .buffer = buffer->buffer},
-        &requirements);
+    device->vk.GetBufferMemoryRequirements2(device->device, &asked, &requirements);
     const VkMemoryRequirements needs = requirements.memoryRequirements;
     buffer->dedicated = alone.requiresDedicatedAllocation;
     buffer->allocation_size = needs.size;
@@ -109,10 +107,10 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
 
     VkMemoryAllocateInfo memory_info = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO, .allocationSize = needs.size, .memoryTypeIndex = type};
-    VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-                                       .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+    VkMemoryAllocateFlagsInfo addressed = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                           .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     if (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
-        chain(&memory_info, &flags);
+        chain(&memory_info, &addressed);
     VkMemoryDedicatedAllocateInfo its_own = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
                                              .buffer = buffer->buffer};
     if (buffer->dedicated)
