@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+# The functions that INDEX lists are those of SYMBOLS, each once.
+file(READ ${INDEX} text)
+string(REGEX MATCHALL "\\| dmattn_[a-z_]+\\(\\)" listed "${text}")
+list(TRANSFORM listed REPLACE "[|() ]" "")
+list(SORT listed)
+file(STRINGS ${SYMBOLS} exported)
+list(SORT exported)
+if(NOT listed STREQUAL exported)
+  message(FATAL_ERROR "${INDEX} lists '${listed}', exported are '${exported}'")
+endif()
