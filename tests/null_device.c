@@ -178,30 +178,30 @@ static dmattn_status load(const dmattn_runtime *runtime, VkDevice device, const 
 }
 
 /* What the runtime enables, and statistics. */
-static dmattn_status create_device(null_device *d, const physical_device *physical, const enabled_set *enabled,
+static dmattn_status create_device(null_device *d, const physical_device *physical, enabled_set *enabled,
                                    const messenger *m)
 {
     static const char *const extension = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     static const float priority = 1;
     const VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
-        .pNext = enabled->features,
+        .pNext = &enabled->features,
         .pipelineExecutableInfo = VK_TRUE};
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = physical->queue_family,
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
-    const char **extensions = malloc((enabled->extension_count + 1) * sizeof *extensions);
+    const char **extensions = malloc((enabled->setup.extension_count + 1) * sizeof *extensions);
     if (!extensions)
         return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for extension names");
-    for (uint32_t i = 0; i < enabled->extension_count; i++)
+    for (uint32_t i = 0; i < enabled->setup.extension_count; i++)
         extensions[i] = enabled->extensions[i];
-    extensions[enabled->extension_count] = extension;
+    extensions[enabled->setup.extension_count] = extension;
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                      .pNext = &statistics,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
-                                     .enabledExtensionCount = enabled->extension_count + 1,
+                                     .enabledExtensionCount = enabled->setup.extension_count + 1,
                                      .ppEnabledExtensionNames = extensions};
     const VkResult result = d->runtime->vk.CreateDevice(physical->handle, &info, NULL, &d->device);
     free(extensions);
@@ -215,9 +215,9 @@ static dmattn_status create_device(null_device *d, const physical_device *physic
                                       .physical_device = physical->handle,
                                       .device = d->device,
                                       .api_version = physical->api_version,
-                                      .enabled_extension_count = enabled->extension_count,
+                                      .enabled_extension_count = enabled->setup.extension_count,
                                       .enabled_extensions = enabled->extensions,
-                                      .enabled_features = enabled->features,
+                                      .enabled_features = &enabled->features,
                                       .message = m->fn,
                                       .message_user = m->user};
     return dmattn_context_create(&desc, &d->context);
@@ -229,11 +229,8 @@ static dmattn_status open_device(null_device *d, const char *icd, const char *fa
     enabled_set enabled;
     TRY(choose_device(d, icd, family, m, &index));
     const physical_device *physical = &d->runtime->devices[index];
-    dmattn_status status = dmattn_enabled_choose(d->runtime, physical, &enabled);
-    if (!status)
-        status = create_device(d, physical, &enabled, m);
-    dmattn_enabled_free(&enabled);
-    return status;
+    TRY(dmattn_enabled_choose(d->runtime, physical, &enabled));
+    return create_device(d, physical, &enabled, m);
 }
 
 dmattn_status null_device_open(null_device *device, const char *icd, const char *family, pipeline_fn pipeline,

@@ -96,21 +96,18 @@ static dmattn_status make_context(const dmattn_device *device, dmattn_context **
 {
     const dmattn_runtime *runtime = device->runtime;
     enabled_set enabled;
-    dmattn_status status = dmattn_enabled_choose(runtime, device->physical, &enabled);
+    TRY(dmattn_enabled_choose(runtime, device->physical, &enabled));
     const dmattn_context_desc desc = {.get_instance_proc_addr = get_instance_proc_addr,
                                       .instance = runtime->instance,
                                       .physical_device = device->physical->handle,
                                       .device = device->device,
                                       .api_version = device->physical->api_version,
-                                      .enabled_extension_count = enabled.extension_count,
+                                      .enabled_extension_count = enabled.setup.extension_count,
                                       .enabled_extensions = enabled.extensions,
-                                      .enabled_features = enabled.features,
+                                      .enabled_features = &enabled.features,
                                       .pipeline_cache = between.cache,
                                       .message = keep};
-    if (!status)
-        status = dmattn_context_create(&desc, context);
-    dmattn_enabled_free(&enabled);
-    return status;
+    return dmattn_context_create(&desc, context);
 }
 
 /* Makes the cache of `from`, the plans with it, and `to` of the cache. */

@@ -128,6 +128,29 @@ typedef struct dmattn_device_needs {
  * VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, and their memory VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. */
 DMATTN_API void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs);
 
+/** More extensions than dmattn_add_device_needs() ever adds. */
+#define DMATTN_MAX_DEVICE_EXTENSIONS 16
+
+/** What an app enables at vkCreateDevice, for dmattn to add to. It must stay where it is as long as the chain of
+ * features is used, which then leads through it. */
+typedef struct dmattn_device_setup {
+    PFN_vkGetPhysicalDeviceFeatures2 get_features; /**< required: vkGetPhysicalDeviceFeatures2 */
+    VkPhysicalDevice physical_device;              /**< required */
+    uint32_t api_version;                          /**< as in dmattn_context_desc */
+    uint32_t offered_count;                        /**< of offered */
+    const VkExtensionProperties *offered; /**< the device's extensions, by vkEnumerateDeviceExtensionProperties() */
+    VkPhysicalDeviceFeatures2 *features;  /**< required: the app's own chain, which it gives to VkDeviceCreateInfo */
+    const char **extensions;  /**< required: names of the app's own, and room for DMATTN_MAX_DEVICE_EXTENSIONS more */
+    uint32_t extension_count; /**< of extensions */
+    uint64_t storage[128];    /**< of structures that are added to the chain */
+} dmattn_device_setup;
+
+/** Adds what dmattn_get_device_needs() lists and the device has. A feature is set in the structure that the chain has
+ * for it, its own or Vulkan's of a whole version, and otherwise in one that is chained behind; names that are there
+ * already are not repeated. What is required and missing is left out: dmattn_context_create() will say so. INVALID:
+ * what is required here is NULL. */
+DMATTN_API dmattn_status dmattn_add_device_needs(dmattn_device_setup *setup);
+
 /* ---- context: one for each VkDevice -------------------------------------------------------------------------- */
 
 /** What dmattn knows of a VkDevice; plans are made with it. */

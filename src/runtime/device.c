@@ -29,10 +29,10 @@ static dmattn_status create_vulkan_device(dmattn_device *device, const enabled_s
                                            .queueCount = 1,
                                            .pQueuePriorities = &priority};
     const VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                                     .pNext = enabled->features,
+                                     .pNext = &enabled->features,
                                      .queueCreateInfoCount = 1,
                                      .pQueueCreateInfos = &queue,
-                                     .enabledExtensionCount = enabled->extension_count,
+                                     .enabledExtensionCount = enabled->setup.extension_count,
                                      .ppEnabledExtensionNames = enabled->extensions};
     VkResult result = runtime->vk.CreateDevice(device->physical->handle, &info, NULL, &device->device);
     if (result < 0) {
@@ -51,24 +51,19 @@ static dmattn_status create_device(dmattn_device *device)
     const dmattn_runtime *runtime = device->runtime;
     runtime->vk.GetPhysicalDeviceMemoryProperties(device->physical->handle, &device->memory);
     enabled_set enabled;
-    dmattn_status status = dmattn_enabled_choose(runtime, device->physical, &enabled);
-    if (!status)
-        status = create_vulkan_device(device, &enabled);
-    if (!status) {
-        const dmattn_context_desc desc = {.get_instance_proc_addr = runtime->loader.get_instance_proc_addr,
-                                          .instance = runtime->instance,
-                                          .physical_device = device->physical->handle,
-                                          .device = device->device,
-                                          .api_version = device->physical->api_version,
-                                          .enabled_extension_count = enabled.extension_count,
-                                          .enabled_extensions = enabled.extensions,
-                                          .enabled_features = enabled.features,
-                                          .message = device->messenger->fn,
-                                          .message_user = device->messenger->user};
-        status = dmattn_context_create(&desc, &device->context);
-    }
-    dmattn_enabled_free(&enabled);
-    return status;
+    TRY(dmattn_enabled_choose(runtime, device->physical, &enabled));
+    TRY(create_vulkan_device(device, &enabled));
+    const dmattn_context_desc desc = {.get_instance_proc_addr = runtime->loader.get_instance_proc_addr,
+                                      .instance = runtime->instance,
+                                      .physical_device = device->physical->handle,
+                                      .device = device->device,
+                                      .api_version = device->physical->api_version,
+                                      .enabled_extension_count = enabled.setup.extension_count,
+                                      .enabled_extensions = enabled.extensions,
+                                      .enabled_features = &enabled.features,
+                                      .message = device->messenger->fn,
+                                      .message_user = device->messenger->user};
+    return dmattn_context_create(&desc, &device->context);
 }
 
 dmattn_status dmattn_device_create(dmattn_runtime *runtime, uint32_t index, dmattn_device **device)

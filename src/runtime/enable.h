@@ -5,22 +5,20 @@
 
 #include "objects.h"
 
-/* Feature structures of which the runtime knows the size. */
-#define MAX_FEATURE_STRUCTURES 32
+/* Besides what dmattn needs. */
+#define OWN_EXTENSIONS 3
 
 typedef struct enabled_set {
-    uint32_t extension_count;
-    const char **extensions;             /* the names are static */
-    VkPhysicalDeviceFeatures2 *features; /* chain, linked through `structures` */
-    void *structures[MAX_FEATURE_STRUCTURES];
+    const char *extensions[OWN_EXTENSIONS + DMATTN_MAX_DEVICE_EXTENSIONS]; /* the names are static */
+    VkPhysicalDeviceFeatures2 features;                                    /* the chain leads through `setup` */
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline;
+    dmattn_device_setup setup;
 } enabled_set;
 
-/* Chooses. What is required and missing is left out: dmattn_context_create() names it. */
+/* Chooses. What is required and missing is left out: dmattn_context_create() names it. The set must stay where it is.
+ */
 dmattn_status dmattn_enabled_choose(const dmattn_runtime *runtime, const physical_device *physical,
                                     enabled_set *enabled);
-
-/* Frees what dmattn_enabled_choose() made, even where it failed. */
-void dmattn_enabled_free(enabled_set *enabled);
 
 /* Lists a device's extensions; free(*list). */
 dmattn_status dmattn_list_device_extensions(const dmattn_runtime *runtime, VkPhysicalDevice handle,

@@ -16,25 +16,22 @@ static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_
     device_properties properties;
     device_facts facts;
     enabled_set enabled;
-    dmattn_status status = dmattn_enabled_choose(runtime, physical, &enabled);
-    if (!status) {
-        dmattn_device_properties_chain(&properties, size_control);
-        runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
-        dmattn_device_facts_read(&facts, physical->api_version, &properties, enabled.features);
-        /* A failure is told when a device is made of it; it must not hide the other devices of the list. */
-        (void)dmattn_device_facts_ask_matrices(&facts, runtime->loader.get_instance_proc_addr, runtime->instance,
-                                               physical->handle);
-        info->subgroup_size = facts.subgroup_size;
-        info->min_subgroup_size = facts.min_subgroup_size;
-        info->max_subgroup_size = facts.max_subgroup_size;
-        info->level = dmattn_device_facts_level(&facts, info->unusable, sizeof info->unusable);
-        if (info->level && !compute) {
-            info->level = DMATTN_LEVEL_BEST;
-            snprintf(info->unusable, sizeof info->unusable, "it has no queue for compute");
-        }
+    TRY(dmattn_enabled_choose(runtime, physical, &enabled));
+    dmattn_device_properties_chain(&properties, size_control);
+    runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
+    dmattn_device_facts_read(&facts, physical->api_version, &properties, &enabled.features);
+    /* A failure is told when a device is made of it; it must not hide the other devices of the list. */
+    (void)dmattn_device_facts_ask_matrices(&facts, runtime->loader.get_instance_proc_addr, runtime->instance,
+                                           physical->handle);
+    info->subgroup_size = facts.subgroup_size;
+    info->min_subgroup_size = facts.min_subgroup_size;
+    info->max_subgroup_size = facts.max_subgroup_size;
+    info->level = dmattn_device_facts_level(&facts, info->unusable, sizeof info->unusable);
+    if (info->level && !compute) {
+        info->level = DMATTN_LEVEL_BEST;
+        snprintf(info->unusable, sizeof info->unusable, "it has no queue for compute");
     }
-    dmattn_enabled_free(&enabled);
-    return status;
+    return DMATTN_SUCCESS;
 }
 
 /* Takes the first family with compute and timestamps, otherwise the first with compute. */

@@ -136,18 +136,6 @@ static uint32_t choose_queues(app *a)
     return a->transfer.family == compute && list[compute].queueCount > 1;
 }
 
-/* Of the device's extensions, the one that this app wants besides what dmattn does. */
-static uint32_t choose_extensions(const app *a, const char **names)
-{
-    VkExtensionProperties list[MAX_LISTED];
-    uint32_t count = MAX_LISTED, chosen = 0;
-    VK(vkEnumerateDeviceExtensionProperties(a->physical_device, NULL, &count, list));
-    for (uint32_t i = 0; i < count; i++)
-        if (!strcmp(list[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME))
-            names[chosen++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
-    return chosen;
-}
-
 static void hear_dmattn(void *user, dmattn_severity severity, const char *text)
 {
     (void)user;
@@ -157,27 +145,26 @@ static void hear_dmattn(void *user, dmattn_severity severity, const char *text)
 
 static void create_device(app *a)
 {
-    /* An app that enables features by Vulkan's own structures adds what dmattn_get_device_needs() lists: required is
-       bufferDeviceAddress; at the portable level, which is that of f32, two features of 1.3 are recommended. */
-    VkPhysicalDeviceVulkan13Features has13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES};
-    VkPhysicalDeviceVulkan12Features has12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-                                              .pNext = &has13};
-    VkPhysicalDeviceFeatures2 has = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &has12};
-    vkGetPhysicalDeviceFeatures2(a->physical_device, &has);
-    if (!has12.bufferDeviceAddress || !has12.timelineSemaphore)
-        die("%s has no buffer addresses or no timeline semaphores", a->properties.deviceName);
-    VkPhysicalDeviceVulkan13Features features13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
-                                                   .subgroupSizeControl = has13.subgroupSizeControl,
-                                                   .computeFullSubgroups = has13.computeFullSubgroups};
+    /* What this app enables by itself: timeline semaphores, which every device of Vulkan 1.2 has, and one extension. */
     VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
-                                                   .pNext = &features13,
-                                                   .bufferDeviceAddress = VK_TRUE, /* dmattn's */
-                                                   .timelineSemaphore = VK_TRUE};  /* the app's own */
-    const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                                                .pNext = &features12};
+                                                   .timelineSemaphore = VK_TRUE};
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features12};
+    VkExtensionProperties offered[MAX_LISTED];
+    const char *extensions[1 + DMATTN_MAX_DEVICE_EXTENSIONS];
+    dmattn_device_setup setup = {.get_features = vkGetPhysicalDeviceFeatures2,
+                                 .physical_device = a->physical_device,
+                                 .api_version = VK_API_VERSION_1_3,
+                                 .offered_count = MAX_LISTED,
+                                 .offered = offered,
+                                 .features = &features,
+                                 .extensions = extensions};
+    VK(vkEnumerateDeviceExtensionProperties(a->physical_device, NULL, &setup.offered_count, offered));
+    for (uint32_t i = 0; i < setup.offered_count; i++)
+        if (!strcmp(offered[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME))
+            extensions[setup.extension_count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+    /* dmattn adds what it needs, to the same structures where they have it. */
+    DMATTN(dmattn_add_device_needs(&setup));
 
-    const char *extensions[1];
-    const uint32_t extension_count = choose_extensions(a, extensions);
     const uint32_t second = choose_queues(a);
     const float priorities[] = {1, 1};
     const bool two_families = a->compute.family != a->transfer.family;
@@ -193,7 +180,7 @@ static void create_device(app *a)
                                      .pNext = &features,
                                      .queueCreateInfoCount = two_families ? 2 : 1,
                                      .pQueueCreateInfos = queues,
-                                     .enabledExtensionCount = extension_count,
+                                     .enabledExtensionCount = setup.extension_count,
                                      .ppEnabledExtensionNames = extensions};
     VK(vkCreateDevice(a->physical_device, &info, NULL, &a->device));
     vkGetDeviceQueue(a->device, a->compute.family, 0, &a->compute.queue);
@@ -204,7 +191,7 @@ static void create_device(app *a)
                                       .physical_device = a->physical_device,
                                       .device = a->device,
                                       .api_version = VK_API_VERSION_1_3,
-                                      .enabled_extension_count = extension_count,
+                                      .enabled_extension_count = setup.extension_count,
                                       .enabled_extensions = extensions,
                                       .enabled_features = &features,
                                       .message = hear_dmattn};

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ * What dmattn adds to what an app enables on its device, by the app's own structures and by Vulkan's of whole versions.
+ */
+#include <dmattn/dmattn.h>
+
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+/* A device that has every feature of every structure, but for one type of them. */
+static VkStructureType lacking;
+
+/* Each is sType, pNext, and then nothing but VkBool32. */
+static size_t word_count(VkStructureType type)
+{
+    size_t size = 0;
+    switch ((int)type) {
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2: size = sizeof(VkPhysicalDeviceFeatures2); break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
+        size = sizeof(VkPhysicalDeviceBufferDeviceAddressFeatures);
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES:
+        size = sizeof(VkPhysicalDeviceVulkanMemoryModelFeatures);
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
+        size = sizeof(VkPhysicalDeviceShaderFloat16Int8Features);
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES:
+        size = sizeof(VkPhysicalDeviceSubgroupSizeControlFeatures);
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
+        size = sizeof(VkPhysicalDeviceMaintenance4Features);
+        break;
+#ifdef VK_KHR_cooperative_matrix
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR:
+        size = sizeof(VkPhysicalDeviceCooperativeMatrixFeaturesKHR);
+        break;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV:
+        size = sizeof(VkPhysicalDeviceCooperativeMatrix2FeaturesNV);
+        break;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR:
+        size = sizeof(VkPhysicalDeviceShaderBfloat16FeaturesKHR);
+        break;
+#endif
+    default: cr_assert(false, "a structure of sType %d is asked for", (int)type);
+    }
+    return (size - sizeof(VkBaseOutStructure)) / sizeof(VkBool32);
+}
+
+static VKAPI_ATTR void VKAPI_CALL get_features(VkPhysicalDevice device, VkPhysicalDeviceFeatures2 *features)
+{
+    (void)device;
+    for (VkBaseOutStructure *s = (void *)features; s; s = s->pNext)
+        for (size_t i = 0; s->sType != lacking && i < word_count(s->sType); i++)
+            ((VkBool32 *)(s + 1))[i] = VK_TRUE;
+}
+
+#define OFFERED 16
+
+/* An app on the device, without features and extensions of its own. */
+typedef struct app {
+    VkExtensionProperties offered[OFFERED];
+    const char *extensions[2 + DMATTN_MAX_DEVICE_EXTENSIONS];
+    VkPhysicalDeviceFeatures2 features;
+    dmattn_device_needs needs;
+    dmattn_device_setup setup;
+} app;
+
+static void offer(app *a, const char *name)
+{
+    strcpy(a->offered[a->setup.offered_count++].extensionName, name);
+}
+
+static void app_init(app *a, uint32_t version)
+{
+    memset(a, 0, sizeof *a);
+    lacking = VK_STRUCTURE_TYPE_APPLICATION_INFO; /* no such structure of features */
+    dmattn_get_device_needs(version, &a->needs);
+    a->features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
+    a->setup = (dmattn_device_setup){.get_features = get_features,
+                                     .physical_device = (VkPhysicalDevice)(uintptr_t)1,
+                                     .api_version = version,
+                                     .offered = a->offered,
+                                     .features = &a->features,
+                                     .extensions = a->extensions};
+    for (uint32_t i = 0; i < a->needs.recommended_extension_count; i++)
+        offer(a, a->needs.recommended_extensions[i]);
+}
+
+static const VkBool32 *find(const VkPhysicalDeviceFeatures2 *chain, VkStructureType type)
+{
+    const VkBool32 *found = NULL;
+    for (const VkBaseInStructure *s = (const void *)chain; s; s = s->pNext)
+        if (s->sType == type) {
+            cr_expect_null(found, "two structures of sType %d", (int)type);
+            found = (const VkBool32 *)(s + 1);
+        }
+    return found;
+}
+
+/* Whether all that is wanted is in the chain, each in its own structure. */
+static void expect_all(const app *a, const VkPhysicalDeviceFeatures2 *wanted)
+{
+    for (const VkBaseInStructure *s = (const void *)wanted; s; s = s->pNext) {
+        const VkBool32 *fields = find(&a->features, s->sType);
+        cr_assert_not_null(fields, "no structure of sType %d", (int)s->sType);
+        for (size_t i = 0; i < word_count(s->sType); i++)
+            cr_expect(fields[i] || !((const VkBool32 *)(s + 1))[i], "field %zu of sType %d", i, (int)s->sType);
+    }
+}
+
+static uint32_t times(const app *a, const char *name)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < a->setup.extension_count; i++)
+        count += !strcmp(a->extensions[i], name);
+    return count;
+}
+
+Test(needs, alone)
+{
+    static const uint32_t versions[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};
+    for (int i = 0; i < 2; i++) {
+        app a;
+        app_init(&a, versions[i]);
+        cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+        expect_all(&a, a.needs.required);
+        expect_all(&a, a.needs.recommended);
+        cr_expect_eq(a.setup.extension_count, a.needs.recommended_extension_count);
+        cr_expect_eq(a.features.features.shaderFloat64, VK_FALSE, "what is not wanted is not enabled");
+        /* Once more adds nothing. */
+        cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+        expect_all(&a, a.needs.recommended);
+        cr_expect_eq(a.setup.extension_count, a.needs.recommended_extension_count);
+    }
+}
+
+/* Vulkan forbids the structure of a version beside those that it contains. */
+Test(needs, whole_versions)
+{
+    app a;
+    app_init(&a, VK_API_VERSION_1_3);
+    VkPhysicalDeviceVulkan13Features v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+                                            .synchronization2 = VK_TRUE};
+    VkPhysicalDeviceVulkan12Features v12 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &v13, .timelineSemaphore = VK_TRUE};
+    a.features.pNext = &v12;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+    cr_expect(v12.bufferDeviceAddress && v12.vulkanMemoryModel && v12.vulkanMemoryModelDeviceScope
+              && v12.shaderFloat16);
+    cr_expect(v13.subgroupSizeControl && v13.computeFullSubgroups && v13.maintenance4);
+    cr_expect(v12.timelineSemaphore && v13.synchronization2, "what the app enables stays enabled");
+    cr_expect(!v12.bufferDeviceAddressCaptureReplay && !v12.shaderInt8 && !v13.inlineUniformBlock,
+              "what nobody wants is not enabled");
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES));
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES));
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES));
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES));
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES));
+    cr_expect(a.features.features.shaderInt64);
+#ifdef VK_KHR_cooperative_matrix
+    cr_expect_not_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR));
+#endif
+}
+
+/* A structure of a feature, and an extension, that the app has itself. */
+Test(needs, own)
+{
+    app a;
+    app_init(&a, VK_API_VERSION_1_2);
+    VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+        .bufferDeviceAddressMultiDevice = VK_TRUE};
+    a.features.pNext = &address;
+    a.extensions[0] = "VK_EXT_of_the_app";
+    a.extensions[1] = VK_KHR_MAINTENANCE_4_EXTENSION_NAME;
+    a.setup.extension_count = 2;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+    cr_expect(address.bufferDeviceAddress && address.bufferDeviceAddressMultiDevice);
+    cr_expect(!address.bufferDeviceAddressCaptureReplay);
+    expect_all(&a, a.needs.recommended);
+    cr_expect_eq(times(&a, "VK_EXT_of_the_app"), 1);
+    cr_expect_eq(times(&a, VK_KHR_MAINTENANCE_4_EXTENSION_NAME), 1);
+    cr_expect_eq(a.setup.extension_count, 1 + a.needs.recommended_extension_count);
+}
+
+/* What the device lacks: an extension, and with it its structure; a feature that is recommended; one that is required.
+ */
+Test(needs, missing)
+{
+    app a;
+    app_init(&a, VK_API_VERSION_1_2);
+    a.setup.offered_count = 0;
+    offer(&a, VK_KHR_MAINTENANCE_4_EXTENSION_NAME);
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+    cr_expect_eq(a.setup.extension_count, 1);
+    cr_expect_not_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES));
+    cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES));
+
+    static const VkStructureType types[] = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                                            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
+    for (int i = 0; i < 2; i++) {
+        app_init(&a, VK_API_VERSION_1_3);
+        lacking = types[i];
+        cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
+        cr_expect_null(find(&a.features, types[i]));
+        cr_expect_not_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES));
+    }
+}
+
+Test(needs, invalid)
+{
+    app a;
+    app_init(&a, VK_API_VERSION_1_3);
+    const dmattn_device_setup right = a.setup;
+    cr_expect_eq(dmattn_add_device_needs(NULL), DMATTN_ERROR_INVALID);
+    a.setup.get_features = NULL;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
+    a.setup = right;
+    a.setup.physical_device = VK_NULL_HANDLE;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
+    a.setup = right;
+    a.setup.features = NULL;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
+    a.setup = right;
+    a.setup.extensions = NULL;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
+    a.setup = right;
+    a.setup.offered = NULL;
+    a.setup.offered_count = 1;
+    cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
+    cr_expect_null(a.features.pNext);
+}
