@@ -148,7 +148,7 @@ DMATTN_API dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, ui
 
 /* ---- sharing with CUDA and others ---------------------------------------------------------------------------- */
 
-/* Memory that another interface of the same device (device_info.uuid) sees at an address of its own, and a timeline by
+/** Memory that another interface of the same device (device_info.uuid) sees at an address of its own, and a timeline by
  * which the two take turns without the host: a Vulkan timeline semaphore that begins at 0. Both are opaque file
  * descriptors of Vulkan's, for cuImportExternalMemory() and cuImportExternalSemaphore() or their like. The caller owns
  * a descriptor: an import takes it over; without one, close() it. UNSUPPORTED where the device or the system has no
@@ -161,19 +161,19 @@ DMATTN_API dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, ui
  * hands them back when it ends (VK_QUEUE_FAMILY_EXTERNAL). So they must not be destroyed while anything that was begun
  * since they were made is not complete; dmattn_commands_submit() of nothing waits for all that was submitted. */
 typedef struct dmattn_shared_memory {
-    int fd;
-    uint64_t size;  /* of the memory, which may be more than the buffer's */
-    bool dedicated; /* an import must be told that it is (CUDA_EXTERNAL_MEMORY_DEDICATED) */
+    int fd;         /**< -1: none */
+    uint64_t size;  /**< of the memory, which may be more than the buffer's */
+    bool dedicated; /**< an import must be told that it is (CUDA_EXTERNAL_MEMORY_DEDICATED) */
 } dmattn_shared_memory;
 
-/* As dmattn_buffer_create(), in memory that is shared; the buffer is at its beginning. On failure memory->fd is -1. */
+/** As dmattn_buffer_create(), in memory that is shared; the buffer is at its beginning. On failure memory->fd is -1. */
 DMATTN_API dmattn_status dmattn_buffer_create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
                                                      dmattn_shared_memory *memory);
 
-/* Exports the device's one timeline, again a descriptor each time. On failure *fd is -1. */
+/** Exports the device's one timeline, again a descriptor each time. On failure *fd is -1. */
 DMATTN_API dmattn_status dmattn_timeline_export(dmattn_device *device, int *fd);
 
-/* As dmattn_commands_submit(), but waits for nothing: the device begins once the timeline is at `wait` or above, and
+/** As dmattn_commands_submit(), but waits for nothing: the device begins once the timeline is at `wait` or above, and
  * sets it to `signal`, which is above `wait` and whatever was signalled before, when it is done. There is no time to
  * read. The host gets ahead by 16 submissions; then dmattn_commands_begin() waits for the first of them. */
 DMATTN_API dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait, uint64_t signal);
