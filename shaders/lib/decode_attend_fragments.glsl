@@ -126,11 +126,11 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
     lane_row = gl_SubgroupInvocationID / 4;
     lane_place = gl_SubgroupInvocationID % 4;
     fetch_queries(pack * PACK_ROWS, q);
+#ifndef PAGED
     const uvec2 range = part_entries(TOKENS);
-    if (FIRST_IS_KNOWN && range.x < range.y) {
-        fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
-        fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
-    }
+    fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
+    fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
+#endif
 }
 
 // ---- who sees a key ---------------------------------------------------------------------------------------------------------
@@ -299,6 +299,21 @@ void store_part(uint first_row)
     }
 }
 
+// The workgroup's keys of a block, shared out among subgroups; `k` and `v` hold the first ones of each.
+void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v),
+                  inout vec2 row_max, inout vec2 row_sum, inout OUTPUTS)
+{
+    const uint step = SUBGROUPS * STEP_KEYS;
+    for (uint first = gl_SubgroupID * STEP_KEYS; first < listed; first += step) {
+        MATRIX_A probabilities;
+        bool seen[4];
+        attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
+        fetch_keys(block, first + step, listed, k); // on their way while these values are added
+        add_values(probabilities, v, seen, o);
+        fetch_values(block, first + step, listed, v);
+    }
+}
+
 // `q`, `k` and `v` hold what fetch_first() has fetched.
 void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
@@ -312,28 +327,23 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     if (!is_first)
         fetch_queries(first_row, q);
     const uvec2 range = part_entries(count);
-    const uint block_keys = FIRST_IS_KNOWN ? CAPACITY + TOKENS : BLOCK_KEYS, step = SUBGROUPS * STEP_KEYS;
-    for (uint block = range.x; block < range.y; block += block_keys) {
-        uint first = gl_SubgroupID * STEP_KEYS, listed = range.y - block;
 #ifdef PAGED
+    for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
         barrier(); // the list before has been read
-        listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
+        const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         if (listed == 0)
             continue;
-#endif
-        if (!FIRST_IS_KNOWN || !is_first) {
-            fetch_keys(block, first, listed, k);
-            fetch_values(block, first, listed, v);
-        }
-        for (; first < listed; first += step) {
-            MATRIX_A probabilities;
-            bool seen[4];
-            attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
-            fetch_keys(block, first + step, listed, k); // on their way while these values are added
-            add_values(probabilities, v, seen, o);
-            fetch_values(block, first + step, listed, v);
-        }
+        fetch_keys(block, gl_SubgroupID * STEP_KEYS, listed, k);
+        fetch_values(block, gl_SubgroupID * STEP_KEYS, listed, v);
+        attend_block(first_row, block, listed, q, k, v, row_max, row_sum, o);
     }
+#else
+    if (!is_first && range.x < range.y) {
+        fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
+        fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
+    }
+    attend_block(first_row, range.x, range.y - range.x, q, k, v, row_max, row_sum, o);
+#endif
     barrier(); // what was in shared memory has been read
     store_subgroup(row_max, row_sum, o);
     barrier();
