@@ -380,12 +380,6 @@ static double step_bytes(const decoding *d, double keys)
     return a->batch * (a->kv_heads * (row * keys + looked_at) + of_queries);
 }
 
-static void tell(const measure_settings *s, const char *phase)
-{
-    if (s->phase)
-        s->phase(s->phase_user, phase);
-}
-
 static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool *planned)
 {
     const dmattn_attention_desc *a = &d->desc.attention;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "measure.h"
 
+#include "cold.h"
 #include "decode.h"
+#include "interrupt.h"
 #include "planning.h"
-#include "runtime/platform.h"
 #include "stages.h"
 
 #include <math.h>
@@ -11,39 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- samples ------------------------------------------------------------------------------------------------- */
-
-void insert_sorted(double *sorted, uint32_t count, double value)
-{
-    uint32_t at = count;
-    while (at && sorted[at - 1] > value)
-        at--;
-    memmove(sorted + at + 1, sorted + at, (count - at) * sizeof *sorted);
-    sorted[at] = value;
-}
-
-/* Between the two nearest ranks, linearly. */
-static double quantile(const double *sorted, uint32_t count, double part)
-{
-    double rank = part * (count - 1);
-    uint32_t low = (uint32_t)rank, high = low + 1 < count ? low + 1 : low;
-    return sorted[low] + (rank - low) * (sorted[high] - sorted[low]);
-}
-
-summary summarize(const double *sorted, uint32_t count)
-{
-    summary s = {.median = quantile(sorted, count, 0.5), .min = sorted[0]};
-    if (s.median > 0)
-        s.spread = (quantile(sorted, count, 0.75) - quantile(sorted, count, 0.25)) / (2 * s.median);
-    return s;
-}
-
-uint32_t choose_runs(double seconds_of_one, double least)
-{
-    const double most = 1000; /* however fast, or where the clock did not tick at all */
-    double runs = seconds_of_one > 0 ? ceil(least / seconds_of_one) : most;
-    return runs < 1 ? 1 : runs > most ? (uint32_t)most : (uint32_t)runs;
-}
+/* ---- from the median ------------------------------------------------------------------------------------------ */
 
 static double measurement_flops(const measurement *m)
 {
@@ -92,69 +61,7 @@ double measurement_bound(const measurement *m, const peaks *p)
     return sum;
 }
 
-/* ---- timing -------------------------------------------------------------------------------------------------- */
-
-dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
-{
-    VkCommandBuffer commands;
-    TRY(dmattn_commands_begin(what->device, &commands));
-    dmattn_commands_timestamp(what->device, 0);
-    for (uint32_t i = 0; i < runs; i++) {
-        if (i)
-            dmattn_commands_barrier(what->device);
-        dmattn_status status = what->record(what->user, commands);
-        if (status) {
-            dmattn_commands_cancel(what->device);
-            return status;
-        }
-    }
-    dmattn_commands_timestamp(what->device, 1);
-    TRY(dmattn_commands_submit(what->device));
-    TRY(dmattn_elapsed(what->device, 0, 1, seconds));
-    *seconds /= runs;
-    return DMATTN_SUCCESS;
-}
-
-static void keep_sample(timing *t, double seconds)
-{
-    insert_sorted(t->sorted, t->sample_count, seconds);
-    if (t->samples)
-        t->samples[t->sample_count] = seconds;
-    t->sample_count++;
-    t->time = summarize(t->sorted, t->sample_count);
-}
-
-dmattn_status take_samples(const measure_settings *s, const recording *what, double limit, timing *t)
-{
-    const double start = dmattn_clock_seconds(), warm = start + fmin(limit / 5, 0.25), least = warm + limit / 20;
-    double one;
-    t->sample_count = 0;
-    TRY(time_runs(what, 1, &one));
-    t->runs = choose_runs(one, s->least_sample);
-    if (dmattn_clock_seconds() - start > limit) { /* the check's run has warmed it up */
-        keep_sample(t, one);
-        return DMATTN_SUCCESS;
-    }
-    while (dmattn_clock_seconds() < warm) { /* clocks rise under load, and the first runs were slower than the rest */
-        TRY(time_runs(what, t->runs, &one));
-        t->runs = choose_runs(one, s->least_sample);
-    }
-    do {
-        TRY(time_runs(what, t->runs, &one));
-        keep_sample(t, one);
-        if (t->sample_count >= 10 && t->time.spread < 0.01 && dmattn_clock_seconds() >= least)
-            break;
-    } while (t->sample_count < s->max_samples && (t->sample_count < 3 || dmattn_clock_seconds() - start < limit));
-    return DMATTN_SUCCESS;
-}
-
 /* ---- a case -------------------------------------------------------------------------------------------------- */
-
-static void tell(const measure_settings *s, const char *phase)
-{
-    if (s->phase)
-        s->phase(s->phase_user, phase);
-}
 
 /* What a case's runs need. Decoding without a cache is a forward pass. */
 typedef struct case_run {
@@ -229,14 +136,19 @@ dmattn_status keep_samples(const measure_settings *s, const recording *what, con
                            timing *t)
 {
     *t = (timing){.samples = malloc(s->max_samples * sizeof *t->samples),
-                  .sorted = malloc(s->max_samples * sizeof *t->sorted)};
+                  .sorted = malloc(s->max_samples * sizeof *t->sorted),
+                  .calibration = s->calibration};
     m->samples = t->samples;
-    const dmattn_status status = t->samples && t->sorted
-                                     ? take_samples(s, what, s->seconds, t)
-                                     : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
+    dmattn_status status = t->samples && t->sorted
+                               ? take_samples(s, what, s->seconds, t)
+                               : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
     m->runs = t->runs;
     m->sample_count = t->sample_count;
     m->time = t->time;
+    if (t->calibration_count)
+        m->calibrated = quantile(t->calibrated, t->calibration_count, 0.5);
+    if (!status && s->cold)
+        status = cold_time(s->cold, what, s->seconds / 4, &m->cold);
     return status;
 }
 
@@ -341,9 +253,14 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
                                                                : CASE_FAILED;
         snprintf(m->sentence, sizeof m->sentence, "%s", *s->log->text ? s->log->text : dmattn_status_string(status));
     }
+    if (m->status == CASE_OK && interrupted()) {
+        m->status = CASE_INTERRUPTED;
+        snprintf(m->sentence, sizeof m->sentence, "interrupted");
+    }
     if (m->status != CASE_OK) { /* times of what went wrong are nobody's figures */
         m->sample_count = 0;
         m->time = (summary){0};
+        m->cold = 0;
     } else if (s->peaks)
         m->bound = measurement_bound(m, s->peaks);
     if (c->pass == PASS_DECODE && m->time.median > 0)

@@ -6,49 +6,18 @@
 #include "cases.h"
 #include "check.h"
 #include "check_gradients.h"
-#include "complain.h"
-#include "peak.h"
-
-/* ---- pure functions ------------------------------------------------------------------------------------------ */
-
-typedef struct summary {
-    double median, min;
-    double spread; /* half the range of the middle half, as a part of the median */
-} summary;
-
-/* Inserts into `count` ascending values, which have room for one more. */
-void insert_sorted(double *sorted, uint32_t count, double value);
-
-/* Of `count` (at least 1) ascending values. */
-summary summarize(const double *sorted, uint32_t count);
-
-/* Runs to a sample, so that it lasts `least` seconds. */
-uint32_t choose_runs(double seconds_of_one, double least);
+#include "timing.h"
 
 /* Stages of dynamic mask attention. */
 enum { STAGE_IMPORTANCE, STAGE_INTERVALS, STAGE_LISTS, STAGE_ATTENTION, STAGE_COUNT };
 extern const char *const stage_names[STAGE_COUNT];
 
-/* ---- on a device --------------------------------------------------------------------------------------------- */
-
-typedef struct measure_settings {
-    dmattn_device *device;
-    const dmattn_device_info *info;
-    error_log *log;      /* of the device's runtime */
-    double seconds;      /* limit of the timing */
-    double least_sample; /* seconds */
-    uint32_t max_samples;
-    uint64_t seed;
-    bool reuse_mask;
-    const peaks *peaks;                          /* the device's ceilings; may be NULL */
-    void (*phase)(void *user, const char *name); /* told what is going on; may be NULL */
-    void *phase_user;
-} measure_settings;
-
 typedef enum case_status {
     CASE_OK,
     CASE_WRONG,
     CASE_UNSUPPORTED,
+    CASE_SKIPPED,      /* it would take too long */
+    CASE_INTERRUPTED,  /* its figures are not whole */
     CASE_FAILED,       /* for lack of memory, say: others may do better */
     CASE_DEVICE_FAILED /* others cannot do better */
 } case_status;
@@ -77,6 +46,8 @@ typedef struct measurement {
     uint32_t sample_count;
     double *samples; /* seconds of a run, in the order they were taken; owned */
     summary time;
+    double cold;                      /* seconds of a run whose data are in no cache; 0: not measured */
+    double calibrated;                /* seconds of the calibration around it, the median; 0: none */
     double bound;                     /* measurement_bound()'s */
     double stage[STAGE_COUNT];        /* seconds of each stage by itself, medians; 0 but for dynamic masks forward */
     double tokens_per_second;         /* of decoding */
@@ -84,27 +55,8 @@ typedef struct measurement {
     uint64_t lists_bytes, mask_bytes; /* of tile lists; of importance, intervals and what their making takes */
 } measurement;
 
-/* Something that can be recorded, again and again. */
-typedef struct recording {
-    dmattn_device *device;
-    dmattn_status (*record)(const void *user, VkCommandBuffer commands);
-    const void *user;
-} recording;
-
-/* The seconds of one of `runs` in one submission. */
-dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds);
-
-/* Samples of a recording's time, until they agree or the limits are reached: `samples` (may be NULL) in the order they
- * were taken, `sorted` ascending, both of settings->max_samples. */
-typedef struct timing {
-    uint32_t runs; /* to a sample */
-    uint32_t sample_count;
-    double *samples, *sorted;
-    summary time;
-} timing;
-dmattn_status take_samples(const measure_settings *settings, const recording *what, double seconds, timing *t);
-
-/* Those of a case, kept in *m as well. t->sorted is to be freed, whatever comes of it. */
+/* Samples of a case, kept in *m as well, and of cold runs, if they are asked for. t->sorted is to be freed, whatever
+ * comes of it. */
 dmattn_status keep_samples(const measure_settings *settings, const recording *what, const messenger *log,
                            measurement *m, timing *t);
 
