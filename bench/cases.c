@@ -2,17 +2,19 @@
 #include "cases.h"
 
 #include "decode/desc.h"
-#include "reference/element.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 const char *pass_name(bench_pass pass)
 {
-    return pass == PASS_FORWARD    ? "forward"
-           : pass == PASS_BACKWARD ? "backward"
-           : pass == PASS_BOTH     ? "both"
-                                   : "decode";
+    static const char *const names[] = {[PASS_FORWARD] = "forward",
+                                        [PASS_BACKWARD] = "backward",
+                                        [PASS_BOTH] = "both",
+                                        [PASS_DECODE] = "decode",
+                                        [PASS_MASK] = "mask"};
+    return names[pass];
 }
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
@@ -46,7 +48,7 @@ static void set_decoding_defaults(sweep *s, VkPhysicalDeviceType device)
 
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
 {
-    bool plain_heads = !s->heads.count && !s->kv_heads.count;
+    bool plain_heads = !s->heads.count && !s->kv_heads.count && !s->model_count;
     if (s->pass == PASS_DECODE)
         set_decoding_defaults(s, device);
     if (device == VK_PHYSICAL_DEVICE_TYPE_CPU) {
@@ -72,6 +74,8 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->level[s->level_count++] = DMATTN_LEVEL_BEST;
     if (!s->pass)
         s->pass = PASS_FORWARD;
+    if (!s->mask_count && s->pass == PASS_MASK)
+        s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
     if (!s->mask_count) {
         s->mask[s->mask_count++] = (mask_choice){.causal = true};
         s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_DENSE, .fraction = 0.1};
@@ -84,7 +88,7 @@ bool sweep_is_empty(const sweep *s)
 {
     return !s->n.count && !s->queries.count && !s->keys.count && !s->batch.count && !s->heads.count
            && !s->kv_heads.count && !s->head_dim.count && !s->value_dim.count && !s->type_count && !s->mask_count
-           && !s->level_count && !s->bias && !s->pass;
+           && !s->level_count && !s->model_count && !s->bias && !s->pass;
 }
 
 /* Either list may stand in n's place, which then does not count. */
@@ -100,10 +104,10 @@ static uint32_t count_or_one(const size_list *list)
 
 uint64_t sweep_count(const sweep *s)
 {
-    /* at most 32^11 */
-    return (uint64_t)s->type_count * s->batch.count * s->heads.count * s->kv_heads.count * s->head_dim.count
-           * s->value_dim.count * n_count(s) * count_or_one(&s->queries) * count_or_one(&s->keys) * s->mask_count
-           * s->level_count;
+    /* at most 32^12 */
+    return (uint64_t)(s->model_count ? s->model_count : 1) * s->type_count * s->batch.count * s->heads.count
+           * s->kv_heads.count * s->head_dim.count * s->value_dim.count * n_count(s) * count_or_one(&s->queries)
+           * count_or_one(&s->keys) * s->mask_count * s->level_count;
 }
 
 /* Takes the lowest digit of a mixed-radix number. */
@@ -162,6 +166,14 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     d->heads = pick(&index, &s->heads);
     d->batch = pick(&index, &s->batch);
     d->type = s->type[digit(&index, s->type_count)];
+    if (s->model_count) {
+        const model_shape *m = s->model[digit(&index, s->model_count)];
+        c->model = m->name;
+        d->heads = m->heads;
+        d->kv_heads = m->kv_heads;
+        d->head_dim = m->head_dim;
+        d->value_dim = m->value_dim;
+    }
 
     uint32_t kv_heads = d->kv_heads ? d->kv_heads : d->heads;
     d->causal = c->mask.causal;
@@ -192,6 +204,8 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged is of --pass decode");
     else if (c->pass == PASS_DECODE && (mask->causal || mask->mask))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
+    else if (c->pass == PASS_MASK && !mask->dynamic)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask makes dynamic masks, so --mask is topw");
     else if (case_has_cache(c) && c->desc.keys <= c->desc.queries)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "keys is %u, but a step of decoding has %u new ones and needs some before them", c->desc.keys,
@@ -213,7 +227,7 @@ static dmattn_status check_case(bench_case *c, const messenger *m)
 
 bool sweep_check(const sweep *s, const messenger *m)
 {
-    const uint64_t count = sweep_count(s), most = 100000;
+    const uint64_t count = sweep_count(s), most = MOST_CASES;
     if (count > most) {
         dmattn_fail(m, DMATTN_ERROR_INVALID, "the lists make %llu cases, but %llu are the most",
                     (unsigned long long)count, (unsigned long long)most);
@@ -247,136 +261,40 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "%s", mask->causal ? "causal" : "none");
 }
 
-/* ---- data ---------------------------------------------------------------------------------------------------- */
-
-/* Random numbers at first, then pieces of them from random places: hundreds of millions must not take minutes. */
-static void fill_normal(dmattn_type type, void *data, uint64_t bytes, uint64_t *state)
+/* Adds to a text that has room for CASE_NAME_SIZE. */
+static void add_part(char *name, const char *format, ...) DMATTN_PRINTF(2, 3);
+static void add_part(char *name, const char *format, ...)
 {
-    const uint64_t block = 65536, piece = 4096, size = dmattn_type_size(type), count = bytes / size;
-    for (uint64_t i = 0; i < count && i < block; i++)
-        element_store(type, data, i, random_normal(state));
-    for (uint64_t at = block; at < count; at += piece) {
-        uint64_t length = count - at < piece ? count - at : piece;
-        uint64_t from = random_bits(state) % (block - length + 1);
-        memcpy((char *)data + at * size, (const char *)data + from * size, length * size);
+    const size_t length = strlen(name);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(name + length, CASE_NAME_SIZE - length, format, list);
+    va_end(list);
+}
+
+void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
+{
+    const dmattn_attention_desc *d = &c->desc;
+    char mask[MASK_NAME_SIZE];
+    mask_name(&c->mask, mask);
+    *name = 0;
+    if (c->model)
+        add_part(name, "%s/", c->model);
+    else {
+        add_part(name, "h%u.k%u.d%u", d->heads, d->kv_heads ? d->kv_heads : d->heads, d->head_dim);
+        if (d->value_dim && d->value_dim != d->head_dim)
+            add_part(name, ".v%u", d->value_dim);
+        add_part(name, "/");
     }
-}
-
-/* The position of a query among the keys. */
-static int64_t position(const dmattn_attention_desc *d, int64_t query)
-{
-    return query + d->keys - d->queries;
-}
-
-#define MASK_TILE 64
-
-/* Tiles are on at random, but those of the queries' own positions always: no row is dead that `causal` leaves alive. */
-static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fraction, uint64_t *state)
-{
-    for (uint32_t first = 0; first < d->queries; first += MASK_TILE) {
-        uint8_t *row = mask + (uint64_t)first * d->keys;
-        uint32_t end = d->queries - first < MASK_TILE ? d->queries : first + MASK_TILE;
-        int64_t low = position(d, first), high = position(d, end - 1);
-        low = low < 0 ? 0 : low;
-        high = high < 0 ? 0 : high;
-        for (uint32_t key = 0; key < d->keys; key += MASK_TILE) {
-            uint32_t width = d->keys - key < MASK_TILE ? d->keys - key : MASK_TILE;
-            bool on = random_uniform(state) < fraction; /* always drawn: one tile does not shift the others' luck */
-            on = on || (low < (int64_t)key + width && high >= key);
-            memset(row + key, on, width);
-        }
-        for (uint32_t t = first + 1; t < end; t++)
-            memcpy(mask + (uint64_t)t * d->keys, row, d->keys);
-    }
-}
-
-static int32_t clip(int64_t value, uint32_t high)
-{
-    return (int32_t)(value < 0 ? 0 : value > high ? high : value);
-}
-
-/* Each key is seen from its own position on. */
-static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, uint32_t window,
-                           uint64_t *state)
-{
-    for (uint32_t h = 0; h < d->mask_shape.heads; h++)
-        for (uint32_t j = 0; j < d->keys; j++) {
-            int64_t first = (int64_t)j + d->queries - d->keys;
-            int64_t life = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
-            *begin++ = clip(first, d->queries);
-            *end++ = clip(first + life, d->queries);
-        }
-}
-
-dmattn_status case_create(const bench_case *c, const messenger *m, problem *p)
-{
-    TRY(c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p));
-    const dmattn_status status = c->pass & PASS_BACKWARD ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
-    if (status)
-        problem_destroy(p);
-    return status;
-}
-
-void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
-{
-    const dmattn_attention_desc *d = &p->desc;
-    for (int t = 0; t < TENSOR_COUNT; t++) {
-        const bool others = t >= TENSOR_DT_WEIGHT && t != TENSOR_DOUT; /* what problem_randomize_mask() fills */
-        if (!p->tensor[t] || others || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
-            continue;
-        const tensor_id tensor = (tensor_id)t;
-        uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
-        if (t == TENSOR_MASK)
-            fill_dense(d, p->tensor[t], mask->fraction, &state);
-        else if (t == TENSOR_BEGIN)
-            fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
-        else
-            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], problem_bytes(p, tensor), &state);
-    }
-    problem_randomize_mask(p, seed);
-}
-
-/* ---- visible pairs ------------------------------------------------------------------------------------------- */
-
-static uint64_t dense_row_pairs(const dmattn_attention_desc *d, const uint8_t *row, uint32_t query)
-{
-    int64_t keys = d->causal ? position(d, query) + 1 : d->keys;
-    uint64_t count = 0;
-    for (int64_t j = 0; j < keys; j++)
-        count += row[j] != 0;
-    return count;
-}
-
-static uint64_t interval_pairs(const dmattn_attention_desc *d, int64_t begin, int64_t end, uint32_t key)
-{
-    int64_t first = d->causal ? (int64_t)key + d->queries - d->keys : 0;
-    first = first < 0 ? 0 : first;
-    first = begin > first ? begin : first;
-    end = end < d->queries ? end : d->queries;
-    return end > first ? (uint64_t)(end - first) : 0;
-}
-
-uint64_t count_visible_pairs(const problem *p)
-{
-    const dmattn_attention_desc *d = &p->desc;
-    const dmattn_score_shape *s = &d->mask_shape;
-    const uint64_t planes = (uint64_t)d->batch * d->heads;
-    if (d->mask == DMATTN_MASK_NONE)
-        return (uint64_t)dmattn_attention_pairs(d) * planes;
-
-    uint64_t count = 0;
-    for (uint32_t b = 0; b < s->batch; b++)
-        for (uint32_t h = 0; h < s->heads; h++) {
-            uint64_t at = b * s->batch_stride + h * s->head_stride;
-            if (d->mask == DMATTN_MASK_INTERVALS) {
-                const int32_t *begin = p->tensor[TENSOR_BEGIN], *end = p->tensor[TENSOR_END];
-                for (uint32_t j = 0; j < d->keys; j++)
-                    count += interval_pairs(d, begin[at + j], end[at + j], j);
-            } else {
-                const uint8_t *mask = p->tensor[TENSOR_MASK];
-                for (uint32_t t = 0; t < d->queries; t++)
-                    count += dense_row_pairs(d, mask + at + (s->queries == 1 ? 0 : t * s->query_stride), t);
-            }
-        }
-    return count * (planes / ((uint64_t)s->batch * s->heads));
+    if (d->batch > 1)
+        add_part(name, "b%u.", d->batch);
+    if (d->queries == d->keys)
+        add_part(name, "n%u/", d->keys);
+    else
+        add_part(name, "q%u.n%u/", d->queries, d->keys);
+    add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
+    if (d->bias)
+        add_part(name, "/bias");
+    if (d->level)
+        add_part(name, "/%s", dmattn_level_string(d->level));
 }

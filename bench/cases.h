@@ -5,14 +5,23 @@
 #define DMATTN_BENCH_CASES_H
 
 #include "problem.h"
+#include "shapes.h"
 
-#define LIST_MAX 32
+#define LIST_MAX   32
+#define MOST_CASES 10000
 
 /* What is timed, as bits: forward; the gradients, after a forward run that is not timed; or both, one after the other,
- * as in a step of training. Or, by itself, a step of decoding. */
-typedef enum bench_pass { PASS_FORWARD = 1, PASS_BACKWARD = 2, PASS_BOTH = 3, PASS_DECODE = 4 } bench_pass;
+ * as in a step of training. Or, by itself, a step of decoding, or making a dynamic mask: importance, intervals, lists.
+ */
+typedef enum bench_pass {
+    PASS_FORWARD = 1,
+    PASS_BACKWARD = 2,
+    PASS_BOTH = 3,
+    PASS_DECODE = 4,
+    PASS_MASK = 8
+} bench_pass;
 
-/* "forward", "backward", "both", "decode"; static storage. */
+/* "forward", "backward", "both", "decode", "mask"; static storage. */
 const char *pass_name(bench_pass pass);
 
 typedef struct size_list {
@@ -37,6 +46,8 @@ typedef struct mask_choice {
 typedef struct sweep {
     size_list n, queries, keys; /* where queries or keys is empty, n stands in; where both are, for both at once */
     size_list batch, heads, kv_heads, head_dim, value_dim; /* 0 in kv_heads: heads; in value_dim: head_dim */
+    uint32_t model_count; /* where there are models, each has the heads and dimensions, and their lists do not count */
+    const model_shape *model[LIST_MAX]; /* borrowed */
     uint32_t type_count, mask_count, level_count;
     dmattn_type type[LIST_MAX];
     mask_choice mask[LIST_MAX];
@@ -46,6 +57,7 @@ typedef struct sweep {
 } sweep;
 
 typedef struct bench_case {
+    const char *model;          /* borrowed; NULL: none */
     dmattn_attention_desc desc; /* with a dynamic mask that of the attention in it, as dmattn_dma_desc wants it */
     dmattn_dma_desc dma;        /* with a dynamic mask, but */
     dmattn_decode_desc decode;  /* decoding with a cache, when desc is of attention to all its keys */
@@ -67,6 +79,11 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c);
 /* Whether there are not too many cases and each has a descriptor that is right; if not, the sentence why goes to the
  * messenger. */
 bool sweep_check(const sweep *s, const messenger *messenger);
+
+/* What a case is called, the same in every run: the model, or heads and dimensions; sizes; pass, mask and type; a bias;
+ * the level, unless it is the best. */
+#define CASE_NAME_SIZE 128
+void case_name(const bench_case *c, char name[CASE_NAME_SIZE]);
 
 #define MASK_NAME_SIZE 32
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);

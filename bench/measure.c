@@ -63,11 +63,12 @@ double measurement_bound(const measurement *m, const peaks *p)
 
 /* ---- a case -------------------------------------------------------------------------------------------------- */
 
-/* What a case's runs need. Decoding without a cache is a forward pass. */
+/* What a case's runs need. */
 typedef struct case_run {
     const measure_settings *settings;
     const messenger *log;
     bench_pass pass;
+    bool making; /* what is timed is the making of the mask, and forward is for its check */
     problem problem;
     device_problem forward;
     device_gradients backward; /* if the pass has it */
@@ -157,6 +158,8 @@ static dmattn_status time_case(const case_run *run, measurement *m)
     const measure_settings *s = run->settings;
     const recording what = {s->device, record_passes, run};
     timing t;
+    if (run->making)
+        return time_making(s, &run->forward, run->log, m);
     dmattn_status status = keep_samples(s, &what, run->log, m, &t);
     if (!status && run->problem.dma && run->pass == PASS_FORWARD)
         status = time_stages(s, &run->forward, t.sorted, m);
@@ -212,11 +215,15 @@ static dmattn_status run_case(case_run *run, measurement *m)
     return compare(run, m);
 }
 
-/* All passes but decoding with a cache. */
-static dmattn_status measure_passes(const measure_settings *s, const bench_case *c, const messenger *log,
+/* All passes but decoding with a cache; decoding without one, and what takes the check of one, are a forward pass. */
+static dmattn_status measure_passes(const measure_settings *s, const bench_case *asked, const messenger *log,
                                     measurement *m, bool *planned)
 {
-    case_run run = {.settings = s, .log = log, .pass = c->pass};
+    bench_case forward = *asked;
+    const bench_case *c = &forward;
+    if (asked->pass & (PASS_DECODE | PASS_MASK))
+        forward.pass = PASS_FORWARD;
+    case_run run = {.settings = s, .log = log, .pass = c->pass, .making = asked->pass == PASS_MASK};
     tell(s, "plan");
     dmattn_status status = plan_case(s, c, m, log);
     *planned = !status;
@@ -239,14 +246,11 @@ static dmattn_status measure_passes(const measure_settings *s, const bench_case 
 void measure(const measure_settings *s, const bench_case *c, measurement *m)
 {
     const messenger log = {error_log_keep, s->log};
-    bench_case forward = *c; /* decoding without a cache is that */
     bool planned = false;
-    if (c->pass == PASS_DECODE)
-        forward.pass = PASS_FORWARD;
     *m = (measurement){.status = CASE_OK};
     *s->log->text = 0;
     const dmattn_status status =
-        case_has_cache(c) ? measure_decoding(s, c, &log, m, &planned) : measure_passes(s, &forward, &log, m, &planned);
+        case_has_cache(c) ? measure_decoding(s, c, &log, m, &planned) : measure_passes(s, c, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
                     : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED

@@ -174,9 +174,10 @@ bool parse_level(const char *text, dmattn_level *level)
 
 bool parse_pass(const char *text, bench_pass *pass)
 {
-    for (int p = PASS_FORWARD; p <= PASS_DECODE; p++)
-        if (!strcmp(text, pass_name((bench_pass)p))) {
-            *pass = (bench_pass)p;
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_DECODE, PASS_MASK};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+        if (!strcmp(text, pass_name(passes[i]))) {
+            *pass = passes[i];
             return true;
         }
     return false;
@@ -311,7 +312,7 @@ static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     if (parse_pass(optarg, &o->sweep.pass))
         return true;
-    snprintf(why, OPTIONS_WHY_SIZE, "--pass: '%.64s' is not one of forward, backward and both", optarg);
+    snprintf(why, OPTIONS_WHY_SIZE, "--pass: '%.64s' is not one of forward, backward, both, decode and mask", optarg);
     return false;
 }
 

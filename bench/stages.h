@@ -8,4 +8,9 @@
 /* `dp` has run, so that each stage finds what the ones before it make. `sorted`: room for settings->max_samples. */
 dmattn_status time_stages(const measure_settings *settings, const device_problem *dp, double *sorted, measurement *m);
 
+/* Making the mask, all stages but attention, as a case of its own: fills m->planned, too. Attention is run once by the
+ * lists that were made, so that its result tells whether they are right. */
+dmattn_status time_making(const measure_settings *settings, const device_problem *dp, const messenger *log,
+                          measurement *m);
+
 #endif

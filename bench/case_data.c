@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "cases.h"
+
+#include "reference/element.h"
+
+#include <string.h>
+
+/* ---- data ---------------------------------------------------------------------------------------------------- */
+
+/* Random numbers at first, then pieces of them from random places: hundreds of millions must not take minutes. */
+static void fill_normal(dmattn_type type, void *data, uint64_t bytes, uint64_t *state)
+{
+    const uint64_t block = 65536, piece = 4096, size = dmattn_type_size(type), count = bytes / size;
+    for (uint64_t i = 0; i < count && i < block; i++)
+        element_store(type, data, i, random_normal(state));
+    for (uint64_t at = block; at < count; at += piece) {
+        uint64_t length = count - at < piece ? count - at : piece;
+        uint64_t from = random_bits(state) % (block - length + 1);
+        memcpy((char *)data + at * size, (const char *)data + from * size, length * size);
+    }
+}
+
+/* The position of a query among the keys. */
+static int64_t position(const dmattn_attention_desc *d, int64_t query)
+{
+    return query + d->keys - d->queries;
+}
+
+#define MASK_TILE 64
+
+/* Tiles are on at random, but those of the queries' own positions always: no row is dead that `causal` leaves alive. */
+static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fraction, uint64_t *state)
+{
+    for (uint32_t first = 0; first < d->queries; first += MASK_TILE) {
+        uint8_t *row = mask + (uint64_t)first * d->keys;
+        uint32_t end = d->queries - first < MASK_TILE ? d->queries : first + MASK_TILE;
+        int64_t low = position(d, first), high = position(d, end - 1);
+        low = low < 0 ? 0 : low;
+        high = high < 0 ? 0 : high;
+        for (uint32_t key = 0; key < d->keys; key += MASK_TILE) {
+            uint32_t width = d->keys - key < MASK_TILE ? d->keys - key : MASK_TILE;
+            bool on = random_uniform(state) < fraction; /* always drawn: one tile does not shift the others' luck */
+            on = on || (low < (int64_t)key + width && high >= key);
+            memset(row + key, on, width);
+        }
+        for (uint32_t t = first + 1; t < end; t++)
+            memcpy(mask + (uint64_t)t * d->keys, row, d->keys);
+    }
+}
+
+static int32_t clip(int64_t value, uint32_t high)
+{
+    return (int32_t)(value < 0 ? 0 : value > high ? high : value);
+}
+
+/* Each key is seen from its own position on. */
+static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, uint32_t window,
+                           uint64_t *state)
+{
+    for (uint32_t h = 0; h < d->mask_shape.heads; h++)
+        for (uint32_t j = 0; j < d->keys; j++) {
+            int64_t first = (int64_t)j + d->queries - d->keys;
+            int64_t life = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
+            *begin++ = clip(first, d->queries);
+            *end++ = clip(first + life, d->queries);
+        }
+}
+
+dmattn_status case_create(const bench_case *c, const messenger *m, problem *p)
+{
+    TRY(c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p));
+    const dmattn_status status = c->pass & PASS_BACKWARD ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
+    if (status)
+        problem_destroy(p);
+    return status;
+}
+
+void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        const bool others = t >= TENSOR_DT_WEIGHT && t != TENSOR_DOUT; /* what problem_randomize_mask() fills */
+        if (!p->tensor[t] || others || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
+            continue;
+        const tensor_id tensor = (tensor_id)t;
+        uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
+        if (t == TENSOR_MASK)
+            fill_dense(d, p->tensor[t], mask->fraction, &state);
+        else if (t == TENSOR_BEGIN)
+            fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
+        else
+            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], problem_bytes(p, tensor), &state);
+    }
+    problem_randomize_mask(p, seed);
+}
+
+/* ---- visible pairs ------------------------------------------------------------------------------------------- */
+
+static uint64_t dense_row_pairs(const dmattn_attention_desc *d, const uint8_t *row, uint32_t query)
+{
+    int64_t keys = d->causal ? position(d, query) + 1 : d->keys;
+    uint64_t count = 0;
+    for (int64_t j = 0; j < keys; j++)
+        count += row[j] != 0;
+    return count;
+}
+
+static uint64_t interval_pairs(const dmattn_attention_desc *d, int64_t begin, int64_t end, uint32_t key)
+{
+    int64_t first = d->causal ? (int64_t)key + d->queries - d->keys : 0;
+    first = first < 0 ? 0 : first;
+    first = begin > first ? begin : first;
+    end = end < d->queries ? end : d->queries;
+    return end > first ? (uint64_t)(end - first) : 0;
+}
+
+uint64_t count_visible_pairs(const problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->mask_shape;
+    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    if (d->mask == DMATTN_MASK_NONE)
+        return (uint64_t)dmattn_attention_pairs(d) * planes;
+
+    uint64_t count = 0;
+    for (uint32_t b = 0; b < s->batch; b++)
+        for (uint32_t h = 0; h < s->heads; h++) {
+            uint64_t at = b * s->batch_stride + h * s->head_stride;
+            if (d->mask == DMATTN_MASK_INTERVALS) {
+                const int32_t *begin = p->tensor[TENSOR_BEGIN], *end = p->tensor[TENSOR_END];
+                for (uint32_t j = 0; j < d->keys; j++)
+                    count += interval_pairs(d, begin[at + j], end[at + j], j);
+            } else {
+                const uint8_t *mask = p->tensor[TENSOR_MASK];
+                for (uint32_t t = 0; t < d->queries; t++)
+                    count += dense_row_pairs(d, mask + at + (s->queries == 1 ? 0 : t * s->query_stride), t);
+            }
+        }
+    return count * (planes / ((uint64_t)s->batch * s->heads));
+}
