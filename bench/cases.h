@@ -68,13 +68,17 @@ typedef struct bench_case {
 /* Fills the lists that are empty with what suits a device of this type; the pass is forward where none is named. */
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device);
 
-/* Whether nothing was named; before the defaults are set. */
-bool sweep_is_empty(const sweep *s);
+/* Whether more was named than types, levels and models, which suits any suite; before the defaults are set. */
+bool sweep_names_cases(const sweep *s);
 
 /* The number of cases; masks and levels vary fastest, types slowest. Every list but queries and keys holds something.
  */
 uint64_t sweep_count(const sweep *s);
 void sweep_case(const sweep *s, uint64_t index, bench_case *c);
+
+/* Whether a case's descriptor is right, and its pass and mask go together; if not, the sentence why goes to the
+ * messenger. It is resolved afterwards. */
+dmattn_status case_check(bench_case *c, const messenger *messenger);
 
 /* Whether there are not too many cases and each has a descriptor that is right; if not, the sentence why goes to the
  * messenger. */

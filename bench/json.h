@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_JSON_H
 #define DMATTN_BENCH_JSON_H
 
-#include "measure.h"
+#include "outcome.h"
 
 /* Opaque; kept in memory until it is written. */
 typedef struct json_report json_report;
@@ -15,8 +15,12 @@ void json_destroy(json_report *json);
 /* The device's ceilings. False without memory. */
 bool json_add_peaks(json_report *json, const peaks *p);
 
-/* False without memory. */
-bool json_add(json_report *json, const bench_case *c, const measurement *m, bool reuse_mask);
+/* All that was found, with the calibration. False without memory. */
+bool json_add_outcomes(json_report *json, const outcomes *o, bool reuse_mask);
+
+/* Which suite it was; that it was interrupted. False without memory. */
+bool json_add_suite(json_report *json, const char *name);
+bool json_add_interrupted(json_report *json);
 
 /* Whether a file can be made beside `path`, before minutes are spent on what goes into it. If not, *why says so. */
 bool json_can_write(const char *path, const char **why);

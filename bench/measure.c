@@ -12,6 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *case_status_string(case_status status)
+{
+    switch (status) {
+    case CASE_OK: return "ok";
+    case CASE_WRONG: return "wrong";
+    case CASE_UNSUPPORTED: return "unsupported";
+    case CASE_SKIPPED: return "skipped";
+    case CASE_INTERRUPTED: return "interrupted";
+    default: return "failed";
+    }
+}
+
 /* ---- from the median ------------------------------------------------------------------------------------------ */
 
 static double measurement_flops(const measurement *m)
@@ -146,8 +158,7 @@ dmattn_status keep_samples(const measure_settings *s, const recording *what, con
     m->runs = t->runs;
     m->sample_count = t->sample_count;
     m->time = t->time;
-    if (t->calibration_count)
-        m->calibrated = quantile(t->calibrated, t->calibration_count, 0.5);
+    m->calibrated = timing_calibrated(t);
     if (!status && s->cold)
         status = cold_time(s->cold, what, s->seconds / 4, &m->cold);
     return status;

@@ -22,6 +22,9 @@ typedef enum case_status {
     CASE_DEVICE_FAILED /* others cannot do better */
 } case_status;
 
+/* "ok", "wrong", …; static storage. */
+const char *case_status_string(case_status status);
+
 /* Forward and backward. */
 enum { PASS_COUNT = 2 };
 

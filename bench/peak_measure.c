@@ -15,25 +15,26 @@
  */
 #define LONG_ENOUGH 1e-2
 
-static dmattn_status time_work(const work *w, summary *time)
+static dmattn_status time_work(const work *w, timing *t)
 {
     const recording what = {w->settings->device, record_work, w};
-    timing t = {.sorted = malloc(w->settings->max_samples * sizeof *t.sorted)};
-    if (!t.sorted)
+    *t = (timing){.sorted = malloc(w->settings->max_samples * sizeof *t->sorted),
+                  .calibration = w->settings->calibration};
+    if (!t->sorted)
         return dmattn_fail(w->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
     const dmattn_status status =
-        take_samples(w->settings, &what, w->settings->info->type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0.2 : 1, &t);
-    *time = t.time;
-    free(t.sorted);
+        take_samples(w->settings, &what, w->settings->info->type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 0.2 : 1, t);
+    free(t->sorted);
     return status;
 }
 
 /* Keeps the better of what is known and what was measured: a run did `amount` of bytes or operations. */
-static void keep_best(peak *p, double amount, const summary *time)
+static void keep_best(peak *p, double amount, const timing *t)
 {
-    if (time->median > 0 && amount / time->median > p->rate) {
-        p->rate = amount / time->median;
-        p->spread = time->spread;
+    if (t->time.median > 0 && amount / t->time.median > p->rate) {
+        p->rate = amount / t->time.median;
+        p->spread = t->time.spread;
+        p->calibrated = timing_calibrated(t);
     }
 }
 
@@ -83,7 +84,7 @@ static dmattn_status check_copy(const work *w, int way)
 static dmattn_status time_copy(work *w, int way, peak *p)
 {
     double seconds;
-    summary time;
+    timing time;
     *w->next = 0;
     w->workgroups = (uint32_t)(CHUNK / w->workgroup_bytes);
     TRY(fill_copy(w, way));
@@ -139,7 +140,7 @@ static dmattn_status measure_fma(work *w, peak *p)
 {
     float input[PEAK_FMA_INPUTS];
     double seconds;
-    summary time;
+    timing time;
     w->repeats = 4;
     TRY(work_create_fma(w, input));
     TRY(run_work(w, &seconds));
@@ -173,7 +174,7 @@ static dmattn_status time_matrices(work *w, const peak_matrices *m, const peak_e
 {
     const matrix_shape *x = &m->shape;
     double seconds;
-    summary time;
+    timing time;
     TRY(run_work(w, &seconds));
     TRY(check_matrices(w, m, one));
     TRY(choose_size(w, &w->repeats, MOST_REPEATS, LONG_ENOUGH));

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
+#include "estimate.h"
+#include "format.h"
+
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *bench_version(void)
@@ -99,19 +101,6 @@ void report_devices(FILE *stream, const dmattn_runtime *runtime)
 
 /* ---- the table ----------------------------------------------------------------------------------------------- */
 
-/* Four significant digits, without an exponent, fewer where they do not fit in `width` characters. */
-typedef struct number_text {
-    char text[32];
-} number_text;
-
-static number_text number(double value, int width)
-{
-    number_text n;
-    int decimals = value > 0 ? 3 - (int)floor(log10(value)) : 1, most = width - 2;
-    snprintf(n.text, sizeof n.text, "%.*f", decimals < 0 ? 0 : decimals > most ? most : decimals, value);
-    return n;
-}
-
 void report_title(FILE *stream, const dmattn_device_info *info)
 {
     fprintf(stream, "%s, %s, %s; dmattn %s, commit %s\n\n", info->name, info->driver, dmattn_level_string(info->level),
@@ -124,35 +113,33 @@ void report_peak_head(FILE *stream)
     fprintf(stream, "%-14s %8s %-8s %5s  %s\n", "ceiling", "rate", "unit", "+-%", "shape");
 }
 
-void report_peak(FILE *stream, peak_id id, const peak *p)
+void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed)
 {
-    fprintf(stream, "%-14s ", peak_name(id));
-    if (p->rate > 0)
-        fprintf(stream, "%8s %-8s %5.1f", number(p->rate * peak_scale(id), 8).text, peak_unit(id), 100 * p->spread);
-    else
-        fprintf(stream, "%8s %-8s %s", "-", peak_unit(id), p->why);
-    if (p->rate > 0 && p->shape.m)
-        fprintf(stream, "  %u x %u x %u", p->shape.m, p->shape.n, p->shape.k);
-    fputs("\n", stream);
+    char first[64];
+    if (p->rate <= 0) {
+        snprintf(first, sizeof first, "%-14s %8s %-8s ", peak_name(id), "-", peak_unit(id));
+        print_paragraph(stream, first, p->why);
+    } else {
+        fprintf(stream, "%-14s %8s %-8s %5.1f", peak_name(id), number(p->rate * peak_scale(id), 8).text, peak_unit(id),
+                100 * p->spread);
+        if (p->shape.m)
+            fprintf(stream, "  %u x %u x %u", p->shape.m, p->shape.n, p->shape.k);
+        fputs(disturbed ? "  *\n" : "\n", stream);
+    }
     fflush(stream);
 }
 
-/* The columns of the pass and of the kernels; that of both passes has two. */
-static int pass_width(bench_pass pass)
-{
-    return pass == PASS_FORWARD ? 0 : 9;
-}
-
+/* The column of the kernels; that of both passes has two. */
 static int kernel_width(bench_pass pass)
 {
-    return pass == PASS_BOTH ? 72 : 34;
+    return pass == PASS_BOTH ? 72 : 38;
 }
 
-void report_head(FILE *stream, bench_pass pass, bool bounds)
+void report_head(FILE *stream, bench_pass pass, bool bounds, bool cold)
 {
-    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-*s%-*s %8s %5s %7s %6s %6s%s\n", "type", "B", "H", "Hk",
-            "Sq", "Sk", "D", "Dv", "mask", pass_width(pass), pass == PASS_FORWARD ? "" : "pass", kernel_width(pass),
-            "kernel", "ms", "+-%", "TFLOP/s", "GB/s", "vis.%", bounds ? " of bound" : "");
+    fprintf(stream, "%-4s %2s %3s %3s %6s %6s %3s %3s %-16s %-8s %-*s %8s%s %5s %7s %6s %6s%s\n", "type", "B", "H",
+            "Hk", "Sq", "Sk", "D", "Dv", "mask", "pass", kernel_width(pass), "kernel", "ms", cold ? "  cold ms" : "",
+            "+-%", "TFLOP/s", "GB/s", "vis.%", bounds ? " of bound" : "");
 }
 
 void report_tuned_case(FILE *stream, const bench_case *c)
@@ -166,33 +153,45 @@ void report_tuned_case(FILE *stream, const bench_case *c)
     fflush(stream);
 }
 
-void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bounds)
+static void report_times(FILE *stream, const outcomes *o, const outcome *x, bool bounds, bool cold)
 {
+    const measurement *m = &x->m;
+    const dmattn_attention_desc *d = &m->desc;
+    const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
+    const double percent = 100 * summary_uncertainty(&m->time), tflops = measurement_tflops(m);
+    fprintf(stream, " %8s", number(1e3 * m->time.median, 8).text);
+    if (cold)
+        fprintf(stream, " %8s", m->cold > 0 ? number(1e3 * m->cold, 8).text : "-");
+    if (isfinite(percent))
+        fprintf(stream, " %5.1f", percent);
+    else
+        fprintf(stream, " %5s", "-");
+    fprintf(stream, " %7s %6s %6.2f", tflops > 0 ? number(tflops, 7).text : "-", number(measurement_gbytes(m), 6).text,
+            100 * (double)m->visible_pairs / pairs);
+    if (bounds && m->bound > 0)
+        fprintf(stream, " %7.1f%%", 100 * measurement_share(m));
+    else if (bounds)
+        fprintf(stream, " %8s", "-");
+    fprintf(stream, " %s\n", outcome_marks(o, x));
+}
+
+void report_row(FILE *stream, const outcomes *o, const outcome *x, bool bounds, bool cold)
+{
+    const bench_case *c = &x->c;
+    const measurement *m = &x->m;
     const dmattn_attention_desc *d = &m->desc;
     char mask[MASK_NAME_SIZE];
     mask_name(&c->mask, mask);
-    fprintf(stream, "%-4s %2u %3u %3u %6u %6u %3u %3u %-16s ", dmattn_type_string(d->type), d->batch, d->heads,
-            d->kv_heads, d->queries, d->keys, d->head_dim, d->value_dim, mask);
-    fprintf(stream, "%-*s", pass_width(c->pass), c->pass == PASS_FORWARD ? "" : pass_name(c->pass));
-    const double pairs = (double)d->batch * d->heads * d->queries * d->keys;
+    fprintf(stream, "%-4s %2u %3u %3u %6u %6u %3u %3u %-16s %-8s ", dmattn_type_string(d->type), d->batch, d->heads,
+            d->kv_heads, d->queries, d->keys, d->head_dim, d->value_dim, mask, pass_name(c->pass));
     const char *first = m->planned[0].kernel, *second = m->planned[1].kernel;
     char kernels[2 * sizeof m->planned->kernel + 2];
     snprintf(kernels, sizeof kernels, "%s%s%s", first, *first && *second ? ", " : "", second);
-    switch (m->status) {
-    case CASE_OK:
-        fprintf(stream, "%-*s %8s %5.1f %7s %6s %6.2f", kernel_width(c->pass), kernels,
-                number(1e3 * m->time.median, 8).text, 100 * m->time.spread, number(measurement_tflops(m), 7).text,
-                number(measurement_gbytes(m), 6).text, 100 * (double)m->visible_pairs / pairs);
-        if (bounds && m->bound > 0)
-            fprintf(stream, " %7.1f%%", 100 * measurement_share(m));
-        else if (bounds)
-            fprintf(stream, " %8s", "-");
-        fputs("\n", stream);
-        break;
-    case CASE_WRONG: fprintf(stream, "%-*s WRONG: %s\n", kernel_width(c->pass), kernels, m->sentence); break;
-    case CASE_UNSUPPORTED: fprintf(stream, "unsupported: %s\n", m->sentence); break;
-    default: fprintf(stream, "failed: %s\n", m->sentence);
-    }
+    if (m->status == CASE_OK) {
+        fprintf(stream, "%-*s", kernel_width(c->pass), kernels);
+        report_times(stream, o, x, bounds, cold);
+    } else
+        fprintf(stream, "%s: %s\n", m->status == CASE_WRONG ? "WRONG" : case_status_string(m->status), m->sentence);
     fflush(stream);
 }
 
@@ -222,22 +221,27 @@ static void report_decoding(FILE *stream, const measurement *m)
         fprintf(stream, ", %s MiB of cache a sequence", number((double)m->cache_bytes / 0x1p20, 7).text);
 }
 
-void report_details(FILE *stream, const bench_case *c, const measurement *m, double causal)
+void report_details(FILE *stream, const outcomes *o, const outcome *x)
 {
+    const measurement *m = &x->m;
     const bool stages = m->stage[STAGE_ATTENTION] > 0;
-    if (m->status != CASE_OK || !(stages || m->checked_keys || m->tokens_per_second > 0))
+    const double speedup = outcome_speedup(o, x);
+    if (m->status != CASE_OK || !(stages || m->checked_keys || m->tokens_per_second > 0 || speedup > 0))
         return;
+    const char *between = "; ";
     fputs("     ", stream);
     if (m->tokens_per_second > 0)
         report_decoding(stream, m);
     else if (stages)
         report_stages(stream, m);
-    else
+    else if (m->checked_keys)
         report_checked(stream, m);
-    if (c->mask.dynamic && causal > 0)
-        fprintf(stream, "; %.1f times faster than causal", causal / m->time.median);
-    if (stages && causal > 0)
-        fprintf(stream, ", attention alone %.1f", causal / m->stage[STAGE_ATTENTION]);
+    else
+        between = "";
+    if (speedup > 0)
+        fprintf(stream, "%s%.1f times faster than dense", between, speedup);
+    if (stages && speedup > 0)
+        fprintf(stream, ", attention alone %.1f", speedup * m->time.median / m->stage[STAGE_ATTENTION]);
     fputs("\n", stream);
     fflush(stream);
 }
@@ -255,13 +259,20 @@ void progress_phase(void *user, const char *name)
 {
     progress *p = user;
     const unsigned long long index = p->index + 1, count = p->count;
-    if (p->terminal) {
-        progress_erase(p);
-        fprintf(stderr, "case %llu of %llu: %s", index, count, name);
-        p->shown = true;
-    } else if (!p->shown) {
-        fprintf(stderr, "case %llu of %llu\n", index, count);
-        p->shown = true;
-    }
+    char left[DURATION_SIZE], text[96];
+    if (p->shown && !p->terminal)
+        return;
+    duration_text(p->seconds_left, left);
+    snprintf(text, sizeof text, p->seconds_left > 0 ? ", about %s left" : "", left);
+    progress_erase(p);
+    if (!count)
+        fprintf(stderr, "%s", name);
+    else if (p->terminal)
+        fprintf(stderr, "case %llu of %llu%s: %s", index, count, text, name);
+    else
+        fprintf(stderr, "case %llu of %llu%s", index, count, text);
+    if (!p->terminal)
+        fputs("\n", stderr);
+    p->shown = true;
     fflush(stderr);
 }

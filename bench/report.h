@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_REPORT_H
 #define DMATTN_BENCH_REPORT_H
 
-#include "measure.h"
+#include "outcome.h"
 
 #include <stdio.h>
 
@@ -24,23 +24,23 @@ void report_title(FILE *stream, const dmattn_device_info *info);
 
 /* The table of ceilings: a head, then each row as it is done. */
 void report_peak_head(FILE *stream);
-void report_peak(FILE *stream, peak_id id, const peak *p);
+void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed);
 
-/* The table of results, likewise; with bounds, which need ceilings, if `bounds`; with the pass where it is not forward.
- */
-void report_head(FILE *stream, bench_pass pass, bool bounds);
-void report_row(FILE *stream, const bench_case *c, const measurement *m, bool bounds);
+/* The table of results, likewise; with bounds, which need ceilings, and with cold runs, if they are asked for. */
+void report_head(FILE *stream, bench_pass pass, bool bounds, bool cold);
+void report_row(FILE *stream, const outcomes *o, const outcome *x, bool bounds, bool cold);
 
 /* A case whose tiles are tuned. */
 void report_tuned_case(FILE *stream, const bench_case *c);
 
-/* A second line: of gradients, what was checked; of dynamic masks, the time taken apart, and beside dense causal
- * attention, whose seconds are `causal` (0: not known). */
-void report_details(FILE *stream, const bench_case *c, const measurement *m, double causal);
+/* A second line: of gradients, what was checked; of dynamic masks, the time taken apart; and beside dense attention of
+ * the same sizes, if that came before. */
+void report_details(FILE *stream, const outcomes *o, const outcome *x);
 
 /* One line on stderr, rewritten where that is a terminal; elsewhere a line for each case. */
 typedef struct progress {
-    uint64_t index, count; /* of the case */
+    uint64_t index, count; /* of the case; none: something else is going on */
+    double seconds_left;   /* 0: not known */
     bool terminal;
     bool shown; /* there is a line to be erased */
 } progress;

@@ -84,3 +84,8 @@ dmattn_status take_samples(const measure_settings *s, const recording *what, dou
              && (t->sample_count < 3 || dmattn_clock_seconds() - start < limit));
     return calibrate(t);
 }
+
+double timing_calibrated(const timing *t)
+{
+    return t->calibration_count ? quantile(t->calibrated, t->calibration_count, 0.5) : 0;
+}

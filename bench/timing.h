@@ -61,4 +61,7 @@ typedef struct timing {
  * interrupted takes no more. */
 dmattn_status take_samples(const measure_settings *settings, const recording *what, double seconds, timing *t);
 
+/* The median seconds of the calibration around them; 0: none. */
+double timing_calibrated(const timing *t);
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * vkbench's cases of decoding. */
 #include "options.h"
+#include "parse.h"
 #include "sentences.h"
 
 #include <criterion/criterion.h>

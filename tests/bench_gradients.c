@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What vkbench's backward pass needs without a device: the check of gradients, flops and bounds. */
 #include "options.h"
+#include "parse.h"
 #include "planning.h"
 
 #include <criterion/criterion.h>

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "measure.h"
 #include "options.h"
+#include "parse.h"
 #include "peak_data.h"
 #include "sentences.h"
 
@@ -10,42 +11,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- samples ------------------------------------------------------------------------------------------------- */
-
-Test(samples, insert_sorted)
-{
-    double sorted[100];
-    uint64_t state = 3;
-    for (uint32_t n = 0; n < 100; n++) {
-        insert_sorted(sorted, n, (double)(random_bits(&state) % 20));
-        for (uint32_t i = 1; i <= n; i++)
-            cr_assert_leq(sorted[i - 1], sorted[i]);
-    }
-}
-
-Test(samples, summarize)
-{
-    summary s = summarize((const double[]){7}, 1);
-    cr_expect(s.median == 7 && s.min == 7 && s.spread == 0);
-    s = summarize((const double[]){1, 3}, 2);
-    cr_expect(s.median == 2 && s.min == 1);
-    s = summarize((const double[]){1, 2, 3, 4, 100}, 5); /* the middle half: 2 to 4 */
-    cr_expect(s.median == 3 && s.min == 1);
-    cr_expect_float_eq(s.spread, 2 / (2 * 3.0), 1e-12);
-    s = summarize((const double[]){0, 0, 0}, 3);
-    cr_expect(s.median == 0 && s.spread == 0);
-}
-
-Test(samples, choose_runs)
-{
-    cr_expect_eq(choose_runs(0.01, 0.001), 1);
-    cr_expect_eq(choose_runs(0.001, 0.001), 1);
-    cr_expect_eq(choose_runs(0.001, 0.0101), 11);
-    cr_expect_geq(choose_runs(0, 0.001), 1);
-    cr_expect_eq(choose_runs(1e-12, 1), choose_runs(0, 1)); /* bounded */
-    cr_expect_geq(choose_runs(-1, 1), 1);
-}
 
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
@@ -284,8 +249,9 @@ Test(options, names)
     cr_expect(parse_level("best", &level) && level == DMATTN_LEVEL_BEST);
     cr_expect(parse_level("matrix2", &level) && level == DMATTN_LEVEL_MATRIX2);
     cr_expect_not(parse_level("matrix3", &level));
-    for (int p = PASS_FORWARD; p <= PASS_BOTH; p++)
-        cr_expect(parse_pass(pass_name((bench_pass)p), &pass) && pass == (bench_pass)p);
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_MASK};
+    for (int i = 0; i < 4; i++)
+        cr_expect(parse_pass(pass_name(passes[i]), &pass) && pass == passes[i]);
     cr_expect_not(parse_pass("", &pass));
     cr_expect_not(parse_pass("Forward", &pass));
 }
@@ -303,8 +269,10 @@ Test(options, command_line)
     bench_options o;
     cr_expect_eq(parse(&o, why, NULL, NULL, NULL), ACTION_RUN);
     cr_expect(!o.sweep.n.count && !o.sweep.mask_count && !o.device && !o.json && o.max_samples && o.seed);
+    cr_expect(o.suite == SUITE_QUICK && o.repeats == 1 && !o.cold);
     cr_expect_eq(parse(&o, why, "--n=1K,77", "--type", "f16,bf16"), ACTION_RUN, "%s", why);
     cr_expect(o.sweep.n.count == 2 && o.sweep.n.value[0] == 1024 && o.sweep.n.value[1] == 77);
+    cr_expect_eq(o.suite, SUITE_NONE);
     cr_expect(o.sweep.type_count == 2 && o.sweep.type[1] == DMATTN_TYPE_BF16);
     cr_expect_eq(parse(&o, why, "--reuse-mask", "--seed=18446744073709551615", "--time=0.5"), ACTION_RUN, "%s", why);
     cr_expect(o.reuse_mask && o.seed == UINT64_MAX && o.seconds == 0.5);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "parse.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- items --------------------------------------------------------------------------------------------------- */
+
+bool parse_digits(const char *text, uint64_t limit, uint64_t *value, const char **end)
+{
+    if (!isdigit((unsigned char)*text)) /* strtoull takes signs and blanks */
+        return false;
+    char *stop;
+    errno = 0;
+    unsigned long long number = strtoull(text, &stop, 10);
+    *end = stop;
+    *value = number;
+    return !errno && number <= limit;
+}
+
+bool parse_size(const char *text, uint32_t *size)
+{
+    const uint64_t most = (UINT64_C(1) << 30) - 1;
+    uint64_t value;
+    const char *end;
+    if (!parse_digits(text, most, &value, &end))
+        return false;
+    if (*end == 'K' || *end == 'k') {
+        value *= 1024;
+        end++;
+    }
+    *size = (uint32_t)value;
+    return !*end && value && value <= most;
+}
+
+bool parse_real(const char *text, double *value)
+{
+    char *end;
+    if (!isdigit((unsigned char)*text) && *text != '.') /* nor "inf" */
+        return false;
+    *value = strtod(text, &end);
+    return !*end && end != text && isfinite(*value);
+}
+
+bool parse_type(const char *text, dmattn_type *type)
+{
+    for (int t = DMATTN_TYPE_F32; t <= DMATTN_TYPE_BF16; t++)
+        if (!strcmp(text, dmattn_type_string((dmattn_type)t))) {
+            *type = (dmattn_type)t;
+            return true;
+        }
+    return false;
+}
+
+bool parse_mask(const char *text, mask_choice *mask)
+{
+    static const char causal[] = "causal+",
+                      dense[] = "dense:", interval[] = "interval:", topw[] = "topw:", paged[] = "paged:";
+    *mask = (mask_choice){0};
+    if (!strcmp(text, "none"))
+        return true;
+    mask->causal = !strcmp(text, "causal");
+    if (mask->causal)
+        return true;
+    mask->paged = !strcmp(text, "paged") || !strncmp(text, paged, strlen(paged));
+    if (mask->paged)
+        return !text[strlen("paged")]
+               || (parse_real(text + strlen(paged), &mask->fraction) && mask->fraction > 0 && mask->fraction < 1);
+    mask->dynamic = !strcmp(text, "topw") || !strncmp(text, topw, strlen(topw));
+    if (mask->dynamic)
+        return !text[strlen("topw")] || parse_size(text + strlen(topw), &mask->window);
+    if (!strncmp(text, causal, strlen(causal))) {
+        mask->causal = true;
+        text += strlen(causal);
+    }
+    if (!strncmp(text, dense, strlen(dense))) {
+        mask->mask = DMATTN_MASK_DENSE;
+        return parse_real(text + strlen(dense), &mask->fraction) && mask->fraction <= 1;
+    }
+    mask->mask = DMATTN_MASK_INTERVALS;
+    if (!strcmp(text, "interval"))
+        return true;
+    return !strncmp(text, interval, strlen(interval)) && parse_size(text + strlen(interval), &mask->window);
+}
+
+bool parse_level(const char *text, dmattn_level *level)
+{
+    for (int l = DMATTN_LEVEL_BEST; l <= DMATTN_LEVEL_MATRIX2; l++)
+        if (!strcmp(text, l ? dmattn_level_string((dmattn_level)l) : "best")) {
+            *level = (dmattn_level)l;
+            return true;
+        }
+    return false;
+}
+
+bool parse_pass(const char *text, bench_pass *pass)
+{
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_DECODE, PASS_MASK};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+        if (!strcmp(text, pass_name(passes[i]))) {
+            *pass = passes[i];
+            return true;
+        }
+    return false;
+}
+
+/* ---- lists --------------------------------------------------------------------------------------------------- */
+
+static bool parse_item(list_kind kind, const char *text, void *values, uint32_t index)
+{
+    switch (kind) {
+    case LIST_SIZES: return parse_size(text, (uint32_t *)values + index);
+    case LIST_TYPES: return parse_type(text, (dmattn_type *)values + index);
+    case LIST_MASKS: return parse_mask(text, (mask_choice *)values + index);
+    default: return parse_level(text, (dmattn_level *)values + index);
+    }
+}
+
+bool parse_list(list_kind kind, const char *option, const char *text, void *values, uint32_t *count,
+                char why[PARSE_WHY_SIZE])
+{
+    static const char *const wanted[] = {
+        [LIST_SIZES] = "a size from 1 to 2^30 - 1",
+        [LIST_TYPES] = "one of f32, f16 and bf16",
+        [LIST_MASKS] = "one of none, causal, dense:F with F from 0 to 1, interval:W, topw:W, paged and paged:F",
+        [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
+    };
+    *count = 0;
+    for (const char *next = text; next;) {
+        const char *comma = strchr(next, ',');
+        size_t length = comma ? (size_t)(comma - next) : strlen(next);
+        char item[64];
+        snprintf(item, sizeof item, "%.*s", (int)(length < sizeof item ? length : sizeof item), next);
+        if (*count == LIST_MAX) {
+            snprintf(why, PARSE_WHY_SIZE, "--%s has more than %d values", option, LIST_MAX);
+            return false;
+        }
+        if (length >= sizeof item || !parse_item(kind, item, values, *count)) {
+            snprintf(why, PARSE_WHY_SIZE, "--%s: '%s' is not %s", option, item, wanted[kind]);
+            return false;
+        }
+        ++*count;
+        next = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+bool parse_masks(const char *text, sweep *s, char why[PARSE_WHY_SIZE])
+{
+    return parse_list(LIST_MASKS, "mask", text, s->mask, &s->mask_count, why);
+}
