@@ -1,179 +1,13 @@
-/* SPDX-License-Identifier: MIT
- * All tokens come from one stream of random numbers, in which the rows of neighbours overlap: that of a token begins
- * TOKEN_STEP elements behind its predecessor's. So a context of a million tokens takes megabytes and yet has no two
- * keys alike. Sequences begin at different places. */
+/* SPDX-License-Identifier: MIT */
 #include "decode.h"
 
-#include "decode/desc.h"
-#include "decode/stage.h"
+#include "decode_data.h"
 #include "reference/decode.h"
 #include "reference/element.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define TOKEN_STEP    8    /* elements: 16 bytes or more */
-#define NEW_TOKENS    1024 /* steps' tokens, which then come again */
-#define SEQUENCE_STEP 3    /* tokens between the beginnings of sequences */
-
-typedef enum stream_id { STREAM_Q, STREAM_K, STREAM_V, STREAM_IMPORTANCE, STREAM_COUNT } stream_id;
-
-typedef struct decoding {
-    const measure_settings *settings;
-    const messenger *log;
-    dmattn_decode_desc desc; /* resolved */
-    uint32_t context;        /* tokens of a prompt */
-    dmattn_plan *plan;
-    dmattn_plan_info info;
-    dmattn_cache_layout layout;
-    uint64_t count[STREAM_COUNT], head_step; /* elements of a stream; between the heads of a token */
-    void *stream[STREAM_COUNT];
-    dmattn_buffer buffer[STREAM_COUNT];
-    void *parameter[3]; /* dt_weight, a, dt_bias */
-    dmattn_buffer parameters[3], out, lse, keep, state, pages, table, workspace;
-    uint32_t steps; /* recorded so far */
-} decoding;
-
-static uint64_t size_of(const decoding *d)
-{
-    return dmattn_type_size(d->desc.attention.type);
-}
-
-/* ---- data ---------------------------------------------------------------------------------------------------- */
-
-/* Strides within a stream. The importance given is one number a token. */
-static dmattn_strides stream_strides(uint64_t head_step)
-{
-    return (dmattn_strides){SEQUENCE_STEP * TOKEN_STEP, TOKEN_STEP, head_step};
-}
-
-static void describe(decoding *d, const bench_case *c)
-{
-    d->desc = c->decode;
-    dmattn_attention_desc *a = &d->desc.attention;
-    const uint64_t tokens = (uint64_t)c->desc.keys + NEW_TOKENS + DMATTN_DECODE_MAX_TOKENS + SEQUENCE_STEP * a->batch;
-    d->context = c->desc.keys - a->queries;
-    d->head_step = TOKEN_STEP * tokens;
-    a->q_strides = a->k_strides = a->v_strides = stream_strides(d->head_step);
-    const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads;
-    d->count[STREAM_Q] = d->head_step * a->heads + 256;
-    d->count[STREAM_K] = d->count[STREAM_V] = d->head_step * kv_heads + 256;
-    d->count[STREAM_IMPORTANCE] = tokens * kv_heads + SEQUENCE_STEP * a->batch;
-}
-
-static dmattn_status upload(decoding *d, const void *data, uint64_t bytes, dmattn_buffer *buffer)
-{
-    TRY(dmattn_buffer_create(d->settings->device, bytes, buffer));
-    return dmattn_upload(d->settings->device, buffer, 0, data, bytes);
-}
-
-static dmattn_status make_streams(decoding *d)
-{
-    for (int i = 0; i < STREAM_COUNT; i++) {
-        const dmattn_type type = i == STREAM_IMPORTANCE ? DMATTN_TYPE_F32 : d->desc.attention.type;
-        const uint64_t bytes = d->count[i] * dmattn_type_size(type);
-        uint64_t random = d->settings->seed + (uint64_t)i * UINT64_C(0xd1342543de82ef95);
-        d->stream[i] = malloc(bytes);
-        if (!d->stream[i])
-            return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the tokens of the sequences");
-        for (uint64_t n = 0; n < d->count[i]; n++)
-            element_store(type, d->stream[i], n,
-                          i == STREAM_IMPORTANCE ? random_uniform(&random) : random_normal(&random));
-        TRY(upload(d, d->stream[i], bytes, &d->buffer[i]));
-    }
-    return DMATTN_SUCCESS;
-}
-
-/* So that the importance of new tokens is spread from some 0.2 to 1.2 around that of the prompt's. */
-static dmattn_status make_parameters(decoding *d)
-{
-    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS};
-    uint64_t random = d->settings->seed + 99;
-    for (int i = 0; i < 3; i++) {
-        const uint64_t bytes = dmattn_decode_tensor_bytes(&d->desc, tensors[i]), count = bytes / sizeof(float);
-        const double columns = (double)d->desc.attention.kv_heads * d->desc.attention.value_dim;
-        if (!bytes)
-            continue;
-        float *values = d->parameter[i] = malloc(bytes);
-        if (!values)
-            return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for parameters");
-        for (uint64_t n = 0; n < count; n++)
-            values[n] = (float)(i ? 0.6 : random_normal(&random) / sqrt(columns));
-        TRY(upload(d, values, bytes, &d->parameters[i]));
-    }
-    return DMATTN_SUCCESS;
-}
-
-static dmattn_status make_table(decoding *d)
-{
-    const uint32_t entries = d->desc.attention.batch * d->layout.table_pages;
-    int32_t *table = malloc(entries * sizeof *table);
-    if (!table)
-        return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a block table");
-    for (uint32_t i = 0; i < entries; i++) /* none beside its predecessor */
-        table[i] = (int32_t)(i % 2 ? entries - 1 - i / 2 : i / 2);
-    const dmattn_status status = upload(d, table, entries * sizeof *table, &d->table);
-    free(table);
-    return status;
-}
-
-static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
-{
-    void *data = calloc(1, bytes);
-    const dmattn_status status = data ? upload(d, data, bytes, buffer)
-                                      : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %llu zeros",
-                                                    (unsigned long long)bytes);
-    free(data);
-    return status;
-}
-
-static dmattn_status create(decoding *d, const bench_case *c)
-{
-    dmattn_device *device = d->settings->device;
-    const dmattn_attention_desc *a = &d->desc.attention;
-    describe(d, c);
-    TRY(dmattn_decode_plan(dmattn_device_context(device), &d->desc, &d->plan));
-    TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
-    dmattn_plan_get_info(d->plan, &d->info);
-    TRY(dmattn_decode_get_layout(d->plan, &d->layout));
-    TRY(make_streams(d));
-    TRY(make_parameters(d));
-    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT), &d->out));
-    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE), &d->lse));
-    TRY(dmattn_buffer_create(device, d->info.workspace_size, &d->workspace));
-    TRY(zeros(d, d->layout.state_size, &d->state));
-    if (d->desc.cache == DMATTN_CACHE_BOUNDED)
-        return DMATTN_SUCCESS;
-    /* all steps at the same context: its token is taken back by the next one */
-    int32_t *keep = malloc(a->batch * sizeof *keep);
-    if (!keep)
-        return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for lengths");
-    for (uint32_t b = 0; b < a->batch; b++)
-        keep[b] = (int32_t)d->context;
-    const dmattn_status status = upload(d, keep, a->batch * sizeof *keep, &d->keep);
-    free(keep);
-    TRY(status);
-    TRY(make_table(d));
-    return dmattn_buffer_create(device, d->layout.pages_size, &d->pages);
-}
-
-static void destroy(decoding *d)
-{
-    dmattn_device *device = d->settings->device;
-    dmattn_buffer *const buffers[] = {&d->out, &d->lse, &d->keep, &d->state, &d->pages, &d->table, &d->workspace};
-    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
-        dmattn_buffer_destroy(device, buffers[i]);
-    for (int i = 0; i < STREAM_COUNT; i++) {
-        dmattn_buffer_destroy(device, &d->buffer[i]);
-        free(d->stream[i]);
-    }
-    for (int i = 0; i < 3; i++) {
-        dmattn_buffer_destroy(device, &d->parameters[i]);
-        free(d->parameter[i]);
-    }
-    dmattn_plan_destroy(d->plan);
-}
 
 /* ---- on the device --------------------------------------------------------------------------------------------- */
 
@@ -194,7 +28,7 @@ static dmattn_status fill(decoding *d)
     TRY(dmattn_commands_begin(d->settings->device, &commands));
     dmattn_status status = DMATTN_SUCCESS;
     for (uint32_t b = 0; !status && b < d->desc.attention.batch; b++) {
-        const uint64_t offset = size_of(d) * b * SEQUENCE_STEP * TOKEN_STEP;
+        const uint64_t offset = decoding_element(d) * b * SEQUENCE_STEP * TOKEN_STEP;
         const dmattn_decode_fill_args args = {
             .sequence = b,
             .keys = d->context,
@@ -220,7 +54,7 @@ static dmattn_status fill(decoding *d)
 static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 {
     decoding *d = (decoding *)(uintptr_t)user; /* whose steps go on */
-    const uint64_t token = d->context + d->steps++ % NEW_TOKENS, offset = size_of(d) * token * TOKEN_STEP;
+    const uint64_t token = d->context + d->steps++ % NEW_TOKENS, offset = decoding_element(d) * token * TOKEN_STEP;
     const dmattn_decode_args args = {
         .q = behind(&d->buffer[STREAM_Q], offset),
         .k = behind(&d->buffer[STREAM_K], offset),
@@ -283,7 +117,7 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
     const dmattn_attention_desc *a = &d->desc.attention;
     const dmattn_strides s = stream_strides(d->head_step);
     double *got = want + a->value_dim, want_lse;
-    const uint64_t from = size_of(d) * element_of(&s, sequence, 0, 0);
+    const uint64_t from = decoding_element(d) * element_of(&s, sequence, 0, 0);
     const reference_sequence tokens = {
         .k = (const char *)d->stream[STREAM_K] + from,
         .v = (const char *)d->stream[STREAM_V] + from,
@@ -292,7 +126,8 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
         .importance = importance,
         .importance_stride = (uint64_t)d->context + a->queries,
     };
-    const char *q = (const char *)d->stream[STREAM_Q] + size_of(d) * element_of(&s, sequence, d->context + t, head);
+    const char *q =
+        (const char *)d->stream[STREAM_Q] + decoding_element(d) * element_of(&s, sequence, d->context + t, head);
     TRY(reference_decode_row(&d->desc, &tokens, q, head, d->context + t, NULL, want, &want_lse));
     for (uint32_t i = 0; i < a->value_dim; i++)
         got[i] = element_load(a->type, out, element_of(&a->out_strides, sequence, t, head) + i);
@@ -374,7 +209,7 @@ static double seen_keys(const decoding *d, const bench_case *c)
 static double step_bytes(const decoding *d, double keys)
 {
     const dmattn_attention_desc *a = &d->desc.attention;
-    const double row = (double)size_of(d) * ((double)a->head_dim + a->value_dim);
+    const double row = (double)decoding_element(d) * ((double)a->head_dim + a->value_dim);
     const double looked_at = d->desc.cache == DMATTN_CACHE_PAGED ? 4.0 * d->context : 16.0 * d->layout.slots;
     const double of_queries = row * a->queries * (a->heads + 2.0 * a->kv_heads);
     return a->batch * (a->kv_heads * (row * keys + looked_at) + of_queries);
@@ -384,8 +219,8 @@ static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool 
 {
     const dmattn_attention_desc *a = &d->desc.attention;
     const recording what = {d->settings->device, record_step, d};
-    tell(d->settings, "data");
-    const dmattn_status status = create(d, c);
+    tell_phase(d->settings, "data");
+    const dmattn_status status = decoding_create(d, c);
     *planned = d->plan;
     m->desc = *a;
     m->desc.keys = c->desc.keys;
@@ -401,11 +236,11 @@ static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool 
     snprintf(m->planned[0].kernel, sizeof m->planned[0].kernel, "%s", d->info.kernel);
     m->cache_bytes = d->layout.sequence_size
                      + d->layout.page_size * (d->desc.cache == DMATTN_CACHE_PAGED ? d->layout.table_pages : 0);
-    tell(d->settings, "check");
+    tell_phase(d->settings, "check");
     TRY(check(d, m));
     if (m->status == CASE_WRONG)
         return DMATTN_SUCCESS;
-    tell(d->settings, "timing");
+    tell_phase(d->settings, "timing");
     timing t;
     const dmattn_status timed = keep_samples(d->settings, &what, d->log, m, &t);
     free(t.sorted);
@@ -418,6 +253,6 @@ dmattn_status measure_decoding(const measure_settings *s, const bench_case *c, c
 {
     decoding d = {.settings = s, .log = log};
     const dmattn_status status = run(&d, c, m, planned);
-    destroy(&d);
+    decoding_destroy(&d);
     return status;
 }

@@ -208,7 +208,7 @@ static dmattn_status run_case(case_run *run, measurement *m)
 {
     const measure_settings *s = run->settings;
     problem *p = &run->problem;
-    tell(s, "check");
+    tell_phase(s, "check");
     TRY(device_problem_create(p, s->device, &run->forward));
     TRY(device_problem_run(&run->forward));
     if (p->dma)
@@ -221,7 +221,7 @@ static dmattn_status run_case(case_run *run, measurement *m)
     TRY(compare(run, m));
     if (m->status == CASE_WRONG)
         return DMATTN_SUCCESS;
-    tell(s, "timing");
+    tell_phase(s, "timing");
     TRY(time_case(run, m));
     return compare(run, m);
 }
@@ -235,11 +235,11 @@ static dmattn_status measure_passes(const measure_settings *s, const bench_case 
     if (asked->pass & (PASS_DECODE | PASS_MASK))
         forward.pass = PASS_FORWARD;
     case_run run = {.settings = s, .log = log, .pass = c->pass, .making = asked->pass == PASS_MASK};
-    tell(s, "plan");
+    tell_phase(s, "plan");
     dmattn_status status = plan_case(s, c, m, log);
     *planned = !status;
     if (!status) {
-        tell(s, "data");
+        tell_phase(s, "data");
         status = case_create(c, log, &run.problem);
     }
     if (!status) {

@@ -137,7 +137,33 @@ static void print_levels(FILE *stream, const outcomes *o)
         print_paragraph(stream, "Levels: ", text);
 }
 
-void print_notes(FILE *stream, const outcomes *o, uint32_t cases, uint32_t repeats)
+/* How much the same case differs from run to run. */
+static void print_repeats(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats)
+{
+    double worst = 0, sum = 0;
+    uint32_t count = 0, which = 0;
+    char name[CASE_NAME_SIZE], text[512];
+    for (uint32_t i = 0; i < cases->count; i++) {
+        double median, range;
+        if (outcomes_of_case(o, i, &median, &range) < 2)
+            continue;
+        which = !count || range > worst ? i : which;
+        worst = fmax(worst, range);
+        sum += range;
+        count++;
+    }
+    if (!count)
+        return;
+    case_name(&cases->item[which], name);
+    snprintf(
+        text, sizeof text,
+        "%u repeats: medians of a case lie within %.1f %% of each other on an average, within %.1f %% at most (%s). "
+        "ms is the median of them, run%% half their range.",
+        repeats, 100 * sum / count, 100 * worst, name);
+    print_paragraph(stream, "Run to run: ", text);
+}
+
+void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats)
 {
     uint32_t disturbed = 0, unsure = 0, timed = 0;
     double slowest = 1;
@@ -167,37 +193,13 @@ void print_notes(FILE *stream, const outcomes *o, uint32_t cases, uint32_t repea
                  100 * PRECISION, 100 * CONFIDENCE_LEVEL);
         print_paragraph(stream, "~ ", text);
     }
-    if (o->count < cases * repeats) {
-        snprintf(text, sizeof text, "It was stopped: %u of %u cases were not run.", cases * repeats - o->count,
-                 cases * repeats);
+    if (repeats > 1)
+        print_repeats(stream, o, cases, repeats);
+    if (o->count < cases->count * repeats) {
+        snprintf(text, sizeof text, "It was stopped: %u of %u cases were not run.", cases->count * repeats - o->count,
+                 cases->count * repeats);
         print_paragraph(stream, "! ", text);
     }
-}
-
-/* How much the same case differs from run to run. */
-static void print_repeats(FILE *stream, const page *p)
-{
-    double worst = 0, sum = 0;
-    uint32_t count = 0, which = 0;
-    char name[CASE_NAME_SIZE], text[512];
-    for (uint32_t i = 0; i < p->cases->count; i++) {
-        double median, range;
-        if (outcomes_of_case(p->outcomes, i, &median, &range) < 2)
-            continue;
-        which = !count || range > worst ? i : which;
-        worst = fmax(worst, range);
-        sum += range;
-        count++;
-    }
-    if (!count)
-        return;
-    case_name(&p->cases->item[which], name);
-    snprintf(
-        text, sizeof text,
-        "%u repeats: medians of a case lie within %.1f %% of each other on an average, within %.1f %% at most (%s). "
-        "ms is the median of them, run%% half their range.",
-        p->repeats, 100 * sum / count, 100 * worst, name);
-    print_paragraph(stream, "Run to run: ", text);
 }
 
 static bool peak_disturbed(const page *p, const peak *x)
@@ -223,13 +225,11 @@ void page_print(FILE *stream, const page *p)
     }
     fputs("\n", stream);
     print_levels(stream, p->outcomes);
-    if (p->repeats > 1)
-        print_repeats(stream, p);
     print_paragraph(
         stream, "",
         "ms: the median of runs back to back, so that what fits in the caches stays there; +-% its confidence. "
         "rate: arithmetic of the pairs that are visible, or bytes. peak: the least time that the ceilings "
         "allow as a part of it. dense: times faster than dense attention. All were checked against the CPU.");
-    print_notes(stream, p->outcomes, p->cases->count, p->repeats);
+    print_notes(stream, p->outcomes, p->cases, p->repeats);
     fflush(stream);
 }

@@ -22,6 +22,6 @@ typedef struct page {
 void page_print(FILE *stream, const page *p);
 
 /* Sentences about outcomes that are marked: '*' disturbed, '~' not sure; and about what is missing. */
-void print_notes(FILE *stream, const outcomes *o, uint32_t cases, uint32_t repeats);
+void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats);
 
 #endif

@@ -102,7 +102,7 @@ static int run_cases(const bench_options *o, runner *r, const peaks *p, outcomes
                                    .repeats = o->repeats,
                                    .cold = o->cold});
     else
-        print_notes(stdout, found, r->cases->count, o->repeats);
+        print_notes(stdout, found, r->cases, o->repeats);
     fflush(stdout);
     if (nothing_ran(found) && !interrupted())
         status = complain(FAILED, "the device can run none of these cases");
@@ -144,7 +144,7 @@ static int measure_all(const bench_options *o, runner *r, uint32_t devices, peak
     if (!o->suite)
         report_title(stdout, r->settings.info);
     else
-        tell(&r->settings, "measuring the ceilings");
+        tell_phase(&r->settings, "measuring the ceilings");
     if (o->peak || o->suite) {
         status = find_peaks(&r->settings, ceilings, !o->suite);
         r->settings.peaks = ceilings;

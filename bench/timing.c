@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-void tell(const measure_settings *s, const char *phase)
+void tell_phase(const measure_settings *s, const char *phase)
 {
     if (s->phase)
         s->phase(s->phase_user, phase);

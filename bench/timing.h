@@ -32,7 +32,7 @@ typedef struct measure_settings {
 } measure_settings;
 
 /* Tells settings->phase. */
-void tell(const measure_settings *settings, const char *phase);
+void tell_phase(const measure_settings *settings, const char *phase);
 
 /* Something that can be recorded, again and again. */
 typedef struct recording {

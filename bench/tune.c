@@ -143,7 +143,7 @@ static bool tune_problem(FILE *stream, tuning *t, const device_facts *facts, con
     for (uint32_t i = 0; i < count; i++) {
         char phase[32];
         snprintf(phase, sizeof phase, "tile %u of %u", i + 1, count);
-        tell(t->settings, phase);
+        tell_phase(t->settings, phase);
         try_tile(t, &trials[i]);
         if (trials[i].status == CASE_DEVICE_FAILED)
             return report(stream, t, trials, i + 1);

@@ -102,9 +102,12 @@ static int run_best(int argc, char **argv, const bench_options *o, bench_action 
     uint32_t index;
     dmattn_device_info info;
     dmattn_status status = dmattn_runtime_find_device(runtime, o->device, &index);
-    if (status) /* there are devices, but none of this name */
-        return complain(o->device && dmattn_runtime_device_count(runtime) ? BAD_USAGE : FAILED, "%s",
+    if (status && !dmattn_runtime_device_count(runtime))
+        return complain(FAILED,
+                        "%s; the driver of your GPU may be missing, and with Mesa's lavapipe the CPU is a device",
                         error_log_sentence(&l->log, status));
+    if (status) /* none of this name, or none that can be used */
+        return complain(o->device ? BAD_USAGE : FAILED, "%s", error_log_sentence(&l->log, status));
     if ((status = dmattn_runtime_device_info(runtime, index, &info)))
         return complain(FAILED, "%s", error_log_sentence(&l->log, status));
     case_list cases = {0};

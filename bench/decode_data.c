@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "decode_data.h"
+
+#include "reference/element.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+uint64_t decoding_element(const decoding *d)
+{
+    return dmattn_type_size(d->desc.attention.type);
+}
+
+dmattn_strides stream_strides(uint64_t head_step)
+{
+    return (dmattn_strides){SEQUENCE_STEP * TOKEN_STEP, TOKEN_STEP, head_step};
+}
+
+static void describe(decoding *d, const bench_case *c)
+{
+    d->desc = c->decode;
+    dmattn_attention_desc *a = &d->desc.attention;
+    const uint64_t tokens = (uint64_t)c->desc.keys + NEW_TOKENS + DMATTN_DECODE_MAX_TOKENS + SEQUENCE_STEP * a->batch;
+    d->context = c->desc.keys - a->queries;
+    d->head_step = TOKEN_STEP * tokens;
+    a->q_strides = a->k_strides = a->v_strides = stream_strides(d->head_step);
+    const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads;
+    d->count[STREAM_Q] = d->head_step * a->heads + 256;
+    d->count[STREAM_K] = d->count[STREAM_V] = d->head_step * kv_heads + 256;
+    d->count[STREAM_IMPORTANCE] = tokens * kv_heads + SEQUENCE_STEP * a->batch;
+}
+
+static dmattn_status upload(decoding *d, const void *data, uint64_t bytes, dmattn_buffer *buffer)
+{
+    TRY(dmattn_buffer_create(d->settings->device, bytes, buffer));
+    return dmattn_upload(d->settings->device, buffer, 0, data, bytes);
+}
+
+static dmattn_status make_streams(decoding *d)
+{
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        const dmattn_type type = i == STREAM_IMPORTANCE ? DMATTN_TYPE_F32 : d->desc.attention.type;
+        const uint64_t bytes = d->count[i] * dmattn_type_size(type);
+        uint64_t random = d->settings->seed + (uint64_t)i * UINT64_C(0xd1342543de82ef95);
+        d->stream[i] = malloc(bytes);
+        if (!d->stream[i])
+            return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the tokens of the sequences");
+        for (uint64_t n = 0; n < d->count[i]; n++)
+            element_store(type, d->stream[i], n,
+                          i == STREAM_IMPORTANCE ? random_uniform(&random) : random_normal(&random));
+        TRY(upload(d, d->stream[i], bytes, &d->buffer[i]));
+    }
+    return DMATTN_SUCCESS;
+}
+
+/* So that the importance of new tokens is spread from some 0.2 to 1.2 around that of the prompt's. */
+static dmattn_status make_parameters(decoding *d)
+{
+    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS};
+    uint64_t random = d->settings->seed + 99;
+    for (int i = 0; i < 3; i++) {
+        const uint64_t bytes = dmattn_decode_tensor_bytes(&d->desc, tensors[i]), count = bytes / sizeof(float);
+        const double columns = (double)d->desc.attention.kv_heads * d->desc.attention.value_dim;
+        if (!bytes)
+            continue;
+        float *values = d->parameter[i] = malloc(bytes);
+        if (!values)
+            return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for parameters");
+        for (uint64_t n = 0; n < count; n++)
+            values[n] = (float)(i ? 0.6 : random_normal(&random) / sqrt(columns));
+        TRY(upload(d, values, bytes, &d->parameters[i]));
+    }
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status make_table(decoding *d)
+{
+    const uint32_t entries = d->desc.attention.batch * d->layout.table_pages;
+    int32_t *table = malloc(entries * sizeof *table);
+    if (!table)
+        return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a block table");
+    for (uint32_t i = 0; i < entries; i++) /* none beside its predecessor */
+        table[i] = (int32_t)(i % 2 ? entries - 1 - i / 2 : i / 2);
+    const dmattn_status status = upload(d, table, entries * sizeof *table, &d->table);
+    free(table);
+    return status;
+}
+
+static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
+{
+    void *data = calloc(1, bytes);
+    const dmattn_status status = data ? upload(d, data, bytes, buffer)
+                                      : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %llu zeros",
+                                                    (unsigned long long)bytes);
+    free(data);
+    return status;
+}
+
+static dmattn_status check_memory(const decoding *d)
+{
+    const dmattn_device_info *info = d->settings->info;
+    const double gib = 0x1p30, pages = (double)d->layout.pages_size;
+    double all = pages + (double)d->layout.state_size + (double)d->info.workspace_size;
+    for (int i = 0; i < STREAM_COUNT; i++)
+        all += (double)d->count[i] * (double)(i == STREAM_IMPORTANCE ? sizeof(float) : decoding_element(d));
+    if (pages > (double)info->max_allocation)
+        return dmattn_fail(d->log, DMATTN_ERROR_UNSUPPORTED,
+                           "the pages have %.1f GiB, but the device allocates at most %.1f", pages / gib,
+                           (double)info->max_allocation / gib);
+    if (all > (double)info->device_memory)
+        return dmattn_fail(d->log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / gib,
+                           (double)info->device_memory / gib);
+    return DMATTN_SUCCESS;
+}
+
+dmattn_status decoding_create(decoding *d, const bench_case *c)
+{
+    dmattn_device *device = d->settings->device;
+    const dmattn_attention_desc *a = &d->desc.attention;
+    describe(d, c);
+    TRY(dmattn_decode_plan(dmattn_device_context(device), &d->desc, &d->plan));
+    TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
+    dmattn_plan_get_info(d->plan, &d->info);
+    TRY(dmattn_decode_get_layout(d->plan, &d->layout));
+    TRY(check_memory(d));
+    TRY(make_streams(d));
+    TRY(make_parameters(d));
+    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT), &d->out));
+    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE), &d->lse));
+    TRY(dmattn_buffer_create(device, d->info.workspace_size, &d->workspace));
+    TRY(zeros(d, d->layout.state_size, &d->state));
+    if (d->desc.cache == DMATTN_CACHE_BOUNDED)
+        return DMATTN_SUCCESS;
+    /* all steps at the same context: its token is taken back by the next one */
+    int32_t *keep = malloc(a->batch * sizeof *keep);
+    if (!keep)
+        return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for lengths");
+    for (uint32_t b = 0; b < a->batch; b++)
+        keep[b] = (int32_t)d->context;
+    const dmattn_status status = upload(d, keep, a->batch * sizeof *keep, &d->keep);
+    free(keep);
+    TRY(status);
+    TRY(make_table(d));
+    return dmattn_buffer_create(device, d->layout.pages_size, &d->pages);
+}
+
+void decoding_destroy(decoding *d)
+{
+    dmattn_device *device = d->settings->device;
+    dmattn_buffer *const buffers[] = {&d->out, &d->lse, &d->keep, &d->state, &d->pages, &d->table, &d->workspace};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        dmattn_buffer_destroy(device, buffers[i]);
+    for (int i = 0; i < STREAM_COUNT; i++) {
+        dmattn_buffer_destroy(device, &d->buffer[i]);
+        free(d->stream[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        dmattn_buffer_destroy(device, &d->parameters[i]);
+        free(d->parameter[i]);
+    }
+    dmattn_plan_destroy(d->plan);
+}
