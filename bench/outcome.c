@@ -67,28 +67,43 @@ static bool is_dense(const bench_case *c)
            && (c->mask.causal || c->pass == PASS_DECODE);
 }
 
-double outcome_speedup(const outcomes *o, const outcome *x)
+const outcome *outcome_dense(const outcomes *o, const outcome *x)
 {
     if (x->m.time.median <= 0 || x->c.pass == PASS_MASK || is_dense(&x->c))
-        return 0;
+        return NULL;
     for (uint32_t i = 0; i < o->count; i++) {
         const outcome *y = &o->item[i];
         if (y->m.time.median > 0 && is_dense(&y->c) && y->c.pass == x->c.pass && y->repeat == x->repeat
             && y->c.desc.level == x->c.desc.level && same_sizes(&y->m.desc, &x->m.desc))
-            return y->m.time.median / x->m.time.median;
+            return y;
     }
-    return 0;
+    return NULL;
 }
 
-uint32_t outcomes_of_case(const outcomes *o, uint32_t index, double *median, double *range)
+double outcome_speedup(const outcomes *o, const outcome *x)
+{
+    const outcome *dense = outcome_dense(o, x);
+    return dense ? dense->m.time.median / x->m.time.median : 0;
+}
+
+case_times outcomes_of_case(const outcomes *o, uint32_t index)
 {
     enum { MOST = 1000 };
-    double sorted[MOST];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < o->count && count < MOST; i++)
-        if (o->item[i].index == index && o->item[i].m.time.median > 0)
-            insert_sorted(sorted, count++, o->item[i].m.time.median);
-    *median = count ? quantile(sorted, count, 0.5) : 0;
-    *range = count ? (sorted[count - 1] - sorted[0]) / *median : 0;
-    return count;
+    double sorted[MOST], cold[MOST];
+    uint32_t colds = 0;
+    case_times t = {0};
+    for (uint32_t i = 0; i < o->count && t.count < MOST; i++) {
+        const measurement *m = &o->item[i].m;
+        if (o->item[i].index != index || m->time.median <= 0)
+            continue;
+        insert_sorted(sorted, t.count++, m->time.median);
+        if (m->cold > 0)
+            insert_sorted(cold, colds++, m->cold);
+    }
+    if (t.count) {
+        t.median = quantile(sorted, t.count, 0.5);
+        t.range = (sorted[t.count - 1] - sorted[0]) / t.median;
+    }
+    t.cold = colds ? quantile(cold, colds, 0.5) : 0;
+    return t;
 }

@@ -32,12 +32,20 @@ bool outcome_sure(const outcome *x);
 /* "*" disturbed, "~" not sure, both or none; static storage. */
 const char *outcome_marks(const outcomes *o, const outcome *x);
 
-/* How many times faster than dense attention, causal or of a step of decoding, of the same sizes and pass, in the same
- * repeat; 0: there is none that ran, or it is none that can be compared. */
+/* Dense attention, causal or of a step of decoding, of the same sizes and pass, in the same repeat. NULL: there is none
+ * that ran, or x is none that can be compared. */
+const outcome *outcome_dense(const outcomes *o, const outcome *x);
+
+/* How many times faster than that; 0 without it. */
 double outcome_speedup(const outcomes *o, const outcome *x);
 
-/* Over the repeats of a case: the median of the medians that there are, and their range as a part of it. How many there
- * are. */
-uint32_t outcomes_of_case(const outcomes *o, uint32_t index, double *median, double *range);
+/* Of a case over its repeats. */
+typedef struct case_times {
+    uint32_t count; /* that have a time */
+    double median;  /* of the medians */
+    double range;   /* of them, as a part of that */
+    double cold;    /* median, too */
+} case_times;
+case_times outcomes_of_case(const outcomes *o, uint32_t index);
 
 #endif

@@ -55,20 +55,20 @@ static void print_rate(FILE *stream, const bench_case *c, const measurement *m, 
 static void print_times(FILE *stream, const page *p, const outcome *x)
 {
     const measurement *m = &x->m;
-    double median, range;
-    const uint32_t count = outcomes_of_case(p->outcomes, x->index, &median, &range);
-    const double percent = p->repeats > 1 ? 50 * range : 100 * summary_uncertainty(&m->time);
-    const double speedup = outcome_speedup(p->outcomes, x);
-    fprintf(stream, " %7s", number(1e3 * median, 7).text);
+    const case_times t = outcomes_of_case(p->outcomes, x->index);
+    const outcome *dense = outcome_dense(p->outcomes, x);
+    const double percent = p->repeats > 1 ? 50 * t.range : 100 * summary_uncertainty(&m->time);
+    const double speedup = dense ? outcomes_of_case(p->outcomes, dense->index).median / t.median : 0;
+    fprintf(stream, " %7s", number(1e3 * t.median, 7).text);
     if (p->cold)
-        fprintf(stream, " %7s", m->cold > 0 ? number(1e3 * m->cold, 7).text : "-");
-    if (isfinite(percent) && (p->repeats == 1 || count > 1))
+        fprintf(stream, " %7s", t.cold > 0 ? number(1e3 * t.cold, 7).text : "-");
+    if (isfinite(percent) && (p->repeats == 1 || t.count > 1))
         fprintf(stream, " %4.*f", percent < 99.95, percent);
     else
         fprintf(stream, " %4s", "-");
-    print_rate(stream, &x->c, m, median);
+    print_rate(stream, &x->c, m, t.median);
     if (m->bound > 0)
-        fprintf(stream, " %4.0f%%", 100 * m->bound / median);
+        fprintf(stream, " %4.0f%%", 100 * m->bound / t.median);
     else
         fprintf(stream, " %5s", "-");
     if (speedup > 0)
@@ -144,12 +144,12 @@ static void print_repeats(FILE *stream, const outcomes *o, const case_list *case
     uint32_t count = 0, which = 0;
     char name[CASE_NAME_SIZE], text[512];
     for (uint32_t i = 0; i < cases->count; i++) {
-        double median, range;
-        if (outcomes_of_case(o, i, &median, &range) < 2)
+        const case_times t = outcomes_of_case(o, i);
+        if (t.count < 2)
             continue;
-        which = !count || range > worst ? i : which;
-        worst = fmax(worst, range);
-        sum += range;
+        which = !count || t.range > worst ? i : which;
+        worst = fmax(worst, t.range);
+        sum += t.range;
         count++;
     }
     if (!count)
@@ -157,8 +157,7 @@ static void print_repeats(FILE *stream, const outcomes *o, const case_list *case
     case_name(&cases->item[which], name);
     snprintf(
         text, sizeof text,
-        "%u repeats: medians of a case lie within %.1f %% of each other on an average, within %.1f %% at most (%s). "
-        "ms is the median of them, run%% half their range.",
+        "%u repeats: medians of a case lie within %.1f %% of each other on an average, within %.1f %% at most (%s).",
         repeats, 100 * sum / count, 100 * worst, name);
     print_paragraph(stream, "Run to run: ", text);
 }
@@ -207,6 +206,19 @@ static bool peak_disturbed(const page *p, const peak *x)
     return calibration_disturbed(calibration_clock(p->outcomes->best_calibration, x->calibrated));
 }
 
+static void print_legend(FILE *stream, const page *p)
+{
+    char text[768];
+    snprintf(
+        text, sizeof text,
+        "ms: the median of runs back to back, so that what fits in the caches stays there; %s%s. rate: arithmetic of "
+        "the pairs that are visible, or bytes. peak: the least time that the ceilings allow as a part of it. dense: "
+        "times faster than dense attention. All were checked against the CPU.",
+        p->repeats > 1 ? "of the medians of all repeats, run% half their range" : "+-% its 95 % confidence",
+        p->cold ? "; cold ms: with nothing in the caches" : "");
+    print_paragraph(stream, "", text);
+}
+
 void page_print(FILE *stream, const page *p)
 {
     const bench_case *group = NULL;
@@ -225,11 +237,7 @@ void page_print(FILE *stream, const page *p)
     }
     fputs("\n", stream);
     print_levels(stream, p->outcomes);
-    print_paragraph(
-        stream, "",
-        "ms: the median of runs back to back, so that what fits in the caches stays there; +-% its confidence. "
-        "rate: arithmetic of the pairs that are visible, or bytes. peak: the least time that the ceilings "
-        "allow as a part of it. dense: times faster than dense attention. All were checked against the CPU.");
+    print_legend(stream, p);
     print_notes(stream, p->outcomes, p->cases, p->repeats);
     fflush(stream);
 }

@@ -74,8 +74,8 @@ static void announce(const bench_options *o, const runner *r, uint32_t devices)
     progress_erase(r->progress);
     if (devices > 1)
         fprintf(stderr, "There are %u devices; --list shows them, and --device takes another one.\n", devices);
-    fprintf(stderr, "Suite %s: %u cases on %s, about %s more", suite_name(o->suite), r->cases->count * r->repeats,
-            r->settings.info->name, duration);
+    fprintf(stderr, "Suite %s: %u case%s on %s, about %s more", suite_name(o->suite), r->cases->count * r->repeats,
+            r->cases->count * r->repeats > 1 ? "s" : "", r->settings.info->name, duration);
     fputs(is_cpu(r->settings.info) ? ", less where the driver has compiled their kernels before.\n" : ".\n", stderr);
 }
 

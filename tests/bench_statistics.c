@@ -133,19 +133,20 @@ Test(outcomes, speedup)
 Test(outcomes, repeats)
 {
     outcomes o = {0};
-    double median, range;
-    cr_expect_eq(outcomes_of_case(&o, 0, &median, &range), 0);
+    cr_expect_eq(outcomes_of_case(&o, 0).count, 0);
     for (uint32_t repeat = 0; repeat < 3; repeat++) {
         add(&o, PASS_FORWARD, "topw", 4 + repeat, 0, repeat);
         add(&o, PASS_FORWARD, "causal", 9, 1, repeat);
     }
-    cr_expect_eq(outcomes_of_case(&o, 0, &median, &range), 3);
-    cr_expect(median == 5 && range == 0.4);
-    cr_expect_eq(outcomes_of_case(&o, 1, &median, &range), 3);
-    cr_expect(median == 9 && range == 0);
+    case_times t = outcomes_of_case(&o, 0);
+    cr_expect(t.count == 3 && t.median == 5 && t.range == 0.4 && t.cold == 0);
+    t = outcomes_of_case(&o, 1);
+    cr_expect(t.count == 3 && t.median == 9 && t.range == 0);
+    cr_expect_eq(outcome_dense(&o, &o.item[2]), &o.item[3]);
     o.item[0].m.time.median = 0; /* it failed */
-    cr_expect_eq(outcomes_of_case(&o, 0, &median, &range), 2);
-    cr_expect_eq(median, 5.5);
+    o.item[2].m.cold = 7;
+    t = outcomes_of_case(&o, 0);
+    cr_expect(t.count == 2 && t.median == 5.5 && t.cold == 7);
     outcomes_destroy(&o);
 }
 
