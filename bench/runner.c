@@ -76,7 +76,7 @@ static bool has_no_time(const pass_through *t, uint32_t index, double *limit, me
         return false;
     if (factor(t) * e->host + 4 * e->run > left) {
         snprintf(m->sentence, sizeof m->sentence,
-                 "the %.0f s of this suite are over; with --time it takes as long as it takes", r->budget);
+                 "the %.0f s of this suite are nearly over; with --time it takes as long as it takes", r->budget);
         return true;
     }
     *limit = estimate_limit(e, r->cases->count - index, factor(t), left, r->settings.seconds);

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Ctrl-C in the middle of vkbench: what was finished is printed and written, and the exit status is 130.
+#   vkbench_interrupt.sh VKBENCH
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+set -m # otherwise what is in the background ignores SIGINT
+
+"$1" --n 64 --heads 1 --d 16 --type f32 --mask none --time 0.01 --repeat-run 1000 --json "$folder/results.json" \
+    >"$folder/page" 2>"$folder/progress" &
+vkbench=$!
+until grep -q '^case 3 ' "$folder/progress"; do
+    kill -0 "$vkbench" 2>/dev/null || { cat "$folder/progress"; exit 1; }
+    sleep 0.05
+done
+kill -INT "$vkbench"
+status=0
+wait "$vkbench" || status=$?
+cat "$folder/page" "$folder/progress"
+[ "$status" -eq 130 ] || { echo "the exit status is $status"; exit 1; }
+grep -q '^! It was stopped' "$folder/page"
+grep -Eq '"interrupted":[[:space:]]+true' "$folder/results.json"
+grep -Eq '"repeat":[[:space:]]+1,' "$folder/results.json"
