@@ -22,7 +22,8 @@ double peak_scale(peak_id id);
 
 typedef struct peak {
     double rate;        /* bytes, read and written counted each, or floating-point operations a second; 0: not known */
-    double spread;      /* as of a summary */
+    double spread;      /* as of a summary, */
+    double uncertainty; /* likewise, of the time that it is from */
     double calibrated;  /* seconds of the calibration around it; 0: none */
     matrix_shape shape; /* of matrices */
     char why[256];      /* why it is not known */

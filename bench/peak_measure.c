@@ -34,6 +34,7 @@ static void keep_best(peak *p, double amount, const timing *t)
     if (t->time.median > 0 && amount / t->time.median > p->rate) {
         p->rate = amount / t->time.median;
         p->spread = t->time.spread;
+        p->uncertainty = summary_uncertainty(&t->time);
         p->calibrated = timing_calibrated(t);
     }
 }

@@ -120,8 +120,11 @@ void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed)
         snprintf(first, sizeof first, "%-14s %8s %-8s ", peak_name(id), "-", peak_unit(id));
         print_paragraph(stream, first, p->why);
     } else {
-        fprintf(stream, "%-14s %8s %-8s %5.1f", peak_name(id), number(p->rate * peak_scale(id), 8).text, peak_unit(id),
-                100 * p->spread);
+        fprintf(stream, "%-14s %8s %-8s ", peak_name(id), number(p->rate * peak_scale(id), 8).text, peak_unit(id));
+        if (isfinite(p->uncertainty))
+            fprintf(stream, "%5.1f", 100 * p->uncertainty);
+        else
+            fprintf(stream, "%5s", "-");
         if (p->shape.m)
             fprintf(stream, "  %u x %u x %u", p->shape.m, p->shape.n, p->shape.k);
         fputs(disturbed ? "  *\n" : "\n", stream);

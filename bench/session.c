@@ -15,6 +15,12 @@
 
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
+/* As far as is known now. */
+static bool is_disturbed(const calibration *c, const peak *p)
+{
+    return c && calibration_disturbed(calibration_clock(calibration_best(c), p->calibrated));
+}
+
 static int find_peaks(const measure_settings *settings, peaks *p, bool print)
 {
     int status = FINE;
@@ -27,7 +33,7 @@ static int find_peaks(const measure_settings *settings, peaks *p, bool print)
                 complain(FAILED, "%s: %s", peak_name((peak_id)i), p->of[i].why);
         }
         if (print)
-            report_peak(stdout, (peak_id)i, &p->of[i], false);
+            report_peak(stdout, (peak_id)i, &p->of[i], is_disturbed(settings->calibration, &p->of[i]));
     }
     return status;
 }
@@ -185,5 +191,5 @@ int session_run(const session *s)
     if (o->cold)
         cold_destroy(&cold);
     outcomes_destroy(&found);
-    return status;
+    return interrupted() && !status ? INTERRUPTED_STATUS : status; /* in the ceilings or tiles, say */
 }
