@@ -262,11 +262,13 @@ void progress_phase(void *user, const char *name)
 {
     progress *p = user;
     const unsigned long long index = p->index + 1, count = p->count;
-    char left[DURATION_SIZE], text[96];
+    char left[DURATION_SIZE], text[96] = "";
     if (p->shown && !p->terminal)
         return;
-    duration_text(p->seconds_left, left);
-    snprintf(text, sizeof text, p->seconds_left > 0 ? ", about %s left" : "", left);
+    if (p->seconds_left > 0) {
+        duration_text(p->seconds_left, left);
+        snprintf(text, sizeof text, ", about %s left", left);
+    }
     progress_erase(p);
     if (!count)
         fprintf(stderr, "%s", name);

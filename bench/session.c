@@ -27,13 +27,16 @@ static int find_peaks(const measure_settings *settings, peaks *p, bool print)
     if (print)
         report_peak_head(stdout);
     for (int i = 0; i < PEAK_COUNT; i++) {
-        if (!interrupted() && !peak_measure(settings, (peak_id)i, &p->of[i])) {
+        peak *x = &p->of[i];
+        if (interrupted())
+            snprintf(x->why, sizeof x->why, "interrupted");
+        else if (!peak_measure(settings, (peak_id)i, x)) {
             status = FAILED;
             if (!print)
-                complain(FAILED, "%s: %s", peak_name((peak_id)i), p->of[i].why);
+                complain(FAILED, "%s: %s", peak_name((peak_id)i), x->why);
         }
         if (print)
-            report_peak(stdout, (peak_id)i, &p->of[i], is_disturbed(settings->calibration, &p->of[i]));
+            report_peak(stdout, (peak_id)i, x, is_disturbed(settings->calibration, x));
     }
     return status;
 }
