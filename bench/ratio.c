@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "ratio.h"
+
+#include <math.h>
+
+double median_of(sample_set s)
+{
+    return 0.5 * (s.value[(s.count - 1) / 2] + s.value[s.count / 2]);
+}
+
+double ratio_outside(size_t a_count, size_t b_count)
+{
+    /* The number of pairs in which b is the smaller one, were both alike: its mean and its standard deviation. Rounded
+     * down, it errs on the safe side for few samples, too. */
+    const double a = (double)a_count, b = (double)b_count, deviation = sqrt(a * b * (a + b + 1) / 12);
+    return floor(a * b / 2 - 1.96 * deviation - 0.5);
+}
+
+/* How many of the ratios are at most x. */
+static double count_up_to(sample_set a, sample_set b, double x)
+{
+    double count = 0;
+    size_t below = 0;
+    for (size_t i = 0; i < a.count; i++) {
+        while (below < b.count && b.value[below] <= x * a.value[i])
+            below++;
+        count += (double)below;
+    }
+    return count;
+}
+
+/* The least x which `rank` of the ratios are at most; to about 1e-12 of it. */
+static double ratio_of_rank(sample_set a, sample_set b, double rank)
+{
+    double low = b.value[0] / a.value[a.count - 1] * (1 - 1e-12);
+    double high = b.value[b.count - 1] / a.value[0] * (1 + 1e-12);
+    while (high - low > 1e-12 * high) {
+        const double middle = low + 0.5 * (high - low);
+        if (middle <= low || middle >= high)
+            break;
+        if (count_up_to(a, b, middle) >= rank)
+            high = middle;
+        else
+            low = middle;
+    }
+    return high;
+}
+
+ratio ratio_of(sample_set a, sample_set b)
+{
+    const double outside = ratio_outside(a.count, b.count), pairs = (double)a.count * (double)b.count;
+    ratio r = {median_of(b) / median_of(a), 0, INFINITY};
+    if (outside >= 0) {
+        r.low = ratio_of_rank(a, b, outside + 1);
+        r.high = ratio_of_rank(a, b, pairs - outside);
+    }
+    return r;
+}

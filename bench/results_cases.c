@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ * What the case of a result is, and which others belong beside it. */
+#include "results.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+bool result_is_ok(const case_result *r)
+{
+    return !strcmp(r->status, "ok");
+}
+
+/* "16/4", or "16" where both are the same. */
+static void two_sizes(char *text, size_t size, const char *name, double a, double b)
+{
+    if (a == b)
+        snprintf(text, size, "%s%.0f", name, a);
+    else
+        snprintf(text, size, "%s%.0f/%.0f", name, a, b);
+}
+
+void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
+{
+    char heads[48], n[48], dims[48];
+    two_sizes(heads, sizeof heads, "H", r->heads, r->kv_heads);
+    two_sizes(n, sizeof n, "N", r->queries, r->keys);
+    two_sizes(dims, sizeof dims, "D", r->head_dim, r->value_dim);
+    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f %s %s %s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
+             r->bias ? "+bias" : "", r->pass);
+}
+
+void result_identity(const case_result *r, char name[RESULT_NAME_SIZE])
+{
+    result_case(r, name);
+    const size_t length = strlen(name);
+    const bool asked = *r->requested_level && strcmp(r->requested_level, "best");
+    snprintf(name + length, RESULT_NAME_SIZE - length, "%s%.16s%s%s%.32s", asked ? " " : "",
+             asked ? r->requested_level : "", r->reuse_mask ? " mask reused" : "", *r->peer ? " " : "", r->peer);
+}
+
+void result_who(const case_result *r, char name[RESULT_NAME_SIZE])
+{
+    const char *program = strcmp(r->run->program, "vkbench") ? r->run->program : "dmattn";
+    const int length = (int)strcspn(program, " "); /* without its version */
+    if (*r->peer)
+        snprintf(name, RESULT_NAME_SIZE, "%.*s %.32s", length < 32 ? length : 32, program, r->peer);
+    else if (*r->backward_level && strcmp(r->backward_level, r->level))
+        snprintf(name, RESULT_NAME_SIZE, "%.*s %.16s, %.16s", length < 32 ? length : 32, program, r->level,
+                 r->backward_level);
+    else
+        snprintf(name, RESULT_NAME_SIZE, "%.*s %.16s", length < 32 ? length : 32, program, r->level);
+}
+
+bool result_same_sizes(const case_result *a, const case_result *b)
+{
+    return !strcmp(a->type, b->type) && !strcmp(a->pass, b->pass) && a->batch == b->batch && a->heads == b->heads
+           && a->kv_heads == b->kv_heads && a->queries == b->queries && a->keys == b->keys && a->head_dim == b->head_dim
+           && a->value_dim == b->value_dim;
+}
+
+double result_all_pairs(const case_result *r)
+{
+    return r->batch * r->heads * r->queries * r->keys;
+}
+
+static bool is_decoding(const case_result *r)
+{
+    return !strcmp(r->pass, "decode");
+}
+
+double result_dense_pairs(const case_result *r)
+{
+    if (is_decoding(r))
+        return result_all_pairs(r);
+    /* Query t sees the keys up to t + keys - queries. */
+    const double seeing = fmin(r->queries, r->keys), fewest = fmax(r->keys - r->queries, 0);
+    return r->batch * r->heads * seeing * (fewest + 1 + fewest + seeing) / 2;
+}
+
+const case_result *result_dense(const results *all, const case_result *r)
+{
+    const case_result *best = NULL;
+    const char *mask = is_decoding(r) ? "none" : "causal";
+    for (size_t i = 0; i < all->count; i++) {
+        const case_result *d = &all->items[i];
+        const bool same_way = *r->peer ? *d->peer && !strcmp(d->run->program, r->run->program)
+                                       : !*d->peer && !strcmp(d->requested_level, r->requested_level);
+        if (result_is_ok(d) && !strcmp(d->mask, mask) && same_way && result_same_sizes(d, r)
+            && !strcmp(d->run->device, r->run->device) && (!best || d->median_ms < best->median_ms))
+            best = d;
+    }
+    return best;
+}
+
+double result_speedup(const results *all, const case_result *r)
+{
+    const case_result *dense = result_dense(all, r);
+    if (!result_is_ok(r) || !strcmp(r->mask, "causal") || !strcmp(r->mask, "none"))
+        return NAN;
+    return dense ? dense->median_ms / r->median_ms : r->speedup_over_dense;
+}
