@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * vkbench: times attention on a Vulkan device, and checks every result that it times. */
 #define _POSIX_C_SOURCE 200809L
+#include "commands.h"
 #include "interrupt.h"
 #include "session.h"
 
@@ -167,6 +168,9 @@ int main(int argc, char **argv)
 {
     static shape_list shapes;
     complain_as("vkbench");
+    const command *named = argc > 1 ? command_find(argv[1]) : NULL;
+    if (named)
+        return command_run(named, argc, argv);
     bench_options o;
     char why[SHAPES_WHY_SIZE > OPTIONS_WHY_SIZE ? SHAPES_WHY_SIZE : OPTIONS_WHY_SIZE];
     const bench_action action = options_parse(argc, argv, &o, why);

@@ -12,6 +12,7 @@
 
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
+#include <direct.h>
 #include <windows.h>
 
 /* rename() replaces no file here. */
@@ -22,12 +23,22 @@ static int replace(const char *from, const char *to)
     errno = EACCES;
     return -1;
 }
+
+static int make_folder(const char *path)
+{
+    return mkdir(path);
+}
 #else
 #define O_BINARY 0
 
 static int replace(const char *from, const char *to)
 {
     return rename(from, to);
+}
+
+static int make_folder(const char *path)
+{
+    return mkdir(path, 0777);
 }
 #endif
 
@@ -77,4 +88,13 @@ bool new_file_close(new_file *file, const char *path, bool is_whole, const char 
     }
     free(file->name);
     return is_whole;
+}
+
+bool new_folder(const char *path, const char **why)
+{
+    struct stat there;
+    if (!make_folder(path) || (errno == EEXIST && !stat(path, &there) && S_ISDIR(there.st_mode)))
+        return true;
+    *why = strerror(errno);
+    return false;
 }

@@ -18,4 +18,7 @@ bool new_file_open(new_file *file, const char *path, const char **why);
  * false. *why then says why; if it was not whole, by errno. */
 bool new_file_close(new_file *file, const char *path, bool is_whole, const char **why);
 
+/* Makes a folder, if it is not there. If that fails, *why says why. */
+bool new_folder(const char *path, const char **why);
+
 #endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "chart.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const chart_kind chart_kinds[CHART_KINDS] = {
+    [CHART_TIME] =
+        {"time", "N (keys)", "ms",
+         "Lower is better. Beside a line is the exponent k of its fit, ms = a N^k: 2 where work grows with all "
+         "pairs, 1 where it grows with N.",
+         AXIS_SIZE, true},
+    [CHART_SPEEDUP] = {"speedup", "visible pairs, as a share of dense attention's", "times faster than dense attention",
+                       "Higher is better. The falling line is what leaving out every hidden pair would give.",
+                       AXIS_PERCENT, false},
+    [CHART_ROOFLINE] = {"roofline", "flop per byte", "TFLOP/s",
+                        "Higher is better. The grey lines are what the device was measured to be able to do. Bytes are "
+                        "inputs and outputs, each once; what stays in caches moves faster than a copy.",
+                        AXIS_DECIMAL, false},
+};
+
+enum { TITLE_SIZE = sizeof((chart *)0)->title, LABEL_SIZE = sizeof((chart_series *)0)->label };
+
+/* ---- time over N --------------------------------------------------------------------------------------------- */
+
+/* "16/4", or "16" where both are the same. */
+static void two_sizes(char text[64], double a, double b)
+{
+    snprintf(text, 64, a == b ? "%.0f" : "%.0f/%.0f", a, b);
+}
+
+/* Whether a and b are alike but for N and, perhaps, the mask. */
+static bool same_but_n(const case_result *a, const case_result *b)
+{
+    return !strcmp(a->type, b->type) && !strcmp(a->pass, b->pass) && a->batch == b->batch && a->heads == b->heads
+           && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->value_dim == b->value_dim
+           && a->run == b->run && !strcmp(a->peer, b->peer) && !strcmp(a->level, b->level)
+           && (a->queries == b->queries || (a->queries == a->keys && b->queries == b->keys));
+}
+
+/* A mask that some other N has, too, makes a line; one whose window goes with N does so by its kind. */
+static void mask_of_series(const results *all, const case_result *r, char mask[64])
+{
+    const int kind = (int)strcspn(r->mask, ":");
+    bool other_n = false, other_mask = false;
+    for (size_t i = 0; i < all->count; i++) {
+        const case_result *o = &all->items[i];
+        if (!result_is_ok(o) || o->keys == r->keys || !same_but_n(o, r) || strncmp(o->mask, r->mask, (size_t)kind + 1))
+            continue;
+        other_n = other_n || !strcmp(o->mask, r->mask);
+        other_mask = true;
+    }
+    if (other_n || !other_mask)
+        snprintf(mask, 64, "%.60s", r->mask);
+    else
+        snprintf(mask, 64, "%.*s of any size", kind < 40 ? kind : 40, r->mask);
+}
+
+static bool place_time(const results *all, const case_result *r, char *title, char *label, point *p)
+{
+    char heads[64], dims[64], queries[32] = "", mask[64], who[RESULT_NAME_SIZE];
+    two_sizes(heads, r->heads, r->kv_heads);
+    two_sizes(dims, r->head_dim, r->value_dim);
+    if (r->queries != r->keys)
+        snprintf(queries, sizeof queries, ", queries %.0f", r->queries);
+    mask_of_series(all, r, mask);
+    result_who(r, who);
+    snprintf(title, TITLE_SIZE, "Time over N: %.16s, %.8s, B %.0f, H %s, D %s%s", r->pass, r->type, r->batch, heads,
+             dims, queries);
+    snprintf(label, LABEL_SIZE, "%.60s, %.90s", mask, who);
+    *p = (point){r->keys, r->median_ms};
+    return true;
+}
+
+/* ---- speed-up over visible pairs ----------------------------------------------------------------------------- */
+
+static bool place_speedup(const results *all, const case_result *r, char *title, char *label, point *p)
+{
+    char who[RESULT_NAME_SIZE];
+    result_who(r, who);
+    snprintf(title, TITLE_SIZE, "Speed-up over sparsity: %.16s", r->pass);
+    snprintf(label, LABEL_SIZE, "%.*s, D %.0f, %.90s", (int)strcspn(r->mask, ":"), r->mask, r->head_dim, who);
+    *p = (point){r->visible_pairs / result_dense_pairs(r), result_speedup(all, r)};
+    return p->x > 0 && p->y > 0;
+}
+
+/* ---- rooflines ----------------------------------------------------------------------------------------------- */
+
+static bool place_roofline(const case_result *r, char *title, char *label, point *p)
+{
+    char who[RESULT_NAME_SIZE];
+    result_who(r, who);
+    snprintf(title, TITLE_SIZE, "Roofline");
+    snprintf(label, LABEL_SIZE, "%.16s, %.8s, %.90s", r->pass, r->type, who);
+    *p = (point){r->tflops * 1e3 / r->gbytes_s, r->tflops};
+    return p->x > 0 && p->y > 0;
+}
+
+/* The title of the chart that a result is in and the label of its series; false: it is in none. */
+static bool place(const results *all, const case_result *r, chart_id id, char *title, char *label, point *p)
+{
+    return id == CHART_TIME      ? place_time(all, r, title, label, p)
+           : id == CHART_SPEEDUP ? place_speedup(all, r, title, label, p)
+                                 : place_roofline(r, title, label, p);
+}
+
+/* ---- lists ---------------------------------------------------------------------------------------------------- */
+
+static chart *find_chart(chart_list *list, chart_id id, const char *title, const char *device)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!strcmp(list->charts[i].title, title) && !strcmp(list->charts[i].device, device))
+            return &list->charts[i];
+    chart *more = realloc(list->charts, (list->count + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    list->charts = more;
+    chart *c = &more[list->count++];
+    *c = (chart){.id = id};
+    snprintf(c->name, sizeof c->name, "%s-%zu", chart_kinds[id].name, list->count);
+    snprintf(c->title, sizeof c->title, "%s", title);
+    snprintf(c->device, sizeof c->device, "%s", device);
+    return c;
+}
+
+static chart_series *find_series(chart *c, const char *label, const result_run *run)
+{
+    for (size_t i = 0; i < c->series_count; i++)
+        if (!strcmp(c->series[i].label, label) && c->series[i].run == run)
+            return &c->series[i];
+    chart_series *more = realloc(c->series, (c->series_count + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    c->series = more;
+    chart_series *s = &more[c->series_count++];
+    *s = (chart_series){.run = run};
+    snprintf(s->label, sizeof s->label, "%s", label);
+    return s;
+}
+
+/* In order of x, then of y. */
+static bool add_point(chart_series *s, point p, const case_result *r)
+{
+    point *points = realloc(s->points, (s->count + 1) * sizeof *points);
+    if (points)
+        s->points = points;
+    const case_result **of = realloc(s->of, (s->count + 1) * sizeof *of);
+    if (of)
+        s->of = of;
+    if (!points || !of)
+        return false;
+    size_t at = s->count++;
+    for (; at && (points[at - 1].x > p.x || (points[at - 1].x == p.x && points[at - 1].y > p.y)); at--) {
+        points[at] = points[at - 1];
+        of[at] = of[at - 1];
+    }
+    points[at] = p;
+    of[at] = r;
+    return true;
+}
+
+static bool add_result(const results *all, const case_result *r, chart_id id, chart_list *list)
+{
+    char title[TITLE_SIZE], label[LABEL_SIZE];
+    point p;
+    if (!result_is_ok(r) || !place(all, r, id, title, label, &p))
+        return true;
+    chart *c = find_chart(list, id, title, *r->run->device ? r->run->device : "a device without a name");
+    chart_series *s = c ? find_series(c, label, r->run) : NULL;
+    return s && add_point(s, p, r);
+}
+
+static void destroy_chart(chart *c)
+{
+    for (size_t i = 0; i < c->series_count; i++) {
+        free(c->series[i].points);
+        free((void *)c->series[i].of);
+    }
+    free(c->series);
+}
+
+void charts_destroy(chart_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        destroy_chart(&list->charts[i]);
+    free(list->charts);
+    *list = (chart_list){0};
+}
+
+/* Time over one N says nothing that the table does not. */
+static bool is_worth_it(const chart *c)
+{
+    for (size_t i = 0; i < c->series_count; i++)
+        if (c->series[i].points[0].x < c->series[i].points[c->series[i].count - 1].x)
+            return true;
+    return c->id != CHART_TIME;
+}
+
+static void drop_what_says_nothing(chart_list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (is_worth_it(&list->charts[i]))
+            list->charts[kept++] = list->charts[i];
+        else
+            destroy_chart(&list->charts[i]);
+    list->count = kept;
+}
+
+bool charts_make(const results *all, chart_list *list)
+{
+    *list = (chart_list){0};
+    for (int id = 0; id < CHART_KINDS; id++)
+        for (size_t i = 0; i < all->count; i++)
+            if (!add_result(all, &all->items[i], (chart_id)id, list))
+                return false;
+    drop_what_says_nothing(list);
+    for (size_t i = 0; i < list->count; i++)
+        chart_finish(all, &list->charts[i]);
+    return true;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ * What a chart gets once its points are there: labels that are apart, exponents, guides. */
+#include "chart.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The file's name without folders and ending. */
+static void short_name(const char *path, char name[64])
+{
+    const char *base = path;
+    for (const char *c = path; *c; c++)
+        if (*c == '/' || *c == '\\')
+            base = c + 1;
+    const char *dot = strrchr(base, '.');
+    const size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base);
+    snprintf(name, 64, "%.*s", (int)(length < 60 ? length : 60), base);
+}
+
+/* Series of two files may have one label. */
+static void tell_files_apart(chart *c)
+{
+    bool twice[256] = {false};
+    for (size_t i = 0; i < c->series_count && i < 256; i++)
+        for (size_t j = 0; j < c->series_count; j++)
+            twice[i] = twice[i] || (i != j && !strcmp(c->series[i].label, c->series[j].label));
+    for (size_t i = 0; i < c->series_count && i < 256; i++) {
+        chart_series *s = &c->series[i];
+        const size_t length = strlen(s->label);
+        char name[64];
+        short_name(s->run->file, name);
+        if (twice[i])
+            snprintf(s->label + length, sizeof s->label - length, " (%s)", name);
+    }
+}
+
+static void add_guide(chart *c, double factor, double exponent, double from, double to, const char *format,
+                      double value)
+{
+    if (c->guide_count == CHART_GUIDES)
+        return;
+    chart_guide *g = &c->guides[c->guide_count++];
+    *g = (chart_guide){.factor = factor, .exponent = exponent, .from = from, .to = to};
+    snprintf(g->label, sizeof g->label, format, value);
+}
+
+/* Whether something of the type is there that a ceiling is of. */
+static bool has_type(const chart *c, peak_id id)
+{
+    const char *type = id == PEAK_F16_MATRIX ? "f16" : id == PEAK_BF16_MATRIX ? "bf16" : "";
+    for (size_t i = 0; i < c->series_count; i++)
+        if (!*type || !strcmp(c->series[i].of[0]->type, type))
+            return true;
+    return false;
+}
+
+/* The ceilings of the first run on the chart's device that has them. */
+static void add_roofs(const results *all, chart *c)
+{
+    static const char *const formats[PEAK_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g", "f16 matrices, %.4g",
+                                                    "bf16 matrices, %.4g"};
+    const result_run *run = all->runs;
+    while (run && !(run->ceiling[PEAK_COPY] > 0 && !strcmp(run->device, c->device)))
+        run = run->next;
+    if (!run)
+        return;
+    const double copy = run->ceiling[PEAK_COPY] * 1e-3;
+    double highest = 0;
+    for (int i = PEAK_FMA; i < PEAK_COUNT; i++)
+        if (run->ceiling[i] > highest && has_type(c, (peak_id)i))
+            highest = run->ceiling[i];
+    add_guide(c, copy, 1, 0, highest > 0 ? highest / copy : INFINITY, formats[PEAK_COPY], run->ceiling[PEAK_COPY]);
+    for (int i = PEAK_FMA; i < PEAK_COUNT; i++)
+        if (run->ceiling[i] > 0 && has_type(c, (peak_id)i))
+            add_guide(c, run->ceiling[i], 0, run->ceiling[i] / copy, INFINITY, formats[i], run->ceiling[i]);
+}
+
+void chart_finish(const results *all, chart *c)
+{
+    tell_files_apart(c);
+    for (size_t i = 0; c->id == CHART_TIME && i < c->series_count; i++) {
+        const double exponent = fit_exponent(c->series[i].points, c->series[i].count);
+        if (isfinite(exponent))
+            snprintf(c->series[i].note, sizeof c->series[i].note, "%.2f", exponent);
+    }
+    if (c->id == CHART_SPEEDUP) {
+        add_guide(c, 1, -1, 0, 1, "visible pairs alone", 0);
+        add_guide(c, 1, 0, 0, INFINITY, "dense", 0);
+    } else if (c->id == CHART_ROOFLINE)
+        add_roofs(all, c);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "html.h"
+
+#include "svg.h"
+#include "table.h"
+
+#include <string.h>
+
+static const char page_style[] =
+    "*{box-sizing:border-box}\n"
+    "html{color-scheme:light dark}\n"
+    "body{margin:0 auto;max-width:1120px;padding:24px 16px 48px;background:var(--page);color:var(--ink);\n"
+    "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n"
+    "h1{font-size:26px;line-height:1.25;margin:0 0 4px}h2{font-size:19px;margin:40px 0 2px;line-height:1.3}\n"
+    "p{margin:4px 0 12px}.mute{color:var(--mute)}.small{font-size:14px;max-width:96ch}\n"
+    "svg{width:100%;height:auto;display:block;margin-top:8px}svg.narrow{display:none}\n"
+    ".scroll{overflow-x:auto;margin:12px 0;border:1px solid var(--grid);border-radius:6px}\n"
+    "table{border-collapse:collapse;font-size:13.5px;line-height:1.35;font-variant-numeric:tabular-nums;width:100%}\n"
+    "th,td{padding:4px 8px;text-align:left;white-space:nowrap}\n"
+    "th{font-weight:600;color:var(--mute)}th.n,td.n{text-align:right}\n"
+    "tr.sizes td{border-top:1px solid var(--grid);padding-top:9px;font-weight:600}\n"
+    "tr.peer td{color:var(--mute)}td.best{font-weight:700}\n"
+    "td.bad{color:#c0392b}\n"
+    "dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;font-size:14px;margin:10px 0}\n"
+    "dt{color:var(--mute);white-space:nowrap}dd{margin:0;overflow-wrap:anywhere}\n"
+    "@media(max-width:640px){body{padding:16px 10px 32px}h1{font-size:22px}h2{font-size:17px}\n"
+    "svg.wide{display:none}svg.narrow{display:block}th,td{padding:4px 6px}\n"
+    "dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 8px}}\n"
+    "@media(prefers-color-scheme:dark){td.bad{color:#ff8a7a}}\n";
+
+static void element(FILE *stream, const char *tag, const char *text)
+{
+    fprintf(stream, "<%s>", tag);
+    xml_text(stream, text);
+    fprintf(stream, "</%.*s>\n", (int)strcspn(tag, " "), tag);
+}
+
+static const char *device_name(const char *name)
+{
+    return *name ? name : "a device without a name";
+}
+
+/* ---- parts ---------------------------------------------------------------------------------------------------- */
+
+/* What ran, on what. */
+static void write_runs(FILE *stream, const results *all)
+{
+    fputs("<dl>\n", stream);
+    for (const result_run *run = all->runs; run; run = run->next) {
+        element(stream, "dt", device_name(run->device));
+        fputs("<dd>", stream);
+        xml_text(stream, run->program);
+        fputs(" ", stream);
+        xml_text(stream, run->version);
+        const struct {
+            const char *before, *text;
+        } more[] = {{", commit ", run->commit},
+                    {"; ", run->driver},
+                    {"; ", run->date},
+                    {"; suite ", run->suite},
+                    {"; ", run->interrupted ? "interrupted" : ""}};
+        for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+            if (*more[i].text) {
+                fputs(more[i].before, stream);
+                xml_text(stream, more[i].text);
+            }
+        fputs("</dd>\n", stream);
+    }
+    fputs("</dl>\n", stream);
+}
+
+static void write_chart(FILE *stream, const chart *c)
+{
+    element(stream, "h2", c->title);
+    fputs("<p class=\"mute small\">", stream);
+    xml_text(stream, c->device);
+    fputs(". ", stream);
+    xml_text(stream, chart_kinds[c->id].how_to_read);
+    fputs("</p>\n", stream);
+    svg_write(stream, c, SVG_WIDE);
+    svg_write(stream, c, SVG_NARROW);
+}
+
+/* Whether the fastest of its sizes and mask, where others are to be compared with. */
+static bool is_best(const table *t, size_t row)
+{
+    const case_result *r = t->rows[row].result;
+    size_t others = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        const case_result *o = t->rows[i].result;
+        if (o == r || !result_is_ok(o) || !result_same_sizes(o, r) || strcmp(o->mask, r->mask))
+            continue;
+        if (o->median_ms < r->median_ms)
+            return false;
+        others++;
+    }
+    return others && result_is_ok(r);
+}
+
+/* Columns that a line of its own has, above the rows of the same sizes. */
+static bool is_size(int column)
+{
+    return column <= CELL_PASS && column != CELL_MASK;
+}
+
+static void write_sizes(FILE *stream, const table *t, size_t row)
+{
+    const table_row *this = &t->rows[row];
+    int columns = 0;
+    for (int c = 0; c < TABLE_COLUMNS; c++)
+        columns += t->shown[c] && !is_size(c);
+    fprintf(stream, "<tr class=\"sizes\"><td colspan=\"%d\">", columns);
+    if (*this->cell[CELL_MODEL]) {
+        xml_text(stream, this->cell[CELL_MODEL]);
+        fputs(": ", stream);
+    }
+    xml_text(stream, this->cell[CELL_PASS]);
+    fputs(", ", stream);
+    xml_text(stream, this->cell[CELL_TYPE]);
+    fprintf(stream, ", B %s, H %s, N %s, D %s</td></tr>\n", this->cell[CELL_BATCH], this->cell[CELL_HEADS],
+            this->cell[CELL_N], this->cell[CELL_D]);
+}
+
+static void write_row(FILE *stream, const table *t, size_t row)
+{
+    const table_row *this = &t->rows[row];
+    const bool again = row && result_same_sizes(t->rows[row - 1].result, this->result);
+    const bool same = again && !strcmp(t->rows[row - 1].cell[CELL_MASK], this->cell[CELL_MASK]);
+    const bool ok = result_is_ok(this->result), best = is_best(t, row);
+    if (!again)
+        write_sizes(stream, t, row);
+    fprintf(stream, "<tr%s>", *this->result->peer ? " class=\"peer\"" : "");
+    for (int c = 0; c < TABLE_COLUMNS; c++) {
+        if (!t->shown[c] || is_size(c))
+            continue;
+        fprintf(stream, "<td class=\"%s%s%s\">", table_columns[c].is_number ? "n" : "",
+                best && c == CELL_MS ? " best" : "", !ok && c == CELL_MS ? " bad" : "");
+        if (!(same && c == CELL_MASK))
+            xml_text(stream, this->cell[c]);
+        fputs("</td>", stream);
+    }
+    fputs("</tr>\n", stream);
+}
+
+static void write_table(FILE *stream, const table *t)
+{
+    fputs("<h2>Results: ", stream);
+    xml_text(stream, device_name(t->device));
+    fputs("</h2>\n<div class=\"scroll\"><table>\n<tr>", stream);
+    for (int c = 0; c < TABLE_COLUMNS; c++)
+        if (t->shown[c] && !is_size(c)) {
+            fprintf(stream, "<th%s title=\"", table_columns[c].is_number ? " class=\"n\"" : "");
+            xml_text(stream, table_columns[c].meaning);
+            fputs("\">", stream);
+            xml_text(stream, table_columns[c].head);
+            fputs("</th>", stream);
+        }
+    fputs("</tr>\n", stream);
+    for (size_t i = 0; i < t->count; i++)
+        write_row(stream, t, i);
+    fputs("</table></div>\n", stream);
+    for (size_t i = 0; i < t->count; i++) {
+        const case_result *r = t->rows[i].result;
+        if (result_is_ok(r))
+            continue;
+        fputs("<p class=\"small\"><b>", stream);
+        xml_text(stream, r->status);
+        fputs("</b> ", stream);
+        xml_text(stream, r->identity);
+        fputs(": ", stream);
+        xml_text(stream, r->sentence);
+        fputs("</p>\n", stream);
+    }
+}
+
+static void write_columns(FILE *stream)
+{
+    element(stream, "h2", "Columns");
+    fputs("<dl>\n", stream);
+    for (int c = 0; c < TABLE_COLUMNS; c++) {
+        element(stream, "dt", table_columns[c].head);
+        element(stream, "dd", table_columns[c].meaning);
+    }
+    fputs(
+        "</dl>\n<p class=\"small mute\">In bold the fastest of its sizes and mask. Every result of vkbench was checked "
+        "against the CPU before and after it was timed.</p>\n",
+        stream);
+}
+
+void html_write(FILE *stream, const void *user)
+{
+    const html_page *page = user;
+    enum { MOST = 64 };
+    table tables[MOST];
+    size_t count = 0;
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
+          stream);
+    element(stream, "title", "vkbench: attention on Vulkan");
+    fprintf(stream, "<style>\n%s%s</style>\n</head>\n<body>\n", svg_style, page_style);
+    element(stream, "h1", "Attention, measured");
+    write_runs(stream, page->results);
+    for (size_t i = 0; i < page->charts->count; i++)
+        write_chart(stream, &page->charts->charts[i]);
+    while (count < MOST && table_make(page->results, tables, count, &tables[count]))
+        write_table(stream, &tables[count++]);
+    while (count)
+        table_destroy(&tables[--count]);
+    write_columns(stream);
+    fputs("</body>\n</html>\n", stream);
+}

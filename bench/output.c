@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include "output.h"
+
+#include "complain.h"
+#include "new_file.h"
+
+#include <string.h>
+
+int output_write(const char *path, void (*write)(FILE *stream, const void *user), const void *user)
+{
+    const char *why = "";
+    new_file file;
+    if (!strcmp(path, "-")) {
+        write(stdout, user);
+        return fflush(stdout) || ferror(stdout) ? complain(1, "the output cannot be written") : 0;
+    }
+    if (!new_file_open(&file, path, &why))
+        return complain(1, "%s cannot be written: %s", path, why);
+    write(file.stream, user);
+    const bool is_whole = !fflush(file.stream) && !ferror(file.stream);
+    return new_file_close(&file, path, is_whole, &why) ? 0 : complain(1, "%s cannot be written: %s", path, why);
+}

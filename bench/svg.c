@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "svg.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Eight colours that people with any kind of colour vision tell apart, and markers besides. */
+const char svg_style[] =
+    ":root{--page:#fff;--ink:#1b1f24;--mute:#5d6670;--grid:#e4e7eb;--roof:#8a929c}\n"
+    ".c0{color:#0072b2}.c1{color:#d55e00}.c2{color:#009e73}.c3{color:#a4509a}\n"
+    ".c4{color:#3b3b3b}.c5{color:#a37c00}.c6{color:#2a9fd6}.c7{color:#882255}\n"
+    "@media(prefers-color-scheme:dark){\n"
+    ":root{--page:#14181d;--ink:#e6e9ed;--mute:#9aa4af;--grid:#2a3038;--roof:#7d8793}\n"
+    ".c0{color:#56b4e9}.c1{color:#f28a3c}.c2{color:#2ec4a0}.c3{color:#e39ad0}\n"
+    ".c4{color:#f2f2f2}.c5{color:#e6c229}.c6{color:#a8dcf7}.c7{color:#d46a92}}\n"
+    "svg text{font:12px system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:var(--ink)}\n"
+    "svg .mute{fill:var(--mute)}svg .power{font-size:10px}svg .title{font-size:16px;font-weight:600}\n"
+    "svg .end{text-anchor:end}svg .middle{text-anchor:middle}\n"
+    "svg .grid{stroke:var(--grid);fill:none}svg .axis{stroke:var(--mute);fill:none}\n"
+    "svg .roof{stroke:var(--roof);fill:none;stroke-width:1.5;stroke-dasharray:6 4}\n"
+    "svg .halo{paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}\n"
+    "svg .line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}\n"
+    "svg .mark{fill:currentColor;stroke:var(--page);stroke-width:1}\n"
+    "svg .peer .line{stroke-dasharray:5 3}svg .peer .mark{fill:var(--page);stroke:currentColor;stroke-width:2}\n";
+
+enum { COLOURS = 8, MARKS = 6, LEGEND_LINE = 18, SERIES_MOST = 256 };
+
+/* ---- text ----------------------------------------------------------------------------------------------------- */
+
+void xml_text(FILE *stream, const char *text)
+{
+    for (; *text; text++)
+        switch (*text) {
+        case '&': fputs("&amp;", stream); break;
+        case '<': fputs("&lt;", stream); break;
+        case '>': fputs("&gt;", stream); break;
+        case '"': fputs("&quot;", stream); break;
+        default: putc(*text, stream);
+        }
+}
+
+static void text_at(FILE *stream, double x, double y, const char *classes, const char *text)
+{
+    fprintf(stream, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, classes);
+    xml_text(stream, text);
+    fputs("</text>\n", stream);
+}
+
+/* ---- layout --------------------------------------------------------------------------------------------------- */
+
+typedef struct layout {
+    axis x, y;
+    double width, height, legend_x, legend_y;
+    bool narrow;
+    size_t order[SERIES_MOST]; /* of the legend, from its top */
+    size_t count;
+} layout;
+
+static void include(double value, double *least, double *most)
+{
+    if (value > 0 && isfinite(value)) {
+        *least = fmin(*least, value);
+        *most = fmax(*most, value);
+    }
+}
+
+/* Every point, the lines across, and where they meet. */
+static void find_ends(const chart *c, layout *l)
+{
+    double x[2] = {INFINITY, 0}, y[2] = {INFINITY, 0};
+    for (size_t i = 0; i < l->count; i++)
+        for (size_t k = 0; k < c->series[i].count; k++) {
+            include(c->series[i].points[k].x, &x[0], &x[1]);
+            include(c->series[i].points[k].y, &y[0], &y[1]);
+        }
+    for (size_t i = 0; i < c->guide_count; i++) {
+        include(c->guides[i].from, &x[0], &x[1]);
+        include(c->guides[i].to, &x[0], &x[1]);
+        if (c->guides[i].exponent == 0)
+            include(c->guides[i].factor, &y[0], &y[1]);
+    }
+    axis_set_ends(&l->x, x[0], x[1]);
+    axis_set_ends(&l->y, y[0], y[1]);
+}
+
+static double last_y(const chart_series *s)
+{
+    return s->points[s->count - 1].y;
+}
+
+/* As lines end, so that each label is beside its own. */
+static void order_legend(const chart *c, layout *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        size_t at = i;
+        for (; chart_kinds[c->id].lines && at && last_y(&c->series[l->order[at - 1]]) < last_y(&c->series[i]); at--)
+            l->order[at] = l->order[at - 1];
+        l->order[at] = i;
+    }
+}
+
+/* The vertical axis, as far in as its numbers are wide. */
+static double place_left(const layout *l)
+{
+    double ticks[AXIS_TICKS];
+    char text[AXIS_TEXT_SIZE];
+    size_t longest = 0;
+    for (size_t i = axis_ticks(&l->y, l->narrow ? 8 : 10, ticks); i-- > 0;) {
+        axis_text(&l->y, ticks[i], text);
+        longest = strlen(text) > longest ? strlen(text) : longest;
+    }
+    return fmax(l->narrow ? 36 : 48, 12 + 7.4 * (double)longest);
+}
+
+static layout make_layout(const chart *c, svg_use use)
+{
+    layout l = {.x.kind = chart_kinds[c->id].x_kind, .narrow = use == SVG_NARROW};
+    const double top = use == SVG_FILE ? 84 : 28;
+    size_t longest = 0;
+    l.count = c->series_count < SERIES_MOST ? c->series_count : SERIES_MOST;
+    for (size_t i = 0; i < l.count; i++) {
+        const size_t length = strlen(c->series[i].label) + strlen(c->series[i].note);
+        longest = length > longest ? length : longest;
+    }
+    find_ends(c, &l);
+    order_legend(c, &l);
+    const double rows = (double)l.count * LEGEND_LINE;
+    l.x.from = place_left(&l);
+    l.x.to = l.narrow ? 350 : 560;
+    l.y.to = top;
+    l.y.from = top + (l.narrow ? 250 : fmax(330, rows));
+    l.legend_x = l.narrow ? 14 : l.x.to + 20;
+    l.legend_y = l.narrow ? l.y.from + 62 : top + 6;
+    l.width = l.narrow ? 360 : l.legend_x + 40 + 6.6 * (double)longest;
+    l.height = l.narrow ? l.legend_y + rows : l.y.from + 52;
+    return l;
+}
+
+/* ---- parts ---------------------------------------------------------------------------------------------------- */
+
+static void draw_axes(FILE *stream, const chart *c, const layout *l)
+{
+    double ticks[AXIS_TICKS];
+    char text[AXIS_TEXT_SIZE];
+    size_t count = axis_ticks(&l->x, l->narrow ? 6 : 9, ticks);
+    for (size_t i = 0; i < count; i++) {
+        const double x = axis_place(&l->x, ticks[i]);
+        axis_text(&l->x, ticks[i], text);
+        fprintf(stream, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", x, l->y.from, l->y.to);
+        text_at(stream, x, l->y.from + 18, "middle", text);
+    }
+    count = axis_ticks(&l->y, l->narrow ? 8 : 10, ticks);
+    for (size_t i = 0; i < count; i++) {
+        const double y = axis_place(&l->y, ticks[i]);
+        axis_text(&l->y, ticks[i], text);
+        fprintf(stream, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", l->x.from, y, l->x.to);
+        text_at(stream, l->x.from - 6, y + 4, "end", text);
+    }
+    fprintf(stream, "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>\n", l->x.from, l->y.to, l->y.from, l->x.to);
+    text_at(stream, l->narrow ? 8 : 14, l->y.to - 12, "mute", chart_kinds[c->id].y_label);
+    text_at(stream, (l->x.from + l->x.to) / 2, l->y.from + 38, "mute middle", chart_kinds[c->id].x_label);
+}
+
+/* The part of it that lies within the axes; false: none does. */
+static bool clip_guide(const chart_guide *g, const layout *l, double *from, double *to)
+{
+    *from = fmax(g->from, l->x.least);
+    *to = fmin(g->to, l->x.most);
+    if (g->exponent != 0) {
+        const double a = pow(l->y.least / g->factor, 1 / g->exponent), b = pow(l->y.most / g->factor, 1 / g->exponent);
+        *from = fmax(*from, fmin(a, b));
+        *to = fmin(*to, fmax(a, b));
+    }
+    return *from < *to;
+}
+
+/* For the label of a line across, which another one may be close above. */
+static bool has_room_above(const chart *c, const layout *l, size_t guide)
+{
+    const double y = axis_place(&l->y, c->guides[guide].factor);
+    for (size_t i = 0; i < c->guide_count; i++) {
+        const double other = axis_place(&l->y, c->guides[i].factor);
+        if (i != guide && c->guides[i].exponent == 0 && y - other < 18 && (y > other || (y == other && i < guide)))
+            return false;
+    }
+    return true;
+}
+
+static void draw_guides(FILE *stream, const chart *c, const layout *l, bool labels)
+{
+    for (size_t i = 0; i < c->guide_count; i++) {
+        const chart_guide *g = &c->guides[i];
+        double from, to;
+        if (!clip_guide(g, l, &from, &to))
+            continue;
+        const double x0 = axis_place(&l->x, from), y0 = axis_place(&l->y, g->factor * pow(from, g->exponent));
+        const double x1 = axis_place(&l->x, to), y1 = axis_place(&l->y, g->factor * pow(to, g->exponent));
+        if (!labels)
+            fprintf(stream, "<path class=\"roof\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x0, y0, x1, y1);
+        else if (g->exponent == 0)
+            text_at(stream, l->x.to - 4, has_room_above(c, l, i) ? y0 - 5 : y0 + 15, "mute halo end", g->label);
+        else if (g->exponent > 0)
+            text_at(stream, x0 + 8 + 0.1 * (x1 - x0), y0 + 0.1 * (y1 - y0) + 14, "mute halo", g->label);
+        else
+            text_at(stream, x0 + 10 + 0.3 * (x1 - x0), y0 + 0.3 * (y1 - y0), "mute halo", g->label);
+    }
+}
+
+static void draw_mark(FILE *stream, size_t series, double x, double y)
+{
+    fprintf(stream, "<path class=\"mark\" d=\"M%.1f %.1f", x, y);
+    switch (series % MARKS) {
+    case 0: fputs("m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z", stream); break;
+    case 1: fputs("m-4-4h8v8h-8z", stream); break;
+    case 2: fputs("m0-5.5l5.2 9.3h-10.4z", stream); break;
+    case 3: fputs("m0-5.8l5.8 5.8l-5.8 5.8l-5.8-5.8z", stream); break;
+    case 4: fputs("m0 5.5l5.2-9.3h-10.4z", stream); break;
+    default: fputs("m-1.8-5.4h3.6v3.6h3.6v3.6h-3.6v3.6h-3.6v-3.6h-3.6v-3.6h3.6z", stream); break;
+    }
+    fputs("\"", stream);
+}
+
+static void draw_series(FILE *stream, const chart *c, size_t index, const layout *l)
+{
+    const chart_series *s = &c->series[index];
+    fprintf(stream, "<g class=\"c%zu%s\">\n", index % COLOURS, *s->of[0]->peer ? " peer" : "");
+    if (chart_kinds[c->id].lines && s->count > 1) {
+        fputs("<path class=\"line\" d=\"", stream);
+        for (size_t i = 0; i < s->count; i++)
+            fprintf(stream, "%c%.1f %.1f", i ? 'L' : 'M', axis_place(&l->x, s->points[i].x),
+                    axis_place(&l->y, s->points[i].y));
+        fputs("\"/>\n", stream);
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        const case_result *r = s->of[i];
+        draw_mark(stream, index, axis_place(&l->x, s->points[i].x), axis_place(&l->y, s->points[i].y));
+        fputs("><title>", stream);
+        xml_text(stream, s->label);
+        fputs(": ", stream);
+        xml_text(stream, r->identity);
+        fprintf(stream, ", %.4g ms", r->median_ms);
+        if (r->tflops > 0)
+            fprintf(stream, ", %.4g TFLOP/s", r->tflops);
+        fputs("</title></path>\n", stream);
+    }
+    fputs("</g>\n", stream);
+}
+
+/* Labels beside the ends of lines, or one below the other. */
+static void draw_legend(FILE *stream, const chart *c, const layout *l)
+{
+    double places[SERIES_MOST];
+    for (size_t i = 0; i < l->count; i++)
+        places[i] = chart_kinds[c->id].lines && !l->narrow ? axis_place(&l->y, last_y(&c->series[l->order[i]]))
+                                                           : l->legend_y + (double)i * LEGEND_LINE;
+    if (!l->narrow)
+        spread_places(places, l->count, LEGEND_LINE, l->y.to + 4, l->y.from - 4);
+    for (size_t i = 0; i < l->count; i++) {
+        const size_t index = l->order[i];
+        const chart_series *s = &c->series[index];
+        fprintf(stream, "<g class=\"c%zu%s\">", index % COLOURS, *s->of[0]->peer ? " peer" : "");
+        if (chart_kinds[c->id].lines)
+            fprintf(stream, "<path class=\"line\" d=\"M%.1f %.1fh20\"/>", l->legend_x - 10, places[i]);
+        draw_mark(stream, index, l->legend_x, places[i]);
+        fprintf(stream, "/></g><text x=\"%.1f\" y=\"%.1f\">", l->legend_x + 16, places[i] + 4);
+        xml_text(stream, s->label);
+        if (*s->note)
+            fprintf(stream, " <tspan class=\"mute\">N<tspan dy=\"-4\" class=\"power\">%s</tspan></tspan>", s->note);
+        fputs("</text>\n", stream);
+    }
+}
+
+void svg_write(FILE *stream, const chart *c, svg_use use)
+{
+    const layout l = make_layout(c, use);
+    fprintf(stream, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\"",
+            l.narrow ? "narrow" : "wide", l.width, l.height);
+    if (use == SVG_FILE)
+        fprintf(stream, " width=\"%.0f\" height=\"%.0f\"", l.width, l.height);
+    fputs(">\n<title>", stream);
+    xml_text(stream, c->title);
+    fputs("</title>\n", stream);
+    if (use == SVG_FILE) {
+        fprintf(stream, "<style>\n%s</style>\n<rect width=\"100%%\" height=\"100%%\" fill=\"var(--page)\"/>\n",
+                svg_style);
+        text_at(stream, 14, 26, "title", c->title);
+        text_at(stream, 14, 46, "mute", c->device);
+    }
+    draw_axes(stream, c, &l);
+    draw_guides(stream, c, &l, false);
+    for (size_t i = 0; i < l.count; i++)
+        draw_series(stream, c, i, &l);
+    draw_guides(stream, c, &l, true);
+    draw_legend(stream, c, &l);
+    fputs("</svg>\n", stream);
+}
