@@ -86,6 +86,9 @@ bool result_same_sizes(const case_result *a, const case_result *b);
 
 bool result_is_ok(const case_result *r);
 
+/* One that the mask does not bring along: importance is one. */
+bool result_has_bias(const case_result *r);
+
 /* Pairs of a query and a key, and those of dense attention: with a causal mask, in decoding all. */
 double result_all_pairs(const case_result *r);
 double result_dense_pairs(const case_result *r);

@@ -20,6 +20,11 @@ static void two_sizes(char *text, size_t size, const char *name, double a, doubl
         snprintf(text, size, "%s%.0f/%.0f", name, a, b);
 }
 
+bool result_has_bias(const case_result *r)
+{
+    return r->bias && strncmp(r->mask, "topw", 4);
+}
+
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
 {
     char heads[48], n[48], dims[48];
@@ -27,7 +32,7 @@ void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
     two_sizes(n, sizeof n, "N", r->queries, r->keys);
     two_sizes(dims, sizeof dims, "D", r->head_dim, r->value_dim);
     snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f %s %s %s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
-             r->bias ? "+bias" : "", r->pass);
+             result_has_bias(r) ? "+bias" : "", r->pass);
 }
 
 void result_identity(const case_result *r, char name[RESULT_NAME_SIZE])

@@ -68,7 +68,7 @@ static void fill_row(const results *all, const case_result *r, table_row *row)
     two_sizes(r->heads, r->kv_heads, row->cell[CELL_HEADS]);
     two_sizes(r->queries, r->keys, row->cell[CELL_N]);
     two_sizes(r->head_dim, r->value_dim, row->cell[CELL_D]);
-    snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s", r->mask, r->bias ? "+bias" : "");
+    snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s", r->mask, result_has_bias(r) ? "+bias" : "");
     snprintf(row->cell[CELL_PASS], CELL_TEXT_SIZE, "%s", r->pass);
     snprintf(row->cell[CELL_WHO], CELL_TEXT_SIZE, "%.63s", who);
     if (!result_is_ok(r)) {

@@ -26,9 +26,10 @@
     "{" SIZES(n) "\"mask\":\"causal\",\"causal\":true,\"status\":\"ok\",\"level\":\"matrix\",\"median_ms\":" #ms      \
                  ",\"tflops\":2,\"gbytes_s\":100,\"visible_pairs\":1000,\"samples_ms\":[" #ms "," #ms "," #ms "," #ms \
                  "," #ms "]}"
-#define SPARSE(n, ms)                                                                                             \
-    "{" SIZES(n) "\"mask\":\"topw:8\",\"status\":\"ok\",\"level\":\"matrix\",\"median_ms\":" #ms ",\"tflops\":1," \
-                 "\"gbytes_s\":100,\"visible_pairs\":500,\"stages_ms\":{\"attention\":0.25}}"
+#define SPARSE(n, ms)                                                                                          \
+    "{\"bias\":true," SIZES(n) "\"mask\":\"topw:8\",\"status\":\"ok\",\"level\":\"matrix\",\"median_ms\":" #ms \
+                               ",\"tflops\":1,"                                                                \
+                               "\"gbytes_s\":100,\"visible_pairs\":500,\"stages_ms\":{\"attention\":0.25}}"
 
 static bool add(results *all, const char *text, char *why)
 {

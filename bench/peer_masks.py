@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""vkbench's masks by their names, as PyTorch takes them: the same kinds, of the same sizes, at random of its own."""
+import heapq
+
+import torch
+
+TILE = 64
+
+
+def top_w_ends(importance, window):
+    """For each key the first query that does not see it: it is seen from its own position on, while it is among the
+    `window` most important at or before the query; the later one of equals."""
+    heap, end = [], [len(importance)] * len(importance)
+    for t, x in enumerate(importance):
+        heapq.heappush(heap, (x, t))
+        if len(heap) > window:
+            end[heapq.heappop(heap)[1]] = t
+    return end
+
+
+class Mask:
+    """Which query sees which key; the same for all batch items and for the query heads of a key head."""
+
+    def __init__(self, case, device):
+        self.case, self.device = case, device
+        name, _, value = case["mask"].partition(":")
+        self.causal = name == "causal" or name.startswith("causal+")
+        self.kind = "none" if name == "causal" else name.removeprefix("causal+")
+        self.heads, self.queries, self.keys = case["kv_heads"], case["queries"], case["keys"]
+        self.offset = self.keys - self.queries  # of a query's own key
+        self.tiles = self.end = self.bias = None
+        generator = torch.Generator().manual_seed(1)
+        if self.kind == "dense":
+            self.tiles = self._random_tiles(float(value), generator).to(device)
+        elif self.kind == "interval":
+            life = 1 + torch.randint(2 * int(value), (self.heads, self.keys), generator=generator)
+            own = torch.arange(self.keys) - self.offset
+            self.end = (own + life).clamp(0, self.queries).int().to(device)
+        elif self.kind == "topw" and self.queries == self.keys:
+            importance = torch.randn(self.heads, self.keys, generator=generator)
+            ends = [top_w_ends(row.tolist(), int(value)) for row in importance]
+            self.end = torch.tensor(ends, dtype=torch.int32, device=device)
+            self.bias = importance.to(device)
+        elif self.kind != "none":
+            raise NotImplementedError(f"no peer has the mask {case['mask']} of these sizes")
+
+    def _random_tiles(self, fraction, generator):
+        """On at random, but those of the queries' own positions always."""
+        rows, columns = -(-self.queries // TILE), -(-self.keys // TILE)
+        tiles = torch.rand(rows, columns, generator=generator) < fraction
+        for row in range(rows):
+            own = torch.arange(row * TILE, min((row + 1) * TILE, self.queries)) + self.offset
+            tiles[row, own.clamp(min=0) // TILE] = True
+        return tiles
+
+    @property
+    def is_plain(self):
+        return self.kind == "none"
+
+    def visible(self, head, query, key):
+        """Of tensors of a key head's index, queries and keys, which are broadcast."""
+        own = query + self.offset
+        see = own >= key if self.causal or self.end is not None else (own >= key) | True
+        if self.tiles is not None:
+            see = see & self.tiles[query // TILE, key // TILE]
+        if self.end is not None:
+            see = see & (query < self.end[head, key])
+        return see
+
+    def pairs(self):
+        """Visible ones, of all heads and batch items."""
+        if self.end is not None:
+            first = (torch.arange(self.keys, device=self.device) - self.offset).clamp(min=0)
+            count = (self.end - first).clamp(min=0).sum().item() / self.heads
+        elif self.is_plain:
+            most = torch.arange(self.queries) + self.offset + 1 if self.causal else torch.tensor([self.keys])
+            count = most.clamp(0, self.keys).sum().item() * (1 if self.causal else self.queries)
+        else:
+            key = torch.arange(self.keys, device=self.device)
+            count = sum(self.visible(0, query[:, None], key).sum().item()
+                        for query in torch.arange(self.queries, device=self.device).split(4096))
+        return count * self.case["batch"] * self.case["heads"]
+
+    def tensor(self, dtype):
+        """For attn_mask: booleans, or numbers where there is a bias. One for all heads where they do not differ."""
+        query, key = (torch.arange(n, device=self.device) for n in (self.queries, self.keys))
+        heads = range(self.heads) if self.end is not None else [0]
+        planes = torch.stack([self.visible(h, query[:, None], key) for h in heads])
+        if self.bias is not None:
+            planes = torch.where(planes, self.bias[:, None, :], float("-inf")).to(dtype)
+        return planes.repeat_interleave(self.case["heads"] // len(planes), 0)[None] if len(planes) > 1 else planes[None]
+
+    def tensor_bytes(self, dtype):
+        """Of tensor(), without making it."""
+        heads = self.case["heads"] if self.end is not None else 1
+        return heads * self.queries * self.keys * (dtype.itemsize if self.bias is not None else 1)
+
+    def mods(self):
+        """FlexAttention's mask_mod and score_mod, and how many heads a block mask needs."""
+        group, visible, bias = self.case["heads"] // self.heads, self.visible, self.bias
+
+        def mask_mod(batch, head, query, key):
+            return visible(head // group, query, key)
+
+        def score_mod(score, batch, head, query, key):
+            return score + bias[head // group, key]
+        return mask_mod, score_mod if bias is not None else None, self.case["heads"] if self.end is not None else None
