@@ -4,6 +4,11 @@
 #include <math.h>
 #include <stdio.h>
 
+bool axis_takes(double value)
+{
+    return value >= 1e-30 && value <= 1e30;
+}
+
 void axis_set_ends(axis *a, double least, double most)
 {
     const double room = pow(most / least, 0.06), narrow = 1.25;

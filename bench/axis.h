@@ -14,6 +14,9 @@ typedef struct axis {
     double from, to;    /* where they are drawn */
 } axis;
 
+/* Whether a value is one that an axis may have: above 0, and of a size that something may be. */
+bool axis_takes(double value);
+
 /* Ends that leave some room round the values, and are apart. */
 void axis_set_ends(axis *a, double least, double most);
 

@@ -58,7 +58,7 @@ static void mask_of_series(const results *all, const case_result *r, char mask[6
         snprintf(mask, 64, "%.*s of any size", kind < 40 ? kind : 40, r->mask);
 }
 
-static bool place_time(const results *all, const case_result *r, char *title, char *label, point *p)
+static void place_time(const results *all, const case_result *r, char *title, char *label, point *p)
 {
     char heads[64], dims[64], queries[32] = "", mask[64], who[RESULT_NAME_SIZE];
     two_sizes(heads, r->heads, r->kv_heads);
@@ -71,39 +71,39 @@ static bool place_time(const results *all, const case_result *r, char *title, ch
              dims, queries);
     snprintf(label, LABEL_SIZE, "%.60s, %.90s", mask, who);
     *p = (point){r->keys, r->median_ms};
-    return true;
 }
 
 /* ---- speed-up over visible pairs ----------------------------------------------------------------------------- */
 
-static bool place_speedup(const results *all, const case_result *r, char *title, char *label, point *p)
+static void place_speedup(const results *all, const case_result *r, char *title, char *label, point *p)
 {
     char who[RESULT_NAME_SIZE];
     result_who(r, who);
     snprintf(title, TITLE_SIZE, "Speed-up over sparsity: %.16s", r->pass);
     snprintf(label, LABEL_SIZE, "%.*s, D %.0f, %.90s", (int)strcspn(r->mask, ":"), r->mask, r->head_dim, who);
     *p = (point){r->visible_pairs / result_dense_pairs(r), result_speedup(all, r)};
-    return p->x > 0 && p->y > 0;
 }
 
 /* ---- rooflines ----------------------------------------------------------------------------------------------- */
 
-static bool place_roofline(const case_result *r, char *title, char *label, point *p)
+static void place_roofline(const case_result *r, char *title, char *label, point *p)
 {
     char who[RESULT_NAME_SIZE];
     result_who(r, who);
     snprintf(title, TITLE_SIZE, "Roofline");
     snprintf(label, LABEL_SIZE, "%.16s, %.8s, %.90s", r->pass, r->type, who);
     *p = (point){r->tflops * 1e3 / r->gbytes_s, r->tflops};
-    return p->x > 0 && p->y > 0;
 }
 
-/* The title of the chart that a result is in and the label of its series; false: it is in none. */
-static bool place(const results *all, const case_result *r, chart_id id, char *title, char *label, point *p)
+/* The title of the chart that a result is in, the label of its series, and its point, which may not be finite. */
+static void place(const results *all, const case_result *r, chart_id id, char *title, char *label, point *p)
 {
-    return id == CHART_TIME      ? place_time(all, r, title, label, p)
-           : id == CHART_SPEEDUP ? place_speedup(all, r, title, label, p)
-                                 : place_roofline(r, title, label, p);
+    if (id == CHART_TIME)
+        place_time(all, r, title, label, p);
+    else if (id == CHART_SPEEDUP)
+        place_speedup(all, r, title, label, p);
+    else
+        place_roofline(r, title, label, p);
 }
 
 /* ---- lists ---------------------------------------------------------------------------------------------------- */
@@ -165,7 +165,10 @@ static bool add_result(const results *all, const case_result *r, chart_id id, ch
 {
     char title[TITLE_SIZE], label[LABEL_SIZE];
     point p;
-    if (!result_is_ok(r) || !place(all, r, id, title, label, &p))
+    if (!result_is_ok(r))
+        return true;
+    place(all, r, id, title, label, &p);
+    if (!axis_takes(p.x) || !axis_takes(p.y))
         return true;
     chart *c = find_chart(list, id, title, *r->run->device ? r->run->device : "a device without a name");
     chart_series *s = c ? find_series(c, label, r->run) : NULL;

@@ -59,7 +59,7 @@ typedef struct layout {
 
 static void include(double value, double *least, double *most)
 {
-    if (value > 0 && isfinite(value)) {
+    if (axis_takes(value)) {
         *least = fmin(*least, value);
         *most = fmax(*most, value);
     }
