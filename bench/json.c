@@ -139,6 +139,11 @@ bool json_can_write(const char *path, const char **why)
     return true;
 }
 
+bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_SIZE])
+{
+    return results_add(all, cJSON_Duplicate(json->root, true), "this run", why);
+}
+
 bool json_write(const json_report *json, const char *path, const char **why)
 {
     char *text = cJSON_Print(json->root);

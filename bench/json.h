@@ -4,6 +4,7 @@
 #define DMATTN_BENCH_JSON_H
 
 #include "outcome.h"
+#include "results.h"
 
 /* Opaque; kept in memory until it is written. */
 typedef struct json_report json_report;
@@ -24,6 +25,9 @@ bool json_add_interrupted(json_report *json);
 
 /* Whether a file can be made beside `path`, before minutes are spent on what goes into it. If not, *why says so. */
 bool json_can_write(const char *path, const char **why);
+
+/* The same as from a file, for tables. If not, `why` says so. */
+bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_SIZE]);
 
 /* Writes a temporary file beside `path` and renames it: what is at `path` is whole, the new or the old. */
 bool json_write(const json_report *json, const char *path, const char **why);

@@ -36,6 +36,8 @@ enum {
     OPTION_SEED,
     OPTION_COLD,
     OPTION_JSON,
+    OPTION_CSV,
+    OPTION_MARKDOWN,
     OPTION_TUNE,
     OPTION_PEAK,
     OPTION_LIST,
@@ -71,6 +73,8 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"cold", no_argument, NULL, OPTION_COLD},
     {"json", required_argument, NULL, OPTION_JSON},
+    {"csv", required_argument, NULL, OPTION_CSV},
+    {"markdown", required_argument, NULL, OPTION_MARKDOWN},
     {"tune", optional_argument, NULL, OPTION_TUNE},
     {"peak", no_argument, NULL, OPTION_PEAK},
     {"list", no_argument, NULL, OPTION_LIST},
@@ -147,6 +151,8 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_COLD: o->cold = true; return true;
     case OPTION_DEVICE: o->device = optarg; return true;
     case OPTION_JSON: o->json = optarg; return true;
+    case OPTION_CSV: o->csv = optarg; return true;
+    case OPTION_MARKDOWN: o->markdown = optarg; return true;
     case OPTION_TUNE:
         o->tune = true;
         o->tune_filter = optarg;

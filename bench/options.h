@@ -16,12 +16,13 @@ typedef enum bench_action {
 } bench_action;
 
 typedef struct bench_options {
-    suite_id suite;                                       /* SUITE_NONE: the sweep is run, */
-    sweep sweep;                                          /* whose lists that no option names are empty */
-    const char *models, *shapes, *filter, *device, *json; /* NULL: not named */
-    double seconds;                                       /* limit of a case; 0: by the device */
-    uint32_t max_samples;                                 /* of a case */
-    uint32_t repeats;                                     /* of all cases */
+    suite_id suite;                                /* SUITE_NONE: the sweep is run, */
+    sweep sweep;                                   /* whose lists that no option names are empty */
+    const char *models, *shapes, *filter, *device; /* NULL: not named */
+    const char *json, *csv, *markdown;             /* likewise: files of results, "-" being stdout but for the JSON */
+    double seconds;                                /* limit of a case; 0: by the device */
+    uint32_t max_samples;                          /* of a case */
+    uint32_t repeats;                              /* of all cases */
     uint64_t seed;
     bool reuse_mask;
     bool cold;

@@ -12,7 +12,10 @@ int output_write(const char *path, void (*write)(FILE *stream, const void *user)
     new_file file;
     if (!strcmp(path, "-")) {
         write(stdout, user);
-        return fflush(stdout) || ferror(stdout) ? complain(1, "the output cannot be written") : 0;
+        if (!fflush(stdout) && !ferror(stdout))
+            return 0;
+        clearerr(stdout); /* it is said once */
+        return complain(1, "the output cannot be written");
     }
     if (!new_file_open(&file, path, &why))
         return complain(1, "%s cannot be written: %s", path, why);

@@ -9,6 +9,7 @@
 #include "peak_measure.h"
 #include "runner.h"
 #include "runtime/platform.h"
+#include "save.h"
 #include "tune.h"
 
 #include <stdio.h>
@@ -61,18 +62,10 @@ static bool is_cpu(const dmattn_device_info *info)
     return info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
-static const char *write_json(const bench_options *o, const peaks *p, const outcomes *found, json_report *json)
+static bool add_results(const bench_options *o, const peaks *p, const outcomes *found, json_report *json)
 {
-    const char *why = "out of memory";
-    if (o->suite && !json_add_suite(json, suite_name(o->suite)))
-        return why;
-    if (p && !json_add_peaks(json, p))
-        return why;
-    if (!json_add_outcomes(json, found, o->reuse_mask))
-        return why;
-    if (interrupted() && !json_add_interrupted(json))
-        return why;
-    return json_write(json, o->json, &why) ? NULL : why;
+    return (!o->suite || json_add_suite(json, suite_name(o->suite))) && (!p || json_add_peaks(json, p))
+           && json_add_outcomes(json, found, o->reuse_mask) && (!interrupted() || json_add_interrupted(json));
 }
 
 /* Says what will run and for how long. */
@@ -116,7 +109,7 @@ static int run_cases(const bench_options *o, runner *r, const peaks *p, outcomes
     if (nothing_ran(found) && !interrupted())
         status = complain(FAILED, "the device can run none of these cases");
     return interrupted() ? complain(INTERRUPTED_STATUS, "interrupted; what was finished is above%s",
-                                    o->json ? " and in the file" : "")
+                                    save_is_wanted(o) ? " and in the file" : "")
                          : status;
 }
 
@@ -176,7 +169,6 @@ int session_run(const session *s)
     const bench_options *o = s->options;
     runner r = make_runner(s);
     const messenger log = {error_log_keep, s->log};
-    const char *why;
     cold_cache cold = {0};
     peaks ceilings = {0};
     outcomes found = {0};
@@ -188,8 +180,10 @@ int session_run(const session *s)
         complain(FINE, "warning: the device's clock is not watched: %s",
                  error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
     int status = measure_all(o, &r, s->devices, &ceilings, &found);
-    if (s->json && (why = write_json(o, r.settings.peaks, &found, s->json)))
-        status = complain(FAILED, "%s cannot be written: %s", o->json, why);
+    if (s->json && !add_results(o, r.settings.peaks, &found, s->json))
+        status = complain(FAILED, "no memory for the results that were to be written");
+    else if (s->json && !save_results(o, s->json))
+        status = FAILED;
     calibration_destroy(r.settings.calibration);
     if (o->cold)
         cold_destroy(&cold);

@@ -15,8 +15,8 @@ const table_column table_columns[TABLE_COLUMNS] = {
     [CELL_MASK] = {"mask", "which pairs of a query and a key see each other", false},
     [CELL_PASS] = {"pass", "what is timed", false},
     [CELL_WHO] = {"by", "program and level of its kernel, or its backend", false},
-    [CELL_MS] = {"ms", "median time of a run", true},
-    [CELL_SPREAD] = {"± %", "half the range of the middle half of the samples, as a part of the median", true},
+    [CELL_MS] = {"ms", "median time of a run; * where something disturbed it", true},
+    [CELL_SPREAD] = {"± %", "half the median's interval of 95 % confidence, as a part of it", true},
     [CELL_TFLOPS] = {"TFLOP/s", "arithmetic of visible pairs", true},
     [CELL_GBYTES] = {"GB/s", "every input read once, every output written once", true},
     [CELL_VISIBLE] = {"visible %", "pairs that the mask leaves", true},
@@ -29,7 +29,7 @@ void table_number(double value, char text[CELL_TEXT_SIZE])
 {
     const int decimals = value > 0 ? 3 - (int)floor(log10(value)) : 0;
     *text = 0;
-    if (isfinite(value))
+    if (value > 0 && isfinite(value))
         snprintf(text, CELL_TEXT_SIZE, "%.*f", decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, value);
 }
 
@@ -59,7 +59,7 @@ static const case_result *fastest_peer(const results *all, const case_result *r)
 
 static void fill_row(const results *all, const case_result *r, table_row *row)
 {
-    char who[RESULT_NAME_SIZE];
+    char who[RESULT_NAME_SIZE], number[CELL_TEXT_SIZE];
     *row = (table_row){.result = r};
     result_who(r, who);
     snprintf(row->cell[CELL_MODEL], CELL_TEXT_SIZE, "%.63s", r->model);
@@ -76,8 +76,9 @@ static void fill_row(const results *all, const case_result *r, table_row *row)
         return;
     }
     const case_result *peer = fastest_peer(all, r);
-    table_number(r->median_ms, row->cell[CELL_MS]);
-    fixed(100 * r->spread, 1, row->cell[CELL_SPREAD]);
+    table_number(r->median_ms, number);
+    snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%.32s%s", number, r->disturbed ? " *" : "");
+    fixed(50 * (r->high_ms - r->low_ms) / r->median_ms, 1, row->cell[CELL_SPREAD]);
     table_number(r->tflops, row->cell[CELL_TFLOPS]);
     table_number(r->gbytes_s, row->cell[CELL_GBYTES]);
     fixed(100 * r->visible_pairs / result_all_pairs(r), 2, row->cell[CELL_VISIBLE]);

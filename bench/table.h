@@ -54,7 +54,7 @@ typedef struct table {
 bool table_make(const results *all, const table *before, size_t before_count, table *t);
 void table_destroy(table *t);
 
-/* "0.7402": four significant digits, without an exponent. */
+/* "0.7402": four significant digits, without an exponent; "" where there is nothing above 0. */
 void table_number(double value, char text[CELL_TEXT_SIZE]);
 
 /* Results to a stream; `all` is const results *. */

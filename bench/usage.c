@@ -3,6 +3,7 @@
 
 const char bench_usage[] =
     "Usage: vkbench [options]\n"
+    "       vkbench compare|merge|plot|table FILE... (each has a --help)\n"
     "\n"
     "Times attention on a Vulkan device, checks it against the CPU and ends with a page of what came out. Without\n"
     "options it takes the best device and one or two minutes.\n"
@@ -49,7 +50,8 @@ const char bench_usage[] =
     "  --cold            also time single runs whose data are in no cache\n"
     "  --repeat-run N    run all cases N times, and say how much they differ from run to run\n"
     "  --seed S          of the random numbers (default: 1)\n"
-    "  --json FILE       also write all results and samples to FILE\n"
+    "  --json FILE       also write all results and samples to FILE, for compare, merge, plot and table\n"
+    "  --csv FILE, --markdown FILE  also write a table; with \"-\" it goes to stdout, and all else to stderr\n"
     "\n";
 
 const char bench_usage_others[] =

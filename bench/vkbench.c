@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "commands.h"
 #include "interrupt.h"
+#include "save.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -72,11 +73,10 @@ static int create_and_run(int argc, char **argv, const bench_options *o, const c
 {
     dmattn_device *device;
     json_report *json = NULL;
-    const char *why = "";
-    if (o->json && !json_can_write(o->json, &why))
-        return complain(FAILED, "%s cannot be written: %s", o->json, why);
-    if (o->json && !(json = json_create(argc, argv, o->seed, info)))
-        return complain(FAILED, "no memory for the JSON");
+    if (!save_begin(o))
+        return FAILED;
+    if (save_is_wanted(o) && !(json = json_create(argc, argv, o->seed, info)))
+        return complain(FAILED, "no memory for the results");
     const dmattn_status status = dmattn_device_create(runtime, index, &device);
     int result;
     if (status)

@@ -289,6 +289,8 @@ Test(options, command_line)
     cr_expect_eq(parse(&o, why, "--tune", "--pass=forward", NULL), ACTION_RUN, "%s", why);
     cr_expect_eq(parse(&o, why, "--tune", "--pass=backward", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--tune") && strstr(why, "backward"), "%s", why);
+    cr_expect_eq(parse(&o, why, "--csv=-", "--markdown", "m.md"), ACTION_RUN, "%s", why);
+    cr_expect(!o.json && !strcmp(o.csv, "-") && !strcmp(o.markdown, "m.md"));
     cr_expect_eq(parse(&o, why, "--bogus", "--help", NULL), ACTION_BAD);
     cr_expect_eq(parse(&o, why, "--help", NULL, NULL), ACTION_HELP);
     cr_expect_eq(parse(&o, why, "--version", NULL, NULL), ACTION_VERSION);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ * What a file says of a run and of a result, field by field. */
+#include "results_fields.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RUN(name, kind, member)                                 \
+    {                                                           \
+        name, FIELD_##kind, offsetof(result_run, member), false \
+    }
+const result_field run_fields[] = {
+    RUN("program", TEXT, program),
+    RUN("version", TEXT, version),
+    RUN("commit", TEXT, commit),
+    RUN("date", TEXT, date),
+    RUN("suite", TEXT, suite),
+    RUN("interrupted", FLAG, interrupted),
+    RUN("device.name", TEXT, device),
+    RUN("device.driver", TEXT, driver),
+    RUN("device.type", TEXT, device_type),
+    {0},
+};
+
+#define REQUIRED(kind, member)                                     \
+    {                                                              \
+#member, FIELD_##kind, offsetof(case_result, member), true \
+    }
+#define OPTIONAL(kind, member)                                      \
+    {                                                               \
+#member, FIELD_##kind, offsetof(case_result, member), false \
+    }
+#define NESTED(name, member)                                     \
+    {                                                            \
+        name, FIELD_NUMBER, offsetof(case_result, member), false \
+    }
+const result_field result_fields[] = {
+    OPTIONAL(TEXT, name),
+    OPTIONAL(TEXT, model),
+    REQUIRED(TEXT, type),
+    REQUIRED(COUNT, batch),
+    REQUIRED(COUNT, heads),
+    REQUIRED(COUNT, kv_heads),
+    REQUIRED(COUNT, queries),
+    REQUIRED(COUNT, keys),
+    REQUIRED(COUNT, head_dim),
+    REQUIRED(COUNT, value_dim),
+    REQUIRED(TEXT, mask),
+    OPTIONAL(FLAG, causal),
+    OPTIONAL(FLAG, bias),
+    REQUIRED(TEXT, pass),
+    OPTIONAL(TEXT, requested_level),
+    OPTIONAL(TEXT, peer),
+    OPTIONAL(NUMBER, seed),
+    OPTIONAL(FLAG, reuse_mask),
+    OPTIONAL(COUNT, repeat),
+    REQUIRED(TEXT, status),
+    OPTIONAL(TEXT, sentence),
+    OPTIONAL(TEXT, level),
+    OPTIONAL(TEXT, kernel),
+    OPTIONAL(TEXT, backward_level),
+    OPTIONAL(TEXT, backward_kernel),
+    OPTIONAL(NUMBER, median_ms),
+    NESTED("confidence.low_ms", low_ms),
+    NESTED("confidence.high_ms", high_ms),
+    OPTIONAL(NUMBER, min_ms),
+    OPTIONAL(NUMBER, spread),
+    OPTIONAL(NUMBER, cold_ms),
+    OPTIONAL(COUNT, runs_per_sample),
+    OPTIONAL(NUMBER, clock),
+    OPTIONAL(FLAG, disturbed),
+    OPTIONAL(NUMBER, tflops),
+    OPTIONAL(NUMBER, gbytes_s),
+    OPTIONAL(NUMBER, share_of_bound),
+    OPTIONAL(NUMBER, speedup_over_dense),
+    OPTIONAL(NUMBER, tokens_per_second),
+    OPTIONAL(NUMBER, visible_pairs),
+    OPTIONAL(NUMBER, error),
+    OPTIONAL(NUMBER, lse_error),
+    OPTIONAL(NUMBER, tolerance),
+    OPTIONAL(NUMBER, workspace_bytes),
+    OPTIONAL(NUMBER, backward_workspace_bytes),
+    NESTED("stages_ms.importance", importance_ms),
+    NESTED("stages_ms.intervals", intervals_ms),
+    NESTED("stages_ms.lists", lists_ms),
+    NESTED("stages_ms.attention", attention_ms),
+    OPTIONAL(NUMBER, mask_bytes),
+    OPTIONAL(NUMBER, lists_bytes),
+    NESTED("cache_bytes_per_sequence", cache_bytes),
+    {0},
+};
+
+const cJSON *result_find(const cJSON *object, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    if (!dot)
+        return cJSON_GetObjectItemCaseSensitive(object, name);
+    char first[32];
+    snprintf(first, sizeof first, "%.*s", (int)(dot - name), name);
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, first), dot + 1);
+}
+
+/* Names come to terminals, tables and pages. */
+static void make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
+/* Returns what is wrong, NULL: nothing. */
+static const char *read_field(const result_field *f, const cJSON *object, void *to)
+{
+    const cJSON *item = result_find(object, f->name);
+    const bool absent = !item || cJSON_IsNull(item); /* numbers that are not finite are null */
+    void *member = (char *)to + f->offset;
+    switch (f->kind) {
+    case FIELD_TEXT:
+        *(const char **)member = absent ? "" : cJSON_GetStringValue(item);
+        if (absent)
+            return f->required ? "is missing" : NULL;
+        if (!cJSON_IsString(item))
+            return "is not a string";
+        make_printable(item->valuestring);
+        return NULL;
+    case FIELD_FLAG:
+        *(bool *)member = cJSON_IsTrue(item);
+        return absent || cJSON_IsBool(item) ? NULL : "is not true or false";
+    default: *(double *)member = absent ? NAN : cJSON_GetNumberValue(item);
+    }
+    const double value = *(double *)member;
+    if (absent)
+        return f->required ? "is missing" : NULL;
+    if (!cJSON_IsNumber(item) || !isfinite(value))
+        return "is not a number";
+    return f->kind == FIELD_COUNT && (value < 0 || value > 0x1p53 || value != floor(value)) ? "is not a whole number"
+                                                                                            : NULL;
+}
+
+const char *result_read_fields(const result_field *f, const cJSON *object, void *to, const char **which)
+{
+    for (; f->name; f++) {
+        const char *wrong = read_field(f, object, to);
+        *which = f->name;
+        if (wrong)
+            return wrong;
+    }
+    return NULL;
+}
