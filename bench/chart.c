@@ -67,8 +67,8 @@ static void place_time(const results *all, const case_result *r, char *title, ch
         snprintf(queries, sizeof queries, ", queries %.0f", r->queries);
     mask_of_series(all, r, mask);
     result_who(r, who);
-    snprintf(title, TITLE_SIZE, "Time over N: %.16s, %.8s, B %.0f, H %s, D %s%s", r->pass, r->type, r->batch, heads,
-             dims, queries);
+    snprintf(title, TITLE_SIZE, "Time over N: %.48s%s%.16s, %.8s, B %.0f, H %s, D %s%s", r->model,
+             *r->model ? ", " : "", r->pass, r->type, r->batch, heads, dims, queries);
     snprintf(label, LABEL_SIZE, "%.60s, %.90s", mask, who);
     *p = (point){r->keys, r->median_ms};
 }

@@ -278,6 +278,8 @@ void svg_write(FILE *stream, const chart *c, svg_use use)
             l.narrow ? "narrow" : "wide", l.width, l.height);
     if (use == SVG_FILE)
         fprintf(stream, " width=\"%.0f\" height=\"%.0f\"", l.width, l.height);
+    else if (use == SVG_WIDE) /* letters of one size in all of a page's */
+        fprintf(stream, " style=\"max-width:%.0fpx\"", 1.2 * l.width);
     fputs(">\n<title>", stream);
     xml_text(stream, c->title);
     fputs("</title>\n", stream);

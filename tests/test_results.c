@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Files of results: what is read from them, and what is made of them. */
 #include "chart.h"
+#include "commands.h"
 #include "compare.h"
 #include "html.h"
 #include "results.h"
@@ -126,13 +127,18 @@ Test(results, what_is_refused)
     }
 }
 
-/* From a file of its own, as tests run side by side. */
-static bool read_from(const char *path, results *all, const char *text, char *why)
+static void make_file(const char *path, const char *text)
 {
     FILE *file = fopen(path, "wb");
     cr_assert(file);
     cr_assert_eq(fwrite(text, 1, strlen(text), file), strlen(text));
     fclose(file);
+}
+
+/* From a file of its own, as tests run side by side. */
+static bool read_from(const char *path, results *all, const char *text, char *why)
+{
+    make_file(path, text);
     const bool ok = results_read(all, path, why);
     remove(path);
     return ok;
@@ -479,4 +485,60 @@ Test(charts, page)
     free(text);
     charts_destroy(&list);
     results_destroy(&all);
+}
+
+/* ---- commands -------------------------------------------------------------------------------------------------- */
+
+static int run(const char *name, const char *a, const char *b, const char *c, const char *d)
+{
+    char *argv[] = {"vkbench", (char *)name, (char *)a, (char *)b, (char *)c, (char *)d, NULL};
+    const command *found = command_find(name);
+    cr_assert(found, "%s", name);
+    return command_run(found, 2 + (a != NULL) + (b != NULL) + (c != NULL) + (d != NULL), argv);
+}
+
+static bool is_there(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (file)
+        fclose(file);
+    return file;
+}
+
+Test(commands, statuses)
+{
+    static const char *const a = "commands_a.json", *b = "commands_b.json", *other = "commands_c.json",
+                             *out = "commands_out.json", *bad = "commands_bad.json";
+    make_file(a, HEAD DENSE(64, 4) "]}");
+    make_file(b, HEAD DENSE(64, 4.2) "]}");
+    make_file(other, HEAD DENSE(128, 4) "]}");
+    make_file(bad, "{\"schema\":");
+    cr_expect_eq(run("compare", a, a, NULL, NULL), 0);
+    cr_expect_eq(run("compare", a, b, NULL, NULL), 1);
+    cr_expect_eq(run("compare", b, a, NULL, NULL), 0);
+    cr_expect_eq(run("compare", "--threshold", "6%", a, b), 0);
+    cr_expect_eq(run("compare", a, "--threshold=6", b, NULL), 0);
+    cr_expect_eq(run("compare", a, a, b, NULL), 1);
+    cr_expect_eq(run("compare", a, other, NULL, NULL), 2);
+    cr_expect_eq(run("compare", a, bad, NULL, NULL), 2);
+    cr_expect_eq(run("compare", a, NULL, NULL, NULL), 2);
+    cr_expect_eq(run("compare", a, b, "--threshold", NULL), 2);
+    cr_expect_eq(run("compare", a, b, "--threshold=-1", NULL), 2);
+    cr_expect_eq(run("compare", a, b, "-o", "x"), 2);
+    cr_expect_eq(run("compare", "--help", NULL, NULL, NULL), 0);
+    remove(out);
+    cr_expect_eq(run("merge", out, a, bad, NULL), 2);
+    cr_expect_not(is_there(out));
+    cr_expect_eq(run("merge", out, a, b, NULL), 0);
+    cr_expect_eq(run("merge", out, a, b, NULL), 2); /* it is there */
+    cr_expect_eq(run("table", out, "--csv", "commands.csv", NULL), 0);
+    cr_expect_eq(run("plot", out, NULL, NULL, NULL), 2);
+    cr_expect_eq(run("plot", out, bad, "-o", "commands.html"), 2);
+    cr_expect_not(is_there("commands.html"));
+    cr_expect_eq(run("plot", out, "-o", "commands.html", NULL), 0);
+    cr_expect(is_there("commands.html") && is_there("commands.csv"));
+    cr_expect(!command_find("comparison"));
+    const char *const made[] = {a, b, other, out, bad, "commands.html", "commands.csv"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        remove(made[i]);
 }
