@@ -18,6 +18,17 @@ def top_w_ends(importance, window):
     return end
 
 
+def visible(head, query, key, offset, own_and_before, tiles, end):
+    see = (query >= 0) & (key >= 0)
+    if own_and_before:
+        see = query + offset >= key
+    if tiles is not None:
+        see = see & tiles[query // TILE, key // TILE]
+    if end is not None:
+        see = see & (query < end[head, key])
+    return see
+
+
 class Mask:
     """Which query sees which key; the same for all batch items and for the query heads of a key head."""
 
@@ -59,13 +70,7 @@ class Mask:
 
     def visible(self, head, query, key):
         """Of tensors of a key head's index, queries and keys, which are broadcast."""
-        own = query + self.offset
-        see = own >= key if self.causal or self.end is not None else (own >= key) | True
-        if self.tiles is not None:
-            see = see & self.tiles[query // TILE, key // TILE]
-        if self.end is not None:
-            see = see & (query < self.end[head, key])
-        return see
+        return visible(head, query, key, self.offset, self.causal or self.end is not None, self.tiles, self.end)
 
     def pairs(self):
         """Visible ones, of all heads and batch items."""
@@ -97,10 +102,11 @@ class Mask:
 
     def mods(self):
         """FlexAttention's mask_mod and score_mod, and how many heads a block mask needs."""
-        group, visible, bias = self.case["heads"] // self.heads, self.visible, self.bias
+        group, bias = self.case["heads"] // self.heads, self.bias
+        more = self.offset, self.causal or self.end is not None, self.tiles, self.end
 
         def mask_mod(batch, head, query, key):
-            return visible(head // group, query, key)
+            return visible(head // group, query, key, *more)
 
         def score_mod(score, batch, head, query, key):
             return score + bias[head // group, key]
