@@ -97,7 +97,7 @@ double result_dense_pairs(const case_result *r);
  * its program. NULL: none. */
 const case_result *result_dense(const results *all, const case_result *r);
 
-/* How many times faster than that; else what the file says; NAN where nothing is known. */
+/* How many times faster than dense attention, as the file says, else than that one; NAN where nothing is known. */
 double result_speedup(const results *all, const case_result *r);
 
 #endif

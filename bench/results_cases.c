@@ -100,8 +100,10 @@ const case_result *result_dense(const results *all, const case_result *r)
 
 double result_speedup(const results *all, const case_result *r)
 {
-    const case_result *dense = result_dense(all, r);
     if (!result_is_ok(r) || !strcmp(r->mask, "causal") || !strcmp(r->mask, "none"))
         return NAN;
-    return dense ? dense->median_ms / r->median_ms : r->speedup_over_dense;
+    if (isfinite(r->speedup_over_dense))
+        return r->speedup_over_dense;
+    const case_result *dense = result_dense(all, r);
+    return dense ? dense->median_ms / r->median_ms : NAN;
 }
