@@ -70,9 +70,13 @@ void axis_text(const axis *a, double value, char text[AXIS_TEXT_SIZE])
         snprintf(text, AXIS_TEXT_SIZE, "%.4gM", value / (kilo * kilo));
     else if (a->kind == AXIS_SIZE && value >= kilo)
         snprintf(text, AXIS_TEXT_SIZE, "%.4gK", value / kilo);
-    else if (value >= 1e5 || value < 1e-4)
-        snprintf(text, AXIS_TEXT_SIZE, "%.0e", value);
-    else
+    else if (value >= 1e6 || value < 1e-6)
+        snprintf(text, AXIS_TEXT_SIZE, "%.2g", value);
+    else if (value < 1e-3) { /* without an exponent, nor zeros behind */
+        int length = snprintf(text, AXIS_TEXT_SIZE, "%.8f", value);
+        while (text[length - 1] == '0')
+            text[--length] = 0;
+    } else
         snprintf(text, AXIS_TEXT_SIZE, "%.7g", value);
 }
 

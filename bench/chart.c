@@ -36,7 +36,7 @@ static bool same_but_n(const case_result *a, const case_result *b)
 {
     return !strcmp(a->type, b->type) && !strcmp(a->pass, b->pass) && a->batch == b->batch && a->heads == b->heads
            && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim && a->value_dim == b->value_dim
-           && a->run == b->run && !strcmp(a->peer, b->peer) && !strcmp(a->level, b->level)
+           && result_same_source(a->run, b->run) && !strcmp(a->peer, b->peer) && !strcmp(a->level, b->level)
            && (a->queries == b->queries || (a->queries == a->keys && b->queries == b->keys));
 }
 
@@ -119,7 +119,6 @@ static chart *find_chart(chart_list *list, chart_id id, const char *title, const
     list->charts = more;
     chart *c = &more[list->count++];
     *c = (chart){.id = id};
-    snprintf(c->name, sizeof c->name, "%s-%zu", chart_kinds[id].name, list->count);
     snprintf(c->title, sizeof c->title, "%s", title);
     snprintf(c->device, sizeof c->device, "%s", device);
     return c;
@@ -128,7 +127,7 @@ static chart *find_chart(chart_list *list, chart_id id, const char *title, const
 static chart_series *find_series(chart *c, const char *label, const result_run *run)
 {
     for (size_t i = 0; i < c->series_count; i++)
-        if (!strcmp(c->series[i].label, label) && c->series[i].run == run)
+        if (!strcmp(c->series[i].label, label) && result_same_source(c->series[i].run, run))
             return &c->series[i];
     chart_series *more = realloc(c->series, (c->series_count + 1) * sizeof *more);
     if (!more)
@@ -175,12 +174,16 @@ static bool add_result(const results *all, const case_result *r, chart_id id, ch
     return s && add_point(s, p, r);
 }
 
+static void destroy_series(chart_series *s)
+{
+    free(s->points);
+    free((void *)s->of);
+}
+
 static void destroy_chart(chart *c)
 {
-    for (size_t i = 0; i < c->series_count; i++) {
-        free(c->series[i].points);
-        free((void *)c->series[i].of);
-    }
+    for (size_t i = 0; i < c->series_count; i++)
+        destroy_series(&c->series[i]);
     free(c->series);
 }
 
@@ -193,22 +196,31 @@ void charts_destroy(chart_list *list)
 }
 
 /* Time over one N says nothing that the table does not. */
-static bool is_worth_it(const chart *c)
+static void drop_single_lengths(chart *c)
 {
-    for (size_t i = 0; i < c->series_count; i++)
-        if (c->series[i].points[0].x < c->series[i].points[c->series[i].count - 1].x)
-            return true;
-    return c->id != CHART_TIME;
+    size_t kept = 0;
+    for (size_t i = 0; i < c->series_count; i++) {
+        chart_series *s = &c->series[i];
+        if (s->points[0].x < s->points[s->count - 1].x)
+            c->series[kept++] = *s;
+        else
+            destroy_series(s);
+    }
+    c->series_count = kept;
 }
 
 static void drop_what_says_nothing(chart_list *list)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (is_worth_it(&list->charts[i]))
-            list->charts[kept++] = list->charts[i];
+    for (size_t i = 0; i < list->count; i++) {
+        chart *c = &list->charts[i];
+        if (c->id == CHART_TIME)
+            drop_single_lengths(c);
+        if (c->series_count)
+            list->charts[kept++] = *c;
         else
-            destroy_chart(&list->charts[i]);
+            destroy_chart(c);
+    }
     list->count = kept;
 }
 
@@ -220,7 +232,11 @@ bool charts_make(const results *all, chart_list *list)
             if (!add_result(all, &all->items[i], (chart_id)id, list))
                 return false;
     drop_what_says_nothing(list);
-    for (size_t i = 0; i < list->count; i++)
-        chart_finish(all, &list->charts[i]);
+    size_t of_kind[CHART_KINDS] = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        chart *c = &list->charts[i];
+        snprintf(c->name, sizeof c->name, "%s-%zu", chart_kinds[c->id].name, ++of_kind[c->id]);
+        chart_finish(all, c);
+    }
     return true;
 }

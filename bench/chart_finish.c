@@ -18,20 +18,23 @@ static void short_name(const char *path, char name[64])
     snprintf(name, 64, "%.*s", (int)(length < 60 ? length : 60), base);
 }
 
-/* Series of two files may have one label. */
-static void tell_files_apart(chart *c)
+/* Series of two files, or of two commits in one, may have one label. */
+static void tell_sources_apart(chart *c)
 {
-    bool twice[256] = {false};
-    for (size_t i = 0; i < c->series_count && i < 256; i++)
-        for (size_t j = 0; j < c->series_count; j++)
-            twice[i] = twice[i] || (i != j && !strcmp(c->series[i].label, c->series[j].label));
-    for (size_t i = 0; i < c->series_count && i < 256; i++) {
+    enum { PLAIN, BY_FILE, BY_COMMIT } how[256] = {PLAIN};
+    const size_t count = c->series_count < 256 ? c->series_count : 256;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < count; j++)
+            if (i != j && !strcmp(c->series[i].label, c->series[j].label) && how[i] != BY_COMMIT)
+                how[i] = strcmp(c->series[i].run->file, c->series[j].run->file) ? BY_FILE : BY_COMMIT;
+    for (size_t i = 0; i < count; i++) {
         chart_series *s = &c->series[i];
         const size_t length = strlen(s->label);
         char name[64];
         short_name(s->run->file, name);
-        if (twice[i])
-            snprintf(s->label + length, sizeof s->label - length, " (%s)", name);
+        if (how[i] != PLAIN)
+            snprintf(s->label + length, sizeof s->label - length, " (%.60s)",
+                     how[i] == BY_FILE ? name : s->run->commit);
     }
 }
 
@@ -78,7 +81,7 @@ static void add_roofs(const results *all, chart *c)
 
 void chart_finish(const results *all, chart *c)
 {
-    tell_files_apart(c);
+    tell_sources_apart(c);
     for (size_t i = 0; c->id == CHART_TIME && i < c->series_count; i++) {
         const double exponent = fit_exponent(c->series[i].points, c->series[i].count);
         if (isfinite(exponent))

@@ -19,6 +19,7 @@ static const char page_style[] =
     "th,td{padding:4px 8px;text-align:left;white-space:nowrap}\n"
     "th{font-weight:600;color:var(--mute)}th.n,td.n{text-align:right}\n"
     "tr.sizes td{border-top:1px solid var(--grid);padding-top:9px;font-weight:600}\n"
+    "tr.sizes div{position:sticky;left:8px;width:fit-content;max-width:calc(100vw - 44px);white-space:normal}\n"
     "tr.peer td{color:var(--mute)}td.best{font-weight:700}\n"
     "td.bad{color:#c0392b}\n"
     "dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;font-size:14px;margin:10px 0}\n"
@@ -109,7 +110,7 @@ static void write_sizes(FILE *stream, const table *t, size_t row)
     int columns = 0;
     for (int c = 0; c < TABLE_COLUMNS; c++)
         columns += t->shown[c] && !is_size(c);
-    fprintf(stream, "<tr class=\"sizes\"><td colspan=\"%d\">", columns);
+    fprintf(stream, "<tr class=\"sizes\"><td colspan=\"%d\"><div>", columns);
     if (*this->cell[CELL_MODEL]) {
         xml_text(stream, this->cell[CELL_MODEL]);
         fputs(": ", stream);
@@ -117,7 +118,7 @@ static void write_sizes(FILE *stream, const table *t, size_t row)
     xml_text(stream, this->cell[CELL_PASS]);
     fputs(", ", stream);
     xml_text(stream, this->cell[CELL_TYPE]);
-    fprintf(stream, ", B %s, H %s, N %s, D %s</td></tr>\n", this->cell[CELL_BATCH], this->cell[CELL_HEADS],
+    fprintf(stream, ", B %s, H %s, N %s, D %s</div></td></tr>\n", this->cell[CELL_BATCH], this->cell[CELL_HEADS],
             this->cell[CELL_N], this->cell[CELL_D]);
 }
 
@@ -196,7 +197,7 @@ void html_write(FILE *stream, const void *user)
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
           stream);
-    element(stream, "title", "vkbench: attention on Vulkan");
+    element(stream, "title", "vkbench: attention, measured");
     fprintf(stream, "<style>\n%s%s</style>\n</head>\n<body>\n", svg_style, page_style);
     element(stream, "h1", "Attention, measured");
     write_runs(stream, page->results);

@@ -81,6 +81,9 @@ void result_identity(const case_result *r, char name[RESULT_NAME_SIZE]);
 /* "dmattn matrix2", "pytorch cudnn": who computed it. */
 void result_who(const case_result *r, char name[RESULT_NAME_SIZE]);
 
+/* Whether two runs are of one file and one build of one program. */
+bool result_same_source(const result_run *a, const result_run *b);
+
 /* Everything alike but the mask and who computed it. */
 bool result_same_sizes(const case_result *a, const case_result *b);
 

@@ -57,6 +57,12 @@ void result_who(const case_result *r, char name[RESULT_NAME_SIZE])
         snprintf(name, RESULT_NAME_SIZE, "%.*s %.16s", length < 32 ? length : 32, program, r->level);
 }
 
+bool result_same_source(const result_run *a, const result_run *b)
+{
+    return !strcmp(a->file, b->file) && !strcmp(a->program, b->program) && !strcmp(a->version, b->version)
+           && !strcmp(a->commit, b->commit);
+}
+
 bool result_same_sizes(const case_result *a, const case_result *b)
 {
     return !strcmp(a->type, b->type) && !strcmp(a->pass, b->pass) && a->batch == b->batch && a->heads == b->heads

@@ -227,9 +227,12 @@ static void draw_series(FILE *stream, const chart *c, size_t index, const layout
     fprintf(stream, "<g class=\"c%zu%s\">\n", index % COLOURS, *s->of[0]->peer ? " peer" : "");
     if (chart_kinds[c->id].lines && s->count > 1) {
         fputs("<path class=\"line\" d=\"", stream);
-        for (size_t i = 0; i < s->count; i++)
+        for (size_t i = 0, next; i < s->count; i = next) { /* of several at one place through the middle one */
+            for (next = i + 1; next < s->count && s->points[next].x == s->points[i].x;)
+                next++;
             fprintf(stream, "%c%.1f %.1f", i ? 'L' : 'M', axis_place(&l->x, s->points[i].x),
-                    axis_place(&l->y, s->points[i].y));
+                    axis_place(&l->y, s->points[(i + next - 1) / 2].y));
+        }
         fputs("\"/>\n", stream);
     }
     for (size_t i = 0; i < s->count; i++) {
