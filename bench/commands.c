@@ -43,28 +43,24 @@ static bool option_value(const char *name, int argc, char **argv, int *i, const 
     return true;
 }
 
-/* Whether " name" is one of the command's options. */
-static bool takes(const command *c, const char *name)
-{
-    const char *at = strstr(c->options, name);
-    return at && strspn(at + strlen(name), " ") == (at[strlen(name)] != 0);
-}
-
 /* COMMAND_FINE, or COMMAND_BAD after a sentence. */
 static int parse_option(const command *c, int argc, char **argv, int *i, command_line *line)
 {
     const struct {
         const char *name;
+        unsigned kind;
         const char **value;
-    } options[] = {{"-o", &line->output}, {"--csv", &line->csv}, {"--markdown", &line->markdown}};
+    } options[] = {{"-o", TAKES_OUTPUT, &line->output},
+                   {"--csv", TAKES_TABLES, &line->csv},
+                   {"--markdown", TAKES_TABLES, &line->markdown}};
     const char *option = argv[*i], *value;
-    if (takes(c, "--threshold") && option_value("--threshold", argc, argv, i, &value))
+    if ((c->options & TAKES_THRESHOLD) && option_value("--threshold", argc, argv, i, &value))
         return value && parse_threshold(value, &line->threshold)
                    ? COMMAND_FINE
                    : complain(COMMAND_BAD, "--threshold wants a number of percent, such as 2%%, and not '%s'",
                               value ? value : "");
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
-        if (takes(c, options[k].name) && option_value(options[k].name, argc, argv, i, options[k].value))
+        if ((c->options & options[k].kind) && option_value(options[k].name, argc, argv, i, options[k].value))
             return *options[k].value && **options[k].value ? COMMAND_FINE
                                                            : complain(COMMAND_BAD, "%s needs a value", options[k].name);
     return complain(COMMAND_BAD, "%s has no option %.64s; see vkbench %s --help", c->name, option, c->name);

@@ -8,6 +8,9 @@
 /* As main() returns them; of compare, SLOWER says that something is. */
 enum { COMMAND_FINE = 0, COMMAND_SLOWER = 1, COMMAND_FAILED = 1, COMMAND_BAD = 2 };
 
+/* Options that a command may take: -o; --csv and --markdown; --threshold. */
+enum { TAKES_OUTPUT = 1, TAKES_TABLES = 2, TAKES_THRESHOLD = 4 };
+
 /* A command's line. */
 typedef struct command_line {
     const char **files; /* argv's, but for the options; owned */
@@ -18,7 +21,7 @@ typedef struct command_line {
 
 typedef struct command {
     const char *name, *usage;
-    const char *options; /* of those that command_line knows, the ones it takes, each behind a blank */
+    unsigned options; /* TAKES_… */
     size_t least_files;
     int (*run)(const command_line *line);
 } command;

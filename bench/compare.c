@@ -3,10 +3,10 @@
 
 #include "commands.h"
 #include "complain.h"
+#include "statistics.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
@@ -20,7 +20,7 @@ static const char usage[] =
     "  faster    where it lies below 1 / (1 + P)\n"
     "  same      where it lies between the two\n"
     "  unclear   otherwise, where a side has too few samples, or was disturbed\n"
-    "  broken    where A's result is ok and B's is not\n"
+    "  broken    where A has a result that is ok, and B one that is not\n"
     "\n"
     "Exit status: 0 nothing is slower or broken, 1 something is, 2 a file or an option is wrong, or no case is in "
     "both.\n";
@@ -38,12 +38,6 @@ static sample_set samples_of(const case_result *r)
     return r->sample_count ? (sample_set){r->samples, r->sample_count} : (sample_set){&r->median_ms, 1};
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median of the repeats' medians. */
 static double median_of_repeats(const results *all, const char *identity)
 {
@@ -51,17 +45,17 @@ static double median_of_repeats(const results *all, const char *identity)
     size_t count = 0;
     for (size_t i = 0; i < all->count && count < sizeof medians / sizeof *medians; i++)
         if (result_is_ok(&all->items[i]) && is_of(&all->items[i], identity))
-            medians[count++] = median_of(samples_of(&all->items[i]));
-    qsort(medians, count, sizeof *medians, compare_numbers);
+            insert_sorted(medians, (uint32_t)count++, median_of(samples_of(&all->items[i])));
     return median_of((sample_set){medians, count});
 }
 
-static const case_result *find(const results *all, const char *identity)
+/* The first result of the case whose being ok is `ok`, else the first one. */
+static const case_result *find(const results *all, const char *identity, bool ok)
 {
     const case_result *first = NULL;
     for (size_t i = 0; i < all->count; i++)
         if (is_of(&all->items[i], identity)) {
-            if (result_is_ok(&all->items[i]))
+            if (result_is_ok(&all->items[i]) == ok)
                 return &all->items[i];
             first = first ? first : &all->items[i];
         }
@@ -80,7 +74,7 @@ static verdict judge(const comparison *c, double threshold)
 
 comparison compare_case(const results *a, const results *b, const char *identity, double threshold)
 {
-    comparison c = {.a = find(a, identity), .b = find(b, identity), .ratio = {NAN, INFINITY, 0}};
+    comparison c = {.a = find(a, identity, true), .b = find(b, identity, false), .ratio = {NAN, INFINITY, 0}};
     if (!result_is_ok(c.a) || !result_is_ok(c.b)) {
         c.verdict = result_is_ok(c.a) ? VERDICT_BROKEN : VERDICT_UNCLEAR;
         return c;
@@ -143,7 +137,7 @@ static bool is_first(const results *all, size_t index)
 static void print_missing(const char *which, const results *has, const results *lacks)
 {
     for (size_t i = 0; i < has->count; i++)
-        if (is_first(has, i) && !find(lacks, has->items[i].identity))
+        if (is_first(has, i) && !find(lacks, has->items[i].identity, true))
             printf("only in %s: %s\n", which, has->items[i].identity);
 }
 
@@ -155,7 +149,7 @@ static int compare_two(const results *a, const results *b, double threshold)
     printf("\n%-58s %9s %9s %7s  %-16s\n", "case", "A ms", "B ms", "B / A", "95 % interval");
     for (size_t i = 0; i < a->count; i++) {
         const char *identity = a->items[i].identity;
-        if (!is_first(a, i) || !find(b, identity))
+        if (!is_first(a, i) || !find(b, identity, true))
             continue;
         const comparison c = compare_case(a, b, identity, threshold);
         print_case(identity, &c);
@@ -177,7 +171,7 @@ static bool is_of_one_device(const results *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         const char *identity = all->items[i].identity;
-        const case_result *other = find(all, identity);
+        const case_result *other = find(all, identity, true);
         if (strcmp(other->run->device, all->items[i].run->device)) {
             complain(COMMAND_BAD, "%s has results of %s and of %s for %s, but compare wants one device on each side",
                      all->runs->file, other->run->device, all->items[i].run->device, identity);
@@ -211,4 +205,4 @@ static int compare(const command_line *line)
     return status;
 }
 
-const command compare_command = {"compare", usage, " --threshold", 2, compare};
+const command compare_command = {"compare", usage, TAKES_THRESHOLD, 2, compare};

@@ -57,4 +57,4 @@ static int merge(const command_line *line)
     return status;
 }
 
-const command merge_command = {"merge", usage, "", 3, merge};
+const command merge_command = {"merge", usage, 0, 3, merge};

@@ -72,4 +72,4 @@ static int plot(const command_line *line)
     return status;
 }
 
-const command plot_command = {"plot", usage, " -o", 1, plot};
+const command plot_command = {"plot", usage, TAKES_OUTPUT, 1, plot};

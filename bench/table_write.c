@@ -155,4 +155,4 @@ static int write_tables(const command_line *line)
     return status;
 }
 
-const command table_command = {"table", usage, " --markdown --csv", 1, write_tables};
+const command table_command = {"table", usage, TAKES_TABLES, 1, write_tables};

@@ -299,6 +299,8 @@ Test(compare, verdicts)
     /* of several runs one like before: not every pair is slower */
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "," DENSE(64, 4.2) "]}"), VERDICT_SLOWER);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "," DENSE(64, 4) "]}"), VERDICT_UNCLEAR);
+    cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4) ",{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"),
+                 VERDICT_BROKEN);
     /* one sample of each decides nothing */
     cr_expect_eq(verdict_of(HEAD SPARSE(64, 4) "]}", HEAD SPARSE(64, 9) "]}"), VERDICT_UNCLEAR);
     cr_expect_eq(verdict_of(four, HEAD "{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"), VERDICT_BROKEN);
