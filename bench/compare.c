@@ -141,9 +141,19 @@ static void print_missing(const char *which, const results *has, const results *
             printf("only in %s: %s\n", which, has->items[i].identity);
 }
 
+static bool have_a_case_in_common(const results *a, const results *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (find(b, a->items[i].identity, true))
+            return true;
+    return false;
+}
+
 static int compare_two(const results *a, const results *b, double threshold)
 {
-    size_t count[VERDICT_COUNT] = {0}, common = 0;
+    size_t count[VERDICT_COUNT] = {0};
+    if (!have_a_case_in_common(a, b))
+        return complain(COMMAND_BAD, "%s and %s have no case in common", a->runs->file, b->runs->file);
     print_run("A", a);
     print_run("B", b);
     printf("\n%-58s %9s %9s %7s  %-16s\n", "case", "A ms", "B ms", "B / A", "95 % interval");
@@ -154,12 +164,9 @@ static int compare_two(const results *a, const results *b, double threshold)
         const comparison c = compare_case(a, b, identity, threshold);
         print_case(identity, &c);
         count[c.verdict]++;
-        common++;
     }
     print_missing("A", a, b);
     print_missing("B", b, a);
-    if (!common)
-        return complain(COMMAND_BAD, "%s and %s have no case in common", a->runs->file, b->runs->file);
     printf("%zu slower, %zu faster, %zu the same, %zu unclear, %zu broken, at a threshold of %g %%\n",
            count[VERDICT_SLOWER], count[VERDICT_FASTER], count[VERDICT_SAME], count[VERDICT_UNCLEAR],
            count[VERDICT_BROKEN], 100 * threshold);
