@@ -40,18 +40,58 @@ def nearest(importance):
     return ((order[..., 1:] - order[..., :-1]) / order[..., 1:].abs()).min().item()
 
 
-def attend(q, k, v, visible, bias=None, scale=0.0, soft_cap=0.0, round_to=None):
-    """out of q [batch, queries, heads, dim]. `round_to`: the type that probabilities are rounded to, as in a kernel for it."""
+class _RoundedGradient(torch.autograd.Function):
+    """The tensor itself, whose gradient is rounded to a type."""
+
+    @staticmethod
+    def forward(ctx, x, dtype):
+        ctx.dtype = dtype
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient.to(ctx.dtype).to(gradient.dtype), None
+
+
+class _RoundedAttention(torch.autograd.Function):
+    """softmax(scores) v, as kernels for a 16-bit type compute it. P is rounded before it is multiplied, by v or by dout; D, the
+    sum of dout * out, is of the out that was stored; and dS = P (dP - D), which is what a bias gets, is not rounded."""
+
+    @staticmethod
+    def forward(ctx, scores, v, visible, dtype, stored_out):
+        p = torch.softmax(scores, dim=-1) * visible
+        rounded = p.to(dtype).to(p.dtype)
+        out = rounded @ v
+        stored_out = out.to(dtype) if stored_out is None else stored_out
+        ctx.save_for_backward(p, rounded, v, stored_out.to(p.dtype))
+        return out
+
+    @staticmethod
+    def backward(ctx, dout):
+        p, rounded, v, stored_out = ctx.saved_tensors
+        d = (dout * stored_out).sum(dim=-1, keepdim=True)
+        return p * (dout @ v.transpose(2, 3) - d), rounded.transpose(2, 3) @ dout, None, None, None
+
+
+def attend(q, k, v, visible, bias=None, scale=0.0, soft_cap=0.0, round_to=None, stored_out=None):
+    """out of q [batch, queries, heads, dim]. `round_to`: the 16-bit type whose roundings within a kernel are made, too, forward
+    and backward; `stored_out`: the out that its backward run is given, instead of its own."""
     group = q.shape[2] // k.shape[2]
-    k, v = (t.repeat_interleave(group, dim=2) for t in (k, v))
-    scores = torch.einsum("bthd,bjhd->bhtj", q, k) * (scale or q.shape[3] ** -0.5)
+    if round_to is not None:
+        v = _RoundedGradient.apply(v, round_to)  # stored before the importance's part is added
+    q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+    k, v = (t.repeat_interleave(group, dim=1) for t in (k, v))
+    scores = q @ k.transpose(2, 3) * (scale or q.shape[3] ** -0.5)
+    if round_to is not None:
+        scores = _RoundedGradient.apply(scores, round_to)  # dS before it is multiplied by k and q
     if soft_cap:
         scores = soft_cap * torch.tanh(scores / soft_cap)
     if bias is not None:
         scores = scores + bias.repeat_interleave(group, dim=1).unsqueeze(2)
     visible = visible.repeat_interleave(group, dim=1)
     scores = scores.masked_fill(~visible, -1e30)  # finite, so that rows that see nothing are no NaN
-    p = torch.softmax(scores, dim=-1) * visible
-    if round_to is not None:
-        p = p.to(round_to).to(scores.dtype)
-    return torch.einsum("bhtj,bjhd->bthd", p, v)
+    if round_to is None:
+        return (torch.softmax(scores, dim=-1) * visible @ v).transpose(1, 2)
+    if stored_out is not None:
+        stored_out = stored_out.transpose(1, 2)
+    return _RoundedAttention.apply(scores, v, visible, round_to, stored_out).transpose(1, 2)
