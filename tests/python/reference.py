@@ -54,7 +54,7 @@ class _RoundedGradient(torch.autograd.Function):
 
 
 class _RoundedAttention(torch.autograd.Function):
-    """softmax(scores) v, as kernels for a 16-bit type compute it. P is rounded before it is multiplied, by v or by dout; D, the
+    """softmax(scores) v, as kernels for a type compute it. P is rounded before it is multiplied, by v or by dout; D, the
     sum of dout * out, is of the out that was stored; and dS = P (dP - D), which is what a bias gets, is not rounded."""
 
     @staticmethod
@@ -74,7 +74,7 @@ class _RoundedAttention(torch.autograd.Function):
 
 
 def attend(q, k, v, visible, bias=None, scale=0.0, soft_cap=0.0, round_to=None, stored_out=None):
-    """out of q [batch, queries, heads, dim]. `round_to`: the 16-bit type whose roundings within a kernel are made, too, forward
+    """out of q [batch, queries, heads, dim]. `round_to`: the type whose roundings within a kernel are made, too, forward
     and backward; `stored_out`: the out that its backward run is given, instead of its own."""
     group = q.shape[2] // k.shape[2]
     if round_to is not None:

@@ -4,13 +4,13 @@
 where PyTorch has none, on a Vulkan device of the CPU by tests/fake_cuda.c.
 
 The yardstick is that of tests/low_precision.h: the same in float32 with the roundings that a kernel for the case's type has to
-make. Twice its distance from float64 is allowed, as its sums are rounded in another order, and two units in the last place of the
+make. Twice its distance from float64 is allowed, as its sums are rounded in another order, and one unit in the last place of the
 largest value (SLACK; four in float32, where nothing but sums is rounded).
 
 D, the sum of dout * out, is of our own out in the yardstick, too. The rounding of a row's out moves D, and so all of the row's
 dS, the same way. The gradients of the importance and of its parameters sum that up over all rows, and da, one number for each
 head, is what remains of it: two independent draws of that error say nothing of each other. That our out itself is good is
-checked first."""
+checked, too."""
 import functools
 import gc
 import pathlib
@@ -46,11 +46,11 @@ CASES = [
      {"window": 8, "given": True, "padding": True, "documents": [0, 17, 17, 60]}),
 ]
 LARGE_CASES = [
-    ("causal attention", BF16, 2, 1000, 1000, 8, 8, 64, 64, {"mask": False}),
-    ("dma, f16", F16, 2, 512, 512, 16, 4, 128, 128, {"window": 64}),
-    ("dma, bf16", BF16, 1, 700, 700, 16, 4, 128, 128, {"window": 100, "dt_bias": True}),
-    ("dma, f32", F32, 1, 512, 600, 8, 2, 64, 64, {"window": 64}),
-    ("dma, bf16, importance given", BF16, 2, 512, 512, 8, 2, 64, 64, {"window": 48, "given": True}),
+    ("causal attention, large", BF16, 2, 1000, 1000, 8, 8, 64, 64, {"mask": False}),
+    ("dma, f16, large", F16, 2, 512, 512, 16, 4, 128, 128, {"window": 64}),
+    ("dma, bf16, large", BF16, 1, 700, 700, 16, 4, 128, 128, {"window": 100, "dt_bias": True}),
+    ("dma, f32, large", F32, 1, 512, 600, 8, 2, 64, 64, {"window": 64}),
+    ("dma, bf16, importance given, large", BF16, 2, 512, 512, 8, 2, 64, 64, {"window": 48, "given": True}),
 ]
 
 
@@ -79,7 +79,8 @@ def make_inputs(case, seed):
 
 
 def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None):
-    """out and gradients by name, in `dtype`, with the roundings of a kernel for the type `round_to`, whose out was `stored_out`; None: two keys are so nearly as important as each other that rounding decides."""
+    """out and gradients by name, in `dtype`, with the roundings of a kernel for the type `round_to`, whose out was `stored_out`;
+    None: in float64 two keys are so nearly as important as each other that rounding would decide."""
     options = case[-1]
     leaves = {name: t.to(DEVICE, dtype, copy=True).requires_grad_() for name, t in leaves.items()}
     q, k, v = (leaves[name] for name in "qkv")
@@ -88,7 +89,7 @@ def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None
         bias = leaves.get("importance")
         if bias is None:
             bias = reference.importance_of(v, leaves["dt_weight"], leaves["a"], leaves.get("dt_bias"))
-            if reference.nearest(bias) < 1e-6:
+            if dtype == torch.float64 and reference.nearest(bias) < 1e-6:
                 return None
         visible = reference.visible_of(bias, q.shape[1], options["window"], **others)
     else:
@@ -96,7 +97,8 @@ def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None
         visible = visible.expand(q.shape[0], k.shape[2], -1, -1)
     if stored_out is not None:
         stored_out = stored_out.to(DEVICE)
-    out = reference.attend(q, k, v, visible, bias, soft_cap=options.get("soft_cap", 0.0), round_to=round_to, stored_out=stored_out)
+    out = reference.attend(q, k, v, visible, bias, soft_cap=options.get("soft_cap", 0.0), round_to=round_to,
+                           stored_out=stored_out)
     out.backward(dout.to(DEVICE, dtype))
     return {"out": out.detach().cpu(), **{"d" + name: t.grad.cpu() for name, t in leaves.items()}}
 
@@ -131,7 +133,7 @@ def check_case(case):
         raise AssertionError("%s: no seed gives keys that rounding can tell apart" % case[0])
     ours = by_dmattn(case, leaves, others, dout, in_place=False)
     again = by_dmattn(case, leaves, others, dout, in_place=True)
-    yardstick = by_formula(case, leaves, others, dout, F32, None if dtype == F32 else dtype, ours["out"])
+    yardstick = by_formula(case, leaves, others, dout, F32, dtype, ours["out"])
     figures, wrong = [], []
     for name, want in right.items():
         got = ours[name]
@@ -147,7 +149,7 @@ def check_case(case):
             wrong.append("the error of %s is %.3g, but may be %.3g at most (the largest value is %.3g)"
                          % (name, error, allowed, largest))
         figures.append("%s %.1e of %.1e" % (name, error / largest, allowed / largest))
-    print("%s: %s" % (case[0], ", ".join(figures)))
+    print("%s: errors and what they may be, of the largest value: %s" % (case[0], ", ".join(figures)))
     assert not wrong, "; ".join(wrong)
 
 
@@ -265,9 +267,9 @@ def main():
         print("dmattn tests: no device: %s" % error)
         return
     print(name)
-    checks = [("%s of %s" % (case[0], case[1]), functools.partial(check_case, case)) for case in CASES + (LARGE_CASES if CUDA else [])]
-    checks += [(check.__name__[6:].replace("_", " "), check)
-               for check in (check_no_grad, check_strides, check_memory, check_streams_and_threads, check_many_ahead, check_refusals)]
+    checks = [(case[0], functools.partial(check_case, case)) for case in CASES + (LARGE_CASES if CUDA else [])]
+    for check in (check_no_grad, check_strides, check_memory, check_streams_and_threads, check_many_ahead, check_refusals):
+        checks.append((check.__name__[6:].replace("_", " "), check))
     failed = []
     for name, check in checks:
         try:
