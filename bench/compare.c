@@ -134,11 +134,19 @@ static bool is_first(const results *all, size_t index)
     return true;
 }
 
-static void print_missing(const char *which, const results *has, const results *lacks)
+void compare_print_missing(FILE *stream, const char *which, const results *has, const results *lacks)
 {
+    size_t missing[MISSING_NAMED] = {0}, count = 0;
     for (size_t i = 0; i < has->count; i++)
-        if (is_first(has, i) && !find(lacks, has->items[i].identity, true))
-            printf("only in %s: %s\n", which, has->items[i].identity);
+        if (is_first(has, i) && !find(lacks, has->items[i].identity, true)) {
+            if (count < MISSING_NAMED)
+                missing[count] = i;
+            count++;
+        }
+    if (count > MISSING_NAMED)
+        fprintf(stream, "only in %s: %zu cases\n", which, count);
+    for (size_t i = 0; i < count && count <= MISSING_NAMED; i++)
+        fprintf(stream, "only in %s: %s\n", which, has->items[missing[i]].identity);
 }
 
 static bool have_a_case_in_common(const results *a, const results *b)
@@ -165,8 +173,8 @@ static int compare_two(const results *a, const results *b, double threshold)
         print_case(identity, &c);
         count[c.verdict]++;
     }
-    print_missing("A", a, b);
-    print_missing("B", b, a);
+    compare_print_missing(stdout, "A", a, b);
+    compare_print_missing(stdout, "B", b, a);
     printf("%zu slower, %zu faster, %zu the same, %zu unclear, %zu broken, at a threshold of %g %%\n",
            count[VERDICT_SLOWER], count[VERDICT_FASTER], count[VERDICT_SAME], count[VERDICT_UNCLEAR],
            count[VERDICT_BROKEN], 100 * threshold);

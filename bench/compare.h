@@ -6,6 +6,8 @@
 #include "ratio.h"
 #include "results.h"
 
+#include <stdio.h>
+
 typedef enum verdict {
     VERDICT_SAME,
     VERDICT_FASTER,
@@ -25,5 +27,10 @@ typedef struct comparison {
 
 /* `identity` is that of a result of both. */
 comparison compare_case(const results *a, const results *b, const char *identity, double threshold);
+
+/* The cases that `has` has and `lacks` lacks by name, or where they are many their number: a baseline has more than a
+ * run that is compared with it. */
+enum { MISSING_NAMED = 8 };
+void compare_print_missing(FILE *stream, const char *which, const results *has, const results *lacks);
 
 #endif
