@@ -74,8 +74,14 @@ static void add_roofs(const results *all, chart *c)
         if (run->ceiling[i] > highest && has_type(c, (peak_id)i))
             highest = run->ceiling[i];
     add_guide(c, copy, 1, 0, highest > 0 ? highest / copy : INFINITY, formats[PEAK_COPY], run->ceiling[PEAK_COPY]);
+    const double f16 = run->ceiling[PEAK_F16_MATRIX], bf16 = run->ceiling[PEAK_BF16_MATRIX];
+    const bool alike =
+        f16 > 0 && fabs(bf16 / f16 - 1) < 0.01 && has_type(c, PEAK_F16_MATRIX) && has_type(c, PEAK_BF16_MATRIX);
     for (int i = PEAK_FMA; i < PEAK_COUNT; i++)
-        if (run->ceiling[i] > 0 && has_type(c, (peak_id)i))
+        if (alike && i >= PEAK_F16_MATRIX) { /* one line, whose labels would lie on each other otherwise */
+            if (i == PEAK_F16_MATRIX)
+                add_guide(c, f16, 0, f16 / copy, INFINITY, "f16 and bf16 matrices, %.4g", f16);
+        } else if (run->ceiling[i] > 0 && has_type(c, (peak_id)i))
             add_guide(c, run->ceiling[i], 0, run->ceiling[i] / copy, INFINITY, formats[i], run->ceiling[i]);
 }
 
@@ -85,7 +91,8 @@ void chart_finish(const results *all, chart *c)
     for (size_t i = 0; c->id == CHART_TIME && i < c->series_count; i++) {
         const double exponent = fit_exponent(c->series[i].points, c->series[i].count);
         if (isfinite(exponent))
-            snprintf(c->series[i].note, sizeof c->series[i].note, "%.2f", exponent);
+            snprintf(c->series[i].note, sizeof c->series[i].note, "%.2f",
+                     round(100 * exponent) / 100 + 0.0); /* no -0.00 */
     }
     if (c->id == CHART_SPEEDUP) {
         add_guide(c, 1, -1, 0, 1, "visible pairs alone", 0);

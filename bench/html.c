@@ -23,10 +23,10 @@ static const char page_style[] =
     "tr.peer td{color:var(--mute)}td.best{font-weight:700}\n"
     "td.bad{color:#c0392b}\n"
     "dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;font-size:14px;margin:10px 0}\n"
-    "dt{color:var(--mute);white-space:nowrap}dd{margin:0;overflow-wrap:anywhere}\n"
+    "dt{color:var(--mute);white-space:nowrap}dd{margin:0;overflow-wrap:anywhere;grid-column:2}\n"
     "@media(max-width:640px){body{padding:16px 10px 32px}h1{font-size:22px}h2{font-size:17px}\n"
     "svg.wide{display:none}svg.narrow{display:block}th,td{padding:4px 6px}\n"
-    "dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 8px}}\n"
+    "dl{grid-template-columns:1fr;gap:0}dd{margin:0 0 8px;grid-column:1}}\n"
     "@media(prefers-color-scheme:dark){td.bad{color:#ff8a7a}}\n";
 
 static void element(FILE *stream, const char *tag, const char *text)
@@ -47,8 +47,11 @@ static const char *device_name(const char *name)
 static void write_runs(FILE *stream, const results *all)
 {
     fputs("<dl>\n", stream);
+    const char *device = NULL; /* once for all its runs */
     for (const result_run *run = all->runs; run; run = run->next) {
-        element(stream, "dt", device_name(run->device));
+        if (!device || strcmp(device, run->device))
+            element(stream, "dt", device_name(run->device));
+        device = run->device;
         fputs("<dd>", stream);
         xml_text(stream, run->program);
         fputs(" ", stream);

@@ -120,7 +120,9 @@ void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed)
         snprintf(first, sizeof first, "%-14s %8s %-8s ", peak_name(id), "-", peak_unit(id));
         print_paragraph(stream, first, p->why);
     } else {
-        fprintf(stream, "%-14s %8s %-8s ", peak_name(id), number(p->rate * peak_scale(id), 8).text, peak_unit(id));
+        const bool slow = id != PEAK_COPY && p->rate < 1e11; /* as in the rows below */
+        fprintf(stream, "%-14s %8s %-8s ", peak_name(id), number(p->rate * (slow ? 1e-9 : peak_scale(id)), 8).text,
+                slow ? "GFLOP/s" : peak_unit(id));
         if (isfinite(p->uncertainty))
             fprintf(stream, "%5.1f", 100 * p->uncertainty);
         else

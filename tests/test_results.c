@@ -310,6 +310,38 @@ Test(compare, verdicts)
                  VERDICT_UNCLEAR);
 }
 
+typedef struct two_results {
+    results has, lacks;
+} two_results;
+
+static void write_missing(FILE *stream, const void *user)
+{
+    const two_results *two = user;
+    compare_print_missing(stream, "A", &two->has, &two->lacks);
+}
+
+Test(compare, missing_cases)
+{
+    static char why[RESULTS_WHY_SIZE];
+    two_results two = {0};
+    cr_assert(add(&two.has, HEAD DENSE(64, 4) "," DENSE(64, 4) "," DENSE(65, 4) "," DENSE(66, 4) "]}", why), "%s", why);
+    cr_assert(add(&two.lacks, HEAD DENSE(65, 4) "]}", why), "%s", why);
+    char *text = written(write_missing, &two);
+    cr_expect_str_eq(text, "only in A: f16 B1 H4/2 N64 D64 causal forward\n"
+                           "only in A: f16 B1 H4/2 N66 D64 causal forward\n");
+    free(text);
+    cr_assert(add(&two.has,
+                  HEAD DENSE(1, 4) "," DENSE(2, 4) "," DENSE(3, 4) "," DENSE(4, 4) "," DENSE(5, 4) "," DENSE(
+                      6, 4) "," DENSE(7, 4) "]}",
+                  why),
+              "%s", why);
+    text = written(write_missing, &two);
+    cr_expect_str_eq(text, "only in A: 9 cases\n");
+    free(text);
+    results_destroy(&two.has);
+    results_destroy(&two.lacks);
+}
+
 /* ---- axes ------------------------------------------------------------------------------------------------------ */
 
 Test(axes, ticks)
@@ -477,6 +509,38 @@ Test(charts, what_is_drawn)
     results_destroy(&all);
 }
 
+/* A time that does not grow has no exponent of -0, ceilings of matrices that are alike are one line. */
+Test(charts, labels)
+{
+#define MATRICES(f16, bf16)                                                         \
+    "\"ceilings\":{\"copy\":{\"gbytes_s\":1000},\"f16_matrices\":{\"tflops\":" #f16 \
+    "},\"bf16_matrices\":{\"tflops\":" #bf16 "}},"
+#define BOTH_TYPES(matrices)                                                                                 \
+    "{\"schema\":2,\"program\":\"vkbench\",\"version\":\"1\",\"device\":{\"name\":\"Card\"}," matrices       \
+    "\"results\":[" DENSE(64, 4) "," DENSE(                                                                  \
+        128, 3.998) ",{\"type\":\"bf16\",\"batch\":1,\"heads\":4,\"kv_heads\":2,\"queries\":64,"             \
+                    "\"keys\":64,\"head_dim\":64,\"value_dim\":64,\"pass\":\"forward\",\"mask\":\"causal\"," \
+                    "\"causal\":true,"                                                                       \
+                    "\"status\":\"ok\",\"median_ms\":4,\"tflops\":2,\"gbytes_s\":100}]}"
+    static char why[RESULTS_WHY_SIZE];
+    static const char *const texts[] = {BOTH_TYPES(MATRICES(600, 601)), BOTH_TYPES(MATRICES(600, 700))};
+    for (size_t i = 0; i < 2; i++) {
+        results all = {0};
+        chart_list list;
+        cr_assert(add(&all, texts[i], why), "%s", why);
+        cr_assert(charts_make(&all, &list));
+        cr_expect_str_eq(list.charts[0].series[0].note, "0.00");
+        const chart *roofline = &list.charts[list.count - 1];
+        cr_assert(roofline->id == CHART_ROOFLINE);
+        cr_expect_eq(roofline->guide_count, 2 + i);
+        cr_expect_str_eq(roofline->guides[1].label, i ? "f16 matrices, 600" : "f16 and bf16 matrices, 600");
+        charts_destroy(&list);
+        results_destroy(&all);
+    }
+#undef MATRICES
+#undef BOTH_TYPES
+}
+
 Test(charts, page)
 {
     results all = {0};
@@ -488,6 +552,7 @@ Test(charts, page)
     cr_expect_eq(count_of(text, "<svg"), 2 * list.count);
     cr_expect_eq(count_of(text, "<svg"), count_of(text, "</svg>"));
     cr_expect_eq(count_of(text, "<tr"), count_of(text, "</tr>"));
+    cr_expect_eq(count_of(text, "<dt>Card &lt;1&gt;</dt>"), 1, "%s", text); /* of two runs */
     cr_expect(strstr(text, "no &lt;memory&gt;") && !strstr(text, "Card <1>"));
     cr_expect(!strstr(text, "http://") || count_of(text, "http") == count_of(text, "http://www.w3.org/2000/svg"));
     free(text);
