@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# Drivers that do all but all of Vulkan (MoltenVK) are found, too: the loader shows those that call themselves portability
+# drivers only to instances that ask for them. Each driver of this machine says so here of itself, in a copy of its
+# manifest, and the same devices must be listed.
+#   cmake -DVKBENCH=PROGRAM -DWORK=FOLDER -P portability_test.cmake
+cmake_minimum_required(VERSION 3.20)
+
+set(manifests $ENV{VK_DRIVER_FILES})
+if(NOT manifests)
+  set(manifests $ENV{VK_ICD_FILENAMES})
+endif()
+string(REPLACE ":" ";" manifests "${manifests}")
+if(NOT manifests)
+  file(GLOB manifests /usr/share/vulkan/icd.d/*.json /usr/local/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json)
+endif()
+
+file(REMOVE_RECURSE ${WORK})
+set(copies "")
+foreach(manifest IN LISTS manifests)
+  file(READ ${manifest} json)
+  string(JSON library GET "${json}" ICD library_path)
+  if(library MATCHES "/" AND NOT IS_ABSOLUTE "${library}") # as seen from the manifest
+    cmake_path(GET manifest PARENT_PATH folder)
+    cmake_path(ABSOLUTE_PATH library BASE_DIRECTORY ${folder} NORMALIZE)
+    string(JSON json SET "${json}" ICD library_path "\"${library}\"")
+  endif()
+  string(JSON json SET "${json}" ICD is_portability_driver true)
+  cmake_path(GET manifest FILENAME name)
+  file(WRITE ${WORK}/${name} "${json}")
+  list(APPEND copies ${WORK}/${name})
+endforeach()
+
+function(list_devices OUT FILES)
+  list(JOIN FILES ":" files)
+  execute_process(
+    COMMAND ${CMAKE_COMMAND} -E env VK_DRIVER_FILES=${files} VK_ICD_FILENAMES=${files} ${VKBENCH} --list
+    OUTPUT_VARIABLE listed ERROR_VARIABLE errors RESULT_VARIABLE status)
+  message("status ${status}\n${listed}${errors}")
+  set(${OUT} "${listed}" PARENT_SCOPE)
+endfunction()
+
+list_devices(as_they_are "${manifests}")
+if(as_they_are MATCHES "no Vulkan devices")
+  message("dmattn tests: no device")
+  return()
+endif()
+list_devices(as_portability_drivers "${copies}")
+if(NOT as_portability_drivers STREQUAL as_they_are)
+  message(FATAL_ERROR "a portability driver's devices are not found")
+endif()
