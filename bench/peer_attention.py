@@ -5,7 +5,7 @@ import time
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 try:  # backward is run again and again on one forward run's results, which compiled code otherwise overwrites
     import torch._functorch.config
@@ -15,6 +15,7 @@ except (ImportError, AttributeError):
 
 GRAPH_CALLS = 20
 MASK_BYTES_MOST = 8 << 30  # of a mask that SDPA is given
+BLOCK = 128  # of FlexAttention's masks
 
 
 class Timer:
@@ -140,11 +141,25 @@ class SdpaMask(Sdpa):
         return lambda q, k, v: self.call(q, k, v, attn_mask=tensor)
 
 
+def block_mask_of_intervals(mask, mask_mod):
+    """What create_block_mask makes, for sizes at which that fails: of queries x keys it computes every one."""
+    def indices(blocks):  # of each row those that are set, first
+        blocks = blocks.repeat_interleave(mask.case["heads"] // mask.heads, 0)[None]
+        order = blocks.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
+        return blocks.sum(-1, dtype=torch.int32), order.int()
+    touched, filled = mask.blocks(BLOCK)
+    return BlockMask.from_kv_blocks(*indices(touched & ~filled), *indices(filled), BLOCK_SIZE=BLOCK, mask_mod=mask_mod,
+                                    seq_lengths=(mask.queries, mask.keys))
+
+
 class Flex(Peer):
     """FlexAttention, compiled where it can be, with a block mask that is made once."""
 
     def takes(self, mask):
-        return not mask.is_plain and mask.queries * mask.keys < 1 << 33  # above, making the block mask fails
+        return not mask.is_plain and (mask.end is not None or not self.is_large(mask))
+
+    def is_large(self, mask):
+        return mask.queries * mask.keys >= 1 << 33  # create_block_mask fails from there on
 
     def prepare(self, mask, inputs):
         mask_mod, score_mod, heads = mask.mods()
@@ -153,10 +168,17 @@ class Flex(Peer):
         if mask.device == "cuda":  # uncompiled, they make tensors of queries x keys
             torch._dynamo.reset()  # else the limit of recompilations makes it run uncompiled
             attention, create = (torch.compile(f, dynamic=False) for f in (flex_attention, create_block_mask))
-        self.make_mask = lambda: create(mask_mod, *sizes, device=mask.device)
+        if self.is_large(mask):
+            self.mask_kernel = "block mask from intervals, bench/peer_masks.py"
+            self.make_mask = lambda: block_mask_of_intervals(mask, mask_mod)
+        else:
+            self.mask_kernel = "create_block_mask"
+            self.make_mask = lambda: create(mask_mod, *sizes, device=mask.device)
         try:
             block_mask = self.make_mask()
         except Exception as error:
+            if self.is_large(mask):
+                raise
             print(f"compiled create_block_mask failed: {first_line(error)}; with _compile", flush=True)
             self.make_mask = lambda: create_block_mask(mask_mod, *sizes, device=mask.device, _compile=True)
             block_mask = self.make_mask()

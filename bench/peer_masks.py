@@ -100,6 +100,23 @@ class Mask:
         heads = self.case["heads"] if self.end is not None else 1
         return heads * self.queries * self.keys * (dtype.itemsize if self.bias is not None else 1)
 
+    def blocks(self, size):
+        """Which blocks of size x size a mask of intervals touches, and which it fills: [heads, rows, columns] each."""
+        rows, columns = -(-self.queries // size), -(-self.keys // size)
+        key = torch.arange(self.keys, device=self.device)
+        first = (key - self.offset).clamp(min=0)
+        up = lambda x: (x + size - 1) // size
+
+        def keys_in_blocks(begin, end):
+            """How many of a column's keys have the row in [begin, end), by where that changes."""
+            cell = key // size * (rows + 1)
+            changes = (torch.bincount(cell + edge, minlength=columns * (rows + 1)).view(columns, rows + 1)
+                       for edge in (begin, torch.maximum(begin, end)))
+            return next(changes).sub(next(changes)).cumsum(-1)[:, :rows].T
+        touched = [keys_in_blocks(first // size, torch.where(end > first, up(end), 0)) > 0 for end in self.end.long()]
+        filled = [keys_in_blocks(up(first), end // size) == size for end in self.end.long()]
+        return torch.stack(touched), torch.stack(filled)
+
     def mods(self):
         """FlexAttention's mask_mod and score_mod, and how many heads a block mask needs."""
         group, bias = self.case["heads"] // self.heads, self.bias

@@ -155,7 +155,7 @@ def run_case(c, peers, options, timer, results):
         tell(row)
         if isinstance(peer, Flex) and row["status"] == "ok" and c["pass"] == "forward":
             samples = timer.samples(peer.make_mask)
-            made = dict(c, peer=peer.name, kernel="create_block_mask")
+            made = dict(c, peer=peer.name, kernel=peer.mask_kernel)
             made["pass"] = "mask"
             results.append(dict(made, status="ok", runs_per_sample=1, samples_ms=samples, min_ms=min(samples),
                                 median_ms=statistics.median(samples)))
