@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Gradients of a device against the CPU, straight from their formulas in dmattn.h, in double: dq of sampled rows; dk,
- * dv and the bias's of sampled keys, or of all where that takes about a second; and where it is all, those of the
- * importance's parameters. P and D come from the forward run's out and lse, which have a check of their own: a key's
- * gradients then take as many pairs as there are queries that see it, not all that these see. */
+ * Gradients of a device against the CPU, straight from their formulas in dmattn/attention.h and dma.h, in double: dq of
+ * sampled rows; dk, dv and the bias's of sampled keys, or of all where that takes about a second; and where it is all,
+ * those of the importance's parameters. P and D come from the forward run's out and lse, which have a check of
+ * their own: a key's gradients then take as many pairs as there are queries that see it, not all that these see. */
 #ifndef DMATTN_BENCH_CHECK_GRADIENTS_H
 #define DMATTN_BENCH_CHECK_GRADIENTS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The CPU reference of gradients, straight from the formulas of dmattn.h, in double. It takes nothing from a forward
- * run: probabilities are computed again from the inputs. */
+ * The CPU reference of gradients, straight from the formulas of dmattn/attention.h and dma.h, in double. It takes
+ * nothing from a forward run: probabilities are computed again from the inputs. */
 #ifndef DMATTN_REFERENCE_BACKWARD_H
 #define DMATTN_REFERENCE_BACKWARD_H
 

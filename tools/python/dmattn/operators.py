@@ -155,7 +155,7 @@ def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, im
                   level=native.LEVEL_BEST):
     """Dynamic mask attention: each query sees the `window` most important keys of its prefix, and the importance is
     their bias. It is made of v by dt_weight [kv_heads, kv_heads * value_dim], a [kv_heads] and dt_bias [kv_heads], or
-    given, float32 [batch, kv_heads, keys]. What the rest means is in dmattn.h, dmattn_importance and dmattn_selection;
+    given, float32 [batch, kv_heads, keys]. What the rest means is in mask.h, dmattn_importance and dmattn_selection;
     key_valid is uint8 [batch, keys], the offsets of packed documents are int32 [batch, documents + 1]."""
     attention_desc = _describe(q, k, v, scale=scale, soft_cap=soft_cap, level=level)
     batch, keys, kv_heads, value_dim = v.shape
