@@ -26,14 +26,14 @@ uvec2 part_entries(uint tokens)
     return uvec2(first, min(first + each, all));
 }
 
-// The new tokens [x, y) whose queries see an entry, as far as the mask lets them, and its importance.
+// The new tokens [x, y) whose queries see an entry, as far as the mask lets them, and its importance. What is read is read in
+// any case: a branch around it would make each of several wait for the one before.
 uvec2 entry_life(uint entry, out float importance)
 {
-    importance = 0;
+    const uint old = min(entry, max(length_, 1) - 1);
+    importance = BIAS != 0 ? uintBitsToFloat(Words(page_importance(entry_page(old), kv_head, old)).w[0]) : 0;
     if (entry >= length_)
         importance = token_importance[entry - length_];
-    else if (BIAS != 0)
-        importance = uintBitsToFloat(Words(page_importance(entry_page(entry), kv_head, entry)).w[0]);
     const uint end = end_of(entry, eviction_by_itself(entry, importance));
     return uvec2(max(entry, length_) - length_, min(max(end, length_) - length_, count));
 }
@@ -65,28 +65,33 @@ bool some_row_is_allowed(uint entry)
     return allowed;
 }
 
+// Of a block's entries an invocation looks at so many, all at once.
+const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
+
 // Lists those of entries [first, end), BLOCK_KEYS or fewer, that some row sees; returns their number.
 uint list_entries(uint first, uint end)
 {
-    uint before = 0;
-    for (uint i = 0; i < end - first; i += WORKGROUP) {
-        const uint entry = first + i + invocation;
-        float importance = 0;
-        uvec2 life = uvec2(0);
-        if (entry < end)
-            life = entry_life(entry, importance);
-        const bool seen = life.x < life.y && some_row_is_allowed(entry);
-        uint total;
-        const uint at = before + exclusive_scan(seen ? 1 : 0, total);
-        if (seen) {
-            entries[at] = entry;
-            lives[at] = life.x | life.y << 8;
-            biases[at] = clean(importance);
-        }
-        before += total;
+    const uint own = first + LOOKS * invocation;
+    uint life[LOOKS]; // as in lives[]; 0: seen by none
+    float importance[LOOKS];
+    uint seen = 0;
+    [[unroll]] for (uint i = 0; i < LOOKS; i++) {
+        const uint entry = min(own + i, end - 1);
+        const uvec2 tokens = entry_life(entry, importance[i]);
+        life[i] = own + i < end && tokens.x < tokens.y && some_row_is_allowed(entry) ? tokens.x | tokens.y << 8 : 0;
+        seen += life[i] != 0 ? 1 : 0;
     }
+    uint total;
+    uint at = exclusive_scan(seen, total);
+    [[unroll]] for (uint i = 0; i < LOOKS; i++)
+        if (life[i] != 0) {
+            entries[at] = own + i;
+            lives[at] = life[i];
+            biases[at] = clean(importance[i]);
+            at++;
+        }
     barrier();
-    return before;
+    return total;
 }
 
 // Number `i` of the block that begins with entry `block`.

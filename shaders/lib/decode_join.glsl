@@ -4,7 +4,7 @@
 #ifndef LIB_DECODE_JOIN_GLSL
 #define LIB_DECODE_JOIN_GLSL
 
-const uint PARTS_AHEAD = 8; // that are under way at a time
+const uint PARTS_AHEAD = 16; // that are under way at a time
 
 shared bool is_last;
 

@@ -72,10 +72,10 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, co
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }
 
-/* Keys that a subgroup multiplies at a time with fragments, of which parts are made; pages are listed in larger blocks.
- */
+/* Keys that a subgroup multiplies at a time with fragments, of which parts are made; pages are listed in larger blocks,
+ * of so many for each invocation, which looks at them all at once. */
 #define FRAGMENT_KEYS 16
-#define LISTED_KEYS   1024
+#define LISTED_KEYS   8
 
 /* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. Measured on the
  * H200 (docs/performance.md). */
@@ -111,12 +111,18 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
  * once, which is one on a multiprocessor of the H200, as others would wait for all of them. */
 #define MATRIX_WORKGROUPS 132
 
-static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups)
+/* One workgroup joins the parts: that takes time by rows and parts, as attending does by keys over parts and subgroups.
+ * More parts than that both take as long cost more than they save. */
+#define JOINED_KEYS 16
+
+static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)
 {
     const uint32_t unit = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS : t->block_keys;
-    const uint64_t blocks = (keys + unit - 1) / unit;
-    const uint64_t least = t->form == FORM_FRAGMENTS ? t->workgroup / t->subgroup_size : 1;
+    const uint64_t blocks = (keys + unit - 1) / unit, subgroups = t->workgroup / t->subgroup_size;
+    const uint64_t least = t->form == FORM_FRAGMENTS ? subgroups : 1;
     uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
+    while (t->form == FORM_FRAGMENTS && most > 1 && most * most * subgroups * rows > JOINED_KEYS * keys)
+        most--;
     if (most > (blocks + least - 1) / least)
         most = (blocks + least - 1) / least;
     const uint64_t each = (blocks + most - 1) / most;
@@ -146,8 +152,11 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
             .matrix = matrices.matrix,
             .bf16_operands = matrices.bf16_operands,
         };
-        if (d->cache == DMATTN_CACHE_PAGED)
-            tile->block_keys = LISTED_KEYS;
+        if (d->cache == DMATTN_CACHE_PAGED) {
+            tile->block_keys = LISTED_KEYS * tile->workgroup;
+            if (!dmattn_decode_tile_fits(tile, facts, d)) /* for want of shared memory, perhaps */
+                tile->block_keys /= 2;
+        }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_packs(tile, &d->attention);
         if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, facts, d))
@@ -186,8 +195,13 @@ bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_de
     tile->packs = count_packs(tile, a);
     const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
     const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->packs;
-    tile->splits =
-        level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups) : choose_matrix_splits(tile, keys, workgroups);
+    const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->pack_rows);
+    tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
+                                                  : choose_matrix_splits(tile, keys, workgroups, rows);
+    const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
+    if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
+        while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
+            tile->block_keys /= 2;
     const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
     if (shared_memory > facts->shared_memory)
         snprintf(why, size, "a step takes %u bytes of shared memory, but the device has %u", shared_memory,
