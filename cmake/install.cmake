@@ -23,13 +23,14 @@ install(FILES ${PROJECT_BINARY_DIR}/dmattn-config.cmake ${PROJECT_BINARY_DIR}/dm
 # From the file's own folder to the prefix.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
-set(pc_private "")
-foreach(library IN LISTS system_libraries)
-  string(APPEND pc_private " -l${library}")
-endforeach()
+set(pc_libraries "")
 set(pc_definition "")
 if(BUILD_SHARED_LIBS)
   set(pc_definition " -DDMATTN_SHARED")
+else() # there is no other kind to link, so that nobody need ask for --static
+  foreach(library IN LISTS system_libraries)
+    string(APPEND pc_libraries " -l${library}")
+  endforeach()
 endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/dmattn.pc.in ${PROJECT_BINARY_DIR}/dmattn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dmattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

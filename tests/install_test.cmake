@@ -76,11 +76,7 @@ run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/find_package --output-on-failure)
 file(GLOB_RECURSE pc ${WORK}/second/*/dmattn.pc)
 get_filename_component(folder ${pc} DIRECTORY)
 set(ENV{PKG_CONFIG_PATH} ${folder})
-set(static --static)
-if(shared)
-  set(static "")
-endif()
-execute_process(COMMAND ${PKG_CONFIG} --cflags --libs ${static} dmattn OUTPUT_VARIABLE flags
+execute_process(COMMAND ${PKG_CONFIG} --cflags --libs dmattn OUTPUT_VARIABLE flags
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 separate_arguments(flags)
 run(${C_COMPILER} -std=c99 ${CONSUMERS}/app.c -isystem ${VULKAN} ${flags} -o ${WORK}/app.exe)

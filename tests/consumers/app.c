@@ -14,9 +14,15 @@ int main(void)
 {
     const dmattn_runtime_desc desc = {0};
     dmattn_runtime *runtime = NULL;
+    dmattn_plan *plan = NULL;
     if (dmattn_version() != DMATTN_VERSION) {
         fprintf(stderr, "the library has version %u, the header %u\n", (unsigned)dmattn_version(),
                 (unsigned)DMATTN_VERSION);
+        return 1;
+    }
+    /* So that what makes plans is linked, with all that it needs. */
+    if (dmattn_attention_plan(NULL, NULL, &plan) != DMATTN_ERROR_INVALID) {
+        fprintf(stderr, "a plan was made without a context\n");
         return 1;
     }
     const dmattn_status status = dmattn_runtime_create(&desc, &runtime);
