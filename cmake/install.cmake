@@ -20,6 +20,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/dmattn-config-version.cma
 install(FILES ${PROJECT_BINARY_DIR}/dmattn-config.cmake ${PROJECT_BINARY_DIR}/dmattn-config-version.cmake
   DESTINATION ${package})
 
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/dmattn)
+
 # From the file's own folder to the prefix.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
@@ -49,4 +51,7 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS libvulkan-dev) # its headers
+if(DMATTN_BUILD_TOOLS AND NOT DMATTN_CJSON_SOURCE)
+  string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libcjson1") # vkbench and dmattn-run
+endif()
 include(CPack)
