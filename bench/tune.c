@@ -140,6 +140,10 @@ static uint32_t collect(const device_facts *facts, const dmattn_attention_desc *
 static bool tune_problem(FILE *stream, tuning *t, const device_facts *facts, const char *filter, trial *trials)
 {
     const uint32_t count = collect(facts, &t->problem.desc, filter, trials);
+    if (!count) {
+        fputs("  no tile of cooperative matrices fits that this device and build can run\n", stream);
+        return true;
+    }
     for (uint32_t i = 0; i < count; i++) {
         char phase[32];
         snprintf(phase, sizeof phase, "tile %u of %u", i + 1, count);
