@@ -19,7 +19,10 @@ import statistics
 import sys
 import time
 
-import torch
+try:
+    import torch
+except ImportError:
+    sys.exit(f"peers.py: this needs PyTorch, which {sys.executable} does not have")
 
 from peer_attention import Flex, Timer, capture, first_line, peers_of
 from peer_check import ROWS, TOLERANCE, check_forward, check_gradients
