@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plan: which stages an operator consists of, and where its tensors are. All three operators are made of the same
- * stages, in this order; each takes what the ones before it make. */
+ * A plan: which stages an operator consists of, and where its tensors are. All operators but decoding, which is a stage
+ * of its own, are made of the same stages, in this order; each takes what the ones before it make. */
 #ifndef DMATTN_PLAN_H
 #define DMATTN_PLAN_H
 
