@@ -45,7 +45,7 @@ const char bench_usage[] =
     "\n"
     "How:\n"
     "  --device D        best (default), an index, or part of a name\n"
-    "  --time SECONDS    limit of each case's timing (default: 2, on a CPU 1); quick then takes as long as it takes\n"
+    "  --time SECONDS    limit of a case (default: 2, on a CPU or in quick 1); quick then takes as long as it takes\n"
     "  --samples N       limit of each case's samples (default: 1000)\n"
     "  --cold            also time single runs whose data are in no cache\n"
     "  --repeat-run N    run all cases N times, and say how much they differ from run to run\n"

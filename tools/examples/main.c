@@ -24,7 +24,8 @@ static const char usage[] =
     "  --save FILE      writes the weights\n"
     "  --device N       which Vulkan device (a discrete GPU, or else the first)\n"
     "  --check          holds logits and tokens against a reference on the CPU\n"
-    "  --validation     loads the Khronos validation layer if there is one; findings are failures\n";
+    "  --validation     loads the Khronos validation layer if there is one; findings are failures\n"
+    "Exit status: 0 all is well, 1 anything else.\n";
 
 typedef struct options {
     const char *prompt, *weights, *save;
