@@ -24,8 +24,9 @@ extern "C" {
  * among workgroups, whose results are joined by their softmax (Dao et al. 2023, "Flash-Decoding"), in order: the same
  * bits from run to run. k and v of a token must be finite if some query sees it.
  *
- * Levels: PORTABLE; MATRIX for a bounded cache of a 16-bit type, which the best choice takes where it is faster: for
- * few sequences, or many rows of each. MATRIX2 would add nothing. */
+ * Levels: PORTABLE; MATRIX for a 16-bit type. On a device whose layout of matrices is known, as NVIDIA's, it is for
+ * both caches, with D and Dv up to 128; on others for a bounded cache, and the best choice takes it for few sequences,
+ * or many rows of each. MATRIX2 would add nothing. */
 typedef enum dmattn_cache {
     /** A key that has fallen out of the w most important ones never comes back, so its place can be taken. The state
      * holds window + sinks + recent keys (without TOPW_CAUSAL, sliding + sinks), and as many as may be new or taken
