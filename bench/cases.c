@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include "decode/desc.h"
+#include "shape.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,6 +128,14 @@ bool case_has_cache(const bench_case *c)
     return c->pass == PASS_DECODE && (c->mask.dynamic || c->mask.paged);
 }
 
+#define PAGE_TOKENS 64
+
+/* Of all sequences; in 64 bits, as the lists' sizes may be such that they are more than a cache has. */
+static uint64_t count_pages(const dmattn_attention_desc *a)
+{
+    return (uint64_t)a->batch * dmattn_ceil_div(a->keys, PAGE_TOKENS);
+}
+
 /* The importance of keys that no F of them are above; case_fill_importance() makes them uniform from 0 to 1. */
 static void set_cache(bench_case *c)
 {
@@ -134,11 +143,10 @@ static void set_cache(bench_case *c)
     a.keys = 0;
     c->decode = (dmattn_decode_desc){.attention = a, .selection = {.causal = true}, .rollback = c->mask.paged ? 0 : 1};
     if (c->mask.paged) {
-        const uint32_t page = 64, most = c->desc.keys;
         c->decode.cache = DMATTN_CACHE_PAGED;
-        c->decode.page_size = page;
-        c->decode.max_keys = most;
-        c->decode.pages = a.batch * ((most + page - 1) / page);
+        c->decode.page_size = PAGE_TOKENS;
+        c->decode.max_keys = c->desc.keys;
+        c->decode.pages = (uint32_t)count_pages(&c->desc); /* check_mask_of() refuses what does not fit */
         c->decode.importance_given = true;
         if (c->mask.fraction > 0) {
             c->decode.selection.select = DMATTN_SELECT_THRESHOLD;
@@ -209,6 +217,9 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "keys is %u, but a step of decoding has %u new ones and needs some before them", c->desc.keys,
                     c->desc.queries);
+    else if (mask->paged && count_pages(&c->desc) >= 1u << 30)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "%u sequences of %u keys take %llu pages of %d, but less than 2^30 can be",
+                    c->desc.batch, c->desc.keys, (unsigned long long)count_pages(&c->desc), PAGE_TOKENS);
     else
         return true;
     return false;

@@ -386,6 +386,14 @@ Test(sweeps, what_is_refused)
     cr_expect_not(sweep_check(&o.sweep, &(messenger){sentences_keep, &said}));
     cr_expect(said.count == 1 && strstr(said.text, "20"), "%s", said.text);
 
+    /* 2^32 + 2^16 pages, which 32 bits would take for 2^16 */
+    cr_assert_eq(parse(&o, why, "--mask=paged", "--batch=65537", "--keys=4096K"), ACTION_RUN);
+    o.sweep.pass = PASS_DECODE;
+    sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    said.count = 0;
+    cr_expect_not(sweep_check(&o.sweep, &(messenger){sentences_keep, &said}));
+    cr_expect(said.count == 1 && strstr(said.text, "4295032832 pages"), "%s", said.text);
+
     sweep s = {0};
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
     size_list *const lists[] = {&s.n, &s.batch, &s.heads, &s.head_dim};
