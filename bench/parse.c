@@ -40,7 +40,7 @@ bool parse_size(const char *text, uint32_t *size)
 bool parse_real(const char *text, double *value)
 {
     char *end;
-    if (!isdigit((unsigned char)*text) && *text != '.') /* nor "inf" */
+    if (text[strspn(text, "0123456789.e-")] || *text == '-') /* strtod takes blanks, "inf" and "0x10", too */
         return false;
     *value = strtod(text, &end);
     return !*end && end != text && isfinite(*value);

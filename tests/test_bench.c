@@ -186,6 +186,7 @@ Test(options, masks)
                                        "interval", "causal+interval", "topw:512"};
     static const char *const wrong[] = {"",           "dense",         "dense:",    "dense:2",
                                         "dense:-1",   "dense:nan",     "interval:", "interval:0",
+                                        "dense:0x1",  "paged:0x.8",    "paged:1",   "paged:",
                                         "causal+",    "causal+none",   "topw:",     "topw:0",
                                         "topwo",      "causal+topw:5", "Causal",    "causal+causal",
                                         "dense:0.1x", "interval:-5",   "sparse"};
@@ -303,6 +304,7 @@ Test(options, command_line)
                                            {"--time=0", "--time"},
                                            {"--time=-1", "--time"},
                                            {"--time=1e9", "--time"},
+                                           {"--time=0x10", "--time"},
                                            {"--samples=0", "--samples"},
                                            {"--seed=-1", "--seed"},
                                            {"--seed=18446744073709551616", "--seed"},
