@@ -184,6 +184,19 @@ bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPT
     return true;
 }
 
+/* The last one written would be all that is left. */
+static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    const char *const paths[] = {o->json, o->csv, o->markdown}, *const names[] = {"json", "csv", "markdown"};
+    for (int i = 1; i < 3; i++)
+        for (int k = 0; k < i; k++)
+            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k])) {
+                snprintf(why, OPTIONS_WHY_SIZE, "--%s and --%s would both write %.64s", names[k], names[i], paths[i]);
+                return false;
+            }
+    return true;
+}
+
 /* What goes together, and which suite it is where none is named. */
 static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
@@ -249,5 +262,5 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
         snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
         return ACTION_BAD;
     }
-    return check_together(o, why) ? action : ACTION_BAD;
+    return check_together(o, why) && check_outputs(o, why) ? action : ACTION_BAD;
 }

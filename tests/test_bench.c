@@ -184,12 +184,11 @@ Test(options, masks)
     static const char *const good[] = {"none",     "causal",          "dense:0.1",         "dense:0",
                                        "dense:1",  "interval:512",    "causal+dense:0.25", "causal+interval:7",
                                        "interval", "causal+interval", "topw:512"};
-    static const char *const wrong[] = {"",           "dense",         "dense:",    "dense:2",
-                                        "dense:-1",   "dense:nan",     "interval:", "interval:0",
-                                        "dense:0x1",  "paged:0x.8",    "paged:1",   "paged:",
-                                        "causal+",    "causal+none",   "topw:",     "topw:0",
-                                        "topwo",      "causal+topw:5", "Causal",    "causal+causal",
-                                        "dense:0.1x", "interval:-5",   "sparse"};
+    static const char *const wrong[] = {"",           "dense",       "dense:",        "dense:2",     "dense:-1",
+                                        "dense:nan",  "interval:",   "interval:0",    "dense:0x1",   "paged:0x.8",
+                                        "paged:1",    "paged:",      "causal+",       "causal+none", "topw:",
+                                        "topw:0",     "topwo",       "causal+topw:5", "Causal",      "causal+causal",
+                                        "dense:0.1x", "interval:-5", "sparse"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         mask_choice mask;
         char name[MASK_NAME_SIZE];
@@ -292,6 +291,10 @@ Test(options, command_line)
     cr_expect(strstr(why, "--tune") && strstr(why, "backward"), "%s", why);
     cr_expect_eq(parse(&o, why, "--csv=-", "--markdown", "m.md"), ACTION_RUN, "%s", why);
     cr_expect(!o.json && !strcmp(o.csv, "-") && !strcmp(o.markdown, "m.md"));
+    cr_expect_eq(parse(&o, why, "--csv=r", "--json=r", NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--json and --csv"), "%s", why);
+    cr_expect_eq(parse(&o, why, "--json=r.json", "--csv=-", "--markdown=-"), ACTION_BAD);
+    cr_expect(strstr(why, "--csv and --markdown"), "%s", why);
     cr_expect_eq(parse(&o, why, "--bogus", "--help", NULL), ACTION_BAD);
     cr_expect_eq(parse(&o, why, "--help", NULL, NULL), ACTION_HELP);
     cr_expect_eq(parse(&o, why, "--version", NULL, NULL), ACTION_VERSION);
