@@ -144,16 +144,7 @@ bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_
     return results_add(all, cJSON_Duplicate(json->root, true), "this run", why);
 }
 
-bool json_write(const json_report *json, const char *path, const char **why)
+bool json_write(const json_report *json, const char *path)
 {
-    char *text = cJSON_Print(json->root);
-    new_file file = {0};
-    *why = "out of memory";
-    bool ok = text && new_file_open(&file, path, why);
-    if (ok) {
-        const bool is_whole = fprintf(file.stream, "%s\n", text) >= 0 && !fflush(file.stream);
-        ok = new_file_close(&file, path, is_whole, why);
-    }
-    cJSON_free(text);
-    return ok;
+    return !json_write_tree(path, json->root);
 }

@@ -29,7 +29,7 @@ bool json_can_write(const char *path, const char **why);
 /* The same as from a file, for tables. If not, `why` says so. */
 bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_SIZE]);
 
-/* Writes a temporary file beside `path` and renames it: what is at `path` is whole, the new or the old. */
-bool json_write(const json_report *json, const char *path, const char **why);
+/* To a file, or to stdout for "-". False after a complaint. */
+bool json_write(const json_report *json, const char *path);
 
 #endif

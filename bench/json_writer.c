@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "json_writer.h"
 
+#include "complain.h"
+#include "output.h"
+
 void add_string(writer *w, const char *name, const char *text)
 {
     w->ok = w->ok && cJSON_AddStringToObject(w->object, name, text);
@@ -22,4 +25,17 @@ bool json_append(cJSON *array, cJSON *item)
         return true;
     cJSON_Delete(item);
     return false;
+}
+
+static void write_text(FILE *stream, const void *text)
+{
+    fprintf(stream, "%s\n", (const char *)text);
+}
+
+int json_write_tree(const char *path, const cJSON *tree)
+{
+    char *text = tree ? cJSON_Print(tree) : NULL;
+    const int status = text ? output_write(path, write_text, text) : complain(1, "no memory for the text of %s", path);
+    cJSON_free(text);
+    return status;
 }

@@ -2,7 +2,7 @@
  * Several files of results in one. */
 #include "commands.h"
 #include "complain.h"
-#include "output.h"
+#include "json_writer.h"
 
 #include <stdio.h>
 
@@ -31,11 +31,6 @@ static cJSON *merged(results *all)
     return NULL;
 }
 
-static void write_tree(FILE *stream, const void *text)
-{
-    fprintf(stream, "%s\n", (const char *)text);
-}
-
 static int merge(const command_line *line)
 {
     const char *path = line->files[0];
@@ -48,10 +43,7 @@ static int merge(const command_line *line)
     if (!command_read(line, 1, &all))
         return COMMAND_BAD;
     cJSON *document = merged(&all);
-    char *text = document ? cJSON_Print(document) : NULL;
-    const int status =
-        text ? output_write(path, write_tree, text) : complain(COMMAND_FAILED, "no memory for the merged file");
-    cJSON_free(text);
+    const int status = json_write_tree(path, document);
     cJSON_Delete(document);
     results_destroy(&all);
     return status;

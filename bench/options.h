@@ -19,7 +19,7 @@ typedef struct bench_options {
     suite_id suite;                                /* SUITE_NONE: the sweep is run, */
     sweep sweep;                                   /* whose lists that no option names are empty */
     const char *models, *shapes, *filter, *device; /* NULL: not named */
-    const char *json, *csv, *markdown;             /* likewise: files of results, "-" being stdout but for the JSON */
+    const char *json, *csv, *markdown;             /* likewise: files of results, at most one "-", stdout */
     double seconds;                                /* limit of a case; 0: by the device */
     uint32_t max_samples;                          /* of a case */
     uint32_t repeats;                              /* of all cases */

@@ -26,11 +26,11 @@ bool save_begin(const bench_options *o)
 {
     const char *const paths[] = {o->json, o->csv, o->markdown}, *why = "";
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i] && (i == 0 || !is_stdout(paths[i])) && !json_can_write(paths[i], &why)) {
+        if (paths[i] && !is_stdout(paths[i]) && !json_can_write(paths[i], &why)) {
             complain(1, "%s cannot be written: %s", paths[i], why);
             return false;
         }
-    if (!is_stdout(o->csv) && !is_stdout(o->markdown))
+    if (!is_stdout(o->json) && !is_stdout(o->csv) && !is_stdout(o->markdown))
         return true;
     fflush(stdout);
     standard_output = dup(STDOUT_FILENO);
@@ -54,12 +54,9 @@ static void give_stdout_back(void)
 bool save_results(const bench_options *o, const json_report *json)
 {
     char text[RESULTS_WHY_SIZE];
-    const char *why = "";
     results all = {0};
-    bool ok = !o->json || json_write(json, o->json, &why);
-    if (!ok)
-        complain(1, "%s cannot be written: %s", o->json, why);
     give_stdout_back();
+    bool ok = !o->json || json_write(json, o->json);
     if ((o->csv || o->markdown) && !json_read_back(json, &all, text)) {
         complain(1, "the results cannot be made a table: %s", text);
         ok = false;

@@ -51,7 +51,8 @@ const char bench_usage[] =
     "  --repeat-run N    run all cases N times, and say how much they differ from run to run\n"
     "  --seed S          of the random numbers (default: 1)\n"
     "  --json FILE       also write all results and samples to FILE, for compare, merge, plot and table\n"
-    "  --csv FILE, --markdown FILE  also write a table; with \"-\" it goes to stdout, and all else to stderr\n"
+    "  --csv FILE, --markdown FILE  also write a table\n"
+    "                    one FILE may be \"-\": it goes to stdout, and all else to stderr\n"
     "\n";
 
 const char bench_usage_others[] =
