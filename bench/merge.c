@@ -4,7 +4,9 @@
 #include "complain.h"
 #include "json_writer.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char usage[] =
     "Usage: vkbench merge OUT.json A.json B.json ...\n"
@@ -36,6 +38,8 @@ static int merge(const command_line *line)
     const char *path = line->files[0];
     FILE *there = fopen(path, "rb");
     results all = {0};
+    if (!there && errno != ENOENT) /* it may be there, and not be for us to read */
+        return complain(COMMAND_BAD, "%s cannot be written: %s", path, strerror(errno));
     if (there) {
         fclose(there);
         return complain(COMMAND_BAD, "%s is there already, and merge overwrites nothing", path);

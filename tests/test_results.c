@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Files of results: what is read from them, and what is made of them. */
+#define _POSIX_C_SOURCE 200809L /* symlink */
 #include "chart.h"
 #include "commands.h"
 #include "compare.h"
@@ -12,6 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- documents ------------------------------------------------------------------------------------------------ */
 
@@ -615,3 +617,19 @@ Test(commands, statuses)
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         remove(made[i]);
 }
+
+#if !defined(_WIN32)
+/* Something is there, but it does not open, like a file of someone else's. */
+Test(commands, merge_keeps_what_it_cannot_read)
+{
+    static const char *const a = "kept_a.json", *out = "kept_out.json";
+    char target[32];
+    make_file(a, HEAD DENSE(64, 4) "]}");
+    remove(out);
+    cr_assert_eq(symlink(out, out), 0);
+    cr_expect_eq(run("merge", out, a, a, NULL), 2);
+    cr_expect_eq(readlink(out, target, sizeof target), (ssize_t)strlen(out), "it was replaced");
+    remove(out);
+    remove(a);
+}
+#endif
