@@ -17,6 +17,13 @@ void interrupt_watch(void)
         signal(SIGINT, SIG_IGN);
 }
 
+void interrupt_ignore_readers(void)
+{
+#ifdef SIGPIPE
+    signal(SIGPIPE, SIG_IGN);
+#endif
+}
+
 bool interrupted(void)
 {
     return asked;

@@ -13,4 +13,7 @@ void interrupt_watch(void);
 
 bool interrupted(void);
 
+/* Goes on when nobody reads what is printed any more, as in `vkbench | head`: writing fails then, and that is all. */
+void interrupt_ignore_readers(void);
+
 #endif

@@ -3,6 +3,7 @@
 #include "save.h"
 
 #include "complain.h"
+#include "interrupt.h"
 #include "output.h"
 #include "table.h"
 
@@ -30,6 +31,8 @@ bool save_begin(const bench_options *o)
             complain(1, "%s cannot be written: %s", paths[i], why);
             return false;
         }
+    if (save_is_wanted(o)) /* what was measured is for the files */
+        interrupt_ignore_readers();
     if (!is_stdout(o->json) && !is_stdout(o->csv) && !is_stdout(o->markdown))
         return true;
     fflush(stdout);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Ctrl-C in the middle of vkbench: what was finished is printed and written, and the exit status is 130.
+# Ctrl-C in the middle of vkbench: what was finished is printed and written, and the exit status is 130. And a reader of
+# the page that does not wait for its end: the results are written nevertheless.
 #   vkbench_interrupt.sh VKBENCH
 set -euo pipefail
 folder=$(mktemp -d)
@@ -21,3 +22,7 @@ cat "$folder/page" "$folder/progress"
 grep -q '^! It was stopped' "$folder/page"
 grep -Eq '"interrupted":[[:space:]]+true' "$folder/results.json"
 grep -Eq '"repeat":[[:space:]]+1,' "$folder/results.json"
+
+"$1" --n 64 --heads 1 --d 16 --type f32 --mask none,causal --time 0.01 --json "$folder/unread.json" 2>/dev/null |
+    head -n 1 || true
+grep -q '"name":.*/causal/' "$folder/unread.json"
