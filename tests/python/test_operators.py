@@ -27,6 +27,7 @@ except ImportError as error:
 import dmattn  # noqa: E402
 import fake_torch  # noqa: E402
 import reference  # noqa: E402
+from dmattn import cuda  # noqa: E402
 from dmattn import device as device_module  # noqa: E402
 from dmattn import native  # noqa: E402
 
@@ -235,6 +236,42 @@ def check_many_ahead():
     device._synchronize()
 
 
+def check_failures():
+    """Whatever CUDA fails at, nothing is leaked, and the next run is as if nothing had been."""
+    device = device_module.device_at(0)
+    q = torch.randn(1, 8, 2, 16, device=DEVICE)
+    want = dmattn.attention(q, q, q)
+
+    def with_failing(name, run):
+        def fail(*_arguments):
+            raise cuda.Error(name)
+        function = getattr(device.driver, name)
+        setattr(device.driver, name, fail)
+        try:
+            run()
+        except cuda.Error:
+            return
+        finally:
+            setattr(device.driver, name, function)
+        raise AssertionError("a failure of %s was not told" % name)
+
+    for name in ("cuSignalExternalSemaphoresAsync", "cuWaitExternalSemaphoresAsync"):
+        for _ in range(2):  # of waiting, first for its end, and then before it is submitted
+            with_failing(name, lambda: dmattn.attention(q, q, q))
+        assert torch.equal(dmattn.attention(q, q, q), want)
+    gc.collect()
+    dmattn.empty_cache()  # which is tried again where there is no memory
+    made = []
+    destroy_memory, destroy_buffer = device.driver.cuDestroyExternalMemory, device.library.buffer_destroy
+    device.driver.cuDestroyExternalMemory = lambda *memory: (made.append("memory"), destroy_memory(*memory))
+    device.library.buffer_destroy = lambda *buffer: (made.append("buffer"), destroy_buffer(*buffer))
+    try:
+        with_failing("cuExternalMemoryGetMappedBuffer", lambda: dmattn.empty((40 << 20,), F32))
+    finally:
+        device.driver.cuDestroyExternalMemory, device.library.buffer_destroy = destroy_memory, destroy_buffer
+    assert made == ["memory", "buffer"], made
+
+
 def check_refusals():
     def refuses(kind, part, call):
         try:
@@ -268,7 +305,8 @@ def main():
         return
     print(name)
     checks = [(case[0], functools.partial(check_case, case)) for case in CASES + (LARGE_CASES if CUDA else [])]
-    for check in (check_no_grad, check_strides, check_memory, check_streams_and_threads, check_many_ahead, check_refusals):
+    for check in (check_no_grad, check_strides, check_memory, check_streams_and_threads, check_many_ahead, check_failures,
+                  check_refusals):
         checks.append((check.__name__[6:].replace("_", " "), check))
     failed = []
     for name, check in checks:

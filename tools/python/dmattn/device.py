@@ -117,7 +117,7 @@ class Device:
     def _make_memory(self, size):
         try:
             return self._share_memory(size)
-        except native.Error:
+        except (native.Error, cuda.Error):
             if not self.drop_unused():
                 raise
             return self._share_memory(size)
@@ -131,11 +131,14 @@ class Device:
         desc.handle.fd = shared.fd
         try:
             self.driver.cuImportExternalMemory(byref(imported), byref(desc))
+            self.driver.cuExternalMemoryGetMappedBuffer(byref(address), imported, byref(cuda.RangeDesc(size=size)))
         except cuda.Error:
-            os.close(shared.fd)
+            if imported:
+                self.driver.cuDestroyExternalMemory(imported)
+            else:
+                os.close(shared.fd)  # with an import it is CUDA's
             self.library.buffer_destroy(self.handle, byref(buffer))
             raise
-        self.driver.cuExternalMemoryGetMappedBuffer(byref(address), imported, byref(cuda.RangeDesc(size=size)))
         return Memory(buffer, imported, address.value)
 
     def empty(self, shape, dtype):
@@ -235,18 +238,20 @@ class Device:
             library.commands_begin(self.handle, byref(commands))
             try:
                 record(commands)
+                if stream != self.stream and self.turn:  # the timeline only ever goes up
+                    self.wait.value = self.turn
+                    driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
+                self.stream = None  # until the stream waits for this run
+                self.signal.value, self.wait.value = self.turn + 1, self.turn + 2
+                driver.cuSignalExternalSemaphoresAsync(byref(self.timeline), byref(self.signal), 1, stream)
+                self.turn = self.signal.value
+                library.commands_submit_shared(self.handle, self.signal.value, self.wait.value)
+                self.turn = self.wait.value
             except BaseException:
-                library.commands_cancel(self.handle)
+                library.commands_cancel(self.handle)  # if they are not submitted
                 raise
-            if stream != self.stream and self.turn:  # the timeline only ever goes up
-                self.wait.value = self.turn
-                driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
-            self.stream = stream
-            self.signal.value, self.wait.value = self.turn + 1, self.turn + 2
-            self.turn += 2
-            driver.cuSignalExternalSemaphoresAsync(byref(self.timeline), byref(self.signal), 1, stream)
-            library.commands_submit_shared(self.handle, self.signal.value, self.wait.value)
             driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
+            self.stream = stream
 
 
 _devices = {}
