@@ -284,6 +284,10 @@ def check_refusals():
     q = torch.zeros(1, 8, 2, 16, device=DEVICE)
     importance = torch.zeros(1, 2, 8, device=DEVICE)
     refuses(ValueError, "dimensions", lambda: dmattn.attention(q[0], q, q))
+    refuses(ValueError, "no elements", lambda: dmattn.attention(q[:0], q[:0], q[:0]))
+    none = torch.zeros(1, 1, dtype=torch.int32, device=DEVICE)
+    refuses(ValueError, "documents + 1", lambda: dmattn.dma_attention(
+        q, q, q, window=4, importance=importance, query_offsets=none, key_offsets=none))
     refuses(ValueError, "float16", lambda: dmattn.attention(q, q.half(), q))
     refuses(ValueError, "do not fit", lambda: dmattn.attention(q, q[:, :4], q))
     refuses(TypeError, "float64", lambda: dmattn.attention(q.double(), q.double(), q.double()))

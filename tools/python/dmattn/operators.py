@@ -50,6 +50,8 @@ def _describe(q, k, v, **options):
         if tensor.dtype != q.dtype or tensor.device != q.device:
             raise ValueError("%s is %s on %s, but q is %s on %s"
                              % (name, tensor.dtype, tensor.device, q.dtype, q.device))
+        if not tensor.numel():
+            raise ValueError("%s %s has no elements" % (name, tuple(tensor.shape)))
     if k.shape[:3] != v.shape[:3] or k.shape[0] != q.shape[0] or k.shape[3] != q.shape[3]:
         raise ValueError("the shapes of q %s, k %s and v %s do not fit" % (tuple(q.shape), tuple(k.shape), tuple(v.shape)))
     return native.AttentionDesc(type=_type(q, "q"), batch=q.shape[0], queries=q.shape[1], keys=k.shape[1],
@@ -178,7 +180,9 @@ def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, im
     if query_offsets is not None or key_offsets is not None:
         if query_offsets is None or key_offsets is None:
             raise ValueError("query_offsets and key_offsets belong together")
-        documents = query_offsets.shape[-1] - 1
+        documents = query_offsets.shape[-1] - 1 if query_offsets.dim() == 2 else 0
+        if documents < 1:
+            raise ValueError("query_offsets is %s, but must be [batch, documents + 1]" % (tuple(query_offsets.shape),))
         _expect("query_offsets", query_offsets, (batch, documents + 1), q, torch.int32)
         _expect("key_offsets", key_offsets, (batch, documents + 1), q, torch.int32)
     desc = native.DmaDesc(
