@@ -25,7 +25,7 @@ static const char usage[] =
     "  --device N       which Vulkan device (a discrete GPU, or else the first)\n"
     "  --check          holds logits and tokens against a reference on the CPU\n"
     "  --validation     loads the Khronos validation layer if there is one; findings are failures\n"
-    "Exit status: 0 all is well, 1 anything else.\n";
+    "Exit status: 0 all is well, 1 the machine or a check failed, 2 an option or a file is wrong.\n";
 
 typedef struct options {
     const char *prompt, *weights, *save;
@@ -39,7 +39,7 @@ static uint32_t number(const char *name, const char *text, uint32_t least, uint3
     char *end;
     const unsigned long n = text ? strtoul(text, &end, 10) : 0;
     if (!text || !isdigit((unsigned char)*text) || *end || n < least || n > most)
-        die("%s takes a number from %u to %u", name, least, most);
+        refuse("%s takes a number from %u to %u", name, least, most);
     return (uint32_t)n;
 }
 
@@ -81,11 +81,11 @@ static options read_options(char **arguments)
         else if (value && !strcmp(name, "--save"))
             o.save = value;
         else
-            die("%s is not an option, or has no value; --help lists them", name);
+            refuse("%s is not an option, or has no value; --help lists them", name);
         a++;
     }
     if (!*o.prompt)
-        die("the prompt is empty");
+        refuse("the prompt is empty");
     return o;
 }
 
@@ -198,5 +198,7 @@ int main(int argc, char **argv)
         ok = false;
     }
     weights_free(&w);
+    if (fflush(stdout) || ferror(stdout))
+        die("the output cannot be written");
     return ok ? 0 : 1;
 }

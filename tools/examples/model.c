@@ -143,6 +143,10 @@ static void order_plan(recording *r, const dmattn_plan *plan)
 
 static void run(recording *r, shader s, params p, uint32_t groups_x, uint32_t groups_y)
 {
+    const uint32_t *most = r->m->app->properties.limits.maxComputeWorkGroupCount;
+    if (groups_x > most[0] || groups_y > most[1])
+        refuse("%u tokens at once are too many: %s would take %u x %u workgroups, but the device takes %u x %u",
+               r->rows, names[s], groups_x, groups_y, most[0], most[1]);
     order(r, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT, VK_ACCESS_SHADER_WRITE_BIT);
     p.sequence = r->m->sequence.address;
     p.rows = r->rows;
@@ -151,9 +155,9 @@ static void run(recording *r, shader s, params p, uint32_t groups_x, uint32_t gr
     vkCmdDispatch(r->commands, groups_x, groups_y, 1);
 }
 
-static uint32_t groups(uint32_t invocations)
+static uint32_t groups(uint64_t invocations)
 {
-    return (invocations + 63) / 64;
+    return (uint32_t)((invocations + 63) / 64);
 }
 
 static VkDeviceAddress weight(const model *m, size_t place)
@@ -254,13 +258,14 @@ static void layer(recording *r, uint32_t index)
                          .columns = rotated,
                          .option = s->heads,
                          .dim = s->head_dim};
-    run(r, ROPE, rope, groups(r->rows * rotated), 1);
+    run(r, ROPE, rope, groups((uint64_t)r->rows * rotated), 1);
     attend(r, index);
     matmul(r, &m->attended, &m->x, l->o, &l->residual, s->heads * s->head_dim, s->hidden);
 
     norm(r, l->mlp_norm);
     matmul(r, &m->normed, &m->gate_up, l->gate, NULL, s->hidden, 2 * s->inner);
-    run(r, GATE, (params){m->gate_up.address, m->gated.address, .columns = s->inner}, groups(r->rows * s->inner), 1);
+    run(r, GATE, (params){m->gate_up.address, m->gated.address, .columns = s->inner},
+        groups((uint64_t)r->rows * s->inner), 1);
     matmul(r, &m->gated, &m->x, l->down, &l->mlp_residual, s->inner, s->hidden);
 }
 
@@ -274,7 +279,7 @@ static VkCommandBuffer record(const model *m, uint32_t rows, dmattn_plan *plan)
     const weights *w = m->weights;
     const uint32_t hidden = w->shape.hidden;
     run(&r, EMBED, (params){.target = m->x.address, .weight = weight(m, w->embed), .width = hidden},
-        groups(rows * hidden), 1);
+        groups((uint64_t)rows * hidden), 1);
     for (uint32_t i = 0; i < w->shape.layers; i++)
         layer(&r, i);
     norm(&r, w->norm);

@@ -9,15 +9,29 @@
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define MAX_LISTED       512
 
+static void say(const char *format, va_list list)
+{
+    fprintf(stderr, "dmattn-generate: ");
+    vfprintf(stderr, format, list);
+    fprintf(stderr, "\n");
+}
+
 void die(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "dmattn-generate: ");
-    vfprintf(stderr, format, list);
-    fprintf(stderr, "\n");
+    say(format, list);
     va_end(list);
     exit(1);
+}
+
+void refuse(const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    say(format, list);
+    va_end(list);
+    exit(2);
 }
 
 /* ---- instance ---------------------------------------------------------------------------------------------------- */
@@ -94,7 +108,7 @@ static void choose_device(app *a, int index)
     if (!count)
         die("there is no Vulkan device");
     if (index >= (int)count)
-        die("device %d is not there: there are %u", index, count);
+        refuse("device %d is not there: there are %u", index, count);
     for (uint32_t i = 0; i < count; i++) {
         VkPhysicalDeviceProperties properties;
         vkGetPhysicalDeviceProperties(list[i], &properties);

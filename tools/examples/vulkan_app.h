@@ -2,7 +2,8 @@
  * The app's own Vulkan: instance, device, queues, command buffers. dmattn gets to see it in app_open() and nowhere
  * else.
  *
- * An example may give up at the first failure: die() says what it was and ends the program. */
+ * An example may give up at the first failure: die() says what it was and ends the program. refuse() does so where an
+ * option or a file is wrong. */
 #ifndef EXAMPLE_VULKAN_APP_H
 #define EXAMPLE_VULKAN_APP_H
 
@@ -14,6 +15,7 @@
 #include <stddef.h>
 
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
+__attribute__((noreturn, format(printf, 1, 2))) void refuse(const char *format, ...);
 
 /* Vulkan's errors are negative. */
 #define VK(call)                                                \

@@ -71,8 +71,8 @@ static uint32_t lay_out(weights *w, tensor *list)
     const model_shape *s = &w->shape;
     if (!s->layers || s->layers > MAX_LAYERS || !s->hidden || s->hidden % 4 || !s->inner || s->inner % 4 || !s->kv_heads
         || !s->heads || s->heads % s->kv_heads || !s->head_dim || s->head_dim % 8)
-        die("a model of %u layers, hidden %u, inner %u, %u heads, %u kv heads, head dimension %u is none", s->layers,
-            s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
+        refuse("a model of %u layers, hidden %u, inner %u, %u heads, %u kv heads, head dimension %u is none", s->layers,
+               s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
     const uint32_t count = list_tensors(w, list);
     for (uint32_t i = 0; i < count; i++) {
         *list[i].place = w->count;
@@ -142,7 +142,7 @@ static uint32_t extent(const safetensors_file *file, const char *name, uint32_t 
 {
     const safetensors_tensor *t = safetensors_find(file, name);
     if (!t || dimension >= t->rank || t->shape[dimension] > 1 << 20)
-        die("the file has no %s, or of another shape than it should be", name);
+        refuse("the file has no %s, or of another shape than it should be", name);
     return (uint32_t)t->shape[dimension];
 }
 
@@ -152,7 +152,7 @@ static void read_tensor(const safetensors_file *file, const tensor *t, float *to
     const uint32_t rank = t->rows ? 2 : 1;
     if (!from || from->rank != rank || from->shape[rank - 1] != t->columns || (t->rows && from->shape[0] != t->rows)
         || (from->type != SAFETENSORS_F32 && from->type != SAFETENSORS_BF16))
-        die("the file has no %s, or not as F32 or BF16 of %u, %u", t->name, t->rows, t->columns);
+        refuse("the file has no %s, or not as F32 or BF16 of %u, %u", t->name, t->rows, t->columns);
     for (size_t i = 0; i < tensor_size(t); i++) {
         const uint32_t upper = from->type == SAFETENSORS_BF16 ? (uint32_t)((const uint16_t *)from->data)[i] << 16 : 0;
         memcpy(&to[i], from->type == SAFETENSORS_BF16 ? (const void *)&upper : (const float *)from->data + i,
@@ -165,7 +165,7 @@ weights weights_read(const char *path)
     char error[SAFETENSORS_ERROR_SIZE], name[64];
     safetensors_file file;
     if (safetensors_read(path, &file, error))
-        die("%s: %s", path, error);
+        refuse("%s: %s", path, error);
     weights w = {0};
     model_shape *s = &w.shape;
     do

@@ -33,7 +33,7 @@ typedef struct weights {
     layer_weights layer[MAX_LAYERS];
 } weights;
 
-/* These give up by die(). */
+/* These give up by die() or refuse(). */
 weights weights_random(const model_shape *shape, uint64_t seed);
 weights weights_read(const char *path);
 void weights_write(const weights *w, const char *path);

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What dmattn-generate refuses: an exit status, and one sentence that names what is wrong.
+#   example_refusals.sh DMATTN_GENERATE
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+program=$1
+
+# refuses STATUS PART ARGUMENTS...
+refuses() {
+    local wanted=$1 part=$2 status=0
+    shift 2
+    "$program" "$@" >"$folder/out" 2>"$folder/said" || status=$?
+    cat "$folder/said"
+    [ "$status" -eq "$wanted" ] || { echo "the exit status is $status, not $wanted"; exit 1; }
+    [ "$(wc -l <"$folder/said")" -eq 1 ] && grep -q -- "$part" "$folder/said"
+}
+
+"$program" --tokens 1 --layers 1 --save "$folder/whole" >/dev/null
+head -c 5000 "$folder/whole" >"$folder/cut"
+refuses 2 'beyond the end of the file' --weights "$folder/cut"
+refuses 2 'No such file' --weights "$folder/none"
+refuses 2 '--tokens' --tokens 0
+refuses 2 '--seed' --seed
+refuses 2 'device 15' --device 15
+# 65535 workgroups of 64 invocations, which is as many as a CPU's device takes, are less than 256 for each of these tokens.
+long=$(head -c 40000 /dev/zero | tr '\0' a)
+"$program" --tokens 1 --layers 1 >"$folder/out"
+if grep -q '^llvmpipe' "$folder/out"; then
+    refuses 2 '40000 tokens' --tokens 1 --layers 1 --prompt "$long"
+fi
+status=0
+"$program" --tokens 1 --layers 1 >/dev/full 2>"$folder/said" || status=$?
+[ "$status" -eq 1 ] && grep -q 'output' "$folder/said"
