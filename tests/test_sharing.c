@@ -132,11 +132,15 @@ DEVICE_TEST(sharing, what_is_refused)
     EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 1), DMATTN_ERROR_INVALID, "begun");
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 1), DMATTN_ERROR_INVALID, "exported");
+    EXPECT_FAILURE(dmattn_timeline_export(h.device, NULL), DMATTN_ERROR_INVALID, "fd");
+    memory.fd = 7; /* which nobody may take for one to close */
+    EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, NULL, &memory), DMATTN_ERROR_INVALID, "buffer");
+    cr_expect_eq(memory.fd, -1);
+    buffer.size = 7;
+    EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, &buffer, NULL), DMATTN_ERROR_INVALID, "memory");
+    cr_expect(!buffer.buffer && !buffer.size);
     if (!share(4, &buffer))
         return;
-    EXPECT_FAILURE(dmattn_timeline_export(h.device, NULL), DMATTN_ERROR_INVALID, "fd");
-    EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, NULL, &memory), DMATTN_ERROR_INVALID, "buffer");
-    EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, &buffer, NULL), DMATTN_ERROR_INVALID, "memory");
     memory.fd = 7;
     EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 0, &buffer, &memory), DMATTN_ERROR_INVALID, "size");
     cr_expect(memory.fd == -1 && !buffer.buffer && !buffer.size);

@@ -43,9 +43,12 @@ static dmattn_status create_shared(dmattn_device *device, uint64_t size, dmattn_
 dmattn_status dmattn_buffer_create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
                                           dmattn_shared_memory *memory)
 {
+    if (buffer)
+        memset(buffer, 0, sizeof *buffer);
+    if (memory)
+        *memory = (dmattn_shared_memory){.fd = -1};
     if (!buffer || !memory)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "%s is NULL", buffer ? "memory" : "buffer");
-    memset(buffer, 0, sizeof *buffer);
     dmattn_status status = create_shared(device, size, buffer, memory);
     if (status) {
         dmattn_buffer_destroy(device, buffer);
