@@ -204,8 +204,10 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
         return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the Vulkan loader has no %s", missing);
     if (validation) {
         result = runtime->vk.CreateDebugUtilsMessengerEXT(runtime->instance, &debug, NULL, &runtime->debug_messenger);
-        if (result < 0)
+        if (result < 0) {
+            runtime->debug_messenger = VK_NULL_HANDLE;
             return dmattn_fail_vulkan(m, result, "vkCreateDebugUtilsMessengerEXT");
+        }
     }
     return DMATTN_SUCCESS;
 }
