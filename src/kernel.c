@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MAX_CONSTANTS 96
@@ -11,6 +12,29 @@ const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
         if (dmattn_kernels[i].level == level && !strcmp(dmattn_kernels[i].name, name))
             return &dmattn_kernels[i];
     return NULL;
+}
+
+bool dmattn_kernel_is_built(const char *name, dmattn_level level, char *why, size_t size)
+{
+    const bool is_built = dmattn_kernel_find(name, level);
+    if (!is_built)
+        snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs", name);
+    return is_built;
+}
+
+dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attention_desc *d, const char *what,
+                                  level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE])
+{
+    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
+    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
+    for (dmattn_level level = highest; level >= lowest; level--) {
+        char why[200];
+        if (choose(stage, ctx, level, why, sizeof why))
+            return DMATTN_SUCCESS;
+        if (level == highest || level == lowest)
+            snprintf(why_not, WHY_NOT_SIZE, "%s: %s", dmattn_level_string(level), why);
+    }
+    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "%s at the level %s", what, why_not);
 }
 
 dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,

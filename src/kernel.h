@@ -20,6 +20,18 @@ extern const size_t dmattn_kernel_count;
 /* NULL if there is none. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
+/* Whether there is one; if not, `why` says what was missing. */
+bool dmattn_kernel_is_built(const char *name, dmattn_level level, char *why, size_t size);
+
+/* Whether a stage can run at a level, for which it then keeps what it chose; if not, `why` says so. */
+typedef bool level_choice(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size);
+
+/* Takes the highest level that the descriptor allows and the stage can run at. `why_not`, which is zero before, says
+ * why not a higher one; UNSUPPORTED, `what` of the stage, if there is none. */
+#define WHY_NOT_SIZE 224
+dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attention_desc *d, const char *what,
+                                  level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
+
 /* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has a
  * member there: padding would be pushed as the stack happened to leave it. */
 #define MAX_PUSH_CONSTANTS 128

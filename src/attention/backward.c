@@ -64,34 +64,16 @@ uint64_t dmattn_backward_work_bytes(const backward_stage *s)
     return has_keys(&s->desc) ? dmattn_backward_key_work_bytes(&s->desc, &s->tile.key) : 0;
 }
 
-/* Whether this build has the kernels of the tiles' level; else what is missing in `why`. */
-static bool has_kernels(const backward_tiles *t, char *why, size_t size)
+static bool choose_tiles(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
 {
+    backward_stage *s = stage;
     char queries[KERNEL_NAME], keys[KERNEL_NAME];
-    dmattn_tile_kernel(&t->query, "backward_queries", queries);
-    dmattn_tile_kernel(&t->key, "backward_keys", keys);
-    if (dmattn_kernel_find(queries, t->query.level) && dmattn_kernel_find(keys, t->key.level))
-        return true;
-    snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs", queries);
-    return false;
-}
-
-/* Of the highest level that is allowed, that this build has kernels for and that tiles fit. */
-static dmattn_status choose_tiles(backward_stage *s, const dmattn_context *ctx)
-{
-    const dmattn_attention_desc *d = &s->desc.attention;
-    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
-    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
-    for (dmattn_level level = highest; level >= lowest; level--) {
-        char why[200];
-        if (dmattn_backward_tiles_choose(&ctx->facts, &s->desc, level, &s->tile, why, sizeof why)
-            && has_kernels(&s->tile, why, sizeof why))
-            return DMATTN_SUCCESS;
-        if (level == highest || level == lowest)
-            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
-    }
-    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "gradients cannot be computed at the level %s",
-                       s->why_not);
+    if (!dmattn_backward_tiles_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+        return false;
+    dmattn_tile_kernel(&s->tile.query, "backward_queries", queries);
+    dmattn_tile_kernel(&s->tile.key, "backward_keys", keys);
+    return dmattn_kernel_is_built(queries, s->tile.query.level, why, size)
+           && dmattn_kernel_is_built(keys, s->tile.key.level, why, size);
 }
 
 static void name_stage(backward_stage *s)
@@ -112,7 +94,7 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     if (tiles)
         s->tile = *tiles;
     else
-        TRY(choose_tiles(s, ctx));
+        TRY(dmattn_level_choose(ctx, d, "gradients cannot be computed", choose_tiles, s, s->why_not));
     s->aligned = dmattn_backward_is_aligned(b);
     s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
     s->query_grid = dmattn_attention_grid(d, &s->tile.query);

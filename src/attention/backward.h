@@ -52,7 +52,7 @@ typedef struct backward_stage {
     /* NULL where they are not there */
     VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], join, bias;
     char name[96];
-    char why_not[224]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* no higher level */
 } backward_stage;
 
 /* Chooses tiles, unless they are given, which must fit; `desc` is resolved. Then, when `at` is filled in, builds the

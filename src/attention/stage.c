@@ -3,26 +3,14 @@
 
 #include <stdio.h>
 
-/* The highest level that is allowed, that this build has a kernel for and that a tile fits. */
-static dmattn_status choose_tile(attention_stage *s, const dmattn_context *ctx)
+static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
 {
-    const dmattn_attention_desc *d = &s->desc;
-    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
-    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
-    for (dmattn_level level = highest; level >= lowest; level--) {
-        char why[200], kernel_name[KERNEL_NAME];
-        const bool fits = dmattn_tile_choose(&ctx->facts, d, level, &s->tile, why, sizeof why);
-        dmattn_tile_kernel(&s->tile, "attention", kernel_name);
-        if (fits && dmattn_kernel_find(kernel_name, level))
-            return DMATTN_SUCCESS;
-        if (fits)
-            snprintf(why, sizeof why, "the shader compiler that dmattn was built with does not know what %s needs",
-                     kernel_name);
-        if (level == highest || level == lowest)
-            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
-    }
-    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "forward attention cannot run at the level %s",
-                       s->why_not);
+    attention_stage *s = stage;
+    char kernel_name[KERNEL_NAME];
+    if (!dmattn_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+        return false;
+    dmattn_tile_kernel(&s->tile, "attention", kernel_name);
+    return dmattn_kernel_is_built(kernel_name, level, why, size);
 }
 
 dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_context *ctx,
@@ -33,7 +21,7 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     if (tile)
         s->tile = *tile;
     else
-        TRY(choose_tile(s, ctx));
+        TRY(dmattn_level_choose(ctx, d, "forward attention cannot run", choose_tile, s, s->why_not));
     s->aligned = dmattn_attention_is_aligned(d);
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);

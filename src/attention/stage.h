@@ -31,7 +31,7 @@ typedef struct attention_stage {
     VkPipeline attention;
     VkPipeline join; /* NULL unless the keys are split */
     char name[96];
-    char why_not[224]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* no higher level */
 } attention_stage;
 
 /* Chooses the tile, unless one is given, which must fit; `desc` is resolved. Then builds the pipelines, which may have

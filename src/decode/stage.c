@@ -15,26 +15,14 @@ static bool is_aligned(const dmattn_attention_desc *a)
            && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, size);
 }
 
-/* The highest level that is allowed, that this build has a kernel for and that a tile fits. */
-static dmattn_status choose_tile(decode_stage *s, const dmattn_context *ctx)
+static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
 {
-    const dmattn_attention_desc *a = &s->desc.attention;
-    const dmattn_level highest = a->level ? a->level : a->max_level ? a->max_level : DMATTN_LEVEL_MATRIX2;
-    const dmattn_level lowest = a->level ? a->level : DMATTN_LEVEL_PORTABLE;
-    for (dmattn_level level = highest; level >= lowest; level--) {
-        char why[200], kernel_name[KERNEL_NAME] = "";
-        const bool fits = dmattn_decode_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, sizeof why);
-        if (fits)
-            dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
-        if (fits && dmattn_kernel_find(kernel_name, level))
-            return DMATTN_SUCCESS;
-        if (fits)
-            snprintf(why, sizeof why, "the shader compiler that dmattn was built with does not know what %s needs",
-                     kernel_name);
-        if (level == highest || level == lowest)
-            snprintf(s->why_not, sizeof s->why_not, "%s: %s", dmattn_level_string(level), why);
-    }
-    return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "decoding cannot run at the level %s", s->why_not);
+    decode_stage *s = stage;
+    char kernel_name[KERNEL_NAME];
+    if (!dmattn_decode_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+        return false;
+    dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
+    return dmattn_kernel_is_built(kernel_name, level, why, size);
 }
 
 /* For pieces of which a workgroup takes so many at a time: no more than any device allows, they come round again. */
@@ -68,7 +56,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     const dmattn_attention_desc *a = &s->desc.attention;
     s->desc = *desc;
     s->layout = dmattn_decode_layout(desc);
-    TRY(choose_tile(s, ctx));
+    TRY(dmattn_level_choose(ctx, a, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
     const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};

@@ -49,7 +49,7 @@ typedef struct decode_stage {
     grid grid;
     VkPipeline step, select, copy, copy_state; /* select: bounded */
     char name[96];
-    char why_not[224]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* no higher level */
 } decode_stage;
 
 /* `desc` is resolved. The pipelines may have been made in part when it fails. */
