@@ -2,7 +2,6 @@
 #include "html.h"
 
 #include "svg.h"
-#include "table.h"
 
 #include <string.h>
 
@@ -194,9 +193,6 @@ static void write_columns(FILE *stream)
 void html_write(FILE *stream, const void *user)
 {
     const html_page *page = user;
-    enum { MOST = 64 };
-    table tables[MOST];
-    size_t count = 0;
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
           stream);
@@ -206,10 +202,8 @@ void html_write(FILE *stream, const void *user)
     write_runs(stream, page->results);
     for (size_t i = 0; i < page->charts->count; i++)
         write_chart(stream, &page->charts->charts[i]);
-    while (count < MOST && table_make(page->results, tables, count, &tables[count]))
-        write_table(stream, &tables[count++]);
-    while (count)
-        table_destroy(&tables[--count]);
+    for (size_t i = 0; i < page->tables->count; i++)
+        write_table(stream, &page->tables->tables[i]);
     write_columns(stream);
     fputs("</body>\n</html>\n", stream);
 }

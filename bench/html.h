@@ -4,12 +4,14 @@
 #define DMATTN_BENCH_HTML_H
 
 #include "chart.h"
+#include "table.h"
 
 #include <stdio.h>
 
 typedef struct html_page {
     const results *results;
     const chart_list *charts;
+    const table_list *tables;
 } html_page;
 
 /* `page` is a const html_page *. */

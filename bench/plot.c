@@ -55,19 +55,21 @@ static int plot(const command_line *line)
 {
     results all = {0};
     chart_list charts = {0};
+    table_list tables = {0};
     if (!line->output)
         return complain(COMMAND_BAD, "plot wants -o FOLDER or -o FILE.html; see vkbench plot --help");
     if (!command_read(line, 0, &all))
         return COMMAND_BAD;
     int status = COMMAND_FINE;
-    if (!charts_make(&all, &charts))
-        status = complain(COMMAND_FAILED, "no memory for the charts");
-    const html_page page = {&all, &charts};
+    if (!charts_make(&all, &charts) || !tables_make(&all, &tables))
+        status = complain(COMMAND_FAILED, "no memory for the charts and tables");
+    const html_page page = {&all, &charts, &tables};
     if (!status && (ends_with(line->output, ".html") || !strcmp(line->output, "-")))
         status = output_write(line->output, html_write, &page);
     else if (!status)
         status = write_folder(line->output, &page);
     charts_destroy(&charts);
+    tables_destroy(&tables);
     results_destroy(&all);
     return status;
 }

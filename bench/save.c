@@ -65,7 +65,7 @@ bool save_results(const bench_options *o, const json_report *json)
         ok = false;
     } else {
         ok = (!o->csv || !output_write(o->csv, csv_write, &all)) && ok;
-        ok = (!o->markdown || !output_write(o->markdown, markdown_write, &all)) && ok;
+        ok = (!o->markdown || !markdown_save(o->markdown, &all)) && ok;
     }
     results_destroy(&all);
     return ok;

@@ -114,18 +114,8 @@ static void take_mask(const results *all, const case_result *r, table *t)
         }
 }
 
-bool table_make(const results *all, const table *before, size_t before_count, table *t)
+static void fill_table(const results *all, table *t)
 {
-    *t = (table){0};
-    for (size_t i = 0; i < all->count && !t->device; i++) {
-        t->device = all->items[i].run->device;
-        for (size_t k = 0; k < before_count; k++)
-            if (t->device && !strcmp(before[k].device, t->device))
-                t->device = NULL;
-    }
-    t->rows = t->device ? malloc(all->count * sizeof *t->rows) : NULL;
-    if (!t->rows)
-        return false;
     for (size_t i = 0; i < all->count; i++) {
         const case_result *r = &all->items[i];
         if (strcmp(r->run->device, t->device) || is_taken(t, r))
@@ -138,11 +128,41 @@ bool table_make(const results *all, const table *before, size_t before_count, ta
     for (size_t i = 0; i < t->count; i++)
         for (int c = 0; c < TABLE_COLUMNS; c++)
             t->shown[c] = t->shown[c] || *t->rows[i].cell[c];
+}
+
+static bool has_table(const table_list *list, const char *device)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (!strcmp(list->tables[i].device, device))
+            return true;
+    return false;
+}
+
+bool tables_make(const results *all, table_list *list)
+{
+    *list = (table_list){.results = all};
+    for (size_t i = 0; i < all->count; i++) {
+        const char *device = all->items[i].run->device;
+        if (has_table(list, device))
+            continue;
+        table *more = realloc(list->tables, (list->count + 1) * sizeof *more);
+        if (!more)
+            return false;
+        list->tables = more;
+        table *t = &more[list->count];
+        *t = (table){.device = device, .rows = malloc(all->count * sizeof *t->rows)};
+        if (!t->rows)
+            return false;
+        list->count++;
+        fill_table(all, t);
+    }
     return true;
 }
 
-void table_destroy(table *t)
+void tables_destroy(table_list *list)
 {
-    free(t->rows);
-    *t = (table){0};
+    for (size_t i = 0; i < list->count; i++)
+        free(list->tables[i].rows);
+    free(list->tables);
+    *list = (table_list){0};
 }

@@ -50,15 +50,24 @@ typedef struct table {
     bool shown[TABLE_COLUMNS]; /* some row has something in it */
 } table;
 
-/* The table of the first device that is not in `before`'s tables. False: there is none left, or no memory for it. */
-bool table_make(const results *all, const table *before, size_t before_count, table *t);
-void table_destroy(table *t);
+typedef struct table_list {
+    const results *results;
+    table *tables; /* in the order of their devices' first results */
+    size_t count;
+} table_list;
+
+/* A table of each device. False without memory; *list is to be destroyed in any case. */
+bool tables_make(const results *all, table_list *list);
+void tables_destroy(table_list *list);
 
 /* "0.7402": four significant digits, without an exponent; "" where there is nothing above 0. */
 void table_number(double value, char text[CELL_TEXT_SIZE]);
 
-/* Results to a stream; `all` is const results *. */
+/* To a stream; `all` is a const results *, `list` a const table_list *. */
 void csv_write(FILE *stream, const void *all);
-void markdown_write(FILE *stream, const void *all);
+void markdown_write(FILE *stream, const void *list);
+
+/* All tables to a file, as output_write() does. */
+int markdown_save(const char *path, const results *all);
 
 #endif

@@ -115,20 +115,24 @@ static void markdown_table(FILE *stream, const table *t)
 
 void markdown_write(FILE *stream, const void *user)
 {
-    const results *all = user;
-    enum { MOST = 64 };
-    table tables[MOST];
-    size_t count = 0;
-    while (count < MOST && table_make(all, tables, count, &tables[count])) {
-        fputs(count ? "\n### " : "### ", stream);
-        markdown_text(stream, *tables[count].device ? tables[count].device : "a device without a name");
+    const table_list *list = user;
+    for (size_t i = 0; i < list->count; i++) {
+        const table *t = &list->tables[i];
+        fputs(i ? "\n### " : "### ", stream);
+        markdown_text(stream, *t->device ? t->device : "a device without a name");
         fputs("\n\n", stream);
-        markdown_runs(stream, all, tables[count].device);
-        markdown_table(stream, &tables[count]);
-        count++;
+        markdown_runs(stream, list->results, t->device);
+        markdown_table(stream, t);
     }
-    while (count)
-        table_destroy(&tables[--count]);
+}
+
+int markdown_save(const char *path, const results *all)
+{
+    table_list list;
+    const int status = tables_make(all, &list) ? output_write(path, markdown_write, &list)
+                                               : complain(COMMAND_FAILED, "no memory for the tables");
+    tables_destroy(&list);
+    return status;
 }
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
@@ -150,7 +154,7 @@ static int write_tables(const command_line *line)
     if (line->csv)
         status = output_write(line->csv, csv_write, &all);
     if (!status && (line->markdown || !line->csv))
-        status = output_write(line->markdown ? line->markdown : "-", markdown_write, &all);
+        status = markdown_save(line->markdown ? line->markdown : "-", &all);
     results_destroy(&all);
     return status;
 }

@@ -56,6 +56,14 @@ static char *written(void (*write)(FILE *stream, const void *user), const void *
     return text;
 }
 
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text++)
+        count++;
+    return count;
+}
+
 Test(results, fields)
 {
     results all = {0};
@@ -422,27 +430,51 @@ Test(tables, side_by_side)
     results all = {0};
     static char why[RESULTS_WHY_SIZE];
     cr_assert(add(&all, ours_and_peer, why), "%s", why);
-    table t, none;
-    cr_assert(table_make(&all, NULL, 0, &t));
-    cr_expect_not(table_make(&all, &t, 1, &none));
+    table_list list;
+    cr_assert(tables_make(&all, &list));
+    cr_assert_eq(list.count, 1);
+    const table *t = list.tables;
     static const char *const order[][3] = {{"topw:8", "dmattn matrix", "2.000"},
                                            {"topw:8", "pytorch flex", "5.000"},
                                            {"causal", "dmattn matrix", "4.000"},
                                            {"causal", "dmattn matrix", "16.00"},
                                            {"a|b", "dmattn ", "failed"}};
-    cr_assert_eq(t.count, sizeof order / sizeof *order);
-    for (size_t i = 0; i < t.count; i++) {
-        cr_expect_str_eq(t.rows[i].cell[CELL_MASK], order[i][0]);
-        cr_expect_str_eq(t.rows[i].cell[CELL_WHO], order[i][1]);
-        cr_expect_str_eq(t.rows[i].cell[CELL_MS], order[i][2]);
+    cr_assert_eq(t->count, sizeof order / sizeof *order);
+    for (size_t i = 0; i < t->count; i++) {
+        cr_expect_str_eq(t->rows[i].cell[CELL_MASK], order[i][0]);
+        cr_expect_str_eq(t->rows[i].cell[CELL_WHO], order[i][1]);
+        cr_expect_str_eq(t->rows[i].cell[CELL_MS], order[i][2]);
     }
-    cr_expect_str_eq(t.rows[0].cell[CELL_PEER], "2.50 (flex)");
-    cr_expect_str_eq(t.rows[0].cell[CELL_DENSE], "2.00");
-    cr_expect(!t.shown[CELL_BOUND] && t.shown[CELL_DENSE]);
-    table_destroy(&t);
-    char *text = written(markdown_write, &all);
+    cr_expect_str_eq(t->rows[0].cell[CELL_PEER], "2.50 (flex)");
+    cr_expect_str_eq(t->rows[0].cell[CELL_DENSE], "2.00");
+    cr_expect(!t->shown[CELL_BOUND] && t->shown[CELL_DENSE]);
+    char *text = written(markdown_write, &list);
     cr_expect(strstr(text, "### Card \\<1>") && strstr(text, "| a\\|b |") && strstr(text, "no \\<memory>"), "%s", text);
     free(text);
+    tables_destroy(&list);
+    results_destroy(&all);
+}
+
+Test(tables, of_every_device)
+{
+    enum { DEVICES = 70 };
+    results all = {0};
+    static char why[RESULTS_WHY_SIZE];
+    for (int i = 0; i < DEVICES; i++) {
+        char document[1024];
+        snprintf(document, sizeof document, "{\"schema\":2,\"device\":{\"name\":\"Card %d\"},\"results\":[%s]}", i,
+                 DENSE(64, 4));
+        cr_assert(add(&all, document, why), "%s", why);
+    }
+    table_list list;
+    cr_assert(tables_make(&all, &list));
+    char *text = written(markdown_write, &list);
+    cr_expect_eq(count_of(text, "### Card "), DEVICES);
+    free(text);
+    text = written(html_write, &(html_page){&all, &(chart_list){0}, &list});
+    cr_expect_eq(count_of(text, "<h2>Results: Card "), DEVICES);
+    free(text);
+    tables_destroy(&list);
     results_destroy(&all);
 }
 
@@ -470,14 +502,6 @@ Test(tables, csv)
     cr_expect_eq(lines, 1 + all.count);
     free(text);
     results_destroy(&all);
-}
-
-static size_t count_of(const char *text, const char *part)
-{
-    size_t count = 0;
-    for (; (text = strstr(text, part)); text++)
-        count++;
-    return count;
 }
 
 static void write_chart(FILE *stream, const void *c)
@@ -550,7 +574,9 @@ Test(charts, page)
     static char why[RESULTS_WHY_SIZE];
     cr_assert(add(&all, ours_and_peer, why), "%s", why);
     cr_assert(charts_make(&all, &list));
-    char *text = written(html_write, &(html_page){&all, &list});
+    table_list tables;
+    cr_assert(tables_make(&all, &tables));
+    char *text = written(html_write, &(html_page){&all, &list, &tables});
     cr_expect_eq(count_of(text, "<svg"), 2 * list.count);
     cr_expect_eq(count_of(text, "<svg"), count_of(text, "</svg>"));
     cr_expect_eq(count_of(text, "<tr"), count_of(text, "</tr>"));
@@ -559,6 +585,7 @@ Test(charts, page)
     cr_expect(!strstr(text, "http://") || count_of(text, "http") == count_of(text, "http://www.w3.org/2000/svg"));
     free(text);
     charts_destroy(&list);
+    tables_destroy(&tables);
     results_destroy(&all);
 }
 
