@@ -111,6 +111,10 @@ refused 2 'needed' --cpu "$folder/good" "$folder/out" "$folder/good"
 "${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the names"
 "${run[@]}" --help | grep -q Usage || fail "--help"
 "${run[@]}" --version | grep -q '^dmattn-run [0-9]' || fail "--version"
+if [ -z "${DMATTN_EMULATOR-}" ]; then # Wine can always write to /dev/full
+    "${run[@]}" --help 2>"$folder/said" >/dev/full && fail "--help to a full disk"
+    grep -q 'the output cannot be written' "$folder/said" || fail "--help to a full disk says nothing"
+fi
 
 # Files
 refused 2 'cannot be opened' --cpu "$folder/none" "$folder/out"

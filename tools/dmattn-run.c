@@ -42,6 +42,11 @@ static int exit_status(dmattn_status status)
     return status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED ? BAD_INPUT : MACHINE_FAILED;
 }
 
+static int end_output(void)
+{
+    return fflush(stdout) || ferror(stdout) ? complain(MACHINE_FAILED, "the output cannot be written") : DONE;
+}
+
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
 enum { OPTION_DEVICE = 256, OPTION_LEVEL, OPTION_CPU, OPTION_HELP, OPTION_VERSION };
@@ -75,11 +80,11 @@ static int parse_options(int argc, char **argv, options *o)
                 return complain(BAD_INPUT, "level '%s' is not one of portable, matrix and matrix2", optarg);
             break;
         case OPTION_CPU: o->cpu = true; break;
-        case OPTION_HELP: fputs(usage, stdout); return fflush(stdout) ? MACHINE_FAILED : DONE;
+        case OPTION_HELP: fputs(usage, stdout); return end_output();
         case OPTION_VERSION: {
             unsigned version = dmattn_version();
             printf("dmattn-run %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
-            return fflush(stdout) ? MACHINE_FAILED : DONE;
+            return end_output();
         }
         case ':':
             if (!strchr(argv[optind - 1], '='))

@@ -345,5 +345,6 @@ int main(int argc, char **argv)
     session s = {0};
     const int status = run(&s, (int)calls);
     close_session(&s);
-    return fflush(stdout) && !status ? MACHINE_FAILED : status;
+    return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written")
+                                                         : status;
 }
