@@ -78,7 +78,8 @@ double estimate_limit(const estimate *e, uint32_t count, double factor, double s
 void duration_text(double seconds, char text[DURATION_SIZE])
 {
     const double step = seconds < 10 ? 1 : seconds < 60 ? 5 : seconds < 600 ? 10 : seconds < 3600 ? 60 : 600;
-    const unsigned whole = (unsigned)(step * fmax(ceil(seconds / step), 1));
+    const double most = 3.6e9; /* a million hours: large lists ask for more than numbers hold */
+    const unsigned whole = (unsigned)fmin(step * fmax(ceil(seconds / step), 1), most);
     const unsigned hours = whole / 3600, minutes = whole / 60 % 60, rest = whole % 60;
     const char *between = "";
     *text = 0;

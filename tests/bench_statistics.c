@@ -212,8 +212,9 @@ Test(estimates, durations)
     static const struct {
         double seconds;
         const char *text;
-    } rows[] = {{0, "1 s"},         {4.2, "5 s"},   {31, "35 s"},    {59.5, "1 min"}, {60, "1 min"},
-                {95, "1 min 40 s"}, {119, "2 min"}, {600, "10 min"}, {3599, "1 h"},   {7322, "2 h 10 min"}};
+    } rows[] = {{0, "1 s"},    {4.2, "5 s"},         {31, "35 s"},       {59.5, "1 min"},
+                {60, "1 min"}, {95, "1 min 40 s"},   {119, "2 min"},     {600, "10 min"},
+                {3599, "1 h"}, {7322, "2 h 10 min"}, {1e11, "1000000 h"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[DURATION_SIZE];
         duration_text(rows[i].seconds, text);
