@@ -184,10 +184,15 @@ bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPT
     return true;
 }
 
-/* The last one written would be all that is left. */
+/* Of two under one name the last one written would be all that is left, and tiles are in no file at all. */
 static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const char *const paths[] = {o->json, o->csv, o->markdown}, *const names[] = {"json", "csv", "markdown"};
+    for (int i = 0; i < 3; i++)
+        if (o->tune && paths[i]) {
+            snprintf(why, OPTIONS_WHY_SIZE, "--tune prints its lines, and has no results for --%s", names[i]);
+            return false;
+        }
     for (int i = 1; i < 3; i++)
         for (int k = 0; k < i; k++)
             if (paths[i] && paths[k] && !strcmp(paths[i], paths[k])) {

@@ -291,6 +291,8 @@ Test(options, command_line)
     cr_expect(strstr(why, "--tune") && strstr(why, "backward"), "%s", why);
     cr_expect_eq(parse(&o, why, "--csv=-", "--markdown", "m.md"), ACTION_RUN, "%s", why);
     cr_expect(!o.json && !strcmp(o.csv, "-") && !strcmp(o.markdown, "m.md"));
+    cr_expect_eq(parse(&o, why, "--tune", "--csv=r", NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--tune") && strstr(why, "--csv"), "%s", why);
     cr_expect_eq(parse(&o, why, "--csv=r", "--json=r", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--json and --csv"), "%s", why);
     cr_expect_eq(parse(&o, why, "--json=r.json", "--csv=-", "--markdown=-"), ACTION_BAD);
