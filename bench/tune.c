@@ -2,6 +2,7 @@
 #include "tune.h"
 
 #include "context.h"
+#include "interrupt.h"
 #include "kernel.h"
 
 #include <stdlib.h>
@@ -144,16 +145,19 @@ static bool tune_problem(FILE *stream, tuning *t, const device_facts *facts, con
         fputs("  no tile of cooperative matrices fits that this device and build can run\n", stream);
         return true;
     }
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t tried = 0;
+    for (; tried < count; tried++) {
         char phase[32];
-        snprintf(phase, sizeof phase, "tile %u of %u", i + 1, count);
+        snprintf(phase, sizeof phase, "tile %u of %u", tried + 1, count);
         tell_phase(t->settings, phase);
-        try_tile(t, &trials[i]);
-        if (trials[i].status == CASE_DEVICE_FAILED)
-            return report(stream, t, trials, i + 1);
+        try_tile(t, &trials[tried]);
+        if (trials[tried].status == CASE_DEVICE_FAILED)
+            return report(stream, t, trials, tried + 1);
+        if (interrupted()) /* in the middle of this one's timing */
+            break;
     }
-    qsort(trials, count, sizeof *trials, by_time);
-    return report(stream, t, trials, count);
+    qsort(trials, tried, sizeof *trials, by_time);
+    return report(stream, t, trials, tried);
 }
 
 bool tune(FILE *stream, const measure_settings *settings, const bench_case *c, const char *filter)
@@ -163,10 +167,13 @@ bool tune(FILE *stream, const measure_settings *settings, const bench_case *c, c
     tuning t = {.settings = settings, .log = &log, .sorted = malloc(settings->max_samples * sizeof *t.sorted)};
     trial *trials = calloc(MAX_TILES, sizeof *trials);
     bool fine = false;
-    if (t.sorted && trials && !case_create(c, &log, &t.problem)) {
+    *settings->log->text = 0;
+    const dmattn_status status = t.sorted && trials ? case_create(c, &log, &t.problem) : DMATTN_ERROR_OUT_OF_MEMORY;
+    if (!status) {
         case_fill(&t.problem, &c->mask, settings->seed);
         fine = tune_problem(stream, &t, facts, filter, trials);
-    }
+    } else
+        complain(0, "%s", error_log_sentence(settings->log, status));
     checker_destroy(&t.check);
     problem_destroy(&t.problem);
     free(t.sorted);
