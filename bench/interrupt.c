@@ -2,19 +2,31 @@
 #include "interrupt.h"
 
 #include <signal.h>
+#include <time.h>
 
 static volatile sig_atomic_t asked;
+static time_t asked_at;
 
+/* `timeout` sends its signal twice: to the program and to its group. */
 static void stop(int number)
 {
+    const time_t now = time(NULL);
+    if (asked && now - asked_at >= PATIENCE_SECONDS) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    signal(number, stop);
+    asked_at = asked ? asked_at : now;
     asked = 1;
-    signal(number, SIG_DFL);
 }
 
 void interrupt_watch(void)
 {
-    if (signal(SIGINT, stop) == SIG_IGN)
-        signal(SIGINT, SIG_IGN);
+    static const int signals[] = {SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (signal(signals[i], stop) == SIG_IGN)
+            signal(signals[i], SIG_IGN);
 }
 
 void interrupt_ignore_readers(void)

@@ -1,28 +1,36 @@
 #!/usr/bin/env bash
-# Ctrl-C in the middle of vkbench: what was finished is printed and written, and the exit status is 130. And a reader of
+# Ctrl-C or SIGTERM in the middle of vkbench: what was finished is printed and written, and the exit status is 130. And a reader of
 # the page that does not wait for its end: the results are written nevertheless.
 #   vkbench_interrupt.sh VKBENCH
 set -euo pipefail
+vkbench=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 set -m # otherwise what is in the background ignores SIGINT
 
-"$1" --n 64 --heads 1 --d 16 --type f32 --mask none --time 0.01 --repeat-run 1000 --json "$folder/results.json" \
-    >"$folder/page" 2>"$folder/progress" &
-vkbench=$!
-until grep -q '^case 3 ' "$folder/progress"; do
-    kill -0 "$vkbench" 2>/dev/null || { cat "$folder/progress"; exit 1; }
-    sleep 0.05
-done
-kill -INT "$vkbench"
-status=0
-wait "$vkbench" || status=$?
-cat "$folder/page" "$folder/progress"
-[ "$status" -eq 130 ] || { echo "the exit status is $status"; exit 1; }
-grep -q '^! It was stopped' "$folder/page"
-grep -Eq '"interrupted":[[:space:]]+true' "$folder/results.json"
-grep -Eq '"repeat":[[:space:]]+1,' "$folder/results.json"
+stopped_by() {
+    rm -f "$folder"/*
+    "$vkbench" --n 64 --heads 1 --d 16 --type f32 --mask none --time 0.01 --repeat-run 1000 --json "$folder/results.json" \
+        >"$folder/page" 2>"$folder/progress" &
+    local job=$! status=0 signal
+    until grep -q '^case 3 ' "$folder/progress"; do
+        kill -0 "$job" 2>/dev/null || { cat "$folder/progress"; exit 1; }
+        sleep 0.05
+    done
+    for signal in "$@"; do
+        kill "-$signal" "$job"
+    done
+    wait "$job" || status=$?
+    cat "$folder/page" "$folder/progress"
+    [ "$status" -eq 130 ] || { echo "$*: the exit status is $status"; exit 1; }
+    grep -q '^! It was stopped' "$folder/page"
+    grep -Eq '"interrupted":[[:space:]]+true' "$folder/results.json"
+    grep -Eq '"repeat":[[:space:]]+1,' "$folder/results.json"
+}
+stopped_by INT
+stopped_by TERM
+stopped_by INT INT # as timeout(1) does, to the program and to its group
 
-"$1" --n 64 --heads 1 --d 16 --type f32 --mask none,causal --time 0.01 --json "$folder/unread.json" 2>/dev/null |
+"$vkbench" --n 64 --heads 1 --d 16 --type f32 --mask none,causal --time 0.01 --json "$folder/unread.json" 2>/dev/null |
     head -n 1 || true
 grep -q '"name":.*/causal/' "$folder/unread.json"
