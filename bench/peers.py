@@ -194,12 +194,22 @@ def write(path, contents):
 
 
 def self_test():
-    """The keys that die, against the most important ones by brute force."""
+    """The keys that die, against the most important ones by brute force, and the blocks of such a mask, pair by pair."""
     importance = torch.randn(96, generator=torch.Generator().manual_seed(2))
     ends = top_w_ends(importance.tolist(), 8)
     for t in range(96):
         seen = {j for j in range(t + 1) if t < ends[j]}
         assert seen == set(importance[:t + 1].topk(min(8, t + 1)).indices.tolist()), t
+    size = 8
+    for n, name in (96, "topw:70"), (100, "interval:60"), (100, "topw:8"):
+        mask = Mask(case("f32", 4, 2, n, 8, name), "cpu")
+        touched, filled = mask.blocks(size)
+        pairs = torch.stack([mask.visible(head, torch.arange(n)[:, None], torch.arange(n)) for head in range(2)])
+        for (head, row, column), is_touched in zip(torch.cartesian_prod(*map(torch.arange, touched.shape)).tolist(),
+                                                   touched.flatten().tolist()):
+            block = pairs[head, row * size:(row + 1) * size, column * size:(column + 1) * size]
+            assert is_touched == block.any(), (name, head, row, column)
+            assert filled[head, row, column] == (block.numel() == size * size and block.all()), (name, head, row, column)
 
 
 def main():
