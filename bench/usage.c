@@ -92,6 +92,5 @@ const char bench_usage_notes[] =
     "of keys are checked of all of them where that takes the CPU about a second, and only then those of dt_weight and\n"
     "a.\n"
     "\n"
-    "Exit status: 0 all is well, 1 a wrong result or a failure of the machine, 2 an option is wrong, 130 interrupted "
-    "by\n"
-    "Ctrl-C, what was finished being printed and written.\n";
+    "Exit status: 0 all is well, 1 a wrong result or a failure of the machine, 2 an option is wrong, 130 stopped\n"
+    "by Ctrl-C or SIGTERM, what was finished being printed and written.\n";

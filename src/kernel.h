@@ -26,9 +26,10 @@ bool dmattn_kernel_is_built(const char *name, dmattn_level level, char *why, siz
 /* Whether a stage can run at a level, for which it then keeps what it chose; if not, `why` says so. */
 typedef bool level_choice(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size);
 
+#define WHY_NOT_SIZE 224
+
 /* Takes the highest level that the descriptor allows and the stage can run at. `why_not`, which is zero before, says
  * why not a higher one; UNSUPPORTED, `what` of the stage, if there is none. */
-#define WHY_NOT_SIZE 224
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attention_desc *d, const char *what,
                                   level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 

@@ -112,7 +112,8 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
 #define MATRIX_WORKGROUPS 132
 
 /* One workgroup joins the parts: that takes time by rows and parts, as attending does by keys over parts and subgroups.
- * More parts than that both take as long cost more than they save. */
+ * More parts than with which both take as long cost more than they save. Measured with fragments alone
+ * (docs/performance.md). */
 #define JOINED_KEYS 16
 
 static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)
@@ -198,6 +199,7 @@ bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_de
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->pack_rows);
     tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                   : choose_matrix_splits(tile, keys, workgroups, rows);
+    /* No larger lists than parts: those of a few keys would have few invocations look at several each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
