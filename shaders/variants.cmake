@@ -1,63 +1,79 @@
 # SPDX-License-Identifier: MIT
-# Every kernel variant there is, one a line:
+# Every kernel variant, one row each:
 #   name | level | source | GLSL extensions that the shader compiler must know | target environment | definitions
-# A variant whose extensions the compiler at hand does not know is left out of the build, and configuring says so.
+# Configuring leaves out a variant whose extensions the compiler does not know, and says so.
+
+# ---- one kernel, one variant --------------------------------------------------------------------------------------------
+
 set(DMATTN_VARIANTS
-    "mask_tiles        | portable | mask_tiles.comp        | | vulkan1.2 | "
-    "attention         | portable | attention.comp         | | vulkan1.2 | "
-    "join_splits       | portable | join_splits.comp       | | vulkan1.2 | "
-    "backward_rows     | portable | backward_rows.comp     | | vulkan1.2 | "
-    "backward_queries  | portable | backward_queries.comp  | | vulkan1.2 | "
-    "backward_keys     | portable | backward_keys.comp     | | vulkan1.2 | "
-    "key_ranges        | portable | key_ranges.comp        | | vulkan1.2 | "
-    "key_work          | portable | key_work.comp          | | vulkan1.2 | "
-    "join_keys         | portable | join_keys.comp         | | vulkan1.2 | "
-    "backward_bias     | portable | backward_bias.comp     | | vulkan1.2 | "
-    "life_codes        | portable | life_codes.comp        | | vulkan1.2 | "
-    "sum_parts         | portable | sum_parts.comp         | | vulkan1.2 | "
-    "importance        | portable | importance.comp        | | vulkan1.2 | "
-    "importance_terms   | portable | importance.comp         | | vulkan1.2 | BACKWARD"
-    "importance_values  | portable | importance_values.comp  | | vulkan1.2 | "
-    "importance_weights | portable | importance_weights.comp | | vulkan1.2 | "
-    "sum_keys          | portable | sum_keys.comp          | | vulkan1.2 | "
-    "sort_blocks       | portable | sort_blocks.comp       | | vulkan1.2 | "
-    "merge_runs        | portable | merge_runs.comp        | | vulkan1.2 | "
-    "intervals         | portable | intervals.comp         | | vulkan1.2 | "
-    "lists             | portable | lists.comp             | | vulkan1.2 | "
-    "decode_bounded    | portable | decode.comp            | | vulkan1.2 | "
-    "decode_paged      | portable | decode.comp            | | vulkan1.2 | PAGED"
-    "decode_bounded_shared_f16     | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX"
-    "decode_bounded_shared_bf16    | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | MATRIX BF16"
-    "decode_bounded_fragments_f16  | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS"
-    "decode_bounded_fragments_bf16 | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | MATRIX FRAGMENTS BF16"
-    "decode_paged_fragments_f16    | matrix | decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | PAGED MATRIX FRAGMENTS"
-    "decode_paged_fragments_bf16   | matrix | decode.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | PAGED MATRIX FRAGMENTS BF16"
-    "cache_select      | portable | cache_select.comp      | | vulkan1.2 | "
-    "cache_copy_bounded | portable | cache_copy.comp       | | vulkan1.2 | "
-    "cache_copy_paged  | portable | cache_copy.comp        | | vulkan1.2 | PAGED"
-    "copy_state        | portable | copy_state.comp        | | vulkan1.2 | "
-    "attention_shared_f16     | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | "
-    "attention_shared_bf16    | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | BF16"
-    "attention_fragments_f16  | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | REGISTERS FRAGMENTS"
-    "attention_fragments_bf16 | matrix  | attention_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | REGISTERS FRAGMENTS BF16"
-    "attention_reduced_f16    | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS MATRIX2"
-    "attention_reduced_bf16   | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS MATRIX2 BF16"
-    "attention_fragments_f16  | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2"
-    "attention_fragments_bf16 | matrix2 | attention_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2 BF16"
-    "backward_queries_shared_f16     | matrix  | backward_queries_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | "
-    "backward_queries_shared_bf16    | matrix  | backward_queries_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | BF16"
-    "backward_queries_fragments_f16  | matrix  | backward_queries_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | REGISTERS FRAGMENTS"
-    "backward_queries_fragments_bf16 | matrix  | backward_queries_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | REGISTERS FRAGMENTS BF16"
-    "backward_queries_reduced_f16    | matrix2 | backward_queries_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS MATRIX2"
-    "backward_queries_reduced_bf16   | matrix2 | backward_queries_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS MATRIX2 BF16"
-    "backward_queries_fragments_f16  | matrix2 | backward_queries_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2"
-    "backward_queries_fragments_bf16 | matrix2 | backward_queries_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2 BF16"
-    "backward_keys_shared_f16     | matrix  | backward_keys_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | "
-    "backward_keys_shared_bf16    | matrix  | backward_keys_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | BF16"
-    "backward_keys_fragments_f16  | matrix  | backward_keys_matrix.comp | GL_KHR_cooperative_matrix | vulkan1.2 | REGISTERS FRAGMENTS"
-    "backward_keys_fragments_bf16 | matrix  | backward_keys_matrix.comp | GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2 | REGISTERS FRAGMENTS BF16"
-    "backward_keys_reduced_f16    | matrix2 | backward_keys_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS MATRIX2"
-    "backward_keys_reduced_bf16   | matrix2 | backward_keys_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS MATRIX2 BF16"
-    "backward_keys_fragments_f16  | matrix2 | backward_keys_matrix.comp | GL_NV_cooperative_matrix2 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2"
-    "backward_keys_fragments_bf16 | matrix2 | backward_keys_matrix.comp | GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3 | REGISTERS FRAGMENTS MATRIX2 BF16"
+    "mask_tiles          | portable | attention/mask_tiles.comp          | | vulkan1.2 | "
+    "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
+    "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
+    "backward_preprocess | portable | backward/backward_preprocess.comp  | | vulkan1.2 | "
+    "backward_queries    | portable | backward/backward_queries.comp     | | vulkan1.2 | "
+    "backward_keys       | portable | backward/backward_keys.comp        | | vulkan1.2 | "
+    "backward_bias       | portable | backward/backward_bias.comp        | | vulkan1.2 | "
+    "key_ranges          | portable | backward/key_ranges.comp           | | vulkan1.2 | "
+    "schedule_keys       | portable | backward/schedule_keys.comp        | | vulkan1.2 | "
+    "combine_keys        | portable | backward/combine_keys.comp         | | vulkan1.2 | "
+    "range_codes         | portable | backward/range_codes.comp          | | vulkan1.2 | "
+    "sum_partials        | portable | lib/sum_partials.comp              | | vulkan1.2 | "
+    "importance          | portable | mask/importance.comp               | | vulkan1.2 | "
+    "importance_terms    | portable | mask/importance.comp               | | vulkan1.2 | BACKWARD"
+    "importance_values   | portable | mask/importance_values.comp        | | vulkan1.2 | "
+    "importance_weights  | portable | mask/importance_weights.comp       | | vulkan1.2 | "
+    "sum_keys            | portable | mask/sum_keys.comp                 | | vulkan1.2 | "
+    "sort_blocks         | portable | mask/sort_blocks.comp              | | vulkan1.2 | "
+    "merge_runs          | portable | mask/merge_runs.comp               | | vulkan1.2 | "
+    "intervals           | portable | mask/intervals.comp                | | vulkan1.2 | "
+    "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
+    "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
+    "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
+    "cache_select        | portable | decode/cache_select.comp           | | vulkan1.2 | "
+    "cache_copy_bounded  | portable | decode/cache_copy.comp             | | vulkan1.2 | "
+    "cache_copy_paged    | portable | decode/cache_copy.comp             | | vulkan1.2 | PAGED"
+    "copy_state          | portable | decode/copy_state.comp             | | vulkan1.2 | "
 )
+
+# ---- cooperative matrices: each kernel in each form, at each level, for each type -----------------------------------------
+
+# form | level | definitions. docs/architecture.md says what the forms are.
+set(matrix_forms
+    "shared    | matrix  | "
+    "fragments | matrix  | REGISTERS FRAGMENTS"
+    "reduced   | matrix2 | REGISTERS MATRIX2"
+    "fragments | matrix2 | REGISTERS FRAGMENTS MATRIX2"
+)
+# kernel | source | the form | the level | definitions. Decoding has no form at matrix2.
+set(matrix_kernels "")
+foreach(row IN LISTS matrix_forms)
+  foreach(kernel IN ITEMS attention/attention backward/backward_queries backward/backward_keys)
+    cmake_path(GET kernel FILENAME name)
+    list(APPEND matrix_kernels "${name} | ${kernel}_matrix.comp | ${row}")
+  endforeach()
+endforeach()
+list(APPEND matrix_kernels
+    "decode_bounded | decode/decode.comp | shared    | matrix | MATRIX"
+    "decode_bounded | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS"
+    "decode_paged   | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED"
+)
+
+foreach(row IN LISTS matrix_kernels)
+  string(REPLACE "|" ";" columns "${row}")
+  list(TRANSFORM columns STRIP)
+  list(GET columns 0 name)
+  list(GET columns 1 source)
+  list(GET columns 2 form)
+  list(GET columns 3 level)
+  list(GET columns 4 definitions)
+  if(level STREQUAL matrix2)
+    set(needs "GL_NV_cooperative_matrix2 | vulkan1.3")
+    set(bf16_needs "GL_NV_cooperative_matrix2 GL_EXT_bfloat16 | vulkan1.3")
+  else()
+    set(needs "GL_KHR_cooperative_matrix | vulkan1.2")
+    set(bf16_needs "GL_KHR_cooperative_matrix GL_EXT_bfloat16 | vulkan1.2")
+  endif()
+  list(APPEND DMATTN_VARIANTS
+    "${name}_${form}_f16  | ${level} | ${source} | ${needs} | ${definitions}"
+    "${name}_${form}_bf16 | ${level} | ${source} | ${bf16_needs} | ${definitions} BF16")
+endforeach()

@@ -67,13 +67,13 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
                                    version >= VK_API_VERSION_1_3
                                        || dmattn_has_extension(desc, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME));
     ctx->vk.GetPhysicalDeviceProperties2(desc->physical_device, &properties.core);
-    dmattn_device_facts_read(&ctx->facts, version, &properties, desc->enabled_features);
-    VkResult result = dmattn_device_facts_ask_matrices(&ctx->facts, desc->get_instance_proc_addr, desc->instance,
+    dmattn_capabilities_read(&ctx->caps, version, &properties, desc->enabled_features);
+    VkResult result = dmattn_capabilities_ask_matrices(&ctx->caps, desc->get_instance_proc_addr, desc->instance,
                                                        desc->physical_device);
     if (result)
         return dmattn_fail_vulkan(m, result, ASKS_MATRICES);
     char why[128];
-    if (dmattn_device_facts_level(&ctx->facts, why, sizeof why) == DMATTN_LEVEL_BEST)
+    if (dmattn_capabilities_level(&ctx->caps, why, sizeof why) == DMATTN_LEVEL_BEST)
         return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);
 
     ctx->cache = desc->pipeline_cache;

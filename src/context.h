@@ -2,14 +2,14 @@
 #ifndef DMATTN_CONTEXT_H
 #define DMATTN_CONTEXT_H
 
-#include "device_facts.h"
+#include "capabilities.h"
 #include "message.h"
 #include "vulkan_table.h"
 
 struct dmattn_context {
     vulkan_table vk;
     VkDevice device;
-    device_facts facts;
+    capabilities caps;
     messenger messenger;
     VkAllocationCallbacks allocator_copy;
     const VkAllocationCallbacks *allocator; /* NULL, or the copy */

@@ -70,14 +70,14 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo required_size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = values->subgroup_size};
-    bool require = dmattn_device_facts_can_require(&ctx->facts, values->subgroup_size)
-                   && ctx->facts.min_subgroup_size != ctx->facts.max_subgroup_size;
+    bool require = dmattn_capabilities_can_require(&ctx->caps, values->subgroup_size)
+                   && ctx->caps.min_subgroup_size != ctx->caps.max_subgroup_size;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT, /* for dispatches in slices */
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = require ? &required_size : NULL,
-                  .flags = ctx->facts.full_subgroups && values->subgroup_size
+                  .flags = ctx->caps.full_subgroups && values->subgroup_size
                                ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT
                                : 0,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
@@ -99,9 +99,9 @@ dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, gri
 {
     const uint32_t n[3] = {g.x, g.y, g.z};
     for (int i = 0; i < 3; i++)
-        if (n[i] > ctx->facts.max_workgroup_count[i])
+        if (n[i] > ctx->caps.max_workgroup_count[i])
             return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                                "%s needs %u workgroups in dimension %d, but the device stops at %u", what, n[i], i,
-                               ctx->facts.max_workgroup_count[i]);
+                               ctx->caps.max_workgroup_count[i]);
     return DMATTN_SUCCESS;
 }

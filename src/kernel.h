@@ -38,7 +38,7 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attent
 #define MAX_PUSH_CONSTANTS 128
 
 /* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as
- * dmattn_device_facts_subgroup_size() gave it; 0 if it does not matter. */
+ * dmattn_capabilities_subgroup_size() gave it; 0 if it does not matter. */
 typedef struct kernel_values {
     const uint32_t *constants;
     uint32_t count;

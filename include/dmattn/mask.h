@@ -21,7 +21,7 @@ extern "C" {
  * Source: trainable dynamic mask sparse attention, arXiv 2508.02124. That every key is seen by one interval of queries,
  * by which the mask takes O(N) memory, follows from its definition: a key that has fallen out of the w most important
  * ones of a growing prefix never comes back. Which query it falls out at is answered by a wavelet tree that a merge
- * sort leaves behind (shaders/lib/tree.glsl). */
+ * sort leaves behind (shaders/mask/tree.glsl). */
 typedef enum dmattn_mask_stage {
     DMATTN_STAGE_IMPORTANCE = 1,       /**< how much each key counts */
     DMATTN_STAGE_INTERVALS = 2,        /**< the queries that see it */

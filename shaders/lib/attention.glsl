@@ -3,7 +3,7 @@
 #ifndef LIB_ATTENTION_GLSL
 #define LIB_ATTENTION_GLSL
 
-#include "../attention.h"
+#include "attention.h"
 #include "memory.glsl"
 
 ATTENTION_CONSTANTS(DMATTN_CONSTANT)

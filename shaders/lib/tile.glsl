@@ -4,11 +4,11 @@
 // Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item
 // z / SPLITS, part z % SPLITS of the keys. A query has PACK rows, one for each of as many heads of a group, which read the
 // same keys. With SPLITS parts, out is f32 and has as many items for each batch item, and lse holds a maximum and a
-// sum of each row of each: join_splits.comp.
+// sum of each row of each: combine_splits.comp.
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
-#include "../lists.h"
+#include "lists.h"
 #include "attention.glsl"
 #include "math.glsl"
 

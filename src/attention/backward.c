@@ -68,7 +68,7 @@ static bool choose_tiles(void *stage, const dmattn_context *ctx, dmattn_level le
 {
     backward_stage *s = stage;
     char queries[KERNEL_NAME], keys[KERNEL_NAME];
-    if (!dmattn_backward_tiles_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_backward_tiles_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
         return false;
     dmattn_tile_kernel(&s->tile.query, "backward_queries", queries);
     dmattn_tile_kernel(&s->tile.key, "backward_keys", keys);
@@ -96,7 +96,7 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     else
         TRY(dmattn_level_choose(ctx, d, "gradients cannot be computed", choose_tiles, s, s->why_not));
     s->aligned = dmattn_backward_is_aligned(b);
-    s->rows_grid = dmattn_backward_rows_grid(b, &ctx->facts);
+    s->rows_grid = dmattn_backward_rows_grid(b, &ctx->caps);
     s->query_grid = dmattn_attention_grid(d, &s->tile.query);
     s->key_grid = dmattn_backward_key_grid(b, &s->tile.key);
     s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.bias);
@@ -146,7 +146,7 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     if (s->desc.attention.mask == DMATTN_MASK_DENSE)
         TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->key_tiles));
     TRY(build(ctx, layout, &around, "key_ranges", constants, &s->ranges));
-    TRY(build(ctx, layout, &around, "join_keys", constants, &s->join));
+    TRY(build(ctx, layout, &around, "combine_keys", constants, &s->join));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
         constants[CONSTANT_GRADIENTS] = dmattn_backward_key_pass(&s->desc, tile, pass);
         if (constants[CONSTANT_GRADIENTS])
@@ -159,7 +159,7 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         work[needed[i]] = constants[needed[i]];
-    return build(ctx, layout, &around, "key_work", work, &s->work);
+    return build(ctx, layout, &around, "schedule_keys", work, &s->work);
 }
 
 dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
@@ -169,8 +169,8 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const attention_tile around = portable(&s->tile.query);
 
-    dmattn_backward_rows_constants(b, &ctx->facts, s->aligned, constants);
-    TRY(build(ctx, layout, &around, "backward_rows", constants, &s->rows));
+    dmattn_backward_rows_constants(b, &ctx->caps, s->aligned, constants);
+    TRY(build(ctx, layout, &around, "backward_preprocess", constants, &s->rows));
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (d->mask == DMATTN_MASK_DENSE)
@@ -180,7 +180,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     if (has_keys(b))
         TRY(build_keys(s, ctx, layout));
     if (dmattn_backward_parts_bytes(s))
-        TRY(dmattn_sum_parts_plan(&s->sum, ctx, layout, sum_of(d)));
+        TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, sum_of(d)));
     if (has_query_bias(b)) {
         dmattn_backward_key_constants(b, &s->tile.bias, s->aligned, constants);
         constants[CONSTANT_PACK] = 1;
@@ -196,7 +196,7 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
     for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
         ctx->vk.DestroyPipeline(ctx->device, pipelines[i], ctx->allocator);
     dmattn_key_order_destroy(&s->order, ctx);
-    dmattn_sum_parts_destroy(&s->sum, ctx);
+    dmattn_sum_partials_destroy(&s->sum, ctx);
 }
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
@@ -277,7 +277,7 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
     if (s->join)
         dmattn_recorder_dispatch(r, s->join, &keys, sizeof keys, dmattn_backward_join_grid(&s->desc, &s->tile.key));
     if (summed)
-        dmattn_sum_parts_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
+        dmattn_sum_partials_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
 }
 
 uint64_t dmattn_attention_backward_alignment(const backward_stage *s, tensor_id tensor)

@@ -5,14 +5,14 @@
  *     backward_queries  dq, by tiles of queries
  *     key_ranges, key_work  how the work of the next is shared out
  *     backward_keys     dk, dv and dbias by key, by tiles of keys; these, with intervals, in the order of their lives
- *     join_keys         of tiles that were shared
+ *     combine_keys         of tiles that were shared
  *     backward_bias     dbias by query and key
- *     sum_parts         dbias by key, over the batch items and heads that share it
+ *     sum_partials         dbias by key, over the batch items and heads that share it
  */
 #ifndef DMATTN_ATTENTION_BACKWARD_H
 #define DMATTN_ATTENTION_BACKWARD_H
 
-#include "../sum_parts.h"
+#include "../sum_partials.h"
 #include "key_order.h"
 #include "stage.h"
 
@@ -48,7 +48,7 @@ typedef struct backward_stage {
     uint32_t query_slice, key_slice; /* workgroups of a dispatch, at most */
     backward_places at;
     key_order order;
-    sum_parts sum;
+    sum_partials sum;
     /* NULL where they are not there */
     VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], join, bias;
     char name[96];
@@ -92,11 +92,11 @@ bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
 bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
 
 /* Chooses tiles of a level that the device can do; if there are none, false and the reason in `why`. */
-bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *desc,
+bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attention_backward_desc *desc,
                                   dmattn_level level, backward_tiles *tiles, char *why, size_t size);
 
 /* The smallest that work: they take the least time to compile. */
-bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *desc,
+bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attention_backward_desc *desc,
                                  dmattn_level level, backward_tiles *tiles);
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
@@ -109,12 +109,12 @@ void dmattn_backward_key_constants(const dmattn_attention_backward_desc *desc, c
 /* The gradients that the kernel of keys makes in a pass, as bits of GRADIENTS; 0: there is no such pass. */
 uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
                                   uint32_t pass);
-void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const device_facts *facts, bool aligned,
+void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const capabilities *caps, bool aligned,
                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);
-grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const device_facts *facts);
+grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const capabilities *caps);
 
 /* Of backward_keys*.comp, which has a workgroup for each item of the work, the bytes of the work, and the kernels that
- * share it out and join it (lib/key_work.glsl). */
+ * share it out and join it (backward/key_schedule.glsl). */
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);

@@ -51,28 +51,28 @@ uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const
 
 /* As many invocations to a row as can read 16 bytes each, but no more than a subgroup. */
 #define ROWS_WORKGROUP 128
-static uint32_t row_lanes(const dmattn_attention_desc *d, const device_facts *facts)
+static uint32_t row_lanes(const dmattn_attention_desc *d, const capabilities *caps)
 {
     uint32_t lanes = 1;
-    const uint32_t subgroup = dmattn_device_facts_subgroup_size(facts, 32);
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32);
     while (2 * lanes <= d->value_dim / 8 && 2 * lanes <= subgroup && 2 * lanes <= 32)
         lanes *= 2;
     return lanes;
 }
 
-void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *b, const device_facts *facts, bool aligned,
+void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *b, const capabilities *caps, bool aligned,
                                     uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
     const dmattn_attention_desc *d = &b->attention;
     const attention_tile tile = {.workgroup = ROWS_WORKGROUP, .rows = 1, .keys = 1, .pack = 1};
     common_constants(b, &tile, aligned, &d->out_strides, d->queries, d->heads, c);
-    c[CONSTANT_KEY_LANES] = row_lanes(d, facts);
+    c[CONSTANT_KEY_LANES] = row_lanes(d, caps);
 }
 
-grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *b, const device_facts *facts)
+grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *b, const capabilities *caps)
 {
     const dmattn_attention_desc *d = &b->attention;
-    return (grid){dmattn_ceil_div(d->queries, ROWS_WORKGROUP / row_lanes(d, facts)), d->heads, d->batch};
+    return (grid){dmattn_ceil_div(d->queries, ROWS_WORKGROUP / row_lanes(d, caps)), d->heads, d->batch};
 }
 
 /* Items and tiles lie in rows, so that no dimension of a grid is too large. */

@@ -18,7 +18,7 @@ static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, u
     return 16 * (max_u32(factors, summands) + rows * (columns / 4 + 1));
 }
 
-/* Of lib/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
+/* Of backward/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
 static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_attention_desc *d, uint32_t rows,
                                      uint32_t columns)
 {
@@ -60,22 +60,22 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-static bool portable_query_tile(const device_facts *facts, const dmattn_attention_desc *d, attention_tile *tile,
+static bool portable_query_tile(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tile,
                                 char *why, size_t size)
 {
     /* A row has as many sums as it has elements of dq. */
     dmattn_attention_desc of_dq = *d;
     of_dq.value_dim = d->head_dim;
     attention_tile tiles[16];
-    const uint32_t count = dmattn_tile_candidates(facts, &of_dq, DMATTN_LEVEL_PORTABLE, tiles, 16, why, size);
+    const uint32_t count = dmattn_tile_candidates(caps, &of_dq, DMATTN_LEVEL_PORTABLE, tiles, 16, why, size);
     for (uint32_t i = 0; i < count; i++)
-        if (dmattn_backward_query_shared_memory(&tiles[i], d) <= facts->shared_memory) {
+        if (dmattn_backward_query_shared_memory(&tiles[i], d) <= caps->shared_memory) {
             *tile = tiles[i];
             tile->splits = 1;
             return true;
         }
     if (count)
-        snprintf(why, size, "no tile of queries fits %u bytes of shared memory", facts->shared_memory);
+        snprintf(why, size, "no tile of queries fits %u bytes of shared memory", caps->shared_memory);
     return false;
 }
 
@@ -85,7 +85,7 @@ static uint32_t key_pack(const dmattn_attention_backward_desc *b, uint32_t rows)
     return dmattn_backward_sums_group(b) ? dmattn_tile_pack(&b->attention, rows) : 1;
 }
 
-static bool portable_key_tile(const device_facts *facts, const dmattn_attention_backward_desc *b, attention_tile *tile,
+static bool portable_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile *tile,
                               char *why, size_t size)
 {
     /* Best first. `rows` are those of queries. A key's dk and dv lie in registers: keys * (head_dim + value_dim) /
@@ -106,16 +106,16 @@ static bool portable_key_tile(const device_facts *facts, const dmattn_attention_
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 4, .depth = 16, .value_keys = 8}},
     };
     const dmattn_attention_desc *d = &b->attention;
-    const uint32_t subgroup = dmattn_device_facts_subgroup_size(facts, 32);
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32);
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         attention_tile t = candidates[i].tile;
         t.level = DMATTN_LEVEL_PORTABLE;
         t.subgroup_size = subgroup;
         t.splits = 1;
         t.pack = key_pack(b, t.rows);
-        if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= facts->max_invocations
+        if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= caps->max_invocations
             && t.key_lanes <= subgroup && t.workgroup % subgroup == 0
-            && dmattn_backward_key_shared_memory(&t, d) <= facts->shared_memory) {
+            && dmattn_backward_key_shared_memory(&t, d) <= caps->shared_memory) {
             *tile = t;
             return true;
         }
@@ -124,7 +124,7 @@ static bool portable_key_tile(const device_facts *facts, const dmattn_attention_
         why, size,
         "no tile of keys for head_dim %u and value_dim %u fits a device of subgroup size %u, %u invocations and %u "
         "bytes of shared memory",
-        d->head_dim, d->value_dim, subgroup, facts->max_invocations, facts->shared_memory);
+        d->head_dim, d->value_dim, subgroup, caps->max_invocations, caps->shared_memory);
     return false;
 }
 
@@ -192,19 +192,19 @@ static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, c
     return t;
 }
 
-static bool matrix_fits(const attention_tile *t, const device_facts *facts, const matrix_candidate *c,
+static bool matrix_fits(const attention_tile *t, const capabilities *caps, const matrix_candidate *c,
                         const dmattn_attention_desc *d, bool keys_are_rows)
 {
     const uint32_t rows = keys_are_rows ? t->keys : t->rows, columns = keys_are_rows ? t->rows : t->keys;
     return max_u32(d->head_dim, d->value_dim) <= c->max_dim
-           && t->workgroup <= facts->max_invocations
+           && t->workgroup <= caps->max_invocations
            /* each fetches at most one key of a list, or what is known of one row */
-           && columns <= t->workgroup && dmattn_tile_matrix_fits(t, facts, rows, columns)
+           && columns <= t->workgroup && dmattn_tile_matrix_fits(t, caps, rows, columns)
            && (keys_are_rows ? dmattn_backward_key_shared_memory(t, d) : dmattn_backward_query_shared_memory(t, d))
-                  <= facts->shared_memory;
+                  <= caps->shared_memory;
 }
 
-static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backward_desc *b, dmattn_level level,
+static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
                          backward_tiles *tiles, char *why, size_t size)
 {
     static const candidates tables[][2] = {[FORM_SHARED] = {TABLE(query_others), TABLE(key_others)},
@@ -212,7 +212,7 @@ static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backw
                                            [FORM_FRAGMENTS] = {TABLE(query_fragments), TABLE(key_fragments)}};
     const dmattn_attention_desc *d = &b->attention;
     attention_tile begun, *const found[] = {&tiles->query, &tiles->key};
-    if (!dmattn_tile_begin_matrix(facts, d, level, &begun, why, size))
+    if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, size))
         return false;
     for (int i = 0; i < LEVEL_FORMS; i++) {
         begun.form = dmattn_level_forms(level)[i];
@@ -221,7 +221,7 @@ static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backw
             const candidates *table = &tables[begun.form][of_keys];
             for (size_t c = 0; c < table->count && !fits[of_keys]; c++) {
                 *found[of_keys] = matrix_tile(begun, &table->list[c], d, of_keys);
-                fits[of_keys] = matrix_fits(found[of_keys], facts, &table->list[c], d, of_keys);
+                fits[of_keys] = matrix_fits(found[of_keys], caps, &table->list[c], d, of_keys);
             }
         }
         tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
@@ -233,24 +233,24 @@ static bool matrix_tiles(const device_facts *facts, const dmattn_attention_backw
              "no tiles for gradients of head_dim %u and value_dim %u fit %ux%ux%u matrices in subgroups of %u and %u "
              "bytes of shared memory",
              d->head_dim, d->value_dim, begun.matrix.m, begun.matrix.n, begun.matrix.k, begun.subgroup_size,
-             facts->shared_memory);
+             caps->shared_memory);
     return false;
 }
 
-bool dmattn_backward_tiles_choose(const device_facts *facts, const dmattn_attention_backward_desc *b,
-                                  dmattn_level level, backward_tiles *tiles, char *why, size_t size)
+bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
+                                  backward_tiles *tiles, char *why, size_t size)
 {
-    if (!dmattn_device_facts_can(facts, level, why, size) || !portable_key_tile(facts, b, &tiles->bias, why, size))
+    if (!dmattn_capabilities_can(caps, level, why, size) || !portable_key_tile(caps, b, &tiles->bias, why, size))
         return false;
     if (level != DMATTN_LEVEL_PORTABLE)
-        return matrix_tiles(facts, b, level, tiles, why, size);
+        return matrix_tiles(caps, b, level, tiles, why, size);
     tiles->key = tiles->bias;
-    return portable_query_tile(facts, &b->attention, &tiles->query, why, size);
+    return portable_query_tile(caps, &b->attention, &tiles->query, why, size);
 }
 
 /* ---- the smallest ---------------------------------------------------------------------------------------------- */
 
-static bool least_portable(const device_facts *facts, const dmattn_attention_backward_desc *b, backward_tiles *tiles)
+static bool least_portable(const capabilities *caps, const dmattn_attention_backward_desc *b, backward_tiles *tiles)
 {
     attention_tile t = {.level = DMATTN_LEVEL_PORTABLE,
                         .workgroup = 32,
@@ -260,7 +260,7 @@ static bool least_portable(const device_facts *facts, const dmattn_attention_bac
                         .depth = 8,
                         .value_keys = 8,
                         .splits = 1,
-                        .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
+                        .subgroup_size = dmattn_capabilities_subgroup_size(caps, 32)};
     t.pack = dmattn_tile_pack(&b->attention, t.rows);
     tiles->query = t;
     t.pack = key_pack(b, t.rows);
@@ -268,23 +268,23 @@ static bool least_portable(const device_facts *facts, const dmattn_attention_bac
     return t.workgroup % t.subgroup_size == 0;
 }
 
-bool dmattn_backward_tiles_least(const device_facts *facts, const dmattn_attention_backward_desc *b, dmattn_level level,
+bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
                                  backward_tiles *tiles)
 {
     const matrix_candidate least = {256, 2, 1, 16, {0, 0}, 1};
     const dmattn_attention_desc *d = &b->attention;
     attention_tile begun;
     char why[200];
-    if (!least_portable(facts, b, tiles))
+    if (!least_portable(caps, b, tiles))
         return false;
     if (level == DMATTN_LEVEL_PORTABLE)
         return true;
-    if (!dmattn_tile_begin_matrix(facts, d, level, &begun, why, sizeof why))
+    if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, sizeof why))
         return false;
     begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
     tiles->query = matrix_tile(begun, &least, d, false);
     tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
     tiles->key = matrix_tile(begun, &least, d, true);
     tiles->key.pack = key_pack(b, tiles->key.rows);
-    return matrix_fits(&tiles->query, facts, &least, d, false) && matrix_fits(&tiles->key, facts, &least, d, true);
+    return matrix_fits(&tiles->query, caps, &least, d, false) && matrix_fits(&tiles->key, caps, &least, d, true);
 }

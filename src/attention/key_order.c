@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "key_order.h"
 
-#include "../../shaders/attention.h"
+#include "../../shaders/lib/attention.h"
 
 _Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "keys are sorted in planes that are padded alike");
 
@@ -12,10 +12,10 @@ dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkP
                                     const key_order_desc *d)
 {
     const uint64_t planes = (uint64_t)d->batch * d->heads;
-    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->facts);
-    const uint32_t codes[LIFE_CODES_CONSTANT_COUNT] = {
-        [LIFE_CODES_WORKGROUP] = workgroup,
-        [LIFE_CODES_CAUSAL] = d->causal,
+    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
+    const uint32_t codes[RANGE_CODES_CONSTANT_COUNT] = {
+        [RANGE_CODES_WORKGROUP] = workgroup,
+        [RANGE_CODES_CAUSAL] = d->causal,
     };
     const uint32_t sort[SELECTION_CONSTANT_COUNT] = {[SELECTION_WORKGROUP] = workgroup};
     o->desc = *d;
@@ -23,8 +23,8 @@ dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkP
     o->codes_bytes = (4 * planes * d->keys + 15) / 16 * 16;
     TRY(dmattn_check_grid(ctx, "the order of keys", o->grid));
     TRY(dmattn_key_sort_plan(&o->sort, ctx, layout, planes, d->keys, sort));
-    return dmattn_kernel_build(ctx, "life_codes", DMATTN_LEVEL_PORTABLE, layout,
-                               &(kernel_values){codes, LIFE_CODES_CONSTANT_COUNT, 0}, &o->codes);
+    return dmattn_kernel_build(ctx, "range_codes", DMATTN_LEVEL_PORTABLE, layout,
+                               &(kernel_values){codes, RANGE_CODES_CONSTANT_COUNT, 0}, &o->codes);
 }
 
 void dmattn_key_order_destroy(key_order *o, const dmattn_context *ctx)
@@ -41,7 +41,7 @@ uint64_t dmattn_key_order_scratch_bytes(const key_order *o)
 VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r, VkDeviceAddress scratch)
 {
     const key_order_desc *d = &o->desc;
-    life_codes_params codes = {
+    range_codes_params codes = {
         .begin = r->tensor[TENSOR_BEGIN],
         .end = r->tensor[TENSOR_END],
         .batch_stride = d->batch_stride,

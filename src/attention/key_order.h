@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * The order of keys by their lives as a part of a stage: life_codes.comp, then a sort. */
+ * The order of keys by their lives as a part of a stage: range_codes.comp, then a sort. */
 #ifndef DMATTN_ATTENTION_KEY_ORDER_H
 #define DMATTN_ATTENTION_KEY_ORDER_H
 
 #include "../mask/sort.h"
 
-#include "../../shaders/life_codes.h"
+#include "../../shaders/backward/range_codes.h"
 
-typedef struct life_codes_params {
-    LIFE_CODES_PARAMS
-} life_codes_params;
-_Static_assert(sizeof(life_codes_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+typedef struct range_codes_params {
+    RANGE_CODES_PARAMS
+} range_codes_params;
+_Static_assert(sizeof(range_codes_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
 
-#define LIFE_CODES_ID(id, name, default_value) LIFE_CODES_##name = (id),
-enum life_codes_constant_id { LIFE_CODES_CONSTANTS(LIFE_CODES_ID) LIFE_CODES_CONSTANT_COUNT };
-#undef LIFE_CODES_ID
+#define RANGE_CODES_ID(id, name, default_value) RANGE_CODES_##name = (id),
+enum range_codes_constant_id { RANGE_CODES_CONSTANTS(RANGE_CODES_ID) RANGE_CODES_CONSTANT_COUNT };
+#undef RANGE_CODES_ID
 
 /* Intervals of `batch` times `heads` planes. */
 typedef struct key_order_desc {
@@ -37,7 +37,7 @@ void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
 uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
 
 /* Returns where the keys in order are, in the memory at `scratch`: pairs, of which the second is the key, in planes of
- * a multiple of KEY_ORDER_BLOCK (shaders/attention.h). */
+ * a multiple of KEY_ORDER_BLOCK (shaders/lib/attention.h). */
 VkDeviceAddress dmattn_key_order_record(const key_order *order, recorder *r, VkDeviceAddress scratch);
 
 #endif

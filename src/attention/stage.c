@@ -7,7 +7,7 @@ static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level lev
 {
     attention_stage *s = stage;
     char kernel_name[KERNEL_NAME];
-    if (!dmattn_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_tile_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
         return false;
     dmattn_tile_kernel(&s->tile, "attention", kernel_name);
     return dmattn_kernel_is_built(kernel_name, level, why, size);
@@ -49,7 +49,7 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
     if (s->tile.splits > 1) {
         const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
         constants[CONSTANT_WORKGROUP] = JOIN_WORKGROUP;
-        TRY(dmattn_kernel_build(ctx, "join_splits", DMATTN_LEVEL_PORTABLE, layout,
+        TRY(dmattn_kernel_build(ctx, "combine_splits", DMATTN_LEVEL_PORTABLE, layout,
                                 &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->join));
         constants[CONSTANT_WORKGROUP] = workgroup;
         dmattn_attention_part_constants(&s->desc, &s->tile, constants);

@@ -8,7 +8,7 @@
 #include "desc.h"
 #include "tile.h"
 
-#include "../../shaders/attention.h"
+#include "../../shaders/lib/attention.h"
 
 /* The kernels' push constants and specialization constants, from the header that they share with the shaders. */
 typedef struct attention_params {

@@ -86,7 +86,7 @@ static bool portable_fits(const attention_tile *t)
     return t->key_lanes <= t->subgroup_size;
 }
 
-bool dmattn_tile_matrix_fits(const attention_tile *t, const device_facts *facts, uint32_t rows, uint32_t columns)
+bool dmattn_tile_matrix_fits(const attention_tile *t, const capabilities *caps, uint32_t rows, uint32_t columns)
 {
     const matrix_shape *x = &t->matrix;
     /* rows and elements are spread evenly over a subgroup */
@@ -98,20 +98,20 @@ bool dmattn_tile_matrix_fits(const attention_tile *t, const device_facts *facts,
     case FORM_SHARED: /* a lane's columns are whole units of 16 bytes */
         return rows == t->workgroup / t->subgroup_size * x->m && columns % (t->subgroup_size / x->m * 8) == 0;
     case FORM_REDUCED: /* accumulators become operands */ return x->n == x->k;
-    default: return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16;
+    default: return caps->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16;
     }
 }
 
-bool dmattn_tile_fits(const attention_tile *t, const device_facts *facts, const dmattn_attention_desc *desc)
+bool dmattn_tile_fits(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *desc)
 {
-    return t->workgroup <= facts->max_invocations
+    return t->workgroup <= caps->max_invocations
            /* each fetches at most one key of a list */
            && t->keys <= t->workgroup
            /* no subgroup may be partly filled */
            && t->workgroup % t->subgroup_size == 0
-           && (t->form == FORM_PORTABLE ? portable_fits(t) : dmattn_tile_matrix_fits(t, facts, t->rows, t->keys))
+           && (t->form == FORM_PORTABLE ? portable_fits(t) : dmattn_tile_matrix_fits(t, caps, t->rows, t->keys))
            /* last, as it divides by what the others check */
-           && dmattn_tile_shared_memory(t, desc) <= facts->shared_memory;
+           && dmattn_tile_shared_memory(t, desc) <= caps->shared_memory;
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
@@ -145,17 +145,17 @@ static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_ti
 }
 
 /* Adds a tile if it fits. */
-static uint32_t add(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
+static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                     attention_tile *tiles, uint32_t count, uint32_t max)
 {
     tile.pack = dmattn_tile_pack(d, tile.rows);
     tile.splits = choose_splits(d, &tile);
-    if (count < max && dmattn_tile_fits(&tile, facts, d))
+    if (count < max && dmattn_tile_fits(&tile, caps, d))
         tiles[count++] = tile;
     return count;
 }
 
-static uint32_t portable_candidates(const device_facts *facts, const dmattn_attention_desc *d, attention_tile *tiles,
+static uint32_t portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tiles,
                                     uint32_t max)
 {
     /* Best first. A row's accumulators lie in registers: rows * value_dim / workgroup of them. */
@@ -187,8 +187,8 @@ static uint32_t portable_candidates(const device_facts *facts, const dmattn_atte
             continue;
         attention_tile tile = c->tile;
         tile.level = DMATTN_LEVEL_PORTABLE;
-        tile.subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
-        count = add(facts, d, tile, tiles, count, max);
+        tile.subgroup_size = dmattn_capabilities_subgroup_size(caps, 32);
+        count = add(caps, d, tile, tiles, count, max);
     }
     return count;
 }
@@ -230,7 +230,7 @@ static const matrix_candidate shared[] = {
     {MANY, MANY, 256, 4, 1, 64, 0, false, false},
 };
 
-static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_desc *d, attention_tile tile,
+static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                            const matrix_candidate *candidates, size_t candidate_count, attention_tile *tiles,
                            uint32_t count, uint32_t max)
 {
@@ -247,27 +247,27 @@ static uint32_t add_matrix(const device_facts *facts, const dmattn_attention_des
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
         tile.lazy = c->lazy;
         tile.guarded = c->guarded;
-        count = add(facts, d, tile, tiles, count, max);
+        count = add(caps, d, tile, tiles, count, max);
     }
     return count;
 }
 #define TABLE(name) name, sizeof name / sizeof *name
 
-bool dmattn_tile_begin_matrix(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                               attention_tile *tile, char *why, size_t size)
 {
-    *tile = (attention_tile){.level = level, .subgroup_size = dmattn_device_facts_subgroup_size(facts, 32)};
+    *tile = (attention_tile){.level = level, .subgroup_size = dmattn_capabilities_subgroup_size(caps, 32)};
     if (d->type == DMATTN_TYPE_F32) {
         snprintf(why, size, "matrices have elements of 16 bits, but the type is f32");
         return false;
     }
-    tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && facts->bf16_matrix.m;
-    tile->matrix = tile->bf16_operands ? facts->bf16_matrix : facts->f16_matrix;
+    tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && caps->bf16_matrix.m;
+    tile->matrix = tile->bf16_operands ? caps->bf16_matrix : caps->f16_matrix;
     if (!tile->matrix.m) {
         snprintf(why, size, "the device has no matrices of f16");
         return false;
     }
-    if (facts->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128) {
+    if (caps->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128) {
         snprintf(why, size, "RADV keeps the matrices of dimensions beyond 128 in memory");
         return false;
     }
@@ -285,7 +285,7 @@ const tile_form *dmattn_level_forms(dmattn_level level)
     return forms[level == DMATTN_LEVEL_MATRIX2];
 }
 
-static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                                   attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     static const struct {
@@ -295,30 +295,30 @@ static uint32_t matrix_candidates(const device_facts *facts, const dmattn_attent
         [FORM_SHARED] = {TABLE(shared)}, [FORM_REDUCED] = {TABLE(reduced)}, [FORM_FRAGMENTS] = {TABLE(fragments)}};
     attention_tile tile;
     uint32_t count = 0;
-    if (!dmattn_tile_begin_matrix(facts, d, level, &tile, why, size))
+    if (!dmattn_tile_begin_matrix(caps, d, level, &tile, why, size))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
         tile.form = dmattn_level_forms(level)[i];
-        count = add_matrix(facts, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
+        count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (!count)
         snprintf(why, size,
                  "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
                  "bytes of shared memory",
                  d->head_dim, d->value_dim, tile.matrix.m, tile.matrix.n, tile.matrix.k, tile.subgroup_size,
-                 facts->shared_memory);
+                 caps->shared_memory);
     return count;
 }
 
-uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                             attention_tile *tiles, uint32_t max)
 {
     static const uint32_t subgroups[] = {1, 2, 4, 8, 12}, keys[] = {16, 32, 48, 64, 96};
     attention_tile tile;
     uint32_t count = 0;
     char why[200];
-    if (level == DMATTN_LEVEL_PORTABLE || !dmattn_device_facts_can(facts, level, why, sizeof why)
-        || !dmattn_tile_begin_matrix(facts, d, level, &tile, why, sizeof why))
+    if (level == DMATTN_LEVEL_PORTABLE || !dmattn_capabilities_can(caps, level, why, sizeof why)
+        || !dmattn_tile_begin_matrix(caps, d, level, &tile, why, sizeof why))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++)
         for (size_t s = 0; s < sizeof subgroups / sizeof *subgroups; s++)
@@ -331,29 +331,29 @@ uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_de
                                                         keys[k], queries, lazy, guarded};
                             tile.form = dmattn_level_forms(level)[i];
                             if (tile.form != FORM_SHARED || !lazy)
-                                count = add_matrix(facts, d, tile, &c, 1, tiles, count, max);
+                                count = add_matrix(caps, d, tile, &c, 1, tiles, count, max);
                         }
     return count;
 }
 
-uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                                 attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
-    if (!dmattn_device_facts_can(facts, level, why, size))
+    if (!dmattn_capabilities_can(caps, level, why, size))
         return 0;
     if (level != DMATTN_LEVEL_PORTABLE)
-        return matrix_candidates(facts, d, level, tiles, max, why, size);
-    const uint32_t count = portable_candidates(facts, d, tiles, max);
+        return matrix_candidates(caps, d, level, tiles, max, why, size);
+    const uint32_t count = portable_candidates(caps, d, tiles, max);
     if (!count)
         snprintf(why, size,
                  "no tile for value_dim %u fits a device of subgroup size %u, %u invocations and %u bytes of "
                  "shared memory",
-                 d->value_dim, facts->subgroup_size, facts->max_invocations, facts->shared_memory);
+                 d->value_dim, caps->subgroup_size, caps->max_invocations, caps->shared_memory);
     return count;
 }
 
-bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *d, dmattn_level level,
+bool dmattn_tile_choose(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                         attention_tile *tile, char *why, size_t size)
 {
-    return dmattn_tile_candidates(facts, d, level, tile, 1, why, size) == 1;
+    return dmattn_tile_candidates(caps, d, level, tile, 1, why, size) == 1;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Which tile a kernel works in: a pure function of the device's facts and the problem. */
+ * Which tile a kernel works in: a pure function of the device's capabilities and the problem. */
 #ifndef DMATTN_ATTENTION_TILE_H
 #define DMATTN_ATTENTION_TILE_H
 
-#include "../device_facts.h"
+#include "../capabilities.h"
 
 /* How a kernel computes, and by which name it is found (kernel.h): the portable one, or lib/softmax_*.glsl. */
 typedef enum tile_form {
@@ -13,7 +13,7 @@ typedef enum tile_form {
     FORM_FRAGMENTS, /* in registers whose layout is known */
 } tile_form;
 
-/* One way to cut the work; the names are those of shaders/attention.h. */
+/* One way to cut the work; the names are those of shaders/lib/attention.h. */
 typedef struct attention_tile {
     dmattn_level level;
     tile_form form;
@@ -46,19 +46,19 @@ uint32_t dmattn_tile_list_queries(const attention_tile *tile);
 uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* Whether a device can run it. */
-bool dmattn_tile_fits(const attention_tile *tile, const device_facts *facts, const dmattn_attention_desc *desc);
+bool dmattn_tile_fits(const attention_tile *tile, const capabilities *caps, const dmattn_attention_desc *desc);
 
 /* Chooses a tile of a level that the device can do; if there is none, false and the reason in `why`. */
-bool dmattn_tile_choose(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+bool dmattn_tile_choose(const capabilities *caps, const dmattn_attention_desc *desc, dmattn_level level,
                         attention_tile *tile, char *why, size_t size);
 
 /* All that may be worth a try, the chosen one first; returns their number, at most `max`. */
-uint32_t dmattn_tile_candidates(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention_desc *desc, dmattn_level level,
                                 attention_tile *tiles, uint32_t max, char *why, size_t size);
 
 /* Ways to cut the work by matrices, fitting or not, that a search for the best one tries: every number of subgroups, of
  * rows and keys, and so on. Returns their number, at most `max`. */
-uint32_t dmattn_tile_search(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_desc *desc, dmattn_level level,
                             attention_tile *tiles, uint32_t max);
 
 /* The name of its kernel of the family `stem`, without the level. */
@@ -74,7 +74,7 @@ uint32_t dmattn_tile_pack(const dmattn_attention_desc *desc, uint32_t rows);
 /* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
 
 /* What all tiles of a level have in common; false if there is none, with the reason in `why`. */
-bool dmattn_tile_begin_matrix(const device_facts *facts, const dmattn_attention_desc *desc, dmattn_level level,
+bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_desc *desc, dmattn_level level,
                               attention_tile *tile, char *why, size_t size);
 
 /* The forms of a level, the best first. */
@@ -82,6 +82,6 @@ bool dmattn_tile_begin_matrix(const device_facts *facts, const dmattn_attention_
 const tile_form *dmattn_level_forms(dmattn_level level);
 
 /* Whether the device's matrices make up a tile of pairs, `rows` of which are shared out among subgroups. */
-bool dmattn_tile_matrix_fits(const attention_tile *tile, const device_facts *facts, uint32_t rows, uint32_t columns);
+bool dmattn_tile_matrix_fits(const attention_tile *tile, const capabilities *caps, uint32_t rows, uint32_t columns);
 
 #endif

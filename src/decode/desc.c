@@ -5,7 +5,7 @@
 #include "../mask/desc.h"
 #include "../shape.h"
 
-#include "../../shaders/decode.h"
+#include "../../shaders/decode/decode.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,8 +177,8 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
     return DMATTN_SUCCESS;
 }
 
-/* Needed are (lib/cache.glsl): the `window` most important ones before the floor, sinks, recent ones, and all from the
- * floor on, which are as many as can be taken back, or as come in a step. */
+/* Needed are (decode/cache.glsl): the `window` most important ones before the floor, sinks, recent ones, and all from
+ * the floor on, which are as many as can be taken back, or as come in a step. */
 uint64_t dmattn_cache_slots(const dmattn_decode_desc *d)
 {
     const dmattn_selection *s = &d->selection;

@@ -19,7 +19,7 @@ static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level lev
 {
     decode_stage *s = stage;
     char kernel_name[KERNEL_NAME];
-    if (!dmattn_decode_tile_choose(&ctx->facts, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_decode_tile_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
         return false;
     dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
     return dmattn_kernel_is_built(kernel_name, level, why, size);
@@ -46,7 +46,7 @@ static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelin
     TRY(dmattn_kernel_build(ctx, "copy_state", DMATTN_LEVEL_PORTABLE, layout, &values, &s->copy_state));
     if (paged)
         return DMATTN_SUCCESS;
-    constants[DECODE_WORKGROUP] = ctx->facts.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
+    constants[DECODE_WORKGROUP] = ctx->caps.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
     return dmattn_kernel_build(ctx, "cache_select", DMATTN_LEVEL_PORTABLE, layout, &values, &s->select);
 }
 

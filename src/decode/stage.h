@@ -8,7 +8,7 @@
 #include "../recorder.h"
 #include "desc.h"
 
-#include "../../shaders/decode.h"
+#include "../../shaders/decode/decode.h"
 
 typedef struct decode_params {
     DECODE_PARAMS
@@ -30,10 +30,10 @@ typedef struct copy_params {
 enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
 #undef DECODE_ID
 
-/* How the step's work is cut; the names are those of shaders/decode.h. */
+/* How the step's work is cut; the names are those of shaders/decode/decode.h. */
 typedef struct decode_tile {
     dmattn_level level;
-    tile_form form; /* how it computes: lib/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
+    tile_form form; /* how it computes: decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, pack_rows, block_keys;
     uint32_t splits, packs;
@@ -68,10 +68,10 @@ void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uin
 
 /* Without a device. */
 /* Chooses the tile of a level; if there is none, false and the reason in `why`. */
-bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *desc, dmattn_level level,
+bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_desc *desc, dmattn_level level,
                                decode_tile *tile, char *why, size_t size);
 /* Whether a device can run it, by matrices. */
-bool dmattn_decode_tile_fits(const decode_tile *tile, const device_facts *facts, const dmattn_decode_desc *desc);
+bool dmattn_decode_tile_fits(const decode_tile *tile, const capabilities *caps, const dmattn_decode_desc *desc);
 /* The name of its kernel, without the level. */
 void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc *desc, char name[KERNEL_NAME]);
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);

@@ -30,11 +30,11 @@ static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
     return splits ? at_most(splits, MOST_SPLITS) : 1;
 }
 
-static decode_tile choose_portable(const device_facts *facts, const dmattn_decode_desc *d)
+static decode_tile choose_portable(const capabilities *caps, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
     decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256};
-    t.subgroup_size = dmattn_device_facts_subgroup_size(facts, 32);
+    t.subgroup_size = dmattn_capabilities_subgroup_size(caps, 32);
     /* 8 elements of a row of k each, or 16: a lane's part of q is in registers. No fewer lanes than rows
      * (sum_of_row()). */
     for (t.key_lanes = 4; t.key_lanes < a->head_dim / 16 && t.key_lanes < 16 && 2 * t.key_lanes <= t.subgroup_size;)
@@ -51,18 +51,18 @@ static decode_tile choose_portable(const device_facts *facts, const dmattn_decod
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
-bool dmattn_decode_tile_fits(const decode_tile *t, const device_facts *facts, const dmattn_decode_desc *d)
+bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const matrix_shape *x = &t->matrix;
-    if (t->workgroup > facts->max_invocations
-        || dmattn_decode_tile_shared_memory(t, d) > facts->shared_memory
+    if (t->workgroup > caps->max_invocations
+        || dmattn_decode_tile_shared_memory(t, d) > caps->shared_memory
         /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
         || t->workgroup % t->subgroup_size || x->m * x->n % t->subgroup_size)
         return false;
     if (t->form == FORM_SHARED && d->cache == DMATTN_CACHE_PAGED)
         return false; /* blocks of pages in shared memory were slower than the portable kernel */
     if (t->form == FORM_FRAGMENTS)
-        return facts->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16
+        return caps->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
                /* what is loaded is multiplied as it is */
                && t->bf16_operands == (d->attention.type == DMATTN_TYPE_BF16)
@@ -136,11 +136,11 @@ static uint32_t count_packs(const decode_tile *t, const dmattn_attention_desc *a
     return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->pack_rows), DECODE_MAX_PACKS);
 }
 
-static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d, decode_tile *tile, char *why,
+static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile, char *why,
                           size_t size)
 {
     attention_tile matrices;
-    if (!dmattn_tile_begin_matrix(facts, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
+    if (!dmattn_tile_begin_matrix(caps, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return false;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; i++) {
         *tile = (decode_tile){
@@ -155,12 +155,12 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile->block_keys = LISTED_KEYS * tile->workgroup;
-            if (!dmattn_decode_tile_fits(tile, facts, d)) /* for want of shared memory, perhaps */
+            if (!dmattn_decode_tile_fits(tile, caps, d)) /* for want of shared memory, perhaps */
                 tile->block_keys /= 2;
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_packs(tile, &d->attention);
-        if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, facts, d))
+        if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, caps, d))
             continue;
         if (d->attention.level || matrix_pays(tile, &d->attention))
             return true;
@@ -175,19 +175,19 @@ static bool choose_matrix(const device_facts *facts, const dmattn_decode_desc *d
                  "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u bytes of "
                  "shared memory",
                  d->attention.head_dim, d->attention.value_dim, matrices.matrix.m, matrices.matrix.n, matrices.matrix.k,
-                 matrices.subgroup_size, facts->shared_memory);
+                 matrices.subgroup_size, caps->shared_memory);
     return false;
 }
 
-bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_desc *d, dmattn_level level,
+bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_desc *d, dmattn_level level,
                                decode_tile *tile, char *why, size_t size)
 {
     const dmattn_attention_desc *a = &d->attention;
-    if (!dmattn_device_facts_can(facts, level, why, size))
+    if (!dmattn_capabilities_can(caps, level, why, size))
         return false;
     if (level == DMATTN_LEVEL_PORTABLE)
-        *tile = choose_portable(facts, d);
-    else if (!choose_matrix(facts, d, tile, why, size))
+        *tile = choose_portable(caps, d);
+    else if (!choose_matrix(caps, d, tile, why, size))
         return false;
     if (level == DMATTN_LEVEL_MATRIX2) {
         snprintf(why, size, "decoding needs nothing of it that matrix lacks");
@@ -205,10 +205,10 @@ bool dmattn_decode_tile_choose(const device_facts *facts, const dmattn_decode_de
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
             tile->block_keys /= 2;
     const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
-    if (shared_memory > facts->shared_memory)
+    if (shared_memory > caps->shared_memory)
         snprintf(why, size, "a step takes %u bytes of shared memory, but the device has %u", shared_memory,
-                 facts->shared_memory);
-    return shared_memory <= facts->shared_memory;
+                 caps->shared_memory);
+    return shared_memory <= caps->shared_memory;
 }
 
 /* The arrays of decode_attend_fragments.glsl. */
@@ -238,7 +238,7 @@ static uint32_t portable_shared_memory(const decode_tile *t)
 
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
-    /* decode.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_join.glsl */
+    /* decode.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
     const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4;
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);

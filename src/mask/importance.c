@@ -8,13 +8,13 @@ bool dmattn_importance_is_aligned(const dmattn_mask_desc *d)
     return dmattn_strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, dmattn_type_size(d->type));
 }
 
-void dmattn_importance_constants(const device_facts *facts, const dmattn_mask_desc *d,
+void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_desc *d,
                                  uint32_t c[IMPORTANCE_CONSTANT_COUNT])
 {
     memset(c, 0, IMPORTANCE_CONSTANT_COUNT * sizeof *c);
     c[IMPORTANCE_WORKGROUP] = 128;
     /* eight pieces of 16 bytes: a whole cache line of v */
-    c[IMPORTANCE_COLUMN_LANES] = dmattn_device_facts_subgroup_size(facts, 32) < 8 ? 4 : 8;
+    c[IMPORTANCE_COLUMN_LANES] = dmattn_capabilities_subgroup_size(caps, 32) < 8 ? 4 : 8;
     c[IMPORTANCE_LANE_KEYS] = 4;
     c[IMPORTANCE_LANE_HEADS] = d->kv_heads < 8 ? d->kv_heads : 8;
     c[IMPORTANCE_KV_HEADS] = d->kv_heads;
@@ -39,8 +39,8 @@ dmattn_status dmattn_importance_stage_plan(importance_stage *s, const dmattn_con
 {
     uint32_t constants[IMPORTANCE_CONSTANT_COUNT];
     const kernel_values values = {constants, IMPORTANCE_CONSTANT_COUNT,
-                                  dmattn_device_facts_subgroup_size(&ctx->facts, 32)};
-    dmattn_importance_constants(&ctx->facts, d, constants);
+                                  dmattn_capabilities_subgroup_size(&ctx->caps, 32)};
+    dmattn_importance_constants(&ctx->caps, d, constants);
     s->keys = d->keys;
     s->grid = dmattn_importance_grid(d, constants);
     TRY(dmattn_check_grid(ctx, "the importance", s->grid));

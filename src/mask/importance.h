@@ -7,7 +7,7 @@
 #include "../recorder.h"
 #include "desc.h"
 
-#include "../../shaders/importance.h"
+#include "../../shaders/mask/importance.h"
 
 typedef struct importance_params {
     IMPORTANCE_PARAMS
@@ -32,7 +32,7 @@ void dmattn_importance_stage_destroy(importance_stage *stage, const dmattn_conte
 void dmattn_importance_stage_record(const importance_stage *stage, recorder *r);
 
 /* Without a device: the values of the specialization constants, and the grid that goes with them. */
-void dmattn_importance_constants(const device_facts *facts, const dmattn_mask_desc *desc,
+void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_desc *desc,
                                  uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);
 grid dmattn_importance_grid(const dmattn_mask_desc *desc, const uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);
 bool dmattn_importance_is_aligned(const dmattn_mask_desc *desc);

@@ -150,7 +150,7 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
 
     uint32_t terms_constants[IMPORTANCE_CONSTANT_COUNT], constants[IMPORTANCE_BACKWARD_CONSTANT_COUNT];
     const dmattn_level level = DMATTN_LEVEL_PORTABLE;
-    dmattn_importance_constants(&ctx->facts, d, terms_constants);
+    dmattn_importance_constants(&ctx->caps, d, terms_constants);
     s->terms_grid = dmattn_importance_grid(d, terms_constants);
     s->weights_grid = dmattn_importance_weights_grid(d, &s->layout.weights);
     s->sums_grid = (grid){d->kv_heads, s->layout.sums.count, 1};
@@ -160,10 +160,10 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
     s->weights_slice = dmattn_attention_slice(s->weights_grid, flops);
     s->values_slice = dmattn_attention_slice(s->values_grid, flops);
 
-    TRY(dmattn_kernel_build(ctx, "importance_terms", level, layout,
-                            &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT,
-                                             dmattn_device_facts_subgroup_size(&ctx->facts, 32)},
-                            &s->terms));
+    TRY(dmattn_kernel_build(
+        ctx, "importance_terms", level, layout,
+        &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps, 32)},
+        &s->terms));
     const kernel_values values = {constants, IMPORTANCE_BACKWARD_CONSTANT_COUNT, 0};
     dmattn_importance_backward_constants(d, &d->v_strides, constants);
     if (s->gradients & DMATTN_GRADIENT_DT_WEIGHT)
@@ -174,7 +174,7 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
     if (s->gradients & DMATTN_GRADIENT_V)
         TRY(dmattn_kernel_build(ctx, "importance_values", level, layout, &values, &s->values));
     if (sums_parts(s))
-        TRY(dmattn_sum_parts_plan(&s->sum, ctx, layout, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
+        TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
     return DMATTN_SUCCESS;
 }
 
@@ -184,7 +184,7 @@ void dmattn_importance_backward_stage_destroy(importance_backward_stage *s, cons
     ctx->vk.DestroyPipeline(ctx->device, s->weights, ctx->allocator);
     ctx->vk.DestroyPipeline(ctx->device, s->sums, ctx->allocator);
     ctx->vk.DestroyPipeline(ctx->device, s->values, ctx->allocator);
-    dmattn_sum_parts_destroy(&s->sum, ctx);
+    dmattn_sum_partials_destroy(&s->sum, ctx);
 }
 
 uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *s)
@@ -271,7 +271,7 @@ void dmattn_importance_backward_stage_record(const importance_backward_stage *s,
         const chunked *c = &gradients[i];
         if (c->wanted && c->chunks->count > 1) {
             dmattn_recorder_one_of(r, &first);
-            dmattn_sum_parts_record(&s->sum, r, c->parts, c->out, (sum_shape){1, c->chunks->count, c->count});
+            dmattn_sum_partials_record(&s->sum, r, c->parts, c->out, (sum_shape){1, c->chunks->count, c->count});
         }
     }
 }

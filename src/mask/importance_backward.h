@@ -5,15 +5,15 @@
  *     importance_weights   ddt_weight, of each chunk of keys
  *     sum_keys             ddt_bias and da, of each chunk of keys
  *     importance_values    dv, added to what is there
- *     sum_parts            these over the chunks
+ *     sum_partials            these over the chunks
  */
 #ifndef DMATTN_MASK_IMPORTANCE_BACKWARD_H
 #define DMATTN_MASK_IMPORTANCE_BACKWARD_H
 
-#include "../sum_parts.h"
+#include "../sum_partials.h"
 #include "importance.h"
 
-#include "../../shaders/importance_backward.h"
+#include "../../shaders/mask/importance_backward.h"
 
 typedef struct importance_terms_params {
     IMPORTANCE_TERMS_PARAMS
@@ -56,7 +56,7 @@ typedef struct importance_backward_stage {
     importance_backward_layout layout;
     grid terms_grid, weights_grid, sums_grid, values_grid;
     uint32_t weights_slice, values_slice; /* workgroups of a dispatch, at most */
-    sum_parts sum;
+    sum_partials sum;
     VkPipeline terms, weights, sums, values; /* NULL where they are not there */
 } importance_backward_stage;
 

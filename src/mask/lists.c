@@ -15,11 +15,11 @@
 #define TOP_WORKGROUP 1024
 #define WORKGROUP     256
 
-uint32_t dmattn_lists_workgroup(const device_facts *facts, bool top)
+uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top)
 {
-    const uint32_t size = dmattn_device_facts_subgroup_size(facts, 32);
+    const uint32_t size = dmattn_capabilities_subgroup_size(caps, 32);
     uint32_t workgroup = top ? TOP_WORKGROUP : WORKGROUP;
-    while (workgroup > facts->max_invocations || workgroup > (top ? TOP_SUBGROUPS : SUBGROUPS) * size)
+    while (workgroup > caps->max_invocations || workgroup > (top ? TOP_SUBGROUPS : SUBGROUPS) * size)
         workgroup /= 2;
     return workgroup;
 }
@@ -64,12 +64,12 @@ static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, c
                            bool final, VkPipeline *pipeline)
 {
     const uint32_t constants[LISTS_CONSTANT_COUNT] = {
-        [LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->facts, !has_parents),
+        [LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->caps, !has_parents),
         [LISTS_HAS_PARENTS] = has_parents,
         [LISTS_FINAL] = final,
         [LISTS_CAUSAL] = d->causal,
     };
-    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_device_facts_subgroup_size(&ctx->facts, 32)};
+    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps, 32)};
     return dmattn_kernel_build(ctx, "lists", DMATTN_LEVEL_PORTABLE, layout, &values, pipeline);
 }
 

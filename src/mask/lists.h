@@ -7,7 +7,7 @@
 #include "../recorder.h"
 #include "desc.h"
 
-#include "../../shaders/lists.h"
+#include "../../shaders/lib/lists.h"
 
 typedef struct lists_params {
     LISTS_PARAMS
@@ -54,7 +54,7 @@ void dmattn_lists_stage_destroy(lists_stage *stage, const dmattn_context *ctx);
 void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
 
 /* Without a device. */
-uint32_t dmattn_lists_workgroup(const device_facts *facts, bool top);
+uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top);
 lists_layout dmattn_lists_layout(const lists_desc *desc);
 grid dmattn_lists_grid(const lists_desc *desc, const lists_level *level);
 

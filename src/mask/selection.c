@@ -11,7 +11,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
                                           const dmattn_mask_desc *d)
 {
     const dmattn_selection *selection = &d->selection;
-    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->facts);
+    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
     const uint64_t planes = (uint64_t)d->batch * d->kv_heads;
     const uint32_t constants[SELECTION_CONSTANT_COUNT] = {
         [SELECTION_WORKGROUP] = workgroup,

@@ -19,9 +19,9 @@ uint64_t dmattn_sort_scratch_bytes(const sort_layout *l)
     return 2 * l->sorted_bytes + l->tree_bytes;
 }
 
-uint32_t dmattn_sort_workgroup(const device_facts *facts)
+uint32_t dmattn_sort_workgroup(const capabilities *caps)
 {
-    return facts->max_invocations < WORKGROUP ? WORKGROUP / 2 : WORKGROUP;
+    return caps->max_invocations < WORKGROUP ? WORKGROUP / 2 : WORKGROUP;
 }
 
 static grid blocks_grid(const sort_layout *l)

@@ -7,7 +7,7 @@
 #include "../kernel.h"
 #include "../recorder.h"
 
-#include "../../shaders/selection.h"
+#include "../../shaders/mask/selection.h"
 
 typedef struct selection_params {
     SELECTION_PARAMS
@@ -43,6 +43,6 @@ void dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress s
 /* Without a device. */
 sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys);
 uint64_t dmattn_sort_scratch_bytes(const sort_layout *layout);
-uint32_t dmattn_sort_workgroup(const device_facts *facts);
+uint32_t dmattn_sort_workgroup(const capabilities *caps);
 
 #endif

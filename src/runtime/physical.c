@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The physical devices: read once, when the runtime is made. */
-#include "../device_facts.h"
+#include "../capabilities.h"
 #include "enable.h"
 #include "objects.h"
 
@@ -8,25 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Decides info->level and, where that is 0, info->unusable, from the very facts that dmattn_context_create() will go
- * by; fills in the sizes of subgroups on the way. */
+/* Decides info->level and, where that is 0, info->unusable, from the very capabilities that dmattn_context_create()
+ * will go by; fills in the sizes of subgroups on the way. */
 static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_device *physical, bool compute,
                                   bool size_control, dmattn_device_info *info)
 {
     device_properties properties;
-    device_facts facts;
+    capabilities caps;
     enabled_set enabled;
     TRY(dmattn_enabled_choose(runtime, physical, &enabled));
     dmattn_device_properties_chain(&properties, size_control);
     runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
-    dmattn_device_facts_read(&facts, physical->api_version, &properties, &enabled.features);
+    dmattn_capabilities_read(&caps, physical->api_version, &properties, &enabled.features);
     /* A failure is told when a device is made of it; it must not hide the other devices of the list. */
-    (void)dmattn_device_facts_ask_matrices(&facts, runtime->loader.get_instance_proc_addr, runtime->instance,
+    (void)dmattn_capabilities_ask_matrices(&caps, runtime->loader.get_instance_proc_addr, runtime->instance,
                                            physical->handle);
-    info->subgroup_size = facts.subgroup_size;
-    info->min_subgroup_size = facts.min_subgroup_size;
-    info->max_subgroup_size = facts.max_subgroup_size;
-    info->level = dmattn_device_facts_level(&facts, info->unusable, sizeof info->unusable);
+    info->subgroup_size = caps.subgroup_size;
+    info->min_subgroup_size = caps.min_subgroup_size;
+    info->max_subgroup_size = caps.max_subgroup_size;
+    info->level = dmattn_capabilities_level(&caps, info->unusable, sizeof info->unusable);
     if (info->level && !compute) {
         info->level = DMATTN_LEVEL_BEST;
         snprintf(info->unusable, sizeof info->unusable, "it has no queue for compute");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lets the package run where PyTorch has no CUDA: with tests/fake_cuda.c the device's memory is the host's, so its tensors
+"""Lets the package run where PyTorch has no CUDA: with tests/runtime/fake_cuda.c the device's memory is the host's, so its tensors
 can be PyTorch's CPU tensors. What is replaced is the few places where the package asks PyTorch for CUDA."""
 import ctypes
 

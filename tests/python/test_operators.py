@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The package of tools/python against plain PyTorch: outputs, and all gradients against autograd's. On the CUDA device, or
-where PyTorch has none, on a Vulkan device of the CPU by tests/fake_cuda.c.
+where PyTorch has none, on a Vulkan device of the CPU by tests/runtime/fake_cuda.c.
 
-The yardstick is that of tests/low_precision.h: the same in float32 with the roundings that a kernel for the case's type has to
+The yardstick is that of tests/support/low_precision.h: the same in float32 with the roundings that a kernel for the case's type has to
 make. Twice its distance from float64 is allowed, as its sums are rounded in another order, and one unit in the last place of the
 largest value (SLACK; four in float32, where nothing but sums is rounded).
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What the tests use of Criterion, where Criterion is not to be had: for Windows, and where an emulator runs the tests
  * and no program can start itself anew. Tests run in one process, one after the other. */
-#ifndef DMATTN_TESTS_MINIMAL_CRITERION_H
-#define DMATTN_TESTS_MINIMAL_CRITERION_H
+#ifndef DMATTN_TESTS_CRITERION_H
+#define DMATTN_TESTS_CRITERION_H
 
 #include <float.h>
 #include <math.h>

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
+#include "options.h"
+
+#include "cases/parse.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the command line ---------------------------------------------------------------------------------------- */
+
+enum {
+    OPTION_N = 256,
+    OPTION_QUERIES,
+    OPTION_KEYS,
+    OPTION_BATCH,
+    OPTION_HEADS,
+    OPTION_KV_HEADS,
+    OPTION_D,
+    OPTION_DV,
+    OPTION_TYPE,
+    OPTION_MASK,
+    OPTION_LEVEL,
+    OPTION_BIAS,
+    OPTION_PASS,
+    OPTION_REUSE_MASK,
+    OPTION_MODEL,
+    OPTION_SHAPES,
+    OPTION_SUITE,
+    OPTION_FILTER,
+    OPTION_DEVICE,
+    OPTION_TIME,
+    OPTION_SAMPLES,
+    OPTION_REPEAT_RUN,
+    OPTION_SEED,
+    OPTION_COLD,
+    OPTION_JSON,
+    OPTION_CSV,
+    OPTION_MARKDOWN,
+    OPTION_TUNE,
+    OPTION_PEAK,
+    OPTION_LIST,
+    OPTION_LIST_CASES,
+    OPTION_LIST_MODELS,
+    OPTION_HELP,
+    OPTION_VERSION
+};
+
+static const struct option long_options[] = {
+    {"n", required_argument, NULL, OPTION_N},
+    {"queries", required_argument, NULL, OPTION_QUERIES},
+    {"keys", required_argument, NULL, OPTION_KEYS},
+    {"batch", required_argument, NULL, OPTION_BATCH},
+    {"heads", required_argument, NULL, OPTION_HEADS},
+    {"kv-heads", required_argument, NULL, OPTION_KV_HEADS},
+    {"d", required_argument, NULL, OPTION_D},
+    {"dv", required_argument, NULL, OPTION_DV},
+    {"type", required_argument, NULL, OPTION_TYPE},
+    {"mask", required_argument, NULL, OPTION_MASK},
+    {"level", required_argument, NULL, OPTION_LEVEL},
+    {"bias", no_argument, NULL, OPTION_BIAS},
+    {"pass", required_argument, NULL, OPTION_PASS},
+    {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
+    {"model", required_argument, NULL, OPTION_MODEL},
+    {"shapes", required_argument, NULL, OPTION_SHAPES},
+    {"suite", required_argument, NULL, OPTION_SUITE},
+    {"filter", required_argument, NULL, OPTION_FILTER},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"time", required_argument, NULL, OPTION_TIME},
+    {"samples", required_argument, NULL, OPTION_SAMPLES},
+    {"repeat-run", required_argument, NULL, OPTION_REPEAT_RUN},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"cold", no_argument, NULL, OPTION_COLD},
+    {"json", required_argument, NULL, OPTION_JSON},
+    {"csv", required_argument, NULL, OPTION_CSV},
+    {"markdown", required_argument, NULL, OPTION_MARKDOWN},
+    {"tune", optional_argument, NULL, OPTION_TUNE},
+    {"peak", no_argument, NULL, OPTION_PEAK},
+    {"list", no_argument, NULL, OPTION_LIST},
+    {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
+    {"list-models", no_argument, NULL, OPTION_LIST_MODELS},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static size_list *sizes_of(sweep *s, int option)
+{
+    size_list *const lists[] = {&s->n,     &s->queries,  &s->keys,     &s->batch,
+                                &s->heads, &s->kv_heads, &s->head_dim, &s->value_dim};
+    return option <= OPTION_DV ? lists[option - OPTION_N] : NULL;
+}
+
+static bool parse_number_option(int option, const char *name, bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    uint64_t value = 0;
+    const char *end = "", *wanted = NULL;
+    if (option == OPTION_TIME) {
+        if (!parse_real(optarg, &o->seconds) || o->seconds <= 0 || o->seconds > 3600)
+            wanted = "a number of seconds above 0, up to 3600";
+    } else if (option == OPTION_SAMPLES) {
+        if (!parse_digits(optarg, 10000, &value, &end) || *end || !value)
+            wanted = "a number from 1 to 10000";
+        o->max_samples = (uint32_t)value;
+    } else if (option == OPTION_REPEAT_RUN) {
+        if (!parse_digits(optarg, 1000, &value, &end) || *end || !value)
+            wanted = "a number from 1 to 1000";
+        o->repeats = (uint32_t)value;
+    } else if (!parse_digits(optarg, UINT64_MAX, &o->seed, &end) || *end)
+        wanted = "a number from 0 to 2^64 - 1";
+    if (wanted)
+        snprintf(why, OPTIONS_WHY_SIZE, "--%s: '%.64s' is not %s", name, optarg, wanted);
+    return !wanted;
+}
+
+static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    if (parse_pass(optarg, &o->sweep.pass))
+        return true;
+    snprintf(why, OPTIONS_WHY_SIZE, "--pass: '%.64s' is not one of forward, backward, both, decode and mask", optarg);
+    return false;
+}
+
+static bool parse_suite_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    if (parse_suite(optarg, &o->suite))
+        return true;
+    snprintf(why, OPTIONS_WHY_SIZE, "--suite: '%.64s' is not one of quick, models, scaling, sparsity, decode and full",
+             optarg);
+    return false;
+}
+
+static bool parse_option(int option, const char *name, bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    sweep *s = &o->sweep;
+    size_list *sizes = sizes_of(s, option);
+    if (sizes)
+        return parse_list(LIST_SIZES, name, optarg, sizes->value, &sizes->count, why);
+    switch (option) {
+    case OPTION_TYPE: return parse_list(LIST_TYPES, name, optarg, s->type, &s->type_count, why);
+    case OPTION_MASK: return parse_masks(optarg, s, why);
+    case OPTION_LEVEL: return parse_list(LIST_LEVELS, name, optarg, s->level, &s->level_count, why);
+    case OPTION_BIAS: s->bias = true; return true;
+    case OPTION_PASS: return parse_pass_option(o, why);
+    case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
+    case OPTION_MODEL: o->models = optarg; return true;
+    case OPTION_SHAPES: o->shapes = optarg; return true;
+    case OPTION_SUITE: return parse_suite_option(o, why);
+    case OPTION_FILTER: o->filter = optarg; return true;
+    case OPTION_COLD: o->cold = true; return true;
+    case OPTION_DEVICE: o->device = optarg; return true;
+    case OPTION_JSON: o->json = optarg; return true;
+    case OPTION_CSV: o->csv = optarg; return true;
+    case OPTION_MARKDOWN: o->markdown = optarg; return true;
+    case OPTION_TUNE:
+        o->tune = true;
+        o->tune_filter = optarg;
+        return true;
+    case OPTION_PEAK: o->peak = true; return true;
+    default: return parse_number_option(option, name, o, why);
+    }
+}
+
+bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPTIONS_WHY_SIZE])
+{
+    sweep *s = &o->sweep;
+    for (const char *next = o->models; next;) {
+        const char *comma = strchr(next, ',');
+        const size_t length = comma ? (size_t)(comma - next) : strlen(next);
+        const model_shape *model = shapes_find(shapes, next, length);
+        if (!model) {
+            snprintf(why, OPTIONS_WHY_SIZE, "--model: there is no '%.*s'; --list-models has all there are",
+                     (int)(length < 64 ? length : 64), next);
+            return false;
+        }
+        if (s->model_count == LIST_MAX) {
+            snprintf(why, OPTIONS_WHY_SIZE, "--model has more than %d values", LIST_MAX);
+            return false;
+        }
+        s->model[s->model_count++] = model;
+        next = comma ? comma + 1 : NULL;
+    }
+    return true;
+}
+
+/* Of two under one name the last one written would be all that is left, and tiles are in no file at all. */
+static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    const char *const paths[] = {o->json, o->csv, o->markdown}, *const names[] = {"json", "csv", "markdown"};
+    for (int i = 0; i < 3; i++)
+        if (o->tune && paths[i]) {
+            snprintf(why, OPTIONS_WHY_SIZE, "--tune prints its lines, and has no results for --%s", names[i]);
+            return false;
+        }
+    for (int i = 1; i < 3; i++)
+        for (int k = 0; k < i; k++)
+            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k])) {
+                snprintf(why, OPTIONS_WHY_SIZE, "--%s and --%s would both write %.64s", names[k], names[i], paths[i]);
+                return false;
+            }
+    return true;
+}
+
+/* What goes together, and which suite it is where none is named. */
+static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    const sweep *s = &o->sweep;
+    const bool own = sweep_names_cases(s);
+    if (o->tune && (s->pass > PASS_FORWARD || o->suite)) {
+        snprintf(why, OPTIONS_WHY_SIZE,
+                 "--tune is for the tiles of the forward pass of cases of its own, so --%s must not be %s",
+                 o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));
+        return false;
+    }
+    if (o->suite && own) {
+        snprintf(why, OPTIONS_WHY_SIZE,
+                 "--suite %s has cases of its own; of the options that name cases only --model, --type, --level and "
+                 "--filter go with it",
+                 suite_name(o->suite));
+        return false;
+    }
+    if (o->models && (s->heads.count || s->kv_heads.count || s->head_dim.count || s->value_dim.count)) {
+        snprintf(why, OPTIONS_WHY_SIZE,
+                 "--model has heads and dimensions; --heads, --kv-heads, --d and --dv do not go "
+                 "with it");
+        return false;
+    }
+    o->peak_alone = o->peak && !own && !o->suite && !o->models && !s->type_count && !s->level_count;
+    if (!own && !o->tune && !o->peak_alone && !o->suite)
+        o->suite = SUITE_QUICK;
+    return true;
+}
+
+bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPTIONS_WHY_SIZE])
+{
+    *o = (bench_options){.max_samples = 1000, .repeats = 1, .seed = 1};
+    bench_action action = ACTION_RUN;
+    optind = 0; /* afresh, even after a word of which getopt did not read every letter; 1 would not do */
+    opterr = 0; /* getopt's own complaints begin with the path of the program */
+    for (int c, at = 0; (c = getopt_long(argc, argv, ":", long_options, &at)) != -1;) {
+        switch (c) {
+        case OPTION_HELP: return ACTION_HELP;
+        case OPTION_VERSION: return ACTION_VERSION;
+        case OPTION_LIST: action = ACTION_LIST; break;
+        case OPTION_LIST_CASES: action = ACTION_LIST_CASES; break;
+        case OPTION_LIST_MODELS: action = ACTION_LIST_MODELS; break;
+        case ':':
+            if (!strchr(argv[optind - 1], '=')) {
+                snprintf(why, OPTIONS_WHY_SIZE, "%.64s needs a value", argv[optind - 1]);
+                return ACTION_BAD;
+            }
+            /* fall through - what takes no value but got one is a colon on Windows, a question mark elsewhere */
+        case '?':
+            if (optopt > 0 && optopt < OPTION_N)
+                snprintf(why, OPTIONS_WHY_SIZE, "there is no option -%c; --help lists those that there are", optopt);
+            else
+                snprintf(why, OPTIONS_WHY_SIZE,
+                         optopt ? "%.64s takes no value" : "there is no option %.64s; see --help", argv[optind - 1]);
+            return ACTION_BAD;
+        default:
+            if (!parse_option(c, long_options[at].name, o, why))
+                return ACTION_BAD;
+        }
+    }
+    if (optind < argc) {
+        snprintf(why, OPTIONS_WHY_SIZE, "'%.64s' is not an option", argv[optind]);
+        return ACTION_BAD;
+    }
+    return check_together(o, why) && check_outputs(o, why) ? action : ACTION_BAD;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner.h"
+
+#include "ceilings/calibration.h"
+#include "report/estimate.h"
+#include "runtime/platform.h"
+#include "timing/interrupt.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static bool is_cpu(const runner *r)
+{
+    return r->settings.info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+double runner_estimate(const runner *r)
+{
+    double seconds = 0;
+    for (uint32_t i = 0; i < r->cases->count; i++) {
+        const estimate e = estimate_case(&r->cases->item[i], r->settings.peaks, is_cpu(r));
+        if (r->longest <= 0 || e.run <= r->longest)
+            seconds += estimate_seconds(&e, r->settings.seconds);
+    }
+    if (r->budget > 0)
+        seconds = fmin(seconds, r->budget - r->spent);
+    return r->repeats * seconds;
+}
+
+/* One repeat of all cases, as it goes on. */
+typedef struct pass_through {
+    const runner *r;
+    outcomes *o;
+    estimate *estimates;
+    uint32_t repeat;
+    double start;           /* by the clock */
+    double expected, taken; /* seconds of the host, of the cases so far */
+    bool ok, lost;
+} pass_through;
+
+/* How wrong the estimates were so far; little is said by few. */
+static double factor(const pass_through *t)
+{
+    return fmin(fmax((t->taken + 2) / (t->expected + 2), 0.2), 5);
+}
+
+static double seconds_left(const pass_through *t, uint32_t index)
+{
+    const runner *r = t->r;
+    double left = 0, all = 0;
+    for (uint32_t i = 0; i < r->cases->count; i++) {
+        const double one = factor(t) * t->estimates[i].host + estimate_seconds(&t->estimates[i], r->settings.seconds)
+                           - t->estimates[i].host;
+        left += i >= index ? one : 0;
+        all += one;
+    }
+    if (r->budget > 0) {
+        left = fmin(left, fmax(r->budget - (dmattn_clock_seconds() - t->start), 1));
+        all = fmin(all, r->budget);
+    }
+    return left + (r->repeats - 1 - t->repeat) * all;
+}
+
+/* Whether a case has no time; else *limit is its timing's. */
+static bool has_no_time(const pass_through *t, uint32_t index, double *limit, measurement *m)
+{
+    const runner *r = t->r;
+    const estimate *e = &t->estimates[index];
+    const double left = r->budget - (dmattn_clock_seconds() - t->start);
+    *limit = r->settings.seconds;
+    if (r->longest > 0 && e->run > r->longest) {
+        snprintf(m->sentence, sizeof m->sentence, "one run would take about %.0f s", e->run);
+        return true;
+    }
+    if (r->budget <= 0)
+        return false;
+    if (factor(t) * e->host + 4 * e->run > left) {
+        snprintf(m->sentence, sizeof m->sentence,
+                 "the %.0f s of this suite are nearly over; with --time it takes as long as it takes", r->budget);
+        return true;
+    }
+    *limit = estimate_limit(e, r->cases->count - index, factor(t), left, r->settings.seconds);
+    return false;
+}
+
+static void run_case(pass_through *t, uint32_t index)
+{
+    const runner *r = t->r;
+    const bench_case *c = &r->cases->item[index];
+    const double start = dmattn_clock_seconds();
+    measure_settings settings = r->settings;
+    measurement m = {.status = CASE_SKIPPED, .desc = c->desc};
+    r->progress->index = (uint64_t)t->repeat * r->cases->count + index;
+    r->progress->seconds_left = seconds_left(t, index);
+    if (!has_no_time(t, index, &settings.seconds, &m)) {
+        const estimate *e = &t->estimates[index];
+        measure(&settings, c, &m);
+        t->expected += e->host;
+        t->taken += fmax(dmattn_clock_seconds() - start - (estimate_seconds(e, settings.seconds) - e->host), 0);
+    }
+    progress_erase(r->progress);
+    t->lost = m.status == CASE_DEVICE_FAILED;
+    t->ok = t->ok && m.status != CASE_WRONG && m.status != CASE_FAILED && !t->lost;
+    if (m.status == CASE_INTERRUPTED) {
+        measurement_destroy(&m);
+        return;
+    }
+    if (r->settings.calibration) {
+        t->o->best_calibration = calibration_best(r->settings.calibration);
+        t->o->worst_calibration = calibration_worst(r->settings.calibration);
+    }
+    if (!outcomes_add(t->o, c, &m, index, t->repeat)) {
+        complain(0, "no memory for what came of a case");
+        t->ok = false;
+    } else if (r->table) {
+        const outcome *x = &t->o->item[t->o->count - 1];
+        report_row(stdout, t->o, x, r->settings.peaks, r->settings.cold);
+        report_details(stdout, t->o, x);
+    }
+}
+
+bool runner_run(const runner *r, outcomes *o)
+{
+    const uint32_t count = r->cases->count;
+    pass_through t = {.r = r, .o = o, .estimates = calloc(count, sizeof *t.estimates), .ok = true};
+    if (!t.estimates) {
+        complain(0, "no memory for the estimates");
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        t.estimates[i] = estimate_case(&r->cases->item[i], r->settings.peaks, is_cpu(r));
+    r->progress->count = (uint64_t)count * r->repeats;
+    for (; t.repeat < r->repeats; t.repeat++) {
+        t.start = dmattn_clock_seconds() - (t.repeat ? 0 : r->spent);
+        for (uint32_t i = 0; i < count && !t.lost && !interrupted(); i++)
+            run_case(&t, i);
+    }
+    free(t.estimates);
+    if (t.lost)
+        complain(0, "the device failed; the cases after this one were not run");
+    return t.ok;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
+#include "save.h"
+
+#include "complain.h"
+#include "report/table.h"
+#include "results/output.h"
+#include "timing/interrupt.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* The standard output, while its place is taken by stderr; -1: it is in its place. */
+static int standard_output = -1;
+
+static bool is_stdout(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
+
+bool save_is_wanted(const bench_options *o)
+{
+    return o->json || o->csv || o->markdown;
+}
+
+bool save_begin(const bench_options *o)
+{
+    const char *const paths[] = {o->json, o->csv, o->markdown}, *why = "";
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && !is_stdout(paths[i]) && !json_can_write(paths[i], &why)) {
+            complain(1, "%s cannot be written: %s", paths[i], why);
+            return false;
+        }
+    if (save_is_wanted(o)) /* what was measured is for the files */
+        interrupt_ignore_readers();
+    if (!is_stdout(o->json) && !is_stdout(o->csv) && !is_stdout(o->markdown))
+        return true;
+    fflush(stdout);
+    standard_output = dup(STDOUT_FILENO);
+    if (standard_output >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        return true;
+    complain(1, "the output cannot be turned away from the standard output");
+    return false;
+}
+
+/* Before something else is said. */
+static void give_stdout_back(void)
+{
+    if (standard_output < 0)
+        return;
+    fflush(stdout);
+    dup2(standard_output, STDOUT_FILENO);
+    close(standard_output);
+    standard_output = -1;
+}
+
+bool save_results(const bench_options *o, const json_report *json)
+{
+    char text[RESULTS_WHY_SIZE];
+    results all = {0};
+    give_stdout_back();
+    bool ok = !o->json || json_write(json, o->json);
+    if ((o->csv || o->markdown) && !json_read_back(json, &all, text)) {
+        complain(1, "the results cannot be made a table: %s", text);
+        ok = false;
+    } else {
+        ok = (!o->csv || !output_write(o->csv, csv_write, &all)) && ok;
+        ok = (!o->markdown || !markdown_save(o->markdown, &all)) && ok;
+    }
+    results_destroy(&all);
+    return ok;
+}

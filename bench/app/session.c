@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "session.h"
+
+#include "ceilings/calibration.h"
+#include "ceilings/ceiling_measure.h"
+#include "measure/cold.h"
+#include "report/estimate.h"
+#include "report/page.h"
+#include "runner.h"
+#include "runtime/platform.h"
+#include "save.h"
+#include "timing/interrupt.h"
+#include "tune.h"
+
+#include <stdio.h>
+
+/* ---- ceilings ------------------------------------------------------------------------------------------------ */
+
+/* As far as is known now. */
+static bool is_disturbed(const calibration *c, const peak *p)
+{
+    return c && calibration_disturbed(calibration_clock(calibration_best(c), p->calibrated));
+}
+
+static int find_peaks(const measure_settings *settings, peaks *p, bool print)
+{
+    int status = FINE;
+    if (print)
+        report_peak_head(stdout);
+    for (int i = 0; i < PEAK_COUNT; i++) {
+        peak *x = &p->of[i];
+        if (interrupted())
+            snprintf(x->why, sizeof x->why, "interrupted");
+        else if (!peak_measure(settings, (peak_id)i, x)) {
+            status = FAILED;
+            if (!print)
+                complain(FAILED, "%s: %s", peak_name((peak_id)i), x->why);
+        }
+        if (print)
+            report_peak(stdout, (peak_id)i, x, is_disturbed(settings->calibration, x));
+    }
+    return status;
+}
+
+/* ---- the cases ----------------------------------------------------------------------------------------------- */
+
+static int run_tuning(const case_list *cases, const char *filter, const measure_settings *settings, progress *p)
+{
+    int status = FINE;
+    p->count = cases->count;
+    for (p->index = 0; p->index < p->count && !interrupted(); p->index++) {
+        report_tuned_case(stdout, &cases->item[p->index]);
+        if (!tune(stdout, settings, &cases->item[p->index], filter))
+            status = FAILED;
+        progress_erase(p);
+    }
+    return status;
+}
+
+static bool is_cpu(const dmattn_device_info *info)
+{
+    return info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+static bool add_results(const bench_options *o, const peaks *p, const outcomes *found, json_report *json)
+{
+    return (!o->suite || json_add_suite(json, suite_name(o->suite))) && (!p || json_add_peaks(json, p))
+           && json_add_outcomes(json, found, o->reuse_mask) && (!interrupted() || json_add_interrupted(json));
+}
+
+/* Says what will run and for how long. */
+static void announce(const bench_options *o, const runner *r, uint32_t devices)
+{
+    char duration[DURATION_SIZE];
+    duration_text(runner_estimate(r), duration);
+    progress_erase(r->progress);
+    if (devices > 1)
+        fprintf(stderr, "There are %u devices; --list shows them, and --device takes another one.\n", devices);
+    fprintf(stderr, "Suite %s: %u case%s on %s, about %s more", suite_name(o->suite), r->cases->count * r->repeats,
+            r->cases->count * r->repeats > 1 ? "s" : "", r->settings.info->name, duration);
+    fputs(is_cpu(r->settings.info) ? ", less where the driver has compiled their kernels before.\n" : ".\n", stderr);
+}
+
+/* Whether nothing ran of what should. */
+static bool nothing_ran(const outcomes *o)
+{
+    for (uint32_t i = 0; i < o->count; i++)
+        if (o->item[i].m.status != CASE_UNSUPPORTED)
+            return false;
+    return o->count;
+}
+
+static int run_cases(const bench_options *o, runner *r, const peaks *p, outcomes *found)
+{
+    if (!o->suite)
+        report_head(stdout, r->cases->item[0].pass, p, o->cold);
+    int status = runner_run(r, found) ? FINE : FAILED;
+    if (o->suite)
+        page_print(stdout, &(page){.suite = suite_name(o->suite),
+                                   .info = r->settings.info,
+                                   .peaks = p,
+                                   .cases = r->cases,
+                                   .outcomes = found,
+                                   .repeats = o->repeats,
+                                   .cold = o->cold});
+    else
+        print_notes(stdout, found, r->cases, o->repeats);
+    fflush(stdout);
+    if (nothing_ran(found) && !interrupted())
+        status = complain(FAILED, "the device can run none of these cases");
+    return interrupted() ? complain(INTERRUPTED_STATUS, "interrupted; what was finished is above%s",
+                                    save_is_wanted(o) ? " and in the file" : "")
+                         : status;
+}
+
+static runner make_runner(const session *s)
+{
+    const bench_options *o = s->options;
+    const bool cpu = is_cpu(s->info);
+    return (runner){.settings = {.device = s->device,
+                                 .info = s->info,
+                                 .log = s->log,
+                                 .seconds = o->seconds > 0                   ? o->seconds
+                                            : cpu || o->suite == SUITE_QUICK ? 1
+                                                                             : 2,
+                                 /* The host's clock sees the submission, too, which must not weigh. */
+                                 .least_sample = s->info->timestamps ? 1e-3 : 2e-2,
+                                 .max_samples = o->max_samples,
+                                 .seed = o->seed,
+                                 .reuse_mask = o->reuse_mask,
+                                 .phase = progress_phase,
+                                 .phase_user = s->progress},
+                    .cases = s->cases,
+                    .repeats = o->repeats,
+                    .budget = o->seconds > 0 ? 0 : suite_budget(o->suite, s->info->type),
+                    .longest = o->suite ? 10 : 0,
+                    .table = !o->suite,
+                    .progress = s->progress};
+}
+
+/* The ceilings, if they are wanted, then the cases. */
+static int measure_all(const bench_options *o, runner *r, uint32_t devices, peaks *ceilings, outcomes *found)
+{
+    const double start = dmattn_clock_seconds();
+    int status = FINE, of_cases;
+    if (!o->suite)
+        report_title(stdout, r->settings.info);
+    else
+        tell_phase(&r->settings, "measuring the ceilings");
+    if (o->peak || o->suite) {
+        status = find_peaks(&r->settings, ceilings, !o->suite);
+        r->settings.peaks = ceilings;
+    }
+    r->spent = dmattn_clock_seconds() - start;
+    if (o->tune)
+        return run_tuning(r->cases, o->tune_filter, &r->settings, r->progress) ? FAILED : status;
+    if (o->peak_alone)
+        return status;
+    if (o->suite)
+        announce(o, r, devices);
+    else if (o->peak)
+        puts("");
+    of_cases = run_cases(o, r, r->settings.peaks, found);
+    return of_cases ? of_cases : status;
+}
+
+int session_run(const session *s)
+{
+    const bench_options *o = s->options;
+    runner r = make_runner(s);
+    const messenger log = {error_log_keep, s->log};
+    cold_cache cold = {0};
+    peaks ceilings = {0};
+    outcomes found = {0};
+    if (o->cold && cold_create(&r.settings, &log, &cold))
+        return complain(FAILED, "%s", error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
+    r.settings.cold = o->cold ? &cold : NULL;
+    r.settings.calibration = calibration_create(&r.settings);
+    if (!r.settings.calibration)
+        complain(FINE, "warning: the device's clock is not watched: %s",
+                 error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
+    int status = measure_all(o, &r, s->devices, &ceilings, &found);
+    if (s->json && !add_results(o, r.settings.peaks, &found, s->json))
+        status = complain(FAILED, "no memory for the results that were to be written");
+    else if (s->json && !save_results(o, s->json))
+        status = FAILED;
+    calibration_destroy(r.settings.calibration);
+    if (o->cold)
+        cold_destroy(&cold);
+    outcomes_destroy(&found);
+    return interrupted() && !status ? INTERRUPTED_STATUS : status; /* in the ceilings or tiles, say */
+}

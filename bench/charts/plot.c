@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ * The command that draws. */
+#define _POSIX_C_SOURCE 200809L
+#include "app/commands.h"
+#include "complain.h"
+#include "html.h"
+#include "new_file.h"
+#include "results/output.h"
+#include "svg.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "Usage: vkbench plot A.json ... -o FOLDER|FILE.html\n"
+    "\n"
+    "Draws the results of all files: time over N with the exponent of each line, speed-up over sparsity, and the\n"
+    "roofline (with the ceilings of --peak). To a folder, which is made if it is not there: index.html, a page with "
+    "all\n"
+    "charts and tables that needs nothing else, and each chart as an SVG file. To FILE.html: the page alone.\n";
+
+static void write_svg(FILE *stream, const void *c)
+{
+    svg_write(stream, c, SVG_FILE);
+}
+
+static int write_folder(const char *folder, const html_page *page)
+{
+    const size_t size = strlen(folder) + 64;
+    char *path = malloc(size);
+    const char *why = "no memory";
+    if (!path || !new_folder(folder, &why)) {
+        free(path);
+        return complain(COMMAND_FAILED, "the folder %s cannot be made: %s", folder, why);
+    }
+    int status = COMMAND_FINE;
+    for (size_t i = 0; i < page->charts->count && !status; i++) {
+        snprintf(path, size, "%s/%s.svg", folder, page->charts->charts[i].name);
+        status = output_write(path, write_svg, &page->charts->charts[i]);
+    }
+    snprintf(path, size, "%s/index.html", folder);
+    if (!status)
+        status = output_write(path, html_write, page);
+    free(path);
+    return status;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && !strcmp(text + length - end_length, end);
+}
+
+static int plot(const command_line *line)
+{
+    results all = {0};
+    chart_list charts = {0};
+    table_list tables = {0};
+    if (!line->output)
+        return complain(COMMAND_BAD, "plot wants -o FOLDER or -o FILE.html; see vkbench plot --help");
+    if (!command_read(line, 0, &all))
+        return COMMAND_BAD;
+    int status = COMMAND_FINE;
+    if (!charts_make(&all, &charts) || !tables_make(&all, &tables))
+        status = complain(COMMAND_FAILED, "no memory for the charts and tables");
+    const html_page page = {&all, &charts, &tables};
+    if (!status && (ends_with(line->output, ".html") || !strcmp(line->output, "-")))
+        status = output_write(line->output, html_write, &page);
+    else if (!status)
+        status = write_folder(line->output, &page);
+    charts_destroy(&charts);
+    tables_destroy(&tables);
+    results_destroy(&all);
+    return status;
+}
+
+const command plot_command = {"plot", usage, TAKES_OUTPUT, 1, plot};

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "measure.h"
+
+#include "cold.h"
+#include "decode_measure.h"
+#include "planning.h"
+#include "stages.h"
+#include "timing/interrupt.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *case_status_string(case_status status)
+{
+    switch (status) {
+    case CASE_OK: return "ok";
+    case CASE_WRONG: return "wrong";
+    case CASE_UNSUPPORTED: return "unsupported";
+    case CASE_SKIPPED: return "skipped";
+    case CASE_INTERRUPTED: return "interrupted";
+    default: return "failed";
+    }
+}
+
+/* ---- from the median ------------------------------------------------------------------------------------------ */
+
+static double measurement_flops(const measurement *m)
+{
+    double flops = 0;
+    for (int i = 0; i < PASS_COUNT; i++)
+        flops += m->planned[i].flops_of_pair * (double)m->visible_pairs;
+    return flops;
+}
+
+static double measurement_bytes(const measurement *m)
+{
+    double bytes = 0;
+    for (int i = 0; i < PASS_COUNT; i++)
+        bytes += m->planned[i].bytes;
+    return bytes;
+}
+
+double measurement_tflops(const measurement *m)
+{
+    return m->time.median > 0 ? measurement_flops(m) / m->time.median * 1e-12 : 0;
+}
+
+double measurement_gbytes(const measurement *m)
+{
+    return m->time.median > 0 ? measurement_bytes(m) / m->time.median * 1e-9 : 0;
+}
+
+double measurement_share(const measurement *m)
+{
+    return m->time.median > 0 ? m->bound / m->time.median : 0;
+}
+
+double measurement_bound(const measurement *m, const peaks *p)
+{
+    double sum = 0;
+    for (int i = 0; i < PASS_COUNT; i++) {
+        const planned_pass *pass = &m->planned[i];
+        if (!pass->level)
+            continue;
+        const double bound =
+            peak_bound(p, pass->level, m->desc.type, pass->flops_of_pair * (double)m->visible_pairs, pass->bytes);
+        if (bound <= 0)
+            return 0;
+        sum += bound;
+    }
+    return sum;
+}
+
+/* ---- a case -------------------------------------------------------------------------------------------------- */
+
+/* What a case's runs need. */
+typedef struct case_run {
+    const measure_settings *settings;
+    const messenger *log;
+    bench_pass pass;
+    bool making; /* what is timed is the making of the mask, and forward is for its check */
+    problem problem;
+    device_problem forward;
+    device_gradients backward; /* if the pass has it */
+    checker check;
+    gradient_checker gradients;
+} case_run;
+
+static void say_what_is_wrong(measurement *m)
+{
+    const check_result *r = &m->check;
+    const double most = tolerance(m->desc.type);
+    const char *after = m->sample_count ? ", after the timing" : "", *what = "out";
+    double error = r->error;
+    if (r->importance_error > importance_tolerance()) {
+        snprintf(m->sentence, sizeof m->sentence, "error %.1e in importance, above %.0e%s", r->importance_error,
+                 importance_tolerance(), after);
+        return;
+    }
+    if (r->wrong_keys || r->not_finite) {
+        snprintf(m->sentence, sizeof m->sentence,
+                 r->wrong_keys ? "the intervals are wrong about %llu keys of sampled queries%s"
+                               : "%llu elements are NaN or infinite%s",
+                 (unsigned long long)(r->wrong_keys ? r->wrong_keys : r->not_finite), after);
+        return;
+    }
+    if (error <= most) {
+        what = "lse";
+        error = r->lse_error;
+    }
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT && error <= most; t++) {
+        what = dmattn_tensor_name((tensor_id)t);
+        error = r->gradient_error[t];
+    }
+    snprintf(m->sentence, sizeof m->sentence, "error %.1e in %s, above %.0e%s", error, what, most, after);
+}
+
+/* Sets m->status to CASE_WRONG where it is so. */
+static dmattn_status compare(case_run *run, measurement *m)
+{
+    problem *p = &run->problem;
+    if (p->dma) {
+        TRY(device_problem_download_mask(&run->forward, p));
+        TRY(check_mask(p, run->settings->seed, &m->check));
+    }
+    TRY(checker_compare(&run->check, &run->forward, run->log, &m->check));
+    if (run->pass & PASS_BACKWARD)
+        TRY(gradient_checker_compare(&run->gradients, &run->backward, run->log, &m->check));
+    if (check_passed(&m->check, m->desc.type))
+        return DMATTN_SUCCESS;
+    m->status = CASE_WRONG;
+    say_what_is_wrong(m);
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status record_passes(const void *user, VkCommandBuffer commands)
+{
+    const case_run *run = user;
+    if (run->pass & PASS_FORWARD)
+        TRY(device_problem_record(&run->forward, commands, run->settings->reuse_mask));
+    if (run->pass == PASS_BOTH)
+        dmattn_commands_barrier(run->settings->device);
+    return run->pass & PASS_BACKWARD ? device_gradients_record(&run->backward, commands) : DMATTN_SUCCESS;
+}
+
+dmattn_status keep_samples(const measure_settings *s, const recording *what, const messenger *log, measurement *m,
+                           timing *t)
+{
+    *t = (timing){.samples = malloc(s->max_samples * sizeof *t->samples),
+                  .sorted = malloc(s->max_samples * sizeof *t->sorted),
+                  .calibration = s->calibration};
+    m->samples = t->samples;
+    dmattn_status status = t->samples && t->sorted
+                               ? take_samples(s, what, s->seconds, t)
+                               : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
+    m->runs = t->runs;
+    m->sample_count = t->sample_count;
+    m->time = t->time;
+    m->calibrated = timing_calibrated(t);
+    if (!status && s->cold)
+        status = cold_time(s->cold, what, s->seconds / 4, &m->cold);
+    return status;
+}
+
+static dmattn_status time_case(const case_run *run, measurement *m)
+{
+    const measure_settings *s = run->settings;
+    const recording what = {s->device, record_passes, run};
+    timing t;
+    if (run->making)
+        return time_making(s, &run->forward, run->log, m);
+    dmattn_status status = keep_samples(s, &what, run->log, m, &t);
+    if (!status && run->problem.dma && run->pass == PASS_FORWARD)
+        status = time_stages(s, &run->forward, t.sorted, m);
+    free(t.sorted);
+    return status;
+}
+
+/* Computes on the CPU what the gradients should be. */
+static dmattn_status expect_gradients(case_run *run, uint64_t visible_pairs)
+{
+    const dmattn_attention_desc *d = &run->problem.desc;
+    const size_t rows = (size_t)d->batch * d->queries * d->heads;
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse);
+    dmattn_status status = out && lse ? device_problem_download(&run->forward, out, lse)
+                                      : dmattn_fail(run->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for out");
+    if (!status)
+        status = gradient_checker_create(&run->problem, &(forward_results){out, lse}, &run->check, visible_pairs,
+                                         run->settings->seed, run->log, &run->gradients);
+    free(out);
+    free(lse);
+    return status;
+}
+
+static dmattn_status prepare_gradients(case_run *run, measurement *m)
+{
+    TRY(device_gradients_create(&run->forward, &run->backward));
+    TRY(device_gradients_run(&run->backward));
+    TRY(expect_gradients(run, m->visible_pairs));
+    m->checked_keys = run->gradients.key_count;
+    return DMATTN_SUCCESS;
+}
+
+/* From the problem's data on. */
+static dmattn_status run_case(case_run *run, measurement *m)
+{
+    const measure_settings *s = run->settings;
+    problem *p = &run->problem;
+    tell_phase(s, "check");
+    TRY(device_problem_create(p, s->device, &run->forward));
+    TRY(device_problem_run(&run->forward));
+    if (p->dma)
+        TRY(device_problem_download_mask(&run->forward, p));
+    m->visible_pairs = count_visible_pairs(p);
+    TRY(checker_create(p, m->visible_pairs, s->seed, run->log, &run->check));
+    m->checked_rows = run->check.row_count;
+    if (run->pass & PASS_BACKWARD)
+        TRY(prepare_gradients(run, m));
+    TRY(compare(run, m));
+    if (m->status == CASE_WRONG)
+        return DMATTN_SUCCESS;
+    tell_phase(s, "timing");
+    TRY(time_case(run, m));
+    return compare(run, m);
+}
+
+/* All passes but decoding with a cache; decoding without one, and what takes the check of one, are a forward pass. */
+static dmattn_status measure_passes(const measure_settings *s, const bench_case *asked, const messenger *log,
+                                    measurement *m, bool *planned)
+{
+    bench_case forward = *asked;
+    const bench_case *c = &forward;
+    if (asked->pass & (PASS_DECODE | PASS_MASK))
+        forward.pass = PASS_FORWARD;
+    case_run run = {.settings = s, .log = log, .pass = c->pass, .making = asked->pass == PASS_MASK};
+    tell_phase(s, "plan");
+    dmattn_status status = plan_case(s, c, m, log);
+    *planned = !status;
+    if (!status) {
+        tell_phase(s, "data");
+        status = case_create(c, log, &run.problem);
+    }
+    if (!status) {
+        case_fill(&run.problem, &c->mask, s->seed);
+        status = run_case(&run, m);
+    }
+    gradient_checker_destroy(&run.gradients);
+    checker_destroy(&run.check);
+    device_gradients_destroy(&run.backward);
+    device_problem_destroy(&run.forward);
+    problem_destroy(&run.problem);
+    return status;
+}
+
+void measure(const measure_settings *s, const bench_case *c, measurement *m)
+{
+    const messenger log = {error_log_keep, s->log};
+    bool planned = false;
+    *m = (measurement){.status = CASE_OK};
+    *s->log->text = 0;
+    const dmattn_status status =
+        case_has_cache(c) ? measure_decoding(s, c, &log, m, &planned) : measure_passes(s, c, &log, m, &planned);
+    if (status) {
+        m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
+                    : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED
+                                                               : CASE_FAILED;
+        snprintf(m->sentence, sizeof m->sentence, "%s", *s->log->text ? s->log->text : dmattn_status_string(status));
+    }
+    if (m->status == CASE_OK && interrupted()) {
+        m->status = CASE_INTERRUPTED;
+        snprintf(m->sentence, sizeof m->sentence, "interrupted");
+    }
+    if (m->status != CASE_OK) { /* times of what went wrong are nobody's figures */
+        m->sample_count = 0;
+        m->time = (summary){0};
+        m->cold = 0;
+    } else if (s->peaks)
+        m->bound = measurement_bound(m, s->peaks);
+    if (c->pass == PASS_DECODE && m->time.median > 0)
+        m->tokens_per_second = (double)m->desc.batch * m->desc.queries / m->time.median;
+}
+
+void measurement_destroy(measurement *m)
+{
+    free(m->samples);
+    *m = (measurement){0};
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "outcome.h"
+
+#include "ceilings/calibration.h"
+
+#include <stdlib.h>
+
+bool outcomes_add(outcomes *o, const bench_case *c, measurement *m, uint32_t index, uint32_t repeat)
+{
+    if (o->count == o->room) {
+        const uint32_t room = 2 * o->room + 16;
+        outcome *item = realloc(o->item, room * sizeof *item);
+        if (!item) {
+            measurement_destroy(m);
+            return false;
+        }
+        o->item = item;
+        o->room = room;
+    }
+    o->item[o->count++] = (outcome){*c, *m, index, repeat};
+    *m = (measurement){0};
+    return true;
+}
+
+void outcomes_destroy(outcomes *o)
+{
+    for (uint32_t i = 0; i < o->count; i++)
+        measurement_destroy(&o->item[i].m);
+    free(o->item);
+    *o = (outcomes){0};
+}
+
+double outcome_clock(const outcomes *o, const outcome *x)
+{
+    return calibration_clock(o->best_calibration, x->m.calibrated);
+}
+
+bool outcome_disturbed(const outcomes *o, const outcome *x)
+{
+    return calibration_disturbed(outcome_clock(o, x));
+}
+
+bool outcome_sure(const outcome *x)
+{
+    return summary_uncertainty(&x->m.time) <= PRECISION;
+}
+
+const char *outcome_marks(const outcomes *o, const outcome *x)
+{
+    if (x->m.time.median <= 0)
+        return "";
+    const bool disturbed = outcome_disturbed(o, x), sure = outcome_sure(x);
+    return disturbed ? sure ? "*" : "*~" : sure ? "" : "~";
+}
+
+/* Both resolved, but for decoding with a cache, whose desc names what it is of. */
+static bool same_sizes(const dmattn_attention_desc *a, const dmattn_attention_desc *b)
+{
+    return a->type == b->type && a->batch == b->batch && a->queries == b->queries && a->keys == b->keys
+           && a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim
+           && a->value_dim == b->value_dim;
+}
+
+static bool is_dense(const bench_case *c)
+{
+    return !c->mask.dynamic && !c->mask.paged && c->mask.mask == DMATTN_MASK_NONE
+           && (c->mask.causal || c->pass == PASS_DECODE);
+}
+
+const outcome *outcome_dense(const outcomes *o, const outcome *x)
+{
+    if (x->m.time.median <= 0 || x->c.pass == PASS_MASK || is_dense(&x->c))
+        return NULL;
+    for (uint32_t i = 0; i < o->count; i++) {
+        const outcome *y = &o->item[i];
+        if (y->m.time.median > 0 && is_dense(&y->c) && y->c.pass == x->c.pass && y->repeat == x->repeat
+            && y->c.desc.level == x->c.desc.level && same_sizes(&y->m.desc, &x->m.desc))
+            return y;
+    }
+    return NULL;
+}
+
+double outcome_speedup(const outcomes *o, const outcome *x)
+{
+    const outcome *dense = outcome_dense(o, x);
+    return dense ? dense->m.time.median / x->m.time.median : 0;
+}
+
+case_times outcomes_of_case(const outcomes *o, uint32_t index)
+{
+    enum { MOST = 1000 };
+    double sorted[MOST], cold[MOST];
+    uint32_t colds = 0;
+    case_times t = {0};
+    for (uint32_t i = 0; i < o->count && t.count < MOST; i++) {
+        const measurement *m = &o->item[i].m;
+        if (o->item[i].index != index || m->time.median <= 0)
+            continue;
+        insert_sorted(sorted, t.count++, m->time.median);
+        if (m->cold > 0)
+            insert_sorted(cold, colds++, m->cold);
+    }
+    if (t.count) {
+        t.median = quantile(sorted, t.count, 0.5);
+        t.range = (sorted[t.count - 1] - sorted[0]) / t.median;
+    }
+    t.cold = colds ? quantile(cold, colds, 0.5) : 0;
+    return t;
+}

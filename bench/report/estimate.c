@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "estimate.h"
+
+#include "check/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Keys that a query sees, on an average. */
+static double seen_keys(const bench_case *c)
+{
+    const double queries = c->desc.queries, keys = c->desc.keys, window = c->mask.window;
+    const double causal = keys - (queries - 1) / 2;
+    double seen = c->mask.causal && causal > 0 ? causal : keys;
+    if (c->mask.dynamic)
+        seen = c->pass == PASS_DECODE ? fmin(window, keys)
+               : window >= keys       ? causal
+                                      : window - window * window / (2 * keys);
+    else if (c->mask.mask == DMATTN_MASK_DENSE || c->mask.fraction > 0)
+        seen *= c->mask.fraction;
+    else if (c->mask.mask == DMATTN_MASK_INTERVALS)
+        seen = fmin(seen, window);
+    return seen;
+}
+
+/* The better of f32 and of matrices: what an unknown level would use. Kernels reach a part of a ceiling, and of a
+ * CPU's, which has few registers, a small one. */
+static double arithmetic_rate(const bench_case *c, const peaks *p, bool cpu)
+{
+    double rate = p->of[PEAK_FMA].rate;
+    if (c->desc.type != DMATTN_TYPE_F32 && c->desc.level != DMATTN_LEVEL_PORTABLE && !cpu)
+        rate = fmax(rate, p->of[PEAK_F16_MATRIX].rate);
+    return rate * (cpu ? 0.04 : 0.3);
+}
+
+estimate estimate_case(const bench_case *c, const peaks *p, bool cpu)
+{
+    const dmattn_attention_desc *d = &c->desc;
+    const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
+    const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, seen = seen_keys(c);
+    const double rows = (double)d->batch * d->heads * d->queries, size = dmattn_type_size(d->type);
+    const double bytes = size * dims * (rows + d->batch * kv_heads * d->keys);
+    const bool backward = c->pass & PASS_BACKWARD, decoding = c->pass == PASS_DECODE;
+    const double flops = dims * rows * seen * (c->pass == PASS_MASK ? 0 : c->pass == PASS_BOTH ? 7 : backward ? 5 : 2);
+    const double row_check = seen * dims * 1e-8 + d->keys * 1e-9;
+    estimate e = {.limits = c->mask.dynamic && c->pass == PASS_FORWARD ? 2 : 1};
+    if (p && p->of[PEAK_FMA].rate > 0 && p->of[PEAK_COPY].rate > 0)
+        e.run = flops / arithmetic_rate(c, p, cpu) + bytes / (0.3 * p->of[PEAK_COPY].rate);
+    e.host = bytes * (backward ? 6e-9 : 3e-9)                                        /* data */
+             + row_check * fmin(fmax(CHECK_SECONDS / row_check, 8), CHECK_ROWS)      /* rows */
+             + (backward ? fmin(CHECK_SECONDS, rows * seen * dims * 2e-8) : 0)       /* gradients */
+             + (c->mask.dynamic && !decoding ? 2 * fmin(1, 32 * d->keys * 1e-7) : 0) /* masks */
+             + (cpu        ? (backward ? 6 : 2)
+                : backward ? 0.5
+                           : 0.2); /* compilers */
+    if (decoding && c->mask.paged) /* streams of tokens, and pages */
+        e.host += 1e-8 * dims * d->batch * kv_heads * d->keys;
+    return e;
+}
+
+double estimate_seconds(const estimate *e, double limit)
+{
+    return e->host + e->limits * fmax(0.7 * limit, 5 * e->run);
+}
+
+double estimate_limit(const estimate *e, uint32_t count, double factor, double seconds, double most)
+{
+    double host = 0, limits = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        host += factor * e[i].host;
+        limits += e[i].limits;
+    }
+    const double limit = limits > 0 ? (seconds - host) / limits : most;
+    return fmin(fmax(limit, most / 10), most);
+}
+
+void duration_text(double seconds, char text[DURATION_SIZE])
+{
+    const double step = seconds < 10 ? 1 : seconds < 60 ? 5 : seconds < 600 ? 10 : seconds < 3600 ? 60 : 600;
+    const double most = 3.6e9; /* a million hours: large lists ask for more than numbers hold */
+    const unsigned whole = (unsigned)fmin(step * fmax(ceil(seconds / step), 1), most);
+    const unsigned hours = whole / 3600, minutes = whole / 60 % 60, rest = whole % 60;
+    const char *between = "";
+    *text = 0;
+    const struct {
+        unsigned value;
+        const char *unit;
+    } parts[] = {{hours, "h"}, {minutes, "min"}, {rest, "s"}};
+    for (int i = 0; i < 3; i++)
+        if (parts[i].value) {
+            const size_t length = strlen(text);
+            snprintf(text + length, DURATION_SIZE - length, "%s%u %s", between, parts[i].value, parts[i].unit);
+            between = " ";
+        }
+}

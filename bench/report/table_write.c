@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ * Tables as CSV and as Markdown, and the command that makes them. */
+#include "table.h"
+
+#include "app/commands.h"
+#include "complain.h"
+#include "results/output.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- CSV ----------------------------------------------------------------------------------------------------- */
+
+/* Quoted where it must be. */
+static void csv_text(FILE *stream, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, stream);
+        return;
+    }
+    putc('"', stream);
+    for (; *text; text++)
+        fputs(*text == '"' ? "\"\"" : (const char[]){*text, 0}, stream);
+    putc('"', stream);
+}
+
+static void csv_field(FILE *stream, const result_field *f, const void *from)
+{
+    const void *member = (const char *)from + f->offset;
+    if (f->kind == FIELD_TEXT)
+        csv_text(stream, *(const char *const *)member);
+    else if (f->kind == FIELD_FLAG)
+        fputs(*(const bool *)member ? "true" : "false", stream);
+    else if (isfinite(*(const double *)member))
+        fprintf(stream, "%.10g", *(const double *)member);
+}
+
+void csv_write(FILE *stream, const void *user)
+{
+    const results *all = user;
+    const char *comma = "";
+    for (const result_field *f = result_fields; f->name; f++, comma = ",")
+        fprintf(stream, "%s%s", comma, f->name);
+    for (const result_field *f = run_fields; f->name; f++)
+        fprintf(stream, ",%s", f->name);
+    fputs("\n", stream);
+    for (size_t i = 0; i < all->count; i++) {
+        for (const result_field *f = result_fields; f->name; f++) {
+            csv_field(stream, f, &all->items[i]);
+            putc(',', stream);
+        }
+        for (const result_field *f = run_fields; f->name; f++) {
+            csv_field(stream, f, all->items[i].run);
+            putc(f[1].name ? ',' : '\n', stream);
+        }
+    }
+}
+
+/* ---- Markdown ------------------------------------------------------------------------------------------------ */
+
+static void markdown_text(FILE *stream, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("|\\`*_<[", *text))
+            putc('\\', stream);
+        putc(*text, stream);
+    }
+}
+
+/* What the tables are of. */
+static void markdown_runs(FILE *stream, const results *all, const char *device)
+{
+    for (const result_run *run = all->runs; run; run = run->next) {
+        if (strcmp(run->device, device))
+            continue;
+        fputs("- ", stream);
+        markdown_text(stream, run->program);
+        fprintf(stream, " %s%s%s", run->version, *run->commit ? ", commit " : "", run->commit);
+        fputs(*run->driver ? ", " : "", stream);
+        markdown_text(stream, run->driver);
+        fprintf(stream, "%s%s%s\n", *run->date ? ", " : "", run->date, run->interrupted ? ", interrupted" : "");
+    }
+    fputs("\n", stream);
+}
+
+static void markdown_table(FILE *stream, const table *t)
+{
+    for (int c = 0; c < TABLE_COLUMNS; c++)
+        if (t->shown[c])
+            fprintf(stream, "| %s ", table_columns[c].head);
+    fputs("|\n", stream);
+    for (int c = 0; c < TABLE_COLUMNS; c++)
+        if (t->shown[c])
+            fputs(table_columns[c].is_number ? "|--:" : "|---", stream);
+    fputs("|\n", stream);
+    for (size_t i = 0; i < t->count; i++) {
+        for (int c = 0; c < TABLE_COLUMNS; c++) {
+            if (!t->shown[c])
+                continue;
+            fputs("| ", stream);
+            markdown_text(stream, t->rows[i].cell[c]);
+            putc(' ', stream);
+        }
+        fputs("|\n", stream);
+    }
+    for (size_t i = 0; i < t->count; i++)
+        if (!result_is_ok(t->rows[i].result)) {
+            fprintf(stream, "\n%s: ", t->rows[i].result->status);
+            markdown_text(stream, t->rows[i].result->identity);
+            fputs(": ", stream);
+            markdown_text(stream, t->rows[i].result->sentence);
+            fputs("\n", stream);
+        }
+}
+
+void markdown_write(FILE *stream, const void *user)
+{
+    const table_list *list = user;
+    for (size_t i = 0; i < list->count; i++) {
+        const table *t = &list->tables[i];
+        fputs(i ? "\n### " : "### ", stream);
+        markdown_text(stream, *t->device ? t->device : "a device without a name");
+        fputs("\n\n", stream);
+        markdown_runs(stream, list->results, t->device);
+        markdown_table(stream, t);
+    }
+}
+
+int markdown_save(const char *path, const results *all)
+{
+    table_list list;
+    const int status = tables_make(all, &list) ? output_write(path, markdown_write, &list)
+                                               : complain(COMMAND_FAILED, "no memory for the tables");
+    tables_destroy(&list);
+    return status;
+}
+
+/* ---- the command --------------------------------------------------------------------------------------------- */
+
+static const char usage[] =
+    "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
+    "\n"
+    "Prints the results of all files as tables in Markdown, one for each device, results of the same sizes and mask\n"
+    "side by side, ours before other programs'; to a file with --markdown. --csv writes one line for each result, "
+    "with\n"
+    "every field of docs/results.md. \"-\" is the standard output.\n";
+
+static int write_tables(const command_line *line)
+{
+    results all = {0};
+    if (!command_read(line, 0, &all))
+        return COMMAND_BAD;
+    int status = COMMAND_FINE;
+    if (line->csv)
+        status = output_write(line->csv, csv_write, &all);
+    if (!status && (line->markdown || !line->csv))
+        status = markdown_save(line->markdown ? line->markdown : "-", &all);
+    results_destroy(&all);
+    return status;
+}
+
+const command table_command = {"table", usage, TAKES_TABLES, 1, write_tables};

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Attention, forward, portable level: an online softmax over tiles of keys, all sums in f32, products by FMA.
+//
+//     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
+//         S = scale * q k^T                  q and k staged DEPTH elements of their rows at a time
+//         S = cap(S) + bias, -inf where hidden
+//         m' = max(m, max S);  P = exp(S - m');  l = l * exp(m - m') + sum P;  m = m'
+//         O = O * exp(m - m') + P v          v staged VALUE_KEYS rows at a time
+//     out = O / l;  lse = m + ln l
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "../lib/tile.glsl"
+
+#define PAIR_ROWS TILE_ROWS
+#define PAIR_COLUMNS TILE_KEYS
+#define SUMMAND_UNITS VALUE_UNITS
+#include "../lib/products.glsl"
+
+#include "../lib/key_walk.glsl"
+
+// What an invocation holds besides: of its rows the maximum, and the sum of its own keys' probabilities.
+#define MAXIMA float row_max[LANE_ROWS]
+#define ROW_SUMS float row_sum[LANE_ROWS]
+
+DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
+DEFINE_SUM(multiply_pv, VALUE_DIM, VALUE_UNITS, v_row_at, key_is_hidden_at)
+
+// score = cap(scale * score) + bias; hidden ones -inf if the tile is partial
+void finish_scores(inout PAIRS(score))
+{
+    EACH_ROW(i) EACH_COLUMN(n)
+        score[i][n] = SOFT_CAP != 0 ? cap(p.scale * score[i][n]) : p.scale * score[i][n];
+    if (BIAS != 0) {
+        EACH_COLUMN(n) {
+            uint key = min(key_at(column_lane + n * KEY_LANES), p.keys - 1);
+            float key_bias = BIAS_BY_KEY != 0 ? load_bias(first_head, 0, key) : 0;
+            EACH_ROW(i) {
+                uint row = row_lane + i * ROW_LANES;
+                score[i][n] += BIAS_BY_KEY != 0 ? key_bias : load_bias(row_head(row), row_query(row), key);
+            }
+        }
+    }
+    if (!partial)
+        return;
+    EACH_COLUMN(n) {
+        uint key = key_at(column_lane + n * KEY_LANES);
+        ivec2 life = key_life(key);
+        EACH_ROW(i) {
+            uint query = row_query(row_lane + i * ROW_LANES);
+            bool seen = life.x <= int(query) && int(query) < life.y;
+            if (MASK == MASK_DENSE && seen)
+                seen = mask_allows(key, query);
+            score[i][n] = seen ? score[i][n] : MINUS_INFINITY;
+        }
+    }
+}
+
+// Turns scores into probabilities relative to the new maximum, and rescales what was summed so far.
+void update_softmax(inout PAIRS(score), inout MAXIMA, inout ROW_SUMS, inout SUMS(o, VALUE_UNITS))
+{
+    EACH_ROW(i) {
+        float tile_max = LOWEST;
+        EACH_COLUMN(n)
+            tile_max = max(tile_max, score[i][n]);
+        float new_max = max(row_max[i], max_over_row(tile_max));
+        float shrink = exp2((row_max[i] - new_max) * LOG2_E);
+        row_max[i] = new_max;
+        row_sum[i] *= shrink;
+        [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+            o[i][c] *= shrink;
+        EACH_COLUMN(n) {
+            score[i][n] = exp2((score[i][n] - new_max) * LOG2_E);
+            row_sum[i] += score[i][n];
+        }
+    }
+}
+
+// One tile of keys.
+void attend(inout MAXIMA, inout ROW_SUMS, inout SUMS(o, VALUE_UNITS))
+{
+    PAIRS(score);
+    multiply_qk(score);
+    finish_scores(score);
+    update_softmax(score, row_max, row_sum, o);
+    store_weights(score);
+    multiply_pv(o);
+}
+
+void store_rows(MAXIMA, ROW_SUMS, SUMS(o, VALUE_UNITS))
+{
+    // First of all, while all lanes go together.
+    EACH_ROW(i)
+        row_sum[i] = sum_over_row(row_sum[i]);
+    EACH_ROW(i) {
+        float sum = row_sum[i];
+        uint row = row_lane + i * ROW_LANES;
+        if (!row_exists(row))
+            continue;
+        float inverse = sum > 0 ? 1 / sum : 0;
+        uvec2 address = out_row(row);
+        [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++) {
+            uint column = column_lane + c * KEY_LANES;
+            if (column < VALUE_DIM / 4)
+                store_4(OUT_TYPE, OUT_ALIGNED != 0, address, column, o[i][c] * inverse);
+        }
+        if (STORES_SOFTMAX && column_lane == 0)
+            store_softmax(row, row_max[i], sum);
+    }
+}
+
+void main()
+{
+    begin_lanes();
+    begin_tile();
+
+    MAXIMA;
+    ROW_SUMS;
+    SUMS(o, VALUE_UNITS);
+    EACH_ROW(i) {
+        row_max[i] = LOWEST;
+        row_sum[i] = 0;
+        [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+            o[i][c] = vec4(0);
+    }
+
+    begin_walk();
+    while (next_tile())
+        attend(row_max, row_sum, o);
+    store_rows(row_max, row_sum, o);
+}

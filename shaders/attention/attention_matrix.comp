@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// Attention, forward, by cooperative matrices: an online softmax over tiles of keys, products of 16-bit operands, all sums
+// in f32.
+//
+//     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
+//         S = q k^T                          q in registers (and shared memory, where those do not suffice)
+//         P, O = softmax_*.glsl              the next tile's k arrives meanwhile
+//         O = O + P v                        the next tile's v arrives meanwhile
+//     out = O / l;  lse = m + ln l
+//
+// A subgroup has rows of its own; k and v of a tile are in shared memory for all of them.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_vote : require
+#ifdef REGISTERS
+#include "softmax_registers.glsl"
+#else
+#include "softmax_shared.glsl"
+#endif
+#include "../lib/operands.glsl"
+
+// ---- queries -------------------------------------------------------------------------------------------------------------
+
+#define QUERIES MATRIX_A q[ROW_BLOCKS][QUERY_BLOCKS]
+
+// 8 elements of a row of q, 0 where it has none. The scale's sign goes into q, so that larger products are larger scores.
+uvec4 q_unit(uint row, uint column)
+{
+    const uvec4 x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
+    const uint negate = p.scale < 0 ? 0x80008000u : 0u;
+    return row_exists(row) && column < HEAD_DIM / 8 ? x ^ negate : uvec4(0);
+}
+
+DEFINE_LOAD_ROWS(q, HEAD_BLOCKS, QUERY_BLOCKS, q_unit)
+DEFINE_PRODUCT(q, HEAD_BLOCKS, QUERY_BLOCKS, KEY_PITCH)
+
+// ---- tiles of keys -------------------------------------------------------------------------------------------------------
+
+// Rows of k, or of v, on their way to shared memory.
+const uint KEY_STEPS = (TILE_KEYS * HEAD_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint VALUE_STEPS = (TILE_KEYS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint STEPS = KEY_STEPS > VALUE_STEPS ? KEY_STEPS : VALUE_STEPS;
+#define COMING uvec4 coming[STEPS]
+
+// Loads are unconditional, from a clamped place: a branch around each would make each wait for the one before.
+void fetch_keys(key_tile t, inout COMING)
+{
+    [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation;
+        const uint column = i % HEAD_COLUMNS, row = min(i / HEAD_COLUMNS, TILE_KEYS - 1);
+        coming[step] = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
+                                              min(column, HEAD_DIM / 8 - 1)));
+    }
+}
+
+void store_keys(COMING)
+{
+    [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
+        if (TILE_KEYS * HEAD_COLUMNS % WORKGROUP == 0 || row < TILE_KEYS)
+            staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? coming[step] : uvec4(0);
+    }
+}
+
+void fetch_values(key_tile t, inout COMING)
+{
+    [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation;
+        const uint column = i % VALUE_COLUMNS, row = min(i / VALUE_COLUMNS, TILE_KEYS - 1);
+        coming[step] = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, row),
+                                              min(column, VALUE_DIM / 8 - 1)));
+    }
+}
+
+void store_values(COMING)
+{
+    [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, column = i % VALUE_COLUMNS, row = i / VALUE_COLUMNS;
+        if (TILE_KEYS * VALUE_COLUMNS % WORKGROUP == 0 || row < TILE_KEYS)
+            staged[VALUES + row * VALUE_PITCH + column] = column < VALUE_DIM / 8 ? coming[step] : uvec4(0);
+    }
+}
+
+// Makes those of hidden keys 0 whatever they hold, as 0 * NaN would be NaN: each invocation what it has stored.
+void hide_values(key_tile t)
+{
+    for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP)
+        if (tile_hides(t, i / VALUE_COLUMNS))
+            staged[VALUES + i / VALUE_COLUMNS * VALUE_PITCH + i % VALUE_COLUMNS] = uvec4(0);
+}
+
+// ---- output --------------------------------------------------------------------------------------------------------------
+
+DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
+
+void put_output(uint row, uint column, vec4 x, vec4 y)
+{
+    if (row_exists(row) && column < VALUE_DIM / 8)
+        store_8(OUT_TYPE, OUT_ALIGNED != 0, out_row(row), column, x, y);
+}
+
+DEFINE_STORE_ROWS(o, VALUE_BLOCKS, put_output)
+
+// One tile of keys.
+#define ATTEND(partial)                                                                     \
+    if (GUARDED == 0 || next.exists)                                                        \
+        fetch_keys(next, coming);                                                           \
+    fetch_slot(after, coming_slot);                                                         \
+    begin_scores(now, score);                                                               \
+    add_q(q, 0, score);                                                                     \
+    update_softmax(now, partial, score, probability, row_max, row_sum, o);                  \
+    barrier();                                                                              \
+    if (GUARDED == 0 || next.exists) {                                                      \
+        store_keys(coming);                                                                 \
+        store_slot(after, coming_slot);                                                     \
+        fetch_values(next, coming);                                                         \
+    }                                                                                       \
+    const uint free_slots = next.slots;                                                     \
+    now = next;                                                                             \
+    next = after;                                                                           \
+    after = next_tile(free_slots);                                                          \
+    fetch_slot_key(after, coming_slot);                                                     \
+    add_pv(probability, VALUES, o);                                                         \
+    barrier();                                                                              \
+    if (GUARDED == 0 || now.exists)                                                         \
+        store_values(coming);
+
+void main()
+{
+    invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
+    score_scale = abs(p.scale);
+    score_inverse = 1 / score_scale;
+    begin_tile();
+    QUERIES;
+    SCORES;
+    PROBABILITIES;
+    OUTPUTS;
+    ROW_MAXIMA;
+    ROW_SUMS;
+    COMING;
+    begin_walk();
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+            o[m][d] = MATRIX_C(0.0);
+
+    // Three tiles are under way: `now` is in shared memory; the rows of `next` follow, as its slots are there; those of
+    // `after` are being fetched. At first all three are, and as much as can be at once.
+    key_tile now = next_tile(0), next = next_tile(TILE_KEYS), after = next_tile(0);
+    slot first, second, coming_slot;
+    fetch_slot_key(now, first);
+    fetch_slot_key(next, second);
+    fetch_slot_key(after, coming_slot);
+    begin_rows(row_max, row_sum);
+    load_q(q);
+    fetch_slot(now, first);
+    fetch_slot(next, second);
+    store_slot(now, first);
+    store_slot(next, second);
+    barrier(); // and slices end here, keys begin
+    {
+        uvec4 first_keys[STEPS];
+        fetch_keys(now, first_keys);
+        fetch_values(now, coming);
+        store_keys(first_keys);
+        store_values(coming);
+    }
+    barrier();
+
+#ifdef FRAGMENTS // where a loop without the code of partial tiles is faster
+    while (now.exists && !now.partial) {
+        ATTEND(false)
+    }
+#endif
+    while (now.exists) {
+        if (now.partial)
+            hide_values(now); // seen after the barrier before the product
+        ATTEND(now.partial)
+    }
+    finish_rows(row_max, row_sum, o);
+    store_o(o);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Joins the results of parts of the keys. With the largest score m_i of each part and its sum l_i of e^(score - m_i):
+//
+//     m = max m_i;  w_i = l_i exp(m_i - m);  out = sum w_i out_i / sum w_i;  lse = m + ln sum w_i
+//
+// which is the same for any number of parts, but for rounding (Dao et al. 2023, "Flash-Decoding"). The parts' lse would not
+// do: beside a large m_i it loses l_i.
+//
+// An invocation has 4 columns of a row; p.q holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.k (m_i, l_i) [B, SPLITS, H, Sq].
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "../lib/tile.glsl"
+
+vec2 part_softmax(uint item, uint split, uint head, uint query)
+{
+    const uint plane = (item * SPLITS + split) * p.heads + head;
+    return uintBitsToFloat(Pairs(advance(p.k, plane, uvec2(8 * p.queries, 0))).p[query]);
+}
+
+void main()
+{
+    const uint columns = VALUE_DIM / 4, rows_here = WORKGROUP / columns;
+    const uint row = gl_WorkGroupID.x * rows_here + gl_LocalInvocationIndex / columns;
+    const uint column = gl_LocalInvocationIndex % columns, item = gl_WorkGroupID.y;
+    if (row >= p.queries * p.heads || gl_LocalInvocationIndex >= rows_here * columns)
+        return;
+    const uint query = row / p.heads, head = row % p.heads;
+
+    float largest = LOWEST, sum = 0;
+    for (uint split = 0; split < SPLITS; split++)
+        largest = max(largest, part_softmax(item, split, head, query).x);
+    vec4 o = vec4(0);
+    for (uint split = 0; split < SPLITS; split++) {
+        const vec2 part = part_softmax(item, split, head, query);
+        const float weight = part.y * exp2((part.x - largest) * LOG2_E);
+        const uvec2 rows = advance(p.q, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * p.heads, 0));
+        o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
+        sum += weight;
+    }
+    // A row that sees no key has weights of 0 only.
+    const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
+    const uvec2 base =
+        head_base(p.out_, item, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
+    store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
+            sum > 0 ? o / sum : vec4(0));
+    if (LSE != 0 && column == 0)
+        Words(advance(p.lse, item * p.heads + head, uvec2(4 * p.queries, 0))).w[query] =
+            floatBitsToUint(sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY);
+}

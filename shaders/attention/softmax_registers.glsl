@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// The online softmax of a subgroup's rows with scores and probabilities in registers.
+//
+// All accumulators of a shape are laid out alike, so what belongs to a row is found where its scores are: each invocation
+// has ROW_VALUES values for the rows of a block, that of element e being ROW_VALUE(e). There are two ways to have them:
+//
+//     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
+//                neighbouring invocations, and a probability takes the same place in an operand as in an accumulator
+//     otherwise  nothing is known of it; rows are reduced, and accumulators made operands, by GL_NV_cooperative_matrix2
+#ifndef LIB_SOFTMAX_GLSL
+#define LIB_SOFTMAX_GLSL
+
+#include "scores.glsl"
+#include "../lib/fragment_layout.glsl"
+
+const uint HELD_BLOCKS = COLUMN_BLOCKS;
+
+#ifdef FRAGMENTS
+
+void max_over_rows(inout float x[ROW_VALUES])
+{
+    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+        x[r] = max(x[r], subgroupShuffleXor(x[r], 1));
+        x[r] = max(x[r], subgroupShuffleXor(x[r], 2));
+    }
+}
+
+void sum_over_rows(inout float x[ROW_VALUES])
+{
+    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+        x[r] += subgroupShuffleXor(x[r], 1);
+        x[r] += subgroupShuffleXor(x[r], 2);
+    }
+}
+
+#else
+
+float larger(const in float x, const in float y)
+{
+    return max(x, y);
+}
+
+float both(const in float x, const in float y)
+{
+    return x + y;
+}
+
+#define OVER_ROWS(name, operation)                                                     \
+    void name(inout float x[ROW_VALUES])                                               \
+    {                                                                                  \
+        MATRIX_C values, reduced;                                                      \
+        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)                                 \
+            values[e] = x[e];                                                          \
+        coopMatReduceNV(reduced, values, gl_CooperativeMatrixReduceRowNV, operation);  \
+        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)                                 \
+            x[e] = reduced[e];                                                         \
+    }
+OVER_ROWS(max_over_rows, larger)
+OVER_ROWS(sum_over_rows, both)
+
+#endif
+
+void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+            row_max[m][r] = LOWEST;
+            row_sum[m][r] = 0;
+        }
+#ifdef FRAGMENTS
+    if (!layout_is_known())
+        score_scale = uintBitsToFloat(0x7fc00000u);
+#else
+    find_places();
+#endif
+}
+
+// Where the layout is known, sums of products start from the bias of their key.
+#ifdef FRAGMENTS
+const uint START_FROM_BIAS = SOFT_CAP == 0 ? BIAS_BY_KEY : 0;
+#else
+const uint START_FROM_BIAS = 0;
+#endif
+
+void begin_scores(key_tile t, out SCORES)
+{
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+        MATRIX_C start = MATRIX_C(0.0);
+        if (START_FROM_BIAS != 0)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                start[e] = slot_bias[t.slots + n * MATRIX_N + element_place(e).y];
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+            score[m][n] = start;
+    }
+}
+
+// Registers can be told apart by constants only, so where it is about speed this is unrolled; elsewhere it would take minutes
+// to compile.
+#ifdef FRAGMENTS
+#define FINISH_LOOP [[unroll]]
+#else
+#define FINISH_LOOP [[dont_unroll]]
+#endif
+
+// score -> probability, relative to the new maximum; what was summed so far is rescaled.
+void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
+{
+    const float to_2 = score_scale * LOG2_E;
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
+        if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || partial)
+            FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
+                FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
+                    const uvec2 place = element_place(e);
+                    score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y,
+                                                  score[m][n][e], START_FROM_BIAS == 0);
+                }
+
+        float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            tile_max[r] = LOWEST;
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                tile_max[ROW_VALUE(e)] = max(tile_max[ROW_VALUE(e)], score[m][n][e]);
+        max_over_rows(tile_max);
+
+        bool grown = false;
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+            new_max[r] = max(row_max[m][r], tile_max[r]);
+            // Probabilities up to 2^8 do no harm in f16, so as long as the maximum grows by less, it need not follow.
+            if (LAZY != 0 && (new_max[r] - row_max[m][r]) * to_2 <= 8)
+                new_max[r] = row_max[m][r];
+            grown = grown || new_max[r] != row_max[m][r];
+            shrink[r] = exp2((row_max[m][r] - new_max[r]) * to_2);
+            base[r] = max(new_max[r] * to_2, LOWEST);
+        }
+        if (LAZY == 0 || subgroupAny(grown)) {
+            [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+                [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                    o[m][d][e] *= shrink[ROW_VALUE(e)];
+            [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+                row_sum[m][r] *= shrink[r];
+        }
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            row_max[m][r] = new_max[r];
+
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+                // The difference first where a bias may make scores so large that the rounding of `base` matters.
+                const float s = score[m][n][e];
+                const float x = exp2(BIAS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2 : fma(s, to_2, -base[ROW_VALUE(e)]));
+                row_sum[m][ROW_VALUE(e)] += x;
+#ifdef CONVERT_ACCUMULATORS
+                score[m][n][e] = x;
+#else
+                probability[m][n][e] = OPERAND(x);
+#endif
+            }
+#ifdef CONVERT_ACCUMULATORS
+            probability[m][n] = MATRIX_A(score[m][n]);
+#endif
+        }
+    }
+}
+
+// The probabilities of a block of rows and keys as an operand.
+#define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
+#define WEIGHT(x, m, k) x[m][k]
+
+// O = O / l; lse
+void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
+        float inverse[ROW_VALUES];
+        sum_over_rows(row_sum[m]);
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            inverse[r] = row_sum[m][r] > 0 ? 1 / row_sum[m][r] : 0;
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                o[m][d][e] *= inverse[ROW_VALUE(e)];
+        if (STORES_SOFTMAX)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+                const uvec2 place = element_place(e);
+                const uint row = tile_row_of(m, place.x);
+                if (place.y == 0 && row_exists(row))
+                    store_softmax(row, row_max[m][ROW_VALUE(e)] * score_scale, row_sum[m][ROW_VALUE(e)]);
+            }
+    }
+}
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Gradients of keys, values and a bias by key, portable level: for each tile of keys the queries that see any of them, tile
+// by tile. Its pairs have a key to a row and a query to a column.
+//
+//     P^T  = exp(S - lse)^T, 0 where hidden
+//     dv   = sum of P^T dout
+//     dS^T = P^T * (dout v^T - D)^T
+//     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
+//
+// Workgroup (x, y): item y * ITEM_ROW + x of the work (backward/key_schedule.glsl).
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#define BACKWARD
+#include "../lib/tile.glsl"
+
+#define PAIR_ROWS TILE_KEYS
+#define PAIR_COLUMNS TILE_ROWS
+#define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
+#include "../lib/products.glsl"
+
+#include "key_schedule.glsl"
+#include "query_walk.glsl"
+
+#define LANE_QUERIES LANE_COLUMNS
+#define LANE_KEYS LANE_ROWS
+#define QUERY_OF(r) (column_lane + (r) * KEY_LANES)
+#define KEY_OF(k) tile_keys[row_lane + (k) * ROW_LANES]
+#define PAIR(x, r, k) x[k][r]
+#include "gradients.glsl"
+
+bool no_row(uint i)
+{
+    return !row_exists(i);
+}
+
+DEFINE_PRODUCT(multiply_kq, HEAD_DIM, k_row_at, key_exists_at, q_row, row_exists)
+DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, row_exists)
+DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, no_row)
+DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, no_row)
+
+// What is made, where it is not left out.
+const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
+#define DBIAS float dbias[LANE_ROWS]
+
+void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS)
+{
+    PAIRS(probability);
+    PAIRS(ds);
+    PAIRS(slope);
+    barrier(); // nothing of the tile before is read any more
+    load_row_softmax();
+    multiply_kq(probability);
+    find_probabilities(partial, probability, slope);
+    if ((GRADIENTS & GRADIENT_V) != 0) {
+        store_weights(probability);
+        add_p_dout(dv);
+    }
+    if (!MAKES_DS)
+        return;
+    multiply_v_dout(ds);
+    find_gradients(probability, ds);
+    if ((GRADIENTS & GRADIENT_BIAS) != 0)
+        EACH_ROW(i) EACH_COLUMN(n)
+            dbias[i] += ds[i][n];
+    if ((GRADIENTS & GRADIENT_K) != 0) {
+        uncap(slope, ds);
+        store_weights(ds);
+        add_ds_q(dk);
+    }
+}
+
+uint part;
+
+// Unit `unit` of a row of dk or dv: into the row itself, or into the part's sums, from float `at` on.
+void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
+{
+    if (part != NONE)
+        Quads(advance(part_address(part), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
+    else if (key < p.keys)
+        store_4(TYPE, OUT_ALIGNED != 0, row, unit, x);
+}
+
+// dbias of the keys for the heads that were summed over, which then begin anew.
+void store_bias(uint pack, inout DBIAS)
+{
+    EACH_ROW(i) {
+        const float sum = sum_over_row(dbias[i]);
+        const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
+        if (column_lane == 0 && part != NONE)
+            Words(part_address(part)).w[PART_BIAS + (BIAS_PLANES > 1 ? pack : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
+        else if (column_lane == 0 && key < p.keys)
+            Words(dbias_row(pack)).w[key] = floatBitsToUint(sum);
+        dbias[i] = 0;
+    }
+}
+
+void main()
+{
+    begin_lanes();
+    const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
+    const uvec4 item = index < all_items() ? work_item(index).q[0] : uvec4(NONE);
+    if (item.x == NONE)
+        return;
+    part = item.w;
+    find_keys(find_plane(item.x));
+    find_inputs();
+    find_dout();
+    find_outputs();
+    SUMS(dk, HEAD_UNITS);
+    SUMS(dv, VALUE_UNITS);
+    DBIAS;
+    EACH_ROW(i) {
+        dbias[i] = 0;
+        [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
+            dk[i][c] = vec4(0);
+        [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+            dv[i][c] = vec4(0);
+    }
+
+    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
+        find_heads(pack);
+        find_bias();
+        begin_walk(item);
+        while (next_tile())
+            attend(dk, dv, dbias);
+        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
+            store_bias(pack, dbias);
+    }
+
+    EACH_ROW(i) {
+        const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
+        if ((GRADIENTS & GRADIENT_K) != 0)
+            [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
+                if (column_lane + c * KEY_LANES < HEAD_DIM / 4)
+                    store_sum(dk_row(key), row * HEAD_DIM, column_lane + c * KEY_LANES, key, dk[i][c] * p.scale);
+        if ((GRADIENTS & GRADIENT_V) != 0)
+            [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
+                if (column_lane + c * KEY_LANES < VALUE_DIM / 4)
+                    store_sum(dv_row(key), PART_DV + row * VALUE_DIM, column_lane + c * KEY_LANES, key, dv[i][c]);
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+// Gradients of keys, values and a bias by key by cooperative matrices: for each tile of keys the queries that see any of them,
+// tile by tile. Its pairs have a key to a row and a query to a column.
+//
+//     P^T  = exp(S - lse)^T, 0 where hidden
+//     dv   = sum of P^T dout
+//     dS^T = P^T * (dout v^T - D)^T          the next tile's q and dout arrive meanwhile
+//     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
+//
+// Workgroup (x, y): item y * ITEM_ROW + x of the work (backward/key_schedule.glsl). A subgroup has keys of its own, whose k and v are in
+// registers (and shared memory, where those do not suffice); q and dout of a tile are in shared memory for all of them.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_vote : require
+
+#define BACKWARD
+#define PAIR_ROWS TILE_KEYS
+#define PAIR_COLUMNS TILE_ROWS
+#include "../lib/matrix.glsl"
+
+#define SOFTMAX_SETS 2
+#include "dout.glsl"
+#include "key_schedule.glsl"
+#include "tile_keys.glsl"
+
+shared float tile_bias[TILE_KEYS];
+
+#define QUERY_OF(i, j) (j)
+#define KEY_OF(i, j) (i)
+
+uint number_of(uint key)
+{
+    return min(tile_keys[key], p.keys - 1);
+}
+
+ivec2 life_of(uint key)
+{
+    return tile_lives[key];
+}
+
+float bias_of(uint key)
+{
+    return tile_bias[key];
+}
+
+// What is made, where it is not left out.
+const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
+const bool NEEDS_SLOPE = (GRADIENTS & GRADIENT_K) != 0;
+
+#include "gradients_matrix.glsl"
+
+// ---- keys ----------------------------------------------------------------------------------------------------------------
+
+uvec4 k_unit(uint row, uint column)
+{
+    const uvec4 x = load_operands(advance(k_row(tile_keys[row]), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
+    return column < HEAD_DIM / 8 ? x : uvec4(0);
+}
+
+uvec4 v_unit(uint row, uint column)
+{
+    const uvec4 x = load_operands(advance(v_row(tile_keys[row]), min(column, VALUE_DIM / 8 - 1), uvec2(16, 0)));
+    return column < VALUE_DIM / 8 ? x : uvec4(0);
+}
+
+DEFINE_LOAD_ROWS(k, HEAD_BLOCKS, QUERY_BLOCKS, k_unit)
+DEFINE_LOAD_ROWS(v, VALUE_FACTORS, DOUT_BLOCKS, v_unit)
+
+// ---- tiles of queries ----------------------------------------------------------------------------------------------------
+
+bool none_is_hidden(uint column)
+{
+    return false;
+}
+
+DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
+DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, STAGE_VALUES, dout_address, none_is_hidden)
+
+uint walk_next, walk_end; // of the item's tiles of queries
+ivec2 any_query;          // those that see any of these keys, from x on and before y,
+ivec2 all_queries;        // and those that see all
+
+// Of which tiles of queries a subgroup's own keys decide. Where it has barriers of its own in between, all keys of the tile do,
+// as some drivers let all subgroups wait at them.
+#ifdef REGISTERS
+#define FIRST_KEY tile_row_of(0, 0)
+#define OWN_KEYS (ROW_BLOCKS * MATRIX_M)
+#else
+#define FIRST_KEY 0
+#define OWN_KEYS TILE_KEYS
+#endif
+
+// Of the present heads, what the mask and a bias say of the keys.
+void begin_walk(uvec4 item)
+{
+    barrier();
+    for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
+        tile_lives[i] = key_life(tile_keys[i]);
+        if (BIAS_BY_KEY != 0)
+            tile_bias[i] = load_bias_of_key(number_of(i));
+    }
+    barrier();
+    any_query = ivec2(p.queries, 0);
+    all_queries = ivec2(0, p.queries);
+    for (uint i = 0; i < OWN_KEYS; i++) {
+        const ivec2 life = tile_lives[FIRST_KEY + i];
+        if (life.x < life.y)
+            any_query = ivec2(min(any_query.x, life.x), max(any_query.y, life.y));
+        all_queries = ivec2(max(all_queries.x, life.x), min(all_queries.y, life.y));
+    }
+    walk_next = item.y;
+    walk_end = item.z;
+}
+
+// Of the mask's bitmap: whether some query of a tile sees some of the keys, and whether all see all.
+uvec2 mask_bits(uint tile)
+{
+    return MASK == MASK_DENSE
+               ? Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), tile)).p[key_tile / 32] >> key_tile % 32 & 1u
+               : uvec2(1);
+}
+
+uint next_query_tile()
+{
+    while (walk_next < walk_end && mask_bits(walk_next).x == 0)
+        walk_next++;
+    return walk_next < walk_end ? walk_next++ : NONE;
+}
+
+// ---- products ------------------------------------------------------------------------------------------------------------
+
+DEFINE_PRODUCT(k, HEAD_BLOCKS, QUERY_BLOCKS, HEAD_PITCH)
+DEFINE_PRODUCT(v, VALUE_FACTORS, DOUT_BLOCKS, VALUE_PITCH)
+DEFINE_SUM(add_p_dout, VALUE_BLOCKS, VALUE_PITCH)
+DEFINE_SUM(add_ds_q, HEAD_SUMS, HEAD_PITCH)
+
+#define DBIAS float dbias[ROW_BLOCKS][ROW_VALUES] // of an invocation's own pairs
+
+// One tile of queries.
+#define ATTEND(partial)                                                    \
+    {                                                                      \
+        begin_scores(probability);                                         \
+        add_k(k, stage, probability);                                      \
+        if (MAKES_DS) {                                                    \
+            begin_gradients(softmax, ds);                                  \
+            add_v(v, stage + STAGE_VALUES, ds);                            \
+        }                                                                  \
+        find_probabilities(partial, softmax, probability, slope);          \
+        if ((GRADIENTS & GRADIENT_V) != 0) {                               \
+            make_weights(probability, w);                                  \
+            add_p_dout(w, stage + STAGE_VALUES, dv);                       \
+        }                                                                  \
+        if (MAKES_DS) {                                                    \
+            find_gradients(probability, ds);                               \
+            if ((GRADIENTS & GRADIENT_BIAS) != 0)                          \
+                EACH_PAIR(m, n, e)                                         \
+                    dbias[m][ROW_VALUE(e)] += ds[m][n][e];                 \
+            if ((GRADIENTS & GRADIENT_K) != 0) {                           \
+                uncap(slope, ds);                                          \
+                make_weights(ds, w);                                       \
+                add_ds_q(w, stage, dk);                                    \
+            }                                                              \
+        }                                                                  \
+    }
+
+// ---- results -------------------------------------------------------------------------------------------------------------
+
+float dk_scale, dv_scale;
+uint part;
+
+void put_part(uint at, uint column, vec4 x, vec4 y)
+{
+    const uvec2 address = advance(part_address(part), at + 8 * column, uvec2(4, 0));
+    Quads(address).q[0] = floatBitsToUint(x);
+    Quads(address).q[1] = floatBitsToUint(y);
+}
+
+void put_dk(uint row, uint column, vec4 x, vec4 y)
+{
+    const uint key = tile_keys[row];
+    if (column >= HEAD_DIM / 8)
+        return;
+    if (part != NONE)
+        put_part(row * HEAD_DIM, column, x * dk_scale, y * dk_scale);
+    else if (key < p.keys)
+        store_8(TYPE, OUT_ALIGNED != 0, dk_row(key), column, x * dk_scale, y * dk_scale);
+}
+
+void put_dv(uint row, uint column, vec4 x, vec4 y)
+{
+    const uint key = tile_keys[row];
+    if (column >= VALUE_DIM / 8)
+        return;
+    if (part != NONE)
+        put_part(PART_DV + row * VALUE_DIM, column, x * dv_scale, y * dv_scale);
+    else if (key < p.keys)
+        store_8(TYPE, OUT_ALIGNED != 0, dv_row(key), column, x * dv_scale, y * dv_scale);
+}
+
+DEFINE_STORE_ROWS(dk, HEAD_SUMS, put_dk)
+DEFINE_STORE_ROWS(dv, VALUE_BLOCKS, put_dv)
+
+// dbias of the keys for the heads that were summed over, which then begin anew.
+void store_dbias(uint pack, inout DBIAS)
+{
+    const uint pitch = MATRIX_N / 4 + 1, slice = gl_SubgroupID * SLICE_UNITS;
+    barrier();
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
+        MATRIX_C sums;
+        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+            sums[e] = IS_ROW_VALUE(e) ? dbias[m][ROW_VALUE(e)] : 0;
+        coopMatStore(sums, staged, slice, pitch, BY_ROWS);
+        subgroup_sync();
+        for (uint r = gl_SubgroupInvocationID; r < MATRIX_M; r += SUBGROUP) {
+            vec4 sum = vec4(0);
+            for (uint i = 0; i < MATRIX_N / 4; i++)
+                sum += uintBitsToFloat(staged[slice + r * pitch + i]);
+            const uint row = tile_row_of(m, r), x = floatBitsToUint(sum.x + sum.y + (sum.z + sum.w));
+            if (part != NONE)
+                Words(part_address(part)).w[PART_BIAS + (BIAS_PLANES > 1 ? pack : 0) * TILE_KEYS + row] = x;
+            else if (tile_keys[row] < p.keys)
+                Words(dbias_row(pack)).w[tile_keys[row]] = x;
+        }
+        subgroup_sync();
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            dbias[m][r] = 0;
+    }
+    barrier();
+}
+
+void main()
+{
+    invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
+    const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
+    const uvec4 item = index < all_items() ? work_item(index).q[0] : uvec4(NONE);
+    if (item.x == NONE)
+        return;
+    part = item.w;
+    MATRIX_A k[ROW_BLOCKS][QUERY_BLOCKS];
+    MATRIX_A v[ROW_BLOCKS][DOUT_BLOCKS];
+    PAIRS(probability);
+    PAIRS(ds);
+    PAIRS(slope);
+    WEIGHTS(w);
+    SUMS(dk, HEAD_SUMS);
+    SUMS(dv, VALUE_BLOCKS);
+    DBIAS;
+    uvec4 coming_queries[queries_STEPS], coming_douts[douts_STEPS];
+    vec2 coming_softmax;
+
+    find_keys(find_plane(item.x));
+    find_inputs();
+    find_dout();
+    find_outputs();
+    CLEAR(dk, HEAD_SUMS)
+    CLEAR(dv, VALUE_BLOCKS)
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            dbias[m][r] = 0;
+    dv_scale = begin_places() ? 1 : uintBitsToFloat(0x7fc00000u);
+    dk_scale = p.scale * dv_scale;
+    load_k(k);
+    load_v(v);
+
+    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
+        find_heads(pack);
+        find_bias();
+        begin_walk(item);
+        uint now = next_query_tile(), stage = 0, softmax = 0;
+        if (now != NONE) {
+            find_queries(now);
+            fetch_queries(coming_queries);
+            fetch_douts(coming_douts);
+            store_queries(0, coming_queries);
+            store_douts(0, coming_douts);
+            if (invocation < TILE_ROWS)
+                row_softmax[invocation] = softmax_of(invocation);
+        }
+        barrier();
+        while (now != NONE) {
+            const uint next = next_query_tile();
+            find_queries(next != NONE ? next : now);
+#ifdef REGISTERS
+            fetch_queries(coming_queries);
+            fetch_douts(coming_douts);
+#endif
+            if (invocation < TILE_ROWS)
+                coming_softmax = softmax_of(invocation);
+            find_queries(now);
+            const int first = int(first_query), end = int(end_query);
+            if (any_query.x < end && first < any_query.y) {
+                const bool full = all_queries.x <= first && end <= all_queries.y && (MASK != MASK_DENSE || mask_bits(now).y != 0);
+#ifdef FRAGMENTS // where code without what partial tiles need is faster
+                if (full)
+                    ATTEND(false)
+                else
+                    ATTEND(true)
+#else
+                ATTEND(!full)
+#endif
+            }
+            end_stage();
+#ifndef REGISTERS // where those that there are do not hold them meanwhile
+            find_queries(next != NONE ? next : now);
+            fetch_queries(coming_queries);
+            fetch_douts(coming_douts);
+#endif
+            store_queries(NEXT_STAGE - stage, coming_queries);
+            store_douts(NEXT_STAGE - stage, coming_douts);
+            if (invocation < TILE_ROWS)
+                row_softmax[TILE_ROWS - softmax + invocation] = coming_softmax;
+            stage = NEXT_STAGE - stage;
+            softmax = TILE_ROWS - softmax;
+            now = next;
+            barrier();
+        }
+        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
+            store_dbias(pack, dbias);
+    }
+    if ((GRADIENTS & GRADIENT_K) != 0)
+        store_dk(dk);
+    if ((GRADIENTS & GRADIENT_V) != 0)
+        store_dv(dv);
+}

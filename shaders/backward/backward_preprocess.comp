@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// What the backward kernels need to know of each query and head: its lse, and
+//
+//     D = sum of out * dout
+//
+// A query that sees no key gets an lse of infinity, with which all its probabilities are 0, and a D of 0.
+//
+// Workgroup (x, y, z): queries x * WORKGROUP / LANES and on, head y, batch item z. LANES invocations beside each other share a
+// row.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#define BACKWARD
+#include "../lib/attention.glsl"
+
+#define LANES KEY_LANES
+
+void main()
+{
+    const uint invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID, lane = invocation % LANES;
+    const uint query = gl_WorkGroupID.x * (WORKGROUP / LANES) + invocation / LANES, head = gl_WorkGroupID.y;
+    const uint batch = gl_WorkGroupID.z, loaded = min(query, p.queries - 1);
+    const uvec2 out_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), out_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
+    const uvec2 dout_sequence = uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH);
+    const uvec2 dout_head = uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH);
+    const uvec2 out_row = advance(head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT),
+                                            uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), out_sequence, out_head),
+                                  loaded, out_sequence);
+    const uvec2 dout_row = advance(head_base(p.dout, batch, p.queries, head, packed(PACKED_DOUT),
+                                             uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH), dout_sequence, dout_head),
+                                   loaded, dout_sequence);
+    float sum = 0;
+    for (uint i = lane; i < VALUE_DIM / 8; i += LANES) {
+        vec4 a, b, c, d;
+        load_8(TYPE, ALIGNED != 0, out_row, i, a, b);
+        load_8(TYPE, ALIGNED != 0, dout_row, i, c, d);
+        sum += dot(a, c) + dot(b, d);
+    }
+    [[unroll]] for (uint other = 1; other < LANES; other *= 2)
+        sum += subgroupShuffleXor(sum, other);
+    if (lane != 0 || query >= p.queries)
+        return;
+    const uint plane = batch * p.heads + head;
+    const uint lse = Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query];
+    const bool sees_nothing = lse == 0xff800000u;
+    Pairs(advance(p.rows, plane, uvec2(8 * p.queries, 0))).p[query] =
+        sees_nothing ? uvec2(0x7f800000u, 0) : uvec2(lse, floatBitsToUint(sum));
+}

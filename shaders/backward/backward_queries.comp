@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Gradients of queries, portable level: as forward, for each tile of queries the keys that it sees, tile by tile.
+//
+//     P  = exp(S - lse), 0 where hidden
+//     dS = P * (dout v^T - D)
+//     dq = scale * sum of dS k
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#define BACKWARD
+#include "../lib/tile.glsl"
+
+#define PAIR_ROWS TILE_ROWS
+#define PAIR_COLUMNS TILE_KEYS
+#define SUMMAND_UNITS HEAD_UNITS
+#include "../lib/products.glsl"
+
+#include "../lib/key_walk.glsl"
+
+#define LANE_QUERIES LANE_ROWS
+#define LANE_KEYS LANE_COLUMNS
+#define QUERY_OF(r) (row_lane + (r) * ROW_LANES)
+#define KEY_OF(k) key_at(column_lane + (k) * KEY_LANES)
+#define PAIR(x, r, k) x[r][k]
+#include "gradients.glsl"
+
+DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
+DEFINE_PRODUCT(multiply_dout_v, VALUE_DIM, dout_row, row_exists, v_row_at, key_exists_at)
+DEFINE_SUM(add_ds_k, HEAD_DIM, HEAD_UNITS, k_row_at, key_is_hidden_at)
+
+void attend(inout SUMS(dq, HEAD_UNITS))
+{
+    PAIRS(probability);
+    PAIRS(ds);
+    PAIRS(slope);
+    multiply_qk(probability);
+    find_probabilities(partial, probability, slope);
+    multiply_dout_v(ds);
+    find_gradients(probability, ds);
+    uncap(slope, ds);
+    store_weights(ds);
+    add_ds_k(dq);
+}
+
+void main()
+{
+    begin_lanes();
+    begin_tile();
+    find_dout();
+    load_row_softmax();
+    SUMS(dq, HEAD_UNITS);
+    EACH_ROW(i)
+        [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
+            dq[i][c] = vec4(0);
+
+    begin_walk();
+    while (next_tile())
+        attend(dq);
+
+    EACH_ROW(i) {
+        const uint row = row_lane + i * ROW_LANES;
+        [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++) {
+            const uint unit = column_lane + c * KEY_LANES;
+            if (row_exists(row) && unit < HEAD_DIM / 4)
+                store_4(TYPE, OUT_ALIGNED != 0, out_row(row), unit, dq[i][c] * p.scale);
+        }
+    }
+}

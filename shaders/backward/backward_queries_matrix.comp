@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Gradients of queries by cooperative matrices: as forward, for each tile of queries the keys that it sees, tile by tile.
+//
+//     P  = exp(S - lse), 0 where hidden
+//     dS = P * (dout v^T - D)                the next tile's k and v arrive meanwhile
+//     dq = scale * sum of dS k
+//
+// A subgroup has rows of its own, of which q and dout are in registers (and shared memory, where those do not suffice); k and v
+// of a tile are in shared memory for all of them.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_KHR_shader_subgroup_vote : require
+
+#define BACKWARD
+#define PAIR_ROWS TILE_ROWS
+#define PAIR_COLUMNS TILE_KEYS
+#include "../lib/matrix.glsl"
+
+#define SLOT_SETS 3
+#define SLOT_BIAS(x) (x)
+#include "../lib/key_tiles.glsl"
+#include "dout.glsl"
+
+key_tile now, next; // what is in shared memory, and what follows
+
+#define QUERY_OF(i, j) (i)
+#define KEY_OF(i, j) (j)
+
+uint number_of(uint key)
+{
+    return tile_key(now, key);
+}
+
+ivec2 life_of(uint key)
+{
+    return tile_life(now, key);
+}
+
+float bias_of(uint key)
+{
+    return slot_bias[now.slots + key];
+}
+
+const bool NEEDS_SLOPE = true;
+
+#include "gradients_matrix.glsl"
+
+// ---- rows ----------------------------------------------------------------------------------------------------------------
+
+uvec4 q_unit(uint row, uint column)
+{
+    const uvec4 x = load_operands(q_address(row, min(column, HEAD_DIM / 8 - 1)));
+    return column < HEAD_DIM / 8 ? x : uvec4(0);
+}
+
+uvec4 dout_unit(uint row, uint column)
+{
+    const uvec4 x = load_operands(dout_address(row, min(column, VALUE_DIM / 8 - 1)));
+    return column < VALUE_DIM / 8 ? x : uvec4(0);
+}
+
+DEFINE_LOAD_ROWS(q, HEAD_BLOCKS, QUERY_BLOCKS, q_unit)
+DEFINE_LOAD_ROWS(dout, VALUE_FACTORS, DOUT_BLOCKS, dout_unit)
+
+// ---- tiles of keys -------------------------------------------------------------------------------------------------------
+
+uvec2 k_address(uint column, uint unit)
+{
+    return row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(next, column), unit);
+}
+
+uvec2 v_address(uint column, uint unit)
+{
+    return row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(next, column), unit);
+}
+
+// Hidden keys may hold anything, and 0 * NaN would be NaN.
+bool k_is_hidden(uint column)
+{
+    return next.partial && tile_hides(next, column);
+}
+
+bool v_is_hidden(uint column)
+{
+    return false; // find_gradients() drops what comes of it
+}
+
+DEFINE_STAGING(keys, HEAD_COLUMNS, HEAD_DIM, 0, k_address, k_is_hidden)
+DEFINE_STAGING(values, VALUE_COLUMNS, VALUE_DIM, STAGE_VALUES, v_address, v_is_hidden)
+
+// ---- products ------------------------------------------------------------------------------------------------------------
+
+DEFINE_PRODUCT(q, HEAD_BLOCKS, QUERY_BLOCKS, HEAD_PITCH)
+DEFINE_PRODUCT(dout, VALUE_FACTORS, DOUT_BLOCKS, VALUE_PITCH)
+DEFINE_SUM(add_ds_k, HEAD_SUMS, HEAD_PITCH)
+
+float out_scale;
+
+void put_dq(uint row, uint column, vec4 x, vec4 y)
+{
+    if (row_exists(row) && column < HEAD_DIM / 8)
+        store_8(TYPE, OUT_ALIGNED != 0, out_row(row), column, x * out_scale, y * out_scale);
+}
+
+DEFINE_STORE_ROWS(dq, HEAD_SUMS, put_dq)
+
+// One tile of keys. Three are under way: `now` is in shared memory, the rows of `next` follow, as its slots are there, and
+// those of `after` are being fetched.
+#define ATTEND(partial)                                        \
+    fetch_keys(coming_keys);                                   \
+    fetch_values(coming_values);                               \
+    fetch_slot(after, coming_slot);                            \
+    begin_scores(probability);                                 \
+    add_q(q, stage, probability);                              \
+    find_probabilities(partial, 0, probability, slope);        \
+    begin_gradients(0, ds);                                    \
+    add_dout(dout, stage + STAGE_VALUES, ds);                  \
+    find_gradients(probability, ds);                           \
+    uncap(slope, ds);                                          \
+    make_weights(ds, w);                                       \
+    add_ds_k(w, stage, dq);                                    \
+    end_stage();                                               \
+    store_keys(NEXT_STAGE - stage, coming_keys);               \
+    store_values(NEXT_STAGE - stage, coming_values);           \
+    store_slot(after, coming_slot);                            \
+    stage = NEXT_STAGE - stage;                                \
+    const uint free_slots = now.slots;                         \
+    now = next;                                                \
+    next = after;                                              \
+    after = next_tile(free_slots);                             \
+    fetch_slot_key(after, coming_slot);                        \
+    barrier();
+void main()
+{
+    invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
+    begin_tile();
+    find_dout();
+    MATRIX_A q[ROW_BLOCKS][QUERY_BLOCKS];
+    MATRIX_A dout[ROW_BLOCKS][DOUT_BLOCKS];
+    PAIRS(probability);
+    PAIRS(ds);
+    PAIRS(slope);
+    WEIGHTS(w);
+    SUMS(dq, HEAD_SUMS);
+    uvec4 coming_keys[keys_STEPS], coming_values[values_STEPS];
+    slot first, second, coming_slot;
+    uint stage = 0;
+
+    CLEAR(dq, HEAD_SUMS)
+    begin_walk();
+    next = next_tile(0); // until its rows are there, the first tile is the next one
+    key_tile second_tile = next_tile(TILE_KEYS), after = next_tile(2 * TILE_KEYS);
+    fetch_slot_key(next, first);
+    fetch_slot_key(second_tile, second);
+    fetch_slot_key(after, coming_slot);
+    out_scale = begin_places() ? p.scale : uintBitsToFloat(0x7fc00000u);
+    load_row_softmax();
+    load_q(q);
+    load_dout(dout);
+    fetch_slot(next, first);
+    fetch_slot(second_tile, second);
+    store_slot(next, first);
+    store_slot(second_tile, second);
+    barrier(); // and slices end here, stages begin
+    fetch_keys(coming_keys);
+    fetch_values(coming_values);
+    store_keys(0, coming_keys);
+    store_values(0, coming_values);
+    now = next;
+    next = second_tile;
+    barrier();
+
+#ifdef FRAGMENTS // where a loop without the code of partial tiles is faster
+    while (now.exists && !now.partial) {
+        ATTEND(false)
+    }
+#endif
+    while (now.exists) {
+        ATTEND(now.partial)
+    }
+    store_dq(dq);
+}

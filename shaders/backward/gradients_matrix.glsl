@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// What the backward kernels share at the matrix levels: columns of the tile on their way to shared memory, and from a tile's
+// products to P and dS and to operands.
+//
+// Before it is included, PAIR_ROWS and PAIR_COLUMNS are said, and which way round the pairs lie: QUERY_OF(i, j) is the row of
+// the tile of queries and KEY_OF(i, j) the key of the tile of keys that row i and column j of a pair are. The includer defines
+// number_of(key), life_of(key) and bias_of(key) of the present tile, and whether it NEEDS_SLOPE.
+#ifndef LIB_GRADIENTS_MATRIX_GLSL
+#define LIB_GRADIENTS_MATRIX_GLSL
+
+#include "../lib/matrix.glsl"
+
+// ---- shared memory -------------------------------------------------------------------------------------------------------
+
+// Columns of the tile (rows of k and v, or of q and dout) are summed over in blocks of MATRIX_K and multiplied in blocks of
+// MATRIX_N.
+const uint HEAD_SUMS = (HEAD_DIM + MATRIX_N - 1) / MATRIX_N; // blocks of a row of dq or dk
+const uint VALUE_FACTORS = (VALUE_DIM + MATRIX_K - 1) / MATRIX_K;
+const uint HEAD_COLUMNS = (HEAD_BLOCKS * MATRIX_K > HEAD_SUMS * MATRIX_N ? HEAD_BLOCKS * MATRIX_K : HEAD_SUMS * MATRIX_N) / 8;
+const uint VALUE_COLUMNS =
+    (VALUE_FACTORS * MATRIX_K > VALUE_BLOCKS * MATRIX_N ? VALUE_FACTORS * MATRIX_K : VALUE_BLOCKS * MATRIX_N) / 8;
+const uint HEAD_PITCH = HEAD_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
+
+// Of a tile, first those of head_dim elements, then of value_dim. There are STAGES of them: with two, one is filled while the
+// other is used.
+const uint STAGE_VALUES = PAIR_COLUMNS * HEAD_PITCH;
+const uint STAGE = STAGE_VALUES + PAIR_COLUMNS * VALUE_PITCH;
+const uint NEXT_STAGE = STAGES > 1 ? STAGE : 0; // of stage s it is NEXT_STAGE - s
+const uint STAGED_UNITS = STAGES * STAGE > SUBGROUPS * BLOCK_UNITS ? STAGES * STAGE : SUBGROUPS * BLOCK_UNITS;
+const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;
+
+shared uvec4 staged[STAGED_UNITS];
+
+#include "../lib/fragment_layout.glsl"
+
+// Before what follows is stored.
+void end_stage()
+{
+    if (STAGES == 1)
+        barrier();
+}
+
+// fetch_name(x) and store_name(stage, x): the columns' rows of `dim` elements, from address_of(column of the tile, unit), to
+// `offset` in a stage; 0 where is_hidden(column of the tile). Loads are unconditional, from a clamped place: a branch around
+// each would make each wait for the one before.
+#define DEFINE_STAGING(name, units, dim, offset, address_of, is_hidden)                                             \
+    const uint name##_STEPS = (PAIR_COLUMNS * (units) + WORKGROUP - 1) / WORKGROUP;                                 \
+                                                                                                                    \
+    void fetch_##name(out uvec4 x[name##_STEPS])                                                                    \
+    {                                                                                                               \
+        [[unroll]] for (uint step = 0; step < name##_STEPS; step++) {                                               \
+            const uint i = step * WORKGROUP + invocation, unit = i % (units);                                       \
+            x[step] = load_operands(address_of(min(i / (units), PAIR_COLUMNS - 1), min(unit, (dim) / 8 - 1)));      \
+        }                                                                                                           \
+    }                                                                                                               \
+                                                                                                                    \
+    void store_##name(uint stage, const uvec4 x[name##_STEPS])                                                      \
+    {                                                                                                               \
+        [[unroll]] for (uint step = 0; step < name##_STEPS; step++) {                                               \
+            const uint i = step * WORKGROUP + invocation, unit = i % (units), column = i / (units);                 \
+            if (PAIR_COLUMNS * (units) % WORKGROUP == 0 || column < PAIR_COLUMNS)                                   \
+                staged[stage + (offset) + column * ((units) + 1) + unit] =                                          \
+                    unit < (dim) / 8 && !is_hidden(column) ? x[step] : uvec4(0);                                    \
+        }                                                                                                           \
+    }
+
+// ---- rows of queries -----------------------------------------------------------------------------------------------------
+
+// q and dout of a row of the tile of queries.
+uvec2 q_address(uint row, uint unit)
+{
+    return advance(q_row(row), unit, uvec2(16, 0));
+}
+
+uvec2 dout_address(uint row, uint unit)
+{
+    return advance(dout_row(row), unit, uvec2(16, 0));
+}
+
+// ---- pairs ---------------------------------------------------------------------------------------------------------------
+
+// What a subgroup holds in registers. In main()'s own arrays: some drivers keep larger global ones in memory.
+#define PAIRS(x) MATRIX_C x[ROW_BLOCKS][COLUMN_BLOCKS]
+#define SUMS(x, blocks) MATRIX_C x[ROW_BLOCKS][blocks]
+#define EACH_PAIR(m, n, e)                                  \
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)        \
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) \
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+
+#define CLEAR(sums, blocks)                          \
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) \
+        [[unroll]] for (uint d = 0; d < (blocks); d++) \
+            sums[m][d] = MATRIX_C(0.0);
+
+// Row and column of an element.
+uvec2 pair_place(uint m, uint n, uint e)
+{
+    const uvec2 place = element_place(e);
+    return uvec2(tile_row_of(m, place.x), n * MATRIX_N + place.y);
+}
+
+// Sums of products to start from: 0, or -D, so that dP comes out less D.
+void begin_scores(out PAIRS(x))
+{
+    CLEAR(x, COLUMN_BLOCKS)
+}
+
+void begin_gradients(uint softmax, out PAIRS(x))
+{
+    EACH_PAIR(m, n, e) {
+        const uvec2 at = pair_place(m, n, e);
+        x[m][n][e] = -row_softmax[softmax + QUERY_OF(at.x, at.y)].y;
+    }
+}
+
+// From q k^T to P, whose lse are those from row_softmax[softmax] on. `slope` is that of the soft cap.
+void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PAIRS(slope))
+{
+    EACH_PAIR(m, n, e) {
+        const uvec2 at = pair_place(m, n, e);
+        const uint row = QUERY_OF(at.x, at.y), key = KEY_OF(at.x, at.y);
+        float s = x[m][n][e], factor = p.scale * LOG2_E;
+        if (SOFT_CAP != 0) {
+            s = cap(p.scale * s);
+            factor = LOG2_E;
+            if (NEEDS_SLOPE)
+                slope[m][n][e] = 1 - s / p.soft_cap * (s / p.soft_cap);
+        }
+        float base = row_softmax[softmax + row].x;
+        if (BIAS != 0) // the difference first: both may be large
+            base -= BIAS_BY_KEY != 0 ? bias_of(key) : load_bias(row_head(row), row_query(row), number_of(key));
+        const float probability = exp2(fma(s, factor, -base * LOG2_E));
+        x[m][n][e] = !partial || is_seen(number_of(key), row_query(row), life_of(key)) ? probability : 0;
+    }
+}
+
+// From dP - D to dS. A hidden key may hold anything.
+void find_gradients(const PAIRS(probability), inout PAIRS(x))
+{
+    EACH_PAIR(m, n, e)
+        x[m][n][e] = probability[m][n][e] > 0 ? probability[m][n][e] * x[m][n][e] : 0;
+}
+
+// On the way back through the soft cap.
+void uncap(const PAIRS(slope), inout PAIRS(x))
+{
+    if (SOFT_CAP != 0)
+        EACH_PAIR(m, n, e)
+            x[m][n][e] *= slope[m][n][e];
+}
+
+// ---- operands ------------------------------------------------------------------------------------------------------------
+
+// make_weights(x, w): pairs as operands, of which WEIGHT(w, m, k) is one.
+#ifdef REGISTERS
+
+#define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][COLUMN_BLOCKS]
+#define WEIGHT(x, m, k) x[m][k]
+
+void make_weights(const PAIRS(x), out WEIGHTS(w))
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+#ifdef CONVERT_ACCUMULATORS
+            w[m][n] = MATRIX_A(x[m][n]);
+#else
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                w[m][n][e] = OPERAND(x[m][n][e]);
+#endif
+        }
+}
+
+#else // through shared memory; ROW_BLOCKS is 1
+
+const uint WEIGHT_PITCH = PAIR_COLUMNS / 4 + 1;
+shared uvec4 weights[SUBGROUPS * MATRIX_M * WEIGHT_PITCH];
+#define SUBGROUP_WEIGHTS (gl_SubgroupID * MATRIX_M * WEIGHT_PITCH)
+
+#define WEIGHTS(x) MATRIX_A x[1][1] // none
+#define WEIGHT(x, m, k) load_weight(k)
+
+MATRIX_A load_weight(uint k)
+{
+    MATRIX_A a;
+    coopMatLoad(a, weights, SUBGROUP_WEIGHTS + k * MATRIX_K / 8, WEIGHT_PITCH, BY_ROWS);
+    return a;
+}
+
+void make_weights(const PAIRS(x), out WEIGHTS(w))
+{
+    subgroup_sync(); // those before have been read
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+        coopMatStore(x[0][n], weights, SUBGROUP_WEIGHTS + n * MATRIX_N / 4, WEIGHT_PITCH, BY_ROWS);
+    subgroup_sync();
+    // Each lane's part of a row, all read before any is written.
+    const uint lanes = SUBGROUP / MATRIX_M, units = PAIR_COLUMNS / 8 / lanes;
+    const uint row = SUBGROUP_WEIGHTS + gl_SubgroupInvocationID / lanes * WEIGHT_PITCH;
+    const uint first = gl_SubgroupInvocationID % lanes * units;
+    uvec4 packed_units[PAIR_COLUMNS / 8 / (SUBGROUP / MATRIX_M)];
+    [[unroll]] for (uint i = 0; i < units; i++) {
+        const vec4 a = uintBitsToFloat(weights[row + 2 * (first + i)]), b = uintBitsToFloat(weights[row + 2 * (first + i) + 1]);
+        packed_units[i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw), pack_pair(OPERAND_TYPE, b.xy),
+                                pack_pair(OPERAND_TYPE, b.zw));
+    }
+    subgroup_sync();
+    [[unroll]] for (uint i = 0; i < units; i++)
+        weights[row + first + i] = packed_units[i];
+    subgroup_sync();
+}
+
+#endif
+
+#include "../lib/operands.glsl"
+
+// Whether the places of elements are known to be right, without which nothing is: results become NaN.
+bool begin_places()
+{
+#ifdef FRAGMENTS
+    return layout_is_known();
+#else
+    find_places();
+    return true;
+#endif
+}
+
+#endif

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// For each tile of keys the tiles of queries that see any of its keys: from the first to the last of them.
+//
+// Workgroup (x, y, z): tile x of keys, kv head y, batch item z.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+
+#define BACKWARD
+#include "../lib/tile.glsl"
+
+uint invocation;
+
+#include "key_schedule.glsl"
+#include "tile_keys.glsl"
+
+shared int range_begin, range_end; // of queries
+
+void main()
+{
+    invocation = gl_LocalInvocationIndex;
+    kv_head = gl_WorkGroupID.y;
+    batch = gl_WorkGroupID.z;
+    range_begin = int(p.queries);
+    range_end = 0;
+    find_keys(gl_WorkGroupID.x);
+    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
+        find_heads(pack);
+        for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
+            const ivec2 life = clamp(key_life(tile_keys[i]), ivec2(0), ivec2(p.queries));
+            if (life.x < life.y) {
+                atomicMin(range_begin, life.x);
+                atomicMax(range_end, life.y);
+            }
+        }
+    }
+    barrier();
+    if (invocation == 0) {
+        const uint begin = uint(range_begin) / TILE_QUERIES;
+        const uint end = range_begin < range_end ? (uint(range_end) - 1) / TILE_QUERIES + 1 : begin;
+        const uint tile = (batch * (p.heads / GROUP) + kv_head) * key_tiles() + gl_WorkGroupID.x;
+        work_tile(tile).q[0] = uvec4(begin, end, 0, 0);
+    }
+}

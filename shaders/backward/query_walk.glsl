@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The tiles of queries of an item of work (key_schedule.glsl), one after the other, for the portable level.
+#ifndef LIB_QUERY_WALK_GLSL
+#define LIB_QUERY_WALK_GLSL
+
+#include "tile_keys.glsl"
+
+bool partial;             // some query of the present tile does not see some key
+ivec2 all_queries;        // those that see all keys, from x on and before y, as far as lives go
+uint walk_next, walk_end; // tiles of queries
+
+// Of the present heads, the tiles of queries of an item of work.
+void begin_walk(uvec4 item)
+{
+    barrier();
+    if (invocation < TILE_KEYS)
+        tile_lives[invocation] = key_life(tile_keys[invocation]);
+    barrier();
+    all_queries = ivec2(0, p.queries);
+    for (uint i = 0; i < TILE_KEYS; i++)
+        all_queries = ivec2(max(all_queries.x, tile_lives[i].x), min(all_queries.y, tile_lives[i].y));
+    walk_next = item.y;
+    walk_end = item.z;
+}
+
+bool next_tile()
+{
+    for (; walk_next < walk_end; walk_next++) {
+        uvec2 bits = uvec2(0xffffffffu);
+        if (MASK == MASK_DENSE)
+            bits = Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next)).p[key_tile / 32] >> key_tile % 32;
+        if ((bits.x & 1u) == 0)
+            continue;
+        find_queries(walk_next++);
+        partial = (bits.y & 1u) == 0 || int(first_query) < all_queries.x || all_queries.y < int(end_query);
+        return true;
+    }
+    return false;
+}
+
+bool key_exists_at(uint i)
+{
+    return tile_keys[i] < p.keys;
+}
+
+uvec2 k_row_at(uint i)
+{
+    return k_row(tile_keys[i]);
+}
+
+uvec2 v_row_at(uint i)
+{
+    return v_row(tile_keys[i]);
+}
+
+#endif

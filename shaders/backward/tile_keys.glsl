@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The keys of a tile of the backward kernels of keys: neighbours, or, with intervals, neighbours in the order of their lives
+// (range_codes.comp).
+#ifndef LIB_TILE_KEYS_GLSL
+#define LIB_TILE_KEYS_GLSL
+
+shared uint tile_keys[TILE_KEYS]; // what is not below p.keys is none
+shared ivec2 tile_lives[TILE_KEYS];
+
+uint key_tile;
+
+// Tile `tile` of keys of the present batch item and kv head.
+void find_keys(uint tile)
+{
+    key_tile = tile;
+    for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
+        const uint slot = tile * TILE_KEYS + i;
+        uint key = slot;
+        if (LISTED) {
+            const uint padded = (p.keys + KEY_ORDER_BLOCK - 1) & ~(KEY_ORDER_BLOCK - 1);
+            const uint plane = MASK_BATCHES * batch * (MASK_HEADS == SCORE_HEADS_ONE ? 1 : p.heads / GROUP)
+                               + (MASK_HEADS == SCORE_HEADS_ONE ? 0 : kv_head);
+            Pairs order = Pairs(advance(p.tiles, plane, uvec2(8 * padded, padded >> 29)));
+            key = slot < padded ? order.p[slot].y : p.keys;
+        }
+        tile_keys[i] = key;
+    }
+    barrier();
+}
+
+#endif

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// The cache of keys that decoding reads and writes: where things are in it, and which queries see a key.
+#ifndef LIB_CACHE_GLSL
+#define LIB_CACHE_GLSL
+
+#include "decode.h"
+#include "../mask/selection.h"
+#include "../lib/math.glsl"
+#include "../lib/memory.glsl"
+#include "../lib/order.glsl"
+
+DECODE_CONSTANTS(DMATTN_CONSTANT)
+
+#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
+const uint NONE = 0xffffffffu;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+const uint KEY_BYTES = HEAD_DIM * (TYPE == TYPE_F32 ? 4 : 2), VALUE_BYTES = VALUE_DIM * (TYPE == TYPE_F32 ? 4 : 2);
+
+// ---- a sequence's state --------------------------------------------------------------------------------------------------
+
+uvec2 sequence_state(uvec2 state, uint sequence)
+{
+    return advance(state, sequence, uvec2(STATE_LOW, STATE_HIGH));
+}
+
+uvec2 header_of(uvec2 sequence, uint kv_head)
+{
+    return advance(sequence, kv_head, uvec2(4 * HEADER_WORDS, 0));
+}
+
+// Slot 0 of a kv head in an array of a bounded cache; bytes of all arrays before it, and of it, for each slot.
+uvec2 array_of(uvec2 sequence, uint kv_head, uint bytes_before, uint bytes)
+{
+    const uvec2 array = advance(advance(sequence, KV_HEADS, uvec2(4 * HEADER_WORDS, 0)), KV_HEADS * CAPACITY,
+                                uvec2(bytes_before, 0));
+    return advance(array, kv_head * CAPACITY, uvec2(bytes, 0));
+}
+
+uvec2 slots_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 0, 16); }
+uvec2 keys_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16, KEY_BYTES); }
+uvec2 values_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16 + KEY_BYTES, VALUE_BYTES); }
+
+// ---- a page: rows of k of each kv head, then of v, then importance if there is one ------------------------------------------
+
+const uint PAGE_KEY_BYTES = KV_HEADS * PAGE_SIZE * KEY_BYTES, PAGE_VALUE_BYTES = KV_HEADS * PAGE_SIZE * VALUE_BYTES;
+const uint PAGE_BYTES = PAGE_KEY_BYTES + PAGE_VALUE_BYTES + (BIAS != 0 ? 4 * KV_HEADS * PAGE_SIZE : 0);
+const uint TABLE_PAGES = (CAPACITY + PAGE_SIZE - 1) / PAGE_SIZE; // of a sequence, at most
+
+uvec2 page_of(uvec2 pages, uvec2 table, uint sequence, uint key)
+{
+    const uint at = min(key / PAGE_SIZE, TABLE_PAGES - 1);
+    return advance(pages, Words(advance(table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], uvec2(PAGE_BYTES, 0));
+}
+
+uvec2 page_key(uvec2 page, uint kv_head, uint key)
+{
+    return advance(page, kv_head * PAGE_SIZE + key % PAGE_SIZE, uvec2(KEY_BYTES, 0));
+}
+
+uvec2 page_value(uvec2 page, uint kv_head, uint key)
+{
+    return advance(advance(page, 1, uvec2(PAGE_KEY_BYTES, 0)), kv_head * PAGE_SIZE + key % PAGE_SIZE, uvec2(VALUE_BYTES, 0));
+}
+
+uvec2 page_importance(uvec2 page, uint kv_head, uint key)
+{
+    return advance(page, PAGE_KEY_BYTES + PAGE_VALUE_BYTES + 4 * (kv_head * PAGE_SIZE + key % PAGE_SIZE), uvec2(1, 0));
+}
+
+// ---- selection -----------------------------------------------------------------------------------------------------------
+
+const bool RANKED = SELECTION == SELECT_TOPW_CAUSAL;
+
+// Who evicts a key of which nothing but its importance is known.
+uint eviction_by_itself(uint position, float importance)
+{
+    return SELECTION == SELECT_THRESHOLD && order_of(importance) <= order_of(uintBitsToFloat(THRESHOLD)) ? position : NEVER;
+}
+
+// One past the last position whose query sees a key.
+uint end_of(uint position, uint evicted)
+{
+    const uint end = max(evicted, position + RECENT);
+    return position < SINKS ? NEVER : SLIDING != 0 ? min(end, position + SLIDING) : end;
+}
+
+// Whether a key may still be needed when no query will ever stand before `floor`: some query sees it, or, as the token at
+// `floor` may be replaced by another, would see it, or it has its place among the most important ones.
+bool is_needed(uint position, uint evicted, uint floor_)
+{
+    return evicted >= floor_ && (RANKED || SLIDING == 0 || floor_ < position + SLIDING) || position < SINKS
+           || floor_ < position + RECENT && (SLIDING == 0 || floor_ < position + SLIDING);
+}
+
+// NaN counts as -infinity.
+float clean(float importance)
+{
+    return is_nan(importance) ? MINUS_INFINITY : importance;
+}
+
+// ---- rows ----------------------------------------------------------------------------------------------------------------
+
+// 16 bytes of a row; rows of the cache lie at multiples of them.
+uvec4 load_quad(uvec2 row, bool aligned, uint i)
+{
+    if (aligned)
+        return Quads(row).q[i];
+    uvec4 words;
+    for (uint w = 0; w < 4; w++)
+        words[w] = load_bytes(advance(row, 16 * i + 4 * w, uvec2(1, 0)), 4);
+    return words;
+}
+
+// Copies a row, by `count` invocations of which this is number `i`.
+void copy_row(uvec2 to, uvec2 from, bool aligned, uint bytes, uint i, uint count)
+{
+    for (uint quad = i; quad < bytes / 16; quad += count)
+        Quads(to).q[quad] = load_quad(from, aligned, quad);
+}
+
+#endif

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// A step of decoding: new tokens of each sequence join the cache, and their queries attend to it. All in one dispatch, as a
+// step is too short to wait for another.
+//
+//     importance of the new tokens
+//     who evicts whom, in order              for t: the least important of the `window` and of token t goes
+//     for each block of this workgroup's keys    decode_attend.glsl, or, by matrices, decode_attend_matrix.glsl
+//         those that some query sees         k and v of the cache, or of the new tokens
+//         S = cap(scale q k^T) + importance
+//         P, l, m, O                         an online softmax in shared memory
+//     the last workgroup to arrive
+//         joins the parts                    as combine_splits.comp does
+//         writes the new tokens to the cache when none reads it any more
+//
+// Workgroup (x, y, z): part x % SPLITS of the keys, for every PACKS'th pack of rows from x / SPLITS on, of kv head y of sequence
+// z. All of them find out for themselves who is evicted, from 16 bytes a slot. Rows are (new token, query head of the group).
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#ifdef MATRIX
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_vote : require
+#define INT64
+#endif
+#ifdef BF16
+#extension GL_EXT_bfloat16 : require
+#endif
+
+#include "decode.glsl"
+
+#include "decode_tokens.glsl"
+
+#ifdef PAGED
+#include "cache_paged.glsl"
+#else
+#include "cache_bounded.glsl"
+#endif
+
+#if defined(FRAGMENTS)
+#include "decode_attend_fragments.glsl"
+#elif defined(MATRIX)
+#include "decode_attend_matrix.glsl"
+#else
+#include "decode_attend.glsl"
+#endif
+
+#include "decode_combine.glsl"
+
+void main()
+{
+    KEYS(k);
+    VALUES(v);
+    SLOTS(slots);
+    FIRST_QUERIES(q);
+    begin_workgroup();
+    // What is read from known places is on its way at once: the rows of keys while the importance is found, but behind what that
+    // waits for.
+    fetch_header();
+    fetch_slots(0, slots);
+    find_importance();
+    fetch_first(q, k, v);
+    begin_step();
+    begin_cache(slots);
+    const uint first_row = pack * PACK_ROWS, rows = count * GROUP, step = PACKS * PACK_ROWS;
+    for (uint row = first_row; row < rows; row += step)
+        attend(row, q, k, v);
+    if (!is_last_of(HEADER_PACKS + pack, SPLITS))
+        return;
+    if (PACKS == 1) // what it writes is on its way while the parts are joined
+        end_cache();
+    for (uint row = first_row; row < rows; row += step)
+        join(row);
+    if (PACKS > 1) {
+        if (!is_last_of(HEADER_ARRIVED, PACKS))
+            return;
+        end_cache();
+    }
+    end_step();
+}

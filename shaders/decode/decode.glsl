@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// A step of decoding as its kernel sees it: parameters, the sequence's header, rows.
+#ifndef LIB_DECODE_GLSL
+#define LIB_DECODE_GLSL
+
+#include "cache.glsl"
+
+layout(push_constant, std430) uniform Params {
+    DECODE_PARAMS
+} p;
+
+#include "../lib/scan.glsl"
+
+// What workgroups of one dispatch hand to each other.
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedWords {
+    uint w[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) coherent buffer SharedPairs {
+    uvec2 p[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer SharedQuads {
+    uvec4 q[];
+};
+
+#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
+
+const float LOWEST = -3.402823466e38;
+const float LOG2_E = 1.44269504088896;
+const float LN_2 = 0.693147180559945;
+
+uint invocation;
+uint part, pack, kv_head, sequence;
+uint length_, count; // tokens of the sequence before this step, and new ones
+uint floor_;         // of the header, after this step
+bool broken;
+bool layout_seen;    // decode/decode_attend_fragments.glsl
+bool went_back;      // tokens were taken back
+uvec2 state;         // of the sequence
+uvec2 k_base, v_base;
+
+// Of the keys of the present block: the first token that sees it, and, from bit 8 on, one past the last; importance.
+shared uint lives[BLOCK_KEYS];
+shared float biases[BLOCK_KEYS];
+
+// Where the workgroup is at work; needs nothing of memory.
+void begin_workgroup()
+{
+    invocation = ordered_invocation();
+    part = gl_WorkGroupID.x % SPLITS;
+    pack = gl_WorkGroupID.x / SPLITS;
+    kv_head = gl_WorkGroupID.y;
+    sequence = gl_WorkGroupID.z;
+    state = sequence_state(p.state, sequence);
+    k_base = advance(advance(p.k, sequence, uvec2(K_BATCH_LOW, K_BATCH_HIGH)), kv_head, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+    v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+}
+
+// The sequence's word of a tensor that need not be there. Something is read in any case: some drivers read what the branch not
+// taken would, if the address is the same for all invocations.
+uint word_of(uvec2 tensor, uint otherwise)
+{
+    const bool there = tensor != uvec2(0);
+    const uint word = Words(there ? tensor : p.state).w[sequence];
+    return there ? word : otherwise;
+}
+
+uvec4 header;
+int keep; // tokens of the sequence; negative: all
+
+void fetch_header()
+{
+    header = Quads(header_of(state, kv_head)).q[0];
+    count = word_of(p.counts, TOKENS);
+    keep = int(word_of(p.keep, NONE));
+}
+
+void begin_step()
+{
+    count = min(count, TOKENS);
+    length_ = header[HEADER_LENGTH];
+    went_back = keep >= 0 && uint(keep) < length_;
+    broken = (header[HEADER_FLAGS] & FLAG_BROKEN) != 0;
+    layout_seen = (header[HEADER_FLAGS] & FLAG_LAYOUT) != 0;
+    floor_ = header[HEADER_FLOOR];
+    if (went_back) {
+        broken = keep != 0 && (broken || uint(keep) < floor_);
+        floor_ = keep != 0 ? floor_ : 0;
+        length_ = uint(keep);
+    }
+    if (CACHE == CACHE_PAGED)
+        count = min(count, CAPACITY - min(length_, CAPACITY));
+    else
+        floor_ = max(floor_, max(length_ + count, ROLLBACK) - ROLLBACK);
+}
+
+void end_step()
+{
+    const uint flags = (broken ? FLAG_BROKEN : 0) | (layout_seen ? FLAG_LAYOUT : 0);
+    if (invocation == 0)
+        Quads(header_of(state, kv_head)).q[0] = uvec4(length_ + count, floor_, 0, flags);
+    else if (invocation < HEADER_WORDS / 4)
+        Quads(header_of(state, kv_head)).q[invocation] = uvec4(0);
+}
+
+// ---- rows: of token row / GROUP and head row % GROUP of the group ----------------------------------------------------------
+
+bool row_exists(uint row)
+{
+    return row < count * GROUP;
+}
+
+uint row_token(uint row)
+{
+    return min(row, count * GROUP - 1) / GROUP;
+}
+
+uint row_head(uint row)
+{
+    return kv_head * GROUP + row % GROUP;
+}
+
+uvec2 q_row(uint row)
+{
+    return advance(advance(advance(p.q, sequence, uvec2(Q_BATCH_LOW, Q_BATCH_HIGH)), row_token(row),
+                           uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+}
+
+uvec2 out_row(uint row)
+{
+    return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_token(row),
+                           uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+}
+
+// ---- parts -----------------------------------------------------------------------------------------------------------------
+
+// How many of `all` keys are a part's, at most: by matrices, whole ones, or whole blocks.
+uint part_size(uint all)
+{
+#if defined(FRAGMENTS)
+    const uint unit = 16;
+#elif defined(MATRIX)
+    const uint unit = BLOCK_KEYS;
+#else
+    const uint unit = 1;
+#endif
+    return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
+}
+
+// Where results of rows of this part go.
+uvec2 part_row(uint in_part, uint row)
+{
+    const uint rows = TOKENS * GROUP;
+    return advance(p.parts, ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * rows + row, uvec2(4 * VALUE_DIM, 0));
+}
+
+uvec2 part_softmax(uint in_part, uint row)
+{
+    const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
+    return advance(advance(p.parts, rows, uvec2(4 * VALUE_DIM, 0)),
+                   ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
+}
+
+// ---- new tokens ------------------------------------------------------------------------------------------------------------
+
+uvec2 new_key(uint token)
+{
+    return advance(k_base, token, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+}
+
+uvec2 new_value(uint token)
+{
+    return advance(v_base, token, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+}
+
+#endif

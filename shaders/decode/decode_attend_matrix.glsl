@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+// Attention of up to MATRIX_M rows to a workgroup's part of a bounded cache, by cooperative matrices of 16-bit operands, all sums
+// in f32. A block's k and v come to shared memory in 16 bytes an invocation, from where they are read as matrices; a subgroup
+// multiplies some columns of scores, has some rows in the softmax, and then some columns of the output. Nothing is assumed of
+// how a matrix lies in registers.
+#ifndef LIB_DECODE_ATTEND_GLSL
+#define LIB_DECODE_ATTEND_GLSL
+
+#include "../lib/coopmat.glsl"
+
+const uint SUBGROUPS = WORKGROUP / SUBGROUP;
+const uint HEAD_BLOCKS = (HEAD_DIM + MATRIX_K - 1) / MATRIX_K;
+const uint VALUE_BLOCKS = (VALUE_DIM + MATRIX_N - 1) / MATRIX_N;
+const uint SUBGROUP_VALUE_BLOCKS = (VALUE_BLOCKS + SUBGROUPS - 1) / SUBGROUPS;
+const uint ELEMENTS = MATRIX_M * MATRIX_N / SUBGROUP; // of an accumulator that an invocation holds
+
+// Shared memory is in units of 16 bytes: 8 elements, or 4 sums. Rows lie one unit more apart than they are long, so that
+// they start in different banks.
+const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // that there are of a row, and with what is 0 behind them:
+const uint KEY_COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, VALUE_COLUMNS = VALUE_BLOCKS * MATRIX_N / 8;
+const uint KEY_PITCH = KEY_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
+const uint SCORE_PITCH = BLOCK_KEYS / 4 + 1, FACTOR_PITCH = MATRIX_N / 4 + 1, OUT_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
+
+shared uvec4 query_rows[PACK_ROWS * KEY_PITCH];
+shared uvec4 key_rows[BLOCK_KEYS * KEY_PITCH];
+shared uvec4 value_rows[BLOCK_KEYS * VALUE_PITCH]; // at last the output's
+shared uvec4 scores[PACK_ROWS * SCORE_PITCH];      // then probabilities
+shared uvec4 factors[PACK_ROWS * FACTOR_PITCH];    // of what was summed so far, row by row
+shared float row_max[PACK_ROWS], row_sum[PACK_ROWS];
+
+// What an invocation holds: columns of the output, and units of rows of k and v that are on their way.
+#define OUTPUTS MATRIX_C o[SUBGROUP_VALUE_BLOCKS]
+const uint KEY_STEPS = (BLOCK_KEYS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint VALUE_STEPS = (BLOCK_KEYS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint NEW_KEY_STEPS = (TOKENS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint NEW_VALUE_STEPS = (TOKENS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint ALL_KEY_STEPS = KEY_STEPS + NEW_KEY_STEPS, ALL_VALUE_STEPS = VALUE_STEPS + NEW_VALUE_STEPS;
+#define KEYS(k) uvec4 k[ALL_KEY_STEPS]
+#define VALUES(v) uvec4 v[ALL_VALUE_STEPS]
+
+// Of the BLOCK_KEYS entries from `block` on those that are slots: their rows are beside each other. Loads are unconditional,
+// from a clamped place: a branch around each would make each wait for the one before.
+void fetch_block(uint block, inout KEYS(k), inout VALUES(v))
+{
+    fetch_list(block);
+    [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation;
+        const uint row = min(block + i / KEY_COLUMNS, CAPACITY - 1), column = min(i % KEY_COLUMNS, HEAD_UNITS - 1);
+        k[step] = Quads(keys_of(state, kv_head)).q[row * HEAD_UNITS + column];
+    }
+    [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation;
+        const uint row = min(block + i / VALUE_COLUMNS, CAPACITY - 1), column = min(i % VALUE_COLUMNS, VALUE_UNITS - 1);
+        v[step] = Quads(values_of(state, kv_head)).q[row * VALUE_UNITS + column];
+    }
+}
+
+void fetch_new(inout KEYS(k), inout VALUES(v))
+{
+    [[unroll]] for (uint step = 0; step < NEW_KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, token = min(i / KEY_COLUMNS, TOKENS - 1);
+        k[KEY_STEPS + step] = load_quad(new_key(token), ALIGNED != 0, min(i % KEY_COLUMNS, HEAD_UNITS - 1));
+    }
+    [[unroll]] for (uint step = 0; step < NEW_VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, token = min(i / VALUE_COLUMNS, TOKENS - 1);
+        v[VALUE_STEPS + step] = load_quad(new_value(token), ALIGNED != 0, min(i % VALUE_COLUMNS, VALUE_UNITS - 1));
+    }
+}
+
+bool is_new(uint entry)
+{
+    return entry >= CAPACITY && entry - CAPACITY < TOKENS;
+}
+
+void store_key(uint key, uint column, uvec4 unit)
+{
+    key_rows[key * KEY_PITCH + column] = column < HEAD_UNITS ? as_operands(unit) : uvec4(0);
+}
+
+// 0 if no row sees the key, whatever it is, as 0 * NaN would be NaN.
+void store_value(uint key, uint listed, uint column, uvec4 unit)
+{
+    const bool counts = key < listed && lives[key] != 0 && column < VALUE_UNITS;
+    value_rows[key * VALUE_PITCH + column] = counts ? as_operands(unit) : uvec4(0);
+}
+
+void store_block(uint block, uint listed, KEYS(k), VALUES(v))
+{
+    [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, key = i / KEY_COLUMNS;
+        if (key < BLOCK_KEYS && !is_new(block + key))
+            store_key(key, i % KEY_COLUMNS, k[step]);
+    }
+    [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, key = i / VALUE_COLUMNS;
+        if (key < BLOCK_KEYS && !is_new(block + key))
+            store_value(key, listed, i % VALUE_COLUMNS, v[step]);
+    }
+    // k and v of new tokens that are not among those.
+    [[unroll]] for (uint step = 0; step < NEW_KEY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, token = i / KEY_COLUMNS, key = CAPACITY + token - block;
+        if (token < TOKENS && key < BLOCK_KEYS)
+            store_key(key, i % KEY_COLUMNS, k[KEY_STEPS + step]);
+    }
+    [[unroll]] for (uint step = 0; step < NEW_VALUE_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, token = i / VALUE_COLUMNS, key = CAPACITY + token - block;
+        if (token < TOKENS && key < BLOCK_KEYS)
+            store_value(key, listed, i % VALUE_COLUMNS, v[VALUE_STEPS + step]);
+    }
+}
+
+// Of rows that there are not, those of others, or anything: no row of the result depends on another.
+#define FIRST_QUERIES(q) uvec4 q[QUERY_STEPS]
+const uint QUERY_STEPS = (PACK_ROWS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+
+void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
+{
+    [[unroll]] for (uint step = 0; step < QUERY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, row = min(first_row + i / KEY_COLUMNS, TOKENS * GROUP - 1);
+        q[step] = load_quad(q_row(row), ALIGNED != 0, min(i % KEY_COLUMNS, HEAD_UNITS - 1));
+    }
+}
+
+void store_queries(FIRST_QUERIES(q))
+{
+    [[unroll]] for (uint step = 0; step < QUERY_STEPS; step++) {
+        const uint i = step * WORKGROUP + invocation, row = i / KEY_COLUMNS, column = i % KEY_COLUMNS;
+        if (row < PACK_ROWS)
+            query_rows[row * KEY_PITCH + column] = column < HEAD_UNITS ? as_operands(q[step]) : uvec4(0);
+    }
+}
+
+// S = q k^T
+void find_scores(uint listed)
+{
+    for (uint n = gl_SubgroupID; n * MATRIX_N < listed; n += SUBGROUPS) {
+        MATRIX_C sum = MATRIX_C(0.0);
+        [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++) {
+            MATRIX_A a;
+            MATRIX_B b;
+            coopMatLoad(a, query_rows, d * MATRIX_K / 8, KEY_PITCH, BY_ROWS);
+            coopMatLoad(b, key_rows, n * MATRIX_N * KEY_PITCH + d * MATRIX_K / 8, KEY_PITCH, BY_COLUMNS);
+            sum = coopMatMulAdd(a, b, sum);
+        }
+        coopMatStore(sum, scores, n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
+    }
+    barrier();
+}
+
+// Scaled, capped, biased, and -infinity if the row does not see key `at` of the block's `listed`.
+float finish_score(float x, uint at, uint listed, uint row)
+{
+    const uint life = lives[min(at, listed - 1)], token = row_token(row);
+    const bool seen = at < listed && (life & 0xffu) <= token && token < life >> 8;
+    x *= p.scale;
+    if (SOFT_CAP != 0)
+        x = soft_cap(x, p.soft_cap);
+    if (BIAS != 0)
+        x += biases[min(at, listed - 1)];
+    return seen ? x : MINUS_INFINITY;
+}
+
+// Over a subgroup; by shuffles, as what NVIDIA's driver (580.159) made of subgroupMin() gave ~0 in some of these kernels.
+float max_of_all(float x)
+{
+    [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2)
+        x = max(x, subgroupShuffleXor(x, step));
+    return x;
+}
+
+float sum_of_all(float x)
+{
+    [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2)
+        x += subgroupShuffleXor(x, step);
+    return x;
+}
+
+// Scores become probabilities, in pairs, relative to the new maximum. A row is a subgroup's.
+const uint ROW_PAIRS = (BLOCK_KEYS / 2 + SUBGROUP - 1) / SUBGROUP;
+
+void find_probabilities(uint first_row, uint listed)
+{
+    const uint rows = min(count * GROUP - first_row, PACK_ROWS);
+    // Uniform, as some drivers take a subgroup's barrier for the workgroup's.
+    for (uint first = 0; first < rows; first += SUBGROUPS) {
+        const uint r = min(first + gl_SubgroupID, PACK_ROWS - 1);
+        const bool exists = first + gl_SubgroupID < rows;
+        vec2 x[ROW_PAIRS];
+        const float before = row_max[r];
+        float largest = before, sum = 0;
+        [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++)
+            [[unroll]] for (uint c = 0; c < 2; c++) {
+                const uint at = 2 * (n * SUBGROUP + gl_SubgroupInvocationID) + c, unit = min(at, BLOCK_KEYS - 1) / 4;
+                const float score = uintBitsToFloat(scores[r * SCORE_PITCH + unit][at % 4]);
+                x[n][c] = finish_score(score, at, listed, first_row + r);
+                largest = max(largest, x[n][c]);
+            }
+        largest = max_of_all(largest);
+        [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++) {
+            x[n] = exp2((x[n] - largest) * LOG2_E);
+            sum += x[n].x + x[n].y;
+        }
+        sum = sum_of_all(sum);
+        subgroup_sync(); // the row has been read
+        [[unroll]] for (uint n = 0; n < ROW_PAIRS; n++) {
+            const uint pair = n * SUBGROUP + gl_SubgroupInvocationID;
+            if (exists && pair < BLOCK_KEYS / 2)
+                scores[r * SCORE_PITCH + pair / 4][pair % 4] = pack_operands(x[n]);
+        }
+        const float shrink = exp2((before - largest) * LOG2_E);
+        for (uint i = gl_SubgroupInvocationID; exists && i < MATRIX_N / 4; i += SUBGROUP)
+            factors[r * FACTOR_PITCH + i] = uvec4(floatBitsToUint(shrink));
+        if (exists && gl_SubgroupInvocationID == 0) {
+            row_sum[r] = row_sum[r] * shrink + sum;
+            row_max[r] = largest;
+        }
+    }
+    barrier();
+}
+
+// O = O * factors + P v, a subgroup some columns
+void add_values(uint listed, bool started, inout OUTPUTS)
+{
+    if (started) {
+        MATRIX_C shrink;
+        coopMatLoad(shrink, factors, 0, FACTOR_PITCH, BY_ROWS);
+        [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                o[i][e] *= shrink[e];
+    }
+    for (uint k = 0; k * MATRIX_K < listed; k++) {
+        MATRIX_A a;
+        coopMatLoad(a, scores, k * MATRIX_K / 8, SCORE_PITCH, BY_ROWS);
+        [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++) {
+            // where there are no such columns, of others: to no end
+            const uint column = min(gl_SubgroupID + i * SUBGROUPS, VALUE_BLOCKS - 1);
+            MATRIX_B b;
+            coopMatLoad(b, value_rows, k * MATRIX_K * VALUE_PITCH + column * MATRIX_N / 8, VALUE_PITCH, BY_ROWS);
+            o[i] = coopMatMulAdd(a, b, o[i]);
+        }
+    }
+}
+
+void store_part(uint first_row, OUTPUTS)
+{
+    const uint units = MATRIX_N / 4;
+    barrier(); // values have been read
+    [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++) {
+        const uint column = gl_SubgroupID + i * SUBGROUPS;
+        if (column < VALUE_BLOCKS)
+            coopMatStore(o[i], value_rows, column * units, OUT_PITCH, BY_ROWS);
+    }
+    barrier();
+    for (uint i = invocation; i < PACK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
+        const uint r = i / (VALUE_DIM / 4), unit = i % (VALUE_DIM / 4), row = first_row + r;
+        if (row_exists(row))
+            SharedQuads(part_row(part, row)).q[unit] = value_rows[r * OUT_PITCH + unit];
+    }
+    if (invocation < PACK_ROWS && row_exists(first_row + invocation))
+        SharedPairs(part_softmax(part, first_row + invocation)).p[0] =
+            floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
+}
+
+// The first rows and block, and the new tokens.
+void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
+{
+    const uvec2 range = part_entries(TOKENS);
+    fetch_queries(pack * PACK_ROWS, q);
+    fetch_new(k, v);
+    fetch_block(range.x, k, v);
+}
+
+void compute(uint first_row, uint listed, bool started, inout OUTPUTS)
+{
+    find_scores(listed);
+    find_probabilities(first_row, listed);
+    add_values(listed, started, o);
+}
+
+// `q`, `k` and `v` hold what fetch_first() has fetched.
+void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
+{
+    OUTPUTS;
+    [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++)
+        o[i] = MATRIX_C(0.0);
+    const bool is_first = first_row == pack * PACK_ROWS;
+    const uvec2 range = part_entries(count);
+    if (!is_first) {
+        fetch_queries(first_row, q);
+        barrier(); // the rows before have been stored
+    }
+    store_queries(q);
+    if (invocation < PACK_ROWS) {
+        row_max[invocation] = LOWEST;
+        row_sum[invocation] = 0;
+    }
+    if (!is_first && range.x < range.y)
+        fetch_block(range.x, k, v);
+    for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
+        const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
+        store_block(block, listed, k, v);
+        barrier();
+        if (block + BLOCK_KEYS < range.y) // on its way while this one is computed
+            fetch_block(block + BLOCK_KEYS, k, v);
+        compute(first_row, listed, block > range.x, o);
+    }
+    store_part(first_row, o);
+}
+
+#endif

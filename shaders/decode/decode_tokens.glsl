@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The importance of a step's new tokens, and of those up to TOKENS that there are not, so that nothing is waited for.
+#ifndef LIB_DECODE_TOKENS_GLSL
+#define LIB_DECODE_TOKENS_GLSL
+
+#include "../lib/activation.glsl"
+#include "../mask/importance.h"
+
+const uint PIECES_AHEAD = 8; // of 8 values, that are under way at a time
+
+shared float token_importance[TOKENS];
+
+// z of a token, by COLUMN_LANES invocations beside each other, all of which get it. In the very order of importance.comp, so
+// that the bits are the same: whether two keys are equally important must not depend on which kernel looked.
+float find_z(uint token, uint lane)
+{
+    const uint head_pieces = VALUE_DIM / 8, pieces = KV_HEADS * head_pieces;
+    const uvec2 row = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), token,
+                              uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+    const uvec2 weights = advance(p.dt_weight, kv_head, uvec2(element_size(PARAMETER_TYPE) * pieces * 8, 0));
+    float z = 0;
+    for (uint first = 0; first < pieces; first += PIECES_AHEAD * COLUMN_LANES) {
+        vec4 low[PIECES_AHEAD], high[PIECES_AHEAD], a[PIECES_AHEAD], b[PIECES_AHEAD];
+        [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++) {
+            const uint piece = min(first + n * COLUMN_LANES + lane, pieces - 1);
+            load_8(TYPE, ALIGNED != 0, advance(row, piece / head_pieces, uvec2(V_HEAD_LOW, V_HEAD_HIGH)), piece % head_pieces,
+                   low[n], high[n]);
+            load_8(PARAMETER_TYPE, true, weights, piece, a[n], b[n]);
+        }
+        [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++)
+            if (first + n * COLUMN_LANES + lane < pieces)
+                [[unroll]] for (uint i = 0; i < 4; i++)
+                    z = fma(b[n][i], high[n][i], fma(a[n][i], low[n][i], z));
+    }
+    [[unroll]] for (uint step = 1; step < COLUMN_LANES; step *= 2)
+        z += subgroupShuffleXor(z, step);
+    return z;
+}
+
+// It is known to all behind the next barrier.
+void find_importance()
+{
+    if (IMPORTANCE_GIVEN != 0) {
+        if (invocation < TOKENS)
+            token_importance[invocation] = clean(uintBitsToFloat(
+                Words(advance(p.dt_weight, sequence * KV_HEADS + kv_head, uvec2(4 * TOKENS, 0))).w[invocation]));
+    } else if (BIAS != 0) {
+        const float a = load_element(PARAMETER_TYPE, p.a, kv_head);
+        float dt_bias = 0;
+        if (DT_BIAS != 0)
+            dt_bias = load_element(PARAMETER_TYPE, p.dt_bias, kv_head);
+        for (uint first = 0; first < TOKENS; first += WORKGROUP / COLUMN_LANES) {
+            if (first + gl_SubgroupID * gl_SubgroupSize / COLUMN_LANES >= TOKENS)
+                break; // all of the subgroup, which would only load what others need
+            const uint token = first + invocation / COLUMN_LANES;
+            const float z = find_z(min(token, TOKENS - 1), invocation % COLUMN_LANES) + dt_bias;
+            if (token < TOKENS && invocation % COLUMN_LANES == 0)
+                token_importance[token] = activate(z, a, ACTIVATION == ACTIVATION_EXP_SOFTPLUS);
+        }
+    } else if (invocation < TOKENS)
+        token_importance[invocation] = 0;
+}
+
+#endif

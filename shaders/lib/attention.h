@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ * Parameters of the attention kernels, for C and for GLSL. */
+#include "shared.h"
+
+/* Values of the constants below; the masks are those of dmattn_mask. */
+#define MASK_NONE      0
+#define MASK_DENSE     1
+#define MASK_INTERVALS 2
+
+#define SCORE_HEADS_ONE 0 /* a mask or bias of one head for all, */
+#define SCORE_HEADS_KV  1 /* of one for each kv head, */
+#define SCORE_HEADS_ALL 2 /* of one for each query head */
+
+/* Specialization constants, X(id, name, default). Strides are in bytes, split into low and high words; those of a
+ * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in PACKED instead,
+ * so that problems that differ in length alone share a pipeline. */
+#define ATTENTION_CONSTANTS(X)                                                                                         \
+    X(0, WORKGROUP, 128)  /* invocations */                                                                            \
+    X(1, TILE_ROWS, 64)   /* the tile: rows, a query having PACK of them, */                                           \
+    X(2, TILE_KEYS, 32)   /* and columns */                                                                            \
+    X(3, PACK, 1)         /* heads of a group that share a tile */                                                     \
+    X(4, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */                                            \
+    X(5, KEY_LANES, 8)    /* portable: invocations beside each other that share a row of the tile */                   \
+    X(6, HEAD_DIM, 64)                                                                                                 \
+    X(7, VALUE_DIM, 64)                                                                                                \
+    X(8, GROUP, 1) /* query heads to a kv head */                                                                      \
+    X(9, TYPE, TYPE_F32)                                                                                               \
+    X(10, BIAS_TYPE, TYPE_F32)                                                                                         \
+    X(11, MASK, MASK_NONE)                                                                                             \
+    X(12, BIAS, 0)                                                                                                     \
+    X(13, CAUSAL, 0)                                                                                                   \
+    X(14, SOFT_CAP, 0)                                                                                                 \
+    X(15, LSE, 0)                                                                                                      \
+    X(16, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                                       \
+    X(17, PACKED, 0)                                                                                                   \
+    X(18, MASK_BATCHES, 0) /* 1: the mask has a batch dimension, */                                                    \
+    X(19, MASK_HEADS, SCORE_HEADS_ONE)                                                                                 \
+    X(20, MASK_QUERIES, 0) /* and a query dimension */                                                                 \
+    X(21, BIAS_BATCHES, 0)                                                                                             \
+    X(22, BIAS_HEADS, SCORE_HEADS_ONE)                                                                                 \
+    X(23, BIAS_QUERIES, 0)                                                                                             \
+    X(24, Q_BATCH_LOW, 0)                                                                                              \
+    X(25, Q_BATCH_HIGH, 0)                                                                                             \
+    X(26, Q_SEQUENCE_LOW, 0)                                                                                           \
+    X(27, Q_SEQUENCE_HIGH, 0)                                                                                          \
+    X(28, Q_HEAD_LOW, 0)                                                                                               \
+    X(29, Q_HEAD_HIGH, 0)                                                                                              \
+    X(30, K_BATCH_LOW, 0)                                                                                              \
+    X(31, K_BATCH_HIGH, 0)                                                                                             \
+    X(32, K_SEQUENCE_LOW, 0)                                                                                           \
+    X(33, K_SEQUENCE_HIGH, 0)                                                                                          \
+    X(34, K_HEAD_LOW, 0)                                                                                               \
+    X(35, K_HEAD_HIGH, 0)                                                                                              \
+    X(36, V_BATCH_LOW, 0)                                                                                              \
+    X(37, V_BATCH_HIGH, 0)                                                                                             \
+    X(38, V_SEQUENCE_LOW, 0)                                                                                           \
+    X(39, V_SEQUENCE_HIGH, 0)                                                                                          \
+    X(40, V_HEAD_LOW, 0)                                                                                               \
+    X(41, V_HEAD_HIGH, 0)                                                                                              \
+    X(42, OUT_BATCH_LOW, 0)                                                                                            \
+    X(43, OUT_BATCH_HIGH, 0)                                                                                           \
+    X(44, OUT_SEQUENCE_LOW, 0)                                                                                         \
+    X(45, OUT_SEQUENCE_HIGH, 0)                                                                                        \
+    X(46, OUT_HEAD_LOW, 0)                                                                                             \
+    X(47, OUT_HEAD_HIGH, 0)                                                                                            \
+    X(48, MASK_BATCH_LOW, 0)                                                                                           \
+    X(49, MASK_BATCH_HIGH, 0)                                                                                          \
+    X(50, MASK_HEAD_LOW, 0)                                                                                            \
+    X(51, MASK_HEAD_HIGH, 0)                                                                                           \
+    X(52, MASK_QUERY_LOW, 0)                                                                                           \
+    X(53, MASK_QUERY_HIGH, 0)                                                                                          \
+    X(54, BIAS_BATCH_LOW, 0)                                                                                           \
+    X(55, BIAS_BATCH_HIGH, 0)                                                                                          \
+    X(56, BIAS_HEAD_LOW, 0)                                                                                            \
+    X(57, BIAS_HEAD_HIGH, 0)                                                                                           \
+    X(58, BIAS_QUERY_LOW, 0)                                                                                           \
+    X(59, BIAS_QUERY_HIGH, 0)                                                                                          \
+    X(60, DEPTH, 16)      /* portable: elements of a row of q and k staged at a time */                                \
+    X(61, VALUE_KEYS, 16) /* portable: rows of v staged at a time */                                                   \
+    X(62, SUBGROUP, 32)   /* matrix: invocations of a subgroup */                                                      \
+    X(63, MATRIX_M, 16)   /* matrix: the device's matrices: M x K times K x N */                                       \
+    X(64, MATRIX_N, 16)                                                                                                \
+    X(65, MATRIX_K, 16)                                                                                                \
+    X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
+    X(67, LAZY, 0)          /* matrix: output is rescaled only where the maximum has grown by much */                  \
+    X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */                                                \
+    X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */                                       \
+    X(70, SPLITS, 1)        /* parts of the keys, whose results are joined */                                          \
+    X(71, OUT_TYPE, TYPE_F32)                                                                                          \
+    X(72, OUT_ALIGNED, 1)                                                                                              \
+    X(73, GRADIENTS, 0) /* backward: bits of those that the kernel makes */                                            \
+    X(74, DOUT_BATCH_LOW, 0)                                                                                           \
+    X(75, DOUT_BATCH_HIGH, 0)                                                                                          \
+    X(76, DOUT_SEQUENCE_LOW, 0)                                                                                        \
+    X(77, DOUT_SEQUENCE_HIGH, 0)                                                                                       \
+    X(78, DOUT_HEAD_LOW, 0)                                                                                            \
+    X(79, DOUT_HEAD_HIGH, 0)                                                                                           \
+    X(80, DV_BATCH_LOW, 0)                                                                                             \
+    X(81, DV_BATCH_HIGH, 0)                                                                                            \
+    X(82, DV_SEQUENCE_LOW, 0)                                                                                          \
+    X(83, DV_SEQUENCE_HIGH, 0)                                                                                         \
+    X(84, DV_HEAD_LOW, 0)                                                                                              \
+    X(85, DV_HEAD_HIGH, 0)                                                                                             \
+    X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */           \
+    X(87, STAGES, 2)       /* matrix, backward: tiles of which rows are in shared memory at a time */
+
+/* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
+#define PACKED_Q    1
+#define PACKED_K    2
+#define PACKED_V    4
+#define PACKED_OUT  8
+#define PACKED_MASK 16
+#define PACKED_BIAS 32
+#define PACKED_DOUT 64
+#define PACKED_DV   128
+
+/* Bits of GRADIENTS, those of dmattn_gradient. */
+#define GRADIENT_Q    1
+#define GRADIENT_K    2
+#define GRADIENT_V    4
+#define GRADIENT_BIAS 8
+
+/* Keys in the order of their lives come in planes of a multiple of this, as pairs of which the second is the key. */
+#define KEY_ORDER_BLOCK 1024
+
+/* Gradients of keys: how many parts of all the work there are to share it out, and how many tiles of queries make a part at
+ * least. */
+#define KEY_SHARES      512
+#define LEAST_KEY_SHARE 8
+
+/* Push constants. */
+#define ATTENTION_PARAMS                                                              \
+    DMATTN_ADDRESS q;                                                                 \
+    DMATTN_ADDRESS k;                                                                 \
+    DMATTN_ADDRESS v;                                                                 \
+    DMATTN_ADDRESS out_;                                                              \
+    DMATTN_ADDRESS lse;                                                               \
+    DMATTN_ADDRESS mask; /* the dense mask, or begin */                               \
+    DMATTN_ADDRESS end;                                                               \
+    DMATTN_ADDRESS bias;                                                              \
+    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp; or the lists: lists.comp */ \
+    DMATTN_UINT queries;                                                              \
+    DMATTN_UINT keys;                                                                 \
+    DMATTN_UINT heads;                                                                \
+    DMATTN_FLOAT scale;                                                               \
+    DMATTN_FLOAT soft_cap;
+
+/* Those of the backward kernels. out_ is out for backward_preprocess.comp, dq for backward_queries.comp and dk for
+ * those of keys, for which tiles are, with intervals, the keys in the order of their lives, and lse is the work
+ * (backward/key_schedule.glsl). */
+#define BACKWARD_PARAMS                                                                              \
+    ATTENTION_PARAMS                                                                                 \
+    DMATTN_UINT batches; /* here, so that there is no padding */                                     \
+    DMATTN_ADDRESS dout;                                                                             \
+    DMATTN_ADDRESS rows; /* f32 pairs [B, H, Sq]: lse and D, made by backward_preprocess.comp */           \
+    DMATTN_ADDRESS dv;                                                                               \
+    DMATTN_ADDRESS dbias; /* f32 */

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Which row and column the elements of an accumulator belong to that an invocation holds. All accumulators of a shape are laid
+// out alike, so what belongs to a row can be kept where its elements are: each invocation has ROW_VALUES values for the rows
+// of a block, that of element e being ROW_VALUE(e), and e the first element of which it is where IS_ROW_VALUE(e).
+//
+//     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
+//                neighbouring invocations, and an element takes the same place in an operand as in an accumulator
+//     otherwise  nothing is known of it, and an accumulator of numbers tells
+//
+// Before it is included, each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`.
+#ifndef LIB_PLACES_GLSL
+#define LIB_PLACES_GLSL
+
+#include "matrix.glsl"
+
+// An accumulator whose elements tell their place.
+const uint NUMBER_PITCH = MATRIX_N / 4 + 1;
+
+MATRIX_C load_numbers()
+{
+    const uint slice = gl_SubgroupID * SLICE_UNITS;
+    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 4; i += SUBGROUP)
+        staged[slice + i / (MATRIX_N / 4) * NUMBER_PITCH + i % (MATRIX_N / 4)] =
+            floatBitsToUint(vec4(4 * i) + vec4(0, 1, 2, 3));
+    subgroup_sync();
+    MATRIX_C c;
+    coopMatLoad(c, staged, slice, NUMBER_PITCH, BY_ROWS);
+    subgroup_sync();
+    return c;
+}
+
+#ifdef FRAGMENTS
+
+const uint ROW_VALUES = 2;
+#define ROW_VALUE(e) ((e) >> 2)
+#define IS_ROW_VALUE(e) (((e) & 3) == 0)
+
+// Row and column of an element of an accumulator.
+uvec2 element_place(uint e)
+{
+    return uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
+}
+
+// Whether matrices are laid out so, seen by loading numbers that tell their place. A device on which they are not is not to
+// give wrong results unseen: its scale becomes NaN, and so do they.
+bool layout_is_known()
+{
+    const MATRIX_C c = load_numbers();
+    const uint pitch = NUMBER_PITCH, slice = gl_SubgroupID * SLICE_UNITS;
+    for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * MATRIX_N / 8; i += SUBGROUP) {
+        const uint row = i / (MATRIX_N / 8), column = i % (MATRIX_N / 8) * 8;
+        [[unroll]] for (uint k = 0; k < 4; k++) // up to 255, which is exact in any type
+            staged[slice + row * pitch + column / 8][k] =
+                pack_pair(OPERAND_TYPE, vec2(row * MATRIX_N + column + 2 * k) + vec2(0, 1));
+    }
+    subgroup_sync();
+    MATRIX_A a;
+    coopMatLoad(a, staged, slice, pitch, BY_ROWS);
+    subgroup_sync();
+    bool known = true;
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+        const uvec2 place = element_place(e);
+        const float number = float(place.x * MATRIX_N + place.y);
+        known = known && c[e] == number && float(a[e]) == number;
+    }
+    return subgroupAll(known);
+}
+
+#else
+
+const uint ROW_VALUES = ELEMENTS;
+#define ROW_VALUE(e) (e)
+#define IS_ROW_VALUE(e) true
+
+uint element_index[ELEMENTS];
+
+uvec2 element_place(uint e)
+{
+    return uvec2(element_index[e] / MATRIX_N, element_index[e] % MATRIX_N);
+}
+
+void find_places()
+{
+    const MATRIX_C place = load_numbers();
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+        element_index[e] = uint(place[e]);
+}
+
+#endif
+
+#endif

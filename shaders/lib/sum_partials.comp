@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Sums of parts that workgroups have left behind, always in the same order:
+//
+//     out[o, i] = sum over r of in[o, r, i]
+//
+// Workgroup (x, y): sums x * WORKGROUP and on of plane y.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "memory.glsl"
+#include "sum_partials.h"
+
+SUM_PARTIALS_CONSTANTS(DMATTN_CONSTANT)
+
+layout(push_constant, std430) uniform Params {
+    SUM_PARTIALS_PARAMS
+} p;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+const uint BESIDE = 8;
+
+void main()
+{
+    const uint i = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex, plane = gl_WorkGroupID.y;
+    const uvec2 row = uvec2(p.inner << 2, p.inner >> 30);
+    if (i >= p.inner)
+        return;
+    float sum = 0;
+    for (uint first = 0; first < p.parts; first += BESIDE) {
+        float x[BESIDE]; // on their way at the same time: where sums are few, reading is all the time that they take
+        [[unroll]] for (uint n = 0; n < BESIDE; n++) {
+            const uint part = min(first + n, p.parts - 1);
+            x[n] = uintBitsToFloat(Words(advance(p.in_, plane * p.parts + part, row)).w[i]);
+        }
+        [[unroll]] for (uint n = 0; n < BESIDE; n++)
+            sum += first + n < p.parts ? x[n] : 0;
+    }
+    Words(advance(p.out_, plane, row)).w[i] = floatBitsToUint(sum);
+}

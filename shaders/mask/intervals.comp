@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+// For each key the interval of queries that see it.
+//
+// A key is kept, from its own position on, until w keys that beat it have come: until the w-th smallest index among the
+// keys that do. Those are the keys before it in the sorted order. Neighbours in that order, which neighbouring
+// invocations take, go nearly the same way down the tree.
+//
+// Invocation (x, y): place x in the order of plane y (key x where nothing is sorted).
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "tree.glsl"
+
+const bool SORTED = SELECTION == SELECT_TOPW_CAUSAL || SELECTION == SELECT_TOPW_SHARED;
+
+// The queries and keys among which a key lives: all, or those of its document.
+int first_query, end_query, first_key, end_key;
+
+// False if the key is in no document.
+bool find_document(uint batch, uint key)
+{
+    first_query = 0;
+    end_query = int(p.queries);
+    first_key = 0;
+    end_key = int(p.keys);
+    if (DOCUMENTS == 0)
+        return true;
+    const uvec2 row = uvec2(4 * (p.documents + 1), 0);
+    Words queries = Words(advance(p.query_offsets, batch, row)), keys = Words(advance(p.key_offsets, batch, row));
+    uint low = 0, high = p.documents; // the last document that begins at or before the key, if any does
+    while (low < high) {
+        uint middle = (low + high + 1) / 2;
+        if (middle < p.documents && int(keys.w[middle]) <= int(key))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    first_key = clamp(int(keys.w[low]), 0, int(p.keys));
+    end_key = clamp(int(keys.w[low + 1]), first_key, int(p.keys));
+    first_query = clamp(int(queries.w[low]), 0, int(p.queries));
+    end_query = clamp(int(queries.w[low + 1]), first_query, int(p.queries));
+    return first_key <= int(key) && int(key) < end_key;
+}
+
+// The position from which on a key is not kept any more; at or before its own: it never is. `beaten_by`: its place in
+// the order, which is the number of keys that beat it.
+int kept_until(uint plane, uint key, uint beaten_by)
+{
+    if (SELECTION == SELECT_THRESHOLD)
+        return order_of(load_importance(plane, key)) > order_of(p.threshold) ? end_key : int(key);
+    if (!SORTED)
+        return end_key;
+    // In other documents no key beats it.
+    const uint before = first_key > 0 ? count_below(plane, beaten_by, uint(first_key)) : 0;
+    if (SELECTION == SELECT_TOPW_SHARED) {
+        uint within = (DOCUMENTS != 0 ? count_below(plane, beaten_by, uint(end_key)) : beaten_by) - before;
+        return within < p.window ? end_key : int(key);
+    }
+    if (beaten_by - before < p.window)
+        return end_key;
+    return min(int(nth_smallest(plane, beaten_by, before + p.window)), end_key);
+}
+
+void main()
+{
+    const uint plane = gl_WorkGroupID.y, place = gl_GlobalInvocationID.x;
+    if (place >= (SORTED ? padded_keys() : p.keys))
+        return;
+    uint key = place;
+    bool seen;
+    if (SORTED) {
+        const uvec2 pair = sorted_keys(p.sorted_in, plane).p[place];
+        key = pair.y;
+        seen = pair.x != NEVER_SEEN;
+    } else
+        seen = is_valid(plane / p.heads, key);
+    if (key >= p.keys)
+        return;
+
+    int begin = 0, end = 0;
+    if (seen && find_document(plane / p.heads, key)) {
+        // Positions low to high - 1. A query stands end_query - query before end_key.
+        const int own = int(key), first = end_key - (end_query - first_query);
+        const int until = kept_until(plane, key, place);
+        const bool sink = key - uint(first_key) < p.sinks;
+        int low = CAUSAL != 0 ? own : first, high = sink ? end_key : until;
+        if (high <= own) { // not kept
+            low = own;
+            high = own;
+        }
+        high = max(high, min(own + int(p.recent), end_key));
+        if (!sink && p.sliding != 0)
+            high = min(high, own + int(p.sliding));
+        begin = max(first_query, end_query - (end_key - low));
+        end = end_query - (end_key - high);
+        if (begin >= end)
+            begin = end = 0;
+    }
+    Words(advance(p.begin, plane, uvec2(4 * p.keys, 0))).w[key] = uint(begin);
+    Words(advance(p.end, plane, uvec2(4 * p.keys, 0))).w[key] = uint(end);
+}

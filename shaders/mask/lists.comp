@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// For each node, a range of queries, the list of keys that some query of it sees, in ascending order. Nodes of few queries
+// take their candidates from the list of a node of `fanout` times as many, their parent; those of the topmost nodes are
+// all keys.
+//
+// A list is a header of four words, and words at the multiple of LIST_UNIT bytes that the first of them counts.
+//     final lists:  place; slots; full slots; shift.   Slot s is about key (word[s >> shift] << shift | s & mask): words
+//                   are keys (shift 0), or blocks of 32 keys where the keys do not fit. First come those that every query
+//                   of the node sees all of: the full slots.
+//     other lists:  place; keys, or LIST_OVERFLOW; the least key; the greatest, plus 1. Two words are a key and its life
+//                   within the node, 16 bits for the first query that sees it and as many for the end: the nodes below
+//                   need not gather from begin and end, of which 7 bytes in 8 would be others' in each read.
+//
+// Workgroup (x, y, z): node x + y * (workgroups in x) of plane z.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+
+#include "../lib/lists.h"
+#include "../lib/memory.glsl"
+
+LISTS_CONSTANTS(DMATTN_CONSTANT)
+
+layout(push_constant, std430) uniform Params {
+    LISTS_PARAMS
+} p;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+#include "../lib/scan.glsl"
+
+const uint LANE_ITEMS = 4;
+const uint CHUNK = WORKGROUP * LANE_ITEMS;
+const uint BLOCK = 1u << LIST_BLOCK_SHIFT;
+
+// How much of an item is seen by the node's queries.
+const uint NOTHING = 0, PARTLY = 1, FULLY = 2;
+
+shared uint least_key, past_key;
+
+int first_query, end_query;
+uvec2 begin, end;
+
+// Candidates: `count` keys from `first_key` on, or those of a list.
+bool listed;
+uint count, first_key;
+uvec2 candidates;
+int parents_first_query;
+
+uint node_count(uint node_queries)
+{
+    return (p.queries - 1) / node_queries + 1;
+}
+
+uvec2 header_of(uvec2 lists, uint nodes, uint plane, uint node)
+{
+    return advance(lists, plane * nodes + node, uvec2(16, 0));
+}
+
+// In LIST_UNITs: where the list of a node begins.
+uint place_of(uint nodes, uint plane, uint node)
+{
+    uint headers = (nodes * gl_NumWorkGroups.z * 16 + LIST_UNIT - 1) / LIST_UNIT;
+    return headers + (plane * nodes + node) * (p.capacity * (FINAL != 0 ? 4 : 8) / LIST_UNIT);
+}
+
+// The queries that see a key, from x on and before y.
+ivec2 life_of(uint key)
+{
+    if (key >= p.keys)
+        return ivec2(0);
+    ivec2 life = ivec2(Words(begin).w[key], Words(end).w[key]);
+    if (CAUSAL != 0)
+        life.x = max(life.x, int(key) + int(p.queries) - int(p.keys));
+    return life;
+}
+
+uint pack_life(ivec2 life)
+{
+    const ivec2 within = clamp(life, first_query, end_query) - first_query;
+    return uint(within.x | within.y << 16);
+}
+
+ivec2 unpack_life(uint life)
+{
+    return parents_first_query + ivec2(life & 0xffffu, life >> 16);
+}
+
+uint see(ivec2 life)
+{
+    if (max(life.x, first_query) >= min(life.y, end_query))
+        return NOTHING;
+    return life.x <= first_query && end_query <= life.y ? FULLY : PARTLY;
+}
+
+uint see_block(uint block)
+{
+    uint most = NOTHING, least = FULLY;
+    for (uint i = 0; i < BLOCK; i++) {
+        uint seen = see(life_of(block << LIST_BLOCK_SHIFT | i));
+        most = max(most, seen);
+        least = min(least, seen);
+    }
+    return least == FULLY ? FULLY : min(most, PARTLY);
+}
+
+// Item i of the candidates: a key, or a block of them. Four at a time, for the reads to overlap.
+struct items {
+    uint value[LANE_ITEMS];
+    uint life[LANE_ITEMS]; // of a candidate of a list
+    uint seen[LANE_ITEMS];
+};
+
+// What count_items() saw in the first chunks, 2 bits an item, so that the second go need not look again.
+const uint REMEMBERED_CHUNKS = 16 / LANE_ITEMS;
+uint remembered;
+
+uint remembered_shift(uint first, uint i)
+{
+    return 2 * (first / CHUNK * LANE_ITEMS + i);
+}
+
+items look(uint first, uint items_count, bool blocks, bool again)
+{
+    items x;
+    [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
+        x.value[i] = (blocks ? first_key >> LIST_BLOCK_SHIFT : first_key) + first + i;
+        x.life[i] = 0;
+    }
+    if (listed && !blocks) {
+        // What is read behind the last one still belongs to the list's place.
+        const uint at = min(first, items_count - 1 & ~(LANE_ITEMS - 1)) / 2;
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i += 2) {
+            const uvec4 two = Quads(candidates).q[at + i / 2];
+            x.value[i] = two.x;
+            x.life[i] = two.y;
+            x.value[i + 1] = two.z;
+            x.life[i + 1] = two.w;
+        }
+    }
+    if (again && first < REMEMBERED_CHUNKS * CHUNK) {
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
+            x.seen[i] = remembered >> remembered_shift(first, i) & 3u;
+        return x;
+    }
+    [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
+        x.seen[i] = first + i >= items_count ? NOTHING
+                    : blocks                ? see_block(x.value[i])
+                                            : see(listed ? unpack_life(x.life[i]) : life_of(x.value[i]));
+    return x;
+}
+
+void choose_candidates(uint plane, uint node)
+{
+    listed = false;
+    first_key = 0;
+    count = CAUSAL != 0 ? min(p.keys, uint(max(end_query + int(p.keys) - int(p.queries), 0))) : p.keys;
+    if (HAS_PARENTS == 0)
+        return;
+    const uint nodes = node_count(p.node_queries * p.fanout);
+    const uvec4 header = Quads(header_of(p.parents, nodes, plane, node / p.fanout)).q[0];
+    parents_first_query = int(node / p.fanout * (p.node_queries * p.fanout));
+    if (header.y == LIST_OVERFLOW) {
+        first_key = header.z;
+        count = header.w - header.z;
+    } else {
+        listed = true;
+        count = header.y;
+        candidates = advance(p.parents, header.x, uvec2(LIST_UNIT, 0));
+    }
+}
+
+// The keys in one go, as long as they fit; and their bounds.
+void make_list(uvec2 list, uvec2 header, uint place)
+{
+    if (ordered_invocation() == 0) {
+        least_key = 0xffffffffu;
+        past_key = 0;
+    }
+    uint kept = 0, least = 0xffffffffu, past = 0;
+    for (uint chunk = 0; chunk < count; chunk += CHUNK) {
+        const items x = look(chunk + ordered_invocation() * LANE_ITEMS, count, false, false);
+        uint mine = 0, total;
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
+            mine += min(x.seen[i], 1);
+        uint at = kept + exclusive_scan(mine, total);
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
+            if (x.seen[i] != NOTHING) {
+                if (at < p.capacity) {
+                    const ivec2 life = listed ? unpack_life(x.life[i]) : life_of(x.value[i]);
+                    Pairs(list).p[at] = uvec2(x.value[i], pack_life(life));
+                }
+                at++;
+                least = min(least, x.value[i]);
+                past = max(past, x.value[i] + 1);
+            }
+        kept += total;
+    }
+    barrier();
+    atomicMin(least_key, least);
+    atomicMax(past_key, past);
+    barrier();
+    if (ordered_invocation() == 0)
+        Quads(header).q[0] = uvec4(place, kept <= p.capacity ? kept : LIST_OVERFLOW, min(least_key, past_key), past_key);
+}
+
+// How many items are fully seen, and partly.
+uvec2 count_items(uint items_count, bool blocks)
+{
+    uint full = 0, part = 0;
+    remembered = 0;
+    for (uint first = ordered_invocation() * LANE_ITEMS; first < items_count; first += CHUNK) {
+        const items x = look(first, items_count, blocks, false);
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
+            if (first < REMEMBERED_CHUNKS * CHUNK)
+                remembered |= x.seen[i] << remembered_shift(first, i);
+            full += x.seen[i] == FULLY ? 1 : 0;
+            part += x.seen[i] == PARTLY ? 1 : 0;
+        }
+    }
+    uvec2 totals;
+    exclusive_scan(full, totals.x);
+    exclusive_scan(part, totals.y);
+    return totals;
+}
+
+// Two goes: the full ones come first, so their number must be known.
+void make_final_list(uvec2 list, uvec2 header, uint place)
+{
+    uint items_count = count;
+    uvec2 totals = count_items(items_count, false);
+    const bool blocks = totals.x + totals.y > p.capacity;
+    if (blocks) {
+        if (listed) { // by its first and last
+            first_key = Pairs(candidates).p[0].x;
+            count = Pairs(candidates).p[count - 1].x + 1 - first_key;
+        }
+        items_count = (first_key + count - 1 >> LIST_BLOCK_SHIFT) - (first_key >> LIST_BLOCK_SHIFT) + 1;
+        totals = count_items(items_count, true);
+    }
+    uint full_at = 0, part_at = totals.x;
+    for (uint chunk = 0; chunk < items_count; chunk += CHUNK) {
+        const items x = look(chunk + ordered_invocation() * LANE_ITEMS, items_count, blocks, true);
+        uint mine = 0, total; // both in one number: a chunk has fewer than 2^16
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
+            mine += x.seen[i] == FULLY ? 1 : x.seen[i] == PARTLY ? 0x10000 : 0;
+        const uint before = exclusive_scan(mine, total);
+        uint full = full_at + (before & 0xffffu), part = part_at + (before >> 16);
+        [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
+            if (x.seen[i] == FULLY)
+                Words(list).w[full++] = x.value[i];
+            if (x.seen[i] == PARTLY)
+                Words(list).w[part++] = x.value[i];
+        }
+        full_at += total & 0xffffu;
+        part_at += total >> 16;
+    }
+    if (ordered_invocation() == 0) {
+        const uint shift = blocks ? LIST_BLOCK_SHIFT : 0;
+        Quads(header).q[0] = uvec4(place, totals.x + totals.y << shift, totals.x << shift, shift);
+    }
+}
+
+void main()
+{
+    const uint node = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x, plane = gl_WorkGroupID.z;
+    const uint nodes = node_count(p.node_queries);
+    if (node >= nodes)
+        return;
+    first_query = int(node * p.node_queries);
+    end_query = int(min(first_query + p.node_queries, p.queries));
+    const uvec2 offset = advance(advance(uvec2(0), plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);
+    begin = advance(p.begin, 1, offset);
+    end = advance(p.end, 1, offset);
+    choose_candidates(plane, node);
+
+    const uint place = place_of(nodes, plane, node);
+    const uvec2 header = header_of(p.lists, nodes, plane, node);
+    const uvec2 list = advance(p.lists, place, uvec2(LIST_UNIT, 0));
+    if (FINAL != 0)
+        make_final_list(list, header, place);
+    else
+        make_list(list, header, place);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Merges runs of 2^level keys, TREE_BLOCK or more, in pairs: one level of the tree.
+//
+// Workgroup (x, y): places x * TREE_BLOCK and on of plane y. Which keys come there, those from left_begin on of the left
+// run and those from right_begin on of the right, is found by a search along the diagonal (Green, McColl and Bader 2012).
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "merge.glsl"
+
+shared uint passed[2]; // invocations of each half whose sample is among the merged keys before the diagonal
+
+// How many keys of the left run are among the first `places[side]` merged ones, for both sides of the tile at once: each
+// half of the workgroup narrows one down by its number of samples at a time.
+uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_length, uvec2 places)
+{
+    const uint samples = WORKGROUP / 2, side = gl_LocalInvocationIndex / samples, sample_ = gl_LocalInvocationIndex % samples;
+    uvec2 low = places - min(places, uvec2(right_length)), high = min(places, uvec2(left_length));
+    while (low != high) {
+        const uvec2 step = (high - low) / (samples + 1) + 1;
+        barrier();
+        if (gl_LocalInvocationIndex < 2)
+            passed[gl_LocalInvocationIndex] = 0;
+        barrier();
+        // The left run's key `at` is among them if it comes before the right run's key places - 1 - at.
+        const uint at = low[side] + (sample_ + 1) * step[side] - 1;
+        if (at < high[side] && sorted.p[left + at].x > sorted.p[right + places[side] - 1 - at].x)
+            atomicAdd(passed[side], 1);
+        barrier();
+        const uvec2 found = uvec2(passed[0], passed[1]);
+        const uvec2 next = low + found * step;
+        high = min(high, next + step - 1);
+        low = next;
+    }
+    return low;
+}
+
+void main()
+{
+    const uint tile = gl_WorkGroupID.x, plane = gl_WorkGroupID.y;
+    const uint length = 1u << p.level, run = tile * TREE_BLOCK & ~(2 * length - 1), before = tile * TREE_BLOCK - run;
+    const uint left_length = min(length, padded_keys() - run);
+    const uint right_length = min(length, padded_keys() - run - left_length);
+    Pairs sorted = sorted_keys(p.sorted_in, plane);
+
+    const uvec2 lefts = split(sorted, run, left_length, run + length, right_length, uvec2(before, before + TREE_BLOCK));
+    const uint left_begin = lefts.x, left = lefts.y - lefts.x, right_begin = before - left_begin;
+    for (uint i = gl_LocalInvocationIndex; i < TREE_BLOCK; i += WORKGROUP) {
+        const uvec2 pair = sorted.p[i < left ? run + left_begin + i : run + length + right_begin + i - left];
+        orders[i] = pair.x;
+        indices[i] = pair.y;
+    }
+    clear_bits();
+    barrier();
+    merge_tile(left, TREE_BLOCK - left, left_begin);
+    store_level(plane, p.level, tile);
+    store_keys(plane, tile);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "capabilities.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void dmattn_device_properties_chain(device_properties *p, bool size_control)
+{
+    memset(p, 0, sizeof *p);
+    p->core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+    p->core.pNext = &p->subgroup;
+    p->subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES;
+    p->subgroup.pNext = &p->driver;
+    p->driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES;
+    p->driver.pNext = size_control ? &p->size_control : NULL;
+    p->size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
+}
+
+#define MAX_MATRIX_PRODUCTS 128 /* drivers report some 20 */
+
+/* Features that shaders with cooperative matrices need besides. */
+typedef struct companions {
+    bool matrix, memory_model, float16, int64;
+    bool matrix2, maintenance4;
+} companions;
+
+static void read_feature(capabilities *caps, companions *c, const VkBaseInStructure *s)
+{
+    switch ((int)s->sType) {
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2:
+        c->int64 |= ((const VkPhysicalDeviceFeatures2 *)s)->features.shaderInt64;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES: {
+        const VkPhysicalDeviceVulkan12Features *f = (const void *)s;
+        caps->buffer_device_address |= f->bufferDeviceAddress;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
+        c->float16 |= f->shaderFloat16;
+        break;
+    }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES: {
+        const VkPhysicalDeviceVulkanMemoryModelFeatures *f = (const void *)s;
+        c->memory_model |= f->vulkanMemoryModel && f->vulkanMemoryModelDeviceScope;
+        break;
+    }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES:
+        c->float16 |= ((const VkPhysicalDeviceShaderFloat16Int8Features *)s)->shaderFloat16;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES:
+        caps->buffer_device_address |= ((const VkPhysicalDeviceBufferDeviceAddressFeatures *)s)->bufferDeviceAddress;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES: {
+        const VkPhysicalDeviceVulkan13Features *f = (const void *)s;
+        caps->subgroup_size_control |= f->subgroupSizeControl;
+        caps->full_subgroups |= f->computeFullSubgroups;
+        c->maintenance4 |= f->maintenance4;
+        break;
+    }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
+        c->maintenance4 |= ((const VkPhysicalDeviceMaintenance4Features *)s)->maintenance4;
+        break;
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES: {
+        const VkPhysicalDeviceSubgroupSizeControlFeatures *f = (const void *)s;
+        caps->subgroup_size_control |= f->subgroupSizeControl;
+        caps->full_subgroups |= f->computeFullSubgroups;
+        break;
+    }
+#ifdef VK_KHR_cooperative_matrix
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR:
+        c->matrix |= ((const VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)s)->cooperativeMatrix;
+        break;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
+        const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
+        c->matrix2 |= f->cooperativeMatrixReductions && f->cooperativeMatrixConversions
+                      && f->cooperativeMatrixPerElementOperations;
+        break;
+    }
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR: {
+        const VkPhysicalDeviceShaderBfloat16FeaturesKHR *f = (const void *)s;
+        caps->bf16_matrices |= f->shaderBFloat16Type && f->shaderBFloat16CooperativeMatrix;
+        break;
+    }
+#endif
+    default: break;
+    }
+}
+
+void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *p,
+                              const VkPhysicalDeviceFeatures2 *features)
+{
+    const VkPhysicalDeviceLimits *limits = &p->core.properties.limits;
+    bool sized = p->driver.pNext != NULL;
+    companions c = {0};
+    *caps = (capabilities){
+        .api_version = api_version,
+        .subgroup_size = p->subgroup.subgroupSize,
+        .min_subgroup_size = sized ? p->size_control.minSubgroupSize : p->subgroup.subgroupSize,
+        .max_subgroup_size = sized ? p->size_control.maxSubgroupSize : p->subgroup.subgroupSize,
+        .subgroup_stages = p->subgroup.supportedStages,
+        .subgroup_operations = p->subgroup.supportedOperations,
+        .required_subgroup_size_stages = sized ? p->size_control.requiredSubgroupSizeStages : 0,
+        .max_invocations = limits->maxComputeWorkGroupInvocations < limits->maxComputeWorkGroupSize[0]
+                               ? limits->maxComputeWorkGroupInvocations
+                               : limits->maxComputeWorkGroupSize[0],
+        .shared_memory = limits->maxComputeSharedMemorySize,
+        .driver = p->driver.driverID,
+    };
+    memcpy(caps->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof caps->max_workgroup_count);
+    for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)
+        read_feature(caps, &c, s);
+    caps->cooperative_matrix = c.matrix && c.memory_model && c.float16 && c.int64;
+    caps->cooperative_matrix2 = c.matrix2 && c.maintenance4; /* its shaders are SPIR-V 1.6 */
+    /* NVIDIA's matrices are laid out so from Ampere to Hopper, as its mma instructions are. Kernels that rely on it
+       check it as they run. */
+    caps->known_fragments = caps->driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
+}
+
+#ifdef VK_KHR_cooperative_matrix
+/* Larger ones first, as fewer instructions are more work each; m = n = k before others, as any level can use it. */
+static const matrix_shape shapes[] = {{16, 16, 16}, {8, 16, 16}, {16, 8, 16}, {8, 8, 16}, {16, 16, 8}, {8, 8, 8}};
+
+static matrix_shape choose_shape(const VkCooperativeMatrixPropertiesKHR *products, uint32_t count, int type)
+{
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (uint32_t i = 0; i < count; i++) {
+            const VkCooperativeMatrixPropertiesKHR *p = &products[i];
+            if ((int)p->AType == type && (int)p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR
+                && p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR
+                && p->MSize == shapes[s].m && p->NSize == shapes[s].n && p->KSize == shapes[s].k)
+                return shapes[s];
+        }
+    return (matrix_shape){0};
+}
+
+void dmattn_capabilities_read_matrices(capabilities *caps, const VkCooperativeMatrixPropertiesKHR *products,
+                                       uint32_t count)
+{
+    caps->f16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_FLOAT16_KHR);
+#ifdef VK_KHR_shader_bfloat16
+    if (caps->bf16_matrices)
+        caps->bf16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_BFLOAT16_KHR);
+#endif
+}
+#endif
+
+VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                          VkPhysicalDevice device)
+{
+#ifdef VK_KHR_cooperative_matrix
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ask =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)get(instance, ASKS_MATRICES);
+    VkCooperativeMatrixPropertiesKHR products[MAX_MATRIX_PRODUCTS];
+    uint32_t count = MAX_MATRIX_PRODUCTS;
+    for (uint32_t i = 0; i < count; i++)
+        products[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    if (!caps->cooperative_matrix || !ask)
+        return VK_SUCCESS;
+    const VkResult result = ask(device, &count, products);
+    if (result < 0)
+        return result;
+    dmattn_capabilities_read_matrices(caps, products, count); /* incomplete is enough */
+#else
+    (void)caps, (void)get, (void)instance, (void)device;
+#endif
+    return VK_SUCCESS;
+}
+
+/* The reason in `why` that no kernel can run. */
+static bool can_portable(const capabilities *caps, char *why, size_t size)
+{
+    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    if (caps->api_version < VK_API_VERSION_1_2)
+        snprintf(why, size, "Vulkan %u.%u, but 1.2 is needed", VK_API_VERSION_MAJOR(caps->api_version),
+                 VK_API_VERSION_MINOR(caps->api_version));
+    else if (!caps->buffer_device_address)
+        snprintf(why, size, "the feature bufferDeviceAddress is missing or not enabled");
+    else if (!(caps->subgroup_stages & VK_SHADER_STAGE_COMPUTE_BIT)
+             || (caps->subgroup_operations & operations) != operations)
+        snprintf(why, size, "compute shaders cannot shuffle within a subgroup");
+    else if (caps->subgroup_size < 4 || caps->subgroup_size > 128)
+        snprintf(why, size, "subgroups have %u invocations, but 4 to 128 are needed", caps->subgroup_size);
+    else
+        return true;
+    return false;
+}
+
+bool dmattn_capabilities_can(const capabilities *caps, dmattn_level level, char *why, size_t size)
+{
+    if (size)
+        why[0] = 0;
+    if (!can_portable(caps, why, size))
+        return false;
+    if (level == DMATTN_LEVEL_PORTABLE)
+        return true;
+    if (!caps->cooperative_matrix)
+        snprintf(why, size,
+                 "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, its DeviceScope, "
+                 "shaderFloat16 and shaderInt64");
+    else if (!caps->f16_matrix.m && !caps->bf16_matrix.m)
+        snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
+    else if (!caps->full_subgroups)
+        snprintf(why, size, "the feature computeFullSubgroups is missing or not enabled");
+    else if (~caps->subgroup_operations & VK_SUBGROUP_FEATURE_VOTE_BIT)
+        snprintf(why, size, "compute shaders cannot vote within a subgroup");
+    else if (level == DMATTN_LEVEL_MATRIX2 && !caps->cooperative_matrix2)
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled with maintenance4");
+    else if (level == DMATTN_LEVEL_MATRIX2 && caps->api_version < VK_API_VERSION_1_3)
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is used with Vulkan 1.3 only");
+    else
+        return true;
+    return false;
+}
+
+dmattn_level dmattn_capabilities_level(const capabilities *caps, char *why, size_t size)
+{
+    char higher[128];
+    if (!dmattn_capabilities_can(caps, DMATTN_LEVEL_PORTABLE, why, size))
+        return DMATTN_LEVEL_BEST;
+    dmattn_level level = DMATTN_LEVEL_MATRIX2;
+    while (!dmattn_capabilities_can(caps, level, higher, sizeof higher))
+        level--;
+    return level;
+}
+
+bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size)
+{
+    return caps->subgroup_size_control && caps->required_subgroup_size_stages & VK_SHADER_STAGE_COMPUTE_BIT
+           && caps->min_subgroup_size <= size && size <= caps->max_subgroup_size;
+}
+
+uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted)
+{
+    return dmattn_capabilities_can_require(caps, wanted) ? wanted : caps->subgroup_size;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * What kernels need to know of a device, as plain numbers: tile choice and limits are functions of it and are tested
+ * without a device. */
+#ifndef DMATTN_CAPABILITIES_H
+#define DMATTN_CAPABILITIES_H
+
+#include <dmattn/dmattn.h>
+
+#include <stddef.h>
+
+/* A product that cooperative matrices compute: m x k times k x n, summed up in f32. m = 0: none. */
+typedef struct matrix_shape {
+    uint32_t m, n, k;
+} matrix_shape;
+
+typedef struct capabilities {
+    uint32_t api_version;
+    uint32_t subgroup_size; /* the default one */
+    uint32_t min_subgroup_size;
+    uint32_t max_subgroup_size;
+    VkShaderStageFlags subgroup_stages;
+    VkSubgroupFeatureFlags subgroup_operations;
+    VkShaderStageFlags required_subgroup_size_stages;
+    uint32_t max_invocations; /* of a workgroup */
+    uint32_t max_workgroup_count[3];
+    uint32_t shared_memory; /* of a workgroup, bytes */
+    VkDriverId driver;
+    matrix_shape f16_matrix, bf16_matrix;
+    /* features */
+    bool buffer_device_address;
+    bool subgroup_size_control;
+    bool full_subgroups;
+    bool cooperative_matrix;  /* VK_KHR_cooperative_matrix, and what its shaders need besides */
+    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and what
+                                 its shaders need besides */
+    bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
+    /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/fragment_layout.glsl says. */
+    bool known_fragments;
+} capabilities;
+
+/* The structures to be chained to vkGetPhysicalDeviceProperties2, and what they say. */
+typedef struct device_properties {
+    VkPhysicalDeviceProperties2 core;
+    VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceDriverProperties driver;
+    VkPhysicalDeviceSubgroupSizeControlProperties size_control;
+} device_properties;
+
+/* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties
+ * (Vulkan 1.3, or VK_EXT_subgroup_size_control). The struct must not be moved afterwards. */
+void dmattn_device_properties_chain(device_properties *properties, bool size_control);
+
+/* Facts from a filled chain and from the features that are enabled (or, before a device is created, supported).
+ * `features` may be NULL: none. */
+void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *properties,
+                              const VkPhysicalDeviceFeatures2 *features);
+
+#ifdef VK_KHR_cooperative_matrix
+/* Of the products that a device reports, the shapes to use; after dmattn_capabilities_read(). */
+void dmattn_capabilities_read_matrices(capabilities *caps, const VkCooperativeMatrixPropertiesKHR *products,
+                                       uint32_t count);
+#endif
+
+/* Asks the device for them, if they can be used. A failure is what the Vulkan function, whose name is given, says. */
+#define ASKS_MATRICES "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"
+VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
+                                          VkPhysicalDevice device);
+
+/* Whether the device can do a level at all; if not, the reason in `why`. */
+bool dmattn_capabilities_can(const capabilities *caps, dmattn_level level, char *why, size_t size);
+
+/* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
+dmattn_level dmattn_capabilities_level(const capabilities *caps, char *why, size_t size);
+
+/* Whether a compute pipeline can be made to run with subgroups of this size. */
+bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size);
+
+/* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
+ */
+uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ * What to enable before vkCreateDevice. dmattn_capabilities_level() checks the same list. */
+#include <dmattn/dmattn.h>
+
+#include <stddef.h>
+#include <string.h>
+
+static const VkPhysicalDeviceBufferDeviceAddressFeatures buffer_address = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+    .bufferDeviceAddress = VK_TRUE,
+};
+
+static const VkPhysicalDeviceFeatures2 required = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+    .pNext = (void *)&buffer_address, /* Vulkan's chains are not const; nobody writes to this one */
+};
+
+static const VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+    .subgroupSizeControl = VK_TRUE,
+    .computeFullSubgroups = VK_TRUE,
+};
+
+/* For shaders whose workgroup's size is a constant by LocalSizeId, as in all of SPIR-V 1.6. */
+static const VkPhysicalDeviceMaintenance4Features maintenance4 = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+    .pNext = (void *)&subgroup_size,
+    .maintenance4 = VK_TRUE,
+};
+
+/* For cooperative matrices; headers that do not know them leave them out. */
+static const VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+    .pNext = (void *)&maintenance4,
+    .vulkanMemoryModel = VK_TRUE,
+    /* Once the memory model is enabled, what atomics do in all kernels must be, too. */
+    .vulkanMemoryModelDeviceScope = VK_TRUE,
+};
+
+static const VkPhysicalDeviceShaderFloat16Int8Features float16 = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+    .pNext = (void *)&memory_model,
+    .shaderFloat16 = VK_TRUE,
+};
+
+#ifdef VK_KHR_cooperative_matrix
+static const VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+    .pNext = (void *)&float16,
+    .cooperativeMatrix = VK_TRUE,
+};
+#define AFTER_MATRIX matrix
+#else
+#define AFTER_MATRIX float16
+#endif
+
+#ifdef VK_NV_cooperative_matrix2
+static const VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2 = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+    .pNext = (void *)&AFTER_MATRIX,
+    .cooperativeMatrixReductions = VK_TRUE,
+    .cooperativeMatrixConversions = VK_TRUE,
+    .cooperativeMatrixPerElementOperations = VK_TRUE,
+};
+#define AFTER_MATRIX2 matrix2
+#else
+#define AFTER_MATRIX2 AFTER_MATRIX
+#endif
+
+#ifdef VK_KHR_shader_bfloat16
+static const VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+    .pNext = (void *)&AFTER_MATRIX2,
+    .shaderBFloat16Type = VK_TRUE,
+    .shaderBFloat16CooperativeMatrix = VK_TRUE,
+};
+#define AFTER_BFLOAT16 bfloat16
+#else
+#define AFTER_BFLOAT16 AFTER_MATRIX2
+#endif
+
+static const VkPhysicalDeviceFeatures2 recommended = {
+    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+    .features = {.shaderInt64 = VK_TRUE}, /* with matrices, too: for addresses */
+    .pNext = (void *)&AFTER_BFLOAT16,
+};
+
+/* The first ones have been core since Vulkan 1.3. */
+#define CORE_IN_1_3 2
+static const char *const extensions[] = {
+    VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_MAINTENANCE_4_EXTENSION_NAME,
+#ifdef VK_KHR_cooperative_matrix
+    VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME,
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME,
+#endif
+};
+
+void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs)
+{
+    const uint32_t core = api_version >= VK_API_VERSION_1_3 ? CORE_IN_1_3 : 0;
+    *needs = (dmattn_device_needs){
+        .api_version = VK_API_VERSION_1_2,
+        .recommended_extension_count = sizeof extensions / sizeof *extensions - core,
+        .recommended_extensions = extensions + core,
+        .required = &required,
+        .recommended = &recommended,
+    };
+}
+
+/* ---- adding to what an app enables ------------------------------------------------------------------------------- */
+
+/* All structures of the two chains. */
+typedef struct needed_structures {
+    VkPhysicalDeviceFeatures2 core;
+    VkPhysicalDeviceBufferDeviceAddressFeatures address;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16;
+#endif
+} needed_structures;
+_Static_assert(sizeof(needed_structures) <= sizeof((dmattn_device_setup *)0)->storage, "storage is too small");
+_Static_assert(sizeof extensions / sizeof *extensions <= DMATTN_MAX_DEVICE_EXTENSIONS, "too many extensions");
+
+/* Each is sType, pNext, and then nothing but VkBool32. */
+typedef struct needed_structure {
+    VkStructureType type;
+    size_t size, offset;   /* in needed_structures */
+    uint32_t version;      /* of Vulkan, that has it; 0: none */
+    const char *extension; /* that has it otherwise; NULL: none */
+    VkStructureType whole; /* all of a version's features in one, beside which it must not be chained; */
+    size_t first;          /* where that has the same fields */
+} needed_structure;
+
+#define MEMBER(name) sizeof((needed_structures *)0)->name, offsetof(needed_structures, name)
+#define WHOLE(major, minor, field)                                         \
+    VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_##major##_##minor##_FEATURES, \
+        offsetof(VkPhysicalDeviceVulkan##major##minor##Features, field)
+#define NO_WHOLE (VkStructureType)0, 0
+
+static const needed_structure structures[] = {
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, MEMBER(core), VK_API_VERSION_1_1, NULL, NO_WHOLE},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES, MEMBER(address), VK_API_VERSION_1_2, NULL,
+     WHOLE(1, 2, bufferDeviceAddress)},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES, MEMBER(memory_model), VK_API_VERSION_1_2, NULL,
+     WHOLE(1, 2, vulkanMemoryModel)},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, MEMBER(float16), VK_API_VERSION_1_2, NULL,
+     WHOLE(1, 2, shaderFloat16)},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, MEMBER(subgroup_size), VK_API_VERSION_1_3,
+     VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, WHOLE(1, 3, subgroupSizeControl)},
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES, MEMBER(maintenance4), VK_API_VERSION_1_3,
+     VK_KHR_MAINTENANCE_4_EXTENSION_NAME, WHOLE(1, 3, maintenance4)},
+#ifdef VK_KHR_cooperative_matrix
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, MEMBER(matrix), 0,
+     VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, NO_WHOLE},
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV, MEMBER(matrix2), 0,
+     VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, NO_WHOLE},
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR, MEMBER(bfloat16), 0,
+     VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME, NO_WHOLE},
+#endif
+};
+#define STRUCTURE_COUNT (sizeof structures / sizeof *structures)
+
+/* A macro, because it serves const structures and others. */
+#define WORDS(type, structure) ((type *)((structure) + 1))
+
+static bool is_offered(const dmattn_device_setup *setup, const char *name)
+{
+    for (uint32_t i = 0; i < setup->offered_count; i++)
+        if (!strcmp(setup->offered[i].extensionName, name))
+            return true;
+    return false;
+}
+
+static bool is_enabled(const dmattn_device_setup *setup, const char *name)
+{
+    for (uint32_t i = 0; i < setup->extension_count; i++)
+        if (!strcmp(setup->extensions[i], name))
+            return true;
+    return false;
+}
+
+static void add_extensions(dmattn_device_setup *setup, const char *const *names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (is_offered(setup, names[i]) && !is_enabled(setup, names[i]))
+            setup->extensions[setup->extension_count++] = names[i];
+}
+
+/* Makes a structure in `all`, zero, and chains it behind `last`. */
+static VkBaseOutStructure *add_structure(void *all, const needed_structure *t, VkBaseOutStructure *last)
+{
+    VkBaseOutStructure *made = (void *)((char *)all + t->offset);
+    memset(made, 0, t->size);
+    made->sType = t->type;
+    if (last)
+        last->pNext = made;
+    return made;
+}
+
+/* Where the app's chain has the fields of a structure; they are added to it if it has none. */
+static VkBool32 *fields_of(dmattn_device_setup *setup, const needed_structure *t)
+{
+    VkBaseOutStructure *last = NULL, *whole = NULL;
+    for (VkBaseOutStructure *s = (void *)setup->features; s; s = s->pNext) {
+        if (s->sType == t->type)
+            return WORDS(VkBool32, s);
+        if (t->whole && s->sType == t->whole)
+            whole = s;
+        last = s;
+    }
+    return whole ? (VkBool32 *)(void *)((char *)whole + t->first)
+                 : WORDS(VkBool32, add_structure(setup->storage, t, last));
+}
+
+/* Sets the features of a chain that are supported. */
+static void add_features(dmattn_device_setup *setup, const VkPhysicalDeviceFeatures2 *chain,
+                         const needed_structures *supported)
+{
+    for (const VkBaseInStructure *wanted = (const void *)chain; wanted; wanted = wanted->pNext)
+        for (size_t i = 0; i < STRUCTURE_COUNT; i++) {
+            const VkBaseInStructure *has = (const void *)((const char *)supported + structures[i].offset);
+            const size_t count = (structures[i].size - sizeof *has) / sizeof(VkBool32);
+            for (size_t w = 0; structures[i].type == wanted->sType && w < count; w++)
+                if (WORDS(const VkBool32, wanted)[w] && WORDS(const VkBool32, has)[w])
+                    fields_of(setup, &structures[i])[w] = VK_TRUE;
+        }
+}
+
+dmattn_status dmattn_add_device_needs(dmattn_device_setup *setup)
+{
+    if (!setup || !setup->get_features || !setup->physical_device || !setup->features || !setup->extensions
+        || (setup->offered_count && !setup->offered))
+        return DMATTN_ERROR_INVALID;
+    const uint32_t version = setup->api_version ? setup->api_version : VK_API_VERSION_1_2;
+    dmattn_device_needs needs;
+    dmattn_get_device_needs(version, &needs);
+    add_extensions(setup, needs.required_extensions, needs.required_extension_count);
+    add_extensions(setup, needs.recommended_extensions, needs.recommended_extension_count);
+
+    needed_structures supported = {0};
+    VkBaseOutStructure *last = NULL;
+    for (size_t i = 0; i < STRUCTURE_COUNT; i++) {
+        const needed_structure *t = &structures[i];
+        if ((t->version && t->version <= version) || (t->extension && is_enabled(setup, t->extension)))
+            last = add_structure(&supported, t, last);
+    }
+    setup->get_features(setup->physical_device, &supported.core);
+    add_features(setup, needs.required, &supported);
+    add_features(setup, needs.recommended, &supported);
+    return DMATTN_SUCCESS;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ * Sums of f32 parts that workgroups have left behind, as a part of a stage: sum_partials.comp. */
+#ifndef DMATTN_SUM_PARTIALS_H
+#define DMATTN_SUM_PARTIALS_H
+
+#include "kernel.h"
+#include "recorder.h"
+
+#include "../shaders/lib/sum_partials.h"
+
+typedef struct sum_partials_params {
+    SUM_PARTIALS_PARAMS
+} sum_partials_params;
+
+/* out[outer, inner] = sum over the parts of in[outer, parts, inner] */
+typedef struct sum_shape {
+    uint32_t outer, parts, inner;
+} sum_shape;
+
+typedef struct sum_partials {
+    VkPipeline pipeline; /* NULL if it is not there */
+} sum_partials;
+
+dmattn_status dmattn_sum_partials_plan(sum_partials *sum, const dmattn_context *ctx, VkPipelineLayout layout,
+                                       sum_shape largest);
+void dmattn_sum_partials_destroy(sum_partials *sum, const dmattn_context *ctx);
+void dmattn_sum_partials_record(const sum_partials *sum, recorder *r, VkDeviceAddress in, VkDeviceAddress out,
+                                sum_shape shape);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ * The attention kernels against the reference, case by case and at every level that there is. */
+#include "attention_cases.h"
+#include "reference/element.h"
+#include "support/guarded.h"
+#include "support/harness.h"
+#include "support/low_precision.h"
+#include "support/poison.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- one case ------------------------------------------------------------------------------------------------ */
+
+static void describe_out(const dmattn_attention_desc *d, uint64_t at, char *text, size_t size)
+{
+    uint64_t row = at / d->value_dim;
+    snprintf(text, size, "out[b=%llu, t=%llu, h=%llu, i=%llu]", (unsigned long long)(row / d->heads / d->queries),
+             (unsigned long long)(row / d->heads % d->queries), (unsigned long long)(row % d->heads),
+             (unsigned long long)(at % d->value_dim));
+}
+
+static void describe_lse(const dmattn_attention_desc *d, uint64_t at, char *text, size_t size)
+{
+    snprintf(text, size, "lse[b=%llu, h=%llu, t=%llu]", (unsigned long long)(at / d->queries / d->heads),
+             (unsigned long long)(at / d->queries % d->heads), (unsigned long long)(at % d->queries));
+}
+
+/* What a case should give, and how far from it a kernel may be. */
+typedef struct expectation {
+    double *out, *lse;
+    tolerances tolerance;
+} expectation;
+
+static expectation expect_of(const char *name, const problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    expectation want = {.out = malloc(rows * d->value_dim * sizeof(double)), .lse = malloc(rows * sizeof(double))};
+    cr_assert_eq(reference_attention(d, &in, want.out, want.lse), DMATTN_SUCCESS);
+
+    float *low_out = malloc(rows * d->value_dim * sizeof *low_out), *low_lse = malloc(rows * sizeof *low_lse);
+    low_precision_attention(d, &in, low_out, low_lse);
+    const errors low = compare_results(d, low_out, low_lse, want.out, want.lse);
+    cr_expect(!low.out_mismatch && !low.lse_mismatch, "%s: the low-precision evaluation is not the same thing", name);
+    want.tolerance = derive_tolerances(d, &low);
+    free(low_out);
+    free(low_lse);
+    return want;
+}
+
+static void compare_case(const char *name, const dmattn_attention_desc *d, const float *out, const float *lse,
+                         const expectation *want)
+{
+    const errors e = compare_results(d, out, d->lse ? lse : NULL, want->out, want->lse);
+    char where[96];
+    describe_out(d, e.out_at, where, sizeof where);
+    cr_expect(!e.out_mismatch && e.out <= want->tolerance.out,
+              "%s: %s is %.9g instead of %.9g; error %.3g, allowed %.3g", name, where, out[e.out_at],
+              want->out[e.out_at], e.out, want->tolerance.out);
+    describe_lse(d, e.lse_at, where, sizeof where);
+    cr_expect(!e.lse_mismatch && e.lse <= want->tolerance.lse,
+              "%s: %s is %.9g instead of %.9g; error %.3g, allowed %.3g", name, where, lse[e.lse_at],
+              want->lse[e.lse_at], e.lse, want->tolerance.lse);
+}
+
+/* Whether one more run leaves the same bytes. */
+static void expect_repeat(const char *name, guarded_problem *g, bool reuse_mask_tiles, uint64_t hash)
+{
+    ASSERT_OK(guarded_run(g, reuse_mask_tiles));
+    cr_expect_eq(guarded_hash(g), hash, "%s: a second run%s gives other bits", name,
+                 reuse_mask_tiles ? " that reuses the mask's tiles" : "");
+}
+
+static void run_at_level(const char *case_name, const problem *of, dmattn_level level, const expectation *want)
+{
+    problem p = *of;
+    const dmattn_attention_desc *d = &p.desc;
+    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = calloc(rows, sizeof *lse);
+    char why[128], name[160];
+    snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
+    attention_tile tile;
+    p.desc.level = level;
+    p.tile = harness_tile(d, &tile);
+    guarded_problem g;
+    dmattn_status status = guarded_create(&p, &g);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    dmattn_plan_info info;
+    dmattn_plan_get_info(g.plan, &info);
+    cr_expect_eq(info.level, level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
+    status = guarded_run(&g, false);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    cr_expect(guarded_results(&g, out, lse, why, sizeof why), "%s: %s", name, why);
+    compare_case(name, d, out, lse, want);
+
+    uint64_t hash = guarded_hash(&g);
+    if (d->mask)
+        expect_repeat(name, &g, true, hash);
+    expect_repeat(name, &g, false, hash);
+    guarded_destroy(&g);
+    free(out);
+    free(lse);
+}
+
+/* Case `i` with a type that it may not have been made for, at all levels from `lowest` on. */
+static void run_case(const char *name, const attention_case *c, size_t i, dmattn_type type, dmattn_level lowest)
+{
+    attention_case of_type = *c;
+    problem p;
+    const messenger m = {harness_message, &h};
+    of_type.desc.type = type;
+    dmattn_status status = problem_create(&of_type.desc, &m, &p);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    case_fill_inputs(&of_type, &p);
+    poison_hidden_keys(&p, TENSOR_K, true);
+    poison_hidden_keys(&p, TENSOR_V, false);
+    expectation want = {0};
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
+        if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_takes(i + level))
+            continue;
+        if (!want.out)
+            want = expect_of(name, &p);
+        run_at_level(name, &p, level, &want);
+    }
+    free(want.out);
+    free(want.lse);
+    problem_destroy(&p);
+}
+
+static void expect_no_matrices(const char *name, const dmattn_attention_desc *desc, dmattn_level level)
+{
+    dmattn_attention_desc d = *desc;
+    dmattn_plan *plan;
+    d.level = level;
+    cr_expect_eq(dmattn_attention_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "%s, %s", name,
+                 dmattn_level_string(level));
+    dmattn_plan_destroy(plan);
+}
+
+/* Matrices do not compute in f32, so there a case of f32 is one of f16 or of bf16, for its sizes, masks and biases. */
+static void run_group(const char *group, const attention_group *g)
+{
+    char name[128];
+    const bool matrices = harness_next_level(DMATTN_LEVEL_PORTABLE) != 0;
+    for (size_t i = 0; i < g->count; i++) {
+        const attention_case *c = &g->cases[i];
+        snprintf(name, sizeof name, "%s, %s", group, c->name);
+        run_case(name, c, i, c->desc.type, DMATTN_LEVEL_PORTABLE);
+        if (c->desc.type != DMATTN_TYPE_F32 || !matrices)
+            continue;
+        const dmattn_type type = i % 3 == 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+            if (level > DMATTN_LEVEL_PORTABLE)
+                expect_no_matrices(name, &c->desc, level);
+        snprintf(name, sizeof name, "%s, %s in %s", group, c->name, dmattn_type_string(type));
+        run_case(name, c, i, type, DMATTN_LEVEL_MATRIX);
+    }
+}
+
+/* ---- rounding ------------------------------------------------------------------------------------------------ */
+
+/* A 16-bit number that is finite, and half the time next to the one before it, so that their mean is a tie. */
+static uint16_t random_element(dmattn_type type, bool in_f16, uint64_t *state, uint16_t last)
+{
+    if (random_bits(state) % 2)
+        return last ^ 1;
+    uint16_t sign = random_bits(state) & 0x8000;
+    if (type == DMATTN_TYPE_F16)
+        return sign | (uint16_t)(random_bits(state) % 0x7c00);
+    if (in_f16) /* from 2^-14 to 2^15: those are numbers of f16, too */
+        return sign | (uint16_t)(0x3880 + random_bits(state) % 0xf00);
+    return sign | (uint16_t)(0x1000 + random_bits(state) % 0x6000); /* neither near overflow nor subnormal in f32 */
+}
+
+/* Two keys of equal scores: the mean of two values, which is exact in f32 and must be rounded to nearest, ties to even.
+ */
+static void try_rounding(dmattn_type type, bool aligned, dmattn_level level)
+{
+    enum { BATCH = 128, DIM = 128 };
+    dmattn_attention_desc desc = {
+        .type = type, .batch = BATCH, .queries = 1, .keys = 2, .heads = 1, .head_dim = 8, .value_dim = DIM};
+    desc.level = level;
+    if (!aligned)
+        desc.out_strides = (dmattn_strides){DIM + 1, DIM + 1, DIM + 1};
+    problem p;
+    device_problem dp;
+    static float got[BATCH * DIM];
+    ASSERT_OK(problem_create(&desc, NULL, &p)); /* q and k are 0 */
+    uint16_t *v = p.tensor[TENSOR_V], last = 0x3c01;
+    uint64_t state = 1;
+    attention_tile tile;
+    p.tile = harness_tile(&p.desc, &tile);
+    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    dmattn_plan_info info;
+    dmattn_plan_get_info(dp.plan, &info);
+    const bool in_f16 = strstr(info.kernel, "as f16") != NULL;
+    for (uint32_t b = 0; b < desc.batch; b++)
+        for (uint32_t i = 0; i < desc.value_dim; i++)
+            for (uint32_t j = 0; j < 2; j++)
+                v[(b * 2 + j) * DIM + i] = last = random_element(type, in_f16, &state, last);
+    ASSERT_OK(dmattn_upload(h.device, &dp.args.v, 0, v, problem_bytes(&p, TENSOR_V)));
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download(&dp, got, NULL));
+    for (uint32_t b = 0; b < desc.batch; b++)
+        for (uint32_t i = 0; i < desc.value_dim; i++) {
+            const uint64_t at = b * 2 * DIM + i;
+            const double mean = (element_load(type, v, at) + element_load(type, v, at + DIM)) / 2;
+            uint16_t bits;
+            element_store(type, &bits, 0, mean);
+            const float want = (float)element_load(type, &bits, 0);
+            if (got[b * DIM + i] != want)
+                cr_expect(false, "%s, %s: %.9g is stored as %.9g instead of %.9g", dmattn_type_string(type),
+                          dmattn_level_string(level), mean, got[b * DIM + i], want);
+        }
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+}
+
+DEVICE_TEST(attention, rounding)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        for (int aligned = 0; aligned < 2; aligned++) {
+            try_rounding(DMATTN_TYPE_F16, aligned, level);
+            try_rounding(DMATTN_TYPE_BF16, aligned, level);
+        }
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------- */
+
+#define GROUP_TEST(group)                  \
+    DEVICE_TEST(attention, group)          \
+    {                                      \
+        run_group(#group, &cases_##group); \
+    }
+ATTENTION_GROUPS(GROUP_TEST)

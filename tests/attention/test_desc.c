@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT
+ * The attention descriptor: defaults, everything that is refused, sizes. */
+#include "attention/desc.h"
+#include "problem.h"
+#include "support/sentences.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#define SIZES .batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 2, .head_dim = 16, .value_dim = 24
+
+static dmattn_attention_desc resolved(dmattn_attention_desc desc)
+{
+    dmattn_attention_desc d;
+    sentences s = {0};
+    dmattn_status status = dmattn_attention_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s});
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", s.text);
+    cr_assert_eq(s.count, 0);
+    return d;
+}
+
+static void expect_strides(const dmattn_strides *s, uint64_t batch, uint64_t sequence, uint64_t head)
+{
+    cr_expect_eq(s->batch, batch);
+    cr_expect_eq(s->sequence, sequence);
+    cr_expect_eq(s->head, head);
+}
+
+static void expect_shape(const dmattn_score_shape *s, uint32_t batch, uint32_t heads, uint32_t queries,
+                         uint64_t batch_stride, uint64_t head_stride, uint64_t query_stride)
+{
+    cr_expect_eq(s->batch, batch);
+    cr_expect_eq(s->heads, heads);
+    cr_expect_eq(s->queries, queries);
+    cr_expect_eq(s->batch_stride, batch_stride);
+    cr_expect_eq(s->head_stride, head_stride);
+    cr_expect_eq(s->query_stride, query_stride);
+}
+
+Test(desc, defaults)
+{
+    const dmattn_attention_desc d =
+        resolved((dmattn_attention_desc){.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 64});
+    cr_expect_eq(d.kv_heads, 4);
+    cr_expect_eq(d.value_dim, 64);
+    cr_expect_eq(d.scale, 0.125f);
+    cr_expect_eq(d.soft_cap, 0);
+    expect_strides(&d.q_strides, 5 * 256, 256, 64);
+    expect_strides(&d.k_strides, 7 * 256, 256, 64);
+    expect_strides(&d.v_strides, 7 * 256, 256, 64);
+    expect_strides(&d.out_strides, 5 * 256, 256, 64);
+    expect_shape(&d.mask_shape, 0, 0, 0, 0, 0, 0);
+    expect_shape(&d.bias_shape, 0, 0, 0, 0, 0, 0);
+}
+
+Test(desc, defaults_of_scores)
+{
+    dmattn_attention_desc d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_DENSE, .bias = true});
+    expect_strides(&d.q_strides, 5 * 64, 64, 16);
+    expect_strides(&d.k_strides, 7 * 32, 32, 16);
+    expect_strides(&d.v_strides, 7 * 48, 48, 24);
+    expect_strides(&d.out_strides, 5 * 96, 96, 24);
+    expect_shape(&d.mask_shape, 1, 1, 1, 7, 7, 7);
+    expect_shape(&d.bias_shape, 1, 1, 1, 7, 7, 7);
+    d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_DENSE,
+                                         .mask_shape = {.batch = 2, .heads = 4, .queries = 5}, .bias = true,
+                                         .bias_type = DMATTN_TYPE_BF16, .bias_shape = {.heads = 2, .queries = 5}});
+    expect_shape(&d.mask_shape, 2, 4, 5, 4 * 5 * 7, 5 * 7, 7);
+    expect_shape(&d.bias_shape, 1, 2, 5, 2 * 5 * 7, 5 * 7, 7);
+}
+
+/* What is not asked for may hold anything. */
+Test(desc, absent_parts_are_ignored)
+{
+    const dmattn_score_shape nonsense = {77, 78, 79, 1, 2, 3};
+    dmattn_attention_desc d = resolved(
+        (dmattn_attention_desc){SIZES, .mask_shape = nonsense, .bias_shape = nonsense, .bias_type = (dmattn_type)99});
+    expect_shape(&d.mask_shape, 0, 0, 0, 0, 0, 0);
+    expect_shape(&d.bias_shape, 0, 0, 0, 0, 0, 0);
+    cr_expect_eq(d.bias_type, DMATTN_TYPE_F32);
+}
+
+Test(desc, resolving_twice_changes_nothing)
+{
+    const dmattn_attention_desc d = resolved((dmattn_attention_desc){
+        SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 5}, .bias = true, .q_strides = {640, 128, 32}});
+    const dmattn_attention_desc e = resolved(d);
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (tensor_id)t), dmattn_attention_tensor_bytes(&e, (tensor_id)t));
+    cr_expect_eq(d.scale, e.scale);
+    expect_strides(&e.q_strides, 640, 128, 32);
+}
+
+/* ---- refused ------------------------------------------------------------------------------------------------- */
+
+typedef struct bad_desc {
+    const char *sentence; /* a part of it */
+    dmattn_attention_desc desc;
+} bad_desc;
+
+#define HUGE_STRIDE (UINT64_C(1) << 60)
+#define DENSE       .mask = DMATTN_MASK_DENSE
+#define INTERVALS   .mask = DMATTN_MASK_INTERVALS
+
+static const bad_desc bad[] = {
+    {"batch is 0", {.queries = 5, .keys = 7, .heads = 4, .head_dim = 16}},
+    {"queries is 0", {.batch = 2, .keys = 7, .heads = 4, .head_dim = 16}},
+    {"keys is 0", {.batch = 2, .queries = 5, .heads = 4, .head_dim = 16}},
+    {"heads is 0", {.batch = 2, .queries = 5, .keys = 7, .head_dim = 16}},
+    {"batch is 1073741824", {.batch = 1u << 30, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16}},
+    {"queries is 4294967295", {.batch = 2, .queries = UINT32_MAX, .keys = 7, .heads = 4, .head_dim = 16}},
+    {"keys is 1073741824", {.batch = 2, .queries = 5, .keys = 1u << 30, .heads = 4, .head_dim = 16}},
+    {"heads is 2147483648", {.batch = 2, .queries = 5, .keys = 7, .heads = 1u << 31, .head_dim = 16}},
+    {"head_dim is 0", {.batch = 2, .queries = 5, .keys = 7, .heads = 4}},
+    {"head_dim is 4", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 4}},
+    {"head_dim is 20", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 20}},
+    {"head_dim is 264", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 264}},
+    {"value_dim is 12", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 12}},
+    {"value_dim is 512", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 512}},
+    {"kv_heads (3)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 3, .head_dim = 16}},
+    {"kv_heads (8)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 8, .head_dim = 16}},
+    {"type 3", {SIZES, .type = (dmattn_type)3}},
+    {"type -1", {SIZES, .type = (dmattn_type)-1}},
+    {"mask 3", {SIZES, .mask = (dmattn_mask)3}},
+    {"level 4", {SIZES, .level = (dmattn_level)4}},
+    {"level -1", {SIZES, .level = (dmattn_level)-1}},
+    {"bias_type 3", {SIZES, .bias = true, .bias_type = (dmattn_type)3}},
+    {"scale", {SIZES, .scale = INFINITY}},
+    {"scale", {SIZES, .scale = NAN}},
+    {"soft_cap", {SIZES, .soft_cap = -1}},
+    {"soft_cap", {SIZES, .soft_cap = INFINITY}},
+    {"soft_cap", {SIZES, .soft_cap = NAN}},
+    {"mask_shape.batch is 3", {SIZES, DENSE, .mask_shape = {.batch = 3}}},
+    {"mask_shape.heads is 3", {SIZES, DENSE, .mask_shape = {.heads = 3}}},
+    {"mask_shape.queries is 4", {SIZES, DENSE, .mask_shape = {.queries = 4}}},
+    {"mask_shape.queries is 5", {SIZES, INTERVALS, .mask_shape = {.queries = 5}}},
+    {"mask_shape.heads is 8", {SIZES, INTERVALS, .mask_shape = {.heads = 8}}},
+    {"bias_shape.batch is 5", {SIZES, .bias = true, .bias_shape = {.batch = 5}}},
+    {"bias_shape.heads is 16", {SIZES, .bias = true, .bias_shape = {.heads = 16}}},
+    {"bias_shape.queries is 7", {SIZES, .bias = true, .bias_shape = {.queries = 7}}},
+    {"bias_shape.queries is 5", {SIZES, INTERVALS, .bias = true, .bias_shape = {.queries = 5}}},
+    {"q spans", {SIZES, .q_strides = {HUGE_STRIDE, 64, 16}}},
+    {"k spans", {SIZES, .k_strides = {224, HUGE_STRIDE, 16}}},
+    {"v spans", {SIZES, .v_strides = {224, 32, UINT64_MAX}}},
+    {"out spans", {SIZES, .out_strides = {UINT64_MAX / 2 + 2, 96, 24}}},
+    {"mask spans", {SIZES, DENSE, .mask_shape = {.batch = 2, .batch_stride = HUGE_STRIDE}}},
+    {"mask spans", {SIZES, INTERVALS, .mask_shape = {.heads = 4, .head_stride = UINT64_MAX / 3 + 1}}},
+    {"bias spans", {SIZES, .bias = true, .bias_shape = {.queries = 5, .query_stride = UINT64_MAX / 4 + 1}}},
+    /* of 2^30 - 1 each, contiguous */
+    {"q ", {.batch = (1u << 30) - 1, .queries = (1u << 30) - 1, .keys = 1, .heads = 1, .head_dim = 8}},
+    {"k ", {.batch = (1u << 20), .queries = 1, .keys = (1u << 30) - 1, .heads = 1u << 20, .head_dim = 256}},
+    {"mask ",
+     {.batch = 1,
+      .queries = 1u << 29,
+      .keys = 1u << 29,
+      .heads = 64,
+      .kv_heads = 1,
+      .head_dim = 8,
+      DENSE,
+      .mask_shape = {.heads = 64, .queries = 1u << 29}}},
+    /* two elements of out in one place */
+    {"out_strides", {SIZES, .out_strides = {0, 96, 24}}},
+    {"out_strides", {SIZES, .out_strides = {480, 0, 24}}},
+    {"out_strides", {SIZES, .out_strides = {480, 96, 0}}},
+    {"out_strides", {SIZES, .out_strides = {480, 96, 23}}},
+    {"out_strides", {SIZES, .out_strides = {480, 95, 24}}},
+    {"out_strides", {SIZES, .out_strides = {479, 96, 24}}},
+    {"out_strides", {SIZES, .out_strides = {24, 96, 24}}},
+    {"out_strides", {SIZES, .out_strides = {1, 1, 1}}},
+};
+
+Test(desc, what_is_refused)
+{
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dmattn_attention_desc d;
+        sentences s = {0};
+        dmattn_status status = dmattn_attention_desc_resolve(&bad[i].desc, &d, &(messenger){sentences_keep, &s});
+        cr_expect_eq(status, DMATTN_ERROR_INVALID, "row %zu (%s): %s", i, bad[i].sentence,
+                     dmattn_status_string(status));
+        cr_expect_eq(s.count, 1, "row %zu (%s): %u sentences", i, bad[i].sentence, s.count);
+        cr_expect_eq(s.severity, DMATTN_SEVERITY_ERROR);
+        cr_expect(strstr(s.text, bad[i].sentence), "row %zu: no '%s' in: %s", i, bad[i].sentence, s.text);
+        cr_expect(!strchr(s.text, '\n'), "row %zu: more than one line: %s", i, s.text);
+        /* and without anybody who listens */
+        cr_expect_eq(dmattn_attention_desc_resolve(&bad[i].desc, &d, NULL), DMATTN_ERROR_INVALID);
+    }
+    dmattn_attention_desc d;
+    sentences s = {0};
+    cr_expect_eq(dmattn_attention_desc_resolve(NULL, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
+    cr_expect(s.count == 1 && strstr(s.text, "descriptor is NULL"), "%s", s.text);
+}
+
+/* Whether elements of out share a place, straight from the definition. */
+static bool overlaps(const dmattn_attention_desc *d)
+{
+    static unsigned char taken[200000];
+    memset(taken, 0, sizeof taken);
+    for (uint32_t b = 0; b < d->batch; b++)
+        for (uint32_t t = 0; t < d->queries; t++)
+            for (uint32_t head = 0; head < d->heads; head++)
+                for (uint32_t i = 0; i < d->value_dim; i++) {
+                    uint64_t at =
+                        b * d->out_strides.batch + t * d->out_strides.sequence + head * d->out_strides.head + i;
+                    if (taken[at]++)
+                        return true;
+                }
+    return false;
+}
+
+/* What overlaps is refused, and every order of dimensions with any gaps is taken; interleavings beyond that may be
+ * refused although they do not overlap. */
+Test(desc, overlapping_out)
+{
+    uint64_t state = 1;
+    int taken = 0;
+    for (int round = 0; round < 20000; round++) {
+        dmattn_attention_desc d, desc = {.batch = 1 + (uint32_t)(random_bits(&state) % 3),
+                                         .queries = 1 + (uint32_t)(random_bits(&state) % 4),
+                                         .keys = 1,
+                                         .heads = 1 + (uint32_t)(random_bits(&state) % 3),
+                                         .head_dim = 8};
+        desc.out_strides =
+            (dmattn_strides){random_bits(&state) % 100, random_bits(&state) % 100, 1 + random_bits(&state) % 100};
+        dmattn_status status = dmattn_attention_desc_resolve(&desc, &d, NULL);
+        if (status == DMATTN_SUCCESS) {
+            taken++;
+            cr_assert(!overlaps(&d), "%u x %u x %u with strides %llu, %llu, %llu", d.batch, d.queries, d.heads,
+                      (unsigned long long)d.out_strides.batch, (unsigned long long)d.out_strides.sequence,
+                      (unsigned long long)d.out_strides.head);
+        }
+    }
+    cr_expect(taken > 1000, "%d", taken);
+
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (int order = 0; order < 6; order++)
+        for (uint64_t gap = 0; gap < 3; gap++) {
+            const uint64_t extent[3] = {2, 3, 4};
+            uint64_t stride[3], next = 8;
+            for (int i = 0; i < 3; i++) {
+                stride[orders[order][i]] = next + gap;
+                next = (next + gap) * extent[orders[order][i]];
+            }
+            resolved((dmattn_attention_desc){.batch = 2,
+                                             .queries = 3,
+                                             .keys = 1,
+                                             .heads = 4,
+                                             .head_dim = 8,
+                                             .out_strides = {stride[0], stride[1], stride[2]}});
+        }
+}
+
+/* ---- sizes --------------------------------------------------------------------------------------------------- */
+
+Test(desc, tensor_bytes)
+{
+    dmattn_attention_desc d = resolved((dmattn_attention_desc){SIZES});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 4 * 2 * 5 * 4 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 4 * 2 * 7 * 2 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 4 * 2 * 7 * 2 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_OUT), 4 * 2 * 5 * 4 * 24);
+    for (int t = TENSOR_LSE; t < TENSOR_COUNT; t++)
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, (tensor_id)t), 0);
+
+    d = resolved((dmattn_attention_desc){SIZES, .type = DMATTN_TYPE_F16, .lse = true, DENSE,
+                                         .mask_shape = {.batch = 2, .heads = 2, .queries = 5}, .bias = true,
+                                         .bias_type = DMATTN_TYPE_BF16, .bias_shape = {.heads = 4}});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 2 * 2 * 5 * 4 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_LSE), 4 * 2 * 4 * 5);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 2 * 2 * 5 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BIAS), 2 * 4 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 0);
+
+    d = resolved((dmattn_attention_desc){SIZES, INTERVALS, .mask_shape = {.batch = 2, .heads = 2}});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 2 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_END), 4 * 2 * 2 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
+
+    /* up to the last element, whatever the gaps; a dimension of one step has no stride that counts */
+    d = resolved((dmattn_attention_desc){.batch = 2,
+                                         .queries = 3,
+                                         .keys = 1,
+                                         .heads = 2,
+                                         .head_dim = 8,
+                                         .q_strides = {1000, 100, 10},
+                                         .k_strides = {0, 999999, 8}});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 4 * (1000 + 200 + 10 + 8));
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 4 * (8 + 8));
+}
+
+Test(desc, pairs)
+{
+    for (uint32_t queries = 1; queries < 12; queries++)
+        for (uint32_t keys = 1; keys < 12; keys++)
+            for (int causal = 0; causal < 2; causal++) {
+                const dmattn_attention_desc d = resolved((dmattn_attention_desc){
+                    .batch = 1, .queries = queries, .keys = keys, .heads = 1, .head_dim = 8, .causal = causal});
+                double count = 0;
+                for (int t = 0; t < (int)queries; t++)
+                    for (int j = 0; j < (int)keys; j++)
+                        count += !causal || j <= t + (int)keys - (int)queries;
+                cr_expect_eq(dmattn_attention_pairs(&d), count, "%u x %u, causal %d", queries, keys, causal);
+            }
+}
+
+Test(desc, heads_of_scores)
+{
+    const dmattn_score_shape one = {.heads = 1}, by_kv_head = {.heads = 2}, by_head = {.heads = 6};
+    for (uint32_t head = 0; head < 6; head++) {
+        cr_expect_eq(dmattn_score_head(&one, head, 6, 2), 0);
+        cr_expect_eq(dmattn_score_head(&by_kv_head, head, 6, 2), head / 3);
+        cr_expect_eq(dmattn_score_head(&by_head, head, 6, 2), head);
+        cr_expect_eq(dmattn_score_head(&one, head, 6, 1), 0);
+    }
+}
+
+Test(desc, names)
+{
+    cr_expect_str_eq(dmattn_tensor_name(TENSOR_Q), "q");
+    cr_expect_str_eq(dmattn_tensor_name(TENSOR_BIAS), "bias");
+    cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F32), "f32");
+    cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_F16), "f16");
+    cr_expect_str_eq(dmattn_type_string(DMATTN_TYPE_BF16), "bf16");
+    cr_expect_eq(dmattn_version(), DMATTN_VERSION);
+    for (int status = -5; status <= 1; status++)
+        cr_expect(*dmattn_status_string((dmattn_status)status));
+    for (int level = -1; level <= 4; level++)
+        cr_expect(*dmattn_level_string((dmattn_level)level));
+    cr_expect_str_eq(dmattn_vk_result_string(VK_ERROR_DEVICE_LOST), "VK_ERROR_DEVICE_LOST");
+}

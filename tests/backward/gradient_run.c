@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "gradient_run.h"
+
+#include "support/low_precision.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is right ------------------------------------------------------------------------------------------- */
+
+gradients backward_expect(const problem *p)
+{
+    gradients want;
+    ASSERT_OK(gradients_create(p, &want));
+    ASSERT_OK(gradients_on_cpu(p, &want));
+    return want;
+}
+
+/* What is right, how large it would be if nothing cancelled, and how far from it a kernel may be. */
+typedef struct expectation {
+    const gradients *want;
+    gradients size;
+    double tolerance[TENSOR_COUNT];
+} expectation;
+
+static expectation derive(const char *name, const device_problem *forward, const gradients *want)
+{
+    const problem *p = forward->problem;
+    const dmattn_attention_desc *d = &p->desc;
+    expectation e = {.want = want};
+    gradients low;
+    float *out = malloc((uint64_t)d->batch * d->queries * d->heads * d->value_dim * sizeof *out);
+    ASSERT_OK(gradients_create(p, &low));
+    ASSERT_OK(gradients_create(p, &e.size));
+    ASSERT_OK(device_problem_download(forward, out, NULL));
+    low_precision_backward(p, out, &low, &e.size);
+    const gradient_errors low_errors = compare_gradients(p, &low, want, &e.size);
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
+        cr_expect(!low_errors.mismatch[t], "%s, %s: the low-precision evaluation is not the same thing", name,
+                  dmattn_tensor_name((tensor_id)t));
+        e.tolerance[t] = gradient_tolerance(p, &low_errors, want, &e.size, (tensor_id)t);
+    }
+    gradients_destroy(&low);
+    free(out);
+    return e;
+}
+
+/* "dq[0, 3, 1, 7]": by the extents of its box */
+static void describe(const problem *p, tensor_id t, uint64_t at, char *text, size_t size)
+{
+    const tensor_box box = problem_box(p, t);
+    const uint64_t row = at / box.row;
+    snprintf(text, size, "%s[%llu, %llu, %llu, %llu]", dmattn_tensor_name(t),
+             (unsigned long long)(row / box.extent[2] / box.extent[1]),
+             (unsigned long long)(row / box.extent[2] % box.extent[1]), (unsigned long long)(row % box.extent[2]),
+             (unsigned long long)(at % box.row));
+}
+
+static void compare(const char *name, const problem *p, const gradients *got, const expectation *e)
+{
+    const gradient_errors found = compare_gradients(p, got, e->want, &e->size);
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
+        const uint64_t at = found.at[t];
+        char where[96];
+        if (!got->tensor[t])
+            continue;
+        describe(p, (tensor_id)t, at, where, sizeof where);
+        cr_expect(!found.mismatch[t] && found.error[t] <= e->tolerance[t],
+                  "%s: %s is %.9g instead of %.9g%s; error %.3g, allowed %.3g", name, where, got->tensor[t][at],
+                  e->want->tensor[t][at], e->size.tensor[t][at] == 0 ? ", of which nothing is seen" : "",
+                  found.error[t], e->tolerance[t]);
+    }
+}
+
+/* ---- guards -------------------------------------------------------------------------------------------------- */
+
+#define GUARD 256 /* bytes before and after a tensor */
+
+/* The gradients, dout and the workspace, each in the middle of a larger buffer that holds NaN. */
+typedef struct guarded_gradients {
+    device_gradients dg;
+    dmattn_buffer whole[TENSOR_COUNT + 1]; /* the last: the workspace */
+} guarded_gradients;
+
+static dmattn_buffer *place_of(guarded_gradients *g, int tensor)
+{
+    if (tensor < TENSOR_COUNT)
+        return device_gradients_buffer(&g->dg, (tensor_id)tensor);
+    return g->dg.forward->problem->dma ? &g->dg.dma_args.workspace : &g->dg.args.workspace;
+}
+
+/* Fills all of a buffer with NaN, and puts `data` in its place. */
+static void fill(guarded_gradients *g, int tensor, const void *data)
+{
+    const dmattn_buffer *whole = &g->whole[tensor], *place = place_of(g, tensor);
+    unsigned char *image = malloc(whole->size);
+    memset(image, 0xff, whole->size);
+    if (data)
+        memcpy(image + place->offset, data, place->size);
+    ASSERT_OK(dmattn_upload(h.device, whole, 0, image, whole->size));
+    free(image);
+}
+
+static void guard(guarded_gradients *g)
+{
+    const problem *p = g->dg.forward->problem;
+    dmattn_plan_info info;
+    dmattn_plan_get_info(g->dg.plan, &info);
+    for (int t = TENSOR_DOUT; t <= TENSOR_COUNT; t++) {
+        dmattn_buffer *place = place_of(g, t);
+        if (!place || !place->buffer)
+            continue;
+        const uint64_t bytes = t < TENSOR_COUNT ? problem_bytes(p, (tensor_id)t) : info.workspace_size;
+        const uint64_t offset = GUARD
+                                + (t == TENSOR_COUNT  ? info.workspace_alignment
+                                   : t < TENSOR_DBIAS ? info.data_alignment
+                                                      : sizeof(float)); /* the most awkward ones */
+        dmattn_buffer_destroy(h.device, place);
+        ASSERT_OK(dmattn_buffer_create(h.device, offset + bytes + GUARD, &g->whole[t]));
+        *place = (dmattn_buffer){g->whole[t].buffer, offset, bytes};
+        fill(g, t, t == TENSOR_DOUT ? p->tensor[t] : NULL);
+    }
+}
+
+/* Downloads the whole buffer of a tensor; NULL if there is none. */
+static unsigned char *fetch(const guarded_gradients *g, int tensor)
+{
+    const dmattn_buffer *whole = &g->whole[tensor];
+    unsigned char *bytes = whole->buffer ? malloc(whole->size) : NULL;
+    if (bytes)
+        ASSERT_OK(dmattn_download(h.device, whole, 0, bytes, whole->size));
+    return bytes;
+}
+
+/* Overwrites a tensor's elements with NaN: then there must be nothing else. */
+static void expect_intact(const char *name, guarded_gradients *g, int tensor, unsigned char *bytes)
+{
+    const problem *p = g->dg.forward->problem;
+    const dmattn_buffer *place = place_of(g, tensor);
+    if (tensor == TENSOR_COUNT)
+        memset(bytes + place->offset, 0xff, place->size);
+    else {
+        const tensor_box box = problem_box(p, (tensor_id)tensor);
+        const uint64_t size = dmattn_type_size(problem_type(p, (tensor_id)tensor));
+        for (uint64_t row = 0; row < tensor_box_rows(&box); row++)
+            memset(bytes + place->offset + size * tensor_box_at(&box, row), 0xff, size * box.row);
+    }
+    uint64_t at = 0;
+    while (at < g->whole[tensor].size && bytes[at] == 0xff)
+        at++;
+    cr_expect_eq(at, g->whole[tensor].size, "%s: byte %lld of %s was written, which is none of its %llu bytes", name,
+                 (long long)at - (long long)place->offset,
+                 tensor < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)tensor) : "the workspace",
+                 (unsigned long long)place->size);
+}
+
+/* ---- runs ---------------------------------------------------------------------------------------------------- */
+
+void backward_check(const char *name, const device_problem *forward, const gradients *want)
+{
+    const problem *p = forward->problem;
+    guarded_gradients g = {0};
+    gradients got;
+    const dmattn_status status = device_gradients_create(forward, &g.dg);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    dmattn_plan_info info;
+    dmattn_plan_get_info(g.dg.plan, &info);
+    cr_expect_eq(info.level, p->desc.level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
+    guard(&g);
+    ASSERT_OK(gradients_create(p, &got));
+    ASSERT_OK(device_gradients_run(&g.dg));
+    ASSERT_OK(device_gradients_download(&g.dg, &got));
+    expectation e = derive(name, forward, want);
+    compare(name, p, &got, &e);
+    gradients_destroy(&e.size);
+
+    unsigned char *first[TENSOR_COUNT + 1] = {NULL};
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++)
+        if ((first[t] = fetch(&g, t)))
+            fill(&g, t, NULL);
+    ASSERT_OK(device_gradients_run(&g.dg)); /* with what the first one left in the workspace */
+    for (int t = TENSOR_DQ; t <= TENSOR_COUNT; t++) {
+        unsigned char *second = fetch(&g, t);
+        if (first[t])
+            cr_expect_eq(memcmp(first[t], second, g.whole[t].size), 0, "%s: a second run gives other bits in %s", name,
+                         dmattn_tensor_name((tensor_id)t));
+        if (second)
+            expect_intact(name, &g, t, second);
+        free(first[t]);
+        free(second);
+    }
+    gradients_destroy(&got);
+    device_gradients_destroy(&g.dg);
+}
+
+void backward_check_subsets(const char *name, const device_problem *forward, const gradients *want)
+{
+    const uint32_t all = forward->problem->backward.gradients;
+    expectation e = derive(name, forward, want);
+    for (uint32_t subset = (all - 1) & all; subset; subset = (subset - 1) & all) {
+        if (forward->problem->desc.level > DMATTN_LEVEL_PORTABLE
+            && !harness_takes(subset + forward->problem->desc.level))
+            continue;
+        problem p = *forward->problem;
+        device_problem of_subset = *forward;
+        device_gradients dg;
+        gradients got;
+        char of_name[160];
+        snprintf(of_name, sizeof of_name, "%s, gradients %#x of %#x", name, subset, all);
+        p.backward.gradients = subset;
+        of_subset.problem = &p;
+        ASSERT_OK(gradients_create(&p, &got));
+        const dmattn_status status = device_gradients_create(&of_subset, &dg);
+        cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", of_name, h.sentence);
+        ASSERT_OK(device_gradients_run(&dg));
+        ASSERT_OK(device_gradients_download(&dg, &got));
+        compare(of_name, &p, &got, &e);
+        device_gradients_destroy(&dg);
+        gradients_destroy(&got);
+    }
+    gradients_destroy(&e.size);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ * The gradients of attention against the reference: the cases of the forward kernels, at every level that there is. */
+#include "attention/attention_cases.h"
+#include "gradient_run.h"
+#include "reference/element.h"
+#include "support/poison.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- one case ------------------------------------------------------------------------------------------------ */
+
+/* Strides of an input as those of its gradient; contiguous where elements would share a place. */
+static dmattn_strides apart(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads)
+{
+    const bool shared = (batch > 1 && !s->batch) || (sequence > 1 && !s->sequence) || (heads > 1 && !s->head);
+    return shared ? (dmattn_strides){0} : *s;
+}
+
+static problem make(const char *name, const attention_case *c, dmattn_type type)
+{
+    attention_case of_type = *c;
+    problem p;
+    const messenger m = {harness_message, &h};
+    of_type.desc.type = type;
+    dmattn_status status = problem_create(&of_type.desc, &m, &p);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    const dmattn_attention_desc *d = &p.desc;
+    const problem_backward wanted = {.dout_strides = d->out_strides,
+                                     .dq_strides = apart(&d->q_strides, d->batch, d->queries, d->heads),
+                                     .dk_strides = apart(&d->k_strides, d->batch, d->keys, d->kv_heads),
+                                     .dv_strides = apart(&d->v_strides, d->batch, d->keys, d->kv_heads)};
+    status = problem_add_backward(&p, &wanted, &m);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    case_fill_inputs(&of_type, &p);
+    poison_hidden_keys(&p, TENSOR_K, false);
+    poison_hidden_keys(&p, TENSOR_V, false);
+    return p;
+}
+
+/* Runs forward: at the problem's level, or where kernels take long to compile at the level portable, as forward has
+ * tests of its own. */
+static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
+{
+    device_problem dp;
+    problem forward = *p;
+    if (harness_small_tiles())
+        forward.desc.level = DMATTN_LEVEL_PORTABLE;
+    forward.tile = harness_tile(&forward.desc, tile);
+    const dmattn_status status = device_problem_create(&forward, h.device, &dp);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    ASSERT_OK(device_problem_run(&dp));
+    dp.problem = p;
+    return dp;
+}
+
+/* Case `i` of a table with a type that it may not have been made for, at all levels from `lowest` on that the share
+ * holds. */
+static void run_case(const char *case_name, size_t i, const attention_case *c, dmattn_type type, dmattn_level lowest)
+{
+    problem p = make(case_name, c, type);
+    p.least_tiles = harness_small_tiles();
+    gradients want = {0};
+    for (dmattn_level level = lowest; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level)
+            || !harness_takes(i + level))
+            continue;
+        if (!want.tensor[TENSOR_DQ])
+            want = backward_expect(&p);
+        char name[160];
+        attention_tile tile;
+        snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
+        p.desc.level = level;
+        device_problem dp = run_forward(name, &p, &tile);
+        backward_check(name, &dp, &want);
+        device_problem_destroy(&dp);
+    }
+    gradients_destroy(&want);
+    problem_destroy(&p);
+}
+
+static bool offers_matrices(void)
+{
+    return harness_offers_backward(DMATTN_LEVEL_MATRIX) || harness_offers_backward(DMATTN_LEVEL_MATRIX2);
+}
+
+/* As in the forward tests a case of f32 is one of a 16-bit type for matrices. Rows whose biases are all the lowest
+ * number that there is are left out: beside it nothing is left of the sum in lse. */
+static void run_group(const char *group, const attention_group *g)
+{
+    char name[128];
+    for (size_t i = 0; i < g->count; i++) {
+        const attention_case *c = &g->cases[i];
+        if (c->data == DATA_LOWEST_ROWS)
+            continue;
+        snprintf(name, sizeof name, "%s, %s", group, c->name);
+        run_case(name, i, c, c->desc.type, DMATTN_LEVEL_PORTABLE);
+        if (c->desc.type != DMATTN_TYPE_F32 || !offers_matrices())
+            continue;
+        const dmattn_type type = i % 3 == 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
+        snprintf(name, sizeof name, "%s, %s in %s", group, c->name, dmattn_type_string(type));
+        run_case(name, i, c, type, DMATTN_LEVEL_MATRIX);
+    }
+}
+
+/* ---- subsets ------------------------------------------------------------------------------------------------- */
+
+static const attention_case subsets[] = {
+    {.name = "causal f32", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 24), CAUSAL, BIAS(F32, .heads = 4, .queries = 70)}},
+    {.name = "dense f16", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 0), DENSE(.heads = 2, .queries = 70)}},
+    {.name = "intervals bf16",
+     .desc = {BF16, SIZE(2, 70, 90, 4, 2, 32, 0), CAUSAL, INTERVALS(.batch = 2, .heads = 2),
+              BIAS(F32, .batch = 2, .heads = 2)}},
+};
+
+DEVICE_TEST(backward, subsets)
+{
+    for (size_t i = 0; i < sizeof subsets / sizeof *subsets; i++)
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
+            const dmattn_type type = subsets[i].desc.type;
+            if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level))
+                continue;
+            attention_tile tile;
+            problem p = make(subsets[i].name, &subsets[i], type);
+            p.desc.level = level;
+            device_problem dp = run_forward(subsets[i].name, &p, &tile);
+            gradients want = backward_expect(&p);
+            backward_check_subsets(subsets[i].name, &dp, &want);
+            gradients_destroy(&want);
+            device_problem_destroy(&dp);
+            problem_destroy(&p);
+        }
+}
+
+/* ---- dout ---------------------------------------------------------------------------------------------------- */
+
+/* That of a sum of all of out is one number for all of it. */
+DEVICE_TEST(backward, repeated_dout)
+{
+    for (int type = DMATTN_TYPE_F32; type <= DMATTN_TYPE_BF16; type++) {
+        const dmattn_attention_desc desc = {.type = (dmattn_type)type,
+                                            SIZE(2, 40, 50, 4, 2, 16, 24),
+                                            CAUSAL,
+                                            .level = DMATTN_LEVEL_PORTABLE,
+                                            .out_strides = {40 * 4 * 24, 4 * 24, 24}};
+        problem p;
+        attention_tile tile;
+        ASSERT_OK(problem_create(&desc, NULL, &p));
+        ASSERT_OK(problem_add_backward(&p, &(problem_backward){.dout_strides = {0, 0, 1}}, NULL));
+        problem_randomize(&p, 1);
+        const char *name = dmattn_type_string(desc.type);
+        gradients want = backward_expect(&p);
+        device_problem dp = run_forward(name, &p, &tile);
+        backward_check(name, &dp, &want);
+        device_problem_destroy(&dp);
+        gradients_destroy(&want);
+        problem_destroy(&p);
+    }
+}
+
+/* ---- levels -------------------------------------------------------------------------------------------------- */
+
+/* Matrices do not compute in f32. */
+DEVICE_TEST(backward, f32_by_matrices)
+{
+    for (dmattn_level level = DMATTN_LEVEL_MATRIX; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        const dmattn_attention_backward_desc desc = {.attention = {F32, SIZE(1, 1, 1, 1, 1, 8, 0), .level = level}};
+        dmattn_plan *plan;
+        EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &desc, &plan), DMATTN_ERROR_UNSUPPORTED, "");
+        cr_expect_null(plan);
+    }
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------- */
+
+#define GROUP_TEST(group)                  \
+    DEVICE_TEST(backward, group)           \
+    {                                      \
+        run_group(#group, &cases_##group); \
+    }
+ATTENTION_GROUPS(GROUP_TEST)

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ * The backward pass by matrices: its tiles, its passes over keys and how its work is shared out, without a device. */
+#include "attention/backward.h"
+#include "support/capabilities_fixture.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+typedef dmattn_attention_backward_desc backward_desc;
+
+static backward_desc resolved(backward_desc desc)
+{
+    backward_desc b;
+    cr_assert_eq(dmattn_attention_backward_desc_resolve(&desc, &b, &(messenger){0}), DMATTN_SUCCESS);
+    return b;
+}
+
+/* ---- tiles ----------------------------------------------------------------------------------------------------- */
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What lib/gradients_matrix.glsl and lib/operands.glsl declare in shared memory, by their names; in units of 16 bytes.
+ */
+static uint32_t declared(const attention_tile *t, const dmattn_attention_desc *d, uint32_t pair_rows,
+                         uint32_t pair_columns)
+{
+    const uint32_t m = t->matrix.m, n = t->matrix.n, k = t->matrix.k, subgroups = t->workgroup / t->subgroup_size;
+    const uint32_t head_blocks = (d->head_dim + k - 1) / k, head_sums = (d->head_dim + n - 1) / n;
+    const uint32_t value_factors = (d->value_dim + k - 1) / k, value_blocks = (d->value_dim + n - 1) / n;
+    const uint32_t head_pitch = larger(head_blocks * k, head_sums * n) / 8 + 1;
+    const uint32_t value_pitch = larger(value_factors * k, value_blocks * n) / 8 + 1;
+    const uint32_t stage = pair_columns * (head_pitch + value_pitch);
+    const uint32_t staged = larger(t->stages * stage, subgroups * m * larger(k / 8 + 1, n / 4 + 1));
+    const uint32_t first = head_blocks - t->query_blocks, second = value_factors - t->dout_blocks;
+    const uint32_t rows =
+        (first ? pair_rows * (first * k / 8 + 1) : 1) + (second ? pair_rows * (second * k / 8 + 1) : 1);
+    return staged + rows + (t->form == FORM_SHARED ? subgroups * m * (pair_columns / 4 + 1) : 0);
+}
+
+static void expect_tile(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *d,
+                        uint32_t pair_rows, uint32_t pair_columns)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t subgroups = t->workgroup / t->subgroup_size;
+    cr_expect_eq(t->workgroup % t->subgroup_size, 0);
+    cr_expect_leq(t->workgroup, caps->max_invocations);
+    cr_expect_eq(pair_rows % (subgroups * x->m), 0);
+    cr_expect_eq(pair_columns % x->n, 0);
+    cr_expect_eq(pair_columns % x->k, 0);
+    cr_expect_eq(t->keys % 4, 0);              /* mask_tiles.comp */
+    cr_expect_leq(pair_columns, t->workgroup); /* each invocation fetches what is known of one */
+    cr_expect(t->stages == 1 || t->stages == 2);
+    cr_expect(t->query_blocks >= 1 && t->query_blocks <= (d->head_dim + x->k - 1) / x->k);
+    cr_expect(t->dout_blocks >= 1 && t->dout_blocks <= (d->value_dim + x->k - 1) / x->k);
+    cr_expect(t->pack >= 1 && t->pack <= t->rows);
+    if (t->form == FORM_SHARED) {
+        cr_expect_eq(pair_rows, subgroups * x->m);
+        cr_expect_eq(pair_columns % (8 * (t->subgroup_size / x->m)), 0); /* whole units for each lane of a row */
+    } else if (t->form == FORM_REDUCED)
+        cr_expect_eq(x->n, x->k);
+    else
+        cr_expect(caps->known_fragments && x->m == 16 && x->n == 16 && x->k == 16);
+}
+
+static void expect_tiles(const backward_tiles *t, const capabilities *caps, const dmattn_attention_desc *d)
+{
+    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 3 * t->query.keys : 1;
+    const uint32_t queries = dmattn_backward_query_shared_memory(&t->query, d);
+    const uint32_t keys = dmattn_backward_key_shared_memory(&t->key, d);
+    expect_tile(&t->query, caps, d, t->query.rows, t->query.keys);
+    expect_tile(&t->key, caps, d, t->key.keys, t->key.rows);
+    /* slot_key, slot_life, slot_bias, row_softmax */
+    cr_expect_eq(queries, 16 * declared(&t->query, d, t->query.rows, t->query.keys) + 4 * slots + 8 * slots
+                              + 4 * 3 * t->query.keys + 8 * t->query.rows);
+    /* tile_keys, tile_lives, tile_bias, row_softmax */
+    cr_expect_eq(keys,
+                 16 * declared(&t->key, d, t->key.keys, t->key.rows) + (4 + 8 + 4) * t->key.keys + 2 * 8 * t->key.rows);
+    cr_expect_leq(queries, caps->shared_memory);
+    cr_expect_leq(keys, caps->shared_memory);
+    cr_expect_eq(t->bias.level, DMATTN_LEVEL_PORTABLE);
+}
+
+/* Wherever there are tiles they are right; and there are some for all dimensions on the devices that are named. */
+Test(backward_tile, on_every_device)
+{
+    static const struct {
+        uint32_t subgroup, shared;
+        matrix_shape matrix;
+        bool fragments, wide; /* wide: beyond 128 dimensions, too */
+    } devices[] = {
+        {32, 49152, {16, 16, 16}, true, true}, {32, 65536, {16, 16, 16}, false, true},
+        {8, 32768, {8, 8, 8}, false, true},    {64, 65536, {16, 16, 16}, false, true},
+        {16, 65536, {8, 16, 16}, false, true}, {8, 65536, {8, 8, 16}, false, false},
+    };
+    static const uint32_t dims[] = {8, 40, 64, 72, 128, 136, 256};
+    for (size_t i = 0; i < COUNT(devices) * COUNT(dims) * COUNT(dims) * 2; i++) {
+        const size_t v = i / COUNT(devices) % COUNT(dims), h = i / COUNT(devices) / COUNT(dims) % COUNT(dims);
+        capabilities caps = matrix_capabilities();
+        caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = devices[i % COUNT(devices)].subgroup;
+        caps.shared_memory = devices[i % COUNT(devices)].shared;
+        caps.f16_matrix = caps.bf16_matrix = devices[i % COUNT(devices)].matrix;
+        caps.known_fragments = devices[i % COUNT(devices)].fragments;
+        const bool masked = i >= COUNT(devices) * COUNT(dims) * COUNT(dims);
+        const backward_desc b =
+            resolved((backward_desc){.attention = {.batch = 1,
+                                                   .queries = 300,
+                                                   .keys = 300,
+                                                   .heads = 12,
+                                                   .kv_heads = 4,
+                                                   .head_dim = dims[h],
+                                                   .value_dim = dims[v],
+                                                   .type = DMATTN_TYPE_F16,
+                                                   .mask = masked ? DMATTN_MASK_INTERVALS : DMATTN_MASK_NONE,
+                                                   .mask_shape = {.heads = masked ? 4 : 0}}});
+        for (dmattn_level level = DMATTN_LEVEL_MATRIX; level <= DMATTN_LEVEL_MATRIX2; level++) {
+            backward_tiles t;
+            char why[200] = "";
+            if (dmattn_backward_tiles_choose(&caps, &b, level, &t, why, sizeof why))
+                expect_tiles(&t, &caps, &b.attention);
+            else
+                cr_expect(*why && (level == DMATTN_LEVEL_MATRIX2 || larger(dims[h], dims[v]) > 128)
+                              && (level == DMATTN_LEVEL_MATRIX2 ? !devices[i % COUNT(devices)].fragments
+                                                                : !devices[i % COUNT(devices)].wide),
+                          "device %zu, %u and %u dimensions, %s: %s", i % COUNT(devices), dims[h], dims[v],
+                          dmattn_level_string(level), why);
+            if (dmattn_backward_tiles_least(&caps, &b, level, &t))
+                expect_tiles(&t, &caps, &b.attention);
+        }
+    }
+}
+
+Test(backward_tile, f32_has_none)
+{
+    const capabilities caps = matrix_capabilities();
+    const backward_desc b =
+        resolved((backward_desc){.attention = {.batch = 1, .queries = 9, .keys = 9, .heads = 1, .head_dim = 64}});
+    backward_tiles t;
+    char why[200] = "";
+    cr_expect(!dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+    cr_expect(strstr(why, "f32"), "%s", why);
+}
+
+/* ---- passes ---------------------------------------------------------------------------------------------------- */
+
+/* All gradients are made, each once. */
+Test(backward_tile, key_passes)
+{
+    const struct {
+        uint32_t dim, gradients;
+        dmattn_level level;
+        uint32_t pass[KEY_PASSES];
+    } rows[] = {
+        {128, 0, DMATTN_LEVEL_MATRIX, {GRADIENT_K | GRADIENT_V | GRADIENT_BIAS, 0}},
+        {136, 0, DMATTN_LEVEL_MATRIX, {GRADIENT_K | GRADIENT_BIAS, GRADIENT_V}},
+        {136, 0, DMATTN_LEVEL_PORTABLE, {GRADIENT_K | GRADIENT_V | GRADIENT_BIAS, 0}},
+        {256, DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS, DMATTN_LEVEL_MATRIX2, {GRADIENT_V | GRADIENT_BIAS, 0}},
+        {256, DMATTN_GRADIENT_V, DMATTN_LEVEL_MATRIX2, {GRADIENT_V, 0}},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const backward_desc b = resolved((backward_desc){
+            .attention = {.batch = 1, .queries = 9, .keys = 9, .heads = 1, .head_dim = rows[i].dim, .bias = true},
+            .gradients = rows[i].gradients});
+        const attention_tile t = {.level = rows[i].level};
+        for (uint32_t pass = 0; pass < KEY_PASSES; pass++)
+            cr_expect_eq(dmattn_backward_key_pass(&b, &t, pass), rows[i].pass[pass], "row %zu, pass %u", i, pass);
+    }
+}
+
+/* ---- work ------------------------------------------------------------------------------------------------------ */
+
+/* As schedule_keys.comp shares out tiles that `size[i]` tiles of queries see: the items, and those of tiles that are
+ * cut. */
+static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uint32_t *parts)
+{
+    float sum = 0;
+    for (uint32_t i = 0; i < tiles; i++)
+        sum += (float)size[i];
+    const uint32_t even = (uint32_t)(sum / KEY_SHARES * 1.001F) + 1;
+    const uint32_t share = even > LEAST_KEY_SHARE ? even : LEAST_KEY_SHARE;
+    *items = *parts = 0;
+    for (uint32_t i = 0; i < tiles; i++) {
+        const uint32_t cuts = size[i] > share ? (size[i] + share - 1) / share : 1;
+        *items += cuts;
+        *parts += cuts > 1 ? cuts : 0;
+    }
+}
+
+/* Whatever the lives of keys, items and parts have room. */
+Test(backward_tile, work_has_room)
+{
+    static uint32_t size[5000];
+    srand(1);
+    for (int round = 0; round < 300; round++) {
+        const attention_tile t = {.rows = 16, .keys = 64, .pack = 4};
+        const uint32_t keys = 1 + (uint32_t)rand() % (round % 2 ? 200000 : 2000);
+        const uint32_t queries = 1 + (uint32_t)rand() % (round % 3 ? 100000 : 300);
+        const backward_desc b = resolved((backward_desc){
+            .attention = {.batch = 1, .queries = queries, .keys = keys, .heads = 4, .kv_heads = 1, .head_dim = 64}});
+        const uint32_t tiles = (keys + 63) / 64, most = (queries + 3) / 4, rare = 1 + (uint32_t)rand() % 40;
+        for (uint32_t i = 0; i < tiles; i++)
+            size[i] = (uint32_t)rand() % rare ? (uint32_t)rand() % (1 + most / 50) : (uint32_t)rand() % (most + 1);
+        if (round % 5 == 0)
+            size[0] = most;
+        uint32_t items, parts;
+        share_out(size, tiles, &items, &parts);
+        const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_join_grid(&b, &t);
+        cr_expect_leq(items, g.x * g.y, "%u items", items);
+        cr_expect_geq(join.x * join.y, tiles);
+        const uint64_t lists = 16 * (2 * (uint64_t)tiles + KEY_SHARES), part = 4 * 64 * (64 + 64 + 1);
+        cr_expect_geq(dmattn_backward_key_work_bytes(&b, &t), lists + parts * part, "%u parts of %u tiles", parts,
+                      tiles);
+    }
+}
+
+/* Where nothing can be cut there is no room for parts. */
+Test(backward_tile, small_work)
+{
+    const attention_tile t = {.rows = 16, .keys = 64, .pack = 1};
+    const backward_desc b =
+        resolved((backward_desc){.attention = {.batch = 2, .queries = 128, .keys = 100, .heads = 3, .head_dim = 64}});
+    cr_expect_eq(dmattn_backward_key_work_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + KEY_SHARES));
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ * The gradients of dynamic mask attention against the reference, at every level that there is. */
+#include "gradient_run.h"
+#include "mask/dma_cases.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* All gradients, that of the importance among them. */
+static problem make(const char *name, const dmattn_dma_desc *desc)
+{
+    problem p;
+    const messenger m = {harness_message, &h};
+    dmattn_status status = problem_create_dma(desc, &m, &p);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    status = problem_add_backward(&p, NULL, &m);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    p.backward.gradients |= DMATTN_GRADIENT_IMPORTANCE;
+    problem_randomize(&p, 7);
+    return p;
+}
+
+/* Runs forward; the mask is then in the problem, too. At the problem's level, or where kernels take long to compile at
+ * the level portable, as forward has tests of its own. */
+static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
+{
+    device_problem dp;
+    problem forward = *p;
+    p->least_tiles = harness_small_tiles();
+    if (harness_small_tiles())
+        forward.desc.level = forward.dma_desc.attention.level = DMATTN_LEVEL_PORTABLE;
+    forward.tile = harness_tile(&forward.desc, tile);
+    const dmattn_status status = device_problem_create(&forward, h.device, &dp);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    ASSERT_OK(device_problem_run(&dp));
+    dp.problem = p;
+    ASSERT_OK(device_problem_download_mask(&dp, p));
+    return dp;
+}
+
+static void run_problem(const char *name, problem *p)
+{
+    attention_tile tile;
+    device_problem dp = run_forward(name, p, &tile);
+    gradients want = backward_expect(p);
+    backward_check(name, &dp, &want);
+    gradients_destroy(&want);
+    device_problem_destroy(&dp);
+}
+
+/* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
+static void run_case(size_t i, const dma_case *c)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        if (!harness_offers_backward(level) || !harness_takes(i + level))
+            continue;
+        dmattn_dma_desc desc = c->desc;
+        char name[128];
+        desc.attention.level = level;
+        if (desc.attention.type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE)
+            desc.attention.type = DMATTN_TYPE_F16;
+        snprintf(name, sizeof name, "%s, %s at level %s", c->name, dmattn_type_string(desc.attention.type),
+                 dmattn_level_string(level));
+        problem p = make(name, &desc);
+        run_problem(name, &p);
+        problem_destroy(&p);
+    }
+}
+
+#define GROUP_TEST(group)                                \
+    DEVICE_TEST(dma_backward, group)                     \
+    {                                                    \
+        for (size_t i = 0; i < cases_##group.count; i++) \
+            run_case(i, &cases_##group.cases[i]);        \
+    }
+DMA_GROUPS(GROUP_TEST)
+
+/* ---- subsets ------------------------------------------------------------------------------------------------- */
+
+static void check_subsets(const char *name, const dmattn_dma_desc *desc)
+{
+    attention_tile tile;
+    problem p = make(name, desc);
+    device_problem dp = run_forward(name, &p, &tile);
+    gradients want = backward_expect(&p);
+    backward_check_subsets(name, &dp, &want);
+    gradients_destroy(&want);
+    device_problem_destroy(&dp);
+    problem_destroy(&p);
+}
+
+DEVICE_TEST(dma_backward, subsets)
+{
+    check_subsets("given",
+                  &(dmattn_dma_desc){.attention = {F32, SIZE(2, 70, 90, 4, 2, 16, 24), .level = DMATTN_LEVEL_PORTABLE},
+                                     TOPW(20),
+                                     .importance_given = true});
+    check_subsets("made",
+                  &(dmattn_dma_desc){.attention = {F16, SIZE(1, 50, 60, 4, 2, 16, 0), .level = DMATTN_LEVEL_PORTABLE},
+                                     TOPW(20),
+                                     .importance = {.dt_bias = true}});
+}
+
+/* ---- edges --------------------------------------------------------------------------------------------------- */
+
+/* Gradients' strides that are those of [B, H, S, D], and rows in the middle of words. */
+DEVICE_TEST(dma_backward, strides)
+{
+    const dmattn_dma_desc desc = {.attention = {F16, SIZE(2, 50, 60, 4, 2, 16, 24), .level = DMATTN_LEVEL_PORTABLE},
+                                  TOPW(20)};
+    problem p;
+    ASSERT_OK(problem_create_dma(&desc, NULL, &p));
+    const problem_backward wanted = {.dout_strides = {4 * 50 * 24, 24, 50 * 24},
+                                     .dq_strides = {4 * 50 * 16, 16, 50 * 16},
+                                     .dk_strides = {60 * 35, 35, 17},
+                                     .dv_strides = {60 * 51, 51, 25}};
+    ASSERT_OK(problem_add_backward(&p, &wanted, NULL));
+    p.backward.gradients |= DMATTN_GRADIENT_IMPORTANCE;
+    problem_randomize(&p, 8);
+    run_problem("strides", &p);
+    problem_destroy(&p);
+}
+
+/* Keys of an importance of NaN or -infinity that the app gives are not seen, and have no gradient. */
+DEVICE_TEST(dma_backward, nan_importance)
+{
+    const dmattn_dma_desc desc = {.attention = {F16, SIZE(2, 100, 100, 4, 2, 16, 0), .level = DMATTN_LEVEL_PORTABLE},
+                                  TOPW(60),
+                                  .importance_given = true};
+    problem p = make("NaN importance", &desc);
+    for (int i = 0; i < 2 * 2 * 100; i++)
+        if (i % 3 == 0)
+            ((float *)p.tensor[TENSOR_IMPORTANCE])[i] = i % 2 ? NAN : -INFINITY;
+    run_problem("NaN importance", &p);
+    problem_destroy(&p);
+}
+
+/* Values that are not numbers make keys of no importance, which pass nothing on and do not spoil the others. That they
+ * may hold such values no query may see them: so they come when there are other keys enough. */
+DEVICE_TEST(dma_backward, nan_values)
+{
+    const dmattn_dma_desc desc = {.attention = {F32, SIZE(1, 64, 64, 2, 2, 8, 0), .level = DMATTN_LEVEL_PORTABLE},
+                                  TOPW(16)};
+    problem p = make("NaN values", &desc);
+    for (int j = 20; j < 64; j += 7)
+        ((float *)p.tensor[TENSOR_V])[16 * j + j % 8] = NAN;
+    run_problem("NaN values", &p);
+    problem_destroy(&p);
+}

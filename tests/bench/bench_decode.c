@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT
+ * vkbench's cases of decoding. */
+#include "app/options.h"
+#include "cases/parse.h"
+#include "support/sentences.h"
+
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+static sweep decoding(const char *mask)
+{
+    sweep s = {.pass = PASS_DECODE, .keys = {1, {5000}}, .mask_count = 1};
+    cr_assert(parse_mask(mask, &s.mask[0]), "%s", mask);
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
+    return s;
+}
+
+Test(decoding, names)
+{
+    bench_pass pass;
+    mask_choice mask;
+    char name[MASK_NAME_SIZE];
+    cr_expect(parse_pass("decode", &pass) && pass == PASS_DECODE);
+    cr_expect_str_eq(pass_name(PASS_DECODE), "decode");
+    static const char *const good[] = {"paged", "paged:0.25"};
+    for (int i = 0; i < 2; i++) {
+        cr_assert(parse_mask(good[i], &mask) && mask.paged);
+        mask_name(&mask, name);
+        cr_expect_str_eq(name, good[i]);
+    }
+    static const char *const wrong[] = {"paged:", "paged:0", "paged:1", "paged:2", "pagedx", "causal+paged"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        cr_expect_not(parse_mask(wrong[i], &mask), "%s", wrong[i]);
+}
+
+Test(decoding, cases)
+{
+    bench_case c;
+    sweep s = decoding("topw:100");
+    sweep_case(&s, 0, &c);
+    cr_expect(case_has_cache(&c) && c.decode.cache == DMATTN_CACHE_BOUNDED);
+    cr_expect_eq(c.decode.selection.window, 100);
+    cr_expect_eq(c.decode.attention.queries, 1);
+    cr_expect_eq(c.desc.keys, 5000);
+    s = decoding("paged:0.25");
+    sweep_case(&s, 0, &c);
+    cr_expect(case_has_cache(&c) && c.decode.cache == DMATTN_CACHE_PAGED);
+    cr_expect_eq(c.decode.max_keys, 5000);
+    cr_expect_eq(c.decode.pages, (5000 + 63) / 64);
+    cr_expect_eq(c.decode.selection.select, DMATTN_SELECT_THRESHOLD);
+    cr_expect_float_eq(c.decode.selection.threshold, 0.75, 1e-6);
+    s = decoding("none"); /* attention to all keys side by side */
+    sweep_case(&s, 0, &c);
+    cr_expect_not(case_has_cache(&c));
+    cr_expect(c.desc.queries == 1 && c.desc.keys == 5000);
+}
+
+Test(decoding, defaults)
+{
+    sweep s = {.pass = PASS_DECODE};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect_eq(sweep_count(&s), 2 * 3 * s.head_dim.count); /* contexts, masks */
+    s = (sweep){.pass = PASS_DECODE, .n = {1, {300}}};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    bench_case c;
+    sweep_case(&s, 0, &c);
+    cr_expect(c.desc.keys == 300 && c.desc.queries == 1);
+}
+
+/* What does not go together gets a sentence. */
+static void expect_refused(sweep s, const char *part)
+{
+    sentences text = {0};
+    cr_expect_not(sweep_check(&s, &(messenger){sentences_keep, &text}));
+    cr_expect(text.count == 1 && strstr(text.text, part), "no '%s' in: %s", part, text.text);
+}
+
+Test(decoding, refused)
+{
+    sweep s = decoding("paged");
+    cr_expect(sweep_check(&s, NULL));
+    s.pass = PASS_FORWARD;
+    expect_refused(s, "paged");
+    expect_refused(decoding("causal"), "masks");
+    expect_refused(decoding("dense:0.5"), "masks");
+    s = decoding("topw:3");
+    s.queries = (size_list){1, {17}};
+    expect_refused(s, "queries");
+    s = decoding("paged");
+    s.keys = (size_list){1, {4}};
+    s.queries = (size_list){1, {4}};
+    expect_refused(s, "keys is 4");
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT
+ * vkbench's suites: shapes of models, names of cases, what is in a suite, and which options go together. */
+#include "app/options.h"
+#include "cases/parse.h"
+#include "support/sentences.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- shapes -------------------------------------------------------------------------------------------------- */
+
+static shape_list builtin(void)
+{
+    static shape_list shapes;
+    char why[SHAPES_WHY_SIZE] = "";
+    cr_assert(shapes_read(NULL, &shapes, why), "%s", why);
+    return shapes;
+}
+
+Test(shapes, builtin)
+{
+    static shape_list shapes;
+    shapes = builtin();
+    const model_shape *m = shapes_find(&shapes, "llama-3-8b", strlen("llama-3-8b"));
+    cr_assert(m);
+    cr_expect(m->heads == 32 && m->kv_heads == 8 && m->head_dim == 128 && m->value_dim == 128);
+    cr_expect_null(shapes_find(&shapes, "llama-3-8", strlen("llama-3-8")));
+    for (uint32_t i = 0; i < shapes.count; i++) { /* each can be computed */
+        const model_shape *x = &shapes.model[i];
+        cr_expect(x->head_dim % 8 == 0 && x->head_dim <= 256 && x->heads % x->kv_heads == 0, "%s", x->name);
+    }
+}
+
+Test(shapes, text)
+{
+    static shape_list shapes;
+    char why[SHAPES_WHY_SIZE];
+    static const char good[] = "# a comment\r\n\n  a-1.5_B\t8 4 64 128 # more\nb 3 3 8";
+    cr_assert(shapes_parse(good, strlen(good), &shapes, why), "%s", why);
+    cr_expect_eq(shapes.count, 2);
+    cr_expect_str_eq(shapes.model[0].name, "a-1.5_B");
+    cr_expect(shapes.model[0].head_dim == 64 && shapes.model[0].value_dim == 128);
+    cr_expect(shapes.model[1].value_dim == 8);
+    static const struct {
+        const char *text, *part;
+    } wrong[] = {{"", "no models"},
+                 {"# nothing\n", "no models"},
+                 {"a 1 1 8\nb 2 x 8", "line 2"},
+                 {"a 1 1", "line 1"},
+                 {"a 1 1 8 8 8", "line 1"},
+                 {"a 0 1 8", "line 1"},
+                 {"a -1 1 8", "line 1"},
+                 {"a 1 1 99999999999999999999", "line 1"},
+                 {"a 8 3 64", "multiple"},
+                 {"a 1 1 8\na 2 2 8", "twice"},
+                 {"a/b 1 1 8", "letters"},
+                 {"a2345678901234567890123456789012 1 1 8", "31"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        *why = 0;
+        cr_expect_not(shapes_parse(wrong[i].text, strlen(wrong[i].text), &shapes, why), "%s", wrong[i].text);
+        cr_expect(strstr(why, wrong[i].part), "%s: %s", wrong[i].text, why);
+    }
+    static const char binary[] = "a 1 1 8\n\0b 1 1 8\n";
+    cr_expect_not(shapes_parse(binary, sizeof binary - 1, &shapes, why));
+    cr_expect_not(shapes_read("/nonexistent/shapes", &shapes, why));
+    cr_expect_neq(*why, 0);
+}
+
+/* ---- suites -------------------------------------------------------------------------------------------------- */
+
+static uint32_t count_cases(suite_id id, VkPhysicalDeviceType device, const sweep *wanted, const char *filter)
+{
+    static shape_list shapes;
+    case_list cases = {0};
+    shapes = builtin();
+    cr_assert(suite_add_cases(id, device, &shapes, wanted, filter, &cases));
+    const uint32_t count = cases.count;
+    for (uint32_t i = 0; i < count; i++) {
+        char name[CASE_NAME_SIZE];
+        case_name(&cases.item[i], name);
+        cr_expect(!filter || strstr(name, filter), "%s", name);
+        for (uint32_t j = 0; j < i; j++) {
+            char other[CASE_NAME_SIZE];
+            case_name(&cases.item[j], other);
+            cr_expect(strcmp(name, other), "%s twice", name);
+        }
+    }
+    case_list_destroy(&cases);
+    return count;
+}
+
+/* Each has cases on each device, none twice, and all of them are in the full one. */
+Test(suites, cases)
+{
+    static const VkPhysicalDeviceType devices[] = {VK_PHYSICAL_DEVICE_TYPE_CPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
+                                                   VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU};
+    const sweep none = {0};
+    for (int d = 0; d < 3; d++) {
+        uint32_t largest = 0;
+        for (int s = SUITE_QUICK; s < SUITE_COUNT; s++) {
+            const uint32_t count = count_cases((suite_id)s, devices[d], &none, NULL);
+            cr_expect_geq(count, 7);
+            cr_expect(s != SUITE_FULL || count > largest);
+            largest = count > largest ? count : largest;
+        }
+        cr_expect_leq(count_cases(SUITE_QUICK, devices[d], &none, NULL), 21);
+        cr_expect(suite_budget(SUITE_QUICK, devices[d]) > 0 && suite_budget(SUITE_FULL, devices[d]) == 0);
+    }
+}
+
+Test(suites, narrowed)
+{
+    const VkPhysicalDeviceType gpu = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    static const model_shape own = {"own", 4, 2, 64, 64};
+    const sweep none = {0}, model = {.model_count = 1, .model = {&own}},
+                types = {.type_count = 2, .type = {DMATTN_TYPE_F16, DMATTN_TYPE_BF16}};
+    const uint32_t all = count_cases(SUITE_QUICK, gpu, &none, NULL);
+    cr_expect_eq(count_cases(SUITE_QUICK, gpu, &none, "/decode/"), 6);
+    cr_expect_eq(count_cases(SUITE_QUICK, gpu, &none, "no such case"), 0);
+    cr_expect_eq(count_cases(SUITE_QUICK, gpu, &types, NULL), 2 * all);
+    cr_expect_eq(count_cases(SUITE_QUICK, gpu, &model, NULL), 7);
+    cr_expect_eq(count_cases(SUITE_QUICK, gpu, &model, "own/"), 7);
+}
+
+/* Every case of every suite has a descriptor that is right. */
+Test(suites, are_right)
+{
+    static shape_list shapes;
+    case_list cases = {0};
+    const sweep none = {0};
+    shapes = builtin();
+    cr_assert(suite_add_cases(SUITE_FULL, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &shapes, &none, NULL, &cases));
+    for (uint32_t i = 0; i < cases.count; i++) {
+        bench_case c = cases.item[i];
+        sentences said = {0};
+        cr_expect_eq(case_check(&c, &(messenger){sentences_keep, &said}), DMATTN_SUCCESS, "%s", said.text);
+    }
+    case_list_destroy(&cases);
+}
+
+Test(suites, names)
+{
+    suite_id id;
+    for (int s = SUITE_QUICK; s < SUITE_COUNT; s++)
+        cr_expect(parse_suite(suite_name((suite_id)s), &id) && id == (suite_id)s);
+    cr_expect_not(parse_suite("none", &id));
+    cr_expect_not(parse_suite("", &id));
+}
+
+/* ---- names of cases ------------------------------------------------------------------------------------------ */
+
+static void expect_name(const sweep *s, const char *want)
+{
+    bench_case c;
+    char name[CASE_NAME_SIZE];
+    sweep_case(s, 0, &c);
+    case_name(&c, name);
+    cr_expect_str_eq(name, want);
+}
+
+Test(names, cases)
+{
+    const VkPhysicalDeviceType gpu = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    sweep s = {.n = {1, {4096}}};
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "h16.k4.d64/n4096/forward/causal/f16");
+    static const model_shape own = {"own", 4, 2, 64, 32};
+    s = (sweep){.n = {1, {4096}}, .model_count = 1, .model = {&own}, .pass = PASS_MASK};
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "own/n4096/mask/topw:512/f16");
+    s = (sweep){.keys = {1, {300}},
+                .batch = {1, {2}},
+                .heads = {1, {3}},
+                .head_dim = {1, {64}},
+                .value_dim = {1, {32}},
+                .pass = PASS_DECODE,
+                .level_count = 1,
+                .level = {DMATTN_LEVEL_PORTABLE}};
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "h3.k3.d64.v32/b2.q1.n300/decode/none/f16/portable");
+    s = (sweep){.n = {1, {64}}, .bias = true};
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias");
+}
+
+/* ---- options ------------------------------------------------------------------------------------------------- */
+
+static bench_action parse(bench_options *o, char *why, const char *a, const char *b)
+{
+    char *argv[] = {"vkbench", (char *)a, (char *)b, NULL};
+    *why = 0;
+    return options_parse(1 + (a != NULL) + (b != NULL), argv, o, why);
+}
+
+Test(options, suites)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    bench_options o;
+    cr_expect_eq(parse(&o, why, "--suite=decode", "--type=bf16"), ACTION_RUN, "%s", why);
+    cr_expect(o.suite == SUITE_DECODE && o.sweep.type_count == 1);
+    cr_expect_eq(parse(&o, why, "--level=portable", "--filter=topw"), ACTION_RUN, "%s", why);
+    cr_expect(o.suite == SUITE_QUICK && !strcmp(o.filter, "topw"));
+    cr_expect_eq(parse(&o, why, "--model=a", "--n=64"), ACTION_RUN, "%s", why);
+    cr_expect(o.suite == SUITE_NONE && !strcmp(o.models, "a"));
+    cr_expect_eq(parse(&o, why, "--peak", NULL), ACTION_RUN);
+    cr_expect(o.peak_alone && o.suite == SUITE_NONE);
+    cr_expect_eq(parse(&o, why, "--tune", NULL), ACTION_RUN);
+    cr_expect_eq(o.suite, SUITE_NONE);
+    cr_expect_eq(parse(&o, why, "--list-cases", "--cold"), ACTION_LIST_CASES);
+    cr_expect(o.suite == SUITE_QUICK && o.cold);
+    cr_expect_eq(parse(&o, why, "--list-models", "--repeat-run=3"), ACTION_LIST_MODELS);
+    cr_expect_eq(o.repeats, 3);
+    static const char *const wrong[][3] = {{"--suite=fast", NULL, "fast"},
+                                           {"--suite=", NULL, "--suite"},
+                                           {"--suite=quick", "--n=64", "--suite quick"},
+                                           {"--suite=quick", "--pass=backward", "--suite quick"},
+                                           {"--suite=models", "--tune", "--tune"},
+                                           {"--model=a", "--heads=4", "--model"},
+                                           {"--repeat-run=0", NULL, "--repeat-run"},
+                                           {"--cold=1", NULL, "--cold"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_expect_eq(parse(&o, why, wrong[i][0], wrong[i][1]), ACTION_BAD, "%s", wrong[i][0]);
+        cr_expect(strstr(why, wrong[i][2]), "%s: %s", wrong[i][0], why);
+    }
+}
+
+Test(options, models)
+{
+    static char why[OPTIONS_WHY_SIZE];
+    static shape_list shapes;
+    bench_options o;
+    shapes = builtin();
+    cr_assert_eq(parse(&o, why, "--model=qwen3-4b,doge-20m", NULL), ACTION_RUN);
+    cr_assert(options_set_models(&o, &shapes, why), "%s", why);
+    cr_expect_eq(o.sweep.model_count, 2);
+    cr_expect_str_eq(o.sweep.model[1]->name, "doge-20m");
+    static const char *const wrong[] = {"--model=qwen3-4b,nobody", "--model=", "--model=doge-20m,"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        cr_assert_eq(parse(&o, why, wrong[i], NULL), ACTION_RUN);
+        cr_expect_not(options_set_models(&o, &shapes, why), "%s", wrong[i]);
+        cr_expect(strstr(why, "--model"), "%s", why);
+    }
+}
+
+/* A grid over models, and which masks a pass takes. */
+Test(sweeps, models_and_passes)
+{
+    static const model_shape models[] = {{"a", 4, 2, 64, 64}, {"b", 8, 8, 128, 128}};
+    sweep s = {.n = {2, {64, 128}}, .model_count = 2, .model = {&models[0], &models[1]}};
+    bench_case c;
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect_eq(sweep_count(&s), 2 * 2 * s.mask_count);
+    sweep_case(&s, sweep_count(&s) - 1, &c);
+    cr_expect(!strcmp(c.model, "b") && c.desc.heads == 8 && c.desc.head_dim == 128 && c.desc.keys == 128);
+    s = (sweep){.n = {1, {64}}, .pass = PASS_MASK, .mask_count = 1, .mask = {{.causal = true}}};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    sentences said = {0};
+    cr_expect_not(sweep_check(&s, &(messenger){sentences_keep, &said}));
+    cr_expect(said.count == 1 && strstr(said.text, "topw"), "%s", said.text);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT
+ * What an app that embeds the library may rely on: which functions of Vulkan it calls, what it leaves alone, that it
+ * hands every failure on and that nothing is left then. For each operator, on a Vulkan without a device. */
+#include "support/allocator.h"
+#include "support/counted_malloc.h"
+#include "support/operators.h"
+#include "support/sentences.h"
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A context, and what it says. */
+typedef struct rig {
+    fake_vulkan vulkan;
+    sentences said; /* the last one, and how many */
+    dmattn_context *context;
+} rig;
+
+static void rig_init(rig *r)
+{
+    memset(r, 0, sizeof *r);
+    fake_vulkan_init(&r->vulkan);
+    r->vulkan.desc.message = sentences_keep;
+    r->vulkan.desc.message_user = &r->said;
+}
+
+static void rig_create(rig *r)
+{
+    rig_init(r);
+    cr_assert_eq(dmattn_context_create(&r->vulkan.desc, &r->context), DMATTN_SUCCESS, "%s", r->said.text);
+}
+
+/* Nothing is left, and no rule was broken. */
+static void rig_destroy(rig *r)
+{
+    dmattn_context_destroy(r->context);
+    cr_expect_eq(fake_vulkan_live(&r->vulkan), 0, "%d objects are left", fake_vulkan_live(&r->vulkan));
+    cr_expect_eq(r->vulkan.wrong, 0, "broken: %s", r->vulkan.rule);
+}
+
+static dmattn_plan *plan_of(rig *r, const operator_case *o)
+{
+    dmattn_plan *plan;
+    cr_assert_eq(o->plan(r->context, &plan), DMATTN_SUCCESS, "%s: %s", o->name, r->said.text);
+    return plan;
+}
+
+static void record(rig *r, const operator_case *o, const dmattn_plan *plan, fake_commands *commands)
+{
+    const VkCommandBuffer buffer = fake_commands_begin(&r->vulkan, commands);
+    cr_expect_eq(o->record(plan, buffer), DMATTN_SUCCESS, "%s: %s", o->name, r->said.text);
+}
+
+/* ---- what is called ---------------------------------------------------------------------------------------------- */
+
+static bool is_in(const char *const *names, uint32_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+/* A function that is not loaded cannot be called. None that allocates device memory, makes a buffer, binds descriptor
+ * sets, draws, submits or waits is among these; a new one is to be added here by hand, and to docs/embedding.md. */
+Test(contract, functions)
+{
+    static const char *const all[] = {"vkGetPhysicalDeviceProperties2",
+                                      "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR",
+                                      "vkGetDeviceProcAddr",
+                                      "vkCreateShaderModule",
+                                      "vkDestroyShaderModule",
+                                      "vkCreatePipelineLayout",
+                                      "vkDestroyPipelineLayout",
+                                      "vkCreatePipelineCache",
+                                      "vkDestroyPipelineCache",
+                                      "vkCreateComputePipelines",
+                                      "vkDestroyPipeline",
+                                      "vkGetBufferDeviceAddress",
+                                      "vkCmdBindPipeline",
+                                      "vkCmdPushConstants",
+                                      "vkCmdPipelineBarrier",
+                                      "vkCmdDispatch",
+                                      "vkCmdDispatchBase"};
+    rig r;
+    rig_create(&r);
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    cr_expect_eq(r.vulkan.refused_count, 0, "%s was asked for", r.vulkan.refused[0]);
+    for (uint32_t i = 0; i < r.vulkan.loaded_count; i++)
+        cr_expect(is_in(all, sizeof all / sizeof *all, r.vulkan.loaded[i]), "%s is loaded", r.vulkan.loaded[i]);
+    rig_destroy(&r);
+}
+
+/* Leaves bytes on the stack, for what does not set all of its own. Called by its address, so that it has a frame. */
+static void fill(int byte)
+{
+    volatile unsigned char bytes[4096];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)byte;
+}
+static void (*volatile fill_stack)(int byte) = fill;
+
+/* Of the command buffer's state a record call changes the compute pipeline and push constants. fake_vulkan.c has what
+ * each command must keep to; other commands there are none. The same call writes the same commands. */
+Test(contract, commands)
+{
+    rig r;
+    unsigned slices = 0;
+    rig_create(&r);
+    for (int i = 0; i < OPERATORS; i++) {
+        const operator_case *o = &operators[i];
+        dmattn_plan *plan = plan_of(&r, o), *twin = plan_of(&r, o);
+        fake_commands first, second, third;
+        const unsigned calls = r.vulkan.calls;
+        fill_stack(0x11);
+        record(&r, o, plan, &first);
+        fill_stack(0xee);
+        record(&r, o, plan, &second);
+        record(&r, o, twin, &third);
+        cr_expect_eq(r.vulkan.calls, calls, "%s: recording makes an object", o->name);
+        cr_expect(first.dispatches + first.slices >= 1, "%s", o->name);
+        cr_expect_eq(first.binds, first.pushes, "%s", o->name);
+        cr_expect_lt(first.barriers, first.binds, "%s", o->name);
+        cr_expect(first.hash == second.hash && first.hash == third.hash, "%s: not the same twice", o->name);
+        cr_expect_eq(r.vulkan.wrong, 0, "%s: broken: %s", o->name, r.vulkan.rule);
+        slices += first.slices > first.binds;
+        dmattn_plan_destroy(plan);
+        dmattn_plan_destroy(twin);
+    }
+    cr_expect_geq(slices, 1, "no operator was cut into slices");
+    rig_destroy(&r);
+}
+
+/* Each call goes to the context's own device, whatever else is alive. */
+Test(contract, two_devices)
+{
+    rig r[2];
+    for (int d = 0; d < 2; d++)
+        rig_create(&r[d]);
+    for (int i = 0; i < OPERATORS; i++) {
+        dmattn_plan *plans[2];
+        fake_commands commands[2];
+        for (int d = 0; d < 2; d++)
+            plans[d] = plan_of(&r[d], &operators[i]);
+        for (int d = 0; d < 2; d++)
+            record(&r[d], &operators[i], plans[d], &commands[d]);
+        cr_expect_eq(commands[0].hash, commands[1].hash);
+        for (int d = 0; d < 2; d++)
+            dmattn_plan_destroy(plans[d]);
+    }
+    for (int d = 0; d < 2; d++)
+        rig_destroy(&r[d]);
+}
+
+/* Every pipeline is made with the app's cache, which stays the app's; or with one that the context makes once. */
+Test(contract, pipeline_cache)
+{
+    for (int given = 0; given < 2; given++) {
+        rig r;
+        rig_init(&r);
+        if (given)
+            r.vulkan.desc.pipeline_cache = r.vulkan.cache = fake_vulkan_cache(&r.vulkan);
+        cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+        for (int i = 0; i < OPERATORS; i++)
+            dmattn_plan_destroy(plan_of(&r, &operators[i]));
+        cr_expect_geq(r.vulkan.made[FAKE_PIPELINE], OPERATORS);
+        cr_expect_eq(r.vulkan.made[FAKE_CACHE], 1);
+        cr_expect_eq(r.vulkan.destroyed[FAKE_CACHE], 0);
+        if (given) {
+            dmattn_context_destroy(r.context);
+            r.context = NULL;
+            cr_expect_eq(r.vulkan.destroyed[FAKE_CACHE], 0);
+            fake_vulkan_cache_destroy(&r.vulkan, r.vulkan.cache);
+        }
+        rig_destroy(&r);
+    }
+}
+
+/* ---- host memory ------------------------------------------------------------------------------------------------- */
+
+/* All of it comes from the app's callbacks if there are any, and recording takes none at all. */
+Test(contract, recording_allocates_nothing)
+{
+    for (int given = 0; given < 2; given++) {
+        allocator a;
+        rig r;
+        allocator_init(&a);
+        rig_init(&r);
+        if (given)
+            r.vulkan.desc.host_allocator = &a.callbacks;
+        cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+        for (int i = 0; i < OPERATORS; i++) {
+            dmattn_plan *plan = plan_of(&r, &operators[i]);
+            fake_commands commands;
+            const uint64_t calls = a.calls;
+            counted_begin(0);
+            for (int repeat = 0; repeat < 3; repeat++)
+                record(&r, &operators[i], plan, &commands);
+            cr_expect_eq(counted_calls, 0, "%s: recording allocates", operators[i].name);
+            cr_expect_eq(a.calls, calls, "%s: recording allocates", operators[i].name);
+            dmattn_plan_destroy(plan);
+        }
+        cr_expect_eq(a.calls > 0, given);
+        rig_destroy(&r);
+        cr_expect_eq(a.live, 0);
+    }
+}
+
+/* The allocations of the test's own callbacks count as well, but come in the same number. */
+Test(contract, no_memory_beside_the_callbacks)
+{
+    allocator a;
+    rig r;
+    allocator_init(&a);
+    rig_init(&r);
+    r.vulkan.desc.host_allocator = &a.callbacks;
+    counted_begin(0);
+    cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    cr_expect_gt(a.calls, 0);
+    cr_expect_eq(counted_calls, a.calls);
+    rig_destroy(&r);
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+
+/* Makes a context and a plan, records it and destroys both; the status of what failed. */
+static dmattn_status make_both(rig *r, const operator_case *o)
+{
+    dmattn_plan *plan = (dmattn_plan *)r;
+    fake_commands commands;
+    r->context = (dmattn_context *)r;
+    dmattn_status status = dmattn_context_create(&r->vulkan.desc, &r->context);
+    cr_expect_eq(r->context != NULL, !status);
+    if (status)
+        return status;
+    r->said.count = 0;
+    status = o->plan(r->context, &plan);
+    cr_expect_eq(plan != NULL, !status);
+    if (!status)
+        status = o->record(plan, fake_commands_begin(&r->vulkan, &commands));
+    dmattn_plan_destroy(plan);
+    dmattn_context_destroy(r->context);
+    r->context = NULL;
+    return status;
+}
+
+/* What a failure must leave behind: one sentence with both words, and nothing else. */
+static void expect_failure(rig *r, const char *name, dmattn_status got, dmattn_status want, const char *call,
+                           const char *result)
+{
+    cr_expect_eq(got, want, "%s: %s instead of %s (%s)", name, dmattn_status_string(got), dmattn_status_string(want),
+                 r->said.text);
+    cr_expect(r->said.count == 1 && r->said.severity == DMATTN_SEVERITY_ERROR, "%s: %u sentences, the last: %s", name,
+              r->said.count, r->said.text);
+    cr_expect(strstr(r->said.text, call) && strstr(r->said.text, result), "%s: no '%s' and '%s' in: %s", name, call,
+              result, r->said.text);
+    rig_destroy(r);
+}
+
+static const struct {
+    VkResult result;
+    const char *name;
+    dmattn_status status;
+} results[] = {
+    {VK_ERROR_OUT_OF_HOST_MEMORY, "VK_ERROR_OUT_OF_HOST_MEMORY", DMATTN_ERROR_OUT_OF_MEMORY},
+    {VK_ERROR_OUT_OF_DEVICE_MEMORY, "VK_ERROR_OUT_OF_DEVICE_MEMORY", DMATTN_ERROR_OUT_OF_MEMORY},
+    {VK_ERROR_DEVICE_LOST, "VK_ERROR_DEVICE_LOST", DMATTN_ERROR_VULKAN},
+};
+
+/* Each call that can fail, in each way; then, with the device well again, the same succeeds. */
+Test(contract, each_vulkan_call_fails)
+{
+    for (int i = 0; i < OPERATORS; i++) {
+        const operator_case *o = &operators[i];
+        rig r;
+        rig_init(&r);
+        cr_assert_eq(make_both(&r, o), DMATTN_SUCCESS, "%s: %s", o->name, r.said.text);
+        const unsigned count = r.vulkan.calls;
+        cr_expect_geq(count, 4, "a cache, a layout, a module and a pipeline");
+        for (size_t f = 0; f < sizeof results / sizeof *results; f++)
+            for (unsigned n = 1; n <= count; n++) {
+                rig_init(&r);
+                r.vulkan.fail_at = n;
+                r.vulkan.failure = results[f].result;
+                const dmattn_status status = make_both(&r, o);
+                cr_assert_not_null(r.vulkan.failed);
+                expect_failure(&r, o->name, status, results[f].status, r.vulkan.failed, results[f].name);
+            }
+    }
+}
+
+/* A plan that fails leaves its context as it was. */
+Test(contract, failures_leave_the_context)
+{
+    rig r;
+    rig_create(&r);
+    for (int i = 0; i < OPERATORS; i++) {
+        const int live = fake_vulkan_live(&r.vulkan);
+        dmattn_plan *plan = plan_of(&r, &operators[i]);
+        dmattn_plan_destroy(plan);
+        r.vulkan.calls = 0;
+        r.vulkan.fail_at = 3;
+        r.vulkan.failure = VK_ERROR_DEVICE_LOST;
+        plan = (dmattn_plan *)&r;
+        cr_expect_eq(operators[i].plan(r.context, &plan), DMATTN_ERROR_VULKAN);
+        cr_expect_null(plan);
+        cr_expect_eq(fake_vulkan_live(&r.vulkan), live);
+        r.vulkan.fail_at = 0;
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    }
+    rig_destroy(&r);
+}
+
+/* Each allocation through the callbacks, the driver's, as fake_vulkan.c makes them, included. */
+Test(contract, each_allocation_fails)
+{
+    for (int i = 0; i < OPERATORS; i++) {
+        uint64_t count = 0;
+        for (uint64_t n = 0; n <= count; n++) { /* the first round counts them */
+            allocator a;
+            rig r;
+            allocator_init(&a);
+            rig_init(&r);
+            r.vulkan.desc.host_allocator = &a.callbacks;
+            a.fail_at = n;
+            const dmattn_status status = make_both(&r, &operators[i]);
+            if (n)
+                expect_failure(&r, operators[i].name, status, DMATTN_ERROR_OUT_OF_MEMORY, "", "");
+            else
+                cr_assert_eq(status, DMATTN_SUCCESS, "%s", r.said.text);
+            cr_expect_eq(a.live, 0, "%s, allocation %llu: %lld are left", operators[i].name, (unsigned long long)n,
+                         (long long)a.live);
+            count = n ? count : a.calls;
+        }
+        cr_expect_geq(count, 6);
+    }
+}
+
+/* The same without callbacks. */
+Test(contract, each_malloc_fails)
+{
+    for (int i = 0; i < OPERATORS; i++) {
+        unsigned long long count = 0;
+        for (unsigned long long n = 0; n <= count; n++) {
+            rig r;
+            rig_init(&r);
+            const long long live = counted_live;
+            counted_begin(n);
+            const dmattn_status status = make_both(&r, &operators[i]);
+            const unsigned long long calls = counted_calls;
+            counted_begin(0);
+            if (n)
+                expect_failure(&r, operators[i].name, status, DMATTN_ERROR_OUT_OF_MEMORY, "", "");
+            else
+                cr_assert_eq(status, DMATTN_SUCCESS, "%s", r.said.text);
+            cr_expect_eq(counted_live, live, "%s, allocation %llu: %lld are left", operators[i].name, n,
+                         counted_live - live);
+            count = n ? count : calls;
+        }
+        cr_expect_geq(count, 6);
+    }
+}
+
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
+
+/* The 65535 workgroups that Vulkan promises, in each dimension, are enough for long sequences of many heads. */
+Test(contract, long_sequences)
+{
+    const dmattn_attention_desc attention = {.type = DMATTN_TYPE_F16,
+                                             .batch = 4,
+                                             .queries = 1 << 17,
+                                             .keys = 1 << 17,
+                                             .heads = 32,
+                                             .kv_heads = 8,
+                                             .head_dim = 128};
+    const dmattn_selection topw = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 2048, .causal = true};
+    dmattn_attention_backward_desc backward = {.attention = attention};
+    dmattn_dma_backward_desc dma = {.dma = {.attention = attention, .selection = topw}};
+    rig r;
+    dmattn_plan *plan;
+    rig_create(&r);
+    for (int causal = 0; causal < 2; causal++) {
+        backward.attention.causal = causal;
+        cr_expect_eq(dmattn_attention_plan(r.context, &backward.attention, &plan), DMATTN_SUCCESS, "%s", r.said.text);
+        dmattn_plan_destroy(plan);
+        cr_expect_eq(dmattn_attention_backward_plan(r.context, &backward, &plan), DMATTN_SUCCESS, "%s", r.said.text);
+        dmattn_plan_destroy(plan);
+    }
+    cr_expect_eq(dmattn_dma_plan(r.context, &dma.dma, &plan), DMATTN_SUCCESS, "%s", r.said.text);
+    dmattn_plan_destroy(plan);
+    cr_expect_eq(dmattn_dma_backward_plan(r.context, &dma, &plan), DMATTN_SUCCESS, "%s", r.said.text);
+    dmattn_plan_destroy(plan);
+    rig_destroy(&r);
+}

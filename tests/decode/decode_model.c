@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: MIT */
+#include "decode_model.h"
+
+#include "check/check.h"
+#include "problem.h"
+#include "reference/decode.h"
+#include "reference/element.h"
+#include "shape.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STEPS    8 /* of a submission */
+#define GUARD    256
+#define PATTERN  0xa5
+#define MOST_LOG 1024 /* tokens of a sequence */
+
+/* What a sequence has been so far. */
+typedef struct history {
+    char *k, *v;
+    float *importance; /* [Hk, MOST_LOG] */
+    uint32_t length, floor;
+    bool broken;
+} history;
+
+typedef struct run {
+    const char *name;
+    dmattn_decode_desc desc; /* resolved */
+    dmattn_cache_layout layout;
+    const decode_habits *habits;
+    decode_results *results;
+    dmattn_plan *plan, *importance_plan;
+    dmattn_plan_info info;
+    uint64_t random;
+    history *sequences;
+    /* of each step one behind the other */
+    uint64_t bytes[TENSOR_COUNT];
+    char *image[TENSOR_COUNT];
+    dmattn_buffer buffer[TENSOR_COUNT], workspace, prompt_k, prompt_v, prompt_importance, computed;
+    double *out, *lse; /* wanted: out[Dv] and lse of (step, sequence, token, head) */
+    bool *wanted;
+} run;
+
+static uint64_t below(run *r, uint64_t n)
+{
+    return random_bits(&r->random) % n;
+}
+
+static bool once_in(run *r, unsigned n)
+{
+    return n && below(r, n) == 0;
+}
+
+static uint64_t size_of(const run *r)
+{
+    return dmattn_type_size(r->desc.attention.type);
+}
+
+static void *allocate(uint64_t bytes)
+{
+    void *memory = calloc(1, bytes ? bytes : 1);
+    cr_assert(memory);
+    return memory;
+}
+
+/* ---- making it ------------------------------------------------------------------------------------------------- */
+
+static bool is_of_step(tensor_id t)
+{
+    return t != TENSOR_STATE && t != TENSOR_PAGES && t != TENSOR_TABLE && t != TENSOR_DT_WEIGHT && t != TENSOR_A
+           && t != TENSOR_DT_BIAS;
+}
+
+static void create_tensors(run *r)
+{
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        r->bytes[t] = (dmattn_decode_tensor_bytes(&r->desc, (tensor_id)t) + 15) / 16 * 16;
+        const uint64_t all = r->bytes[t] * (is_of_step((tensor_id)t) ? STEPS : 1);
+        if (!all)
+            continue;
+        r->image[t] = allocate(all + GUARD);
+        memset(r->image[t] + all, PATTERN, GUARD);
+        ASSERT_OK(dmattn_buffer_create(h.device, all + GUARD, &r->buffer[t]));
+    }
+    for (int t = TENSOR_DT_WEIGHT; t <= TENSOR_DT_BIAS; t++)
+        for (uint64_t i = 0; i < dmattn_decode_tensor_bytes(&r->desc, (tensor_id)t)
+                                     / dmattn_type_size(r->desc.importance.parameter_type);
+             i++)
+            element_store(r->desc.importance.parameter_type, r->image[t], i,
+                          t == TENSOR_DT_WEIGHT ? 0.3 * random_normal(&r->random) : random_uniform(&r->random));
+    if (r->image[TENSOR_TABLE]) { /* pages of the pool in any order, none twice */
+        int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
+        const uint32_t used = r->desc.attention.batch * r->layout.table_pages;
+        cr_assert_leq(used, r->desc.pages);
+        for (uint32_t i = 0; i < used; i++)
+            table[i] = (int32_t)(r->desc.pages - 1 - i);
+        for (uint32_t i = used; i > 1; i--) {
+            const uint64_t other = below(r, i);
+            const int32_t page = table[i - 1];
+            table[i - 1] = table[other];
+            table[other] = page;
+        }
+    }
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (r->image[t])
+            ASSERT_OK(dmattn_upload(h.device, &r->buffer[t], 0, r->image[t],
+                                    r->bytes[t] * (is_of_step((tensor_id)t) ? STEPS : 1) + GUARD));
+}
+
+static void create(run *r, const dmattn_decode_desc *desc)
+{
+    const messenger m = {harness_message, &h};
+    ASSERT_OK(dmattn_decode_desc_resolve(desc, &r->desc, &m));
+    ASSERT_OK(dmattn_decode_plan(h.context, desc, &r->plan));
+    ASSERT_OK(dmattn_decode_get_layout(r->plan, &r->layout));
+    dmattn_plan_get_info(r->plan, &r->info);
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint64_t rows = (uint64_t)STEPS * a->batch * a->queries * a->heads;
+    create_tensors(r);
+    r->out = allocate(rows * a->value_dim * sizeof *r->out);
+    r->lse = allocate(rows * sizeof *r->lse);
+    r->wanted = allocate(rows * sizeof *r->wanted);
+    r->sequences = allocate(a->batch * sizeof *r->sequences);
+    for (uint32_t b = 0; b < a->batch; b++)
+        r->sequences[b] = (history){.k = allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
+                                    .v = allocate(size_of(r) * MOST_LOG * a->kv_heads * a->value_dim),
+                                    .importance = allocate(sizeof(float) * MOST_LOG * a->kv_heads)};
+    ASSERT_OK(dmattn_buffer_create(h.device, r->info.workspace_size, &r->workspace));
+    ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->head_dim, &r->prompt_k));
+    ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->value_dim, &r->prompt_v));
+    ASSERT_OK(dmattn_buffer_create(h.device, sizeof(float) * MOST_LOG * a->kv_heads, &r->prompt_importance));
+    if (!r->desc.importance_given && !r->desc.no_importance) {
+        /* the importance of all tokens of a submission at once: decoding must find the same bits */
+        const dmattn_mask_desc mask = {.stages = DMATTN_STAGE_IMPORTANCE,
+                                       .batch = 1,
+                                       .keys = STEPS * a->batch * a->queries,
+                                       .kv_heads = a->kv_heads,
+                                       .type = a->type,
+                                       .value_dim = a->value_dim,
+                                       .importance = r->desc.importance};
+        ASSERT_OK(dmattn_mask_plan(h.context, &mask, &r->importance_plan));
+        ASSERT_OK(dmattn_buffer_create(h.device, sizeof(float) * mask.keys * a->kv_heads, &r->computed));
+    }
+}
+
+static void destroy(run *r)
+{
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        free(r->image[t]);
+        dmattn_buffer_destroy(h.device, &r->buffer[t]);
+    }
+    dmattn_buffer *const others[] = {&r->workspace, &r->prompt_k, &r->prompt_v, &r->prompt_importance, &r->computed};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        dmattn_buffer_destroy(h.device, others[i]);
+    for (uint32_t b = 0; b < r->desc.attention.batch; b++) {
+        free(r->sequences[b].k);
+        free(r->sequences[b].v);
+        free(r->sequences[b].importance);
+    }
+    free(r->sequences);
+    free(r->out);
+    free(r->lse);
+    free(r->wanted);
+    dmattn_plan_destroy(r->plan);
+    dmattn_plan_destroy(r->importance_plan);
+}
+
+/* ---- at random --------------------------------------------------------------------------------------------------- */
+
+static float random_importance(run *r)
+{
+    static const float odd[] = {NAN, -INFINITY, -0.0f, 0, 1e-42f};
+    if (once_in(r, r->habits->odd_numbers))
+        return odd[below(r, sizeof odd / sizeof *odd)];
+    return r->habits->levels ? (float)below(r, r->habits->levels) : (float)random_normal(&r->random);
+}
+
+static void random_rows(run *r, tensor_id t, const dmattn_strides *s, uint32_t heads, uint32_t dim)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    for (uint32_t step = 0; step < STEPS; step++)
+        for (uint32_t b = 0; b < a->batch; b++)
+            for (uint32_t i = 0; i < a->queries; i++)
+                for (uint32_t head = 0; head < heads; head++)
+                    for (uint32_t c = 0; c < dim; c++)
+                        element_store(a->type, r->image[t] + step * r->bytes[t],
+                                      b * s->batch + i * s->sequence + head * s->head + c, random_normal(&r->random));
+}
+
+static void upload(run *r, tensor_id t)
+{
+    if (r->image[t])
+        ASSERT_OK(dmattn_upload(h.device, &r->buffer[t], 0, r->image[t], r->bytes[t] * STEPS));
+}
+
+/* Where the importance of a new token is in the image, and makes them all: at random, or as the device does. */
+static void make_importance(run *r, float **importance, uint64_t *stride)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint64_t tokens = (uint64_t)STEPS * a->batch * a->queries;
+    *stride = tokens;
+    *importance = allocate(sizeof(float) * tokens * a->kv_heads);
+    if (r->importance_plan) {
+        VkCommandBuffer commands;
+        const dmattn_mask_args args = {.v = r->buffer[TENSOR_V],
+                                       .dt_weight = r->buffer[TENSOR_DT_WEIGHT],
+                                       .a = r->buffer[TENSOR_A],
+                                       .dt_bias = r->buffer[TENSOR_DT_BIAS],
+                                       .importance = r->computed};
+        ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+        ASSERT_OK(dmattn_mask_record(r->importance_plan, commands, &args));
+        ASSERT_OK(dmattn_commands_submit(h.device));
+        ASSERT_OK(dmattn_download(h.device, &r->computed, 0, *importance, sizeof(float) * tokens * a->kv_heads));
+        return;
+    }
+    for (uint64_t i = 0; i < tokens; i++)
+        for (uint32_t head = 0; head < a->kv_heads; head++)
+            (*importance)[head * tokens + i] = random_importance(r);
+    if (!r->desc.importance_given)
+        return;
+    for (uint64_t i = 0; i < tokens; i++) /* as [step, B, Hk, T] */
+        for (uint32_t head = 0; head < a->kv_heads; head++) {
+            const uint64_t step_and_sequence = i / a->queries, step = step_and_sequence / a->batch;
+            float *of_step = (float *)(r->image[TENSOR_IMPORTANCE] + step * r->bytes[TENSOR_IMPORTANCE]);
+            of_step[(step_and_sequence % a->batch * a->kv_heads + head) * a->queries + i % a->queries] =
+                (*importance)[head * tokens + i];
+        }
+    upload(r, TENSOR_IMPORTANCE);
+}
+
+static void copy_history(const run *r, history *to, const history *from)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    memcpy(to->k, from->k, size_of(r) * MOST_LOG * a->kv_heads * a->head_dim);
+    memcpy(to->v, from->v, size_of(r) * MOST_LOG * a->kv_heads * a->value_dim);
+    memcpy(to->importance, from->importance, sizeof(float) * MOST_LOG * a->kv_heads);
+    to->length = from->length;
+    to->floor = from->floor;
+    to->broken = from->broken;
+}
+
+/* Fills a sequence from a prompt. */
+static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint32_t most = r->habits->most_tokens, keys = 1 + (uint32_t)below(r, most);
+    history *s = &r->sequences[sequence];
+    float *importance = allocate(sizeof(float) * keys * a->kv_heads);
+    for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->head_dim; i++)
+        element_store(a->type, s->k, i, random_normal(&r->random));
+    for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->value_dim; i++)
+        element_store(a->type, s->v, i, random_normal(&r->random));
+    for (uint32_t head = 0; head < a->kv_heads; head++)
+        for (uint32_t j = 0; j < keys; j++)
+            importance[head * keys + j] = s->importance[head * MOST_LOG + j] = random_importance(r);
+    s->length = keys;
+    s->floor = r->desc.cache == DMATTN_CACHE_PAGED ? 0 : keys;
+    s->broken = false;
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_k, 0, s->k, size_of(r) * keys * a->kv_heads * a->head_dim));
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_v, 0, s->v, size_of(r) * keys * a->kv_heads * a->value_dim));
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_importance, 0, importance, sizeof(float) * keys * a->kv_heads));
+    free(importance);
+    const dmattn_decode_fill_args args = {.sequence = sequence,
+                                          .keys = keys,
+                                          .k = r->prompt_k,
+                                          .v = r->prompt_v,
+                                          .importance = r->prompt_importance,
+                                          .state = r->buffer[TENSOR_STATE],
+                                          .pages = r->buffer[TENSOR_PAGES],
+                                          .table = r->buffer[TENSOR_TABLE]};
+    ASSERT_OK(dmattn_decode_fill_record(r->plan, commands, &args));
+    dmattn_commands_barrier(h.device);
+    r->results->fills++;
+}
+
+/* How many tokens of a sequence to keep. */
+static int32_t choose_keep(run *r, history *s)
+{
+    if (once_in(r, r->habits->restart) || s->length + DMATTN_DECODE_MAX_TOKENS > r->habits->most_tokens) {
+        r->results->restarts++;
+        return 0;
+    }
+    if (once_in(r, r->habits->too_far) && s->floor > 1) {
+        r->results->broken++;
+        return (int32_t)s->floor - 1;
+    }
+    const uint32_t most = s->length - (s->floor < s->length ? s->floor : s->length);
+    const uint32_t back = most < DMATTN_DECODE_MAX_TOKENS ? most : DMATTN_DECODE_MAX_TOKENS;
+    if (back && once_in(r, r->habits->rollback)) {
+        r->results->rollbacks++;
+        return (int32_t)(s->length - 1 - (uint32_t)below(r, back));
+    }
+    return -1 - (int32_t)below(r, 2) * 1000;
+}
+
+/* The new tokens of a sequence in a step, and what their queries should find. */
+static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *importance, uint64_t stride)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    history *s = &r->sequences[b];
+    const int32_t keep = choose_keep(r, s);
+    const uint32_t count = once_in(r, r->habits->pause) ? 0 : 1 + (uint32_t)below(r, a->queries);
+    ((int32_t *)(r->image[TENSOR_KEEP] + step * r->bytes[TENSOR_KEEP]))[b] = keep;
+    ((int32_t *)(r->image[TENSOR_COUNTS] + step * r->bytes[TENSOR_COUNTS]))[b] = (int32_t)count;
+    if (keep >= 0) {
+        s->broken = keep && (s->broken || (uint32_t)keep < s->floor);
+        s->floor = keep ? s->floor : 0;
+        s->length = (uint32_t)keep;
+    }
+    const uint32_t after = s->length + count;
+    if (r->desc.cache == DMATTN_CACHE_BOUNDED && after > r->desc.rollback && after - r->desc.rollback > s->floor)
+        s->floor = after - r->desc.rollback;
+    for (uint32_t t = 0; t < count; t++)
+        for (uint32_t head = 0; head < a->kv_heads; head++) {
+            const uint64_t to = ((uint64_t)s->length + t) * a->kv_heads + head;
+            const char *k = r->image[TENSOR_K] + step * r->bytes[TENSOR_K],
+                       *v = r->image[TENSOR_V] + step * r->bytes[TENSOR_V];
+            const dmattn_strides *ks = &a->k_strides, *vs = &a->v_strides;
+            memcpy(s->k + size_of(r) * to * a->head_dim,
+                   k + size_of(r) * (b * ks->batch + t * ks->sequence + head * ks->head), size_of(r) * a->head_dim);
+            memcpy(s->v + size_of(r) * to * a->value_dim,
+                   v + size_of(r) * (b * vs->batch + t * vs->sequence + head * vs->head), size_of(r) * a->value_dim);
+            s->importance[head * MOST_LOG + s->length + t] =
+                importance[head * stride + ((uint64_t)step * a->batch + b) * a->queries + t];
+        }
+    const reference_sequence sequence = {
+        .k = s->k,
+        .v = s->v,
+        .k_strides = {.sequence = (uint64_t)a->kv_heads * a->head_dim, .head = a->head_dim},
+        .v_strides = {.sequence = (uint64_t)a->kv_heads * a->value_dim, .head = a->value_dim},
+        .importance = s->importance,
+        .importance_stride = MOST_LOG,
+    };
+    for (uint32_t t = 0; t < count; t++)
+        for (uint32_t head = 0; head < a->heads; head++) {
+            const uint64_t row = (((uint64_t)step * a->batch + b) * a->queries + t) * a->heads + head;
+            const dmattn_strides *qs = &a->q_strides;
+            const char *q = r->image[TENSOR_Q] + step * r->bytes[TENSOR_Q]
+                            + size_of(r) * (b * qs->batch + t * qs->sequence + head * qs->head);
+            const dmattn_score_shape *m = &a->mask_shape;
+            const uint8_t *mask = !a->mask ? NULL
+                                           : (const uint8_t *)r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK]
+                                                 + (m->batch > 1 ? b : 0) * m->batch_stride
+                                                 + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
+                                                 + (m->queries > 1 ? t : 0) * m->query_stride;
+            r->wanted[row] = true;
+            if (s->broken) {
+                r->lse[row] = NAN;
+                continue;
+            }
+            ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, s->length + t, mask,
+                                           r->out + row * a->value_dim, &r->lse[row]));
+        }
+    s->length = after;
+    r->results->steps++;
+}
+
+/* ---- on the device -------------------------------------------------------------------------------------------------
+ */
+
+static dmattn_buffer of_step(const run *r, tensor_id t, uint32_t step)
+{
+    return (dmattn_buffer){r->buffer[t].buffer, step * r->bytes[t], r->bytes[t]};
+}
+
+static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
+{
+    const dmattn_decode_args args = {
+        .q = of_step(r, TENSOR_Q, step),
+        .k = of_step(r, TENSOR_K, step),
+        .v = of_step(r, TENSOR_V, step),
+        .out = of_step(r, TENSOR_OUT, step),
+        .lse = of_step(r, TENSOR_LSE, step),
+        .dt_weight = r->buffer[TENSOR_DT_WEIGHT],
+        .a = r->buffer[TENSOR_A],
+        .dt_bias = r->buffer[TENSOR_DT_BIAS],
+        .importance = of_step(r, TENSOR_IMPORTANCE, step),
+        .counts = of_step(r, TENSOR_COUNTS, step),
+        .keep = of_step(r, TENSOR_KEEP, step),
+        .state = r->buffer[TENSOR_STATE],
+        .pages = r->buffer[TENSOR_PAGES],
+        .table = r->buffer[TENSOR_TABLE],
+        .mask = of_step(r, TENSOR_MASK, step),
+        .workspace = r->workspace,
+    };
+    ASSERT_OK(dmattn_decode_record(r->plan, commands, &args));
+    dmattn_commands_barrier(h.device);
+}
+
+/* FNV-1a by words. */
+static void add_to_hash(decode_results *results, float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    results->hash = (results->hash ^ bits) * UINT64_C(1099511628211);
+}
+
+static void compare(run *r, unsigned round)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const dmattn_strides *s = &a->out_strides;
+    double *got = allocate(a->value_dim * sizeof *got);
+    const int results[] = {TENSOR_OUT, TENSOR_LSE};
+    for (int i = 0; i < 2; i++)
+        ASSERT_OK(
+            dmattn_download(h.device, &r->buffer[results[i]], 0, r->image[results[i]], r->bytes[results[i]] * STEPS));
+    for (uint64_t row = 0; row < (uint64_t)STEPS * a->batch * a->queries * a->heads; row++) {
+        const uint32_t head = row % a->heads, t = row / a->heads % a->queries;
+        const uint64_t b = row / a->heads / a->queries % a->batch, step = row / a->heads / a->queries / a->batch;
+        if (!r->wanted[row])
+            continue;
+        for (uint32_t c = 0; c < a->value_dim; c++)
+            got[c] = element_load(a->type, r->image[TENSOR_OUT] + step * r->bytes[TENSOR_OUT],
+                                  b * s->batch + t * s->sequence + head * s->head + c);
+        const float lse =
+            ((float *)(r->image[TENSOR_LSE] + step * r->bytes[TENSOR_LSE]))[(b * a->heads + head) * a->queries + t];
+        r->results->rows++;
+        if (isnan(r->lse[row])) {
+            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence that lacks what it needs gives %g", r->name, got[0]);
+            continue;
+        }
+        for (uint32_t c = 0; c < a->value_dim; c++)
+            add_to_hash(r->results, (float)got[c]);
+        add_to_hash(r->results, lse);
+        const double error = row_error(got, r->out + row * a->value_dim, a->value_dim);
+        const double of_lse = lse_error((double)lse, r->lse[row]);
+        cr_assert_leq(error, tolerance(a->type), "%s: round %u, step %u, sequence %u, token %u, head %u: error %g",
+                      r->name, round, (unsigned)step, (unsigned)b, t, head, error);
+        cr_assert_leq(of_lse, tolerance(a->type),
+                      "%s: round %u, step %u, sequence %u, token %u, head %u: lse %g, not %g", r->name, round,
+                      (unsigned)step, (unsigned)b, t, head, (double)lse, r->lse[row]);
+        r->results->error = fmax(r->results->error, error);
+        r->results->lse_error = fmax(r->results->lse_error, of_lse);
+    }
+    free(got);
+}
+
+/* That of a key in the cache has the bits that the mask plan has found. */
+static void compare_importance(const run *r)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint64_t slots = (uint64_t)a->kv_heads * r->layout.slots;
+    uint32_t *words = allocate(16 * slots);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        const history *s = &r->sequences[b];
+        ASSERT_OK(dmattn_download(h.device, &r->buffer[TENSOR_STATE],
+                                  b * r->layout.sequence_size + r->layout.slot_words, words, 16 * slots));
+        for (uint64_t i = 0; i < slots; i++) {
+            const uint32_t position = words[4 * i] - 1;
+            if (!words[4 * i] || position >= s->length)
+                continue;
+            float want = s->importance[i / r->layout.slots * MOST_LOG + position];
+            want = isnan(want) ? -INFINITY : want; /* of a prompt */
+            cr_assert_arr_eq(&words[4 * i + 1], &want, sizeof want, "%s: sequence %u, position %u", r->name, b,
+                             position);
+        }
+    }
+    free(words);
+}
+
+static void run_round(run *r, unsigned round)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    float *importance;
+    uint64_t stride;
+    random_rows(r, TENSOR_Q, &a->q_strides, a->heads, a->head_dim);
+    random_rows(r, TENSOR_K, &a->k_strides, a->kv_heads, a->head_dim);
+    random_rows(r, TENSOR_V, &a->v_strides, a->kv_heads, a->value_dim);
+    for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_MASK]; i++)
+        r->image[TENSOR_MASK][i] = (char)(below(r, 3) == 0);
+    for (int t = TENSOR_Q; t <= TENSOR_MASK; t++)
+        if (t != TENSOR_OUT && t != TENSOR_LSE)
+            upload(r, (tensor_id)t);
+    make_importance(r, &importance, &stride);
+    memset(r->wanted, 0, (uint64_t)STEPS * a->batch * a->queries * a->heads);
+
+    /* Commands are recorded as the histories go on; what they read on the device is uploaded before they are submitted.
+       One prompt at most, as there is one buffer for it, before the first step. */
+    VkCommandBuffer commands;
+    const bool fills = r->habits->fill && (round == 0 || once_in(r, r->habits->fill));
+    if (fills) {
+        ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+        fill(r, commands, (uint32_t)below(r, a->batch));
+        ASSERT_OK(dmattn_commands_submit(h.device));
+    }
+    uint32_t from[STEPS], to[STEPS];
+    for (uint32_t step = 0; step < STEPS; step++) {
+        from[step] = to[step] = 0;
+        if (a->batch > 1 && once_in(r, r->habits->fork)) {
+            from[step] = (uint32_t)below(r, a->batch);
+            to[step] = (from[step] + 1 + (uint32_t)below(r, a->batch - 1)) % a->batch;
+            copy_history(r, &r->sequences[to[step]], &r->sequences[from[step]]);
+            r->results->forks++;
+        }
+        for (uint32_t b = 0; b < a->batch; b++)
+            advance_sequence(r, step, b, importance, stride);
+    }
+    free(importance);
+    upload(r, TENSOR_KEEP);
+    upload(r, TENSOR_COUNTS);
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    for (uint32_t step = 0; step < STEPS; step++) {
+        if (from[step] != to[step]) {
+            ASSERT_OK(dmattn_decode_fork_record(r->plan, commands, &r->buffer[TENSOR_STATE], from[step], to[step]));
+            dmattn_commands_barrier(h.device);
+        }
+        record_step(r, commands, step);
+    }
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    compare(r, round);
+    if (r->importance_plan && r->layout.slots)
+        compare_importance(r);
+}
+
+static void expect_guards(const run *r)
+{
+    for (int t = 0; t < TENSOR_COUNT; t++) {
+        if (!r->image[t])
+            continue;
+        unsigned char guard[GUARD];
+        ASSERT_OK(dmattn_download(h.device, &r->buffer[t], r->bytes[t] * (is_of_step((tensor_id)t) ? STEPS : 1), guard,
+                                  GUARD));
+        for (int i = 0; i < GUARD; i++)
+            cr_assert_eq(guard[i], PATTERN, "%s: byte %d behind %s was written", r->name, i,
+                         dmattn_tensor_name((tensor_id)t));
+    }
+}
+
+void decode_run(const char *name, const dmattn_decode_desc *desc, const decode_habits *habits, unsigned rounds,
+                bool strides, uint64_t seed, decode_results *results)
+{
+    run r = {.name = name, .habits = habits, .results = results, .random = seed};
+    dmattn_decode_desc d = *desc;
+    cr_assert_lt(habits->most_tokens, MOST_LOG);
+    if (strides) { /* an element between rows of 16 bits: not aligned to words */
+        dmattn_attention_desc *a = &d.attention;
+        const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads,
+                       value_dim = a->value_dim ? a->value_dim : a->head_dim;
+        const uint64_t q = a->head_dim + 1, v = value_dim + 3;
+        a->q_strides = (dmattn_strides){a->queries * (a->heads * q + 5), a->heads * q + 5, q};
+        a->k_strides = (dmattn_strides){a->queries * (kv_heads * q + 1), kv_heads * q + 1, q};
+        a->v_strides = (dmattn_strides){a->queries * (kv_heads * v + 1), kv_heads * v + 1, v};
+        a->out_strides = (dmattn_strides){a->queries * (a->heads * v + 7), a->heads * v + 7, v};
+    }
+    create(&r, &d);
+    for (unsigned round = 0; round < rounds; round++)
+        run_round(&r, round);
+    expect_guards(&r);
+    destroy(&r);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT
+ * How a step of decoding is cut, on any device. */
+#include "decode/stage.h"
+#include "decode_descs.h"
+#include "support/capabilities_fixture.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool is_power_of_2(uint32_t x)
+{
+    return x && !(x & (x - 1));
+}
+
+/* What is broken of what follows; NULL if nothing is. Not one assertion each: nearly a million tiles are looked at. */
+#define TAKEN_FOR_GRANTED(condition) \
+    do {                             \
+        if (!(condition))            \
+            return #condition;       \
+    } while (0)
+
+/* What decode.comp takes for granted at all levels. `subgroup`: what the device runs it with. */
+static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    TAKEN_FOR_GRANTED(t->subgroup_size == subgroup);
+    TAKEN_FOR_GRANTED(t->workgroup && t->workgroup % t->subgroup_size == 0); /* full subgroups */
+    TAKEN_FOR_GRANTED(t->workgroup >= a->queries);                           /* an invocation for each new token */
+    TAKEN_FOR_GRANTED(t->workgroup % COPY_LANES == 0);                       /* cache_copy.comp */
+    TAKEN_FOR_GRANTED(t->block_keys);
+    const uint32_t rows = a->queries * (a->heads / a->kv_heads);
+    TAKEN_FOR_GRANTED(t->packs >= 1 && t->packs <= DECODE_MAX_PACKS); /* counters in the header */
+    TAKEN_FOR_GRANTED((t->packs - 1) * t->pack_rows < rows);          /* none without rows */
+    TAKEN_FOR_GRANTED(t->splits >= 1 && t->splits <= 256);
+    return NULL;
+}
+
+/* What decode_attend.glsl does. */
+static const char *portable_broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const char *what = broken(t, d, subgroup);
+    if (what)
+        return what;
+    TAKEN_FOR_GRANTED(t->workgroup <= 128);
+    TAKEN_FOR_GRANTED(t->workgroup >= a->value_dim / 8); /* an invocation for each unit of a value */
+    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes));      /* xor shuffles */
+    TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size); /* within a subgroup */
+    TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0); /* whole groups */
+    TAKEN_FOR_GRANTED(is_power_of_2(t->pack_rows));      /* sum_of_row() */
+    TAKEN_FOR_GRANTED(t->pack_rows <= 8);                /* likewise: three steps */
+    TAKEN_FOR_GRANTED(t->pack_rows <= t->key_lanes);     /* a lane of its own for each row */
+    const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->packs;
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no part of next to nothing, */
+    TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* none where there is work enough, */
+    TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* and a device filled if it can be */
+    const uint32_t lane_units = (a->head_dim / 8 + t->key_lanes - 1) / t->key_lanes;
+    TAKEN_FOR_GRANTED(t->pack_rows == 1 || 8 * lane_units * t->pack_rows <= 64); /* registers for q */
+
+    /* the arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl and decode_combine.glsl once more,
+     */
+    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
+    const uint32_t common = 4 * 2 * t->block_keys + 4 * t->pack_rows * t->block_keys + 3 * 4 * t->pack_rows
+                            + 16 * sum_rows * 2 * t->workgroup + 4 * t->workgroup / 4 + 4 * a->queries + 4;
+    const uint32_t of_bounded = 2 * 4 * a->queries + 16 * t->workgroup / 4, of_paged = 4 * t->block_keys;
+    const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
+    TAKEN_FOR_GRANTED(shared >= common + (d->cache == DMATTN_CACHE_PAGED ? of_paged : of_bounded));
+    TAKEN_FOR_GRANTED(shared <= 16384); /* which Vulkan promises */
+    return NULL;
+}
+
+/* decode_attend_matrix.glsl: its arrays once more; rows in units of 16 bytes and one more. */
+static const char *shared_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common, uint32_t shared)
+{
+    const matrix_shape *x = &t->matrix;
+    const uint32_t key = (a->head_dim + x->k - 1) / x->k * x->k / 8 + 1;
+    const uint32_t value = (a->value_dim + x->n - 1) / x->n * x->n / 8 + 1;
+    TAKEN_FOR_GRANTED(t->block_keys % x->n == 0 && t->block_keys % x->k == 0);
+    TAKEN_FOR_GRANTED(x->m * (2 * value - 1) <= t->block_keys * value); /* the output lies where values did */
+    const uint32_t rows_of_q = x->m * key, keys = t->block_keys * key, values = t->block_keys * value;
+    const uint32_t scores = x->m * (t->block_keys / 4 + 1), factors = x->m * (x->n / 4 + 1);
+    TAKEN_FOR_GRANTED(shared >= common + 16 * (rows_of_q + keys + values + scores + factors) + 2 * 4 * x->m);
+    return NULL;
+}
+
+/* decode_attend_fragments.glsl. */
+static const char *fragments_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common,
+                                    uint32_t shared)
+{
+    const matrix_shape *x = &t->matrix;
+    TAKEN_FOR_GRANTED(t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16);
+    TAKEN_FOR_GRANTED(t->bf16_operands == (a->type == DMATTN_TYPE_BF16)); /* nothing is converted */
+    TAKEN_FOR_GRANTED(a->head_dim <= 128 && a->value_dim <= 128);         /* registers */
+    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
+    const uint32_t subgroups = t->workgroup / 32, sums = rows * (a->value_dim / 4 + 1), numbers = 16 * 5;
+    TAKEN_FOR_GRANTED(shared >= common + subgroups * (16 * (sums > numbers ? sums : numbers) + 8 * rows));
+    return NULL;
+}
+
+/* What both do. */
+static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc *d, const capabilities *caps)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const matrix_shape *x = &t->matrix;
+    const char *what = broken(t, d, caps->subgroup_size);
+    if (what)
+        return what;
+    TAKEN_FOR_GRANTED(t->workgroup <= caps->max_invocations);
+    TAKEN_FOR_GRANTED(x->m && t->pack_rows == x->m);        /* a matrix of rows */
+    TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* elements are spread evenly */
+    /* part_size() of decode.glsl */
+    const bool paged_cache = d->cache == DMATTN_CACHE_PAGED, by_fragments = t->form == FORM_FRAGMENTS;
+    const uint64_t keys = paged_cache ? d->max_keys : dmattn_cache_slots(d) + a->queries;
+    const uint64_t others = (uint64_t)a->batch * a->kv_heads * t->packs, unit = by_fragments ? 16 : t->block_keys;
+    const uint64_t part = ((keys + t->splits - 1) / t->splits + unit - 1) / unit * unit;
+    const uint64_t least = by_fragments ? t->workgroup / 2 : t->block_keys;
+    TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no part of nothing, */
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all run at once, */
+    const uint64_t all_rows = a->queries * (a->heads / a->kv_heads);
+    const uint64_t rows = all_rows < t->pack_rows ? all_rows : t->pack_rows;
+    const uint64_t more = part > unit ? (keys + part - unit - 1) / (part - unit) : UINT32_MAX;
+    TAKEN_FOR_GRANTED(part <= least          /* as many as each has work for all of it, */
+                      || more * others > 132 /* as can run at once, */
+                      || (by_fragments       /* and as are joined in the time that they save */
+                          && more * more * (t->workgroup / 32) * rows > 16 * keys));
+    TAKEN_FOR_GRANTED(!by_fragments
+                      || !paged_cache /* of a block an invocation lists up to 8, of which there are some */
+                      || (t->block_keys % t->workgroup == 0 && t->block_keys <= 8 * t->workgroup
+                          && (t->block_keys == t->workgroup || t->block_keys < 2 * (part + 16))));
+
+    const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
+    const uint32_t common =
+        (paged_cache ? 3 : 2) * 4 * t->block_keys + (4 + 16) * t->workgroup / 4 + 3 * 4 * a->queries + 4;
+    TAKEN_FOR_GRANTED(shared <= caps->shared_memory);
+    return t->form == FORM_FRAGMENTS ? fragments_broken(t, a, common, shared) : shared_broken(t, a, common, shared);
+}
+
+/* Subgroups of one size that cannot be changed, or of any from 4 to 128. */
+static capabilities capabilities_of(uint32_t subgroup, bool any)
+{
+    capabilities caps = usual_capabilities();
+    caps.subgroup_size = subgroup;
+    caps.min_subgroup_size = any ? 4 : subgroup;
+    caps.max_subgroup_size = any ? 128 : subgroup;
+    caps.subgroup_size_control = any;
+    caps.shared_memory = 16384;
+    caps.max_invocations = 128;
+    return caps;
+}
+
+static void try_tiles(const capabilities *caps, uint32_t subgroup, dmattn_decode_desc desc)
+{
+    dmattn_attention_desc *a = &desc.attention;
+    desc.importance_given = true;
+    for (uint32_t dim = 8; dim <= 256; dim += 8)
+        for (uint32_t group = 1; group <= 16; group++)
+            for (uint32_t tokens = 1; tokens <= 16; tokens++) {
+                a->queries = a->keys = tokens;
+                a->heads = group * a->kv_heads;
+                a->head_dim = dim;
+                a->value_dim = 264 - dim;
+                decode_tile t;
+                char why[200];
+                cr_assert(dmattn_decode_tile_choose(caps, &desc, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s",
+                          why);
+                const char *what = portable_broken(&t, &desc, subgroup);
+                cr_assert_null(what, "subgroups of %u, d%u, %u heads to a group, %u tokens: %s", subgroup, dim, group,
+                               tokens, what);
+            }
+}
+
+Test(decode_tile, every_device)
+{
+    static const uint32_t batches[] = {1, 3, 40, 1000}, heads[] = {1, 2, 8}, keys[] = {1, 100, 1000, 1000000};
+    for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
+        for (int any = 0; any < 2; any++) {
+            const capabilities caps = capabilities_of(subgroup, any);
+            for (size_t i = 0; i < COUNT(keys); i++)
+                for (int cache = 0; cache < 2; cache++) {
+                    dmattn_decode_desc d = cache ? paged : bounded;
+                    d.attention.batch = batches[(i + subgroup / 4) % COUNT(batches)];
+                    d.attention.kv_heads = heads[(i + subgroup / 8) % COUNT(heads)];
+                    *(cache ? &d.max_keys : &d.selection.window) = keys[i];
+                    try_tiles(&caps, any ? 32 : subgroup, d);
+                }
+        }
+}
+
+static decode_tile chosen(dmattn_decode_desc desc)
+{
+    const capabilities caps = usual_capabilities();
+    decode_tile t;
+    char why[200];
+    cr_assert(dmattn_decode_tile_choose(&caps, &desc, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+    return t;
+}
+
+Test(decode_tile, parts)
+{
+    dmattn_decode_desc d = resolved(paged);
+    d.attention.batch = d.attention.kv_heads = d.attention.heads = d.attention.queries = 1;
+    d.max_keys = 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    d.max_keys = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 256);
+    d.attention.batch = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    d.attention.kv_heads = d.attention.heads = (1u << 30) - 1;
+    cr_expect_eq(chosen(d).splits, 1);
+    /* more keys, no fewer parts; more sequences, no more */
+    d.attention.kv_heads = d.attention.heads = 2;
+    uint32_t before = 1;
+    for (d.attention.batch = 4, d.max_keys = 1; d.max_keys < 1u << 16; d.max_keys += 1 + d.max_keys / 16) {
+        const uint32_t splits = chosen(d).splits;
+        cr_expect_geq(splits, before, "%u keys", d.max_keys);
+        before = splits;
+    }
+    for (d.attention.batch = 1, before = UINT32_MAX; d.attention.batch < 400; d.attention.batch++) {
+        const uint32_t splits = chosen(d).splits;
+        cr_expect_leq(splits, before, "%u sequences", d.attention.batch);
+        before = splits;
+    }
+}
+
+/* Rows are counted right, however many heads share one of k and v. */
+Test(decode_tile, as_many_rows_as_there_can_be)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.batch = 1;
+    desc.attention.queries = 16;
+    desc.attention.kv_heads = 1;
+    desc.attention.heads = (1u << 20) - 1;
+    const decode_tile t = chosen(resolved(desc));
+    cr_expect_eq(t.packs, DECODE_MAX_PACKS);
+    cr_expect(t.pack_rows == 4 && t.splits >= 1);
+}
+
+/* ---- by matrices ----------------------------------------------------------------------------------------------- */
+
+/* On a device of some matrices, at a level that is asked for: what fits is right, and what is common fits. */
+static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_memory, bool known)
+{
+    static const uint32_t dims[] = {8, 24, 64, 128, 136, 256}, batches[] = {1, 5, 100},
+                          windows[] = {1, 100, 1000, 1000000};
+    capabilities caps = matrix_capabilities();
+    caps.f16_matrix = caps.bf16_matrix = shape;
+    caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
+    caps.shared_memory = shared_memory;
+    caps.known_fragments = known;
+    unsigned fitting = 0, fragments = 0, paged_fragments = 0;
+    for (size_t i = 0; i < COUNT(dims) * COUNT(dims) * COUNT(batches) * COUNT(windows); i++)
+        for (uint32_t variant = 0; variant < 8; variant++) {
+            const uint32_t tokens = 1 + variant / 2 * 5;
+            const bool pages = variant % 2;
+            dmattn_decode_desc d = pages ? paged : bounded;
+            d.attention.type = i % 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
+            d.attention.level = DMATTN_LEVEL_MATRIX;
+            d.attention.head_dim = dims[i % COUNT(dims)];
+            d.attention.value_dim = dims[i / COUNT(dims) % COUNT(dims)];
+            d.attention.batch = batches[i / COUNT(dims) / COUNT(dims) % COUNT(batches)];
+            d.attention.queries = tokens;
+            *(pages ? &d.max_keys : &d.selection.window) = windows[i / COUNT(dims) / COUNT(dims) / COUNT(batches)];
+            d = resolved(d);
+            decode_tile t;
+            char why[200];
+            if (!dmattn_decode_tile_choose(&caps, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why)) {
+                cr_assert(strstr(why, pages ? "pages are for" : "no tile for"), "%s", why);
+                if (pages)
+                    continue;
+                const bool wide = d.attention.head_dim > 128 || d.attention.value_dim > 128;
+                cr_assert(shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s", shape.m,
+                          shape.n, shape.k, d.attention.head_dim, d.attention.value_dim, why);
+                continue;
+            }
+            fitting++;
+            fragments += t.form == FORM_FRAGMENTS;
+            paged_fragments += t.form == FORM_FRAGMENTS && pages;
+            const char *what = matrix_broken(&t, &d, &caps);
+            cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
+                           subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
+        }
+    cr_expect(fitting, "%ux%ux%u in subgroups of %u: nothing fits", shape.m, shape.n, shape.k, subgroup);
+    const bool can = known && subgroup == 32 && shape.m == 16 && shape.n == 16 && shape.k == 16;
+    cr_expect_eq(fragments > 0, can, "%ux%ux%u in subgroups of %u: %u by fragments", shape.m, shape.n, shape.k,
+                 subgroup, fragments);
+    cr_expect_eq(paged_fragments > 0, can, "%u bytes of shared memory: %u", shared_memory, paged_fragments);
+}
+
+Test(decode_tile, every_matrix)
+{
+    static const matrix_shape shapes[] = {{16, 16, 16}, {8, 8, 8}, {8, 8, 16}, {8, 16, 16}, {16, 8, 16}, {16, 8, 8}};
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        for (uint32_t subgroup = 8; subgroup <= 64; subgroup *= 2)
+            for (uint32_t shared_memory = 16384; shared_memory <= 65536; shared_memory *= 2)
+                for (int known = 0; known < 2; known++)
+                    try_matrices(shapes[i], subgroup, shared_memory, known);
+}
+
+static void expect_refused(dmattn_decode_desc desc, dmattn_level level, const char *part)
+{
+    const capabilities caps = matrix_capabilities();
+    const dmattn_decode_desc d = resolved(desc);
+    decode_tile t;
+    char why[200];
+    cr_expect_not(dmattn_decode_tile_choose(&caps, &d, level, &t, why, sizeof why));
+    cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
+}
+
+/* Which level is best where none is asked for. */
+Test(decode_tile, levels)
+{
+    const capabilities caps = matrix_capabilities();
+    dmattn_decode_desc d = bounded;
+    decode_tile t;
+    char why[200];
+    d.attention.type = DMATTN_TYPE_F16;
+    expect_refused(bounded, DMATTN_LEVEL_MATRIX, "16 bits");
+    expect_refused(d, DMATTN_LEVEL_MATRIX2, "nothing of it");
+    dmattn_decode_desc pages = paged;
+    pages.attention.type = DMATTN_TYPE_F16;
+    expect_refused(pages, DMATTN_LEVEL_MATRIX, "pages are for matrices whose layout is known");
+    d.attention.batch = 1000; /* 4 tokens of 3 heads each are enough rows, */
+    cr_expect(dmattn_decode_tile_choose(&caps, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+    d.attention.queries = 1; /* 3 are not, */
+    expect_refused(d, DMATTN_LEVEL_MATRIX, "so many sequences");
+    d.attention.level = DMATTN_LEVEL_MATRIX; /* but who asks for it gets it */
+    const dmattn_decode_desc asked = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&caps, &asked, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+    d.attention.level = 0;
+    capabilities known = caps; /* and so does who has matrices of a known layout, which win with any number */
+    known.known_fragments = true;
+    const dmattn_decode_desc many = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&known, &many, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+    cr_expect_eq(t.form, FORM_FRAGMENTS);
+    d.attention.batch = 1;
+    const dmattn_decode_desc few = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&caps, &few, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+}

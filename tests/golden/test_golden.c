@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ * The cases of tests/golden, whose results were computed without this library: on the CPU and on the device. */
+#include "case_file.h"
+#include "gradients.h"
+#include "support/harness.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ||got - want|| / ||want||; infinite if an infinity or a NaN is not in both. */
+static double relative_error(const float *got, const float *want, uint64_t count)
+{
+    double difference = 0, norm = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!isfinite(want[i]) || !isfinite(got[i])) {
+            if (got[i] != want[i])
+                return INFINITY;
+            continue;
+        }
+        difference += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
+        norm += (double)want[i] * want[i];
+    }
+    return difference == 0 ? 0 : sqrt(difference / norm);
+}
+
+/* A case with its results. */
+typedef struct golden {
+    safetensors_file file;
+    problem problem;
+    uint64_t out_count, lse_count;
+    const float *want_out, *want_lse;
+    float *out, *lse; /* room for what is got */
+} golden;
+
+static void golden_open(const char *name, golden *g)
+{
+    char path[512], why[SAFETENSORS_ERROR_SIZE];
+    const messenger m = {harness_message, &h};
+    snprintf(path, sizeof path, DMATTN_GOLDEN "/%s", name);
+    cr_assert_eq(safetensors_read(path, &g->file, why), SAFETENSORS_OK, "%s: %s", name, why);
+    cr_assert_eq(case_file_read(&g->file, &m, &g->problem), DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    const dmattn_attention_desc *d = &g->problem.desc;
+    g->lse_count = (uint64_t)d->batch * d->queries * d->heads;
+    g->out_count = g->lse_count * d->value_dim;
+    const safetensors_tensor *out = safetensors_find(&g->file, "out"), *lse = safetensors_find(&g->file, "lse");
+    cr_assert(out && out->type == SAFETENSORS_F32 && out->bytes == g->out_count * sizeof(float), "%s", name);
+    cr_assert(lse && lse->type == SAFETENSORS_F32 && lse->bytes == g->lse_count * sizeof(float), "%s", name);
+    g->want_out = out->data;
+    g->want_lse = lse->data;
+    g->out = malloc(out->bytes);
+    g->lse = malloc(lse->bytes);
+}
+
+static void golden_close(golden *g)
+{
+    free(g->out);
+    free(g->lse);
+    problem_destroy(&g->problem);
+    safetensors_free(&g->file);
+}
+
+static void expect_results(const char *name, const golden *g, double tolerance)
+{
+    double out = relative_error(g->out, g->want_out, g->out_count);
+    double lse = relative_error(g->lse, g->want_lse, g->lse_count);
+    cr_expect_leq(out, tolerance, "%s: out has an error of %.3g, allowed %.3g", name, out, tolerance);
+    cr_expect_leq(lse, tolerance, "%s: lse has an error of %.3g, allowed %.3g", name, lse, tolerance);
+}
+
+/* The mask's products, which the problem holds once they are made. */
+static void expect_mask(const char *name, const golden *g, double tolerance)
+{
+    static const struct {
+        const char *name;
+        tensor_id tensor;
+    } products[] = {{"importance", TENSOR_IMPORTANCE}, {"begin", TENSOR_BEGIN}, {"end", TENSOR_END}};
+    for (int i = 0; i < 3; i++) {
+        const safetensors_tensor *want = safetensors_find(&g->file, products[i].name);
+        const void *got = g->problem.tensor[products[i].tensor];
+        cr_assert(want && want->bytes == problem_bytes(&g->problem, products[i].tensor), "%s: %s", name,
+                  products[i].name);
+        if (products[i].tensor == TENSOR_IMPORTANCE)
+            cr_expect_leq(relative_error(got, want->data, want->bytes / sizeof(float)), tolerance, "%s: importance",
+                          name);
+        else
+            cr_expect_eq(memcmp(got, want->data, want->bytes), 0, "%s: %s differs", name, products[i].name);
+    }
+}
+
+/* Of a case with dout. */
+static void expect_gradients(const char *name, const golden *g, const gradients *got, double tolerance)
+{
+    static const char *const names[TENSOR_COUNT] = {[TENSOR_DQ] = "dq",
+                                                    [TENSOR_DK] = "dk",
+                                                    [TENSOR_DV] = "dv",
+                                                    [TENSOR_DBIAS] = "d_bias",
+                                                    [TENSOR_DA] = "d_a",
+                                                    [TENSOR_DDT_WEIGHT] = "d_dt_weight",
+                                                    [TENSOR_DDT_BIAS] = "d_dt_bias"};
+    for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
+        const safetensors_tensor *want = names[t] ? safetensors_find(&g->file, names[t]) : NULL;
+        const uint64_t count = gradient_count(&g->problem, (tensor_id)t);
+        cr_assert_eq(want ? want->bytes : 0, count * sizeof(float), "%s: %s", name, names[t]);
+        if (!want)
+            continue;
+        const double error = relative_error(got->tensor[t], want->data, count);
+        cr_expect_leq(error, tolerance, "%s: %s has an error of %.3g, allowed %.3g", name, names[t], error, tolerance);
+    }
+}
+
+/* The cases whose gradients are known. */
+static unsigned differentiated;
+
+static void differentiate_on_cpu(const char *name, const golden *g)
+{
+    gradients got;
+    cr_assert_eq(gradients_create(&g->problem, &got), DMATTN_SUCCESS);
+    cr_assert_eq(gradients_on_cpu(&g->problem, &got), DMATTN_SUCCESS);
+    expect_gradients(name, g, &got, 1e-6);
+    gradients_destroy(&got);
+    differentiated++;
+}
+
+static void run_on_cpu(const char *name)
+{
+    golden g;
+    golden_open(name, &g);
+    if (g.problem.dma) {
+        cr_assert_eq(problem_make_mask(&g.problem), DMATTN_SUCCESS, "%s", name);
+        expect_mask(name, &g, 1e-7);
+    }
+    double *out = malloc(g.out_count * sizeof *out), *lse = malloc(g.lse_count * sizeof *lse);
+    const reference_inputs in = problem_inputs(&g.problem);
+    cr_assert_eq(reference_attention(&g.problem.desc, &in, out, lse), DMATTN_SUCCESS);
+    for (uint64_t i = 0; i < g.out_count; i++)
+        g.out[i] = (float)out[i];
+    for (uint64_t i = 0; i < g.lse_count; i++)
+        g.lse[i] = (float)lse[i];
+    expect_results(name, &g, 1e-6); /* results are stored as f32 */
+    if (g.problem.backward.gradients)
+        differentiate_on_cpu(name, &g);
+    free(out);
+    free(lse);
+    golden_close(&g);
+}
+
+static void differentiate_on_device(const char *name, const golden *g, const device_problem *dp, double tolerance)
+{
+    gradients got;
+    device_gradients dg;
+    ASSERT_OK(gradients_create(&g->problem, &got));
+    const dmattn_status status = device_gradients_create(dp, &dg);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
+    ASSERT_OK(device_gradients_run(&dg));
+    ASSERT_OK(device_gradients_download(&dg, &got));
+    expect_gradients(name, g, &got, tolerance);
+    device_gradients_destroy(&dg);
+    gradients_destroy(&got);
+    differentiated++;
+}
+
+static void run_at_level(const char *name, dmattn_level level)
+{
+    golden g;
+    golden_open(name, &g);
+    device_problem dp;
+    g.problem.desc.level = g.problem.dma_desc.attention.level = level;
+    dmattn_status status = device_problem_create(&g.problem, h.device, &dp);
+    if (g.problem.desc.type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) {
+        cr_expect_eq(status, DMATTN_ERROR_UNSUPPORTED, "%s, %s: f32", name, dmattn_level_string(level));
+        golden_close(&g);
+        return;
+    }
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s, %s: %s", name, dmattn_level_string(level), h.sentence);
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download(&dp, g.out, g.lse));
+    if (g.problem.dma) {
+        ASSERT_OK(device_problem_download_mask(&dp, &g.problem));
+        expect_mask(name, &g, 1e-6); /* f32, whatever the type */
+    }
+    const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
+    const double tolerance = type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
+    char at_level[128];
+    snprintf(at_level, sizeof at_level, "%s, %s", name, dmattn_level_string(level));
+    expect_results(at_level, &g, tolerance);
+    if (g.problem.backward.gradients && harness_offers_backward(level))
+        differentiate_on_device(at_level, &g, &dp, tolerance);
+    device_problem_destroy(&dp);
+    golden_close(&g);
+}
+
+/* At every level, above the portable one as far as the share holds it: there kernels take longest to compile. Files
+ * come in any order, so they are told apart by their names. */
+static void run_on_device(const char *name)
+{
+    size_t number = 0;
+    for (const char *c = name; *c; c++)
+        number += (unsigned char)*c;
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        if (level == DMATTN_LEVEL_PORTABLE || harness_takes(number + level))
+            run_at_level(name, level);
+}
+
+static void each_case(void (*run)(const char *name))
+{
+    unsigned count = 0;
+    DIR *folder = opendir(DMATTN_GOLDEN);
+    cr_assert(folder, "cannot open " DMATTN_GOLDEN);
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        if (strstr(entry->d_name, ".safetensors")) {
+            run(entry->d_name);
+            count++;
+        }
+    closedir(folder);
+    cr_expect_geq(count, 25, "only %u cases in " DMATTN_GOLDEN, count);
+}
+
+/* Runs without a device, too. */
+Test(golden, reference)
+{
+    each_case(run_on_cpu);
+    cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
+}
+
+DEVICE_TEST(golden, device)
+{
+    each_case(run_on_device);
+    cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
+}

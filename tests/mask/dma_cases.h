@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ * The table of cases of dynamic mask attention. */
+#ifndef DMATTN_TESTS_DMA_CASES_H
+#define DMATTN_TESTS_DMA_CASES_H
+
+#include "attention/attention_cases.h"
+
+typedef struct dma_case {
+    const char *name;
+    dmattn_dma_desc desc;
+} dma_case;
+
+typedef struct dma_group {
+    const dma_case *cases;
+    size_t count;
+} dma_group;
+
+/* Each group is a test. */
+#define DMA_GROUPS(X)  \
+    X(types_and_sizes) \
+    X(selections)      \
+    X(importances)
+#define DECLARE_GROUP(name) extern const dma_group cases_##name;
+DMA_GROUPS(DECLARE_GROUP)
+#undef DECLARE_GROUP
+
+/* For the tables, besides those of attention_cases.h. */
+#define TOPW(...)              .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
+#define SHARED(...)            .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = __VA_ARGS__}
+#define THRESHOLD(...)         .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = __VA_ARGS__}
+#define ALL(...)               .selection = {__VA_ARGS__}
+#define PARAMETERS(of)         .parameter_type = DMATTN_TYPE_##of
+#define DMA_GROUP(name, array) const dma_group cases_##name = {array, sizeof(array) / sizeof *(array)}
+
+#endif

@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Tests of dmattn-run as a program: what it refuses and how, and that it runs every golden case.
+#
+#     dmattn_run_test.sh PATH_TO_DMATTN_RUN [options]
+#
+# Good cases run with --cpu, and once more with the options, if any, such as `--device llvmpipe`.
+# DMATTN_EMULATOR holds the command, if any, that runs the program.
+set -u
+read -ra run <<<"${DMATTN_EMULATOR-}"
+run+=("$1")
+shift
+golden=$(cd "$(dirname "$0")/../golden" && pwd) || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# ones BYTES: floats of 1.0
+ones() {
+    local i
+    for ((i = 0; i < $1 / 4; i++)); do printf '\0\0\200\77'; done
+    for ((i = 0; i < $1 % 4; i++)); do printf '\0'; done
+}
+
+# make_file NAME HEADER BYTES: a .safetensors file with so many bytes of data
+make_file() {
+    local length=${#2} prefix='' i
+    for i in 0 1 2 3; do
+        prefix+=$(printf '\\x%02x' $((length >> 8 * i & 255)))
+    done
+    { printf "$prefix\\0\\0\\0\\0%s" "$2" && ones "$3"; } >"$folder/$1"
+}
+
+# refused STATUS TEXT ARGUMENTS...: fails with one line that holds TEXT; writes nothing
+refused() {
+    local want=$1 text=$2 status
+    shift 2
+    rm -f "$folder/out"
+    "${run[@]}" "$@" >"$folder/stdout" 2>"$folder/stderr"
+    status=$?
+    [ $status -eq "$want" ] || fail "$*: status $status instead of $want"
+    [ "$(wc -l <"$folder/stderr")" -eq 1 ] || fail "$*: not one line: $(cat "$folder/stderr")"
+    grep -q '^dmattn-run: ' "$folder/stderr" || fail "$*: not in the program's name: $(cat "$folder/stderr")"
+    grep -qF -- "$text" "$folder/stderr" || fail "$*: no '$text' in: $(cat "$folder/stderr")"
+    [ ! -s "$folder/stdout" ] || fail "$*: something on stdout"
+    [ ! -e "$folder/out" ] || fail "$*: an output file"
+}
+
+# accepted ARGUMENTS...: succeeds silently; the output's header and data make the whole file
+accepted() {
+    local length last
+    rm -f "$folder/out"
+    "${run[@]}" "$@" "$folder/out" >"$folder/stdout" 2>&1 || fail "$*: $(cat "$folder/stdout")"
+    [ ! -s "$folder/stdout" ] || fail "$*: printed $(cat "$folder/stdout")"
+    [ -e "$folder/out" ] || { fail "$*: no output file" && return; }
+    length=$(od -An -tu4 -N4 "$folder/out" | tr -d ' ')
+    head -c $((8 + length)) "$folder/out" | tail -c "$length" >"$folder/header"
+    { grep -q '"out":{"dtype":"F32"' "$folder/header" && grep -q '"lse":{"dtype":"F32"' "$folder/header"; } \
+        || fail "$*: header $(cat "$folder/header")"
+    last=$(grep -o '"data_offsets":\[[0-9]*,[0-9]*' "$folder/header" | sed 's/.*,//' | sort -n | tail -1)
+    [ "$(wc -c <"$folder/out")" -eq $((8 + length + last)) ] || fail "$*: the output file is not whole"
+}
+
+# gradients FILE: names and shapes of the gradients that a file holds
+gradients() {
+    local length
+    length=$(od -An -tu4 -N4 "$1" | tr -d ' ')
+    head -c $((8 + length)) "$1" | tail -c "$length" | tr -d ' ' \
+        | grep -oE '"d(q|k|v|_[a-z_]*)":\{"dtype":"F32","shape":[^]]*\]' | LC_ALL=C sort
+}
+
+# same_gradients FILE: the output has those that the file has, and no others
+same_gradients() {
+    diff <(gradients "$1") <(gradients "$folder/out") >"$folder/diff" || fail "$1: gradients: $(cat "$folder/diff")"
+}
+
+# tensor NAME TYPE SHAPE BEGIN END: an entry of a header
+tensor() {
+    printf '"%s":{"dtype":"%s","shape":%s,"data_offsets":[%s,%s]}' "$@"
+}
+
+# A case of one query and one key, and what can be put in place of its parts.
+meta='"__metadata__":{"op":"attention"}'
+q=$(tensor q F32 '[1,1,1,8]' 0 32)
+k=$(tensor k F32 '[1,1,1,8]' 32 64)
+v=$(tensor v F32 '[1,1,1,8]' 64 96)
+
+# bad TEXT HEADER [BYTES]: that file is refused with that text
+bad() {
+    make_file bad "{$2}" "${3:-96}"
+    refused 2 "$1" --cpu "$folder/bad" "$folder/out"
+}
+
+make_file good "{$meta,$q,$k,$v}" 96
+accepted --cpu "$folder/good"
+ones 32 | cmp -s - <(tail -c 36 "$folder/out" | head -c 32) || fail "one key: out is not v"
+
+# Options
+refused 2 'unknown option' --cpu --bogus "$folder/good" "$folder/out"
+refused 2 'unknown option' -x "$folder/good" "$folder/out"
+refused 2 'needs a value' --cpu "$folder/good" "$folder/out" --device
+refused 2 'no value' --cpu=1 "$folder/good" "$folder/out"
+refused 2 'level' --level best "$folder/good" "$folder/out"
+refused 2 'needed' --cpu "$folder/good"
+refused 2 'needed' --cpu "$folder/good" "$folder/out" "$folder/good"
+"${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the names"
+"${run[@]}" --help | grep -q Usage || fail "--help"
+"${run[@]}" --version | grep -q '^dmattn-run [0-9]' || fail "--version"
+if [ -z "${DMATTN_EMULATOR-}" ]; then # Wine can always write to /dev/full
+    "${run[@]}" --help 2>"$folder/said" >/dev/full && fail "--help to a full disk"
+    grep -q 'the output cannot be written' "$folder/said" || fail "--help to a full disk says nothing"
+fi
+
+# Files
+refused 2 'cannot be opened' --cpu "$folder/none" "$folder/out"
+refused 2 'cannot be opened' --cpu "$(printf '%s/no\nne' "$folder")" "$folder/out"
+refused 2 'cannot be ' --cpu "$folder" "$folder/out" # read, or on Windows opened
+for bytes in 0 7 8 50 200 "$(($(wc -c <"$folder/good") - 1))"; do
+    head -c "$bytes" "$folder/good" >"$folder/bad"
+    refused 2 "$folder/bad: " --cpu "$folder/bad" "$folder/out"
+done
+refused 1 'cannot be written' --cpu "$folder/good" "$folder/none/out"
+refused 1 'cannot be written' --cpu "$folder/good" "$folder"
+
+# Cases
+bad "no op" "$q,$k,$v"
+bad "op is 'x', but must be one of attention, dma" "\"__metadata__\":{\"op\":\"x\"},$q,$k,$v"
+bad "no tensor 'q'" "$meta,$(tensor x F32 '[1,1,1,8]' 0 32),$k,$v"
+bad "one type" "$meta,$q,$(tensor k F16 '[1,1,1,8]' 32 48),$(tensor v F32 '[1,1,1,8]' 48 80)" 80
+bad "q is F64" "$meta,$(tensor q F64 '[1,1,1,4]' 0 32),$(tensor k F64 '[1,1,1,4]' 32 64),$(tensor v F64 '[1,1,1,4]' 64 96)"
+bad "4 dimensions" "$meta,$(tensor q F32 '[1,1,8]' 0 32),$k,$v"
+bad "every extent" "$meta,$q,$(tensor k F32 '[1,0,1,8]' 32 32),$(tensor v F32 '[1,0,1,8]' 32 32)" 32
+bad "every extent" "$meta,$(tensor q F32 '[0,1,1,8]' 0 0),$(tensor k F32 '[1,1,1,24]' 0 96)"
+bad "multiple of 8" "$meta,$(tensor q F32 '[1,1,2,4]' 0 32),$(tensor k F32 '[1,2,1,4]' 32 64),$(tensor v F32 '[1,2,1,4]' 64 96)"
+bad "multiple of kv_heads" "$meta,$q,$(tensor k F32 '[1,1,2,8]' 32 96),$(tensor v F32 '[1,1,2,8]' 96 160)" 160
+bad "k has shape [1, 2, 1, 4]" "$meta,$q,$(tensor k F32 '[1,2,1,4]' 32 64),$v"
+bad "v has shape [1, 2, 1, 4]" "$meta,$q,$k,$(tensor v F32 '[1,2,1,4]' 64 96)"
+bad "mask is F32" "$meta,$q,$k,$v,$(tensor mask F32 '[1,1,1,1]' 96 100)" 100
+bad "mask has shape [1, 1, 4]" "$meta,$q,$k,$v,$(tensor mask U8 '[1,1,4]' 96 100)" 100
+bad "mask has shape [1, 1, 1, 4]" "$meta,$q,$k,$v,$(tensor mask U8 '[1,1,1,4]' 96 100)" 100
+bad "mask_shape.heads is 4" "$meta,$q,$k,$v,$(tensor mask U8 '[1,4,1,1]' 96 100)" 100
+bad "bias is I32" "$meta,$q,$k,$v,$(tensor bias I32 '[1,1,1,1]' 96 100)" 100
+bad "no tensor 'begin'" "${meta/%\}/,\"intervals\":\"1\"\}},$q,$k,$v"
+for pair in causal=2 causal= intervals=yes scale=0 scale=1x scale= scale=nan scale=1e99 soft_cap=inf soft_cap=-1; do
+    bad "${pair%=*}" "${meta/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v"
+done
+
+# Dynamic masks: the tensors after q, k and v are dt_weight and a
+dma='"__metadata__":{"op":"dma","selection":"topw_causal","window":"1","causal":"1"}'
+weight=$(tensor dt_weight F32 '[1,8]' 96 128)
+a=$(tensor a F32 '[1]' 128 132)
+make_file good_dma "{$dma,$q,$k,$v,$weight,$a}" 132
+accepted --cpu "$folder/good_dma"
+bad "no selection" "\"__metadata__\":{\"op\":\"dma\"},$q,$k,$v,$weight,$a" 132
+bad "no tensor 'dt_weight'" "$dma,$q,$k,$v"
+bad "no tensor 'a'" "$dma,$q,$k,$v,$weight" 128
+bad "dt_weight has shape [8], but must have [1, 8]" "$dma,$q,$k,$v,$(tensor dt_weight F32 '[8]' 96 128),$a" 132
+bad "a has shape [1, 1], but must have [1]" "$dma,$q,$k,$v,$weight,$(tensor a F32 '[1,1]' 128 132)" 132
+bad "a is I32" "$dma,$q,$k,$v,$weight,$(tensor a I32 '[1]' 128 132)" 132
+bad "key_valid has shape [2], but must have [1, 1]" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid U8 '[2]' 132 134)" 134
+bad "key_valid is F32" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid F32 '[1,1]' 132 136)" 136
+bad "no tensor 'key_offsets'" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140)" 140
+bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[2]' 132 140)" 140
+for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
+    other=$(printf '%s' "$dma" | sed "s/,\"${pair%=*}\":\"[^\"]*\"//")
+    bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132
+done
+bad "threshold" "${dma/topw_causal/threshold},$q,$k,$v,$weight,$a" 132
+
+# Gradients: dout stands behind all else. With one key dv is dout, and nothing else has a gradient.
+dout=$(tensor dout F32 '[1,1,1,8]' 96 128)
+bias=$(tensor bias F32 '[1,1,1,1]' 128 132)
+make_file good_dout "{$meta,$q,$k,$v,$dout,$bias}" 132
+accepted --cpu "$folder/good_dout"
+[ "$(gradients "$folder/out" | grep -c .)" -eq 4 ] || fail "one key: gradients $(gradients "$folder/out")"
+gradients "$folder/out" | grep -qF '"d_bias":{"dtype":"F32","shape":[1,1,1,1]' || fail "one key: no d_bias of 4 dimensions"
+{ head -c 64 /dev/zero && ones 32 && head -c 4 /dev/zero; } | cmp -s - <(tail -c 100 "$folder/out") \
+    || fail "one key: the gradients are wrong"
+make_file good_intervals "{${meta/%\}/,\"intervals\":\"1\"\}},$q,$k,$v,$dout,$(tensor bias F32 '[1,1,1]' 128 132),$(tensor begin I32 '[1,1,1]' 132 136),$(tensor end I32 '[1,1,1]' 136 140)}" 140
+accepted --cpu "$folder/good_intervals"
+gradients "$folder/out" | grep -qF '"d_bias":{"dtype":"F32","shape":[1,1,1]' || fail "intervals: no d_bias of 3 dimensions"
+make_file good_dma_dout "{$dma,$q,$k,$v,$dout,$(tensor dt_weight F32 '[1,8]' 128 160),$(tensor a F32 '[1]' 160 164)}" 164
+accepted --cpu "$folder/good_dma_dout"
+[ "$(gradients "$folder/out" | sed 's/:.*//' | tr -d '\n')" = '"d_a""d_dt_weight""dk""dq""dv"' ] \
+    || fail "dma: gradients $(gradients "$folder/out")"
+bad "dout has shape [1, 8], but must have [1, 1, 1, 8]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,8]' 96 128)" 128
+bad "dout has shape [1, 1, 8, 1]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,1,8,1]' 96 128)" 128
+bad "dout has shape [1, 2, 1, 8]" "$meta,$q,$k,$v,$(tensor dout F32 '[1,2,1,8]' 96 160)" 160
+bad "dout is F16, but must be F32" "$meta,$q,$k,$v,$(tensor dout F16 '[1,1,1,8]' 96 112)" 112
+bad "every extent" "$meta,$q,$k,$v,$(tensor dout F32 '[1,0,1,8]' 96 96)"
+bad "dout is F64" "$dma,$q,$k,$v,$weight,$a,$(tensor dout F64 '[1,1,1,8]' 132 196)" 196
+
+# An older output stays as it was, and nothing else is left beside it.
+mkdir "$folder/old" && echo old >"$folder/old/out"
+"${run[@]}" --cpu "$folder/bad" "$folder/old/out" 2>/dev/null
+{ [ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ]; } || fail "an older output file was touched"
+"${run[@]}" --cpu "$folder/good" "$folder/old/out" || fail "an older output file is not replaced"
+[ "$(ls "$folder/old")" = out ] || fail "something was left beside the output file"
+
+for file in "$golden"/*.safetensors; do
+    accepted --cpu "$file"
+    same_gradients "$file"
+    if [ $# -gt 0 ]; then
+        accepted "$@" "$file"
+        same_gradients "$file"
+    fi
+done
+
+[ $failures -eq 0 ] && echo "all passed"
+exit $((failures > 0))

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT
+ * What is known of a device, what is wanted of it, and whether it can be used. */
+#include "support/capabilities_fixture.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static void expect_unusable(const capabilities *caps, const char *part)
+{
+    char why[200] = "";
+    cr_expect_eq(dmattn_capabilities_level(caps, why, sizeof why), DMATTN_LEVEL_BEST);
+    cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
+}
+
+Test(capabilities, level)
+{
+    char why[128] = "x";
+    capabilities caps = usual_capabilities();
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+    cr_expect_str_empty(why);
+    caps.api_version = VK_API_VERSION_1_2;
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+    caps.api_version = VK_MAKE_API_VERSION(0, 1, 1, 250);
+    expect_unusable(&caps, "Vulkan 1.1");
+    caps = usual_capabilities();
+    caps.buffer_device_address = false;
+    expect_unusable(&caps, "bufferDeviceAddress");
+    caps = usual_capabilities();
+    caps.subgroup_stages = VK_SHADER_STAGE_FRAGMENT_BIT;
+    expect_unusable(&caps, "subgroup");
+    caps = usual_capabilities();
+    caps.subgroup_operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT;
+    expect_unusable(&caps, "shuffle");
+    caps = usual_capabilities();
+    caps.subgroup_size = 2;
+    expect_unusable(&caps, "2 invocations");
+    caps.subgroup_size = 256;
+    expect_unusable(&caps, "256 invocations");
+    /* optional: they only make it faster */
+    caps = usual_capabilities();
+    caps.subgroup_size_control = false;
+    caps.full_subgroups = false;
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_PORTABLE);
+}
+
+static void expect_cannot(const capabilities *caps, dmattn_level level, const char *part)
+{
+    char why[200] = "";
+    cr_expect_not(dmattn_capabilities_can(caps, level, why, sizeof why), "%s, not for want of '%s'",
+                  dmattn_level_string(level), part);
+    cr_expect(strstr(why, part), "%s: no '%s' in: %s", dmattn_level_string(level), part, why);
+}
+
+/* What each level needs; without it the one below is the highest. */
+Test(capabilities, matrix_levels)
+{
+    char why[200] = "x";
+    capabilities caps = matrix_capabilities();
+    for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        cr_expect(dmattn_capabilities_can(&caps, (dmattn_level)level, why, sizeof why));
+        cr_expect_str_empty(why);
+    }
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+    cr_expect_str_empty(why);
+
+    caps.cooperative_matrix2 = false;
+    expect_cannot(&caps, DMATTN_LEVEL_MATRIX2, "VK_NV_cooperative_matrix2");
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX);
+    caps = matrix_capabilities();
+    caps.api_version = VK_API_VERSION_1_2;
+    expect_cannot(&caps, DMATTN_LEVEL_MATRIX2, "Vulkan 1.3");
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX);
+    caps = matrix_capabilities(); /* one type is enough */
+    caps.f16_matrix = (matrix_shape){0};
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+    caps = matrix_capabilities();
+    caps.bf16_matrix = (matrix_shape){0};
+    cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX2);
+
+    static const struct {
+        const char *part;
+        size_t flag;
+    } flags[] = {
+        {"VK_KHR_cooperative_matrix", offsetof(capabilities, cooperative_matrix)},
+        {"computeFullSubgroups", offsetof(capabilities, full_subgroups)},
+    };
+    for (int i = 0; i < 4; i++) {
+        caps = matrix_capabilities();
+        const char *part = "cannot vote";
+        if (i < 2) {
+            *(bool *)((char *)&caps + flags[i].flag) = false;
+            part = flags[i].part;
+        } else if (i == 2) {
+            caps.f16_matrix = caps.bf16_matrix = (matrix_shape){0};
+            part = "no matrices of 16-bit elements";
+        } else
+            caps.subgroup_operations &= ~(VkSubgroupFeatureFlags)VK_SUBGROUP_FEATURE_VOTE_BIT;
+        expect_cannot(&caps, DMATTN_LEVEL_MATRIX, part);
+        expect_cannot(&caps, DMATTN_LEVEL_MATRIX2, part);
+        cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_PORTABLE, "without '%s'", part);
+        cr_expect_str_empty(why);
+    }
+    caps = matrix_capabilities(); /* what no level can do without */
+    caps.buffer_device_address = false;
+    for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++)
+        expect_cannot(&caps, (dmattn_level)level, "bufferDeviceAddress");
+    expect_unusable(&caps, "bufferDeviceAddress");
+}
+
+Test(capabilities, subgroup_size)
+{
+    capabilities caps = usual_capabilities();
+    caps.subgroup_size = 64;
+    caps.max_subgroup_size = 64;
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 32);
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 16), 64);
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 128), 64);
+    caps.subgroup_size_control = false;
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 64);
+    caps.subgroup_size_control = true;
+    caps.required_subgroup_size_stages = VK_SHADER_STAGE_FRAGMENT_BIT;
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 64);
+}
+
+Test(capabilities, read)
+{
+    for (int sized = 0; sized < 2; sized++) {
+        device_properties p;
+        dmattn_capabilities_read(&(capabilities){0}, 0, (dmattn_device_properties_chain(&p, sized), &p), NULL);
+        cr_expect_eq(p.core.pNext, &p.subgroup);
+        cr_expect_eq(p.subgroup.pNext, &p.driver);
+        cr_expect_eq(p.driver.pNext, sized ? (void *)&p.size_control : NULL);
+        p.subgroup.subgroupSize = 16;
+        p.size_control.minSubgroupSize = 8;
+        p.size_control.maxSubgroupSize = 32;
+        p.size_control.requiredSubgroupSizeStages = VK_SHADER_STAGE_COMPUTE_BIT;
+        p.core.properties.limits.maxComputeWorkGroupInvocations = 1024;
+        p.core.properties.limits.maxComputeWorkGroupSize[0] = 512;
+        p.core.properties.limits.maxComputeSharedMemorySize = 32768;
+        p.core.properties.limits.maxComputeWorkGroupCount[2] = 7;
+
+        VkPhysicalDeviceSubgroupSizeControlFeatures control = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES, .computeFullSubgroups = VK_TRUE};
+        VkPhysicalDeviceVulkan12Features v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                                                .pNext = &control,
+                                                .bufferDeviceAddress = VK_TRUE};
+        const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                                    .pNext = &v12};
+        capabilities caps;
+        dmattn_capabilities_read(&caps, VK_API_VERSION_1_2, &p, &features);
+        cr_expect_eq(caps.api_version, VK_API_VERSION_1_2);
+        cr_expect_eq(caps.subgroup_size, 16);
+        cr_expect_eq(caps.min_subgroup_size, sized ? 8 : 16);
+        cr_expect_eq(caps.max_subgroup_size, sized ? 32 : 16);
+        cr_expect_eq(caps.required_subgroup_size_stages, sized ? VK_SHADER_STAGE_COMPUTE_BIT : 0);
+        cr_expect_eq(caps.max_invocations, 512);
+        cr_expect_eq(caps.shared_memory, 32768);
+        cr_expect_eq(caps.max_workgroup_count[2], 7);
+        cr_expect(caps.buffer_device_address && caps.full_subgroups && !caps.subgroup_size_control);
+
+        VkPhysicalDeviceVulkan13Features v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+                                                .subgroupSizeControl = VK_TRUE};
+        VkPhysicalDeviceBufferDeviceAddressFeatures address = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+            .pNext = &v13,
+            .bufferDeviceAddress = VK_TRUE};
+        dmattn_capabilities_read(
+            &caps, VK_API_VERSION_1_3, &p,
+            &(VkPhysicalDeviceFeatures2){.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &address});
+        cr_expect(caps.buffer_device_address && !caps.full_subgroups && caps.subgroup_size_control);
+        dmattn_capabilities_read(&caps, VK_API_VERSION_1_3, &p, NULL);
+        cr_expect(!caps.buffer_device_address && !caps.full_subgroups && !caps.subgroup_size_control);
+    }
+}
+
+/* ---- features for matrices ----------------------------------------------------------------------------------- */
+
+/* The features that a row of a table enables: all of those that it does not leave out. */
+typedef struct matrix_chain {
+    VkPhysicalDeviceFeatures2 head;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
+    VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceVulkan13Features v13;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16;
+#endif
+} matrix_chain;
+
+/* All features on; `core`: the older ones in the structures of Vulkan 1.2 and 1.3. */
+static void fill_chain(matrix_chain *c, bool core)
+{
+    *c = (matrix_chain){
+        .head = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2},
+        .memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+                         .pNext = &c->float16,
+                         .vulkanMemoryModel = VK_TRUE,
+                         .vulkanMemoryModelDeviceScope = VK_TRUE},
+        .float16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                    .pNext = &c->maintenance4,
+                    .shaderFloat16 = VK_TRUE},
+        .maintenance4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES, .maintenance4 = VK_TRUE},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                .pNext = &c->v13,
+                .shaderFloat16 = VK_TRUE,
+                .vulkanMemoryModel = VK_TRUE,
+                .vulkanMemoryModelDeviceScope = VK_TRUE},
+        .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .maintenance4 = VK_TRUE},
+    };
+    void *next = core ? (void *)&c->v12 : &c->memory_model;
+#ifdef VK_KHR_cooperative_matrix
+    c->matrix = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .pNext = next,
+        .cooperativeMatrix = VK_TRUE};
+    next = &c->matrix;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    c->matrix2 = (VkPhysicalDeviceCooperativeMatrix2FeaturesNV){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .pNext = next,
+        .cooperativeMatrixReductions = VK_TRUE,
+        .cooperativeMatrixConversions = VK_TRUE,
+        .cooperativeMatrixPerElementOperations = VK_TRUE};
+    next = &c->matrix2;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    c->bfloat16 = (VkPhysicalDeviceShaderBfloat16FeaturesKHR){
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+        .pNext = next,
+        .shaderBFloat16Type = VK_TRUE,
+        .shaderBFloat16CooperativeMatrix = VK_TRUE};
+    next = &c->bfloat16;
+#endif
+    c->head.features.shaderInt64 = VK_TRUE;
+    c->head.pNext = next;
+}
+
+static capabilities read_chain(const matrix_chain *c)
+{
+    device_properties p;
+    capabilities caps;
+    dmattn_device_properties_chain(&p, true);
+    dmattn_capabilities_read(&caps, VK_API_VERSION_1_3, &p, &c->head);
+    return caps;
+}
+
+/* Without one of the features: which of the three capabilities is then missing. */
+#define WITHOUT(structure, feature, m, m2, b)                                           \
+    for (int core = 0; core < 2; core++) {                                              \
+        fill_chain(&c, core);                                                           \
+        c.structure.feature = VK_FALSE;                                                 \
+        const capabilities caps = read_chain(&c);                                       \
+        cr_expect_eq(caps.cooperative_matrix, m, "core %d, without " #feature, core);   \
+        cr_expect_eq(caps.cooperative_matrix2, m2, "core %d, without " #feature, core); \
+        cr_expect_eq(caps.bf16_matrices, b, "core %d, without " #feature, core);        \
+    }
+
+Test(capabilities, matrix_features)
+{
+    matrix_chain c;
+    bool m = false, m2 = false, b = false; /* whether the headers know them */
+#ifdef VK_KHR_cooperative_matrix
+    m = true;
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    m2 = true;
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    b = true;
+#endif
+    WITHOUT(head.features, geometryShader, m, m2, b); /* which nobody needs */
+#ifdef VK_KHR_cooperative_matrix
+    WITHOUT(matrix, cooperativeMatrix, false, m2, b);
+    WITHOUT(matrix, cooperativeMatrixRobustBufferAccess, m, m2, b);
+#endif
+#ifdef VK_NV_cooperative_matrix2
+    WITHOUT(matrix2, cooperativeMatrixReductions, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixConversions, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixPerElementOperations, m, false, b);
+    WITHOUT(matrix2, cooperativeMatrixWorkgroupScope, m, m2, b);
+#endif
+#ifdef VK_KHR_shader_bfloat16
+    WITHOUT(bfloat16, shaderBFloat16Type, m, m2, false);
+    WITHOUT(bfloat16, shaderBFloat16CooperativeMatrix, m, m2, false);
+    WITHOUT(bfloat16, shaderBFloat16DotProduct, m, m2, b);
+#endif
+    /* what they need besides */
+    static const struct {
+        bool memory_model, scope, float16, int64, maintenance4;
+    } rows[] = {{0, 1, 1, 1, 1}, {1, 0, 1, 1, 1}, {1, 1, 0, 1, 1}, {1, 1, 1, 0, 1}, {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int core = 0; core < 2; core++) {
+            fill_chain(&c, core);
+            c.memory_model.vulkanMemoryModel = c.v12.vulkanMemoryModel = rows[i].memory_model;
+            c.memory_model.vulkanMemoryModelDeviceScope = c.v12.vulkanMemoryModelDeviceScope = rows[i].scope;
+            c.float16.shaderFloat16 = c.v12.shaderFloat16 = rows[i].float16;
+            c.head.features.shaderInt64 = rows[i].int64;
+            c.maintenance4.maintenance4 = c.v13.maintenance4 = rows[i].maintenance4;
+            const capabilities caps = read_chain(&c);
+            cr_expect_eq(caps.cooperative_matrix,
+                         m && rows[i].memory_model && rows[i].scope && rows[i].float16 && rows[i].int64,
+                         "row %zu, core %d", i, core);
+            cr_expect_eq(caps.cooperative_matrix2, m2 && rows[i].maintenance4, "row %zu, core %d", i, core);
+        }
+}
+
+/* Layouts are known of one driver only. */
+Test(capabilities, fragments)
+{
+    device_properties p;
+    capabilities caps;
+    dmattn_device_properties_chain(&p, true);
+    for (int driver = 0; driver < 30; driver++) {
+        p.driver.driverID = (VkDriverId)driver;
+        dmattn_capabilities_read(&caps, VK_API_VERSION_1_3, &p, NULL);
+        cr_expect_eq(caps.driver, p.driver.driverID);
+        cr_expect_eq(caps.known_fragments, driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY);
+    }
+}
+
+#ifdef VK_KHR_cooperative_matrix
+#define PRODUCT(m, n, k, a, b, c, r, where)                                                               \
+    {                                                                                                     \
+        .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR, .MSize = m, .NSize = n, .KSize = k, \
+        .AType = VK_COMPONENT_TYPE_##a##_KHR, .BType = VK_COMPONENT_TYPE_##b##_KHR,                       \
+        .CType = VK_COMPONENT_TYPE_##c##_KHR, .ResultType = VK_COMPONENT_TYPE_##r##_KHR,                  \
+        .scope = VK_SCOPE_##where##_KHR                                                                   \
+    }
+#define F16_PRODUCT(m, n, k)  PRODUCT(m, n, k, FLOAT16, FLOAT16, FLOAT32, FLOAT32, SUBGROUP)
+#define BF16_PRODUCT(m, n, k) PRODUCT(m, n, k, BFLOAT16, BFLOAT16, FLOAT32, FLOAT32, SUBGROUP)
+#define COUNT(array)          ((uint32_t)(sizeof array / sizeof *array))
+
+static void expect_shape(const char *what, matrix_shape got, uint32_t m, uint32_t n, uint32_t k)
+{
+    cr_expect(got.m == m && got.n == n && got.k == k, "%s: %ux%ux%u instead of %ux%ux%u", what, got.m, got.n, got.k, m,
+              n, k);
+}
+
+Test(capabilities, matrices)
+{
+    capabilities caps = {0};
+    dmattn_capabilities_read_matrices(&caps, NULL, 0);
+    expect_shape("nothing", caps.f16_matrix, 0, 0, 0);
+
+    static const VkCooperativeMatrixPropertiesKHR others[] = {
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT16, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT32, FLOAT16, FLOAT32, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, SINT8, FLOAT32, FLOAT32, SUBGROUP),
+        PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT32, WORKGROUP),
+        PRODUCT(16, 16, 16, SINT8, SINT8, SINT32, SINT32, SUBGROUP),
+        F16_PRODUCT(16, 8, 8), /* shapes that no kernel was tried with */
+        F16_PRODUCT(32, 32, 32),
+        F16_PRODUCT(16, 16, 4),
+    };
+    dmattn_capabilities_read_matrices(&caps, others, COUNT(others));
+    expect_shape("others", caps.f16_matrix, 0, 0, 0);
+
+    static const VkCooperativeMatrixPropertiesKHR lavapipe[] = {
+        PRODUCT(8, 8, 8, SINT8, SINT8, SINT32, SINT32, SUBGROUP), F16_PRODUCT(8, 8, 8),
+        PRODUCT(8, 8, 8, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP)};
+    dmattn_capabilities_read_matrices(&caps, lavapipe, COUNT(lavapipe));
+    expect_shape("lavapipe", caps.f16_matrix, 8, 8, 8);
+
+    /* the larger first, whatever their order; square ones before others of the same size */
+    static const VkCooperativeMatrixPropertiesKHR several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
+                                                               F16_PRODUCT(8, 8, 16),  F16_PRODUCT(16, 8, 16),
+                                                               F16_PRODUCT(8, 16, 16), F16_PRODUCT(16, 16, 16)};
+    static const matrix_shape best[] = {{8, 8, 8}, {16, 16, 8}, {8, 8, 16}, {16, 8, 16}, {8, 16, 16}, {16, 16, 16}};
+    for (uint32_t count = 1; count <= COUNT(several); count++) {
+        dmattn_capabilities_read_matrices(&caps, several, count);
+        expect_shape("several", caps.f16_matrix, best[count - 1].m, best[count - 1].n, best[count - 1].k);
+    }
+    dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* nothing is left of those before */
+    expect_shape("others", caps.f16_matrix, 0, 0, 0);
+
+#ifdef VK_KHR_shader_bfloat16
+    static const VkCooperativeMatrixPropertiesKHR both[] = {
+        PRODUCT(16, 16, 16, BFLOAT16, BFLOAT16, BFLOAT16, BFLOAT16, SUBGROUP), BF16_PRODUCT(16, 8, 16),
+        F16_PRODUCT(8, 8, 16)};
+    caps = (capabilities){.bf16_matrices = true};
+    dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
+    expect_shape("f16", caps.f16_matrix, 8, 8, 16);
+    expect_shape("bf16", caps.bf16_matrix, 16, 8, 16);
+    caps = (capabilities){0}; /* the feature is not enabled */
+    dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
+    expect_shape("f16", caps.f16_matrix, 8, 8, 16);
+    expect_shape("bf16", caps.bf16_matrix, 0, 0, 0);
+#endif
+}
+#endif
+
+/* ---- needs --------------------------------------------------------------------------------------------------- */
+
+static const void *find_structure(const VkPhysicalDeviceFeatures2 *chain, VkStructureType type)
+{
+    for (const VkBaseInStructure *s = (const void *)chain; s; s = s->pNext)
+        if (s->sType == type)
+            return s;
+    return NULL;
+}
+
+static bool recommends(const dmattn_device_needs *needs, const char *extension)
+{
+    for (uint32_t i = 0; i < needs->recommended_extension_count; i++)
+        if (!strcmp(needs->recommended_extensions[i], extension))
+            return true;
+    return false;
+}
+
+/* What is needed is what dmattn_capabilities_level() looks for. */
+Test(device_needs, versions)
+{
+    static const uint32_t versions[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};
+    for (int i = 0; i < 2; i++) {
+        dmattn_device_needs needs;
+        dmattn_get_device_needs(versions[i], &needs);
+        cr_expect_eq(needs.api_version, VK_API_VERSION_1_2);
+        cr_expect_eq(needs.required->sType, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+        cr_expect_eq(needs.recommended->sType, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+        cr_expect_eq(needs.required_extension_count, 0);
+        cr_expect(find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES)
+                  || find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES));
+        cr_expect_eq(recommends(&needs, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
+        cr_expect_eq(recommends(&needs, VK_KHR_MAINTENANCE_4_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
+
+        device_properties p;
+        capabilities caps;
+        dmattn_device_properties_chain(&p, true);
+        dmattn_capabilities_read(&caps, versions[i], &p, needs.required);
+        cr_expect(caps.buffer_device_address);
+        dmattn_capabilities_read(&caps, versions[i], &p, needs.recommended);
+        cr_expect(caps.subgroup_size_control && caps.full_subgroups);
+#ifdef VK_KHR_cooperative_matrix
+        cr_expect(caps.cooperative_matrix);
+        cr_expect(recommends(&needs, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
+#endif
+#ifdef VK_NV_cooperative_matrix2
+        cr_expect(caps.cooperative_matrix2);
+        cr_expect(recommends(&needs, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME));
+#endif
+#ifdef VK_KHR_shader_bfloat16
+        cr_expect(caps.bf16_matrices);
+        cr_expect(recommends(&needs, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME));
+#endif
+    }
+}

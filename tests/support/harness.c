@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "harness.h"
+
+#include "context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+harness h;
+
+static bool required(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && !strcmp(value, "1");
+}
+
+void harness_message(void *user, dmattn_severity severity, const char *text)
+{
+    harness *to = user;
+    if (!strncmp(text, "validation:", strlen("validation:"))) {
+        to->validation_errors += severity == DMATTN_SEVERITY_ERROR;
+        fprintf(stderr, "%s %s\n", severity == DMATTN_SEVERITY_ERROR ? "ERROR" : "WARNING", text);
+    } else if (severity == DMATTN_SEVERITY_ERROR) {
+        to->sentences++;
+        snprintf(to->sentence, sizeof to->sentence, "%s", text);
+    } else if (severity == DMATTN_SEVERITY_INFO)
+        snprintf(to->kernel, sizeof to->kernel, "%s", text);
+}
+
+/* The line that CTest takes for a skipped test. */
+static void no_device(const char *why)
+{
+    cr_assert(!required("DMATTN_REQUIRE_DEVICE"), "no device: %s", why);
+    fprintf(stderr, "dmattn tests: no device (%s)\n", why);
+    cr_skip_test("no device");
+}
+
+static void open_runtime(void)
+{
+    dmattn_runtime_desc desc = {.validation = true, .message = harness_message, .message_user = &h};
+    dmattn_status status = dmattn_runtime_create(&desc, &h.runtime);
+    h.validation = status == DMATTN_SUCCESS;
+    if (status == DMATTN_ERROR_UNSUPPORTED && !required("DMATTN_REQUIRE_VALIDATION")) {
+        desc.validation = false;
+        status = dmattn_runtime_create(&desc, &h.runtime);
+        if (status == DMATTN_ERROR_UNSUPPORTED)
+            no_device(h.sentence);
+    }
+    cr_assert_eq(status, DMATTN_SUCCESS, "no runtime: %s", h.sentence);
+    if (!dmattn_runtime_device_count(h.runtime))
+        no_device("the list of devices is empty");
+}
+
+void harness_begin(void)
+{
+    open_runtime();
+    dmattn_status status = dmattn_runtime_find_device(h.runtime, getenv("DMATTN_TEST_DEVICE"), &h.index);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    status = dmattn_runtime_device_info(h.runtime, h.index, &h.info);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    status = dmattn_device_create(h.runtime, h.index, &h.device);
+    cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
+    h.context = dmattn_device_context(h.device);
+}
+
+/* Makes a small plan of f16 and destroys it. */
+static dmattn_status try_level(dmattn_level level, bool backward)
+{
+    const dmattn_attention_backward_desc desc = {
+        .attention = {
+            .type = DMATTN_TYPE_F16, .batch = 1, .queries = 1, .keys = 1, .heads = 1, .head_dim = 8, .level = level}};
+    const char *needed = backward ? NULL : getenv("DMATTN_REQUIRE_LEVEL");
+    dmattn_plan *plan;
+    const harness before = h;
+    const dmattn_status status = backward ? dmattn_attention_backward_plan(h.context, &desc, &plan)
+                                          : dmattn_attention_plan(h.context, &desc.attention, &plan);
+    dmattn_plan_destroy(plan);
+    cr_assert(!status || status == DMATTN_ERROR_UNSUPPORTED, "%s", h.sentence);
+    cr_assert(!status || level > DMATTN_LEVEL_PORTABLE, "%s", h.sentence);
+    cr_assert(!status || !needed || strcmp(needed, dmattn_level_string(level)) != 0, "%s", h.sentence);
+    h.sentences = before.sentences;
+    memcpy(h.sentence, before.sentence, sizeof h.sentence);
+    memcpy(h.kernel, before.kernel, sizeof h.kernel);
+    return status;
+}
+
+bool harness_offers(dmattn_level level)
+{
+    if (!h.offers[level])
+        h.offers[level] = try_level(level, false) ? 1 : 2;
+    return h.offers[level] == 2;
+}
+
+bool harness_offers_backward(dmattn_level level)
+{
+    if (!h.offers_backward[level])
+        h.offers_backward[level] = harness_offers(level) && !try_level(level, true) ? 2 : 1;
+    return h.offers_backward[level] == 2;
+}
+
+bool harness_takes(size_t i)
+{
+    const char *share = getenv("DMATTN_TEST_SHARE");
+    unsigned first = 1, step = 1;
+    if (share && *share)
+        cr_assert(sscanf(share, "%u/%u", &first, &step) == 2 && first >= 1 && first <= step,
+                  "DMATTN_TEST_SHARE=%s is no share such as 1/4", share);
+    const bool taken = i % step == first - 1;
+    h.runs++;
+    h.runs_taken += taken;
+    return taken;
+}
+
+bool harness_small_tiles(void)
+{
+    return h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+}
+
+dmattn_level harness_next_level(dmattn_level level)
+{
+    for (int next = (int)level + 1; next <= DMATTN_LEVEL_MATRIX2; next++)
+        if (harness_offers((dmattn_level)next))
+            return (dmattn_level)next;
+    return DMATTN_LEVEL_BEST;
+}
+
+const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile)
+{
+    attention_tile tiles[16] = {0};
+    char why[224];
+    uint32_t count = 0;
+    if (h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU && desc->level > DMATTN_LEVEL_PORTABLE)
+        count = dmattn_tile_candidates(&h.context->caps, desc, desc->level, tiles, 16, why, sizeof why);
+    *tile = tiles[0];
+    for (uint32_t i = 1; i < count; i++)
+        if (tiles[i].keys < tile->keys && tiles[i].keys > tiles[i].matrix.n)
+            *tile = tiles[i];
+    return count ? tile : NULL;
+}
+
+void harness_end(void)
+{
+    dmattn_device_destroy(h.device);
+    dmattn_runtime_destroy(h.runtime);
+    h.device = NULL;
+    h.runtime = NULL;
+    if (h.runs_taken < h.runs)
+        fprintf(stderr, "dmattn tests: %s/%s: %u of %u runs, DMATTN_TEST_SHARE=%s\n", criterion_current_test->category,
+                criterion_current_test->name, h.runs_taken, h.runs, getenv("DMATTN_TEST_SHARE"));
+    cr_assert_eq(h.validation_errors, 0, "the validation layer found %u errors", h.validation_errors);
+}
+
+void harness_expect(const char *file, int line, dmattn_status got, dmattn_status want, const char *part)
+{
+    cr_expect_eq(got, want, "%s:%d: %s instead of %s (%s)", file, line, dmattn_status_string(got),
+                 dmattn_status_string(want), h.sentence);
+    cr_expect_eq(h.sentences, want ? 1u : 0u, "%s:%d: %u sentences, the last: %s", file, line, h.sentences, h.sentence);
+    if (want)
+        cr_expect(strstr(h.sentence, part), "%s:%d: no '%s' in: %s", file, line, part, h.sentence);
+}
