@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- * dmattn: attention and its gradients. Part of dmattn/dmattn.h, whose rules hold here.
+ * dmattn: attention and its gradients. Part of dmattn/dmattn.h; the rules and the names of sizes (B, Sq, Sk, H, Hk, D,
+ * Dv) in that header apply here.
  */
 #ifndef DMATTN_ATTENTION_H
 #define DMATTN_ATTENTION_H
@@ -13,157 +14,162 @@ extern "C" {
 
 /* ---- attention, forward -------------------------------------------------------------------------------------- */
 
-/** Besides `causal`, which keys a query may see. */
+/** Which keys a query may see, in addition to `causal`. */
 typedef enum dmattn_mask {
-    DMATTN_MASK_NONE = 0,      /**< all */
-    DMATTN_MASK_DENSE = 1,     /**< uint8 tensor of shape `mask_shape`; a byte other than 0: may be seen */
-    DMATTN_MASK_INTERVALS = 2, /**< int32 tensors `begin` and `end` of shape `mask_shape` with queries = 1: query t sees
-                                  key j iff begin[j] <= t < end[j] */
-    DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not one of them: makes the type 32 bits wide */
+    DMATTN_MASK_NONE = 0,      /**< all keys */
+    DMATTN_MASK_DENSE = 1,     /**< uint8 tensor of shape `mask_shape`; nonzero: the query may see the key */
+    DMATTN_MASK_INTERVALS = 2, /**< int32 tensors `begin` and `end` of shape `mask_shape` with queries = 1: query t may
+                                  see key j iff begin[j] <= t < end[j] */
+    DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_mask;
 
-/** Attention: the operator and its shapes. For query t, key j, and query head h, which reads key and value head
- * h / (H / Hk):
+/** Descriptor of attention. Query head h reads key and value head h / (H / Hk). For query t and key j:
  *
- *     S[t,j] = scale * (q_t . k_j), then cap * tanh(S / cap) if soft_cap, then + bias
- *     P      = softmax of S over the visible j;   out = P v;   lse = ln(sum of exp S)
+ *     S[t,j] = scale * (q_t . k_j)
+ *     S      = soft_cap * tanh(S / soft_cap), if soft_cap is not 0
+ *     S      = S + bias, if there is a bias
+ *     P      = softmax of S over the visible keys;   out = P v;   lse = ln(sum of exp(S) over the visible keys)
  *
- * A query that sees no key gives out = 0 and lse = -infinity. Sums and the softmax are f32 at every level.
- * Algorithm: online softmax over key tiles (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022,
- * arXiv 2205.14135). With a dense mask, tiles are skipped that a bitmap, made once for each mask, reports empty. With
- * intervals, keys are gathered by lists ("tile lists" in mask.h), so that hidden ones are hardly looked at.
+ * A query that sees no key has out = 0 and lse = -infinity. Sums and the softmax are computed in f32 at every level.
+ * Results are the same bits from run to run.
  *
- * Values: a hidden pair counts with a probability of 0, and 0 times NaN is NaN. So v must be finite, but for keys that
- * no query sees by `causal` and their interval, or by a dense mask without a query dimension: theirs may hold anything,
- * as may k of hidden pairs and gaps between rows. A bias of -infinity hides the key from the query; one that is NaN
- * counts as -infinity. */
+ * Algorithm: online softmax over tiles of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv
+ * 2205.14135). For a dense mask, a first kernel makes a bitmap of the tiles that contain a visible pair, and the other
+ * tiles are skipped. For intervals, only the keys in a tile's list are read ("tile lists" in mask.h).
+ *
+ * NaN and infinity: a hidden pair has a probability of 0, but 0 times NaN is NaN. So v must be finite, except for keys
+ * that no query sees because of `causal`, their interval, or a dense mask without a query dimension. Values of these
+ * keys, k of hidden pairs and the gaps between rows may hold anything. A bias of -infinity hides the key from the
+ * query; a bias of NaN counts as -infinity. */
 typedef struct dmattn_attention_desc {
-    dmattn_type type;              /**< of q, k, v and out */
-    uint32_t batch;                /**< B, required */
-    uint32_t queries;              /**< Sq, required */
-    uint32_t keys;                 /**< Sk, required */
-    uint32_t heads;                /**< H, required */
+    dmattn_type type;              /**< element type of q, k, v and out */
+    uint32_t batch;                /**< B; required */
+    uint32_t queries;              /**< Sq; required */
+    uint32_t keys;                 /**< Sk; required */
+    uint32_t heads;                /**< H; required */
     uint32_t kv_heads;             /**< Hk, a divisor of H; 0: H */
-    uint32_t head_dim;             /**< D, a multiple of 8, 8 to 256 */
-    uint32_t value_dim;            /**< Dv, likewise; 0: D */
-    float scale;                   /**< 0: 1 / sqrt(D) */
-    float soft_cap;                /**< 0: off */
-    bool causal;                   /**< query t stands at position t + Sk - Sq and sees the keys at and before it */
-    bool lse;                      /**< write lse, too */
+    uint32_t head_dim;             /**< D, a multiple of 8 from 8 to 256; required */
+    uint32_t value_dim;            /**< Dv, a multiple of 8 from 8 to 256; 0: D */
+    float scale;                   /**< factor of the scores, finite; 0: 1 / sqrt(D) */
+    float soft_cap;                /**< limit of the scores, finite and not negative; 0: no cap */
+    bool causal;                   /**< query t has position t + Sk - Sq and sees no key after that position */
+    bool lse;                      /**< also write lse, which the backward pass needs */
     dmattn_strides q_strides;      /**< q   [B, Sq, H,  D]  */
     dmattn_strides k_strides;      /**< k   [B, Sk, Hk, D]  */
     dmattn_strides v_strides;      /**< v   [B, Sk, Hk, Dv] */
-    dmattn_strides out_strides;    /**< out [B, Sq, H,  Dv], no two elements in one place */
-    dmattn_mask mask;              /**< what may be seen */
-    dmattn_score_shape mask_shape; /**< of the dense mask, or of begin and of end alike */
-    bool bias;                     /**< there is a bias */
-    dmattn_type bias_type;         /**< its elements' */
-    dmattn_score_shape bias_shape; /**< with interval masks, queries = 1 */
-    bool lists;             /**< with interval masks: args.lists holds tile lists, made of the same begin and end by a
-                               mask plan; otherwise they are made in the workspace */
-    uint32_t list_capacity; /**< with interval masks and without lists: see dmattn_mask_desc */
-    dmattn_level level;     /**< this level and no other; 0: the best */
-    dmattn_level max_level; /**< no level above this one; 0: any */
+    dmattn_strides out_strides;    /**< out [B, Sq, H,  Dv]; elements must not overlap */
+    dmattn_mask mask;              /**< kind of mask */
+    dmattn_score_shape mask_shape; /**< shape of the dense mask, or of `begin` and of `end` */
+    bool bias;                     /**< add args.bias to the scores */
+    dmattn_type bias_type;         /**< element type of the bias */
+    dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
+    bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
+                               `begin` and `end`; false: this plan makes them in the workspace */
+    uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
+    dmattn_level level;     /**< use exactly this level; 0: the highest possible */
+    dmattn_level max_level; /**< use no higher level than this; 0: no limit */
 } dmattn_attention_desc;
 
-/** Checks the descriptor, chooses a kernel and its tile, builds pipelines. UNSUPPORTED: beyond a limit of the device.
- */
+/** Checks `desc`, chooses a kernel and its tile, and compiles pipelines. Destroy the plan with dmattn_plan_destroy().
+ * INVALID: `desc` violates its documentation. UNSUPPORTED: the shape exceeds a limit of the device, or the requested
+ * level is not available. */
 DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dmattn_attention_desc *desc,
                                                dmattn_plan **plan);
 
-/** The buffers of one run. */
+/** Buffers of one run of attention. Sizes are checked unless they are VK_WHOLE_SIZE. */
 typedef struct dmattn_attention_args {
     dmattn_buffer q;         /**< [B, Sq, H, D] */
     dmattn_buffer k;         /**< [B, Sk, Hk, D] */
     dmattn_buffer v;         /**< [B, Sk, Hk, Dv] */
-    dmattn_buffer out;       /**< [B, Sq, H, Dv], written */
-    dmattn_buffer lse;       /**< f32 [B, H, Sq] contiguous, written, if desc.lse */
-    dmattn_buffer mask;      /**< uint8, if DMATTN_MASK_DENSE */
-    dmattn_buffer begin;     /**< int32, if DMATTN_MASK_INTERVALS */
-    dmattn_buffer end;       /**< int32, if DMATTN_MASK_INTERVALS */
-    dmattn_buffer bias;      /**< bias_type, if desc.bias */
-    dmattn_buffer lists;     /**< if desc.lists */
-    dmattn_buffer workspace; /**< info.workspace_size bytes, this run's alone until it is complete */
-    bool reuse_mask_tiles;   /**< the workspace still holds the bitmap or lists of this mask from an earlier run of this
-                                plan, as when many layers share a mask: do not make them again */
+    dmattn_buffer out;       /**< output: [B, Sq, H, Dv] */
+    dmattn_buffer lse;       /**< output: f32 [B, H, Sq], contiguous, if desc.lse */
+    dmattn_buffer mask;      /**< uint8 of shape mask_shape, if DMATTN_MASK_DENSE */
+    dmattn_buffer begin;     /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer end;       /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer bias;      /**< bias_type of shape bias_shape, if desc.bias */
+    dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
+    dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
+    bool reuse_mask_tiles; /**< the workspace still holds the bitmap or the lists that an earlier run of this plan made
+                              from the same mask, for example in the previous layer: do not make them again */
 } dmattn_attention_args;
 
-/** Records one run into `commands`, which must be recording, outside a render pass, on a queue with compute. Allocates
- * nothing and takes no lock. Changes the compute pipeline and push constants of `commands`, and no other state: bound
- * descriptor sets stay bound. Unused buffers are ignored. INVALID: a buffer is missing, too small or misaligned; then
- * nothing is recorded. */
+/** Records one run into `commands`, which must be in the recording state, outside a render pass, of a queue family with
+ * compute. Allocates nothing and takes no lock. Of the state of `commands`, only the compute pipeline and push
+ * constants change: bound descriptor sets stay bound. Buffers that the plan does not use are ignored. INVALID: a buffer
+ * is missing, too small or misaligned; nothing is recorded then. */
 DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                  const dmattn_attention_args *args);
 
 /* ---- attention, backward ------------------------------------------------------------------------------------- */
 
-/** Gradients, as bits. */
+/** Gradients, as bits of a mask. */
 typedef enum dmattn_gradient {
     DMATTN_GRADIENT_Q = 1,                /**< dq */
     DMATTN_GRADIENT_K = 2,                /**< dk */
     DMATTN_GRADIENT_V = 4,                /**< dv */
-    DMATTN_GRADIENT_BIAS = 8,             /**< dbias, of attention alone */
-    DMATTN_GRADIENT_IMPORTANCE = 16,      /**< dimportance; this and the next of dynamic mask attention alone */
+    DMATTN_GRADIENT_BIAS = 8,             /**< dbias; attention only */
+    DMATTN_GRADIENT_IMPORTANCE = 16,      /**< dimportance; dynamic mask attention only, like those below */
     DMATTN_GRADIENT_DT_WEIGHT = 32,       /**< ddt_weight */
     DMATTN_GRADIENT_A = 64,               /**< da */
     DMATTN_GRADIENT_DT_BIAS = 128,        /**< ddt_bias */
-    DMATTN_GRADIENT_MAX_ENUM = 0x7fffffff /**< not one of them: makes the type 32 bits wide */
+    DMATTN_GRADIENT_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_gradient;
 
-/** Attention, backward: which gradients, and where. They are those of sum(out * dout), from out and lse of a forward
- * run:
+/** Descriptor of the gradients of attention. They are the gradients of sum(out * dout), computed from `out` and `lse`
+ * of a forward run:
  *
- *     P  = exp(S - lse);  dP = dout v^T;  D[t] = sum of out[t] * dout[t];  dS = P * (dP - D)
- *     dv = P^T dout;  dbias = dS, summed over what the bias broadcasts
- *     dq = scale * dS k;  dk = scale * dS^T q, after dS is multiplied by 1 - tanh^2 if there is a soft cap
+ *     P  = exp(S - lse);   dP = dout v^T;   delta[t] = sum of out[t] * dout[t] over Dv;   dS = P * (dP - delta)
+ *     dv = P^T dout;   dbias = dS, summed over the dimensions that the bias broadcasts
+ *     dS = dS * (1 - tanh(S / soft_cap)^2), with S before the cap, if soft_cap is not 0
+ *     dq = scale * dS k;   dk = scale * dS^T q
  *
- * Those of a query that sees no key are 0, and so are those of a key that no query sees. No atomics: results are the
- * same from run to run.
- * Algorithm: scores are computed again tile by tile (Dao et al. 2022, arXiv 2205.14135), once for tiles of queries, of
- * which each makes its dq, and once for tiles of keys, of which each makes its dk, dv and dbias. With intervals, tiles
- * of queries read the same lists as forward, and tiles of keys are of keys that live at about the same time, in the
- * order of a Hilbert curve over (begin, end), so that the queries that see any of them are hardly more than those that
- * see each.
+ * A query that sees no key and a key that no query sees have gradients of 0. The kernels use no atomic additions:
+ * results are the same bits from run to run.
  *
- * Values: as forward, and k, q and dout must be finite where v must be. Where scores are so large, above some 2^24,
- * that lse, an f32, has no digits left for the number of keys that share them, the gradients are as many times too
- * large. */
+ * Algorithm: the scores are computed again tile by tile (Dao et al. 2022, arXiv 2205.14135): once by tiles of queries,
+ * which make dq, and once by tiles of keys, which make dk, dv and dbias. With intervals, tiles of queries use the same
+ * lists as forward. Keys are grouped into tiles in the order of a Hilbert curve over (begin, end), so that the keys of
+ * a tile are visible to nearly the same queries.
+ *
+ * NaN and infinity: as forward; in addition q, k and dout must be finite wherever v must be. Limit: if scores exceed
+ * about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and the gradients
+ * are too large by that number. */
 typedef struct dmattn_attention_backward_desc {
-    dmattn_attention_desc attention; /**< as it was run forward; its lse and out_strides are those of inputs here */
-    uint32_t gradients;              /**< those to compute; 0: all that there are */
+    dmattn_attention_desc attention; /**< of the forward run; `lse` counts as true */
+    uint32_t gradients;              /**< bits of dmattn_gradient to compute; 0: all that this descriptor has */
     dmattn_strides dout_strides;     /**< dout [B, Sq, H,  Dv] */
-    dmattn_strides dq_strides;       /**< dq   [B, Sq, H,  D ], no two elements in one place, as for those below */
+    dmattn_strides dq_strides;       /**< dq   [B, Sq, H,  D ]; elements must not overlap, also below */
     dmattn_strides dk_strides;       /**< dk   [B, Sk, Hk, D ] */
     dmattn_strides dv_strides;       /**< dv   [B, Sk, Hk, Dv] */
 } dmattn_attention_backward_desc;
 
-/** As dmattn_attention_plan(), levels likewise; the gradient of a bias with a query dimension is made by a portable
- * kernel at all of them. info.flops are 5/2 of forward's, all gradients being computed: 4 * (D + Dv) of the least work,
- * and 2 * D for the scores. */
+/** Plans the gradients of attention; see dmattn_attention_plan(). At every level, a portable kernel makes the gradient
+ * of a bias with a query dimension. With all gradients, info.flops is 6 * D + 4 * Dv for each pair that `causal` leaves
+ * visible, which is 5/2 of forward if D = Dv: 4 * (D + Dv) for the gradients and 2 * D for the scores. */
 DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
                                                         const dmattn_attention_backward_desc *desc, dmattn_plan **plan);
 
-/** The buffers of one run; of gradients, those that are computed. */
+/** Buffers of one run of the gradients of attention. Gradients that the plan does not compute need no buffer. */
 typedef struct dmattn_attention_backward_args {
     dmattn_buffer q;         /**< [B, Sq, H, D] */
     dmattn_buffer k;         /**< [B, Sk, Hk, D] */
     dmattn_buffer v;         /**< [B, Sk, Hk, Dv] */
-    dmattn_buffer out;       /**< [B, Sq, H, Dv], as forward has written it */
+    dmattn_buffer out;       /**< [B, Sq, H, Dv], result of the forward run */
     dmattn_buffer dout;      /**< [B, Sq, H, Dv], the gradient of out */
-    dmattn_buffer lse;       /**< f32 [B, H, Sq] contiguous, as forward has written it */
+    dmattn_buffer lse;       /**< f32 [B, H, Sq], contiguous, result of the forward run */
     dmattn_buffer mask;      /**< as in dmattn_attention_args */
     dmattn_buffer begin;     /**< as in dmattn_attention_args */
     dmattn_buffer end;       /**< as in dmattn_attention_args */
     dmattn_buffer bias;      /**< as in dmattn_attention_args */
-    dmattn_buffer lists;     /**< if desc.attention.lists, made for this plan's info.list_queries */
-    dmattn_buffer dq;        /**< [B, Sq, H, D], written */
-    dmattn_buffer dk;        /**< [B, Sk, Hk, D], written */
-    dmattn_buffer dv;        /**< [B, Sk, Hk, Dv], written */
-    dmattn_buffer dbias;     /**< f32, contiguous, of the extents of bias_shape: summed over what they broadcast */
-    dmattn_buffer workspace; /**< info.workspace_size bytes, this run's alone until it is complete */
+    dmattn_buffer lists;     /**< if desc.attention.lists: tile lists made for the info.list_queries of this plan */
+    dmattn_buffer dq;        /**< output: [B, Sq, H, D] */
+    dmattn_buffer dk;        /**< output: [B, Sk, Hk, D] */
+    dmattn_buffer dv;        /**< output: [B, Sk, Hk, Dv] */
+    dmattn_buffer dbias;     /**< output: f32, contiguous, with the extents of bias_shape */
+    dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
 } dmattn_attention_backward_args;
 
-/** As dmattn_attention_record(). */
+/** Records one run of the gradients; see dmattn_attention_record(). */
 DMATTN_API dmattn_status dmattn_attention_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                           const dmattn_attention_backward_args *args);
 

@@ -1,44 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /** @file
- * dmattn: sparse attention as Vulkan compute kernels. The embedding layer.
+ * dmattn: sparse attention as Vulkan compute kernels. The embedding layer, for apps with their own Vulkan device.
  *
- * The app brings its own VkInstance, VkDevice, command buffers and memory; dmattn records commands.
+ * The app provides the VkInstance, the VkDevice, command buffers and memory; dmattn records commands. An operator is
+ * used in three steps:
  *
- *     describe   fill a descriptor: shapes, types, what may be seen
- *     plan       dmattn_*_plan() checks it, chooses kernels and builds their pipelines (may be slow)
- *     record     dmattn_*_record() writes the commands into the app's command buffer (fast)
+ *     describe   fill in a descriptor: shapes, types, options
+ *     plan       dmattn_*_plan() checks it, chooses kernels and compiles pipelines (may take seconds)
+ *     record     dmattn_*_record() writes commands into the app's command buffer (microseconds)
  *
- * Three operators are planned and recorded so:
+ * The operators:
  *
- *     attention  out of q, k, v and a mask that the app has
- *     mask       out of v (or of importance that the app has) which keys each query sees: a dynamic mask
- *     dma        both, dynamic mask attention, in one
+ *     attention            out from q, k, v and a mask that the app provides
+ *     attention_backward   the gradients of attention
+ *     mask                 from v (or from an importance): which keys each query sees, a dynamic mask
+ *     dma                  dynamic mask attention: mask and attention in one plan
+ *     dma_backward         the gradients of dma
+ *     decode               dma for a few new tokens of each sequence, with a cache of keys and values
  *
- * and the gradients of attention and of dma: attention_backward, dma_backward; and decode, dma for a few new tokens of
- * each sequence against a cache.
+ * Apps include this header, which includes one header per topic:
  *
- * Apps include this header, which includes one for each topic:
- *
- *     core.h       what every operator needs: version, status and messages, levels, what to enable on a device,
- *                  context, tensors, plans
+ *     core.h       version, status, messages, levels, device features, contexts, tensors, plans
  *     attention.h  attention and its gradients
  *     mask.h       dynamic masks: importance, intervals, tile lists
  *     dma.h        dynamic mask attention and its gradients
  *     decode.h     decoding and its cache
  *
- * Rules that hold for every function of these:
+ * Names of sizes in these headers: B batch items; Sq queries and Sk keys per batch item; H query heads; Hk key and
+ * value heads (H is a multiple of Hk); D the dimension of q and k; Dv the dimension of v and out.
  *
- * - Handles are opaque. Vulkan handles given to dmattn are borrowed and must outlive what was made with them. dmattn
- *   owns pipelines, pipeline layouts and host memory, nothing else: it allocates no device memory, submits nothing,
- *   waits for nothing, starts no thread, reads no file and no environment variable, prints nothing and has no global
- *   state.
- * - Descriptors: zero means default. Initialise with { 0 } and set what matters. They are copied.
- * - Errors: every fallible call returns a dmattn_status. On failure the out-pointer is set to NULL, nothing is
- *   leaked or half done, and one sentence that names the argument and the limit goes to the context's message
- *   callback.
- * - Threads: contexts and plans are immutable once made. Any number of threads may plan from one context and record
- *   from one plan at once. As in Vulkan, a command buffer belongs to one thread at a time, and destroying an object
- *   must not race with its use.
+ * Rules for all functions:
+ *
+ * - Ownership: handles are opaque. Vulkan handles that are passed to dmattn are borrowed and must outlive all objects
+ *   created from them. dmattn owns only shader modules, pipelines, pipeline layouts, a pipeline cache if the app gives
+ *   none, and host memory. It allocates no device memory, submits nothing, waits for nothing, starts no thread, reads
+ *   no file and no environment variable, prints nothing and has no global state.
+ * - Descriptors: a member that is zero has its default value. Initialise a descriptor with { 0 } and set what you need.
+ *   Descriptors and argument structs are copied and may be freed after the call.
+ * - Sizes: batch, heads, queries and keys are each below 2^30. A tensor may span more than 4 GiB.
+ * - Errors: every function that can fail returns a dmattn_status. On failure the output pointer is set to NULL, nothing
+ *   is leaked and nothing is half done. The context's message callback receives one sentence that names the argument
+ * and the limit; if the context or plan itself is NULL there is no callback, only the status.
+ * - Threads: contexts and plans are immutable after creation. Any number of threads may plan from one context and
+ * record from one plan at the same time. As in Vulkan, only one thread may use a command buffer at a time, and an
+ * object must not be destroyed while it is in use.
  */
 #ifndef DMATTN_DMATTN_H
 #define DMATTN_DMATTN_H
