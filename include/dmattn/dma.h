@@ -68,7 +68,7 @@ DMATTN_API dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuf
 typedef struct dmattn_dma_backward_desc {
     dmattn_dma_desc dma; /**< descriptor of the forward run */
     uint32_t gradients;  /**< bits of dmattn_gradient to compute; 0: all that this descriptor has. dimportance is then
-                            included only if  dma.importance_given */
+                            included only if dma.importance_given */
     dmattn_strides dout_strides; /**< as in dmattn_attention_backward_desc */
     dmattn_strides dq_strides;   /**< as in dmattn_attention_backward_desc */
     dmattn_strides dk_strides;   /**< as in dmattn_attention_backward_desc */

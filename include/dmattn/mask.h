@@ -100,7 +100,7 @@ typedef struct dmattn_selection {
  * the tile sees. A list uses blocks if its tile has more keys than `list_capacity`. */
 typedef struct dmattn_mask_desc {
     uint32_t stages;   /**< bits of dmattn_mask_stage, of consecutive stages; 0: all. Results of other stages that they
-                          read   are inputs */
+                          read are inputs */
     uint32_t batch;    /**< B; required */
     uint32_t queries;  /**< Sq; required, except for the stage IMPORTANCE alone */
     uint32_t keys;     /**< Sk; required */
