@@ -36,25 +36,44 @@ double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, ui
     return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? exp(x) : x;
 }
 
-/* The document of a query, all of the keys and queries without documents. False if it is in none. */
+/* A document's queries and keys: from the first one to before the end. */
 typedef struct document {
     int64_t first_query, end_query, first_key, end_key;
 } document;
 
-static bool find_document(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, int64_t query,
-                          document *found)
+static int64_t clamp(int64_t x, int64_t low, int64_t high)
 {
-    *found = (document){0, d->queries, 0, d->keys};
+    return x < low ? low : x > high ? high : x;
+}
+
+/* Without documents, number 0 holds all queries and keys. Offsets are clamped as in shaders/mask/intervals.comp. */
+static document get_document(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t number)
+{
+    document doc = {0, d->queries, 0, d->keys};
     if (!d->selection.documents)
-        return true;
+        return doc;
+    const uint64_t at = batch * ((uint64_t)d->selection.documents + 1) + number;
+    doc.first_query = clamp(in->query_offsets[at], 0, d->queries);
+    doc.end_query = clamp(in->query_offsets[at + 1], doc.first_query, d->queries);
+    doc.first_key = clamp(in->key_offsets[at], 0, d->keys);
+    doc.end_key = clamp(in->key_offsets[at + 1], doc.first_key, d->keys);
+    return doc;
+}
+
+/* The number of the only document that may hold a key: the last one that begins at or before it. The search is that of
+ * shaders/mask/intervals.comp, so that offsets that do not ascend have the same answer here. */
+static uint32_t document_of_key(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, int64_t key)
+{
     const uint64_t row = batch * ((uint64_t)d->selection.documents + 1);
-    for (uint32_t i = 0; i < d->selection.documents; i++) {
-        *found = (document){in->query_offsets[row + i], in->query_offsets[row + i + 1], in->key_offsets[row + i],
-                            in->key_offsets[row + i + 1]};
-        if (found->first_query <= query && query < found->end_query)
-            return true;
+    uint32_t low = 0, high = d->selection.documents;
+    while (low < high) {
+        const uint32_t middle = (low + high + 1) / 2;
+        if (middle < d->selection.documents && in->key_offsets[row + middle] <= key)
+            low = middle;
+        else
+            high = middle - 1;
     }
-    return false;
+    return low;
 }
 
 /* More important first, then later first. */
@@ -66,13 +85,13 @@ static int compare(const void *left, const void *right)
     return a->key > b->key ? -1 : a->key < b->key;
 }
 
-void reference_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, const float *importance,
-                       uint32_t query, ranked_key *pool, bool *visible)
+/* Marks the keys of one document that a query of it sees. */
+static void document_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, const float *importance,
+                             uint32_t query, uint32_t number, ranked_key *pool, bool *visible)
 {
     const dmattn_selection *s = &d->selection;
-    document doc;
-    memset(visible, 0, d->keys * sizeof *visible);
-    if (!find_document(d, in, batch, query, &doc))
+    const document doc = get_document(d, in, batch, number);
+    if (query < doc.first_query || query >= doc.end_query)
         return;
     const int64_t position = doc.end_key - (doc.end_query - query);
     uint32_t count = 0;
@@ -89,6 +108,8 @@ void reference_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_
         qsort(pool, count, sizeof *pool, compare);
     for (uint32_t i = 0; i < count; i++) {
         const int64_t j = pool[i].key;
+        if (s->documents && document_of_key(d, in, batch, j) != number)
+            continue;
         const bool kept = ranked                                 ? i < s->window
                           : s->select == DMATTN_SELECT_THRESHOLD ? pool[i].importance > s->threshold
                                                                  : true;
@@ -97,6 +118,15 @@ void reference_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_
         visible[j] = (!s->causal || j <= position) && (kept || sink || recent)
                      && (!s->sliding || sink || position - (int64_t)s->sliding < j);
     }
+}
+
+void reference_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, const float *importance,
+                       uint32_t query, ranked_key *pool, bool *visible)
+{
+    const uint32_t documents = d->selection.documents ? d->selection.documents : 1;
+    memset(visible, 0, d->keys * sizeof *visible);
+    for (uint32_t i = 0; i < documents; i++)
+        document_visible(d, in, batch, importance, query, i, pool, visible);
 }
 
 static bool plane_intervals(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, const float *importance,

@@ -124,6 +124,10 @@ for bytes in 0 7 8 50 200 "$(($(wc -c <"$folder/good") - 1))"; do
     head -c "$bytes" "$folder/good" >"$folder/bad"
     refused 2 "$folder/bad: " --cpu "$folder/bad" "$folder/out"
 done
+if [ -z "${DMATTN_EMULATOR-}" ]; then
+    refused 2 'not a regular file' --cpu /dev/zero "$folder/out"
+    refused 2 'cut short' --cpu /dev/null "$folder/out"
+fi
 refused 1 'cannot be written' --cpu "$folder/good" "$folder/none/out"
 refused 1 'cannot be written' --cpu "$folder/good" "$folder"
 
@@ -131,6 +135,9 @@ refused 1 'cannot be written' --cpu "$folder/good" "$folder"
 bad "no op" "$q,$k,$v"
 bad "op is 'x', but must be one of attention, dma" "\"__metadata__\":{\"op\":\"x\"},$q,$k,$v"
 bad "no tensor 'q'" "$meta,$(tensor x F32 '[1,1,1,8]' 0 32),$k,$v"
+bad "NUL" "$meta,$(tensor 'q\u0000x' F32 '[1,1,1,8]' 0 32),$k,$v"
+bad "NUL" "${meta/attention/attention\\u0000},$q,$k,$v"
+bad "no tensor 'q'" "$meta,$(tensor 'q\\u0000x' F32 '[1,1,1,8]' 0 32),$k,$v"
 bad "one type" "$meta,$q,$(tensor k F16 '[1,1,1,8]' 32 48),$(tensor v F32 '[1,1,1,8]' 48 80)" 80
 bad "q is F64" "$meta,$(tensor q F64 '[1,1,1,4]' 0 32),$(tensor k F64 '[1,1,1,4]' 32 64),$(tensor v F64 '[1,1,1,4]' 64 96)"
 bad "4 dimensions" "$meta,$(tensor q F32 '[1,1,8]' 0 32),$k,$v"
@@ -166,6 +173,30 @@ bad "key_valid has shape [2], but must have [1, 1]" "$dma,$q,$k,$v,$weight,$a,$(
 bad "key_valid is F32" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid F32 '[1,1]' 132 136)" 136
 bad "no tensor 'key_offsets'" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140)" 140
 bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[2]' 132 140)" 140
+# A document's offsets ascend within the lengths. words NUMBERS...: int32s
+words() {
+    local word
+    for word in "$@"; do
+        printf "$(printf '\\x%02x' $((word & 255)) $((word >> 8 & 255)) $((word >> 16 & 255)) $((word >> 24 & 255)))"
+    done
+}
+# offsets Q0 Q1 K0 K1: a case with one document, of a query and a key at most
+offsets() {
+    make_file documents "{$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140),$(tensor key_offsets I32 '[1,2]' 140 148)}" 132
+    words "$@" >>"$folder/documents"
+}
+offsets 0 1 0 1
+accepted --cpu "$folder/documents"
+offsets 0 0 1 1
+accepted --cpu "$folder/documents"
+offsets 0 1 0 40
+refused 2 'key_offsets of batch item 0 has 40 at place 1, but there must be a number from 0 to 1' --cpu "$folder/documents" "$folder/out"
+offsets 0 1 -1 1
+refused 2 'key_offsets of batch item 0 has -1 at place 0' --cpu "$folder/documents" "$folder/out"
+offsets 1 0 0 1
+refused 2 'query_offsets of batch item 0 has 0 at place 1, but there must be a number from 1 to 1' --cpu "$folder/documents" "$folder/out"
+offsets 0 2147483647 0 1
+refused 2 'query_offsets of batch item 0 has 2147483647 at place 1' --cpu "$folder/documents" "$folder/out"
 for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
     other=$(printf '%s' "$dma" | sed "s/,\"${pair%=*}\":\"[^\"]*\"//")
     bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132

@@ -230,6 +230,8 @@ static const struct {
     {"{\"a", 0, "not valid JSON"},
     {"{\"a\\", 0, "not valid JSON"},
     {"{\"a\\u12", 0, "not valid JSON"},
+    {"{\"a\\u0000\":{}}", 0, "NUL"},
+    {"{\"__metadata__\":{\"a\":\"\\\\\\u0000\"}}", 0, "NUL"},
     {"{} x", 0, "not valid JSON"},
     {"{}{}", 0, "not valid JSON"},
     {"{}\n", 0, "not valid JSON"},
@@ -323,6 +325,22 @@ Test(safetensors, long_and_deep_headers)
     write_file(header, strlen(header), 0);
     cr_expect_eq(read_back(error), SAFETENSORS_BAD_FILE);
     cr_expect(strstr(error, "is not an object"), "%s", error);
+}
+
+/* 40 MB of them would be more than a GB of tree. */
+Test(safetensors, too_many_values)
+{
+    const size_t values = 1000001, length = 6 + 2 * values;
+    char *header = malloc(length + 1), error[SAFETENSORS_ERROR_SIZE];
+    strcpy(header, "{\"a\":[");
+    for (size_t i = 6; i < length; i += 2)
+        memcpy(header + i, ",0", 2);
+    header[6] = ' ';
+    strcpy(header + length - 2, "]}");
+    write_file(header, length, 0);
+    cr_expect_eq(read_back(error), SAFETENSORS_BAD_FILE);
+    cr_expect(strstr(error, "more than 1000000 JSON values"), "%s", error);
+    free(header);
 }
 
 Test(safetensors, unreadable_files)

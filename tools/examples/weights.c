@@ -164,13 +164,16 @@ weights weights_read(const char *path)
 {
     char error[SAFETENSORS_ERROR_SIZE], name[64];
     safetensors_file file;
-    if (safetensors_read(path, &file, error))
+    const safetensors_status status = safetensors_read(path, &file, error);
+    if (status == SAFETENSORS_FAILED)
+        die("%s: %s", path, error);
+    if (status)
         refuse("%s: %s", path, error);
     weights w = {0};
     model_shape *s = &w.shape;
     do
         snprintf(name, sizeof name, "model.layers.%u.self_attn.A", ++s->layers);
-    while (safetensors_find(&file, name));
+    while (s->layers <= MAX_LAYERS && safetensors_find(&file, name));
     s->hidden = extent(&file, "model.embed_tokens.weight", 1);
     s->head_dim = extent(&file, "model.layers.0.self_attn.q_norm.weight", 0);
     s->heads = extent(&file, "model.layers.0.self_attn.q_proj.weight", 0) / (s->head_dim ? s->head_dim : 1);

@@ -260,6 +260,21 @@ static dmattn_status find_shaped(const safetensors_file *file, const messenger *
     return DMATTN_SUCCESS;
 }
 
+/* Offsets of documents, of each batch item: they ascend from 0 at least to `length` at most. */
+static dmattn_status check_offsets(const messenger *m, const safetensors_tensor *t, uint32_t length)
+{
+    const int32_t *offsets = t->data;
+    const uint64_t row = t->shape[1];
+    for (uint64_t b = 0; b < t->shape[0]; b++)
+        for (uint64_t i = 0; i < row; i++) {
+            const int32_t least = i ? offsets[b * row + i - 1] : 0, x = offsets[b * row + i];
+            if (x < least || (uint32_t)x > length)
+                return INVALID("%s of batch item %llu has %d at place %llu, but there must be a number from %d to %u",
+                               t->name, (unsigned long long)b, (int)x, (unsigned long long)i, (int)least, length);
+        }
+    return DMATTN_SUCCESS;
+}
+
 static dmattn_status read_mask_inputs(const safetensors_file *file, const messenger *m, dmattn_dma_desc *d, inputs in)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -290,7 +305,8 @@ static dmattn_status read_mask_inputs(const safetensors_file *file, const messen
         return INVALID("query_offsets and key_offsets are %s and %s, but must be I32",
                        safetensors_type_name(offsets->type), safetensors_type_name(in[TENSOR_KEY_OFFSETS]->type));
     d->selection.documents = (uint32_t)offsets->shape[1] - 1;
-    return DMATTN_SUCCESS;
+    TRY(check_offsets(m, offsets, a->queries));
+    return check_offsets(m, in[TENSOR_KEY_OFFSETS], a->keys);
 }
 
 /* ---- gradients ----------------------------------------------------------------------------------------------- */

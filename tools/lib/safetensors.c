@@ -3,7 +3,8 @@
 #define _FILE_OFFSET_BITS 64
 #include "safetensors.h"
 
-#include <cjson/cJSON.h>
+#include "json_text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,7 +222,9 @@ static safetensors_status read_header(FILE *stream, safetensors_file *file, uint
     for (int i = 8; i--;)
         length = length << 8 | prefix[i];
     off_t end = fseeko(stream, 0, SEEK_END) ? -1 : ftello(stream);
-    if (end < 8 || fseeko(stream, 8, SEEK_SET))
+    if (end >= 0 && end < 8)
+        return BAD("is not a regular file"); /* /dev/zero ends at 0, but 8 bytes were read */
+    if (end < 0 || fseeko(stream, 8, SEEK_SET))
         return BAD("cannot be read: %s", strerror(errno));
     if (length > SAFETENSORS_MAX_HEADER)
         return BAD("is not a .safetensors file: a header of %llu bytes is beyond 100 MB", (unsigned long long)length);
@@ -229,20 +232,24 @@ static safetensors_status read_header(FILE *stream, safetensors_file *file, uint
         return BAD("is cut short: its header ends beyond the end of the file");
     *data_size = (uint64_t)end - 8 - length;
 
-    /* Some versions of cJSON look one byte beyond an input that ends within an object. */
-    char *text = calloc(1, (size_t)length + 8);
+    char *text = calloc(1, (size_t)length + 1);
     if (!text)
         return OUT_OF_MEMORY;
     safetensors_status status = read_bytes(stream, text, length, error);
     if (!status && *text != '{')
         status = BAD("is not a .safetensors file: its header does not begin with '{'");
     if (!status) {
-        const char *rest = NULL;
-        file->header = cJSON_ParseWithLengthOpts(text, (size_t)length, &rest, false);
-        while (file->header && rest < text + length && *rest == ' ')
-            rest++;
-        if (!file->header || rest != text + length)
-            status = BAD("has a header that is not valid JSON");
+        cJSON *header;
+        const char *rest;
+        const json_fault fault = json_parse(text, (size_t)length, " ", SAFETENSORS_MAX_VALUES, &header, &rest);
+        file->header = header;
+        switch (fault) {
+        case JSON_FINE: break;
+        case JSON_INVALID: status = BAD("has a header that is not valid JSON"); break;
+        case JSON_NUL: status = BAD("has a header with a NUL character in it"); break;
+        case JSON_TOO_MANY: status = BAD("has a header of more than %d JSON values", SAFETENSORS_MAX_VALUES); break;
+        case JSON_NO_MEMORY: status = OUT_OF_MEMORY; break;
+        }
     }
     free(text);
     return status;

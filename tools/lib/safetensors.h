@@ -35,6 +35,7 @@ typedef enum safetensors_type {
 
 #define SAFETENSORS_MAX_RANK   8
 #define SAFETENSORS_MAX_HEADER 100000000 /* bytes, as the format's own reader has it */
+#define SAFETENSORS_MAX_VALUES 1000000   /* in the header's JSON; a tensor takes some 10 */
 #define SAFETENSORS_ERROR_SIZE 256       /* of the buffers for sentences */
 
 typedef struct safetensors_tensor {

@@ -30,6 +30,7 @@ static bool describe_tensor(cJSON *root, const safetensors_tensor *t, uint64_t *
     for (uint32_t i = 0; i < t->rank; i++)
         ok = ok && append(shape, t->shape[i]);
     cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
+    ok = ok && shape; /* of rank 0, too */
     ok = ok && append(offsets, *offset) && append(offsets, *offset + bytes);
     *offset += ok ? bytes : 0;
     return ok;
