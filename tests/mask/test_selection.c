@@ -54,6 +54,17 @@ static void fill(const dmattn_mask_desc *d, uint64_t *state, float *importance, 
         }
 }
 
+/* Offsets that neither ascend nor stay within the lengths, for every fourth batch item: they are clamped. */
+static void make_hostile(const dmattn_mask_desc *d, uint64_t *state, int32_t *offsets, uint32_t length)
+{
+    static const int32_t far[] = {INT32_MIN, -1, INT32_MAX, 100000};
+    const uint32_t row = d->selection.documents + 1;
+    for (uint32_t b = 3; b < BATCH; b += 4)
+        for (uint32_t i = 0; i < row; i++)
+            offsets[b * row + i] =
+                random_bits(state) % 4 ? (int32_t)(random_bits(state) % (length + 9)) - 4 : far[random_bits(state) % 4];
+}
+
 static void compare(const dmattn_mask_desc *d, const mask_inputs *in, const float *importance, const int32_t *begin,
                     const int32_t *end)
 {
@@ -80,6 +91,8 @@ static void run_small(const dmattn_mask_desc *d, uint64_t *state)
     int32_t *query_offsets = malloc(offsets * sizeof *query_offsets),
             *key_offsets = malloc(offsets * sizeof *key_offsets);
     fill(d, state, importance, valid, query_offsets, key_offsets);
+    make_hostile(d, state, query_offsets, d->queries);
+    make_hostile(d, state, key_offsets, d->keys);
     const void *const inputs[TENSOR_COUNT] = {[TENSOR_IMPORTANCE] = importance,
                                               [TENSOR_KEY_VALID] = valid,
                                               [TENSOR_QUERY_OFFSETS] = query_offsets,
