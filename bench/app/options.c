@@ -39,7 +39,7 @@ enum {
     OPTION_CSV,
     OPTION_MARKDOWN,
     OPTION_TUNE,
-    OPTION_PEAK,
+    OPTION_CEILINGS,
     OPTION_LIST,
     OPTION_LIST_CASES,
     OPTION_LIST_MODELS,
@@ -76,7 +76,7 @@ static const struct option long_options[] = {
     {"csv", required_argument, NULL, OPTION_CSV},
     {"markdown", required_argument, NULL, OPTION_MARKDOWN},
     {"tune", optional_argument, NULL, OPTION_TUNE},
-    {"peak", no_argument, NULL, OPTION_PEAK},
+    {"ceilings", no_argument, NULL, OPTION_CEILINGS},
     {"list", no_argument, NULL, OPTION_LIST},
     {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
     {"list-models", no_argument, NULL, OPTION_LIST_MODELS},
@@ -157,7 +157,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
         o->tune = true;
         o->tune_filter = optarg;
         return true;
-    case OPTION_PEAK: o->peak = true; return true;
+    case OPTION_CEILINGS: o->ceilings = true; return true;
     default: return parse_number_option(option, name, o, why);
     }
 }
@@ -226,8 +226,8 @@ static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
                  "with it");
         return false;
     }
-    o->peak_alone = o->peak && !own && !o->suite && !o->models && !s->type_count && !s->level_count;
-    if (!own && !o->tune && !o->peak_alone && !o->suite)
+    o->ceilings_only = o->ceilings && !own && !o->suite && !o->models && !s->type_count && !s->level_count;
+    if (!own && !o->tune && !o->ceilings_only && !o->suite)
         o->suite = SUITE_QUICK;
     return true;
 }

@@ -28,8 +28,8 @@ typedef struct bench_options {
     bool cold;
     bool tune;
     const char *tune_filter; /* NULL: none */
-    bool peak;               /* measure the device's ceilings first, */
-    bool peak_alone;         /* as no option names cases, and no more */
+    bool ceilings;           /* measure the device's ceilings first, */
+    bool ceilings_only;      /* as no option names cases, and no more */
 } bench_options;
 
 extern const char bench_usage[], bench_usage_others[], bench_usage_notes[]; /* one behind the other */

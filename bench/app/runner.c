@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner.h"
 
-#include "ceilings/calibration.h"
+#include "complain.h"
+#include "measure/measure.h"
 #include "report/estimate.h"
 #include "runtime/platform.h"
+#include "timing/calibration.h"
 #include "timing/interrupt.h"
 
 #include <math.h>
@@ -18,7 +20,7 @@ double runner_estimate(const runner *r)
 {
     double seconds = 0;
     for (uint32_t i = 0; i < r->cases->count; i++) {
-        const estimate e = estimate_case(&r->cases->item[i], r->settings.peaks, is_cpu(r));
+        const estimate e = estimate_case(&r->cases->item[i], r->settings.ceilings, is_cpu(r));
         if (r->longest <= 0 || e.run <= r->longest)
             seconds += estimate_seconds(&e, r->settings.seconds);
     }
@@ -106,15 +108,15 @@ static void run_case(pass_through *t, uint32_t index)
         return;
     }
     if (r->settings.calibration) {
-        t->o->best_calibration = calibration_best(r->settings.calibration);
-        t->o->worst_calibration = calibration_worst(r->settings.calibration);
+        t->o->best_calibration = r->settings.calibration->best;
+        t->o->worst_calibration = r->settings.calibration->worst;
     }
     if (!outcomes_add(t->o, c, &m, index, t->repeat)) {
         complain(0, "no memory for what came of a case");
         t->ok = false;
     } else if (r->table) {
         const outcome *x = &t->o->item[t->o->count - 1];
-        report_row(stdout, t->o, x, r->settings.peaks, r->settings.cold);
+        report_row(stdout, t->o, x, r->settings.ceilings, r->settings.cold);
         report_details(stdout, t->o, x);
     }
 }
@@ -128,7 +130,7 @@ bool runner_run(const runner *r, outcomes *o)
         return false;
     }
     for (uint32_t i = 0; i < count; i++)
-        t.estimates[i] = estimate_case(&r->cases->item[i], r->settings.peaks, is_cpu(r));
+        t.estimates[i] = estimate_case(&r->cases->item[i], r->settings.ceilings, is_cpu(r));
     r->progress->count = (uint64_t)count * r->repeats;
     for (; t.repeat < r->repeats; t.repeat++) {
         t.start = dmattn_clock_seconds() - (t.repeat ? 0 : r->spent);

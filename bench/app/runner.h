@@ -6,6 +6,7 @@
 #include "cases/case_list.h"
 #include "measure/outcome.h"
 #include "report/report.h"
+#include "timing/settings.h"
 
 typedef struct runner {
     measure_settings settings; /* settings.seconds is what a case may take at most */
@@ -18,7 +19,7 @@ typedef struct runner {
     progress *progress;
 } runner;
 
-/* What is said before it starts: seconds. Needs settings.peaks to be worth much. */
+/* What is said before it starts: seconds. Needs settings.ceilings to be worth much. */
 double runner_estimate(const runner *r);
 
 /* Runs until all is done, the device fails or the program is interrupted. What is found before is in *o. False:

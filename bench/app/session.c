@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 
-#include "ceilings/calibration.h"
+#include "ceilings/calibration_kernel.h"
 #include "ceilings/ceiling_measure.h"
 #include "measure/cold.h"
 #include "report/estimate.h"
@@ -17,27 +17,27 @@
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
 /* As far as is known now. */
-static bool is_disturbed(const calibration *c, const peak *p)
+static bool is_throttled(const calibration *c, const ceiling *p)
 {
-    return c && calibration_disturbed(calibration_clock(calibration_best(c), p->calibrated));
+    return c && calibration_throttled(calibration_clock(c->best, p->calibrated));
 }
 
-static int find_peaks(const measure_settings *settings, peaks *p, bool print)
+static int measure_ceilings(const measure_settings *settings, ceilings *p, bool print)
 {
     int status = FINE;
     if (print)
-        report_peak_head(stdout);
-    for (int i = 0; i < PEAK_COUNT; i++) {
-        peak *x = &p->of[i];
+        report_ceiling_head(stdout);
+    for (int i = 0; i < CEILING_COUNT; i++) {
+        ceiling *x = &p->of[i];
         if (interrupted())
             snprintf(x->why, sizeof x->why, "interrupted");
-        else if (!peak_measure(settings, (peak_id)i, x)) {
+        else if (!ceiling_measure(settings, (ceiling_id)i, x)) {
             status = FAILED;
             if (!print)
-                complain(FAILED, "%s: %s", peak_name((peak_id)i), x->why);
+                complain(FAILED, "%s: %s", ceiling_name((ceiling_id)i), x->why);
         }
         if (print)
-            report_peak(stdout, (peak_id)i, x, is_disturbed(settings->calibration, x));
+            report_ceiling(stdout, (ceiling_id)i, x, is_throttled(settings->calibration, x));
     }
     return status;
 }
@@ -62,9 +62,9 @@ static bool is_cpu(const dmattn_device_info *info)
     return info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
-static bool add_results(const bench_options *o, const peaks *p, const outcomes *found, json_report *json)
+static bool add_results(const bench_options *o, const ceilings *p, const outcomes *found, json_report *json)
 {
-    return (!o->suite || json_add_suite(json, suite_name(o->suite))) && (!p || json_add_peaks(json, p))
+    return (!o->suite || json_add_suite(json, suite_name(o->suite))) && (!p || json_add_ceilings(json, p))
            && json_add_outcomes(json, found, o->reuse_mask) && (!interrupted() || json_add_interrupted(json));
 }
 
@@ -90,7 +90,7 @@ static bool nothing_ran(const outcomes *o)
     return o->count;
 }
 
-static int run_cases(const bench_options *o, runner *r, const peaks *p, outcomes *found)
+static int run_cases(const bench_options *o, runner *r, const ceilings *p, outcomes *found)
 {
     if (!o->suite)
         report_head(stdout, r->cases->item[0].pass, p, o->cold);
@@ -98,7 +98,7 @@ static int run_cases(const bench_options *o, runner *r, const peaks *p, outcomes
     if (o->suite)
         page_print(stdout, &(page){.suite = suite_name(o->suite),
                                    .info = r->settings.info,
-                                   .peaks = p,
+                                   .ceilings = p,
                                    .cases = r->cases,
                                    .outcomes = found,
                                    .repeats = o->repeats,
@@ -139,7 +139,7 @@ static runner make_runner(const session *s)
 }
 
 /* The ceilings, if they are wanted, then the cases. */
-static int measure_all(const bench_options *o, runner *r, uint32_t devices, peaks *ceilings, outcomes *found)
+static int measure_all(const bench_options *o, runner *r, uint32_t devices, ceilings *all, outcomes *found)
 {
     const double start = dmattn_clock_seconds();
     int status = FINE, of_cases;
@@ -147,20 +147,20 @@ static int measure_all(const bench_options *o, runner *r, uint32_t devices, peak
         report_title(stdout, r->settings.info);
     else
         tell_phase(&r->settings, "measuring the ceilings");
-    if (o->peak || o->suite) {
-        status = find_peaks(&r->settings, ceilings, !o->suite);
-        r->settings.peaks = ceilings;
+    if (o->ceilings || o->suite) {
+        status = measure_ceilings(&r->settings, all, !o->suite);
+        r->settings.ceilings = all;
     }
     r->spent = dmattn_clock_seconds() - start;
     if (o->tune)
         return run_tuning(r->cases, o->tune_filter, &r->settings, r->progress) ? FAILED : status;
-    if (o->peak_alone)
+    if (o->ceilings_only)
         return status;
     if (o->suite)
         announce(o, r, devices);
-    else if (o->peak)
+    else if (o->ceilings)
         puts("");
-    of_cases = run_cases(o, r, r->settings.peaks, found);
+    of_cases = run_cases(o, r, r->settings.ceilings, found);
     return of_cases ? of_cases : status;
 }
 
@@ -170,7 +170,7 @@ int session_run(const session *s)
     runner r = make_runner(s);
     const messenger log = {error_log_keep, s->log};
     cold_cache cold = {0};
-    peaks ceilings = {0};
+    ceilings all = {0};
     outcomes found = {0};
     if (o->cold && cold_create(&r.settings, &log, &cold))
         return complain(FAILED, "%s", error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
@@ -179,8 +179,8 @@ int session_run(const session *s)
     if (!r.settings.calibration)
         complain(FINE, "warning: the device's clock is not watched: %s",
                  error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
-    int status = measure_all(o, &r, s->devices, &ceilings, &found);
-    if (s->json && !add_results(o, r.settings.peaks, &found, s->json))
+    int status = measure_all(o, &r, s->devices, &all, &found);
+    if (s->json && !add_results(o, r.settings.ceilings, &found, s->json))
         status = complain(FAILED, "no memory for the results that were to be written");
     else if (s->json && !save_results(o, s->json))
         status = FAILED;

@@ -6,6 +6,7 @@
 #include "options.h"
 #include "report/report.h"
 #include "results/json.h"
+#include "timing/settings.h"
 
 /* Exit statuses; INTERRUPTED_STATUS besides. */
 enum { FINE = 0, FAILED = 1, BAD_USAGE = 2 };

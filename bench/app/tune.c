@@ -3,7 +3,9 @@
 
 #include "context.h"
 #include "kernel.h"
+#include "measure/measurement.h"
 #include "timing/interrupt.h"
+#include "timing/sampling.h"
 
 #include <stdlib.h>
 #include <string.h>

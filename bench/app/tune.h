@@ -3,7 +3,8 @@
 #ifndef DMATTN_BENCH_TUNE_H
 #define DMATTN_BENCH_TUNE_H
 
-#include "measure/measure.h"
+#include "cases/cases.h"
+#include "timing/settings.h"
 
 #include <stdio.h>
 

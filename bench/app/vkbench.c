@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * vkbench: times attention on a Vulkan device, and checks every result that it times. */
 #define _POSIX_C_SOURCE 200809L
-#include "commands.h"
+#include "commands/commands.h"
+#include "results/provenance.h"
 #include "save.h"
 #include "session.h"
 #include "timing/interrupt.h"
@@ -177,7 +178,7 @@ int main(int argc, char **argv)
     switch (action) {
     case ACTION_BAD: return complain(BAD_USAGE, "%s", why);
     case ACTION_HELP: printf("%s%s%s", bench_usage, bench_usage_others, bench_usage_notes); return end_output(FINE);
-    case ACTION_VERSION: printf("vkbench %s (%s)\n", bench_version(), DMATTN_COMMIT); return end_output(FINE);
+    case ACTION_VERSION: printf("vkbench %s (%s)\n", bench_version(), bench_commit()); return end_output(FINE);
     default: break;
     }
     if (!shapes_read(o.shapes, &shapes, why))

@@ -1,43 +1,43 @@
 /* SPDX-License-Identifier: MIT
- * A device's ceilings, and the least time that they leave a case. Pure functions, no device. */
+ * A device's ceilings and the roofline limit that follows from them. Pure functions, no device. */
 #ifndef DMATTN_BENCH_CEILING_H
 #define DMATTN_BENCH_CEILING_H
 
 #include "capabilities.h"
 
-typedef enum peak_id {
-    PEAK_COPY,        /* of memory */
-    PEAK_FMA,         /* of f32 in registers */
-    PEAK_F16_MATRIX,  /* products of cooperative matrices in registers, summed up in f32 */
-    PEAK_BF16_MATRIX, /* likewise */
-    PEAK_COUNT
-} peak_id;
+typedef enum ceiling_id {
+    CEILING_COPY,        /* memory bandwidth of a copy */
+    CEILING_FMA,         /* f32 multiply-adds in registers */
+    CEILING_F16_MATRIX,  /* cooperative matrix products of f16 in registers, accumulated in f32 */
+    CEILING_BF16_MATRIX, /* the same with bf16 */
+    CEILING_COUNT
+} ceiling_id;
 
-/* "copy", "f32 FMA", …; static storage, as all names here. */
-const char *peak_name(peak_id id);
+/* "copy", "f32 FMA", …; static storage, like all names here. */
+const char *ceiling_name(ceiling_id id);
 
-/* What a rate is printed in, and how many units one a second is. */
-const char *peak_unit(peak_id id);
-double peak_scale(peak_id id);
+/* The unit in which a rate is printed, and the factor from rate to that unit. */
+const char *ceiling_unit(ceiling_id id);
+double ceiling_scale(ceiling_id id);
 
-typedef struct peak {
-    double rate;        /* bytes, read and written counted each, or floating-point operations a second; 0: not known */
-    double spread;      /* as of a summary, */
-    double uncertainty; /* likewise, of the time that it is from */
-    double calibrated;  /* seconds of the calibration around it; 0: none */
-    matrix_shape shape; /* of matrices */
-    char why[256];      /* why it is not known */
-} peak;
+typedef struct ceiling {
+    double rate;        /* bytes (read plus written) or floating-point operations per second; 0: unknown */
+    double spread;      /* of the time, as in summary */
+    double uncertainty; /* of the time, as from summary_uncertainty() */
+    double calibrated;  /* seconds of the calibration kernel around it; 0: none */
+    matrix_shape shape; /* of matrix ceilings */
+    char why[256];      /* why the rate is unknown */
+} ceiling;
 
-typedef struct peaks {
-    peak of[PEAK_COUNT];
-} peaks;
+typedef struct ceilings {
+    ceiling of[CEILING_COUNT];
+} ceilings;
 
-/* The arithmetic that a level uses for a type. */
-peak_id peak_of_level(const peaks *p, dmattn_level level, dmattn_type type);
+/* The arithmetic ceiling for a level and element type. */
+ceiling_id ceiling_of_level(const ceilings *p, dmattn_level level, dmattn_type type);
 
-/* The seconds that a case takes at least: its arithmetic at the peak rate, or its bytes at that of a copy, whichever is
- * more. 0 where a rate is not known. */
-double peak_bound(const peaks *p, dmattn_level level, dmattn_type type, double flops, double bytes);
+/* The roofline limit in seconds: `flops` at the ceiling of the level's arithmetic or `bytes` at the copy ceiling,
+ * whichever takes longer. 0 if a ceiling is unknown. */
+double roofline_seconds(const ceilings *p, dmattn_level level, dmattn_type type, double flops, double bytes);
 
 #endif

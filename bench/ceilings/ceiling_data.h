@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The data of the kernels that find a device's ceilings, and what must come out. Pure functions, no device. */
+ * Input data and expected results of the ceiling kernels. Pure functions, no device. */
 #ifndef DMATTN_BENCH_CEILING_DATA_H
 #define DMATTN_BENCH_CEILING_DATA_H
 
@@ -8,42 +8,42 @@
 
 /* ---- copies -------------------------------------------------------------------------------------------------- */
 
-/* Words `first` to `first + count` - 1 of a buffer, all different. */
-void peak_copy_fill(uint32_t *words, uint64_t first, uint64_t count);
+/* Fills words `first` to `first + count` - 1 of a buffer; all words differ. */
+void ceiling_copy_fill(uint32_t *words, uint64_t first, uint64_t count);
 
 /* ---- multiply-adds ------------------------------------------------------------------------------------------- */
 
-#define PEAK_FMA_PAIRS 8
-#define PEAK_FMA_TURNS 16
+#define CEILING_FMA_PAIRS 8
+#define CEILING_FMA_TURNS 16
 
-/* Of ceiling_fma.comp: x, y and a of each pair of each window. */
-#define PEAK_FMA_INPUTS (PEAK_FMA_WINDOWS * PEAK_FMA_PAIRS * 3)
-void peak_fma_fill(float input[PEAK_FMA_INPUTS], uint64_t seed);
+/* Input of ceiling_fma.comp: x, y and a for each pair of each window. */
+#define CEILING_FMA_INPUTS (CEILING_FMA_WINDOWS * CEILING_FMA_PAIRS * 3)
+void ceiling_fma_fill(float input[CEILING_FMA_INPUTS], uint64_t seed);
 
-typedef struct peak_expected {
+typedef struct ceiling_expected {
     double value;
-    double tolerance; /* what rounding may make of it, everywhere in the same direction */
-} peak_expected;
+    double tolerance; /* bound of the rounding errors, if all have the same sign */
+} ceiling_expected;
 
-/* What an invocation with this window must arrive at. */
-peak_expected peak_fma_expect(const float *input, uint32_t window, uint32_t repeats);
+/* The result of an invocation that reads this window. */
+ceiling_expected ceiling_fma_expect(const float *input, uint32_t window, uint32_t repeats);
 
 /* ---- matrices ------------------------------------------------------------------------------------------------ */
 
-/* Of ceiling_matrix.comp: so many matrices A and B in each window. */
-typedef struct peak_matrices {
+/* Input of ceiling_matrix.comp: each window holds `rows` matrices A and `columns` matrices B. */
+typedef struct ceiling_matrices {
     matrix_shape shape;
     uint32_t rows, columns;
-} peak_matrices;
+} ceiling_matrices;
 
-uint32_t peak_matrix_window(const peak_matrices *m); /* elements */
+uint32_t ceiling_matrix_window(const ceiling_matrices *m); /* elements per window */
 
-/* All windows' elements in eighths, none of which is 0. */
-void peak_matrix_fill(const peak_matrices *m, int8_t *eighths, uint64_t seed);
+/* Fills the elements of all windows, in units of 1/8; none is 0. */
+void ceiling_matrix_fill(const ceiling_matrices *m, int8_t *eighths, uint64_t seed);
 
-/* What one repeat adds to element (row, column) of a window's sum. The tolerance is that of one repeat, and grows with
- * their square: each time, what is there is rounded again. */
-peak_expected peak_matrix_expect(const peak_matrices *m, const int8_t *eighths, uint32_t window, uint32_t row,
-                                 uint32_t column);
+/* What one repeat adds to element (row, column) of a window's sum. The tolerance holds for one repeat and grows with
+ * the square of the repeats, because each repeat rounds the whole sum again. */
+ceiling_expected ceiling_matrix_expect(const ceiling_matrices *m, const int8_t *eighths, uint32_t window, uint32_t row,
+                                       uint32_t column);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Finding a device's ceilings, by kernels that do nothing else. */
+ * Measures a device's ceilings with kernels that do nothing else. */
 #ifndef DMATTN_BENCH_CEILING_MEASURE_H
 #define DMATTN_BENCH_CEILING_MEASURE_H
 
-#include "measure/measure.h"
+#include "ceiling.h"
+#include "timing/settings.h"
 
-/* Measures one of them, the best of some ways, each a second at most. Its result is checked before it is timed, and
- * afterwards. False if it failed; that a device or this build cannot do it is no failure. */
-bool peak_measure(const measure_settings *settings, peak_id id, peak *p);
+/* Measures one ceiling: the best of several variants, each timed for at most a second and checked before and after.
+ * False on failure. A device or build that lacks the feature is not a failure: p->rate is 0 and p->why says why. */
+bool ceiling_measure(const measure_settings *settings, ceiling_id id, ceiling *p);
 
 #endif

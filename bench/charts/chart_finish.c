@@ -49,9 +49,9 @@ static void add_guide(chart *c, double factor, double exponent, double from, dou
 }
 
 /* Whether something of the type is there that a ceiling is of. */
-static bool has_type(const chart *c, peak_id id)
+static bool has_type(const chart *c, ceiling_id id)
 {
-    const char *type = id == PEAK_F16_MATRIX ? "f16" : id == PEAK_BF16_MATRIX ? "bf16" : "";
+    const char *type = id == CEILING_F16_MATRIX ? "f16" : id == CEILING_BF16_MATRIX ? "bf16" : "";
     for (size_t i = 0; i < c->series_count; i++)
         if (!*type || !strcmp(c->series[i].of[0]->type, type))
             return true;
@@ -61,27 +61,28 @@ static bool has_type(const chart *c, peak_id id)
 /* The ceilings of the first run on the chart's device that has them. */
 static void add_roofs(const results *all, chart *c)
 {
-    static const char *const formats[PEAK_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g", "f16 matrices, %.4g",
-                                                    "bf16 matrices, %.4g"};
+    static const char *const formats[CEILING_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g", "f16 matrices, %.4g",
+                                                       "bf16 matrices, %.4g"};
     const result_run *run = all->runs;
-    while (run && !(run->ceiling[PEAK_COPY] > 0 && !strcmp(run->device, c->device)))
+    while (run && !(run->ceiling[CEILING_COPY] > 0 && !strcmp(run->device, c->device)))
         run = run->next;
     if (!run)
         return;
-    const double copy = run->ceiling[PEAK_COPY] * 1e-3;
+    const double copy = run->ceiling[CEILING_COPY] * 1e-3;
     double highest = 0;
-    for (int i = PEAK_FMA; i < PEAK_COUNT; i++)
-        if (run->ceiling[i] > highest && has_type(c, (peak_id)i))
+    for (int i = CEILING_FMA; i < CEILING_COUNT; i++)
+        if (run->ceiling[i] > highest && has_type(c, (ceiling_id)i))
             highest = run->ceiling[i];
-    add_guide(c, copy, 1, 0, highest > 0 ? highest / copy : INFINITY, formats[PEAK_COPY], run->ceiling[PEAK_COPY]);
-    const double f16 = run->ceiling[PEAK_F16_MATRIX], bf16 = run->ceiling[PEAK_BF16_MATRIX];
+    add_guide(c, copy, 1, 0, highest > 0 ? highest / copy : INFINITY, formats[CEILING_COPY],
+              run->ceiling[CEILING_COPY]);
+    const double f16 = run->ceiling[CEILING_F16_MATRIX], bf16 = run->ceiling[CEILING_BF16_MATRIX];
     const bool alike =
-        f16 > 0 && fabs(bf16 / f16 - 1) < 0.01 && has_type(c, PEAK_F16_MATRIX) && has_type(c, PEAK_BF16_MATRIX);
-    for (int i = PEAK_FMA; i < PEAK_COUNT; i++)
-        if (alike && i >= PEAK_F16_MATRIX) { /* one line, whose labels would lie on each other otherwise */
-            if (i == PEAK_F16_MATRIX)
+        f16 > 0 && fabs(bf16 / f16 - 1) < 0.01 && has_type(c, CEILING_F16_MATRIX) && has_type(c, CEILING_BF16_MATRIX);
+    for (int i = CEILING_FMA; i < CEILING_COUNT; i++)
+        if (alike && i >= CEILING_F16_MATRIX) { /* one line, whose labels would lie on each other otherwise */
+            if (i == CEILING_F16_MATRIX)
                 add_guide(c, f16, 0, f16 / copy, INFINITY, "f16 and bf16 matrices, %.4g", f16);
-        } else if (run->ceiling[i] > 0 && has_type(c, (peak_id)i))
+        } else if (run->ceiling[i] > 0 && has_type(c, (ceiling_id)i))
             add_guide(c, run->ceiling[i], 0, run->ceiling[i] / copy, INFINITY, formats[i], run->ceiling[i]);
 }
 

@@ -4,6 +4,7 @@
 #include "message.h"
 #include "runtime/platform.h"
 #include "timing/interrupt.h"
+#include "timing/statistics.h"
 
 /* Half is copied to the other half: more than the caches of today's devices hold, and of memory at most an eighth. */
 static uint64_t buffer_bytes(const dmattn_device_info *info)

@@ -3,7 +3,8 @@
 #ifndef DMATTN_BENCH_COLD_H
 #define DMATTN_BENCH_COLD_H
 
-#include "timing/timing.h"
+#include "timing/settings.h"
+#include "timing/timer.h"
 
 /* Memory larger than the caches, that is read and written before each run. */
 typedef struct cold_cache {

@@ -6,7 +6,8 @@
 #ifndef DMATTN_BENCH_DECODE_DATA_H
 #define DMATTN_BENCH_DECODE_DATA_H
 
-#include "measure.h"
+#include "cases/cases.h"
+#include "timing/settings.h"
 
 #include "decode/desc.h"
 #include "decode/stage.h"

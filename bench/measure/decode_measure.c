@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "decode_measure.h"
 
+#include "check/check.h"
 #include "decode_data.h"
 #include "reference/decode.h"
 #include "reference/element.h"
+#include "samples.h"
 
 #include <math.h>
 #include <stdio.h>

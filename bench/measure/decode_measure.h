@@ -3,7 +3,8 @@
 #ifndef DMATTN_BENCH_DECODE_MEASURE_H
 #define DMATTN_BENCH_DECODE_MEASURE_H
 
-#include "measure.h"
+#include "measurement.h"
+#include "timing/settings.h"
 
 /* Of a case that has a cache: all of *m but its status, unless a result is wrong. *planned: it came to a plan. */
 dmattn_status measure_decoding(const measure_settings *settings, const bench_case *c, const messenger *log,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "measure.h"
 
-#include "cold.h"
+#include "check/check_gradients.h"
 #include "decode_measure.h"
 #include "planning.h"
+#include "samples.h"
 #include "stages.h"
 #include "timing/interrupt.h"
 
@@ -11,67 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *case_status_string(case_status status)
-{
-    switch (status) {
-    case CASE_OK: return "ok";
-    case CASE_WRONG: return "wrong";
-    case CASE_UNSUPPORTED: return "unsupported";
-    case CASE_SKIPPED: return "skipped";
-    case CASE_INTERRUPTED: return "interrupted";
-    default: return "failed";
-    }
-}
-
-/* ---- from the median ------------------------------------------------------------------------------------------ */
-
-static double measurement_flops(const measurement *m)
-{
-    double flops = 0;
-    for (int i = 0; i < PASS_COUNT; i++)
-        flops += m->planned[i].flops_of_pair * (double)m->visible_pairs;
-    return flops;
-}
-
-static double measurement_bytes(const measurement *m)
-{
-    double bytes = 0;
-    for (int i = 0; i < PASS_COUNT; i++)
-        bytes += m->planned[i].bytes;
-    return bytes;
-}
-
-double measurement_tflops(const measurement *m)
-{
-    return m->time.median > 0 ? measurement_flops(m) / m->time.median * 1e-12 : 0;
-}
-
-double measurement_gbytes(const measurement *m)
-{
-    return m->time.median > 0 ? measurement_bytes(m) / m->time.median * 1e-9 : 0;
-}
-
-double measurement_share(const measurement *m)
-{
-    return m->time.median > 0 ? m->bound / m->time.median : 0;
-}
-
-double measurement_bound(const measurement *m, const peaks *p)
-{
-    double sum = 0;
-    for (int i = 0; i < PASS_COUNT; i++) {
-        const planned_pass *pass = &m->planned[i];
-        if (!pass->level)
-            continue;
-        const double bound =
-            peak_bound(p, pass->level, m->desc.type, pass->flops_of_pair * (double)m->visible_pairs, pass->bytes);
-        if (bound <= 0)
-            return 0;
-        sum += bound;
-    }
-    return sum;
-}
 
 /* ---- a case -------------------------------------------------------------------------------------------------- */
 
@@ -143,25 +83,6 @@ static dmattn_status record_passes(const void *user, VkCommandBuffer commands)
     if (run->pass == PASS_BOTH)
         dmattn_commands_barrier(run->settings->device);
     return run->pass & PASS_BACKWARD ? device_gradients_record(&run->backward, commands) : DMATTN_SUCCESS;
-}
-
-dmattn_status keep_samples(const measure_settings *s, const recording *what, const messenger *log, measurement *m,
-                           timing *t)
-{
-    *t = (timing){.samples = malloc(s->max_samples * sizeof *t->samples),
-                  .sorted = malloc(s->max_samples * sizeof *t->sorted),
-                  .calibration = s->calibration};
-    m->samples = t->samples;
-    dmattn_status status = t->samples && t->sorted
-                               ? take_samples(s, what, s->seconds, t)
-                               : dmattn_fail(log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for samples");
-    m->runs = t->runs;
-    m->sample_count = t->sample_count;
-    m->time = t->time;
-    m->calibrated = timing_calibrated(t);
-    if (!status && s->cold)
-        status = cold_time(s->cold, what, s->seconds / 4, &m->cold);
-    return status;
 }
 
 static dmattn_status time_case(const case_run *run, measurement *m)
@@ -276,14 +197,8 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
         m->sample_count = 0;
         m->time = (summary){0};
         m->cold = 0;
-    } else if (s->peaks)
-        m->bound = measurement_bound(m, s->peaks);
+    } else if (s->ceilings)
+        m->roofline_seconds = measurement_roofline_seconds(m, s->ceilings);
     if (c->pass == PASS_DECODE && m->time.median > 0)
         m->tokens_per_second = (double)m->desc.batch * m->desc.queries / m->time.median;
-}
-
-void measurement_destroy(measurement *m)
-{
-    free(m->samples);
-    *m = (measurement){0};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "outcome.h"
 
-#include "ceilings/calibration.h"
+#include "timing/calibration.h"
 
 #include <stdlib.h>
 
@@ -35,12 +35,12 @@ double outcome_clock(const outcomes *o, const outcome *x)
     return calibration_clock(o->best_calibration, x->m.calibrated);
 }
 
-bool outcome_disturbed(const outcomes *o, const outcome *x)
+bool outcome_throttled(const outcomes *o, const outcome *x)
 {
-    return calibration_disturbed(outcome_clock(o, x));
+    return calibration_throttled(outcome_clock(o, x));
 }
 
-bool outcome_sure(const outcome *x)
+bool outcome_converged(const outcome *x)
 {
     return summary_uncertainty(&x->m.time) <= PRECISION;
 }
@@ -49,8 +49,8 @@ const char *outcome_marks(const outcomes *o, const outcome *x)
 {
     if (x->m.time.median <= 0)
         return "";
-    const bool disturbed = outcome_disturbed(o, x), sure = outcome_sure(x);
-    return disturbed ? sure ? "*" : "*~" : sure ? "" : "~";
+    const bool throttled = outcome_throttled(o, x), sure = outcome_converged(x);
+    return throttled ? sure ? "*" : "*~" : sure ? "" : "~";
 }
 
 /* Both resolved, but for decoding with a cache, whose desc names what it is of. */

@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_OUTCOME_H
 #define DMATTN_BENCH_OUTCOME_H
 
-#include "measure.h"
+#include "measurement.h"
 
 typedef struct outcome {
     bench_case c;
@@ -24,12 +24,12 @@ void outcomes_destroy(outcomes *o);
 
 /* calibration_clock()'s, of the best of all. */
 double outcome_clock(const outcomes *o, const outcome *x);
-bool outcome_disturbed(const outcomes *o, const outcome *x);
+bool outcome_throttled(const outcomes *o, const outcome *x);
 
 /* Whether its median is known to +-PRECISION. */
-bool outcome_sure(const outcome *x);
+bool outcome_converged(const outcome *x);
 
-/* "*" disturbed, "~" not sure, both or none; static storage. */
+/* "*" throttled, "~" not sure, both or none; static storage. */
 const char *outcome_marks(const outcomes *o, const outcome *x);
 
 /* Dense attention, causal or of a step of decoding, of the same sizes and pass, in the same repeat. NULL: there is none

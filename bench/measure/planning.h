@@ -3,7 +3,8 @@
 #ifndef DMATTN_BENCH_PLANNING_H
 #define DMATTN_BENCH_PLANNING_H
 
-#include "measure.h"
+#include "measurement.h"
+#include "timing/settings.h"
 
 /* The case's tensors and sizes, with all defaults; forward is in it. */
 dmattn_status case_resolve(const bench_case *c, const messenger *messenger, dmattn_attention_backward_desc *desc);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "stages.h"
 
+#include "samples.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-const char *const stage_names[STAGE_COUNT] = {"importance", "intervals", "lists", "attention"};
 
 typedef struct stage {
     dmattn_plan *plan;

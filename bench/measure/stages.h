@@ -3,7 +3,8 @@
 #ifndef DMATTN_BENCH_STAGES_H
 #define DMATTN_BENCH_STAGES_H
 
-#include "measure.h"
+#include "measurement.h"
+#include "timing/settings.h"
 
 /* `dp` has run, so that each stage finds what the ones before it make. `sorted`: room for settings->max_samples. */
 dmattn_status time_stages(const measure_settings *settings, const device_problem *dp, double *sorted, measurement *m);

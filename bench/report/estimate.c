@@ -26,15 +26,15 @@ static double seen_keys(const bench_case *c)
 
 /* The better of f32 and of matrices: what an unknown level would use. Kernels reach a part of a ceiling, and of a
  * CPU's, which has few registers, a small one. */
-static double arithmetic_rate(const bench_case *c, const peaks *p, bool cpu)
+static double arithmetic_rate(const bench_case *c, const ceilings *p, bool cpu)
 {
-    double rate = p->of[PEAK_FMA].rate;
+    double rate = p->of[CEILING_FMA].rate;
     if (c->desc.type != DMATTN_TYPE_F32 && c->desc.level != DMATTN_LEVEL_PORTABLE && !cpu)
-        rate = fmax(rate, p->of[PEAK_F16_MATRIX].rate);
+        rate = fmax(rate, p->of[CEILING_F16_MATRIX].rate);
     return rate * (cpu ? 0.04 : 0.3);
 }
 
-estimate estimate_case(const bench_case *c, const peaks *p, bool cpu)
+estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
 {
     const dmattn_attention_desc *d = &c->desc;
     const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
@@ -45,8 +45,8 @@ estimate estimate_case(const bench_case *c, const peaks *p, bool cpu)
     const double flops = dims * rows * seen * (c->pass == PASS_MASK ? 0 : c->pass == PASS_BOTH ? 7 : backward ? 5 : 2);
     const double row_check = seen * dims * 1e-8 + d->keys * 1e-9;
     estimate e = {.limits = c->mask.dynamic && c->pass == PASS_FORWARD ? 2 : 1};
-    if (p && p->of[PEAK_FMA].rate > 0 && p->of[PEAK_COPY].rate > 0)
-        e.run = flops / arithmetic_rate(c, p, cpu) + bytes / (0.3 * p->of[PEAK_COPY].rate);
+    if (p && p->of[CEILING_FMA].rate > 0 && p->of[CEILING_COPY].rate > 0)
+        e.run = flops / arithmetic_rate(c, p, cpu) + bytes / (0.3 * p->of[CEILING_COPY].rate);
     e.host = bytes * (backward ? 6e-9 : 3e-9)                                        /* data */
              + row_check * fmin(fmax(CHECK_SECONDS / row_check, 8), CHECK_ROWS)      /* rows */
              + (backward ? fmin(CHECK_SECONDS, rows * seen * dims * 2e-8) : 0)       /* gradients */

@@ -14,7 +14,7 @@ typedef struct estimate {
 } estimate;
 
 /* `ceilings` may be NULL. */
-estimate estimate_case(const bench_case *c, const peaks *ceilings, bool cpu);
+estimate estimate_case(const bench_case *c, const ceilings *ceilings, bool cpu);
 
 /* All seconds of a case whose timing is limited to `limit`. */
 double estimate_seconds(const estimate *e, double limit);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "page.h"
 
-#include "ceilings/calibration.h"
 #include "format.h"
 #include "report.h"
+#include "results/provenance.h"
+#include "timing/calibration.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 static void print_device(FILE *stream, const page *p)
 {
-    fprintf(stream, "vkbench %s, commit %s, suite %s\n", bench_version(), DMATTN_COMMIT, p->suite);
+    fprintf(stream, "vkbench %s, commit %s, suite %s\n", bench_version(), bench_commit(), p->suite);
     print_paragraph(stream, "device  ", p->info->name);
     print_paragraph(stream, "driver  ", p->info->driver);
     fprintf(stream, "type    %s, %.1f GiB, levels up to %s\n\n", device_type_string(p->info->type),
@@ -36,7 +37,7 @@ static void print_group(FILE *stream, const page *p, const bench_case *c)
     fprintf(stream, "\n%s%s%u heads, %u kv, D %u, %s\n", c->model ? c->model : "", c->model ? ": " : "", d->heads,
             kv_heads, d->head_dim, dmattn_type_string(d->type));
     fprintf(stream, "%-8s %-16s %8s %7s%s %4s %14s %5s %6s\n", "pass", "mask", "size", "ms", p->cold ? " cold ms" : "",
-            p->repeats > 1 ? "run%" : "+-%", "rate", "peak", "dense");
+            p->repeats > 1 ? "run%" : "+-%", "rate", "ceiling", "dense");
 }
 
 /* Of arithmetic, or of memory where that is what a pass is about. */
@@ -67,8 +68,8 @@ static void print_times(FILE *stream, const page *p, const outcome *x)
     else
         fprintf(stream, " %4s", "-");
     print_rate(stream, &x->c, m, t.median);
-    if (m->bound > 0)
-        fprintf(stream, " %4.0f%%", 100 * m->bound / t.median);
+    if (m->roofline_seconds > 0)
+        fprintf(stream, " %4.0f%%", 100 * m->roofline_seconds / t.median);
     else
         fprintf(stream, " %5s", "-");
     if (speedup > 0)
@@ -164,26 +165,26 @@ static void print_repeats(FILE *stream, const outcomes *o, const case_list *case
 
 void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats)
 {
-    uint32_t disturbed = 0, unsure = 0, timed = 0;
+    uint32_t throttled = 0, unsure = 0, timed = 0;
     double slowest = 1;
     char text[512];
     for (uint32_t i = 0; i < o->count; i++) {
         const outcome *x = &o->item[i];
         const bool is_timed = x->m.time.median > 0;
         timed += is_timed;
-        unsure += is_timed && !outcome_sure(x);
-        if (is_timed && outcome_disturbed(o, x)) {
-            disturbed++;
+        unsure += is_timed && !outcome_converged(x);
+        if (is_timed && outcome_throttled(o, x)) {
+            throttled++;
             slowest = fmin(slowest, outcome_clock(o, x));
         }
     }
-    if (disturbed) {
+    if (throttled) {
         snprintf(
             text, sizeof text,
             "%u of %u times were taken while the device was slower than at its best, down to %.0f %% of its speed: "
             "something else used it, or its clock was lower, to save power or for the heat. Take them for what it "
             "does now, not for what it can do.",
-            disturbed, timed, 100 * slowest);
+            throttled, timed, 100 * slowest);
         print_paragraph(stream, "* ", text);
     }
     if (unsure) {
@@ -201,9 +202,9 @@ void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32
     }
 }
 
-static bool peak_disturbed(const page *p, const peak *x)
+static bool ceiling_throttled(const page *p, const ceiling *x)
 {
-    return calibration_disturbed(calibration_clock(p->outcomes->best_calibration, x->calibrated));
+    return calibration_throttled(calibration_clock(p->outcomes->best_calibration, x->calibrated));
 }
 
 static void print_legend(FILE *stream, const page *p)
@@ -212,7 +213,7 @@ static void print_legend(FILE *stream, const page *p)
     snprintf(
         text, sizeof text,
         "ms: the median of runs back to back, so that what fits in the caches stays there; %s%s. rate: arithmetic of "
-        "the pairs that are visible, or bytes. peak: the least time that the ceilings allow as a part of it. dense: "
+        "the pairs that are visible, or bytes. ceiling: the least time that the ceilings allow as a part of it. dense: "
         "times faster than dense attention. All were checked against the CPU.",
         p->repeats > 1 ? "of the medians of all repeats, run% half their range" : "+-% its 95 % confidence",
         p->cold ? "; cold ms: with nothing in the caches" : "");
@@ -223,9 +224,9 @@ void page_print(FILE *stream, const page *p)
 {
     const bench_case *group = NULL;
     print_device(stream, p);
-    report_peak_head(stream);
-    for (int i = 0; i < PEAK_COUNT; i++)
-        report_peak(stream, (peak_id)i, &p->peaks->of[i], peak_disturbed(p, &p->peaks->of[i]));
+    report_ceiling_head(stream);
+    for (int i = 0; i < CEILING_COUNT; i++)
+        report_ceiling(stream, (ceiling_id)i, &p->ceilings->of[i], ceiling_throttled(p, &p->ceilings->of[i]));
     for (uint32_t i = 0; i < p->cases->count; i++) {
         const outcome *x = representative(p->outcomes, i);
         if (!x)

@@ -11,7 +11,7 @@
 typedef struct page {
     const char *suite;
     const dmattn_device_info *info;
-    const peaks *peaks;
+    const ceilings *ceilings;
     const case_list *cases;
     const outcomes *outcomes;
     uint32_t repeats;
@@ -21,7 +21,7 @@ typedef struct page {
 /* All that came of the cases, with notes. */
 void page_print(FILE *stream, const page *p);
 
-/* Sentences about outcomes that are marked: '*' disturbed, '~' not sure; and about what is missing. */
+/* Sentences about outcomes that are marked: '*' throttled, '~' not sure; and about what is missing. */
 void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats);
 
 #endif

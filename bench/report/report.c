@@ -3,28 +3,10 @@
 
 #include "estimate.h"
 #include "format.h"
+#include "results/provenance.h"
 
 #include <math.h>
 #include <string.h>
-
-const char *bench_version(void)
-{
-    static char text[48];
-    const uint32_t version = dmattn_version();
-    snprintf(text, sizeof text, "%u.%u.%u", version / 1000000, version / 1000 % 1000, version % 1000);
-    return text;
-}
-
-const char *device_type_string(VkPhysicalDeviceType type)
-{
-    switch (type) {
-    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU: return "discrete";
-    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU: return "integrated";
-    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU: return "virtual";
-    case VK_PHYSICAL_DEVICE_TYPE_CPU: return "cpu";
-    default: return "other";
-    }
-}
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
@@ -104,32 +86,32 @@ void report_devices(FILE *stream, const dmattn_runtime *runtime)
 void report_title(FILE *stream, const dmattn_device_info *info)
 {
     fprintf(stream, "%s, %s, %s; dmattn %s, commit %s\n\n", info->name, info->driver, dmattn_level_string(info->level),
-            bench_version(), DMATTN_COMMIT);
+            bench_version(), bench_commit());
     fflush(stream);
 }
 
-void report_peak_head(FILE *stream)
+void report_ceiling_head(FILE *stream)
 {
     fprintf(stream, "%-14s %8s %-8s %5s  %s\n", "ceiling", "rate", "unit", "+-%", "shape");
 }
 
-void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed)
+void report_ceiling(FILE *stream, ceiling_id id, const ceiling *p, bool throttled)
 {
     char first[64];
     if (p->rate <= 0) {
-        snprintf(first, sizeof first, "%-14s %8s %-8s ", peak_name(id), "-", peak_unit(id));
+        snprintf(first, sizeof first, "%-14s %8s %-8s ", ceiling_name(id), "-", ceiling_unit(id));
         print_paragraph(stream, first, p->why);
     } else {
-        const bool slow = id != PEAK_COPY && p->rate < 1e11; /* as in the rows below */
-        fprintf(stream, "%-14s %8s %-8s ", peak_name(id), number(p->rate * (slow ? 1e-9 : peak_scale(id)), 8).text,
-                slow ? "GFLOP/s" : peak_unit(id));
+        const bool slow = id != CEILING_COPY && p->rate < 1e11; /* as in the rows below */
+        fprintf(stream, "%-14s %8s %-8s ", ceiling_name(id),
+                number(p->rate * (slow ? 1e-9 : ceiling_scale(id)), 8).text, slow ? "GFLOP/s" : ceiling_unit(id));
         if (isfinite(p->uncertainty))
             fprintf(stream, "%5.1f", 100 * p->uncertainty);
         else
             fprintf(stream, "%5s", "-");
         if (p->shape.m)
             fprintf(stream, "  %u x %u x %u", p->shape.m, p->shape.n, p->shape.k);
-        fputs(disturbed ? "  *\n" : "\n", stream);
+        fputs(throttled ? "  *\n" : "\n", stream);
     }
     fflush(stream);
 }
@@ -173,8 +155,8 @@ static void report_times(FILE *stream, const outcomes *o, const outcome *x, bool
         fprintf(stream, " %5s", "-");
     fprintf(stream, " %7s %6s %6.2f", tflops > 0 ? number(tflops, 7).text : "-", number(measurement_gbytes(m), 6).text,
             100 * (double)m->visible_pairs / pairs);
-    if (bounds && m->bound > 0)
-        fprintf(stream, " %7.1f%%", 100 * measurement_share(m));
+    if (bounds && m->roofline_seconds > 0)
+        fprintf(stream, " %7.1f%%", 100 * measurement_roofline_share(m));
     else if (bounds)
         fprintf(stream, " %8s", "-");
     fprintf(stream, " %s\n", outcome_marks(o, x));

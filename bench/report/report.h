@@ -7,15 +7,6 @@
 
 #include <stdio.h>
 
-#ifndef DMATTN_COMMIT
-#define DMATTN_COMMIT "unknown"
-#endif
-
-/* "0.1.0", of the library that is running; static storage. */
-const char *bench_version(void);
-
-const char *device_type_string(VkPhysicalDeviceType type);
-
 /* The table of all devices. */
 void report_devices(FILE *stream, const dmattn_runtime *runtime);
 
@@ -23,8 +14,8 @@ void report_devices(FILE *stream, const dmattn_runtime *runtime);
 void report_title(FILE *stream, const dmattn_device_info *info);
 
 /* The table of ceilings: a head, then each row as it is done. */
-void report_peak_head(FILE *stream);
-void report_peak(FILE *stream, peak_id id, const peak *p, bool disturbed);
+void report_ceiling_head(FILE *stream);
+void report_ceiling(FILE *stream, ceiling_id id, const ceiling *p, bool throttled);
 
 /* The table of results, likewise; with bounds, which need ceilings, and with cold runs, if they are asked for. */
 void report_head(FILE *stream, bench_pass pass, bool bounds, bool cold);

@@ -77,13 +77,13 @@ static void fill_row(const results *all, const case_result *r, table_row *row)
     }
     const case_result *peer = fastest_peer(all, r);
     table_number(r->median_ms, number);
-    snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%.32s%s", number, r->disturbed ? " *" : "");
+    snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%.32s%s", number, r->throttled ? " *" : "");
     fixed(50 * (r->high_ms - r->low_ms) / r->median_ms, 1, row->cell[CELL_SPREAD]);
     table_number(r->tflops, row->cell[CELL_TFLOPS]);
     table_number(r->gbytes_s, row->cell[CELL_GBYTES]);
     fixed(100 * r->visible_pairs / result_all_pairs(r), 2, row->cell[CELL_VISIBLE]);
     fixed(result_speedup(all, r), 2, row->cell[CELL_DENSE]);
-    fixed(100 * r->share_of_bound, 1, row->cell[CELL_BOUND]);
+    fixed(100 * r->roofline_share, 1, row->cell[CELL_BOUND]);
     if (peer)
         snprintf(row->cell[CELL_PEER], CELL_TEXT_SIZE, "%.2f (%s)", peer->median_ms / r->median_ms, peer->peer);
 }

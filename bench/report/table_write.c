@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Tables as CSV and as Markdown, and the command that makes them. */
+ * Writes tables as CSV and as Markdown. */
 #include "table.h"
 
-#include "app/commands.h"
 #include "complain.h"
 #include "results/output.h"
+#include "results/result_fields.h"
 
 #include <math.h>
 #include <string.h>
@@ -129,34 +129,8 @@ void markdown_write(FILE *stream, const void *user)
 int markdown_save(const char *path, const results *all)
 {
     table_list list;
-    const int status = tables_make(all, &list) ? output_write(path, markdown_write, &list)
-                                               : complain(COMMAND_FAILED, "no memory for the tables");
+    const int status =
+        tables_make(all, &list) ? output_write(path, markdown_write, &list) : complain(1, "no memory for the tables");
     tables_destroy(&list);
     return status;
 }
-
-/* ---- the command --------------------------------------------------------------------------------------------- */
-
-static const char usage[] =
-    "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
-    "\n"
-    "Prints the results of all files as tables in Markdown, one for each device, results of the same sizes and mask\n"
-    "side by side, ours before other programs'; to a file with --markdown. --csv writes one line for each result, "
-    "with\n"
-    "every field of docs/results.md. \"-\" is the standard output.\n";
-
-static int write_tables(const command_line *line)
-{
-    results all = {0};
-    if (!command_read(line, 0, &all))
-        return COMMAND_BAD;
-    int status = COMMAND_FINE;
-    if (line->csv)
-        status = output_write(line->csv, csv_write, &all);
-    if (!status && (line->markdown || !line->csv))
-        status = markdown_save(line->markdown ? line->markdown : "-", &all);
-    results_destroy(&all);
-    return status;
-}
-
-const command table_command = {"table", usage, TAKES_TABLES, 1, write_tables};

@@ -3,7 +3,7 @@
 
 #include "json_writer.h"
 #include "new_file.h"
-#include "report/report.h"
+#include "provenance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_devi
     add_number(&w, "schema", 2);
     add_string(&w, "program", "vkbench");
     add_string(&w, "version", bench_version());
-    add_string(&w, "commit", DMATTN_COMMIT);
+    add_string(&w, "commit", bench_commit());
     add_string(&w, "date", date);
     cJSON *line = w.ok ? cJSON_AddArrayToObject(json->root, "command_line") : NULL;
     w.ok = line;
@@ -73,16 +73,16 @@ void json_destroy(json_report *json)
     free(json);
 }
 
-static bool add_peak(cJSON *root, peak_id id, const peak *p)
+static bool add_ceiling(cJSON *root, ceiling_id id, const ceiling *p)
 {
-    static const char *const names[PEAK_COUNT] = {"copy", "f32_fma", "f16_matrices", "bf16_matrices"};
+    static const char *const names[CEILING_COUNT] = {"copy", "f32_fma", "f16_matrices", "bf16_matrices"};
     writer w = {cJSON_AddObjectToObject(root, names[id]), true};
     w.ok = w.object;
     if (p->rate <= 0) {
         add_string(&w, "missing", p->why);
         return w.ok;
     }
-    add_number(&w, id == PEAK_COPY ? "gbytes_s" : "tflops", p->rate * peak_scale(id));
+    add_number(&w, id == CEILING_COPY ? "gbytes_s" : "tflops", p->rate * ceiling_scale(id));
     add_number(&w, "spread", p->spread);
     if (p->shape.m) {
         add_number(&w, "m", p->shape.m);
@@ -92,12 +92,12 @@ static bool add_peak(cJSON *root, peak_id id, const peak *p)
     return w.ok;
 }
 
-bool json_add_peaks(json_report *json, const peaks *p)
+bool json_add_ceilings(json_report *json, const ceilings *p)
 {
-    cJSON *ceilings = cJSON_AddObjectToObject(json->root, "ceilings");
-    bool ok = ceilings;
-    for (int i = 0; ok && i < PEAK_COUNT; i++)
-        ok = add_peak(ceilings, (peak_id)i, &p->of[i]);
+    cJSON *all = cJSON_AddObjectToObject(json->root, "ceilings");
+    bool ok = all;
+    for (int i = 0; ok && i < CEILING_COUNT; i++)
+        ok = add_ceiling(all, (ceiling_id)i, &p->of[i]);
     return ok;
 }
 

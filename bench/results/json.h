@@ -14,7 +14,7 @@ json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_devi
 void json_destroy(json_report *json);
 
 /* The device's ceilings. False without memory. */
-bool json_add_peaks(json_report *json, const peaks *p);
+bool json_add_ceilings(json_report *json, const ceilings *p);
 
 /* All that was found, with the calibration. False without memory. */
 bool json_add_outcomes(json_report *json, const outcomes *o, bool reuse_mask);

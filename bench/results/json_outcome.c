@@ -70,9 +70,9 @@ static void add_times(writer *w, const measurement *m)
     add_number(w, "spread", m->time.spread);
     add_number(w, "tflops", measurement_tflops(m));
     add_number(w, "gbytes_s", measurement_gbytes(m));
-    if (m->bound > 0) {
-        add_number(w, "lower_bound_seconds", m->bound);
-        add_number(w, "share_of_bound", measurement_share(m));
+    if (m->roofline_seconds > 0) {
+        add_number(w, "lower_bound_seconds", m->roofline_seconds);
+        add_number(w, "share_of_bound", measurement_roofline_share(m));
     }
     if (m->tokens_per_second > 0)
         add_number(w, "tokens_per_second", m->tokens_per_second);
@@ -108,7 +108,7 @@ static void add_relations(writer *w, const outcomes *o, const outcome *x)
     add_confidence(w, &x->m.time);
     if (clock > 0) {
         add_number(w, "clock", clock);
-        add_bool(w, "disturbed", outcome_disturbed(o, x));
+        add_bool(w, "disturbed", outcome_throttled(o, x));
     }
     if (speedup > 0)
         add_number(w, "speedup_over_dense", speedup);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "results.h"
 
-#include "results_fields.h"
+#include "result_fields.h"
 #include "timing/statistics.h"
 
 #include <math.h>
@@ -68,11 +68,11 @@ static const char *read_result(const cJSON *object, case_result *r, const char *
 
 static void read_ceilings(const cJSON *tree, result_run *run)
 {
-    static const char *const names[PEAK_COUNT] = {"ceilings.copy", "ceilings.f32_fma", "ceilings.f16_matrices",
-                                                  "ceilings.bf16_matrices"};
-    for (int i = 0; i < PEAK_COUNT; i++)
+    static const char *const names[CEILING_COUNT] = {"ceilings.copy", "ceilings.f32_fma", "ceilings.f16_matrices",
+                                                     "ceilings.bf16_matrices"};
+    for (int i = 0; i < CEILING_COUNT; i++)
         run->ceiling[i] = cJSON_GetNumberValue(
-            cJSON_GetObjectItemCaseSensitive(result_find(tree, names[i]), i == PEAK_COPY ? "gbytes_s" : "tflops"));
+            cJSON_GetObjectItemCaseSensitive(result_find(tree, names[i]), i == CEILING_COPY ? "gbytes_s" : "tflops"));
 }
 
 static bool check_schema(const cJSON *document, const char *path, char why[RESULTS_WHY_SIZE])

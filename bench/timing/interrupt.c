@@ -7,7 +7,7 @@
 static volatile sig_atomic_t asked;
 static time_t asked_at;
 
-/* `timeout` sends its signal twice: to the program and to its group. */
+/* `timeout` sends its signal twice: to the program and to its process group. */
 static void stop(int number)
 {
     const time_t now = time(NULL);

@@ -33,13 +33,13 @@ summary summarize(const double *sorted, uint32_t count)
     return s;
 }
 
-/* Fewer than k samples below the median is as probable as fewer than k heads of `count` coins. */
+/* The number of samples below the median is binomial, like the heads of `count` fair coins. */
 uint32_t confidence_rank(uint32_t count)
 {
     const double tail = (1 - CONFIDENCE_LEVEL) / 2;
-    if (count > 1000) /* where 2^-count is no double, the normal distribution is near enough */
+    if (count > 1000) /* 2^-count would underflow; use the normal approximation */
         return (uint32_t)floor(count / 2.0 - 0.98 * sqrt(count));
-    double probability = ldexp(1, -(int)count), sum = probability; /* of no heads, 1, … */
+    double probability = ldexp(1, -(int)count), sum = probability; /* of 0 heads, then 1, 2, … */
     uint32_t rank = 0;
     while (rank < count && sum <= tail) {
         rank++;
@@ -56,7 +56,7 @@ double summary_uncertainty(const summary *s)
 
 uint32_t choose_runs(double seconds_of_one, double least)
 {
-    const double most = 1000; /* however fast, or where the clock did not tick at all */
+    const double most = 1000; /* also when the clock did not advance and seconds_of_one is 0 */
     double runs = seconds_of_one > 0 ? ceil(least / seconds_of_one) : most;
     return runs < 1 ? 1 : runs > most ? (uint32_t)most : (uint32_t)runs;
 }

@@ -2,6 +2,7 @@
  * What vkbench's backward pass needs without a device: the check of gradients, flops and bounds. */
 #include "app/options.h"
 #include "cases/parse.h"
+#include "check/check_gradients.h"
 #include "measure/planning.h"
 
 #include <criterion/criterion.h>
@@ -162,7 +163,8 @@ Test(passes, flops)
 /* Flops, bytes and bounds of both passes add up; each pass has its own level. */
 Test(passes, sums)
 {
-    peaks p = {.of = {[PEAK_COPY] = {.rate = 1e3}, [PEAK_FMA] = {.rate = 10}, [PEAK_F16_MATRIX] = {.rate = 100}}};
+    ceilings p = {
+        .of = {[CEILING_COPY] = {.rate = 1e3}, [CEILING_FMA] = {.rate = 10}, [CEILING_F16_MATRIX] = {.rate = 100}}};
     measurement m = {.desc.type = DMATTN_TYPE_F16,
                      .visible_pairs = 10,
                      .time.median = 2,
@@ -170,10 +172,10 @@ Test(passes, sums)
                                  {.level = DMATTN_LEVEL_PORTABLE, .flops_of_pair = 100, .bytes = 2e3}}};
     cr_expect_float_eq(measurement_tflops(&m), 700e-12, 1e-18);
     cr_expect_float_eq(measurement_gbytes(&m), 1500e-9, 1e-15);
-    cr_expect_eq(measurement_bound(&m, &p), 4 + 100);
-    p.of[PEAK_F16_MATRIX].rate = 0;
-    cr_expect_eq(measurement_bound(&m, &p), 0);
+    cr_expect_eq(measurement_roofline_seconds(&m, &p), 4 + 100);
+    p.of[CEILING_F16_MATRIX].rate = 0;
+    cr_expect_eq(measurement_roofline_seconds(&m, &p), 0);
     m.planned[0] = (planned_pass){0}; /* backward alone */
-    cr_expect_eq(measurement_bound(&m, &p), 100);
+    cr_expect_eq(measurement_roofline_seconds(&m, &p), 100);
     cr_expect_float_eq(measurement_tflops(&m), 500e-12, 1e-18);
 }

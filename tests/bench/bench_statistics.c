@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * What vkbench makes of samples: medians, their confidence, what disturbed them, how long cases take. */
-#include "ceilings/calibration.h"
 #include "measure/outcome.h"
 #include "problem.h"
 #include "report/estimate.h"
+#include "timing/calibration.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -87,15 +87,15 @@ Test(confidence, of_a_summary)
     cr_expect(s.low == 0 && s.high == 0 && isinf(summary_uncertainty(&s)));
 }
 
-Test(calibration, disturbed)
+Test(calibration, throttled)
 {
     cr_expect_eq(calibration_clock(2, 2), 1);
     cr_expect_eq(calibration_clock(2, 4), 0.5);
     cr_expect_eq(calibration_clock(2, 1), 1); /* the best so far is not better than what comes later */
     cr_expect_eq(calibration_clock(0, 1), 0);
     cr_expect_eq(calibration_clock(1, 0), 0);
-    cr_expect(!calibration_disturbed(1) && !calibration_disturbed(0.96) && calibration_disturbed(0.94));
-    cr_expect_not(calibration_disturbed(0)); /* not known */
+    cr_expect(!calibration_throttled(1) && !calibration_throttled(0.96) && calibration_throttled(0.94));
+    cr_expect_not(calibration_throttled(0)); /* not known */
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------------------------ */
@@ -177,7 +177,7 @@ static bench_case dense_case(uint32_t n)
 
 Test(estimates, cases)
 {
-    const peaks p = {.of = {[PEAK_COPY] = {.rate = 1e11}, [PEAK_FMA] = {.rate = 1e12}}};
+    const ceilings p = {.of = {[CEILING_COPY] = {.rate = 1e11}, [CEILING_FMA] = {.rate = 1e12}}};
     bench_case c = dense_case(4096);
     const estimate dense = estimate_case(&c, &p, false), unknown = estimate_case(&c, NULL, false);
     /* 4 D flops for each of n^2 / 2 pairs and head, at three tenths of the ceiling */

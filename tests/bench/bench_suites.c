@@ -203,8 +203,8 @@ Test(options, suites)
     cr_expect(o.suite == SUITE_QUICK && !strcmp(o.filter, "topw"));
     cr_expect_eq(parse(&o, why, "--model=a", "--n=64"), ACTION_RUN, "%s", why);
     cr_expect(o.suite == SUITE_NONE && !strcmp(o.models, "a"));
-    cr_expect_eq(parse(&o, why, "--peak", NULL), ACTION_RUN);
-    cr_expect(o.peak_alone && o.suite == SUITE_NONE);
+    cr_expect_eq(parse(&o, why, "--ceilings", NULL), ACTION_RUN);
+    cr_expect(o.ceilings_only && o.suite == SUITE_NONE);
     cr_expect_eq(parse(&o, why, "--tune", NULL), ACTION_RUN);
     cr_expect_eq(o.suite, SUITE_NONE);
     cr_expect_eq(parse(&o, why, "--list-cases", "--cold"), ACTION_LIST_CASES);

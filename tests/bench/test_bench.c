@@ -4,7 +4,7 @@
 #include "cases/parse.h"
 #include "ceilings/ceiling_data.h"
 #include "check/check.h"
-#include "measure/measure.h"
+#include "measure/measurement.h"
 #include "support/sentences.h"
 
 #include <criterion/criterion.h>
@@ -14,40 +14,41 @@
 
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
-Test(peaks, bound)
+Test(ceilings, bound)
 {
-    peaks p = {.of = {[PEAK_COPY] = {.rate = 1e3}, [PEAK_FMA] = {.rate = 10}, [PEAK_F16_MATRIX] = {.rate = 100}}};
-    p.of[PEAK_F16_MATRIX].shape = (matrix_shape){16, 16, 16};
+    ceilings p = {
+        .of = {[CEILING_COPY] = {.rate = 1e3}, [CEILING_FMA] = {.rate = 10}, [CEILING_F16_MATRIX] = {.rate = 100}}};
+    p.of[CEILING_F16_MATRIX].shape = (matrix_shape){16, 16, 16};
     /* whichever is more, the arithmetic or the bytes */
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 1e3), 4);
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 5e3), 5);
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 0, 2e3), 2);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 1e3), 4);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 5e3), 5);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 0, 2e3), 2);
     /* each level's own arithmetic: f32 at the portable one, and wherever the type is f32 */
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_F16, 200, 0), 2);
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_MATRIX2, DMATTN_TYPE_F16, 200, 0), 2);
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F32, 200, 0), 20);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_F16, 200, 0), 2);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX2, DMATTN_TYPE_F16, 200, 0), 2);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F32, 200, 0), 20);
     /* bf16 by matrices of f16, unless the device has its own */
-    cr_expect_eq(peak_of_level(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_BF16), PEAK_FMA);
-    cr_expect_eq(peak_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), PEAK_F16_MATRIX);
-    p.of[PEAK_BF16_MATRIX] = (peak){.rate = 50, .shape = {16, 16, 16}};
-    cr_expect_eq(peak_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), PEAK_BF16_MATRIX);
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 0), 4);
+    cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_BF16), CEILING_FMA);
+    cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), CEILING_F16_MATRIX);
+    p.of[CEILING_BF16_MATRIX] = (ceiling){.rate = 50, .shape = {16, 16, 16}};
+    cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), CEILING_BF16_MATRIX);
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 0), 4);
     /* what is not known bounds nothing */
-    p.of[PEAK_BF16_MATRIX].rate = 0;
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 1e3), 0);
-    p.of[PEAK_COPY].rate = 0;
-    cr_expect_eq(peak_bound(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 1e3), 0);
+    p.of[CEILING_BF16_MATRIX].rate = 0;
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 1e3), 0);
+    p.of[CEILING_COPY].rate = 0;
+    cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 1e3), 0);
 
-    const measurement m = {.bound = 3, .time = {.median = 4}}, none = {.bound = 3};
-    cr_expect_eq(measurement_share(&m), 0.75);
-    cr_expect_eq(measurement_share(&none), 0);
+    const measurement m = {.roofline_seconds = 3, .time = {.median = 4}}, none = {.roofline_seconds = 3};
+    cr_expect_eq(measurement_roofline_share(&m), 0.75);
+    cr_expect_eq(measurement_roofline_share(&none), 0);
 }
 
-Test(peaks, copy_data)
+Test(ceilings, copy_data)
 {
     uint32_t words[1000], later[100];
-    peak_copy_fill(words, 0, 1000);
-    peak_copy_fill(later, 900, 100);
+    ceiling_copy_fill(words, 0, 1000);
+    ceiling_copy_fill(later, 900, 100);
     cr_expect_eq(memcmp(words + 900, later, sizeof later), 0);
     for (int i = 0; i < 1000; i++)
         for (int j = 0; j < i; j++)
@@ -55,39 +56,39 @@ Test(peaks, copy_data)
 }
 
 /* Against the recurrence, in double: the squared map is right. */
-Test(peaks, fma_expectation)
+Test(ceilings, fma_expectation)
 {
-    static float input[PEAK_FMA_INPUTS];
-    peak_fma_fill(input, 5);
+    static float input[CEILING_FMA_INPUTS];
+    ceiling_fma_fill(input, 5);
     for (uint32_t repeats = 0; repeats < 100; repeats = 2 * repeats + 1)
-        for (uint32_t window = 0; window < PEAK_FMA_WINDOWS; window++) {
+        for (uint32_t window = 0; window < CEILING_FMA_WINDOWS; window++) {
             double sum = 0;
-            for (int i = 0; i < PEAK_FMA_PAIRS; i++) {
-                const float *pair = input + (window * PEAK_FMA_PAIRS + (uint32_t)i) * 3;
+            for (int i = 0; i < CEILING_FMA_PAIRS; i++) {
+                const float *pair = input + (window * CEILING_FMA_PAIRS + (uint32_t)i) * 3;
                 double x = pair[0], y = pair[1], a = pair[2];
-                for (uint32_t turn = 0; turn < PEAK_FMA_TURNS * repeats; turn++) {
+                for (uint32_t turn = 0; turn < CEILING_FMA_TURNS * repeats; turn++) {
                     x += a * y;
                     y -= a * x;
                 }
                 sum += x + y;
             }
-            const peak_expected e = peak_fma_expect(input, window, repeats);
+            const ceiling_expected e = ceiling_fma_expect(input, window, repeats);
             cr_expect_float_eq(e.value, sum, 1e-9);
             cr_expect(e.tolerance > 0 && e.tolerance < 0.1);
         }
 }
 
 /* Against each product by itself. */
-Test(peaks, matrix_expectation)
+Test(ceilings, matrix_expectation)
 {
-    const peak_matrices m = {.shape = {8, 16, 4}, .rows = 2, .columns = 3};
-    const uint32_t size = peak_matrix_window(&m);
+    const ceiling_matrices m = {.shape = {8, 16, 4}, .rows = 2, .columns = 3};
+    const uint32_t size = ceiling_matrix_window(&m);
     cr_assert_eq(size, 2 * 8 * 4 + 3 * 4 * 16);
-    int8_t *eighths = malloc(PEAK_MATRIX_WINDOWS * size);
-    peak_matrix_fill(&m, eighths, 5);
-    for (uint32_t i = 0; i < PEAK_MATRIX_WINDOWS * size; i++)
+    int8_t *eighths = malloc(CEILING_MATRIX_WINDOWS * size);
+    ceiling_matrix_fill(&m, eighths, 5);
+    for (uint32_t i = 0; i < CEILING_MATRIX_WINDOWS * size; i++)
         cr_assert(eighths[i] && abs(eighths[i]) < 16);
-    for (uint32_t window = 0; window < PEAK_MATRIX_WINDOWS; window++)
+    for (uint32_t window = 0; window < CEILING_MATRIX_WINDOWS; window++)
         for (uint32_t row = 0; row < 8; row++)
             for (uint32_t column = 0; column < 16; column++) {
                 const int8_t *a = eighths + window * size, *b = a + 2 * 8 * 4;
@@ -96,7 +97,7 @@ Test(peaks, matrix_expectation)
                     for (uint32_t j = 0; j < 3; j++)
                         for (uint32_t k = 0; k < 4; k++)
                             sum += a[(i * 8 + row) * 4 + k] / 8.0 * b[(j * 4 + k) * 16 + column] / 8.0;
-                const peak_expected e = peak_matrix_expect(&m, eighths, window, row, column);
+                const ceiling_expected e = ceiling_matrix_expect(&m, eighths, window, row, column);
                 cr_expect_eq(e.value, sum);
                 cr_expect(e.tolerance > 0 && e.tolerance < 1e-3);
             }
@@ -276,16 +277,16 @@ Test(options, command_line)
     cr_expect(o.sweep.type_count == 2 && o.sweep.type[1] == DMATTN_TYPE_BF16);
     cr_expect_eq(parse(&o, why, "--reuse-mask", "--seed=18446744073709551615", "--time=0.5"), ACTION_RUN, "%s", why);
     cr_expect(o.reuse_mask && o.seed == UINT64_MAX && o.seconds == 0.5);
-    cr_expect(!o.peak && !o.peak_alone);
-    cr_expect_eq(parse(&o, why, "--peak", "--device=0", NULL), ACTION_RUN, "%s", why);
-    cr_expect(o.peak && o.peak_alone);
-    cr_expect_eq(parse(&o, why, "--bias", "--peak", NULL), ACTION_RUN, "%s", why);
-    cr_expect(o.peak && !o.peak_alone);
-    cr_expect_eq(parse(&o, why, "--peak", "--n=64", NULL), ACTION_RUN, "%s", why);
-    cr_expect(o.peak && !o.peak_alone);
+    cr_expect(!o.ceilings && !o.ceilings_only);
+    cr_expect_eq(parse(&o, why, "--ceilings", "--device=0", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.ceilings && o.ceilings_only);
+    cr_expect_eq(parse(&o, why, "--bias", "--ceilings", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.ceilings && !o.ceilings_only);
+    cr_expect_eq(parse(&o, why, "--ceilings", "--n=64", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.ceilings && !o.ceilings_only);
     cr_expect_eq(parse(&o, why, "--list", NULL, NULL), ACTION_LIST);
-    cr_expect_eq(parse(&o, why, "--pass=both", "--peak", NULL), ACTION_RUN, "%s", why);
-    cr_expect(o.sweep.pass == PASS_BOTH && !o.peak_alone);
+    cr_expect_eq(parse(&o, why, "--pass=both", "--ceilings", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.sweep.pass == PASS_BOTH && !o.ceilings_only);
     cr_expect_eq(parse(&o, why, "--tune", "--pass=forward", NULL), ACTION_RUN, "%s", why);
     cr_expect_eq(parse(&o, why, "--tune", "--pass=backward", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--tune") && strstr(why, "backward"), "%s", why);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Files of results: what is read from them, and what is made of them. */
 #define _POSIX_C_SOURCE 200809L /* symlink */
-#include "app/commands.h"
-#include "app/compare.h"
 #include "charts/chart.h"
 #include "charts/html.h"
 #include "charts/svg.h"
+#include "commands/commands.h"
+#include "commands/compare.h"
 #include "report/table.h"
 #include "results/results.h"
 
@@ -73,8 +73,8 @@ Test(results, fields)
     const case_result *r = all.items, *sparse = r + 1;
     cr_expect_str_eq(r->run->device, "Card <1>");
     cr_expect_str_eq(r->run->commit, "abc");
-    cr_expect(r->run->ceiling[PEAK_COPY] == 1000 && r->run->ceiling[PEAK_FMA] == 50);
-    cr_expect(isnan(r->run->ceiling[PEAK_F16_MATRIX]) && isnan(r->run->ceiling[PEAK_BF16_MATRIX]));
+    cr_expect(r->run->ceiling[CEILING_COPY] == 1000 && r->run->ceiling[CEILING_FMA] == 50);
+    cr_expect(isnan(r->run->ceiling[CEILING_F16_MATRIX]) && isnan(r->run->ceiling[CEILING_BF16_MATRIX]));
     cr_expect(r->heads == 4 && r->kv_heads == 2 && r->queries == 64 && r->causal && !r->bias);
     cr_expect(r->median_ms == 4 && r->sample_count == 5 && isnan(r->low_ms) && isnan(r->attention_ms));
     cr_expect_eq(sparse->attention_ms, 0.25);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Copies memory, 16 bytes at a time: workgroup x the x-th WORKGROUP * PIECES pieces. All of an invocation's reads are under
-// way before it writes.
+// Copies memory in pieces of 16 bytes. Workgroup x copies the x-th block of WORKGROUP * PIECES pieces. An invocation issues
+// all its reads before its first write.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -10,10 +10,10 @@
 #include "ceiling.h"
 #include "../../../shaders/lib/memory.glsl"
 
-PEAK_COPY_CONSTANTS(DMATTN_CONSTANT)
+CEILING_COPY_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
-    PEAK_PARAMS
+    CEILING_PARAMS
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// As many f32 multiply-adds as the device can do: each invocation turns PAIRS of numbers in circles (ellipses, to be exact).
+// The device's maximum rate of f32 multiply-adds: each invocation moves PAIRS of numbers round ellipses.
 //
 //     repeat: TURNS times x = x + a y;  y = y - a x
 //
-// Both lines add to what they overwrite, as the sums of a matrix product do, for which some devices have faster
-// instructions. Every operand but a changes all the time, so that nothing can be taken out of the loop, and the numbers
-// neither grow nor vanish, however long it goes on.
+// Both lines accumulate in place, as a matrix product does, because some devices have faster instructions for that. Every
+// operand but a changes in each turn, so that a compiler can move nothing out of the loop. The numbers neither grow nor
+// vanish, however many turns there are.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -15,10 +15,10 @@
 #include "ceiling.h"
 #include "../../../shaders/lib/memory.glsl"
 
-PEAK_FMA_CONSTANTS(DMATTN_CONSTANT)
+CEILING_FMA_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
-    PEAK_PARAMS
+    CEILING_PARAMS
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -26,7 +26,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 void main()
 {
     const uint invocation = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex;
-    const uint first = invocation % PEAK_FMA_WINDOWS * PAIRS * 3;
+    const uint first = invocation % CEILING_FMA_WINDOWS * PAIRS * 3;
     Words from = Words(p.from);
     float x[PAIRS], y[PAIRS], a[PAIRS], minus_a[PAIRS];
     [[unroll]] for (uint i = 0; i < PAIRS; i++) {

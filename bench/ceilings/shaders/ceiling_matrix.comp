@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// As many products of cooperative matrices as the device can do: each subgroup has ROWS matrices A and COLUMNS matrices B
-// and adds the product of each with each to a sum of its own, which is in registers, as all is.
+// The device's maximum rate of cooperative matrix products: each subgroup holds ROWS matrices A and COLUMNS matrices B in
+// registers and accumulates the product of each pair (A, B) in a sum of its own, also in registers.
 //
 //     repeat: C[i][j] = A[i] B[j] + C[i][j]
 //     out = sum of all C[i][j]
@@ -23,10 +23,10 @@
 #include "ceiling.h"
 #include "../../../shaders/lib/memory.glsl"
 
-PEAK_MATRIX_CONSTANTS(DMATTN_CONSTANT)
+CEILING_MATRIX_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
-    PEAK_PARAMS
+    CEILING_PARAMS
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -43,7 +43,7 @@ const uint A_UNITS = MATRIX_M * MATRIX_K / 8, B_UNITS = MATRIX_K * MATRIX_N / 8;
 void main()
 {
     const uint subgroup = gl_WorkGroupID.x * SUBGROUPS + gl_SubgroupID;
-    const uint first_a = subgroup % PEAK_MATRIX_WINDOWS * (ROWS * A_UNITS + COLUMNS * B_UNITS);
+    const uint first_a = subgroup % CEILING_MATRIX_WINDOWS * (ROWS * A_UNITS + COLUMNS * B_UNITS);
     const uint first_b = first_a + ROWS * A_UNITS;
     MATRIX_A a[ROWS];
     MATRIX_B b[COLUMNS];

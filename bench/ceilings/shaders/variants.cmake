@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The kernels of vkbench's own, in vkbench and not in the library; columns as in shaders/variants.cmake.
+# The ceiling kernels, which are in vkbench and not in the library. The columns are those of shaders/variants.cmake.
 set(DMATTN_BENCH_VARIANTS
     "ceiling_copy        | portable | ceiling_copy.comp   | | vulkan1.2 | "
     "ceiling_fma         | portable | ceiling_fma.comp    | | vulkan1.2 | "

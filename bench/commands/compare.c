@@ -65,7 +65,7 @@ static const case_result *find(const results *all, const char *identity, bool ok
 static verdict judge(const comparison *c, double threshold)
 {
     const double above = 1 + threshold, below = 1 / above;
-    return c->disturbed                                      ? VERDICT_UNCLEAR
+    return c->throttled                                      ? VERDICT_UNCLEAR
            : c->ratio.low > above                            ? VERDICT_SLOWER
            : c->ratio.high < below                           ? VERDICT_FASTER
            : c->ratio.low >= below && c->ratio.high <= above ? VERDICT_SAME
@@ -87,7 +87,7 @@ comparison compare_case(const results *a, const results *b, const char *identity
             const ratio r = ratio_of(samples_of(x), samples_of(y));
             c.ratio.low = fmin(c.ratio.low, r.low);
             c.ratio.high = fmax(c.ratio.high, r.high);
-            c.disturbed = c.disturbed || x->disturbed || y->disturbed;
+            c.throttled = c.throttled || x->throttled || y->throttled;
         }
     c.ratio.estimate = median_of_repeats(b, identity) / median_of_repeats(a, identity);
     c.verdict = judge(&c, threshold);
@@ -119,7 +119,7 @@ static void print_case(const char *identity, const comparison *c)
         printf("%6.3f to %-6.3f", c->ratio.low, c->ratio.high);
     else
         printf("%-16s", "too few samples");
-    printf("  %s%s", words[c->verdict], c->disturbed ? " (disturbed)" : "");
+    printf("  %s%s", words[c->verdict], c->throttled ? " (throttled)" : "");
     if (strcmp(c->a->level, c->b->level))
         printf(", %s became %s", c->a->level, c->b->level);
     putchar('\n');

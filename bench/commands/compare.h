@@ -21,7 +21,7 @@ typedef enum verdict {
 typedef struct comparison {
     const case_result *a, *b; /* of several the first one of a that is ok, and of b that is not; else the first ones */
     ratio ratio;              /* of b's time to a's; its interval spans that of every pair of repeats */
-    bool disturbed;           /* one of them was */
+    bool throttled;           /* one of them was */
     verdict verdict;
 } comparison;
 

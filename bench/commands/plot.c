@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The command that draws. */
 #define _POSIX_C_SOURCE 200809L
-#include "app/commands.h"
+#include "charts/html.h"
+#include "charts/svg.h"
+#include "commands.h"
 #include "complain.h"
-#include "html.h"
 #include "new_file.h"
 #include "results/output.h"
-#include "svg.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,8 @@ static const char usage[] =
     "Usage: vkbench plot A.json ... -o FOLDER|FILE.html\n"
     "\n"
     "Draws the results of all files: time over N with the exponent of each line, speed-up over sparsity, and the\n"
-    "roofline (with the ceilings of --peak). To a folder, which is made if it is not there: index.html, a page with "
+    "roofline (with the ceilings of --ceilings). To a folder, which is made if it is not there: index.html, a page "
+    "with "
     "all\n"
     "charts and tables that needs nothing else, and each chart as an SVG file. To FILE.html: the page alone.\n";
 

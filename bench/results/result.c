@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What the case of a result is, and which others belong beside it. */
-#include "results.h"
+#include "result.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a file says of a run and of a result, field by field. */
-#include "results_fields.h"
+#include "result_fields.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -31,9 +31,9 @@ const result_field run_fields[] = {
     {                                                               \
 #member, FIELD_##kind, offsetof(case_result, member), false \
     }
-#define NESTED(name, member)                                     \
+#define NAMED(name, kind, member)                                \
     {                                                            \
-        name, FIELD_NUMBER, offsetof(case_result, member), false \
+        name, FIELD_##kind, offsetof(case_result, member), false \
     }
 const result_field result_fields[] = {
     OPTIONAL(TEXT, name),
@@ -62,17 +62,17 @@ const result_field result_fields[] = {
     OPTIONAL(TEXT, backward_level),
     OPTIONAL(TEXT, backward_kernel),
     OPTIONAL(NUMBER, median_ms),
-    NESTED("confidence.low_ms", low_ms),
-    NESTED("confidence.high_ms", high_ms),
+    NAMED("confidence.low_ms", NUMBER, low_ms),
+    NAMED("confidence.high_ms", NUMBER, high_ms),
     OPTIONAL(NUMBER, min_ms),
     OPTIONAL(NUMBER, spread),
     OPTIONAL(NUMBER, cold_ms),
     OPTIONAL(COUNT, runs_per_sample),
     OPTIONAL(NUMBER, clock),
-    OPTIONAL(FLAG, disturbed),
+    NAMED("disturbed", FLAG, throttled),
     OPTIONAL(NUMBER, tflops),
     OPTIONAL(NUMBER, gbytes_s),
-    OPTIONAL(NUMBER, share_of_bound),
+    NAMED("share_of_bound", NUMBER, roofline_share),
     OPTIONAL(NUMBER, speedup_over_dense),
     OPTIONAL(NUMBER, tokens_per_second),
     OPTIONAL(NUMBER, visible_pairs),
@@ -81,13 +81,13 @@ const result_field result_fields[] = {
     OPTIONAL(NUMBER, tolerance),
     OPTIONAL(NUMBER, workspace_bytes),
     OPTIONAL(NUMBER, backward_workspace_bytes),
-    NESTED("stages_ms.importance", importance_ms),
-    NESTED("stages_ms.intervals", intervals_ms),
-    NESTED("stages_ms.lists", lists_ms),
-    NESTED("stages_ms.attention", attention_ms),
+    NAMED("stages_ms.importance", NUMBER, importance_ms),
+    NAMED("stages_ms.intervals", NUMBER, intervals_ms),
+    NAMED("stages_ms.lists", NUMBER, lists_ms),
+    NAMED("stages_ms.attention", NUMBER, attention_ms),
     OPTIONAL(NUMBER, mask_bytes),
     OPTIONAL(NUMBER, lists_bytes),
-    NESTED("cache_bytes_per_sequence", cache_bytes),
+    NAMED("cache_bytes_per_sequence", NUMBER, cache_bytes),
     {0},
 };
 

@@ -1,39 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "timing.h"
+#include "sampling.h"
 
-#include "ceilings/calibration.h"
 #include "interrupt.h"
 #include "message.h"
 #include "runtime/platform.h"
 
 #include <math.h>
-
-void tell_phase(const measure_settings *s, const char *phase)
-{
-    if (s->phase)
-        s->phase(s->phase_user, phase);
-}
-
-dmattn_status time_runs(const recording *what, uint32_t runs, double *seconds)
-{
-    VkCommandBuffer commands;
-    TRY(dmattn_commands_begin(what->device, &commands));
-    dmattn_commands_timestamp(what->device, 0);
-    for (uint32_t i = 0; i < runs; i++) {
-        if (i)
-            dmattn_commands_barrier(what->device);
-        dmattn_status status = what->record(what->user, commands);
-        if (status) {
-            dmattn_commands_cancel(what->device);
-            return status;
-        }
-    }
-    dmattn_commands_timestamp(what->device, 1);
-    TRY(dmattn_commands_submit(what->device));
-    TRY(dmattn_elapsed(what->device, 0, 1, seconds));
-    *seconds /= runs;
-    return DMATTN_SUCCESS;
-}
 
 static void keep_sample(timing *t, double seconds)
 {
@@ -61,11 +33,11 @@ dmattn_status take_samples(const measure_settings *s, const recording *what, dou
     t->sample_count = t->calibration_count = 0;
     TRY(time_runs(what, 1, &one));
     t->runs = choose_runs(one, s->least_sample);
-    if (dmattn_clock_seconds() - start > limit) { /* the check's run has warmed it up */
+    if (dmattn_clock_seconds() - start > limit) { /* one run fills the limit; the check's run was the warm-up */
         keep_sample(t, one);
         return calibrate(t);
     }
-    /* clocks rise under load, and the first runs were slower than the rest */
+    /* Warm-up: clocks rise under load, and the first runs are slower than the rest. */
     while (dmattn_clock_seconds() < warm && !interrupted()) {
         TRY(time_runs(what, t->runs, &one));
         t->runs = choose_runs(one, s->least_sample);

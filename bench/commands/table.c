@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * vkbench table: results as Markdown and CSV. */
+#include "report/table.h"
+#include "commands.h"
+#include "results/output.h"
+
+static const char usage[] =
+    "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
+    "\n"
+    "Prints the results of all files as tables in Markdown, one for each device, results of the same sizes and mask\n"
+    "side by side, ours before other programs'; to a file with --markdown. --csv writes one line for each result, "
+    "with\n"
+    "every field of docs/results.md. \"-\" is the standard output.\n";
+
+static int write_tables(const command_line *line)
+{
+    results all = {0};
+    if (!command_read(line, 0, &all))
+        return COMMAND_BAD;
+    int status = COMMAND_FINE;
+    if (line->csv)
+        status = output_write(line->csv, csv_write, &all);
+    if (!status && (line->markdown || !line->csv))
+        status = markdown_save(line->markdown ? line->markdown : "-", &all);
+    results_destroy(&all);
+    return status;
+}
+
+const command table_command = {"table", usage, TAKES_TABLES, 1, write_tables};
