@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves what was installed, and builds and runs the consumers
-# with it, in WORK. The names that the shared library exports must be those of SYMBOLS. For another system, TOOLCHAIN is
-# CMake's file for it, EMULATOR the command that runs its programs, and KERNELS what was made of the shaders.
+# with it, in WORK. The names that the shared library exports must be those of SYMBOLS. KERNELS is the
+# kernels.c of the main build, which saves compiling the shaders again. For another system, TOOLCHAIN is CMake's file for
+# it and EMULATOR the command that runs its programs.
 file(REMOVE_RECURSE ${WORK})
 set(shared OFF)
 if(KIND STREQUAL SHARED)
@@ -10,7 +11,7 @@ endif()
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_MAKE_PROGRAM=${MAKE_PROGRAM} -DCMAKE_BUILD_TYPE=Release
   -DCMAKE_C_COMPILER=${C_COMPILER} -DCMAKE_CXX_COMPILER=${CXX_COMPILER})
 if(TOOLCHAIN)
-  list(APPEND configure -DCMAKE_TOOLCHAIN_FILE=${TOOLCHAIN} -DDMATTN_KERNELS=${KERNELS})
+  list(APPEND configure -DCMAKE_TOOLCHAIN_FILE=${TOOLCHAIN})
 endif()
 separate_arguments(EMULATOR)
 
@@ -18,8 +19,13 @@ function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
 endfunction()
 
-# What the main build has made of the shaders is not used: this is how a stranger builds it.
-run(${configure} -S ${SOURCE} -B ${WORK}/build -DBUILD_SHARED_LIBS=${shared} -DDMATTN_BUILD_TOOLS=OFF
+# The static library is built as a user builds it, shaders included.
+set(kernels -DDMATTN_KERNELS=${KERNELS})
+set(first ${kernels})
+if(NOT shared AND NOT TOOLCHAIN)
+  set(first "")
+endif()
+run(${configure} -S ${SOURCE} -B ${WORK}/build ${first} -DBUILD_SHARED_LIBS=${shared} -DDMATTN_BUILD_TOOLS=OFF
   -DDMATTN_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=${WORK}/first)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${CMAKE_COMMAND} --install ${WORK}/build)
@@ -85,7 +91,7 @@ set(ENV{LD_LIBRARY_PATH} ${libraries}:$ENV{LD_LIBRARY_PATH})
 run(${EMULATOR} ${WORK}/app.exe)
 
 if(NOT shared)
-  run(${configure} -S ${CONSUMERS}/subdirectory -B ${WORK}/subdirectory -DDMATTN_SOURCE=${SOURCE})
+  run(${configure} -S ${CONSUMERS}/subdirectory -B ${WORK}/subdirectory -DDMATTN_SOURCE=${SOURCE} ${kernels})
   run(${CMAKE_COMMAND} --build ${WORK}/subdirectory)
   run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/subdirectory --output-on-failure)
 endif()
