@@ -32,7 +32,7 @@ typedef struct bench_options {
     bool ceilings_only;      /* as no option names cases, and no more */
 } bench_options;
 
-extern const char bench_usage[], bench_usage_others[], bench_usage_notes[]; /* one behind the other */
+extern const char bench_usage[], bench_usage_others[], bench_usage_notes[]; /* the help text, in this order */
 
 /* Reads the command line. ACTION_BAD: `why` holds a sentence. */
 #define OPTIONS_WHY_SIZE 256

@@ -114,11 +114,8 @@ static void run_case(pass_through *t, uint32_t index)
     if (!outcomes_add(t->o, c, &m, index, t->repeat)) {
         complain(0, "no memory for what came of a case");
         t->ok = false;
-    } else if (r->table) {
-        const outcome *x = &t->o->item[t->o->count - 1];
-        report_row(stdout, t->o, x, r->settings.ceilings, r->settings.cold);
-        report_details(stdout, t->o, x);
-    }
+    } else if (r->rows)
+        rows_print(r->rows, &t->o->item[t->o->count - 1]);
 }
 
 bool runner_run(const runner *r, outcomes *o)

@@ -6,16 +6,17 @@
 #include "cases/case_list.h"
 #include "measure/outcome.h"
 #include "report/report.h"
+#include "report/rows.h"
 #include "timing/settings.h"
 
 typedef struct runner {
     measure_settings settings; /* settings.seconds is what a case may take at most */
     const case_list *cases;
     uint32_t repeats;
-    double budget;  /* seconds for each repeat, 0: no limit; */
-    double spent;   /* of which so many are gone before the first one */
-    double longest; /* a case of which one run may take longer is skipped; 0: none is */
-    bool table;     /* each case gets a row as it is done, of the passes of the first one */
+    double budget;   /* seconds for each repeat, 0: no limit; */
+    double spent;    /* of which so many are gone before the first one */
+    double longest;  /* a case of which one run may take longer is skipped; 0: none is */
+    row_table *rows; /* if not NULL, each case is printed when it is done */
     progress *progress;
 } runner;
 

@@ -92,8 +92,9 @@ static bool nothing_ran(const outcomes *o)
 
 static int run_cases(const bench_options *o, runner *r, const ceilings *p, outcomes *found)
 {
-    if (!o->suite)
-        report_head(stdout, r->cases->item[0].pass, p, o->cold);
+    row_table rows = {.stream = stdout, .outcomes = found, .cold = o->cold, .details = true};
+    rows_fit(&rows, r->cases);
+    r->rows = o->suite ? NULL : &rows;
     int status = runner_run(r, found) ? FINE : FAILED;
     if (o->suite)
         page_print(stdout, &(page){.suite = suite_name(o->suite),
@@ -134,7 +135,6 @@ static runner make_runner(const session *s)
                     .repeats = o->repeats,
                     .budget = o->seconds > 0 ? 0 : suite_budget(o->suite, s->info->type),
                     .longest = o->suite ? 10 : 0,
-                    .table = !o->suite,
                     .progress = s->progress};
 }
 
@@ -158,8 +158,6 @@ static int measure_all(const bench_options *o, runner *r, uint32_t devices, ceil
         return status;
     if (o->suite)
         announce(o, r, devices);
-    else if (o->ceilings)
-        puts("");
     of_cases = run_cases(o, r, r->settings.ceilings, found);
     return of_cases ? of_cases : status;
 }

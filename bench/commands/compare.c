@@ -3,27 +3,28 @@
 
 #include "commands.h"
 #include "complain.h"
+#include "report/format.h"
 #include "timing/statistics.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "Usage: vkbench compare A.json B.json ... [--threshold P%]\n"
-    "\n"
-    "Sets the times of each case in B, and in every further file, beside A's. The ratio is that of the medians. The\n"
-    "interval holds the true ratio with a confidence of 95 % (of the Mann-Whitney test, on all samples); where a case\n"
-    "was run several times, it spans that of every pair of runs. A case is\n"
-    "\n"
-    "  slower    where the whole interval lies above 1 + P (default: 2%)\n"
-    "  faster    where it lies below 1 / (1 + P)\n"
-    "  same      where it lies between the two\n"
-    "  unclear   otherwise, where a side has too few samples, or was disturbed\n"
-    "  broken    where A has a result that is ok, and B one that is not\n"
-    "\n"
-    "Exit status: 0 nothing is slower or broken, 1 something is, 2 a file or an option is wrong, or no case is in "
-    "both.\n";
+static const char usage[] = "Usage: vkbench compare A.json B.json ... [--threshold P%]\n"
+                            "\n"
+                            "Compares the time of each case in B, and in every further file, with that in A.\n"
+                            "B / A is the ratio of the medians. The interval is the 95 % confidence interval\n"
+                            "of the ratio (Mann-Whitney test on all samples). If a case was run several\n"
+                            "times, the interval covers those of all pairs of runs. The verdict is\n"
+                            "\n"
+                            "  slower    if the whole interval is above 1 + P (default: 2%)\n"
+                            "  faster    if the whole interval is below 1 / (1 + P)\n"
+                            "  same      if the whole interval is between the two\n"
+                            "  unclear   otherwise, also with too few samples or a throttled device\n"
+                            "  broken    if the result in A is ok and the one in B is not\n"
+                            "\n"
+                            "Exit status: 0 nothing is slower or broken, 1 something is, 2 a file or an\n"
+                            "option is wrong, or the files have no case in common.\n";
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
@@ -98,20 +99,23 @@ comparison compare_case(const results *a, const results *b, const char *identity
 
 static void print_run(const char *which, const results *all)
 {
-    for (const result_run *run = all->runs; run; run = run->next)
-        printf("%s: %s: %s, %s %s%s%s%s%s%s\n", which, run->file,
-               *run->device ? run->device : "a device without a name", run->program, run->version,
-               *run->commit ? ", commit " : "", run->commit, *run->date ? ", " : "", run->date,
-               run->interrupted ? ", interrupted" : "");
+    char text[1024];
+    for (const result_run *run = all->runs; run; run = run->next) {
+        snprintf(text, sizeof text, "%.300s: %.200s, %.50s %.50s%s%.50s%s%.50s%s", run->file,
+                 *run->device ? run->device : "unnamed device", run->program, run->version,
+                 *run->commit ? ", commit " : "", run->commit, *run->date ? ", " : "", run->date,
+                 run->interrupted ? ", interrupted" : "");
+        print_paragraph(stdout, which, text);
+    }
 }
 
 static void print_case(const char *identity, const comparison *c)
 {
     static const char *const words[VERDICT_COUNT] = {"same", "faster", "slower", "unclear", "broken"};
-    printf("%-58s ", identity);
+    puts(identity);
     if (isnan(c->ratio.estimate)) {
         const case_result *wrong = result_is_ok(c->a) ? c->b : c->a;
-        printf("%s: %s in %s: %s\n", words[c->verdict], wrong->status, wrong == c->a ? "A" : "B", wrong->sentence);
+        printf("  %s: %s in %s: %s\n", words[c->verdict], wrong->status, wrong == c->a ? "A" : "B", wrong->sentence);
         return;
     }
     printf("%9.4g %9.4g %7.3f  ", c->a->median_ms, c->b->median_ms, c->ratio.estimate);
@@ -162,9 +166,9 @@ static int compare_two(const results *a, const results *b, double threshold)
     size_t count[VERDICT_COUNT] = {0};
     if (!have_a_case_in_common(a, b))
         return complain(COMMAND_BAD, "%s and %s have no case in common", a->runs->file, b->runs->file);
-    print_run("A", a);
-    print_run("B", b);
-    printf("\n%-58s %9s %9s %7s  %-16s\n", "case", "A ms", "B ms", "B / A", "95 % interval");
+    print_run("A: ", a);
+    print_run("B: ", b);
+    printf("\n%9s %9s %7s  %-16s  %s\n", "A ms", "B ms", "B / A", "95 % interval", "verdict");
     for (size_t i = 0; i < a->count; i++) {
         const char *identity = a->items[i].identity;
         if (!is_first(a, i) || !find(b, identity, true))
@@ -175,9 +179,8 @@ static int compare_two(const results *a, const results *b, double threshold)
     }
     compare_print_missing(stdout, "A", a, b);
     compare_print_missing(stdout, "B", b, a);
-    printf("%zu slower, %zu faster, %zu the same, %zu unclear, %zu broken, at a threshold of %g %%\n",
-           count[VERDICT_SLOWER], count[VERDICT_FASTER], count[VERDICT_SAME], count[VERDICT_UNCLEAR],
-           count[VERDICT_BROKEN], 100 * threshold);
+    printf("\n%zu slower, %zu faster, %zu same, %zu unclear, %zu broken; threshold %g %%\n", count[VERDICT_SLOWER],
+           count[VERDICT_FASTER], count[VERDICT_SAME], count[VERDICT_UNCLEAR], count[VERDICT_BROKEN], 100 * threshold);
     return count[VERDICT_SLOWER] || count[VERDICT_BROKEN] ? COMMAND_SLOWER : COMMAND_FINE;
 }
 

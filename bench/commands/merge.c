@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Several files of results in one. */
+ * vkbench merge: several result files in one. */
 #include "commands.h"
 #include "complain.h"
 #include "results/json_writer.h"
@@ -8,15 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "Usage: vkbench merge OUT.json A.json B.json ...\n"
-    "\n"
-    "Writes one file with the runs of all, as they are, for compare, plot and table: ours and other programs', or\n"
-    "several devices'. Each may be vkbench's JSON, bench/peers/peers.py's, a merged file, or what ggml's\n"
-    "\"test-backend-ops perf -o FLASH_ATTN_EXT\" printed (console or --output sql; its csv has no times).\n"
-    "OUT.json must not be there yet.\n";
+static const char usage[] = "Usage: vkbench merge OUT.json A.json B.json ...\n"
+                            "\n"
+                            "Writes one file with all runs of the others, for compare, plot and table: runs of\n"
+                            "vkbench and of other programs, or of several devices. Each file may be JSON of\n"
+                            "vkbench or of bench/peers/peers.py, a merged file, or the output of ggml's\n"
+                            "\"test-backend-ops perf -o FLASH_ATTN_EXT\" (console or --output sql; its csv has\n"
+                            "no times). OUT.json must not exist.\n";
 
-/* Takes the trees out of the runs. */
+/* A document with the JSON trees of all runs, which are moved out of them. NULL without memory. */
 static cJSON *merged(results *all)
 {
     cJSON *document = cJSON_CreateObject();
@@ -38,11 +38,11 @@ static int merge(const command_line *line)
     const char *path = line->files[0];
     FILE *there = fopen(path, "rb");
     results all = {0};
-    if (!there && errno != ENOENT) /* it may be there, and not be for us to read */
+    if (!there && errno != ENOENT) /* it may exist but not be readable */
         return complain(COMMAND_BAD, "%s cannot be written: %s", path, strerror(errno));
     if (there) {
         fclose(there);
-        return complain(COMMAND_BAD, "%s is there already, and merge overwrites nothing", path);
+        return complain(COMMAND_BAD, "%s already exists, and merge does not overwrite files", path);
     }
     if (!command_read(line, 1, &all))
         return COMMAND_BAD;

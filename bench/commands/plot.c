@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The command that draws. */
+ * vkbench plot: charts of results. */
 #define _POSIX_C_SOURCE 200809L
 #include "charts/html.h"
 #include "charts/svg.h"
@@ -11,14 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "Usage: vkbench plot A.json ... -o FOLDER|FILE.html\n"
-    "\n"
-    "Draws the results of all files: time over N with the exponent of each line, speed-up over sparsity, and the\n"
-    "roofline (with the ceilings of --ceilings). To a folder, which is made if it is not there: index.html, a page "
-    "with "
-    "all\n"
-    "charts and tables that needs nothing else, and each chart as an SVG file. To FILE.html: the page alone.\n";
+static const char usage[] = "Usage: vkbench plot A.json ... -o FOLDER|FILE.html\n"
+                            "\n"
+                            "Draws the results of all files: time over N with the exponent of each line,\n"
+                            "speedup over sparsity, and the roofline (with the ceilings of --ceilings).\n"
+                            "FOLDER, created if necessary, receives index.html, a self-contained page with\n"
+                            "all charts and tables, and each chart as an SVG file. FILE.html receives only\n"
+                            "the page.\n";
 
 static void write_svg(FILE *stream, const void *c)
 {
@@ -32,7 +31,7 @@ static int write_folder(const char *folder, const html_page *page)
     const char *why = "no memory";
     if (!path || !new_folder(folder, &why)) {
         free(path);
-        return complain(COMMAND_FAILED, "the folder %s cannot be made: %s", folder, why);
+        return complain(COMMAND_FAILED, "the folder %s cannot be created: %s", folder, why);
     }
     int status = COMMAND_FINE;
     for (size_t i = 0; i < page->charts->count && !status; i++) {
@@ -58,7 +57,7 @@ static int plot(const command_line *line)
     chart_list charts = {0};
     table_list tables = {0};
     if (!line->output)
-        return complain(COMMAND_BAD, "plot wants -o FOLDER or -o FILE.html; see vkbench plot --help");
+        return complain(COMMAND_BAD, "plot needs -o FOLDER or -o FILE.html; see vkbench plot --help");
     if (!command_read(line, 0, &all))
         return COMMAND_BAD;
     int status = COMMAND_FINE;

@@ -4,13 +4,12 @@
 #include "commands.h"
 #include "results/output.h"
 
-static const char usage[] =
-    "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
-    "\n"
-    "Prints the results of all files as tables in Markdown, one for each device, results of the same sizes and mask\n"
-    "side by side, ours before other programs'; to a file with --markdown. --csv writes one line for each result, "
-    "with\n"
-    "every field of docs/results.md. \"-\" is the standard output.\n";
+static const char usage[] = "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
+                            "\n"
+                            "Prints the results of all files as Markdown, one table per device. Results of\n"
+                            "the same sizes and mask are next to each other, those of vkbench first.\n"
+                            "--markdown writes the tables to FILE instead. --csv writes one line per result,\n"
+                            "with every field of docs/results.md. FILE may be \"-\", the standard output.\n";
 
 static int write_tables(const command_line *line)
 {

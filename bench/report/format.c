@@ -12,6 +12,13 @@ number_text number(double value, int width)
     return n;
 }
 
+number_text speedup_text(double speedup)
+{
+    number_text n;
+    snprintf(n.text, sizeof n.text, "%.*fx", speedup < 9.95, speedup);
+    return n;
+}
+
 void print_paragraph(FILE *stream, const char *first, const char *text)
 {
     const size_t indent = strlen(first), room = PAGE_WIDTH - indent;
@@ -20,7 +27,7 @@ void print_paragraph(FILE *stream, const char *first, const char *text)
         size_t length = room;
         while (length && text[length] != ' ')
             length--;
-        if (!length) /* a word that is longer than a line */
+        if (!length) /* a word longer than a line */
             length = strcspn(text, " ");
         fprintf(stream, "%.*s\n%*s", (int)length, text, (int)indent, "");
         text += length;

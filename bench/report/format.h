@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Numbers and sentences for people. Pure functions, but for what they print to. */
+ * Formats numbers and paragraphs for the terminal. Pure functions, except for the printing. */
 #ifndef DMATTN_BENCH_FORMAT_H
 #define DMATTN_BENCH_FORMAT_H
 
@@ -11,10 +11,13 @@ typedef struct number_text {
     char text[32];
 } number_text;
 
-/* Four significant digits, without an exponent, fewer where they do not fit in `width` characters. */
+/* Four significant digits without an exponent; fewer if they do not fit in `width` characters. */
 number_text number(double value, int width);
 
-/* A paragraph in lines of PAGE_WIDTH, the first one behind `first`, the others as far to the right. */
+/* "2.3x"; without the decimal from 10 on. */
+number_text speedup_text(double speedup);
+
+/* Prints a paragraph in lines of PAGE_WIDTH. The first line follows `first`, the others are indented by its length. */
 void print_paragraph(FILE *stream, const char *first, const char *text);
 
 #endif

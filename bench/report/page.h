@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The page that a suite ends with. */
+ * The page that a suite prints at its end. */
 #ifndef DMATTN_BENCH_PAGE_H
 #define DMATTN_BENCH_PAGE_H
 
@@ -18,10 +18,11 @@ typedef struct page {
     bool cold;
 } page;
 
-/* All that came of the cases, with notes. */
+/* Prints the device, the ceilings, a row for each case, the legend and the notes. */
 void page_print(FILE *stream, const page *p);
 
-/* Sentences about outcomes that are marked: '*' throttled, '~' not sure; and about what is missing. */
+/* Prints what the marks '*' (throttled) and '~' (not converged) mean and how often they occur, how much repeats differ,
+ * and how many cases did not run. */
 void print_notes(FILE *stream, const outcomes *o, const case_list *cases, uint32_t repeats);
 
 #endif
