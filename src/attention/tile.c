@@ -166,7 +166,7 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
         /* few queries: rows that none fills would be computed for nothing */
         {16, 256, {.workgroup = 64, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
         /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
-           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/performance.md) */
+           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/notes/experiments.md) */
         {MANY, 128, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
         /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
@@ -203,7 +203,7 @@ typedef struct matrix_candidate {
     bool lazy, guarded;
 } matrix_candidate;
 
-/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/performance.md), best first. 32 rows a
+/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/notes/experiments.md), best first. 32 rows a
  * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. The first are for
  * few queries, whose rows would not fill more subgroups, or for few keys, which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {

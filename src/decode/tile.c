@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Workgroups that a large device is filled with, twice where each still has many keys; keys that are worth one.
- * Measured on the H200 (docs/performance.md). */
+ * Measured on the H200 (docs/notes/experiments.md). */
 #define FILLING_WORKGROUPS 128
 #define MANY_KEYS          256
 #define LEAST_KEYS         44
@@ -78,7 +78,7 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 #define LISTED_KEYS   8
 
 /* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. Measured on the
- * H200 (docs/performance.md). */
+ * H200 (docs/notes/experiments.md). */
 #define ANY UINT64_MAX
 static const struct {
     tile_form form;
@@ -96,7 +96,7 @@ static const struct {
 };
 
 /* With many sequences of few rows each, loads into registers that wait for nobody win over whole blocks in shared
- * memory (docs/performance.md). */
+ * memory (docs/notes/experiments.md). */
 #define MATRIX_ROWS    8
 #define MATRIX_COLUMNS (16 * 128)
 
@@ -113,7 +113,7 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
 
 /* One workgroup joins the parts: that takes time by rows and parts, as attending does by keys over parts and subgroups.
  * More parts than with which both take as long cost more than they save. Measured with fragments alone
- * (docs/performance.md). */
+ * (docs/notes/experiments.md). */
 #define JOINED_KEYS 16
 
 static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What AMD's compiler makes of the kernels: registers, spills, shared memory and code of every pipeline of a table of
- * plans, for cards that need not be there. Fails where registers are spilled. docs/amd.md says more.
+ * plans, for cards that need not be there. Fails where registers are spilled. docs/notes/amd.md says more.
  *
  *     dmattn_pipeline_statistics [--markdown] FAMILY...
  *
