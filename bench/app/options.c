@@ -170,7 +170,7 @@ bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPT
         const size_t length = comma ? (size_t)(comma - next) : strlen(next);
         const model_shape *model = shapes_find(shapes, next, length);
         if (!model) {
-            snprintf(why, OPTIONS_WHY_SIZE, "--model: there is no '%.*s'; --list-models has all there are",
+            snprintf(why, OPTIONS_WHY_SIZE, "--model: there is no model '%.*s'; see --list-models",
                      (int)(length < 64 ? length : 64), next);
             return false;
         }
@@ -184,46 +184,43 @@ bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPT
     return true;
 }
 
-/* Of two under one name the last one written would be all that is left, and tiles are in no file at all. */
+/* Two outputs need two files, and --tune has no results to write. */
 static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const char *const paths[] = {o->json, o->csv, o->markdown}, *const names[] = {"json", "csv", "markdown"};
     for (int i = 0; i < 3; i++)
         if (o->tune && paths[i]) {
-            snprintf(why, OPTIONS_WHY_SIZE, "--tune prints its lines, and has no results for --%s", names[i]);
+            snprintf(why, OPTIONS_WHY_SIZE, "--tune has no results for --%s", names[i]);
             return false;
         }
     for (int i = 1; i < 3; i++)
         for (int k = 0; k < i; k++)
             if (paths[i] && paths[k] && !strcmp(paths[i], paths[k])) {
-                snprintf(why, OPTIONS_WHY_SIZE, "--%s and --%s would both write %.64s", names[k], names[i], paths[i]);
+                snprintf(why, OPTIONS_WHY_SIZE, "--%s and --%s both write %.64s", names[k], names[i], paths[i]);
                 return false;
             }
     return true;
 }
 
-/* What goes together, and which suite it is where none is named. */
+/* Checks which options go together, and sets the default suite. */
 static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const sweep *s = &o->sweep;
     const bool own = sweep_names_cases(s);
     if (o->tune && (s->pass > PASS_FORWARD || o->suite)) {
-        snprintf(why, OPTIONS_WHY_SIZE,
-                 "--tune is for the tiles of the forward pass of cases of its own, so --%s must not be %s",
+        snprintf(why, OPTIONS_WHY_SIZE, "--tune times the forward pass of a grid; it does not go with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));
         return false;
     }
     if (o->suite && own) {
         snprintf(why, OPTIONS_WHY_SIZE,
-                 "--suite %s has cases of its own; of the options that name cases only --model, --type, --level and "
-                 "--filter go with it",
+                 "--suite %s defines its cases; it only goes with --model, --type, --level and --filter",
                  suite_name(o->suite));
         return false;
     }
     if (o->models && (s->heads.count || s->kv_heads.count || s->head_dim.count || s->value_dim.count)) {
         snprintf(why, OPTIONS_WHY_SIZE,
-                 "--model has heads and dimensions; --heads, --kv-heads, --d and --dv do not go "
-                 "with it");
+                 "--model defines heads and dimensions; it does not go with --heads, --kv-heads, --d and --dv");
         return false;
     }
     o->ceilings_only = o->ceilings && !own && !o->suite && !o->models && !s->type_count && !s->level_count;
@@ -236,8 +233,8 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
 {
     *o = (bench_options){.max_samples = 1000, .repeats = 1, .seed = 1};
     bench_action action = ACTION_RUN;
-    optind = 0; /* afresh, even after a word of which getopt did not read every letter; 1 would not do */
-    opterr = 0; /* getopt's own complaints begin with the path of the program */
+    optind = 0; /* resets getopt completely; 1 would keep its position within a word */
+    opterr = 0; /* getopt's messages would start with the path of the program */
     for (int c, at = 0; (c = getopt_long(argc, argv, ":", long_options, &at)) != -1;) {
         switch (c) {
         case OPTION_HELP: return ACTION_HELP;
@@ -250,10 +247,10 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
                 snprintf(why, OPTIONS_WHY_SIZE, "%.64s needs a value", argv[optind - 1]);
                 return ACTION_BAD;
             }
-            /* fall through - what takes no value but got one is a colon on Windows, a question mark elsewhere */
+            /* fall through - an unexpected value gives ':' on Windows and '?' elsewhere */
         case '?':
             if (optopt > 0 && optopt < OPTION_N)
-                snprintf(why, OPTIONS_WHY_SIZE, "there is no option -%c; --help lists those that there are", optopt);
+                snprintf(why, OPTIONS_WHY_SIZE, "there is no option -%c; see --help", optopt);
             else
                 snprintf(why, OPTIONS_WHY_SIZE,
                          optopt ? "%.64s takes no value" : "there is no option %.64s; see --help", argv[optind - 1]);

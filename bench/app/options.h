@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's command line. Pure functions, but for getopt's own state. */
+ * vkbench's command line. Pure functions, except for getopt's global state. */
 #ifndef DMATTN_BENCH_OPTIONS_H
 #define DMATTN_BENCH_OPTIONS_H
 
@@ -16,29 +16,29 @@ typedef enum bench_action {
 } bench_action;
 
 typedef struct bench_options {
-    suite_id suite;                                /* SUITE_NONE: the sweep is run, */
-    sweep sweep;                                   /* whose lists that no option names are empty */
-    const char *models, *shapes, *filter, *device; /* NULL: not named */
-    const char *json, *csv, *markdown;             /* likewise: files of results, at most one "-", stdout */
-    double seconds;                                /* limit of a case; 0: by the device */
-    uint32_t max_samples;                          /* of a case */
-    uint32_t repeats;                              /* of all cases */
+    suite_id suite;                                /* SUITE_NONE: run the sweep */
+    sweep sweep;                                   /* lists that no option names are empty */
+    const char *models, *shapes, *filter, *device; /* NULL: not given */
+    const char *json, *csv, *markdown;             /* result files; NULL: not given; one may be "-", stdout */
+    double seconds;                                /* time limit of a case; 0: depends on the device */
+    uint32_t max_samples;                          /* per case */
+    uint32_t repeats;                              /* runs of the whole list of cases */
     uint64_t seed;
     bool reuse_mask;
     bool cold;
     bool tune;
     const char *tune_filter; /* NULL: none */
-    bool ceilings;           /* measure the device's ceilings first, */
-    bool ceilings_only;      /* as no option names cases, and no more */
+    bool ceilings;           /* measure the device's ceilings first */
+    bool ceilings_only;      /* --ceilings without any case: measure nothing else */
 } bench_options;
 
 extern const char bench_usage[], bench_usage_others[], bench_usage_notes[]; /* the help text, in this order */
 
-/* Reads the command line. ACTION_BAD: `why` holds a sentence. */
+/* Parses the command line. On ACTION_BAD, `why` says what is wrong. */
 #define OPTIONS_WHY_SIZE 256
 bench_action options_parse(int argc, char **argv, bench_options *options, char why[OPTIONS_WHY_SIZE]);
 
-/* Finds options->models. The shapes must outlive the options. False: `why` holds a sentence. */
+/* Looks up the models that --model names. The shapes must outlive the options. On false, `why` says what is wrong. */
 bool options_set_models(bench_options *options, const shape_list *shapes, char why[OPTIONS_WHY_SIZE]);
 
 #endif

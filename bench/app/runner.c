@@ -29,18 +29,18 @@ double runner_estimate(const runner *r)
     return r->repeats * seconds;
 }
 
-/* One repeat of all cases, as it goes on. */
+/* The state of one repeat of all cases. */
 typedef struct pass_through {
     const runner *r;
     outcomes *o;
     estimate *estimates;
     uint32_t repeat;
-    double start;           /* by the clock */
-    double expected, taken; /* seconds of the host, of the cases so far */
+    double start;           /* clock time */
+    double expected, taken; /* host seconds of the cases so far, estimated and measured */
     bool ok, lost;
 } pass_through;
 
-/* How wrong the estimates were so far; little is said by few. */
+/* Measured over estimated host time so far, damped while there are few cases. */
 static double factor(const pass_through *t)
 {
     return fmin(fmax((t->taken + 2) / (t->expected + 2), 0.2), 5);
@@ -63,7 +63,7 @@ static double seconds_left(const pass_through *t, uint32_t index)
     return left + (r->repeats - 1 - t->repeat) * all;
 }
 
-/* Whether a case has no time; else *limit is its timing's. */
+/* Whether there is no time for a case. If there is, *limit is the time limit of its samples. */
 static bool has_no_time(const pass_through *t, uint32_t index, double *limit, measurement *m)
 {
     const runner *r = t->r;
@@ -77,8 +77,8 @@ static bool has_no_time(const pass_through *t, uint32_t index, double *limit, me
     if (r->budget <= 0)
         return false;
     if (factor(t) * e->host + 4 * e->run > left) {
-        snprintf(m->sentence, sizeof m->sentence,
-                 "the %.0f s of this suite are nearly over; with --time it takes as long as it takes", r->budget);
+        snprintf(m->sentence, sizeof m->sentence, "no time left of this suite's %.0f s; --time removes that limit",
+                 r->budget);
         return true;
     }
     *limit = estimate_limit(e, r->cases->count - index, factor(t), left, r->settings.seconds);
@@ -112,7 +112,7 @@ static void run_case(pass_through *t, uint32_t index)
         t->o->worst_calibration = r->settings.calibration->worst;
     }
     if (!outcomes_add(t->o, c, &m, index, t->repeat)) {
-        complain(0, "no memory for what came of a case");
+        complain(0, "no memory for the result of a case");
         t->ok = false;
     } else if (r->rows)
         rows_print(r->rows, &t->o->item[t->o->count - 1]);

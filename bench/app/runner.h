@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Runs the cases, one after the other, tells how long it will take, and keeps to a suite's time. */
+ * Runs the cases one after the other, estimates how long they take, and keeps a suite within its time limit. */
 #ifndef DMATTN_BENCH_RUNNER_H
 #define DMATTN_BENCH_RUNNER_H
 
@@ -10,21 +10,21 @@
 #include "timing/settings.h"
 
 typedef struct runner {
-    measure_settings settings; /* settings.seconds is what a case may take at most */
+    measure_settings settings; /* settings.seconds is the upper limit of a case */
     const case_list *cases;
     uint32_t repeats;
-    double budget;   /* seconds for each repeat, 0: no limit; */
-    double spent;    /* of which so many are gone before the first one */
-    double longest;  /* a case of which one run may take longer is skipped; 0: none is */
+    double budget;   /* seconds for one repeat of all cases; 0: no limit */
+    double spent;    /* seconds of the first repeat's budget that are used up before it starts */
+    double longest;  /* cases whose single run would take longer are skipped; 0: none */
     row_table *rows; /* if not NULL, each case is printed when it is done */
     progress *progress;
 } runner;
 
-/* What is said before it starts: seconds. Needs settings.ceilings to be worth much. */
+/* The estimated seconds of the whole run. Accurate only with settings.ceilings. */
 double runner_estimate(const runner *r);
 
-/* Runs until all is done, the device fails or the program is interrupted. What is found before is in *o. False:
- * something failed or was wrong, and was told. */
+/* Runs until all cases are done, the device is lost or the program is interrupted; *o holds what was measured until
+ * then. False if a case failed or was wrong. */
 bool runner_run(const runner *r, outcomes *o);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The standard output, while its place is taken by stderr; -1: it is in its place. */
+/* The original stdout while stderr replaces it; -1: not replaced. */
 static int standard_output = -1;
 
 static bool is_stdout(const char *path)
@@ -31,7 +31,7 @@ bool save_begin(const bench_options *o)
             complain(1, "%s cannot be written: %s", paths[i], why);
             return false;
         }
-    if (save_is_wanted(o)) /* what was measured is for the files */
+    if (save_is_wanted(o)) /* the files are written even if nobody reads stdout */
         interrupt_ignore_readers();
     if (!is_stdout(o->json) && !is_stdout(o->csv) && !is_stdout(o->markdown))
         return true;
@@ -39,11 +39,11 @@ bool save_begin(const bench_options *o)
     standard_output = dup(STDOUT_FILENO);
     if (standard_output >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
         return true;
-    complain(1, "the output cannot be turned away from the standard output");
+    complain(1, "stdout cannot be redirected to stderr");
     return false;
 }
 
-/* Before something else is said. */
+/* Undoes the redirection. */
 static void give_stdout_back(void)
 {
     if (standard_output < 0)
@@ -61,7 +61,7 @@ bool save_results(const bench_options *o, const json_report *json)
     give_stdout_back();
     bool ok = !o->json || json_write(json, o->json);
     if ((o->csv || o->markdown) && !json_read_back(json, &all, text)) {
-        complain(1, "the results cannot be made a table: %s", text);
+        complain(1, "the table cannot be written: %s", text);
         ok = false;
     } else {
         ok = (!o->csv || !output_write(o->csv, csv_write, &all)) && ok;

@@ -16,7 +16,7 @@
 
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
-/* As far as is known now. */
+/* By the best calibration so far. */
 static bool is_throttled(const calibration *c, const ceiling *p)
 {
     return c && calibration_throttled(calibration_clock(c->best, p->calibrated));
@@ -68,20 +68,20 @@ static bool add_results(const bench_options *o, const ceilings *p, const outcome
            && json_add_outcomes(json, found, o->reuse_mask) && (!interrupted() || json_add_interrupted(json));
 }
 
-/* Says what will run and for how long. */
+/* Prints what will run and the estimated time. */
 static void announce(const bench_options *o, const runner *r, uint32_t devices)
 {
     char duration[DURATION_SIZE];
     duration_text(runner_estimate(r), duration);
     progress_erase(r->progress);
     if (devices > 1)
-        fprintf(stderr, "There are %u devices; --list shows them, and --device takes another one.\n", devices);
-    fprintf(stderr, "Suite %s: %u case%s on %s, about %s more", suite_name(o->suite), r->cases->count * r->repeats,
+        fprintf(stderr, "There are %u devices; --list shows them, --device selects one.\n", devices);
+    fprintf(stderr, "Suite %s: %u case%s on %s, about %s", suite_name(o->suite), r->cases->count * r->repeats,
             r->cases->count * r->repeats > 1 ? "s" : "", r->settings.info->name, duration);
-    fputs(is_cpu(r->settings.info) ? ", less where the driver has compiled their kernels before.\n" : ".\n", stderr);
+    fputs(is_cpu(r->settings.info) ? ", less if the driver has cached the kernels.\n" : ".\n", stderr);
 }
 
-/* Whether nothing ran of what should. */
+/* Whether all cases are unsupported. */
 static bool nothing_ran(const outcomes *o)
 {
     for (uint32_t i = 0; i < o->count; i++)
@@ -108,8 +108,8 @@ static int run_cases(const bench_options *o, runner *r, const ceilings *p, outco
         print_notes(stdout, found, r->cases, o->repeats);
     fflush(stdout);
     if (nothing_ran(found) && !interrupted())
-        status = complain(FAILED, "the device can run none of these cases");
-    return interrupted() ? complain(INTERRUPTED_STATUS, "interrupted; what was finished is above%s",
+        status = complain(FAILED, "the device supports none of these cases");
+    return interrupted() ? complain(INTERRUPTED_STATUS, "interrupted; finished results are above%s",
                                     save_is_wanted(o) ? " and in the file" : "")
                          : status;
 }
@@ -118,27 +118,28 @@ static runner make_runner(const session *s)
 {
     const bench_options *o = s->options;
     const bool cpu = is_cpu(s->info);
-    return (runner){.settings = {.device = s->device,
-                                 .info = s->info,
-                                 .log = s->log,
-                                 .seconds = o->seconds > 0                   ? o->seconds
-                                            : cpu || o->suite == SUITE_QUICK ? 1
-                                                                             : 2,
-                                 /* The host's clock sees the submission, too, which must not weigh. */
-                                 .least_sample = s->info->timestamps ? 1e-3 : 2e-2,
-                                 .max_samples = o->max_samples,
-                                 .seed = o->seed,
-                                 .reuse_mask = o->reuse_mask,
-                                 .phase = progress_phase,
-                                 .phase_user = s->progress},
-                    .cases = s->cases,
-                    .repeats = o->repeats,
-                    .budget = o->seconds > 0 ? 0 : suite_budget(o->suite, s->info->type),
-                    .longest = o->suite ? 10 : 0,
-                    .progress = s->progress};
+    return (runner){
+        .settings = {.device = s->device,
+                     .info = s->info,
+                     .log = s->log,
+                     .seconds = o->seconds > 0                   ? o->seconds
+                                : cpu || o->suite == SUITE_QUICK ? 1
+                                                                 : 2,
+                     /* Without timestamps the host's clock also measures the submission, which must be negligible. */
+                     .least_sample = s->info->timestamps ? 1e-3 : 2e-2,
+                     .max_samples = o->max_samples,
+                     .seed = o->seed,
+                     .reuse_mask = o->reuse_mask,
+                     .phase = progress_phase,
+                     .phase_user = s->progress},
+        .cases = s->cases,
+        .repeats = o->repeats,
+        .budget = o->seconds > 0 ? 0 : suite_budget(o->suite, s->info->type),
+        .longest = o->suite ? 10 : 0,
+        .progress = s->progress};
 }
 
-/* The ceilings, if they are wanted, then the cases. */
+/* Measures the ceilings if requested, then the cases. */
 static int measure_all(const bench_options *o, runner *r, uint32_t devices, ceilings *all, outcomes *found)
 {
     const double start = dmattn_clock_seconds();
@@ -175,11 +176,11 @@ int session_run(const session *s)
     r.settings.cold = o->cold ? &cold : NULL;
     r.settings.calibration = calibration_create(&r.settings);
     if (!r.settings.calibration)
-        complain(FINE, "warning: the device's clock is not watched: %s",
+        complain(FINE, "warning: no calibration, so throttling is not detected: %s",
                  error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
     int status = measure_all(o, &r, s->devices, &all, &found);
     if (s->json && !add_results(o, r.settings.ceilings, &found, s->json))
-        status = complain(FAILED, "no memory for the results that were to be written");
+        status = complain(FAILED, "no memory for the result files");
     else if (s->json && !save_results(o, s->json))
         status = FAILED;
     calibration_destroy(r.settings.calibration);

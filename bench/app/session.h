@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What vkbench does with a device: ceilings, cases, the page and the file. */
+ * A run on one device: ceilings, cases, the page and the result files. */
 #ifndef DMATTN_BENCH_SESSION_H
 #define DMATTN_BENCH_SESSION_H
 
@@ -8,7 +8,7 @@
 #include "results/json.h"
 #include "timing/settings.h"
 
-/* Exit statuses; INTERRUPTED_STATUS besides. */
+/* Exit statuses; another one is INTERRUPTED_STATUS. */
 enum { FINE = 0, FAILED = 1, BAD_USAGE = 2 };
 
 typedef struct session {
@@ -16,13 +16,13 @@ typedef struct session {
     const case_list *cases;
     const dmattn_device_info *info;
     dmattn_device *device;
-    uint32_t devices;  /* that there are */
-    json_report *json; /* NULL: none is wanted */
+    uint32_t devices;  /* number of devices in the system */
+    json_report *json; /* NULL: no result files */
     error_log *log;
     progress *progress;
 } session;
 
-/* Complains about what goes wrong; the exit status. */
+/* Reports errors and returns the exit status. */
 int session_run(const session *s);
 
 #endif

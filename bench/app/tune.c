@@ -20,7 +20,7 @@ typedef struct trial {
     char sentence[160];
 } trial;
 
-/* The problem that all tiles are tried on; its reference is made once. */
+/* The problem that all tiles run; its reference is computed once. */
 typedef struct tuning {
     const measure_settings *settings;
     const messenger *log;
@@ -120,7 +120,7 @@ static bool report(FILE *stream, const tuning *t, const trial *trials, uint32_t 
     return fine;
 }
 
-/* The tiles to try: of all levels that are asked for. */
+/* Collects the tiles to try at the requested level, or at all matrix levels. */
 static uint32_t collect(const capabilities *caps, const dmattn_attention_desc *d, const char *filter, trial *trials)
 {
     static attention_tile found[MAX_TILES];
@@ -144,7 +144,7 @@ static bool tune_problem(FILE *stream, tuning *t, const capabilities *caps, cons
 {
     const uint32_t count = collect(caps, &t->problem.desc, filter, trials);
     if (!count) {
-        fputs("  no tile of cooperative matrices fits that this device and build can run\n", stream);
+        fputs("  this device and build can run no tile of cooperative matrices that fits\n", stream);
         return true;
     }
     uint32_t tried = 0;
@@ -155,7 +155,7 @@ static bool tune_problem(FILE *stream, tuning *t, const capabilities *caps, cons
         try_tile(t, &trials[tried]);
         if (trials[tried].status == CASE_DEVICE_FAILED)
             return report(stream, t, trials, tried + 1);
-        if (interrupted()) /* in the middle of this one's timing */
+        if (interrupted()) /* the timing of this tile is incomplete */
             break;
     }
     qsort(trials, tried, sizeof *trials, by_time);

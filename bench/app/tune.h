@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Which tile is the fastest on the device at hand, for a person who tunes src/attention/tile.c. */
+ * Finds the fastest tile on a device, to tune src/attention/tile.c. */
 #ifndef DMATTN_BENCH_TUNE_H
 #define DMATTN_BENCH_TUNE_H
 
@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-/* Times attention alone (masks and lists are made once) with every tile that the search finds and that fits, each
- * checked first, and prints them, the fastest first, with the line that the table should hold. `filter` (may be NULL)
- * is a part that the tile's description must have. False if any was wrong or failed. */
+/* Times attention alone (masks and lists are computed once) with every tile that the search finds and that fits, each
+ * checked first. Prints the tiles, the fastest first, as lines for the table in src/attention/tile.c. `filter` (may be
+ * NULL) is a substring that a tile's line must contain. False if any tile was wrong or failed. */
 bool tune(FILE *stream, const measure_settings *settings, const bench_case *c, const char *filter);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench: times attention on a Vulkan device, and checks every result that it times. */
+ * vkbench: times attention on a Vulkan device and checks every result. */
 #define _POSIX_C_SOURCE 200809L
 #include "commands/commands.h"
 #include "results/provenance.h"
@@ -11,15 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Hears what the library says: errors are kept for whom they concern, warnings are printed, each once in a row (a case
- * is planned twice). */
+/* Message callback of the library. Errors are kept in the log; warnings are printed, but a repeated one only once (a
+ * case is planned twice). */
 typedef struct listener {
     error_log log;
     progress progress;
     char warning[512];
 } listener;
 
-static void hear(void *user, dmattn_severity severity, const char *text)
+static void on_message(void *user, dmattn_severity severity, const char *text)
 {
     listener *l = user;
     error_log_keep(&l->log, severity, text);
@@ -37,7 +37,7 @@ static int end_output(int status)
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
-/* What there is to do on a device of this type. Complains and returns a status if it makes no sense. */
+/* Lists the cases to run on a device of this type. On an error complains and returns an exit status. */
 static int list_cases(const bench_options *o, const shape_list *shapes, VkPhysicalDeviceType type, error_log *log,
                       case_list *cases)
 {
@@ -54,7 +54,7 @@ static int list_cases(const bench_options *o, const shape_list *shapes, VkPhysic
     if (!ok)
         return complain(FAILED, "no memory for the cases");
     if (!cases->count)
-        return complain(BAD_USAGE, "no case has '%s' in its name; without --filter, --list-cases shows them all",
+        return complain(BAD_USAGE, "no case has '%s' in its name; --list-cases without --filter shows all names",
                         o->filter);
     return FINE;
 }
@@ -105,10 +105,9 @@ static int run_best(int argc, char **argv, const bench_options *o, bench_action 
     dmattn_device_info info;
     dmattn_status status = dmattn_runtime_find_device(runtime, o->device, &index);
     if (status && !dmattn_runtime_device_count(runtime))
-        return complain(FAILED,
-                        "%s; the driver of your GPU may be missing, and with Mesa's lavapipe the CPU is a device",
+        return complain(FAILED, "%s; is your GPU's Vulkan driver installed? With Mesa's lavapipe the CPU is a device",
                         error_log_sentence(&l->log, status));
-    if (status) /* none of this name, or none that can be used */
+    if (status) /* no device of this name, or none that is usable */
         return complain(o->device ? BAD_USAGE : FAILED, "%s", error_log_sentence(&l->log, status));
     if ((status = dmattn_runtime_device_info(runtime, index, &info)))
         return complain(FAILED, "%s", error_log_sentence(&l->log, status));
@@ -121,8 +120,8 @@ static int run_best(int argc, char **argv, const bench_options *o, bench_action 
     return result;
 }
 
-/* Whether the options make no sense on any device; said before one is looked for. */
-static bool makes_no_sense(const sweep *s, error_log *log)
+/* Whether the options are wrong on every device; checked before a device is searched for. */
+static bool is_always_wrong(const sweep *s, error_log *log)
 {
     const messenger m = {error_log_keep, log};
     sweep cpu = *s, gpu = *s;
@@ -137,10 +136,10 @@ static bool makes_no_sense(const sweep *s, error_log *log)
 static int with_runtime(int argc, char **argv, const bench_options *o, bench_action action, const shape_list *shapes)
 {
     listener l = {.progress.terminal = isatty(STDERR_FILENO)};
-    if (!o->suite && action != ACTION_LIST && makes_no_sense(&o->sweep, &l.log))
+    if (!o->suite && action != ACTION_LIST && is_always_wrong(&o->sweep, &l.log))
         return complain(BAD_USAGE, "%s", l.log.text);
     dmattn_runtime *runtime;
-    const dmattn_runtime_desc desc = {.message = hear, .message_user = &l};
+    const dmattn_runtime_desc desc = {.message = on_message, .message_user = &l};
     dmattn_status status = dmattn_runtime_create(&desc, &runtime);
     if (status)
         return complain(FAILED, "%s", error_log_sentence(&l.log, status));
@@ -182,7 +181,7 @@ int main(int argc, char **argv)
     default: break;
     }
     if (!shapes_read(o.shapes, &shapes, why))
-        return complain(BAD_USAGE, "%s: %s", o.shapes ? o.shapes : "the models of this build", why);
+        return complain(BAD_USAGE, "%s: %s", o.shapes ? o.shapes : "built-in models", why);
     if (!options_set_models(&o, &shapes, why))
         return complain(BAD_USAGE, "%s", why);
     return action == ACTION_LIST_MODELS ? print_models(&shapes) : with_runtime(argc, argv, &o, action, &shapes);

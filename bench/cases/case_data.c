@@ -7,7 +7,7 @@
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
 
-/* Random numbers at first, then pieces of them from random places: hundreds of millions must not take minutes. */
+/* Random numbers at first, then pieces of these from random offsets: drawing hundreds of millions takes too long. */
 static void fill_normal(dmattn_type type, void *data, uint64_t bytes, uint64_t *state)
 {
     const uint64_t block = 65536, piece = 4096, size = dmattn_type_size(type), count = bytes / size;
@@ -28,7 +28,8 @@ static int64_t position(const dmattn_attention_desc *d, int64_t query)
 
 #define MASK_TILE 64
 
-/* Tiles are on at random, but those of the queries' own positions always: no row is dead that `causal` leaves alive. */
+/* Tiles are on at random, except that tiles with a query's own position are always on, so that `causal` leaves no row
+ * empty. */
 static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fraction, uint64_t *state)
 {
     for (uint32_t first = 0; first < d->queries; first += MASK_TILE) {
@@ -39,7 +40,8 @@ static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fra
         high = high < 0 ? 0 : high;
         for (uint32_t key = 0; key < d->keys; key += MASK_TILE) {
             uint32_t width = d->keys - key < MASK_TILE ? d->keys - key : MASK_TILE;
-            bool on = random_uniform(state) < fraction; /* always drawn: one tile does not shift the others' luck */
+            bool on = random_uniform(state)
+                      < fraction; /* drawn for every tile, so that tiles are independent of each other */
             on = on || (low < (int64_t)key + width && high >= key);
             memset(row + key, on, width);
         }
@@ -53,16 +55,16 @@ static int32_t clip(int64_t value, uint32_t high)
     return (int32_t)(value < 0 ? 0 : value > high ? high : value);
 }
 
-/* Each key is seen from its own position on. */
+/* Each key is visible from its own position on. */
 static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, uint32_t window,
                            uint64_t *state)
 {
     for (uint32_t h = 0; h < d->mask_shape.heads; h++)
         for (uint32_t j = 0; j < d->keys; j++) {
             int64_t first = (int64_t)j + d->queries - d->keys;
-            int64_t life = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
+            int64_t visible = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
             *begin++ = clip(first, d->queries);
-            *end++ = clip(first + life, d->queries);
+            *end++ = clip(first + visible, d->queries);
         }
 }
 
@@ -79,11 +81,12 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
 {
     const dmattn_attention_desc *d = &p->desc;
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        const bool others = t >= TENSOR_DT_WEIGHT && t != TENSOR_DOUT; /* what problem_randomize_mask() fills */
+        const bool others = t >= TENSOR_DT_WEIGHT && t != TENSOR_DOUT; /* problem_randomize_mask() fills them */
         if (!p->tensor[t] || others || t == TENSOR_END || (p->dma && t == TENSOR_BEGIN))
             continue;
         const tensor_id tensor = (tensor_id)t;
-        uint64_t state = seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* a sequence for each tensor */
+        uint64_t state =
+            seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* each tensor has its own random sequence */
         if (t == TENSOR_MASK)
             fill_dense(d, p->tensor[t], mask->fraction, &state);
         else if (t == TENSOR_BEGIN)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The cases that are to run. Pure functions. */
+ * The list of cases to run. Pure functions. */
 #ifndef DMATTN_BENCH_CASE_LIST_H
 #define DMATTN_BENCH_CASE_LIST_H
 
@@ -10,8 +10,8 @@ typedef struct case_list {
     uint32_t count, room;
 } case_list;
 
-/* Adds all cases of a sweep whose name has `filter` in it (NULL: all), with `once` those that are not there yet. False
- * without memory. */
+/* Adds the cases of a sweep whose name contains `filter` (NULL: all). With `once`, skips cases that the list already
+ * has. False if out of memory. */
 bool case_list_add(case_list *list, const sweep *s, const char *filter, bool once);
 void case_list_destroy(case_list *list);
 

@@ -31,7 +31,7 @@ static void default_sizes(size_list *list, uint32_t count, const uint32_t *value
 #define DEFAULT_SIZES(list, ...) \
     default_sizes(list, sizeof(uint32_t[]){__VA_ARGS__} / sizeof(uint32_t), (uint32_t[]){__VA_ARGS__})
 
-/* What differs from other passes: long contexts, few queries, and the kinds of cache. */
+/* Defaults of decoding: long contexts, one query, every kind of cache. */
 static void set_decoding_defaults(sweep *s, VkPhysicalDeviceType device)
 {
     if (!s->n.count && !s->keys.count) {
@@ -57,7 +57,7 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         DEFAULT_SIZES(&s->heads, 2);
         DEFAULT_SIZES(&s->head_dim, 64);
     } else {
-        /* One run of the longest may take a small GPU longer than its driver's watchdog waits. */
+        /* On a small GPU one run of the longest case may exceed the driver's watchdog. */
         if (device == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
             DEFAULT_SIZES(&s->n, 1024, 4096, 16384);
         DEFAULT_SIZES(&s->n, 1024, 4096);
@@ -91,7 +91,7 @@ bool sweep_names_cases(const sweep *s)
            || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->pass;
 }
 
-/* Either list may stand in n's place, which then does not count. */
+/* n does not count if both queries and keys replace it. */
 static uint32_t n_count(const sweep *s)
 {
     return s->queries.count && s->keys.count ? 1 : s->n.count;
@@ -130,13 +130,13 @@ bool case_has_cache(const bench_case *c)
 
 #define PAGE_TOKENS 64
 
-/* Of all sequences; in 64 bits, as the lists' sizes may be such that they are more than a cache has. */
+/* The pages of all sequences. 64 bits, because the lists may ask for more than a cache can have. */
 static uint64_t count_pages(const dmattn_attention_desc *a)
 {
     return (uint64_t)a->batch * dmattn_ceil_div(a->keys, PAGE_TOKENS);
 }
 
-/* The importance of keys that no F of them are above; case_fill_importance() makes them uniform from 0 to 1. */
+/* The importance of keys is uniform from 0 to 1, so a threshold of 1 - F leaves a fraction F of them. */
 static void set_cache(bench_case *c)
 {
     dmattn_attention_desc a = c->desc;
@@ -146,7 +146,7 @@ static void set_cache(bench_case *c)
         c->decode.cache = DMATTN_CACHE_PAGED;
         c->decode.page_size = PAGE_TOKENS;
         c->decode.max_keys = c->desc.keys;
-        c->decode.pages = (uint32_t)count_pages(&c->desc); /* check_mask_of() refuses what does not fit */
+        c->decode.pages = (uint32_t)count_pages(&c->desc); /* check_mask_of() rejects counts that do not fit */
         c->decode.importance_given = true;
         if (c->mask.fraction > 0) {
             c->decode.selection.select = DMATTN_SELECT_THRESHOLD;
@@ -203,23 +203,24 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
 }
 
-/* Whether a mask and a pass go together. */
+/* Whether the case's mask and pass go together. */
 static bool check_mask_of(const bench_case *c, const messenger *m)
 {
     const mask_choice *mask = &c->mask;
     if (c->pass != PASS_DECODE && mask->paged)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged is of --pass decode");
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged needs --pass decode");
     else if (c->pass == PASS_DECODE && (mask->causal || mask->mask))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
     else if (c->pass == PASS_MASK && !mask->dynamic)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask makes dynamic masks, so --mask is topw");
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (case_has_cache(c) && c->desc.keys <= c->desc.queries)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
-                    "keys is %u, but a step of decoding has %u new ones and needs some before them", c->desc.keys,
+                    "keys is %u, but a decoding step adds %u new keys and needs some before them", c->desc.keys,
                     c->desc.queries);
     else if (mask->paged && count_pages(&c->desc) >= 1u << 30)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "%u sequences of %u keys take %llu pages of %d, but less than 2^30 can be",
-                    c->desc.batch, c->desc.keys, (unsigned long long)count_pages(&c->desc), PAGE_TOKENS);
+        dmattn_fail(m, DMATTN_ERROR_INVALID,
+                    "%u sequences of %u keys need %llu pages of %d; the limit is 2^30 - 1 pages", c->desc.batch,
+                    c->desc.keys, (unsigned long long)count_pages(&c->desc), PAGE_TOKENS);
     else
         return true;
     return false;
@@ -239,8 +240,8 @@ bool sweep_check(const sweep *s, const messenger *m)
 {
     const uint64_t count = sweep_count(s), most = MOST_CASES;
     if (count > most) {
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "the lists make %llu cases, but %llu are the most",
-                    (unsigned long long)count, (unsigned long long)most);
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "the lists give %llu cases; the limit is %llu", (unsigned long long)count,
+                    (unsigned long long)most);
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
@@ -271,7 +272,7 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "%s", mask->causal ? "causal" : "none");
 }
 
-/* Adds to a text that has room for CASE_NAME_SIZE. */
+/* Appends to a name of CASE_NAME_SIZE. */
 static void add_part(char *name, const char *format, ...) DMATTN_PRINTF(2, 3);
 static void add_part(char *name, const char *format, ...)
 {

@@ -12,7 +12,7 @@
 
 bool parse_digits(const char *text, uint64_t limit, uint64_t *value, const char **end)
 {
-    if (!isdigit((unsigned char)*text)) /* strtoull takes signs and blanks */
+    if (!isdigit((unsigned char)*text)) /* strtoull accepts signs and blanks */
         return false;
     char *stop;
     errno = 0;
@@ -40,7 +40,7 @@ bool parse_size(const char *text, uint32_t *size)
 bool parse_real(const char *text, double *value)
 {
     char *end;
-    if (text[strspn(text, "0123456789.e-")] || *text == '-') /* strtod takes blanks, "inf" and "0x10", too */
+    if (text[strspn(text, "0123456789.e-")] || *text == '-') /* strtod also accepts blanks, "inf" and "0x10" */
         return false;
     *value = strtod(text, &end);
     return !*end && end != text && isfinite(*value);

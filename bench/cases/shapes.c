@@ -24,7 +24,7 @@ static bool parse_number(const char *text, uint32_t *value)
     return !errno && number && number <= most;
 }
 
-/* A line without its comment. NULL, or what is wrong. */
+/* Parses a line without its comment. Returns NULL, or what is wrong. */
 static const char *parse_line(char *line, shape_list *shapes)
 {
     static const char blanks[] = " \t\r";
@@ -35,14 +35,14 @@ static const char *parse_line(char *line, shape_list *shapes)
     if (!name)
         return NULL;
     if (strlen(name) >= sizeof m.name || strspn(name, NAME_CHARACTERS) != strlen(name))
-        return "a name is of letters, digits, '.', '-' and '_', 31 at most";
+        return "a name has at most 31 letters, digits, '.', '-' and '_'";
     if (shapes_find(shapes, name, strlen(name)))
-        return "the name is there twice";
+        return "the name occurs twice";
     for (const char *word; (word = strtok(NULL, blanks)); count++)
         if (count == 4 || !parse_number(word, numbers[count]))
-            return "behind the name are three or four sizes from 1 to 65536";
+            return "three or four sizes from 1 to 65536 must follow the name";
     if (count < 3)
-        return "heads, kv_heads and the dimension are wanted behind the name";
+        return "heads, kv_heads and the dimension must follow the name";
     if (m.heads % m.kv_heads)
         return "heads is not a multiple of kv_heads";
     if (shapes->count == MOST_MODELS)
@@ -64,7 +64,7 @@ bool shapes_parse(const char *text, size_t length, shape_list *shapes, char why[
         const bool fits = size < sizeof line && !memchr(text, 0, size);
         snprintf(line, sizeof line, "%.*s", fits ? (int)size : 0, text);
         line[strcspn(line, "#")] = 0;
-        const char *wrong = fits ? parse_line(line, shapes) : "it is no line of text, or too long";
+        const char *wrong = fits ? parse_line(line, shapes) : "it is not text, or too long";
         if (wrong) {
             snprintf(why, SHAPES_WHY_SIZE, "line %u: %s", number, wrong);
             return false;
@@ -73,13 +73,13 @@ bool shapes_parse(const char *text, size_t length, shape_list *shapes, char why[
         length -= size + (newline != NULL);
     }
     if (!shapes->count)
-        snprintf(why, SHAPES_WHY_SIZE, "there are no models in it");
+        snprintf(why, SHAPES_WHY_SIZE, "it has no models");
     return shapes->count;
 }
 
 bool shapes_read(const char *path, shape_list *shapes, char why[SHAPES_WHY_SIZE])
 {
-    static char text[1 << 16]; /* far more than MOST_MODELS take */
+    static char text[1 << 16]; /* far more than MOST_MODELS need */
     if (!path)
         return shapes_parse((const char *)bench_models, bench_models_size, shapes, why);
     FILE *file = fopen(path, "rb");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The heads and dimensions of real models, from text: those of bench/shapes, which are in the program, or of a file. */
+ * The heads and dimensions of real models: those of models.txt, which are compiled in, or of a file. */
 #ifndef DMATTN_BENCH_SHAPES_H
 #define DMATTN_BENCH_SHAPES_H
 
@@ -22,15 +22,15 @@ typedef struct shape_list {
 
 #define SHAPES_WHY_SIZE 256
 
-/* Lines of a name, heads, kv_heads, head_dim and perhaps value_dim; # begins a comment. Names are of letters, digits,
- * '.',
- * '-' and '_', none twice; sizes are from 1 to 65536. False: *why has the line and what is wrong with it. */
+/* Each line has a name, heads, kv_heads, head_dim and optionally value_dim; # starts a comment. Names are unique and
+ * consist of letters, digits, '.', '-' and '_'; sizes are from 1 to 65536. On false, `why` names the line and says what
+ * is wrong. */
 bool shapes_parse(const char *text, size_t length, shape_list *shapes, char why[SHAPES_WHY_SIZE]);
 
-/* A file, or with NULL what is in the program. */
+/* Reads a file; NULL selects the built-in models. */
 bool shapes_read(const char *path, shape_list *shapes, char why[SHAPES_WHY_SIZE]);
 
-/* NULL if there is none of this name, which is `length` long. */
+/* The model whose name is the first `length` characters of `name`; NULL if there is none. */
 const model_shape *shapes_find(const shape_list *shapes, const char *name, size_t length);
 
 #endif

@@ -29,11 +29,11 @@ double suite_budget(suite_id id, VkPhysicalDeviceType device)
     return device == VK_PHYSICAL_DEVICE_TYPE_CPU ? 55 : 110;
 }
 
-/* What suits a kind of device. The same for all devices of a kind, so that their figures can be compared. */
+/* Sizes for a type of device, the same for all devices of the type, so that their results can be compared. */
 typedef struct scale {
-    const char *models[3]; /* of the quick suite; the first one of those that vary something else */
-    uint32_t n, context;   /* of prefill and training; of decoding */
-    uint32_t window;       /* of the scaling suite, */
+    const char *models[3]; /* of the quick suite; the other suites use the first one */
+    uint32_t n, context;   /* n: of forward and backward; context: of decoding */
+    uint32_t window;       /* of the scaling suite, like shortest and longest */
     uint32_t shortest, longest;
     uint32_t least_context, most_context, batch; /* of the decode suite */
 } scale;
@@ -60,7 +60,7 @@ typedef struct builder {
     case_list *cases;
 } builder;
 
-/* Of one model and pass; `masks` as --mask has them. */
+/* Adds cases of one model and pass; `masks` is a list as for --mask. */
 static bool add(const builder *b, const model_shape *model, bench_pass pass, const size_list *n, uint32_t batch,
                 const char *masks)
 {
@@ -80,7 +80,7 @@ static bool add(const builder *b, const model_shape *model, bench_pass pass, con
     return case_list_add(b->cases, &s, b->filter, true);
 }
 
-/* One size, of each pass. Gradients come last: on a CPU their kernels take the longest to compile. */
+/* One size for each pass. Gradients come last because on a CPU their kernels take the longest to compile. */
 static bool add_model(const builder *b, const model_shape *model)
 {
     const size_list n = {1, {b->scale->n}}, context = {1, {b->scale->context}};
@@ -89,7 +89,7 @@ static bool add_model(const builder *b, const model_shape *model)
            && add(b, model, PASS_BACKWARD, &n, 1, "causal,topw");
 }
 
-/* Powers of two. */
+/* first, first * factor, … up to last. */
 static size_list sizes_from(uint32_t first, uint32_t last, uint32_t factor)
 {
     size_list list = {0};
@@ -129,7 +129,7 @@ static bool add_decoding(const builder *b, const model_shape *model)
            && add(b, model, PASS_DECODE, &some, b->scale->batch, "none,paged,topw");
 }
 
-/* The models that are asked for, else those of the suite. */
+/* Calls add_cases for the requested models, else for the suite's first `most` models, or for all. */
 static bool for_models(const builder *b, bool (*add_cases)(const builder *, const model_shape *), uint32_t most)
 {
     bool ok = true;
@@ -143,7 +143,7 @@ static bool for_models(const builder *b, bool (*add_cases)(const builder *, cons
         for (uint32_t i = 0; ok && i < most && b->scale->models[i]; i++) {
             const char *name = b->scale->models[i];
             const model_shape *model = shapes_find(b->shapes, name, strlen(name));
-            if (!model && i < b->shapes->count) /* a file of other models */
+            if (!model && i < b->shapes->count) /* --shapes has other models */
                 model = &b->shapes->model[i];
             ok = !model || add_cases(b, model);
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Named sets of cases, sized for the kind of device. Pure functions. */
+ * Suites: named sets of cases, sized for the type of device. Pure functions. */
 #ifndef DMATTN_BENCH_SUITE_H
 #define DMATTN_BENCH_SUITE_H
 
@@ -7,10 +7,10 @@
 
 typedef enum suite_id {
     SUITE_NONE,
-    SUITE_QUICK,    /* a few models, every pass, in a minute or two */
+    SUITE_QUICK,    /* a few models, every pass, within a minute or two */
     SUITE_MODELS,   /* the same for all models */
     SUITE_SCALING,  /* lengths */
-    SUITE_SPARSITY, /* from few keys to all of them */
+    SUITE_SPARSITY, /* from few visible keys to all */
     SUITE_DECODE,   /* contexts, batches and caches */
     SUITE_FULL,     /* all of these */
     SUITE_COUNT
@@ -20,11 +20,11 @@ typedef enum suite_id {
 const char *suite_name(suite_id id);
 bool parse_suite(const char *text, suite_id *id);
 
-/* The seconds that a suite may take on a device of this type; 0: as many as it needs. */
+/* The time limit of a suite on a device of this type, in seconds; 0: none. */
 double suite_budget(suite_id id, VkPhysicalDeviceType device);
 
-/* Adds its cases whose name has `filter` in it (NULL: all). `wanted`: types, levels and models that stand in for the
- * suite's own, where they are named; of shapes that lack the suite's own, the first ones do. False without memory. */
+/* Adds the suite's cases whose name contains `filter` (NULL: all). Types, levels and models in `wanted` replace the
+ * suite's own. If `shapes` lacks a model of the suite, another of its models is used. False if out of memory. */
 bool suite_add_cases(suite_id id, VkPhysicalDeviceType device, const shape_list *shapes, const sweep *wanted,
                      const char *filter, case_list *cases);
 

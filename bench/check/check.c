@@ -9,18 +9,18 @@
 
 /* ---- errors -------------------------------------------------------------------------------------------------- */
 
-/* Each stands for rounding in the type, with room for an order of magnitude: the output's elements are stored in the
- * type, and the levels above the portable one round probabilities to it as well. One such rounding is at most 2^-11 =
- * 4.9e-4 of a value in f16 and 2^-8 = 3.9e-3 in bf16; inputs are random and independent, so that errors of the
- * probabilities weigh in the sum as the probabilities do. In f32 it is the sums and exp that err, by a few 1e-7 times
- * the scores. lse is always f32, but scores may come from a scaled q that was rounded to the type. */
+/* About ten times the rounding error of the type. The elements of out are stored in the type, and matrix levels also
+ * round probabilities to it. The relative error of one such rounding is at most 2^-11 = 4.9e-4 in f16 and 2^-8 = 3.9e-3
+ * in bf16. Inputs are random and independent, so the errors of the probabilities contribute to the sum in the same
+ * proportion as the probabilities. In f32, sums and exp have errors of a few 1e-7 times the scores. lse is always f32,
+ * but the scores may be computed from a scaled q that was rounded to the type. */
 double tolerance(dmattn_type type)
 {
     return type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
 }
 
-/* Sums of up to some thousand products in f32, a few units in the last place for exp and ln: an order of magnitude
- * below this. */
+/* About ten times the error of f32 sums of up to some thousand products and of exp and ln (a few units in the last
+ * place). */
 double importance_tolerance(void)
 {
     return 1e-5;
@@ -66,7 +66,7 @@ uint64_t count_not_finite(dmattn_type type, const void *array, uint64_t count)
 
 #define CHECK_KEYS 256
 
-/* Sampled keys' importance against the reference: the largest error, relative to it. */
+/* The largest relative error of the importance of sampled keys. */
 static double importance_error(const problem *p, uint64_t *state)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
@@ -83,14 +83,14 @@ static double importance_error(const problem *p, uint64_t *state)
     return worst;
 }
 
-/* Sampled queries: how many keys are in their intervals and should not be, or the other way round. */
+/* The number of keys that are visible to sampled queries but should be hidden, or the other way round. */
 static dmattn_status count_wrong_keys(const problem *p, uint64_t *state, uint64_t *wrong)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
     const mask_inputs in = problem_mask_inputs(p);
     ranked_key *scratch = malloc(d->keys * sizeof *scratch);
     bool *visible = malloc(d->keys * sizeof *visible);
-    /* Sorting takes the reference some 0.1 us a key. */
+    /* The reference takes about 0.1 us per key for its sort. */
     const int queries = (int)fmin(fmax(1 / (d->keys * 1e-7), 4), 32);
     for (int i = 0; scratch && visible && i < queries; i++) {
         const uint32_t b = (uint32_t)(random_bits(state) % d->batch), h = (uint32_t)(random_bits(state) % d->kv_heads);
@@ -125,12 +125,12 @@ bool check_passed(const check_result *r, dmattn_type type)
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
 
-/* The first row, the last one, and random ones. */
+/* The first row, the last row, and random rows. */
 static void sample_rows(checker *c, uint64_t visible_pairs, uint64_t seed)
 {
     const dmattn_attention_desc *d = &c->problem->desc;
     const double rows = (double)d->batch * d->heads * d->queries;
-    /* The reference takes some 10 ns for an element of q . k or p v, and some 1 ns to see that a key is hidden. */
+    /* The reference takes about 10 ns per element of q . k or p v, and about 1 ns to skip a hidden key. */
     const double seconds = (double)visible_pairs / rows * (d->head_dim + d->value_dim) * 1e-8 + d->keys * 1e-9;
     const double most = fmin(fmin(fmax(CHECK_SECONDS / seconds, 8), CHECK_ROWS), rows);
     for (c->row_count = 0; c->row_count < (uint32_t)most; c->row_count++) {
@@ -175,9 +175,9 @@ void checker_destroy(checker *c)
 
 /* ---- comparison ---------------------------------------------------------------------------------------------- */
 
-#define PIECE (UINT64_C(16) << 20) /* what is downloaded at a time */
+#define PIECE (UINT64_C(16) << 20) /* bytes per download */
 
-/* The whole of a tensor, piece by piece. */
+/* Counts the elements of a whole tensor that are not finite. */
 static dmattn_status scan(const device_problem *dp, tensor_id tensor, void *piece, check_result *r)
 {
     const bool lse = tensor == TENSOR_LSE;
@@ -191,7 +191,7 @@ static dmattn_status scan(const device_problem *dp, tensor_id tensor, void *piec
             r->not_finite += count_not_finite(type, piece, length / dmattn_type_size(type));
             continue;
         }
-        for (uint64_t i = 0; i < length / sizeof(float); i++) /* of a query that sees nothing it is -infinity */
+        for (uint64_t i = 0; i < length / sizeof(float); i++) /* -infinity is right for a query that sees no key */
             r->not_finite += isnan(((const float *)piece)[i]) != 0;
     }
     return DMATTN_SUCCESS;
@@ -204,7 +204,7 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
     const uint64_t size = dmattn_type_size(d->type);
     for (uint32_t i = 0; i < c->row_count; i++) {
         const struct check_row *row = &c->row[i];
-        float stored[256]; /* the largest value_dim, in the largest type */
+        float stored[256]; /* enough for the largest value_dim in the largest type */
         double got[256];
         float lse;
         uint64_t at = row->batch * s->batch + row->query * s->sequence + row->head * s->head;
@@ -225,7 +225,7 @@ dmattn_status checker_compare(const checker *c, const device_problem *dp, const 
     r->not_finite = 0;
     void *piece = malloc(PIECE);
     if (!piece)
-        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the results in");
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the check");
     dmattn_status status = scan(dp, TENSOR_OUT, piece, r);
     if (!status)
         status = scan(dp, TENSOR_LSE, piece, r);

@@ -11,16 +11,16 @@
 #include <string.h>
 
 #define LEAST_KEYS 2
-#define MOST_KEYS  64 /* unless it is all */
+#define MOST_KEYS  64 /* unless all keys are checked */
 
-/* What is computed from. */
+/* The inputs of the gradients. */
 typedef struct source {
     const dmattn_attention_desc *desc;
     reference_inputs in;
     const void *dout;
     dmattn_strides dout_strides;
     const forward_results *forward;
-    double least; /* probability that the type holds with all of its digits */
+    double least; /* the smallest normal number of the type f16; 0 for other types */
 } source;
 
 /* ---- pairs --------------------------------------------------------------------------------------------------- */
@@ -29,10 +29,10 @@ typedef struct place {
     uint32_t batch, head, query, key;
 } place;
 
-/* Of a query and a key that it sees; and the magnitudes that errors are relative to. */
+/* A visible pair of query and key, and the magnitudes that its errors are relative to. */
 typedef struct pair {
-    double p, ds;  /* the probability, and the gradient of the score with its bias, */
-    double by_dot; /* and by q . k */
+    double p, ds;  /* the probability, and the gradient of the score including its bias */
+    double by_dot; /* derivative of the score by q . k */
     double p_scale, ds_scale;
 } pair;
 
@@ -78,7 +78,7 @@ static bool allocate_rows(gradient_rows *r, uint32_t dim, uint64_t count)
     return r->at && r->want && r->square;
 }
 
-/* Adds factor * row `from` of an array to a row, and what that is of its scale. */
+/* Adds factor * (the elements from `from` on in an array) to a row, and scale² * their squares to the row's scale. */
 static void add_row(gradient_rows *r, uint64_t row, double factor, double scale, dmattn_type type, const void *array,
                     uint64_t from)
 {
@@ -91,7 +91,7 @@ static void add_row(gradient_rows *r, uint64_t row, double factor, double scale,
     r->square[row] += scale * scale * sum;
 }
 
-/* Adds terms to rows that lie beside each other, and their scales. */
+/* Adds terms and their scales to `count` consecutive rows. */
 static void add_terms(gradient_rows *r, uint64_t first, uint64_t count, const double *terms, const double *scales)
 {
     for (uint64_t i = 0; i < count * r->dim; i++) {
@@ -114,14 +114,14 @@ static void expect_query(const source *s, const struct check_row *row, gradient_
                     reference_row(&d->k_strides, at.batch, at.key, reference_kv_head(d, at.head)));
 }
 
-/* ---- dk, dv, and what the bias passes on --------------------------------------------------------------------- */
+/* ---- dk, dv, dbias and the gradients of the importance -------------------------------------------------------- */
 
-/* Of one key and each kv head: the gradient of its bias, and the scale of that. */
+/* The gradient of the bias of one key, and its scale; per kv head. */
 typedef struct bias_gradient {
     double *ds, *scale;
 } bias_gradient;
 
-/* What a key has of all queries of the heads that share it, in one batch item. */
+/* The gradients of one key, kv head and batch item: sums over the queries of the heads that share the key. */
 static void expect_head(const source *s, uint32_t batch, uint32_t kv_head, uint32_t key, gradient_rows rows[],
                         uint64_t row, const bias_gradient *g)
 {
@@ -145,12 +145,12 @@ static void expect_head(const source *s, uint32_t batch, uint32_t kv_head, uint3
     g->scale[kv_head] = sqrt(square);
 }
 
-/* What becomes of the importance's gradients of one key: that of v, and of the parameters. */
+/* The contributions of one key's importance to dv and to the gradients of the parameters. */
 typedef struct importance_terms {
     double *dv, *ddt_weight, *da;
 } importance_terms;
 
-/* Scratch memory for a key. */
+/* Scratch memory for one key. */
 typedef struct key_scratch {
     double *memory;
     bias_gradient bias;
@@ -172,9 +172,9 @@ static bool allocate_scratch(const dmattn_attention_desc *d, key_scratch *s)
     return true;
 }
 
-/* From the importance of a key on, as if there were no others. */
-static void pass_on(const problem *p, uint32_t batch, uint32_t key, const key_scratch *s, gradient_rows rows[],
-                    uint64_t row)
+/* The gradients that pass through the importance of one key, computed as if the problem had only this key. */
+static void expect_importance(const problem *p, uint32_t batch, uint32_t key, const key_scratch *s,
+                              gradient_rows rows[], uint64_t row)
 {
     dmattn_mask_desc one = p->mask_desc;
     mask_inputs in = problem_mask_inputs(p);
@@ -192,7 +192,7 @@ static void pass_on(const problem *p, uint32_t batch, uint32_t key, const key_sc
     add_terms(&rows[TENSOR_DA], 0, one.kv_heads, t->da, scale->da);
 }
 
-/* All that a key has: rows of its batch items and heads, and a bias of its heads, from key i on. */
+/* All gradients of the i-th checked key, which is `key`. */
 static void expect_key(const problem *p, const source *s, uint32_t key, gradient_rows rows[], uint64_t i,
                        const key_scratch *scratch)
 {
@@ -204,7 +204,7 @@ static void expect_key(const problem *p, const source *s, uint32_t key, gradient
             expect_head(s, b, h, key, rows, row + h, &scratch->bias);
         }
         if (p->dma)
-            pass_on(p, b, key, scratch, rows, row);
+            expect_importance(p, b, key, scratch, rows, row);
         else if (d->bias)
             add_terms(&rows[TENSOR_DBIAS], i * d->kv_heads, d->kv_heads, scratch->bias.ds, scratch->bias.scale);
     }
@@ -214,11 +214,11 @@ static void expect_key(const problem *p, const source *s, uint32_t key, gradient
 
 /* ---- the checker --------------------------------------------------------------------------------------------- */
 
-/* As many as take a second, the last one, a random one and the first one among them. */
+/* As many keys as take about CHECK_SECONDS: the last key, a random one, the first one, then random ones. */
 static void choose_keys(gradient_checker *c, uint64_t visible_pairs)
 {
     const dmattn_attention_desc *d = &c->problem->desc;
-    /* Some 10 ns for an element of a product, and some 1 ns to see that a key is hidden. */
+    /* The reference takes about 10 ns per element of a product, and about 1 ns to skip a hidden pair. */
     const double pairs = (double)d->batch * d->heads * d->queries;
     const double seconds =
         (double)visible_pairs / d->keys * (2.0 * d->head_dim + 2.0 * d->value_dim) * 1e-8 + pairs * 1e-9;
@@ -256,7 +256,7 @@ static bool allocate(gradient_checker *c, uint32_t queries)
              && allocate_rows(&c->rows[TENSOR_DA], 1, d->kv_heads);
     else if (d->bias)
         ok = ok && allocate_rows(&c->rows[TENSOR_DBIAS], 1, (uint64_t)c->key_count * d->kv_heads);
-    for (int t = TENSOR_DDT_WEIGHT; ok && t <= TENSOR_DA; t++) /* of these all rows are there, in order */
+    for (int t = TENSOR_DDT_WEIGHT; ok && t <= TENSOR_DA; t++) /* these have all their rows, in order */
         for (uint64_t i = 0; i < c->rows[t].count; i++)
             c->rows[t].at[i] = i;
     return ok;
@@ -282,7 +282,7 @@ dmattn_status gradient_checker_create(const problem *p, const forward_results *f
         expect_query(&s, &check->row[i], &c->rows[TENSOR_DQ], i);
     for (uint32_t i = 0; i < c->key_count; i++)
         expect_key(p, &s, key_at(c, i, &seed), c->rows, i, &scratch);
-    if (!c->all_keys) { /* sums over some keys say nothing */
+    if (!c->all_keys) { /* they are sums over all keys, of which only some were computed */
         free_rows(&c->rows[TENSOR_DDT_WEIGHT]);
         free_rows(&c->rows[TENSOR_DA]);
     }
@@ -327,7 +327,7 @@ dmattn_status gradient_checker_compare(const gradient_checker *c, device_gradien
             continue;
         float *got = malloc(count * sizeof *got);
         if (!got)
-            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory to check the gradients in");
+            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the check of the gradients");
         status = device_tensor_download(dg->forward->device, device_gradients_buffer(dg, t), c->problem, t, got);
         if (!status) {
             result->not_finite += count_not_finite(DMATTN_TYPE_F32, got, count);

@@ -28,8 +28,8 @@ static bool parse_threshold(const char *text, double *threshold)
     return end != text && !*end && isfinite(percent) && percent >= 0;
 }
 
-/* "--csv FILE" or "--csv=FILE" at argv[*i]; moves on over the file. Returns false with *value NULL if it is not that
- * option. */
+/* Parses "--csv FILE" or "--csv=FILE" at argv[*i] and advances *i to its last word. False if argv[*i] is not this
+ * option. *value is NULL if the value is missing. */
 static bool option_value(const char *name, int argc, char **argv, int *i, const char **value)
 {
     const size_t length = strlen(name);
@@ -43,7 +43,7 @@ static bool option_value(const char *name, int argc, char **argv, int *i, const 
     return true;
 }
 
-/* COMMAND_FINE, or COMMAND_BAD after a sentence. */
+/* On a wrong option complains and returns COMMAND_BAD. */
 static int parse_option(const command *c, int argc, char **argv, int *i, command_line *line)
 {
     const struct {
@@ -57,8 +57,7 @@ static int parse_option(const command *c, int argc, char **argv, int *i, command
     if ((c->options & TAKES_THRESHOLD) && option_value("--threshold", argc, argv, i, &value))
         return value && parse_threshold(value, &line->threshold)
                    ? COMMAND_FINE
-                   : complain(COMMAND_BAD, "--threshold wants a number of percent, such as 2%%, and not '%s'",
-                              value ? value : "");
+                   : complain(COMMAND_BAD, "--threshold needs a percentage such as 2%%, not '%s'", value ? value : "");
     for (size_t k = 0; k < sizeof options / sizeof *options; k++)
         if ((c->options & options[k].kind) && option_value(options[k].name, argc, argv, i, options[k].value))
             return *options[k].value && **options[k].value ? COMMAND_FINE
@@ -90,7 +89,7 @@ int command_run(const command *c, int argc, char **argv)
     if (!status && help)
         status = print_usage(c);
     else if (!status && line.file_count < c->least_files)
-        status = complain(COMMAND_BAD, "%s wants %zu files or more; see vkbench %s --help", c->name, c->least_files,
+        status = complain(COMMAND_BAD, "%s needs at least %zu files; see vkbench %s --help", c->name, c->least_files,
                           c->name);
     else if (!status)
         status = c->run(&line);

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's commands on files of results: compare, merge, plot, table. They need no device. */
+ * vkbench's commands on result files: compare, merge, plot, table. They need no device. */
 #ifndef DMATTN_BENCH_COMMANDS_H
 #define DMATTN_BENCH_COMMANDS_H
 
 #include "results/results.h"
 
-/* As main() returns them; of compare, SLOWER says that something is. */
+/* Exit statuses. SLOWER: compare found a slower or broken case. */
 enum { COMMAND_FINE = 0, COMMAND_SLOWER = 1, COMMAND_FAILED = 1, COMMAND_BAD = 2 };
 
-/* Options that a command may take: -o; --csv and --markdown; --threshold. */
+/* Options that a command takes: -o; --csv and --markdown; --threshold. */
 enum { TAKES_OUTPUT = 1, TAKES_TABLES = 2, TAKES_THRESHOLD = 4 };
 
-/* A command's line. */
+/* The parsed arguments of a command. */
 typedef struct command_line {
-    const char **files; /* argv's, but for the options; owned */
+    const char **files; /* the array is owned, its strings belong to argv */
     size_t file_count;
-    const char *output, *csv, *markdown; /* NULL: not named */
-    double threshold;                    /* of compare, a part of the time */
+    const char *output, *csv, *markdown; /* NULL: not given */
+    double threshold;                    /* of compare, a fraction of the time */
 } command_line;
 
 typedef struct command {
@@ -28,13 +28,13 @@ typedef struct command {
 
 extern const command compare_command, merge_command, plot_command, table_command;
 
-/* The command of this name, or NULL. */
+/* NULL if there is no command of this name. */
 const command *command_find(const char *name);
 
-/* argv[1] is its name. Returns main()'s status. */
+/* Parses the arguments after argv[1], the command's name, and runs it. Returns the exit status. */
 int command_run(const command *c, int argc, char **argv);
 
-/* Reads the files from `first` on; complains where one cannot be read. */
+/* Reads the result files from `first` on. If one cannot be read, complains and returns false. */
 bool command_read(const command_line *line, size_t first, results *all);
 
 #endif

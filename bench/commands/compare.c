@@ -33,7 +33,7 @@ static bool is_of(const case_result *r, const char *identity)
     return !strcmp(r->identity, identity);
 }
 
-/* Where a file has no samples, its median is one. */
+/* Without samples, the median counts as the only sample. */
 static sample_set samples_of(const case_result *r)
 {
     return r->sample_count ? (sample_set){r->samples, r->sample_count} : (sample_set){&r->median_ms, 1};
@@ -50,7 +50,7 @@ static double median_of_repeats(const results *all, const char *identity)
     return median_of((sample_set){medians, count});
 }
 
-/* The first result of the case whose being ok is `ok`, else the first one. */
+/* The case's first result for which result_is_ok() == ok; else its first result; NULL if there is none. */
 static const case_result *find(const results *all, const char *identity, bool ok)
 {
     const case_result *first = NULL;
@@ -129,7 +129,7 @@ static void print_case(const char *identity, const comparison *c)
     putchar('\n');
 }
 
-/* Whether it is the first one of its case. */
+/* Whether the result is the first of its case. */
 static bool is_first(const results *all, size_t index)
 {
     for (size_t i = 0; i < index; i++)
@@ -184,14 +184,14 @@ static int compare_two(const results *a, const results *b, double threshold)
     return count[VERDICT_SLOWER] || count[VERDICT_BROKEN] ? COMMAND_SLOWER : COMMAND_FINE;
 }
 
-/* Times of one case on two devices are no repeats. */
+/* Complains if a case has results of two devices, which are not repeats of each other. */
 static bool is_of_one_device(const results *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         const char *identity = all->items[i].identity;
         const case_result *other = find(all, identity, true);
         if (strcmp(other->run->device, all->items[i].run->device)) {
-            complain(COMMAND_BAD, "%s has results of %s and of %s for %s, but compare wants one device on each side",
+            complain(COMMAND_BAD, "%s has results of %s and of %s for %s, but compare needs one device per side",
                      all->runs->file, other->run->device, all->items[i].run->device, identity);
             return false;
         }

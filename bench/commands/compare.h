@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What changed between two files of results. Pure functions but for the printing. */
+ * vkbench compare: what changed between two result files. Pure functions, except for the printing. */
 #ifndef DMATTN_BENCH_COMPARE_H
 #define DMATTN_BENCH_COMPARE_H
 
@@ -17,19 +17,19 @@ typedef enum verdict {
     VERDICT_COUNT
 } verdict;
 
-/* A case that both files have, each perhaps several times. */
+/* A case that both files have, possibly with several repeats. */
 typedef struct comparison {
-    const case_result *a, *b; /* of several the first one of a that is ok, and of b that is not; else the first ones */
-    ratio ratio;              /* of b's time to a's; its interval spans that of every pair of repeats */
-    bool throttled;           /* one of them was */
+    const case_result *a, *b; /* of several repeats: a's first that is ok, b's first that is not ok; else the first */
+    ratio ratio;              /* b's time over a's; its interval covers those of all pairs of repeats */
+    bool throttled;           /* during any of the repeats */
     verdict verdict;
 } comparison;
 
-/* `identity` is that of a result of both. */
+/* Both files must have a result of this identity. */
 comparison compare_case(const results *a, const results *b, const char *identity, double threshold);
 
-/* The cases that `has` has and `lacks` lacks by name, or where they are many their number: a baseline has more than a
- * run that is compared with it. */
+/* Prints the cases that are in `has` but not in `lacks`: up to MISSING_NAMED by name, more only as a number, because a
+ * baseline often has many more cases than the run it is compared with. */
 enum { MISSING_NAMED = 8 };
 void compare_print_missing(FILE *stream, const char *which, const results *has, const results *lacks);
 

@@ -10,9 +10,9 @@
 
 static const char usage[] = "Usage: vkbench merge OUT.json A.json B.json ...\n"
                             "\n"
-                            "Writes one file with all runs of the others, for compare, plot and table: runs of\n"
-                            "vkbench and of other programs, or of several devices. Each file may be JSON of\n"
-                            "vkbench or of bench/peers/peers.py, a merged file, or the output of ggml's\n"
+                            "Writes one file with the runs of all others, for compare, plot and table: runs\n"
+                            "of vkbench and of other programs, or of several devices. Each file may be JSON\n"
+                            "of vkbench or of bench/peers/peers.py, a merged file, or the output of ggml's\n"
                             "\"test-backend-ops perf -o FLASH_ATTN_EXT\" (console or --output sql; its csv has\n"
                             "no times). OUT.json must not exist.\n";
 

@@ -6,7 +6,7 @@
 #include "timing/interrupt.h"
 #include "timing/statistics.h"
 
-/* Half is copied to the other half: more than the caches of today's devices hold, and of memory at most an eighth. */
+/* One half is copied to the other. Larger than today's caches, but at most an eighth of the memory. */
 static uint64_t buffer_bytes(const dmattn_device_info *info)
 {
     uint64_t bytes = UINT64_C(1) << (info->type == VK_PHYSICAL_DEVICE_TYPE_CPU ? 28 : 30);

@@ -53,7 +53,7 @@ static dmattn_status make_streams(decoding *d)
     return DMATTN_SUCCESS;
 }
 
-/* So that the importance of new tokens is spread from some 0.2 to 1.2 around that of the prompt's. */
+/* Chosen so that the importance of new tokens is about 0.2 to 1.2; that of the prompt's tokens is 0 to 1. */
 static dmattn_status make_parameters(decoding *d)
 {
     static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS};
@@ -79,7 +79,7 @@ static dmattn_status make_table(decoding *d)
     int32_t *table = malloc(entries * sizeof *table);
     if (!table)
         return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a block table");
-    for (uint32_t i = 0; i < entries; i++) /* none beside its predecessor */
+    for (uint32_t i = 0; i < entries; i++) /* no two consecutive pages are adjacent */
         table[i] = (int32_t)(i % 2 ? entries - 1 - i / 2 : i / 2);
     const dmattn_status status = upload(d, table, entries * sizeof *table, &d->table);
     free(table);
@@ -90,7 +90,7 @@ static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
 {
     void *data = calloc(1, bytes);
     const dmattn_status status = data ? upload(d, data, bytes, buffer)
-                                      : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %llu zeros",
+                                      : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %llu bytes",
                                                     (unsigned long long)bytes);
     free(data);
     return status;
@@ -131,7 +131,7 @@ dmattn_status decoding_create(decoding *d, const bench_case *c)
     TRY(zeros(d, d->layout.state_size, &d->state));
     if (d->desc.cache == DMATTN_CACHE_BOUNDED)
         return DMATTN_SUCCESS;
-    /* all steps at the same context: its token is taken back by the next one */
+    /* each step removes the token of the previous one, so that all steps have the same context */
     int32_t *keep = malloc(a->batch * sizeof *keep);
     if (!keep)
         return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for lengths");

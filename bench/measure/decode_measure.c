@@ -18,7 +18,7 @@ static dmattn_buffer behind(const dmattn_buffer *buffer, uint64_t offset)
     return (dmattn_buffer){buffer->buffer, offset, buffer->size - offset};
 }
 
-/* The importance of a prompt is [Hk, context] from a place of the sequence's own. */
+/* The offset of a sequence's importance, [Hk, context], in its stream. */
 static uint64_t importance_at(uint32_t sequence)
 {
     return (uint64_t)SEQUENCE_STEP * sequence;
@@ -55,7 +55,7 @@ static dmattn_status fill(decoding *d)
 
 static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 {
-    decoding *d = (decoding *)(uintptr_t)user; /* whose steps go on */
+    decoding *d = (decoding *)(uintptr_t)user; /* d->steps counts on */
     const uint64_t token = d->context + d->steps++ % NEW_TOKENS, offset = decoding_element(d) * token * TOKEN_STEP;
     const dmattn_decode_args args = {
         .q = behind(&d->buffer[STREAM_Q], offset),
@@ -66,7 +66,8 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
         .dt_weight = d->parameters[0],
         .a = d->parameters[1],
         .dt_bias = d->parameters[2],
-        .importance = behind(&d->buffer[STREAM_IMPORTANCE], 0), /* of new tokens of a paged cache: the same each step */
+        .importance =
+            behind(&d->buffer[STREAM_IMPORTANCE], 0), /* of new tokens of a paged cache; the same in each step */
         .keep = d->keep,
         .state = d->state,
         .pages = d->pages,
@@ -89,7 +90,7 @@ static dmattn_mask_desc importance_of(const decoding *d)
                               .importance = d->desc.importance};
 }
 
-/* Of a sequence's tokens in the first step after a prompt, [Hk, context + T]. */
+/* The importance of a sequence's tokens in the first step after the prompt, [Hk, context + T]. */
 static void find_importance(const decoding *d, uint32_t sequence, float *importance)
 {
     const dmattn_attention_desc *a = &d->desc.attention;
@@ -112,7 +113,7 @@ static uint64_t element_of(const dmattn_strides *s, uint64_t sequence, uint64_t 
     return sequence * s->batch + token * s->sequence + head * s->head;
 }
 
-/* A row of the first step after a prompt. */
+/* Compares a row of the first step after the prompt. */
 static dmattn_status compare_row(const decoding *d, const float *importance, const char *out, const float *lse,
                                  uint32_t sequence, uint32_t t, uint32_t head, double *want, check_result *result)
 {
@@ -140,12 +141,12 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
     return DMATTN_SUCCESS;
 }
 
-/* Sampled rows, of whole sequences, as their importance takes a while. */
+/* Compares sampled rows of one sequence, because computing the importance of a sequence is slow. */
 static dmattn_status compare_rows(const decoding *d, const char *out, const float *lse, float *importance, double *rows,
                                   measurement *m)
 {
     const dmattn_attention_desc *a = &d->desc.attention;
-    const double work = (double)d->context * a->kv_heads; /* about a second of the CPU, or four rows */
+    const double work = (double)d->context * a->kv_heads; /* proportional to the time of a row */
     const uint32_t most = work * 16 > 4e7 ? 4 : 16;
     uint64_t random = d->settings->seed;
     const uint32_t sequence = (uint32_t)(random_bits(&random) % a->batch);
@@ -161,7 +162,7 @@ static dmattn_status compare_rows(const decoding *d, const char *out, const floa
     return DMATTN_SUCCESS;
 }
 
-/* Fills the cache, takes a step and compares. */
+/* Fills the cache, runs a step and compares its result. */
 static dmattn_status check(decoding *d, measurement *m)
 {
     const dmattn_attention_desc *a = &d->desc.attention;
@@ -195,19 +196,18 @@ static dmattn_status check(decoding *d, measurement *m)
     return status;
 }
 
-/* ---- the measurement -----------------------------------------------------------------------------------------------
- */
+/* ---- the measurement ----------------------------------------------------------------------------------------- */
 
-/* Keys that a query sees, on an average. */
+/* The average number of keys that a query sees. */
 static double seen_keys(const decoding *d, const bench_case *c)
 {
-    const double context = d->context + (d->desc.attention.queries + 1) / 2.0; /* of a query */
+    const double context = d->context + (d->desc.attention.queries + 1) / 2.0; /* average over the queries */
     if (d->desc.cache == DMATTN_CACHE_PAGED)
         return c->mask.fraction > 0 ? c->mask.fraction * context : context;
     return fmin(context, (double)dmattn_decode_most_keys(&d->desc));
 }
 
-/* Each key that is seen read once, and what tells which they are. */
+/* Each visible key and value, the data that select them (importance or slots), and the new tokens. */
 static double step_bytes(const decoding *d, double keys)
 {
     const dmattn_attention_desc *a = &d->desc.attention;

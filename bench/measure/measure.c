@@ -15,20 +15,20 @@
 
 /* ---- a case -------------------------------------------------------------------------------------------------- */
 
-/* What a case's runs need. */
+/* The state of a measurement. */
 typedef struct case_run {
     const measure_settings *settings;
     const messenger *log;
     bench_pass pass;
-    bool making; /* what is timed is the making of the mask, and forward is for its check */
+    bool time_mask; /* times the computation of the mask; forward only runs for its check */
     problem problem;
     device_problem forward;
-    device_gradients backward; /* if the pass has it */
+    device_gradients backward; /* if the pass includes backward */
     checker check;
     gradient_checker gradients;
 } case_run;
 
-static void say_what_is_wrong(measurement *m)
+static void describe_error(measurement *m)
 {
     const check_result *r = &m->check;
     const double most = tolerance(m->desc.type);
@@ -41,7 +41,7 @@ static void say_what_is_wrong(measurement *m)
     }
     if (r->wrong_keys || r->not_finite) {
         snprintf(m->sentence, sizeof m->sentence,
-                 r->wrong_keys ? "the intervals are wrong about %llu keys of sampled queries%s"
+                 r->wrong_keys ? "intervals of %llu keys are wrong for sampled queries%s"
                                : "%llu elements are NaN or infinite%s",
                  (unsigned long long)(r->wrong_keys ? r->wrong_keys : r->not_finite), after);
         return;
@@ -57,7 +57,7 @@ static void say_what_is_wrong(measurement *m)
     snprintf(m->sentence, sizeof m->sentence, "error %.1e in %s, above %.0e%s", error, what, most, after);
 }
 
-/* Sets m->status to CASE_WRONG where it is so. */
+/* Compares the last run with the reference. Sets m->status to CASE_WRONG if it is wrong. */
 static dmattn_status compare(case_run *run, measurement *m)
 {
     problem *p = &run->problem;
@@ -71,7 +71,7 @@ static dmattn_status compare(case_run *run, measurement *m)
     if (check_passed(&m->check, m->desc.type))
         return DMATTN_SUCCESS;
     m->status = CASE_WRONG;
-    say_what_is_wrong(m);
+    describe_error(m);
     return DMATTN_SUCCESS;
 }
 
@@ -90,8 +90,8 @@ static dmattn_status time_case(const case_run *run, measurement *m)
     const measure_settings *s = run->settings;
     const recording what = {s->device, record_passes, run};
     timing t;
-    if (run->making)
-        return time_making(s, &run->forward, run->log, m);
+    if (run->time_mask)
+        return time_mask(s, &run->forward, run->log, m);
     dmattn_status status = keep_samples(s, &what, run->log, m, &t);
     if (!status && run->problem.dma && run->pass == PASS_FORWARD)
         status = time_stages(s, &run->forward, t.sorted, m);
@@ -99,7 +99,7 @@ static dmattn_status time_case(const case_run *run, measurement *m)
     return status;
 }
 
-/* Computes on the CPU what the gradients should be. */
+/* Computes the reference of the gradients on the CPU. */
 static dmattn_status expect_gradients(case_run *run, uint64_t visible_pairs)
 {
     const dmattn_attention_desc *d = &run->problem.desc;
@@ -124,7 +124,7 @@ static dmattn_status prepare_gradients(case_run *run, measurement *m)
     return DMATTN_SUCCESS;
 }
 
-/* From the problem's data on. */
+/* Checks, times and checks again; the problem has its data. */
 static dmattn_status run_case(case_run *run, measurement *m)
 {
     const measure_settings *s = run->settings;
@@ -147,7 +147,7 @@ static dmattn_status run_case(case_run *run, measurement *m)
     return compare(run, m);
 }
 
-/* All passes but decoding with a cache; decoding without one, and what takes the check of one, are a forward pass. */
+/* All cases except decoding with a cache. Decoding without a cache and computing a mask run as a forward pass. */
 static dmattn_status measure_passes(const measure_settings *s, const bench_case *asked, const messenger *log,
                                     measurement *m, bool *planned)
 {
@@ -155,7 +155,7 @@ static dmattn_status measure_passes(const measure_settings *s, const bench_case 
     const bench_case *c = &forward;
     if (asked->pass & (PASS_DECODE | PASS_MASK))
         forward.pass = PASS_FORWARD;
-    case_run run = {.settings = s, .log = log, .pass = c->pass, .making = asked->pass == PASS_MASK};
+    case_run run = {.settings = s, .log = log, .pass = c->pass, .time_mask = asked->pass == PASS_MASK};
     tell_phase(s, "plan");
     dmattn_status status = plan_case(s, c, m, log);
     *planned = !status;
@@ -193,7 +193,7 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
         m->status = CASE_INTERRUPTED;
         snprintf(m->sentence, sizeof m->sentence, "interrupted");
     }
-    if (m->status != CASE_OK) { /* times of what went wrong are nobody's figures */
+    if (m->status != CASE_OK) { /* a failed case has no times */
         m->sample_count = 0;
         m->time = (summary){0};
         m->cold = 0;

@@ -53,7 +53,7 @@ const char *outcome_marks(const outcomes *o, const outcome *x)
     return throttled ? sure ? "*" : "*~" : sure ? "" : "~";
 }
 
-/* Both resolved, but for decoding with a cache, whose desc names what it is of. */
+/* Both descriptors are resolved. */
 static bool same_sizes(const dmattn_attention_desc *a, const dmattn_attention_desc *b)
 {
     return a->type == b->type && a->batch == b->batch && a->queries == b->queries && a->keys == b->keys

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What came of the cases so far, and what they say about each other. Pure functions. */
+ * The results of all cases so far, and how they relate. Pure functions. */
 #ifndef DMATTN_BENCH_OUTCOME_H
 #define DMATTN_BENCH_OUTCOME_H
 
@@ -8,43 +8,43 @@
 typedef struct outcome {
     bench_case c;
     measurement m;   /* owned */
-    uint32_t index;  /* of the case in the list of cases */
+    uint32_t index;  /* of the case in the case list */
     uint32_t repeat; /* from 0 */
 } outcome;
 
 typedef struct outcomes {
     outcome *item; /* owned */
     uint32_t count, room;
-    double best_calibration, worst_calibration; /* seconds; 0: none */
+    double best_calibration, worst_calibration; /* seconds; 0: no calibration */
 } outcomes;
 
-/* Takes the measurement over, whatever comes of it. False without memory. */
+/* Takes ownership of the measurement, also on failure. False if out of memory. */
 bool outcomes_add(outcomes *o, const bench_case *c, measurement *m, uint32_t index, uint32_t repeat);
 void outcomes_destroy(outcomes *o);
 
-/* calibration_clock()'s, of the best of all. */
+/* The device's speed around a case relative to its best, see calibration_clock(). */
 double outcome_clock(const outcomes *o, const outcome *x);
 bool outcome_throttled(const outcomes *o, const outcome *x);
 
-/* Whether its median is known to +-PRECISION. */
+/* Whether the median's confidence interval is within +-PRECISION. */
 bool outcome_converged(const outcome *x);
 
-/* "*" throttled, "~" not sure, both or none; static storage. */
+/* "*" throttled, "~" not converged, "*~" both, "" neither; static storage. */
 const char *outcome_marks(const outcomes *o, const outcome *x);
 
-/* Dense attention, causal or of a step of decoding, of the same sizes and pass, in the same repeat. NULL: there is none
- * that ran, or x is none that can be compared. */
+/* Dense attention of the same sizes, pass, level and repeat: causal, or in decoding over all keys. NULL if it did not
+ * run, or if x is dense itself or has no dense counterpart. */
 const outcome *outcome_dense(const outcomes *o, const outcome *x);
 
-/* How many times faster than that; 0 without it. */
+/* The speedup over outcome_dense(); 0 without it. */
 double outcome_speedup(const outcomes *o, const outcome *x);
 
-/* Of a case over its repeats. */
+/* The times of a case over its repeats. */
 typedef struct case_times {
-    uint32_t count; /* that have a time */
-    double median;  /* of the medians */
-    double range;   /* of them, as a part of that */
-    double cold;    /* median, too */
+    uint32_t count; /* repeats that have a time */
+    double median;  /* of the repeats' medians */
+    double range;   /* of the repeats' medians, as a fraction of `median` */
+    double cold;    /* median with cold caches */
 } case_times;
 case_times outcomes_of_case(const outcomes *o, uint32_t index);
 

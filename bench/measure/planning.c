@@ -22,7 +22,7 @@ double flops_of_pair(const dmattn_attention_backward_desc *desc, bench_pass pass
     return all / (dmattn_attention_pairs(d) * d->batch * d->heads);
 }
 
-/* Of all tensors, and of the workspaces that they need besides. */
+/* Checks that the device's memory suffices for all tensors and the workspaces. */
 static dmattn_status check_memory(const measure_settings *s, const dmattn_attention_backward_desc *desc, bool backward,
                                   uint64_t workspaces, const messenger *log)
 {
@@ -77,7 +77,7 @@ dmattn_status plan_case(const measure_settings *s, const bench_case *c, measurem
     for (int i = 0; i < PASS_COUNT; i++) {
         const bench_pass pass = (bench_pass)(1 << i);
         planned_pass planned;
-        if (pass > c->pass) /* forward is run for backward alone, too */
+        if (pass > c->pass) /* backward needs a forward plan even if it is not timed */
             break;
         TRY(plan_pass(s, c, &desc, pass, &planned));
         workspaces += planned.workspace_bytes;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * A case's passes, planned before minutes are spent on their data. */
+ * Plans a case's passes before its data are created, which can take minutes. */
 #ifndef DMATTN_BENCH_PLANNING_H
 #define DMATTN_BENCH_PLANNING_H
 
 #include "measurement.h"
 #include "timing/settings.h"
 
-/* The case's tensors and sizes, with all defaults; forward is in it. */
+/* The resolved descriptor of a case without a cache; it includes the forward descriptor. */
 dmattn_status case_resolve(const bench_case *c, const messenger *messenger, dmattn_attention_backward_desc *desc);
 
-/* For each visible pair, all gradients being computed. No device. */
+/* Operations per visible pair; backward computes all gradients. Pure function. */
 double flops_of_pair(const dmattn_attention_backward_desc *desc, bench_pass pass);
 
-/* Fills m->desc and m->planned. UNSUPPORTED: a plan fails with it, or the device's memory does not hold the case. */
+/* Fills m->desc and m->planned. UNSUPPORTED if a plan fails with it, or if the device has too little memory. */
 dmattn_status plan_case(const measure_settings *settings, const bench_case *c, measurement *m,
                         const messenger *messenger);
 

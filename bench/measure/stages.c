@@ -33,7 +33,7 @@ typedef struct stages {
     stage mask, attention;
 } stages;
 
-/* On the buffers of the whole, but for lists of their own. */
+/* The stages use the buffers of the complete operator, except for lists of their own. */
 static dmattn_status create(const measure_settings *settings, const device_problem *dp, stages *s, measurement *m)
 {
     static const tensor_id products[] = {TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END};
@@ -48,7 +48,7 @@ static dmattn_status create(const measure_settings *settings, const device_probl
                                .importance = args->importance,
                                .begin = args->begin,
                                .end = args->end,
-                               .workspace = args->workspace}}; /* the whole's, which is larger */
+                               .workspace = args->workspace}}; /* that of the complete operator, which is larger */
     s->attention = (stage){.is_attention = true,
                            .attention = {.q = args->q,
                                          .k = args->k,
@@ -115,8 +115,8 @@ static dmattn_status time_whole(const measure_settings *settings, const stages *
     return status ? status : time_runs(&using, 1, &seconds);
 }
 
-dmattn_status time_making(const measure_settings *settings, const device_problem *dp, const messenger *log,
-                          measurement *m)
+dmattn_status time_mask(const measure_settings *settings, const device_problem *dp, const messenger *log,
+                        measurement *m)
 {
     stages s = {0};
     dmattn_status status = create(settings, dp, &s, m);
