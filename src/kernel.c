@@ -14,22 +14,26 @@ const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
     return NULL;
 }
 
-bool dmattn_kernel_is_built(const char *name, dmattn_level level, char *why, size_t size)
+static bool are_built(const level_kernels *kernels, dmattn_level level, char *why, size_t size)
 {
-    const bool is_built = dmattn_kernel_find(name, level);
-    if (!is_built)
-        snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs", name);
-    return is_built;
+    for (int i = 0; i < LEVEL_KERNELS; i++)
+        if (kernels->name[i][0] && !dmattn_kernel_find(kernels->name[i], level)) {
+            snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs",
+                     kernels->name[i]);
+            return false;
+        }
+    return true;
 }
 
-dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attention_desc *d, const char *what,
-                                  level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE])
+dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level wanted, dmattn_level max_level,
+                                  const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE])
 {
-    const dmattn_level highest = d->level ? d->level : d->max_level ? d->max_level : DMATTN_LEVEL_MATRIX2;
-    const dmattn_level lowest = d->level ? d->level : DMATTN_LEVEL_PORTABLE;
+    const dmattn_level highest = wanted ? wanted : max_level ? max_level : DMATTN_LEVEL_MATRIX2;
+    const dmattn_level lowest = wanted ? wanted : DMATTN_LEVEL_PORTABLE;
     for (dmattn_level level = highest; level >= lowest; level--) {
+        level_kernels kernels = {0};
         char why[200];
-        if (choose(stage, ctx, level, why, sizeof why))
+        if (choose(stage, &ctx->caps, level, &kernels, why, sizeof why) && are_built(&kernels, level, why, sizeof why))
             return DMATTN_SUCCESS;
         if (level == highest || level == lowest)
             snprintf(why_not, WHY_NOT_SIZE, "%s: %s", dmattn_level_string(level), why);

@@ -20,18 +20,25 @@ extern const size_t dmattn_kernel_count;
 /* NULL if there is none. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
-/* Whether there is one; if not, `why` says what was missing. */
-bool dmattn_kernel_is_built(const char *name, dmattn_level level, char *why, size_t size);
+/* The kernels of a stage whose names depend on the level; unused names are empty. */
+#define KERNEL_NAME   64
+#define LEVEL_KERNELS 2
+typedef struct level_kernels {
+    char name[LEVEL_KERNELS][KERNEL_NAME];
+} level_kernels;
 
-/* Whether a stage can run at a level, for which it then keeps what it chose; if not, `why` says so. */
-typedef bool level_choice(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size);
+/* Chooses a stage's tiles for a level and names the kernels that they need. Returns false with the reason in `why` if
+ * the device cannot run the stage at that level. */
+typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
+                          size_t size);
 
 #define WHY_NOT_SIZE 224
 
-/* Takes the highest level that the descriptor allows and the stage can run at. `why_not`, which is zero before, says
- * why not a higher one; UNSUPPORTED, `what` of the stage, if there is none. */
-dmattn_status dmattn_level_choose(const dmattn_context *ctx, const dmattn_attention_desc *d, const char *what,
-                                  level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
+/* Takes the highest level that is allowed, that the stage can run at, and whose kernels are built in. `level` and
+ * `max_level`: those of a descriptor. `why_not`, which is zero before, gets the reason why no higher level is taken.
+ * UNSUPPORTED, with a message that begins with `what`, if there is no such level. */
+dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
+                                  const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
 /* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has a
  * member there: padding would be pushed as the stack happened to leave it. */

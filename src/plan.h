@@ -1,107 +1,110 @@
 /* SPDX-License-Identifier: MIT
- * A plan: which stages an operator consists of, and where its tensors are. All operators but decoding, which is a stage
- * of its own, are made of the same stages, in this order; each takes what the ones before it make. */
+ * What the plans of all operators share: the buffers that a call brings, the workspace, and recording. An operator
+ * (operators/) adds its stages and describes itself in an operator_type. */
 #ifndef DMATTN_PLAN_H
 #define DMATTN_PLAN_H
 
-#include "attention/backward.h"
-#include "attention/stage.h"
-#include "decode/stage.h"
-#include "mask/desc.h"
-#include "mask/importance.h"
-#include "mask/importance_backward.h"
-#include "mask/lists.h"
-#include "mask/selection.h"
+#include "kernel.h"
+#include "recorder.h"
 
-typedef enum plan_kind {
-    PLAN_ATTENTION,
-    PLAN_MASK,
-    PLAN_DMA,
-    PLAN_ATTENTION_BACKWARD,
-    PLAN_DMA_BACKWARD,
-    PLAN_DECODE
-} plan_kind;
+#include <stddef.h>
 
-/* What a call must bring. */
+/* Where an operator's args struct has a tensor. */
+typedef struct operator_buffer {
+    tensor_id tensor;
+    size_t offset; /* of the dmattn_buffer in the struct */
+    bool optional; /* the kernels do without it */
+} operator_buffer;
+
+#define BUFFER(args, id, member)                                \
+    {                                                           \
+        .tensor = TENSOR_##id, .offset = offsetof(args, member) \
+    }
+#define OPTIONAL_BUFFER(args, id, member)                                         \
+    {                                                                             \
+        .tensor = TENSOR_##id, .offset = offsetof(args, member), .optional = true \
+    }
+#define END_OF_BUFFERS         \
+    {                          \
+        .tensor = TENSOR_COUNT \
+    }
+
+/* An operator. Its plan is a struct of `size` bytes that begins with a struct dmattn_plan. */
+typedef struct operator_type {
+    const char *name; /* "the plan is for …" */
+    size_t size;
+    const operator_buffer *buffers; /* ends with END_OF_BUFFERS */
+    size_t workspace;               /* offset of the workspace in the args struct */
+
+    /* Destroys the stages. */
+    void (*destroy)(dmattn_plan *plan);
+
+    /* Writes the commands; the addresses of all buffers are in *r. `reuse`: bits of dmattn_mask_stage whose results
+     * are kept from an earlier call. The bit of lists also stands for the bitmap of a dense mask. */
+    void (*record)(const dmattn_plan *plan, recorder *r, uint32_t reuse);
+
+    /* Fills in what the stages know: level, why_not_higher, list_queries, lists_size. */
+    void (*describe)(const dmattn_plan *plan, dmattn_plan_info *info);
+} operator_type;
+
+/* The buffer of a tensor in an args struct; NULL if the operator has no such tensor. */
+dmattn_buffer *dmattn_operator_buffer(const operator_type *type, const void *args, tensor_id tensor);
+
+/* A tensor that a plan reads or writes. */
 typedef struct plan_tensor {
-    uint64_t bytes; /* 0: nothing */
+    uint64_t bytes; /* 0: the plan has no such tensor */
     uint64_t alignment;
-    bool optional;
-    bool in_workspace; /* what is not brought is there, */
-    uint64_t offset;   /* here */
+    bool in_workspace; /* if the call does not bring it, it lies in the workspace at `offset` */
+    uint64_t offset;
 } plan_tensor;
 
 struct dmattn_plan {
+    const operator_type *type;
     const dmattn_context *ctx;
-    plan_kind kind;
     VkPipelineLayout layout;
-    /* A stage that is not there has no pipelines. */
-    importance_stage importance;
-    selection_stage selection;
-    lists_stage lists;
-    attention_stage attention;
-    backward_stage backward;
-    importance_backward_stage importance_backward;
-    decode_stage decode;
-
     plan_tensor tensor[TENSOR_COUNT];
-    uint64_t tiles_offset, parts_offset, scratch_offset, importance_backward_offset, workspace_size;
+    uint64_t workspace_size;
     char name[128];
     double flops, bytes;
 };
 
+/* ---- planning ---------------------------------------------------------------------------------------------------- */
+
 /* Checks the arguments that all dmattn_*_plan() have, and sets *out to NULL. */
 dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out);
 
-/* Destroys a plan that could not be filled; hands out one that was, and says what it runs as. */
-dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, const char *what, dmattn_plan **out);
+/* Makes a plan without stages: zeroed memory of type->size bytes and a pipeline layout. */
+dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, dmattn_plan **plan);
 
-/* Makes a plan without stages. */
-dmattn_status dmattn_plan_create(dmattn_context *ctx, plan_kind kind, dmattn_plan **plan);
+/* Hands out a filled plan and reports what it runs as; destroys it if `status` is an error. */
+dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, dmattn_plan **out);
 
-/* dmattn_attention_plan() and so on with tiles that fit; NULL: those that are best as far as is known. */
-dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
-                                         const attention_tile *tile, dmattn_plan **plan);
-dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
-                                   dmattn_plan **plan);
-
-dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
-                                                   const backward_tiles *tiles, dmattn_plan **plan);
-dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
-                                             const backward_tiles *tiles, dmattn_plan **plan);
-
-/* Puts a piece of `bytes` into the workspace and returns where. */
+/* Reserves `bytes` of the workspace and returns their offset. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);
 
-/* Adds the stages of a mask, from a resolved descriptor, with their tensors and scratch memory. */
-dmattn_status dmattn_plan_add_mask(dmattn_plan *plan, const dmattn_mask_desc *desc);
+/* Puts a tensor that the call need not bring into the workspace. */
+void dmattn_plan_reserve_tensor(dmattn_plan *plan, tensor_id tensor);
 
-/* Adds tile lists, and the memory that they take. */
-dmattn_status dmattn_plan_add_lists(dmattn_plan *plan, const lists_desc *desc);
+/* ---- recording --------------------------------------------------------------------------------------------------- */
 
-/* The same in the workspace, of an app's own intervals, or of those of a dynamic mask that is an input. */
-dmattn_status dmattn_plan_add_interval_lists(dmattn_plan *plan, const dmattn_attention_desc *desc,
-                                             uint32_t list_queries, keys_bound bound);
+/* INVALID unless the plan is one of that operator. */
+dmattn_status dmattn_plan_check_type(const dmattn_plan *plan, const operator_type *type);
 
-/* Adds the stage of gradients, with its tensors and memory. `desc` is resolved; `bound`: what is known of how many keys
- * a query sees. */
-dmattn_status dmattn_plan_add_backward(dmattn_plan *plan, const dmattn_attention_backward_desc *desc, keys_bound bound,
-                                       const backward_tiles *tiles);
+/* Checks what all dmattn_*_record() have, and begins a recorder. */
+dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, const operator_type *type, VkCommandBuffer commands,
+                                       recorder *r);
 
-/* INVALID unless it is of that kind. */
-dmattn_status dmattn_plan_check_kind(const dmattn_plan *plan, plan_kind kind);
-
-/* Checks what all dmattn_*_record() have. */
-dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands);
-
-/* Checks a buffer and gives its address. */
+/* Checks a buffer and returns its address. */
 dmattn_status dmattn_plan_resolve_buffer(const dmattn_plan *plan, const char *name, const dmattn_buffer *buffer,
                                          uint64_t needed, uint64_t alignment, VkDeviceAddress *address);
 
-/* Writes the commands. `buffers`: NULL or without a VkBuffer where there is none. `reuse`: bits of dmattn_mask_stage
- * that are left out, that of lists standing for a dense mask's bitmap, too. */
-dmattn_status dmattn_plan_record(const dmattn_plan *plan, plan_kind kind, VkCommandBuffer commands,
-                                 const dmattn_buffer *const buffers[TENSOR_COUNT], const dmattn_buffer *workspace,
-                                 uint32_t reuse);
+/* Finds the address of a tensor: in `buffer`, or in the workspace if it may be there and `buffer` is NULL or empty.
+ * Does nothing if the plan has no such tensor. */
+dmattn_status dmattn_plan_resolve_tensor(const dmattn_plan *plan, recorder *r, tensor_id tensor,
+                                         const dmattn_buffer *buffer);
+
+/* Checks the arguments of a call, of which any may be NULL, and records it. `args`: the operator's args struct. */
+dmattn_status dmattn_plan_record(const dmattn_plan *plan, const operator_type *type, VkCommandBuffer commands,
+                                 const void *args, uint32_t reuse);
 
 #endif

@@ -12,12 +12,9 @@ typedef struct recorder {
     VkPipelineLayout layout;
     VkCommandBuffer commands;
     bool begun; /* there is a dispatch to wait for */
-    /* where everything is; 0: it is not there */
+    /* addresses; 0 if the call has no such buffer */
     VkDeviceAddress tensor[TENSOR_COUNT];
     VkDeviceAddress workspace;
-    VkDeviceAddress tiles; /* the bitmap of a dense mask */
-    VkDeviceAddress parts; /* of attention in parts of the keys */
-    VkDeviceAddress scratch;
 } recorder;
 
 /* `params`: the kernel's push constants. */

@@ -105,3 +105,12 @@ bool dmattn_strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t se
     return (batch == 1 || s->batch * size % 16 == 0) && (sequence == 1 || s->sequence * size % 16 == 0)
            && (heads == 1 || s->head * size % 16 == 0);
 }
+
+/* The slowest devices with a watchdog do about 0.5 TFLOP/s: this takes them less than a second. */
+#define SLICE_FLOPS 2e11
+
+uint32_t dmattn_grid_slice(grid g, double flops)
+{
+    const double workgroups = (double)g.x * g.y * g.z, most = workgroups * SLICE_FLOPS / flops;
+    return most >= UINT32_MAX ? UINT32_MAX : most < 1 ? 1 : (uint32_t)most;
+}

@@ -15,6 +15,9 @@ typedef struct grid {
 
 uint32_t dmattn_ceil_div(uint32_t a, uint32_t b);
 
+/* Workgroups of a dispatch, at most, so that no dispatch of a grid of `flops` runs for seconds. */
+uint32_t dmattn_grid_slice(grid g, double flops);
+
 /* INVALID unless `value` is from 1 to 2^30 - 1. */
 dmattn_status dmattn_check_size(const messenger *messenger, const char *name, uint32_t value);
 

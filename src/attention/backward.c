@@ -26,7 +26,7 @@ static bool has_queries(const dmattn_attention_backward_desc *b)
 }
 
 /* Planes of a batch item in which backward_keys.comp writes dbias. */
-static uint32_t part_heads(const dmattn_attention_desc *d)
+static uint32_t partial_heads(const dmattn_attention_desc *d)
 {
     return d->bias_shape.heads > 1 && d->bias_shape.heads == d->heads ? d->heads : d->kv_heads;
 }
@@ -35,7 +35,7 @@ static uint32_t part_heads(const dmattn_attention_desc *d)
 static sum_shape sum_of(const dmattn_attention_desc *d)
 {
     const dmattn_score_shape *s = &d->bias_shape;
-    const uint32_t heads = part_heads(d);
+    const uint32_t heads = partial_heads(d);
     if (s->heads == heads)
         return (sum_shape){.outer = 1, .parts = s->batch == 1 ? d->batch : 1, .inner = heads * d->keys};
     return (sum_shape){.outer = s->batch, .parts = s->batch == 1 ? d->batch * heads : heads, .inner = d->keys};
@@ -47,11 +47,11 @@ uint64_t dmattn_backward_rows_bytes(const backward_stage *s)
     return UINT64_C(8) * d->batch * d->heads * d->queries;
 }
 
-uint64_t dmattn_backward_parts_bytes(const backward_stage *s)
+uint64_t dmattn_backward_partial_bytes(const backward_stage *s)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
     const bool summed = has_key_bias(&s->desc) && sum_of(d).parts > 1;
-    return summed ? UINT64_C(4) * d->batch * part_heads(d) * d->keys : 0;
+    return summed ? UINT64_C(4) * d->batch * partial_heads(d) * d->keys : 0;
 }
 
 uint32_t dmattn_backward_list_queries(const backward_stage *s)
@@ -64,16 +64,15 @@ uint64_t dmattn_backward_work_bytes(const backward_stage *s)
     return has_keys(&s->desc) ? dmattn_backward_key_work_bytes(&s->desc, &s->tile.key) : 0;
 }
 
-static bool choose_tiles(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
+static bool choose_tiles(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
+                         size_t size)
 {
     backward_stage *s = stage;
-    char queries[KERNEL_NAME], keys[KERNEL_NAME];
-    if (!dmattn_backward_tiles_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_backward_tiles_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_tile_kernel(&s->tile.query, "backward_queries", queries);
-    dmattn_tile_kernel(&s->tile.key, "backward_keys", keys);
-    return dmattn_kernel_is_built(queries, s->tile.query.level, why, size)
-           && dmattn_kernel_is_built(keys, s->tile.key.level, why, size);
+    dmattn_tile_kernel(&s->tile.query, "backward_queries", kernels->name[0]);
+    dmattn_tile_kernel(&s->tile.key, "backward_keys", kernels->name[1]);
+    return true;
 }
 
 static void name_stage(backward_stage *s)
@@ -94,7 +93,8 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     if (tiles)
         s->tile = *tiles;
     else
-        TRY(dmattn_level_choose(ctx, d, "gradients cannot be computed", choose_tiles, s, s->why_not));
+        TRY(dmattn_level_choose(ctx, d->level, d->max_level, "gradients cannot be computed", choose_tiles, s,
+                                s->why_not));
     s->aligned = dmattn_backward_is_aligned(b);
     s->rows_grid = dmattn_backward_rows_grid(b, &ctx->caps);
     s->query_grid = dmattn_attention_grid(d, &s->tile.query);
@@ -102,8 +102,8 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     s->bias_grid = dmattn_backward_bias_grid(b, &s->tile.bias);
     s->query_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.query);
     s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.key);
-    s->query_slice = dmattn_attention_slice(s->query_grid, dmattn_attention_flops(d));
-    s->key_slice = dmattn_attention_slice(s->key_grid, 2 * dmattn_attention_flops(d));
+    s->query_slice = dmattn_grid_slice(s->query_grid, dmattn_attention_flops(d));
+    s->key_slice = dmattn_grid_slice(s->key_grid, 2 * dmattn_attention_flops(d));
     name_stage(s);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
@@ -111,7 +111,7 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
-    if (has_key_bias(b) && (double)d->batch * part_heads(d) * d->keys > UINT32_MAX)
+    if (has_key_bias(b) && (double)d->batch * partial_heads(d) * d->keys > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "the gradient of a bias by key can be computed for at most 2^32 of batch * heads * keys");
     return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
@@ -146,7 +146,7 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     if (s->desc.attention.mask == DMATTN_MASK_DENSE)
         TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->key_tiles));
     TRY(build(ctx, layout, &around, "key_ranges", constants, &s->ranges));
-    TRY(build(ctx, layout, &around, "combine_keys", constants, &s->join));
+    TRY(build(ctx, layout, &around, "combine_keys", constants, &s->combine));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
         constants[CONSTANT_GRADIENTS] = dmattn_backward_key_pass(&s->desc, tile, pass);
         if (constants[CONSTANT_GRADIENTS])
@@ -179,7 +179,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     }
     if (has_keys(b))
         TRY(build_keys(s, ctx, layout));
-    if (dmattn_backward_parts_bytes(s))
+    if (dmattn_backward_partial_bytes(s))
         TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, sum_of(d)));
     if (has_query_bias(b)) {
         dmattn_backward_key_constants(b, &s->tile.bias, s->aligned, constants);
@@ -192,7 +192,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
 void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 {
     const VkPipeline pipelines[] = {s->rows, s->query_tiles, s->key_tiles, s->queries, s->ranges,
-                                    s->work, s->keys[0],     s->keys[1],   s->join,    s->bias};
+                                    s->work, s->keys[0],     s->keys[1],   s->combine, s->bias};
     for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
         ctx->vk.DestroyPipeline(ctx->device, pipelines[i], ctx->allocator);
     dmattn_key_order_destroy(&s->order, ctx);
@@ -205,7 +205,7 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 static void record_preparation(const backward_stage *s, recorder *r, backward_params *queries, backward_params *keys)
 {
     if (s->order.codes) {
-        keys->tiles = dmattn_key_order_record(&s->order, r, r->workspace + s->at.order);
+        keys->tiles = dmattn_key_order_record(&s->order, r);
     }
     if (s->ranges) {
         keys->lse = r->workspace + s->at.work;
@@ -236,7 +236,7 @@ static void record_beside(recorder *r, bool *first, VkPipeline pipeline, const b
 void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS, summed = dmattn_backward_parts_bytes(s) > 0;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS, summed = dmattn_backward_partial_bytes(s) > 0;
     backward_params queries = {
         .q = r->tensor[TENSOR_Q],
         .k = r->tensor[TENSOR_K],
@@ -274,8 +274,9 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
             record_beside(r, &first, s->keys[pass], &keys, s->key_grid, s->key_slice);
     if (s->bias)
         record_beside(r, &first, s->bias, &queries, s->bias_grid, s->key_slice);
-    if (s->join)
-        dmattn_recorder_dispatch(r, s->join, &keys, sizeof keys, dmattn_backward_join_grid(&s->desc, &s->tile.key));
+    if (s->combine)
+        dmattn_recorder_dispatch(r, s->combine, &keys, sizeof keys,
+                                 dmattn_backward_combine_grid(&s->desc, &s->tile.key));
     if (summed)
         dmattn_sum_partials_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
 }

@@ -37,7 +37,7 @@ typedef struct backward_tiles {
 
 /* Where the stage's own memory is in the workspace. */
 typedef struct backward_places {
-    uint64_t rows, query_tiles, key_tiles, order, work, dbias;
+    uint64_t rows, query_tiles, key_tiles, work, dbias;
 } backward_places;
 
 typedef struct backward_stage {
@@ -50,7 +50,7 @@ typedef struct backward_stage {
     key_order order;
     sum_partials sum;
     /* NULL where they are not there */
-    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], join, bias;
+    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias;
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* no higher level */
 } backward_stage;
@@ -68,7 +68,7 @@ void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);
 /* Bytes of the stage's own memory, but for the key order's. */
 uint64_t dmattn_backward_rows_bytes(const backward_stage *stage);
 uint64_t dmattn_backward_work_bytes(const backward_stage *stage);
-uint64_t dmattn_backward_parts_bytes(const backward_stage *stage);
+uint64_t dmattn_backward_partial_bytes(const backward_stage *stage);
 
 /* The lists of keys that the queries' kernel reads. */
 uint32_t dmattn_backward_list_queries(const backward_stage *stage);
@@ -118,7 +118,7 @@ grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
-grid dmattn_backward_join_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+grid dmattn_backward_combine_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 
 #endif

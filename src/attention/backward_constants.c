@@ -99,7 +99,7 @@ grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *b, const att
     return rows_of_items(key_tiles(&b->attention, tile) + KEY_SHARES);
 }
 
-grid dmattn_backward_join_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+grid dmattn_backward_combine_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
 {
     return rows_of_items(key_tiles(&b->attention, tile));
 }

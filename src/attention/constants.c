@@ -98,8 +98,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_PACKED] = packed;
 }
 
-void dmattn_attention_part_constants(const dmattn_attention_desc *d, const attention_tile *tile,
-                                     uint32_t c[ATTENTION_CONSTANT_COUNT])
+void dmattn_attention_split_constants(const dmattn_attention_desc *d, const attention_tile *tile,
+                                      uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
     const dmattn_strides contiguous = {.batch = (uint64_t)d->queries * d->heads * d->value_dim,
                                        .sequence = (uint64_t)d->heads * d->value_dim,
@@ -111,14 +111,14 @@ void dmattn_attention_part_constants(const dmattn_attention_desc *d, const atten
                                              d->queries, d->heads, 4, PACKED_OUT);
 }
 
-uint64_t dmattn_attention_part_rows(const dmattn_attention_desc *d, const attention_tile *tile)
+uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     return splits_of(tile) == 1 ? 0 : (uint64_t)splits_of(tile) * d->batch * d->queries * d->heads;
 }
 
-grid dmattn_join_grid(const dmattn_attention_desc *d)
+grid dmattn_combine_grid(const dmattn_attention_desc *d)
 {
-    const uint64_t rows = (uint64_t)d->queries * d->heads, each = JOIN_WORKGROUP / (d->value_dim / 4);
+    const uint64_t rows = (uint64_t)d->queries * d->heads, each = COMBINE_WORKGROUP / (d->value_dim / 4);
     return (grid){(uint32_t)((rows + each - 1) / each), d->batch, 1};
 }
 
@@ -135,15 +135,6 @@ grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile 
 {
     return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
                   d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack), d->batch * splits_of(tile)};
-}
-
-/* What the slowest devices that have a watchdog, some 0.5 TFLOP/s, do in less than a second. */
-#define SLICE_FLOPS 2e11
-
-uint32_t dmattn_attention_slice(grid g, double flops)
-{
-    const double workgroups = (double)g.x * g.y * g.z, most = workgroups * SLICE_FLOPS / flops;
-    return most >= UINT32_MAX ? UINT32_MAX : most < 1 ? 1 : (uint32_t)most;
 }
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)

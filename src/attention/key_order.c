@@ -38,8 +38,9 @@ uint64_t dmattn_key_order_scratch_bytes(const key_order *o)
     return o->codes_bytes + dmattn_sort_scratch_bytes(&o->sort.layout);
 }
 
-VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r, VkDeviceAddress scratch)
+VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r)
 {
+    const VkDeviceAddress scratch = r->workspace + o->scratch_at;
     const key_order_desc *d = &o->desc;
     range_codes_params codes = {
         .begin = r->tensor[TENSOR_BEGIN],

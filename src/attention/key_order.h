@@ -3,7 +3,7 @@
 #ifndef DMATTN_ATTENTION_KEY_ORDER_H
 #define DMATTN_ATTENTION_KEY_ORDER_H
 
-#include "../mask/sort.h"
+#include "../sort.h"
 
 #include "../../shaders/backward/range_codes.h"
 
@@ -26,6 +26,7 @@ typedef struct key_order_desc {
 typedef struct key_order {
     key_order_desc desc;
     grid grid;
+    uint64_t scratch_at; /* offset in the workspace */
     uint64_t codes_bytes;
     key_sort sort;
     VkPipeline codes; /* NULL if it is not there */
@@ -36,8 +37,8 @@ dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx,
 void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
 uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
 
-/* Returns where the keys in order are, in the memory at `scratch`: pairs, of which the second is the key, in planes of
- * a multiple of KEY_ORDER_BLOCK (shaders/lib/attention.h). */
-VkDeviceAddress dmattn_key_order_record(const key_order *order, recorder *r, VkDeviceAddress scratch);
+/* Returns the address of the sorted keys, which lie in the workspace at order->scratch_at: pairs, of which the second
+ * is the key, in planes of a multiple of KEY_ORDER_BLOCK (shaders/lib/attention.h). */
+VkDeviceAddress dmattn_key_order_record(const key_order *order, recorder *r);
 
 #endif

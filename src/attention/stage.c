@@ -3,14 +3,14 @@
 
 #include <stdio.h>
 
-static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
+static bool choose_tile(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
+                        size_t size)
 {
     attention_stage *s = stage;
-    char kernel_name[KERNEL_NAME];
-    if (!dmattn_tile_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_tile_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_tile_kernel(&s->tile, "attention", kernel_name);
-    return dmattn_kernel_is_built(kernel_name, level, why, size);
+    dmattn_tile_kernel(&s->tile, "attention", kernels->name[0]);
+    return true;
 }
 
 dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_context *ctx,
@@ -21,11 +21,12 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     if (tile)
         s->tile = *tile;
     else
-        TRY(dmattn_level_choose(ctx, d, "forward attention cannot run", choose_tile, s, s->why_not));
+        TRY(dmattn_level_choose(ctx, d->level, d->max_level, "forward attention cannot run", choose_tile, s,
+                                s->why_not));
     s->aligned = dmattn_attention_is_aligned(d);
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
-    s->slice = s->tile.slice ? s->tile.slice : dmattn_attention_slice(s->attention_grid, dmattn_attention_flops(d));
+    s->slice = s->tile.slice ? s->tile.slice : dmattn_grid_slice(s->attention_grid, dmattn_attention_flops(d));
     char how[KERNEL_NAME], parts[32] = "";
     dmattn_tile_describe(&s->tile, d->type, how);
     if (s->tile.splits > 1)
@@ -34,7 +35,7 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
              parts);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
     if (s->tile.splits > 1)
-        TRY(dmattn_check_grid(ctx, "joining the results of parts of the keys", dmattn_join_grid(d)));
+        TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(d)));
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }
 
@@ -48,11 +49,11 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
         TRY(dmattn_kernel_build(ctx, "mask_tiles", DMATTN_LEVEL_PORTABLE, layout, &values, &s->mask_tiles));
     if (s->tile.splits > 1) {
         const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
-        constants[CONSTANT_WORKGROUP] = JOIN_WORKGROUP;
+        constants[CONSTANT_WORKGROUP] = COMBINE_WORKGROUP;
         TRY(dmattn_kernel_build(ctx, "combine_splits", DMATTN_LEVEL_PORTABLE, layout,
-                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->join));
+                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine));
         constants[CONSTANT_WORKGROUP] = workgroup;
-        dmattn_attention_part_constants(&s->desc, &s->tile, constants);
+        dmattn_attention_split_constants(&s->desc, &s->tile, constants);
     }
     dmattn_tile_kernel(&s->tile, "attention", kernel_name);
     return dmattn_kernel_build(ctx, kernel_name, s->tile.level, layout, &values, &s->attention);
@@ -61,7 +62,7 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
 void dmattn_attention_stage_destroy(attention_stage *s, const dmattn_context *ctx)
 {
     ctx->vk.DestroyPipeline(ctx->device, s->attention, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->join, ctx->allocator);
+    ctx->vk.DestroyPipeline(ctx->device, s->combine, ctx->allocator);
     ctx->vk.DestroyPipeline(ctx->device, s->mask_tiles, ctx->allocator);
 }
 
@@ -78,7 +79,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
         .end = r->tensor[TENSOR_END],
         .bias = r->tensor[TENSOR_BIAS],
-        .tiles = listed ? r->tensor[TENSOR_LISTS] : r->tiles,
+        .tiles = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.mask_tiles,
         .queries = d->queries,
         .keys = d->keys,
         .heads = d->heads,
@@ -87,23 +88,30 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     };
     if (s->mask_tiles && !reuse_mask_tiles)
         dmattn_recorder_dispatch(r, s->mask_tiles, &params, sizeof params, s->mask_grid);
-    if (!s->join) {
+    if (!s->combine) {
         dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
         return;
     }
-    params.out_ = r->parts;
-    params.lse = r->parts + 4 * d->value_dim * dmattn_attention_part_rows(d, &s->tile);
+    params.out_ = r->workspace + s->at.partials;
+    params.lse = params.out_ + 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
     params.q = params.out_;
     params.k = params.lse;
     params.out_ = r->tensor[TENSOR_OUT];
     params.lse = r->tensor[TENSOR_LSE];
-    dmattn_recorder_dispatch(r, s->join, &params, sizeof params, dmattn_join_grid(d));
+    dmattn_recorder_dispatch(r, s->combine, &params, sizeof params, dmattn_combine_grid(d));
 }
 
-uint64_t dmattn_attention_part_bytes(const attention_stage *s)
+void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info *info)
 {
-    return 4 * (s->desc.value_dim + UINT64_C(2)) * dmattn_attention_part_rows(&s->desc, &s->tile);
+    info->level = s->tile.level;
+    info->why_not_higher = s->why_not;
+    info->list_queries = s->desc.mask == DMATTN_MASK_INTERVALS ? dmattn_tile_list_queries(&s->tile) : 0;
+}
+
+uint64_t dmattn_attention_partial_bytes(const attention_stage *s)
+{
+    return 4 * (s->desc.value_dim + UINT64_C(2)) * dmattn_attention_partial_rows(&s->desc, &s->tile);
 }
 
 uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)

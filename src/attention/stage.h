@@ -21,15 +21,21 @@ _Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 
 enum attention_constant_id { ATTENTION_CONSTANTS(CONSTANT_ID) ATTENTION_CONSTANT_COUNT };
 #undef CONSTANT_ID
 
+/* Offsets in the workspace. */
+typedef struct attention_places {
+    uint64_t mask_tiles, partials;
+} attention_places;
+
 typedef struct attention_stage {
     dmattn_attention_desc desc; /* resolved */
     attention_tile tile;
     bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
     grid mask_grid, attention_grid;
-    uint32_t slice;        /* workgroups of a dispatch, at most */
+    uint32_t slice; /* workgroups of a dispatch, at most */
+    attention_places at;
     VkPipeline mask_tiles; /* NULL without a dense mask */
     VkPipeline attention;
-    VkPipeline join; /* NULL unless the keys are split */
+    VkPipeline combine; /* NULL unless the keys are split */
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* no higher level */
 } attention_stage;
@@ -41,11 +47,14 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn
 dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
 
-/* Bytes of the results of parts of the keys, in r->parts. */
-uint64_t dmattn_attention_part_bytes(const attention_stage *stage);
+/* Bytes of the partial results of split keys, which stage->at.partials places. */
+uint64_t dmattn_attention_partial_bytes(const attention_stage *stage);
 
 /* Interval masks take the keys from the lists in r->tensor[TENSOR_LISTS]. */
 void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
+
+/* Fills in level, why_not_higher and list_queries. */
+void dmattn_attention_stage_describe(const attention_stage *stage, dmattn_plan_info *info);
 
 /* Where q, k, v, out, mask or bias is aligned to, in bytes. */
 uint64_t dmattn_attention_alignment(const attention_stage *stage, tensor_id tensor);
@@ -60,16 +69,15 @@ void dmattn_attention_constants(const dmattn_attention_desc *desc, const attenti
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
-/* With keys split: what differs for the kernel that computes parts, whose results are contiguous; their rows, 0 if
- * there are none, each of value_dim + 2 f32; and the grid that joins them, of workgroups of JOIN_WORKGROUP. */
-#define JOIN_WORKGROUP 64
-void dmattn_attention_part_constants(const dmattn_attention_desc *desc, const attention_tile *tile,
-                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);
-uint64_t dmattn_attention_part_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
-grid dmattn_join_grid(const dmattn_attention_desc *desc);
+/* Split keys: the constants that differ for the kernel that makes partial results, which are contiguous; the rows of
+ * all partial results, each of value_dim + 2 f32, 0 if keys are not split; the grid that combines them, in workgroups
+ * of COMBINE_WORKGROUP. */
+#define COMBINE_WORKGROUP 64
+void dmattn_attention_split_constants(const dmattn_attention_desc *desc, const attention_tile *tile,
+                                      uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
+grid dmattn_combine_grid(const dmattn_attention_desc *desc);
 
-/* Workgroups of a dispatch at most. */
-uint32_t dmattn_attention_slice(grid g, double flops); /* `flops`: of the whole grid */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 

@@ -3,7 +3,7 @@
 #ifndef DMATTN_ATTENTION_TILE_H
 #define DMATTN_ATTENTION_TILE_H
 
-#include "../capabilities.h"
+#include "../kernel.h"
 
 /* How a kernel computes, and by which name it is found (kernel.h): the portable one, or lib/softmax_*.glsl. */
 typedef enum tile_form {
@@ -62,7 +62,6 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
                             attention_tile *tiles, uint32_t max);
 
 /* The name of its kernel of the family `stem`, without the level. */
-#define KERNEL_NAME 64
 void dmattn_tile_kernel(const attention_tile *tile, const char *stem, char name[KERNEL_NAME]);
 
 /* How it computes, for people: level, form and type. */

@@ -15,17 +15,17 @@ static bool is_aligned(const dmattn_attention_desc *a)
            && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, size);
 }
 
-static bool choose_tile(void *stage, const dmattn_context *ctx, dmattn_level level, char *why, size_t size)
+static bool choose_tile(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
+                        size_t size)
 {
     decode_stage *s = stage;
-    char kernel_name[KERNEL_NAME];
-    if (!dmattn_decode_tile_choose(&ctx->caps, &s->desc, level, &s->tile, why, size))
+    if (!dmattn_decode_tile_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
-    return dmattn_kernel_is_built(kernel_name, level, why, size);
+    dmattn_decode_tile_kernel(&s->tile, &s->desc, kernels->name[0]);
+    return true;
 }
 
-/* For pieces of which a workgroup takes so many at a time: no more than any device allows, they come round again. */
+/* Workgroup count, capped at what every device allows; workgroups loop. */
 static uint32_t copying_workgroups(uint64_t pieces, uint32_t at_a_time)
 {
     const uint64_t all = (pieces + at_a_time - 1) / at_a_time;
@@ -56,7 +56,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     const dmattn_attention_desc *a = &s->desc.attention;
     s->desc = *desc;
     s->layout = dmattn_decode_layout(desc);
-    TRY(dmattn_level_choose(ctx, a, "decoding cannot run", choose_tile, s, s->why_not));
+    TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
     const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};
@@ -86,7 +86,7 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
         .out_ = t[TENSOR_OUT],
         .lse = t[TENSOR_LSE],
         .state = t[TENSOR_STATE],
-        .parts = r->parts,
+        .parts = r->workspace + s->partials_at,
         .counts = t[TENSOR_COUNTS],
         .keep = t[TENSOR_KEEP],
         .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
@@ -126,7 +126,7 @@ void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_
                              (grid){copying_workgroups(params.quads, s->tile.workgroup), 1, 1});
 }
 
-uint64_t dmattn_decode_part_bytes(const decode_stage *s)
+uint64_t dmattn_decode_partial_bytes(const decode_stage *s)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
     return UINT64_C(4) * (a->value_dim + 2) * a->batch * a->heads * a->queries * s->tile.splits;

@@ -47,6 +47,7 @@ typedef struct decode_stage {
     decode_tile tile;
     bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
     grid grid;
+    uint64_t partials_at;                      /* offset in the workspace */
     VkPipeline step, select, copy, copy_state; /* select: bounded */
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* no higher level */
@@ -57,7 +58,8 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *stage, const dmattn_context
                                        const dmattn_decode_desc *desc);
 void dmattn_decode_stage_destroy(decode_stage *stage, const dmattn_context *ctx);
 
-/* A step; r->parts is dmattn_decode_part_bytes(). Without TENSOR_COUNTS or TENSOR_KEEP there are none. */
+/* A step. Its partial results, dmattn_decode_partial_bytes(), lie in the workspace at stage->partials_at. TENSOR_COUNTS
+ * and TENSOR_KEEP may be 0. */
 void dmattn_decode_stage_record(const decode_stage *stage, recorder *r);
 
 /* Fills a sequence's cache: all but state, pages, table and sequence is in *params. */
@@ -77,7 +79,7 @@ void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
                              uint32_t constants[DECODE_CONSTANT_COUNT]);
-uint64_t dmattn_decode_part_bytes(const decode_stage *stage);
+uint64_t dmattn_decode_partial_bytes(const decode_stage *stage);
 uint64_t dmattn_decode_alignment(const decode_stage *stage, tensor_id tensor);
 double dmattn_decode_flops(const dmattn_decode_desc *desc);
 double dmattn_decode_bytes(const dmattn_decode_desc *desc);

@@ -2,7 +2,8 @@
 #include "desc.h"
 
 #include "../shape.h"
-#include "lists.h"
+
+#include "../../shaders/lib/lists.h"
 
 #include <math.h>
 #include <string.h>

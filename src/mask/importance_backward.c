@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "importance_backward.h"
 
-#include "../attention/stage.h"
-
 #include <string.h>
 
 #define WORKGROUP    128
@@ -157,8 +155,8 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
     s->values_grid = dmattn_importance_values_grid(d);
     TRY(check(s, ctx, d));
     const double flops = 2.0 * d->batch * d->keys * d->kv_heads * d->kv_heads * d->value_dim;
-    s->weights_slice = dmattn_attention_slice(s->weights_grid, flops);
-    s->values_slice = dmattn_attention_slice(s->values_grid, flops);
+    s->weights_slice = dmattn_grid_slice(s->weights_grid, flops);
+    s->values_slice = dmattn_grid_slice(s->values_grid, flops);
 
     TRY(dmattn_kernel_build(
         ctx, "importance_terms", level, layout,
@@ -239,11 +237,12 @@ static void record_chunks(const importance_backward_stage *s, recorder *r, const
     dmattn_recorder_dispatch_slices(r, c->pipeline, &params, sizeof params, c->grid, c->slice);
 }
 
-void dmattn_importance_backward_stage_record(const importance_backward_stage *s, recorder *r, VkDeviceAddress scratch)
+void dmattn_importance_backward_stage_record(const importance_backward_stage *s, recorder *r)
 {
     if (!s->gradients)
         return;
     const importance_backward_layout *l = &s->layout;
+    const VkDeviceAddress scratch = r->workspace + s->scratch_at;
     const VkDeviceAddress dz = scratch + l->dz, da_terms = scratch + l->da_terms;
     const chunked gradients[] = {
         {s->gradients & DMATTN_GRADIENT_DT_WEIGHT, s->weights, s->weights_grid, s->weights_slice, &l->weights, dz,

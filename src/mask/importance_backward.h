@@ -54,6 +54,7 @@ typedef struct importance_backward_stage {
     uint32_t gradients; /* of IMPORTANCE_GRADIENTS */
     uint32_t keys, kv_heads, value_dim;
     importance_backward_layout layout;
+    uint64_t scratch_at; /* offset in the workspace */
     grid terms_grid, weights_grid, sums_grid, values_grid;
     uint32_t weights_slice, values_slice; /* workgroups of a dispatch, at most */
     sum_partials sum;
@@ -67,10 +68,9 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
                                                     uint32_t gradients, const dmattn_strides *dv_strides);
 void dmattn_importance_backward_stage_destroy(importance_backward_stage *stage, const dmattn_context *ctx);
 
-/* Reads v, dt_weight, a, dt_bias and dimportance. `scratch`: dmattn_importance_backward_scratch_bytes() at a multiple
- * of 4 bytes. */
-void dmattn_importance_backward_stage_record(const importance_backward_stage *stage, recorder *r,
-                                             VkDeviceAddress scratch);
+/* Reads v, dt_weight, a, dt_bias and dimportance. The scratch memory, dmattn_importance_backward_scratch_bytes(), lies
+ * in the workspace at stage->scratch_at. */
+void dmattn_importance_backward_stage_record(const importance_backward_stage *stage, recorder *r);
 uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *stage);
 
 /* Without a device. */

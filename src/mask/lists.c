@@ -53,6 +53,11 @@ lists_layout dmattn_lists_layout(const lists_desc *d)
     return l;
 }
 
+uint64_t dmattn_lists_bytes(const lists_layout *l)
+{
+    return l->level[l->level_count - 1].bytes;
+}
+
 grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
 {
     const uint64_t planes = (uint64_t)d->batch * d->heads;
@@ -105,7 +110,7 @@ void dmattn_lists_stage_record(const lists_stage *s, recorder *r)
         .end = r->tensor[TENSOR_END],
         .batch_stride = s->desc.batch_stride,
         .head_stride = s->desc.head_stride,
-        .lists = r->scratch,
+        .lists = r->workspace + s->scratch_at,
         .queries = s->desc.queries,
         .keys = s->desc.keys,
         .heads = s->desc.heads,

@@ -45,6 +45,7 @@ typedef struct lists_layout {
 typedef struct lists_stage {
     lists_desc desc;
     lists_layout layout;
+    uint64_t scratch_at;           /* offset in the workspace */
     VkPipeline top, middle, final; /* NULL where there are none */
 } lists_stage;
 
@@ -56,6 +57,7 @@ void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
 /* Without a device. */
 uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top);
 lists_layout dmattn_lists_layout(const lists_desc *desc);
+uint64_t dmattn_lists_bytes(const lists_layout *layout); /* of the final lists */
 grid dmattn_lists_grid(const lists_desc *desc, const lists_level *level);
 
 #endif

@@ -58,6 +58,6 @@ void dmattn_selection_stage_record(const selection_stage *s, recorder *r)
         .sliding = selection->sliding,
     };
     if (s->sort.blocks)
-        dmattn_key_sort_record(&s->sort, r, r->scratch, &params);
+        dmattn_key_sort_record(&s->sort, r, r->workspace + s->scratch_at, &params);
     dmattn_recorder_dispatch(r, s->intervals, &params, sizeof params, s->intervals_grid);
 }

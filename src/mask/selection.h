@@ -3,12 +3,13 @@
 #ifndef DMATTN_MASK_SELECTION_H
 #define DMATTN_MASK_SELECTION_H
 
+#include "../sort.h"
 #include "desc.h"
-#include "sort.h"
 
 typedef struct selection_stage {
     dmattn_mask_desc desc; /* resolved */
     key_sort sort;
+    uint64_t scratch_at; /* of the sort: offset in the workspace */
     grid intervals_grid;
     VkPipeline intervals; /* NULL where the stage is not there */
 } selection_stage;

@@ -1,29 +1,77 @@
 /* SPDX-License-Identifier: MIT
- * Attention with a mask that the app has. */
-#include "../plan.h"
+ * Attention with a mask that the app brings. */
+#include "interval_lists.h"
+#include "operators.h"
 
 #include <stdio.h>
 
-static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_attention_desc *desc, const attention_tile *tile)
+typedef struct attention_plan {
+    dmattn_plan base;
+    interval_lists lists;
+    attention_stage attention;
+} attention_plan;
+
+static dmattn_status fill(attention_plan *plan, const dmattn_attention_desc *desc, const attention_tile *tile)
 {
-    const dmattn_context *ctx = plan->ctx;
+    dmattn_plan *base = &plan->base;
     attention_stage *s = &plan->attention;
     const dmattn_attention_desc *d = &s->desc;
-    TRY(dmattn_attention_stage_choose(s, ctx, desc, tile));
-    plan->tiles_offset = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile));
-    plan->parts_offset = dmattn_plan_reserve(plan, dmattn_attention_part_bytes(s));
-    if (d->mask == DMATTN_MASK_INTERVALS)
-        TRY(dmattn_plan_add_interval_lists(plan, d, dmattn_tile_list_queries(&s->tile),
-                                           dmattn_selection_bound(&(dmattn_selection){0}, d->keys)));
+    TRY(dmattn_attention_stage_choose(s, base->ctx, desc, tile));
+    s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_mask_tiles_bytes(d, &s->tile));
+    s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
-        if (t != TENSOR_LISTS)
-            plan->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),
-                                            .alignment = dmattn_attention_alignment(s, (tensor_id)t)};
-    snprintf(plan->name, sizeof plan->name, "%s", s->name);
-    plan->flops = dmattn_attention_flops(d);
-    plan->bytes = dmattn_attention_bytes(d);
-    return dmattn_attention_stage_build(s, ctx, plan->layout);
+        base->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),
+                                        .alignment = dmattn_attention_alignment(s, (tensor_id)t)};
+    if (d->mask == DMATTN_MASK_INTERVALS)
+        TRY(dmattn_interval_lists_plan(&plan->lists, base, d, dmattn_tile_list_queries(&s->tile),
+                                       dmattn_selection_bound(&(dmattn_selection){0}, d->keys)));
+    snprintf(base->name, sizeof base->name, "%s", s->name);
+    base->flops = dmattn_attention_flops(d);
+    base->bytes = dmattn_attention_bytes(d);
+    return dmattn_attention_stage_build(s, base->ctx, base->layout);
 }
+
+static void destroy(dmattn_plan *base)
+{
+    attention_plan *plan = (attention_plan *)base;
+    dmattn_interval_lists_destroy(&plan->lists, base->ctx);
+    dmattn_attention_stage_destroy(&plan->attention, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    const attention_plan *plan = (const attention_plan *)base;
+    dmattn_interval_lists_record(&plan->lists, r, reuse);
+    dmattn_attention_stage_record(&plan->attention, r, reuse);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    dmattn_attention_stage_describe(&((const attention_plan *)base)->attention, info);
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_attention_args, Q, q),
+    BUFFER(dmattn_attention_args, K, k),
+    BUFFER(dmattn_attention_args, V, v),
+    BUFFER(dmattn_attention_args, OUT, out),
+    BUFFER(dmattn_attention_args, LSE, lse),
+    BUFFER(dmattn_attention_args, MASK, mask),
+    BUFFER(dmattn_attention_args, BEGIN, begin),
+    BUFFER(dmattn_attention_args, END, end),
+    BUFFER(dmattn_attention_args, BIAS, bias),
+    BUFFER(dmattn_attention_args, LISTS, lists),
+    END_OF_BUFFERS,
+};
+const operator_type dmattn_attention_operator = {
+    .name = "attention",
+    .size = sizeof(attention_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_attention_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_attention_plan(dmattn_context *ctx, const dmattn_attention_desc *desc, dmattn_plan **out)
 {
@@ -37,24 +85,13 @@ dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_atten
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_attention_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_ATTENTION, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &resolved, tile), "attention", out);
+    TRY(dmattn_plan_create(ctx, &dmattn_attention_operator, &plan));
+    return dmattn_plan_finish(plan, fill((attention_plan *)plan, &resolved, tile), out);
 }
 
 dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                       const dmattn_attention_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_Q] = &args->q,         [TENSOR_K] = &args->k,
-        [TENSOR_V] = &args->v,         [TENSOR_OUT] = &args->out,
-        [TENSOR_LSE] = &args->lse,     [TENSOR_MASK] = &args->mask,
-        [TENSOR_BEGIN] = &args->begin, [TENSOR_END] = &args->end,
-        [TENSOR_BIAS] = &args->bias,   [TENSOR_LISTS] = plan->lists.final ? NULL : &args->lists,
-    };
-    return dmattn_plan_record(plan, PLAN_ATTENTION, commands, buffers, &args->workspace,
-                              args->reuse_mask_tiles ? ALL_STAGES : 0);
+    return dmattn_plan_record(plan, &dmattn_attention_operator, commands, args,
+                              args && args->reuse_mask_tiles ? ALL_STAGES : 0);
 }

@@ -1,6 +1,49 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of attention with a mask that the app has. */
-#include "../plan.h"
+ * The gradients of attention with a mask that the app brings. */
+#include "../mask/desc.h"
+#include "backward_stages.h"
+#include "operators.h"
+
+typedef struct attention_backward_plan {
+    dmattn_plan base;
+    backward_stages stages;
+} attention_backward_plan;
+
+static void destroy(dmattn_plan *base)
+{
+    dmattn_backward_stages_destroy(&((attention_backward_plan *)base)->stages, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    (void)reuse;
+    dmattn_backward_stages_record(&((const attention_backward_plan *)base)->stages, r);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    dmattn_backward_stages_describe(&((const attention_backward_plan *)base)->stages, info);
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_attention_backward_args, Q, q),         BUFFER(dmattn_attention_backward_args, K, k),
+    BUFFER(dmattn_attention_backward_args, V, v),         BUFFER(dmattn_attention_backward_args, OUT, out),
+    BUFFER(dmattn_attention_backward_args, LSE, lse),     BUFFER(dmattn_attention_backward_args, MASK, mask),
+    BUFFER(dmattn_attention_backward_args, BEGIN, begin), BUFFER(dmattn_attention_backward_args, END, end),
+    BUFFER(dmattn_attention_backward_args, BIAS, bias),   BUFFER(dmattn_attention_backward_args, LISTS, lists),
+    BUFFER(dmattn_attention_backward_args, DOUT, dout),   BUFFER(dmattn_attention_backward_args, DQ, dq),
+    BUFFER(dmattn_attention_backward_args, DK, dk),       BUFFER(dmattn_attention_backward_args, DV, dv),
+    BUFFER(dmattn_attention_backward_args, DBIAS, dbias), END_OF_BUFFERS,
+};
+const operator_type dmattn_attention_backward_operator = {
+    .name = "the gradients of attention",
+    .size = sizeof(attention_backward_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_attention_backward_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_attention_backward_plan(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
                                              dmattn_plan **out)
@@ -15,35 +58,14 @@ dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dm
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_attention_backward_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_ATTENTION_BACKWARD, &plan));
+    TRY(dmattn_plan_create(ctx, &dmattn_attention_backward_operator, &plan));
+    backward_stages *stages = &((attention_backward_plan *)plan)->stages;
     const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, resolved.attention.keys);
-    return dmattn_plan_finish(plan, dmattn_plan_add_backward(plan, &resolved, bound, tiles),
-                              "attention's backward pass", out);
+    return dmattn_plan_finish(plan, dmattn_backward_stages_plan(stages, plan, &resolved, bound, tiles), out);
 }
 
 dmattn_status dmattn_attention_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                const dmattn_attention_backward_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_Q] = &args->q,
-        [TENSOR_K] = &args->k,
-        [TENSOR_V] = &args->v,
-        [TENSOR_OUT] = &args->out,
-        [TENSOR_LSE] = &args->lse,
-        [TENSOR_DOUT] = &args->dout,
-        [TENSOR_MASK] = &args->mask,
-        [TENSOR_BEGIN] = &args->begin,
-        [TENSOR_END] = &args->end,
-        [TENSOR_BIAS] = &args->bias,
-        [TENSOR_DQ] = &args->dq,
-        [TENSOR_DK] = &args->dk,
-        [TENSOR_DV] = &args->dv,
-        [TENSOR_DBIAS] = &args->dbias,
-        [TENSOR_LISTS] = plan->lists.final ? NULL : &args->lists,
-    };
-    return dmattn_plan_record(plan, PLAN_ATTENTION_BACKWARD, commands, buffers, &args->workspace, 0);
+    return dmattn_plan_record(plan, &dmattn_attention_backward_operator, commands, args, 0);
 }

@@ -1,23 +1,79 @@
 /* SPDX-License-Identifier: MIT
  * Decoding: dynamic mask attention of a few new tokens against a cache. */
-#include "../plan.h"
+#include "../decode/stage.h"
+#include "operators.h"
 
 #include <stdio.h>
 
-static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_decode_desc *desc)
+typedef struct decode_plan {
+    dmattn_plan base;
+    decode_stage decode;
+} decode_plan;
+
+static const decode_stage *stage_of(const dmattn_plan *base)
 {
+    return &((const decode_plan *)base)->decode;
+}
+
+static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc)
+{
+    dmattn_plan *base = &plan->base;
     decode_stage *s = &plan->decode;
-    TRY(dmattn_decode_stage_plan(s, plan->ctx, plan->layout, desc));
-    plan->parts_offset = dmattn_plan_reserve(plan, dmattn_decode_part_bytes(s));
+    TRY(dmattn_decode_stage_plan(s, base->ctx, base->layout, desc));
+    s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
-        plan->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
-                                        .alignment = dmattn_decode_alignment(s, (tensor_id)t),
-                                        .optional = t == TENSOR_COUNTS || t == TENSOR_KEEP};
-    snprintf(plan->name, sizeof plan->name, "%s", s->name);
-    plan->flops = dmattn_decode_flops(&s->desc);
-    plan->bytes = dmattn_decode_bytes(&s->desc);
+        base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
+                                        .alignment = dmattn_decode_alignment(s, (tensor_id)t)};
+    snprintf(base->name, sizeof base->name, "%s", s->name);
+    base->flops = dmattn_decode_flops(&s->desc);
+    base->bytes = dmattn_decode_bytes(&s->desc);
     return DMATTN_SUCCESS;
 }
+
+static void destroy(dmattn_plan *base)
+{
+    dmattn_decode_stage_destroy(&((decode_plan *)base)->decode, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    (void)reuse;
+    dmattn_decode_stage_record(stage_of(base), r);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    info->level = stage_of(base)->tile.level;
+    info->why_not_higher = stage_of(base)->why_not;
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_decode_args, Q, q),
+    BUFFER(dmattn_decode_args, K, k),
+    BUFFER(dmattn_decode_args, V, v),
+    BUFFER(dmattn_decode_args, OUT, out),
+    BUFFER(dmattn_decode_args, LSE, lse),
+    BUFFER(dmattn_decode_args, MASK, mask),
+    BUFFER(dmattn_decode_args, DT_WEIGHT, dt_weight),
+    BUFFER(dmattn_decode_args, A, a),
+    BUFFER(dmattn_decode_args, DT_BIAS, dt_bias),
+    BUFFER(dmattn_decode_args, IMPORTANCE, importance),
+    OPTIONAL_BUFFER(dmattn_decode_args, COUNTS, counts),
+    OPTIONAL_BUFFER(dmattn_decode_args, KEEP, keep),
+    BUFFER(dmattn_decode_args, STATE, state),
+    BUFFER(dmattn_decode_args, PAGES, pages),
+    BUFFER(dmattn_decode_args, TABLE, table),
+    END_OF_BUFFERS,
+};
+const operator_type dmattn_decode_operator = {
+    .name = "decoding",
+    .size = sizeof(decode_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_decode_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *desc, dmattn_plan **out)
 {
@@ -25,8 +81,8 @@ dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_decode_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_DECODE, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &resolved), "decoding", out);
+    TRY(dmattn_plan_create(ctx, &dmattn_decode_operator, &plan));
+    return dmattn_plan_finish(plan, fill((decode_plan *)plan, &resolved), out);
 }
 
 dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout)
@@ -34,53 +90,23 @@ dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_lay
     *layout = (dmattn_cache_layout){0};
     if (!plan)
         return DMATTN_ERROR_INVALID;
-    TRY(dmattn_plan_check_kind(plan, PLAN_DECODE));
-    *layout = plan->decode.layout;
+    TRY(dmattn_plan_check_type(plan, &dmattn_decode_operator));
+    *layout = stage_of(plan)->layout;
     return DMATTN_SUCCESS;
 }
 
 dmattn_status dmattn_decode_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_decode_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_Q] = &args->q,
-        [TENSOR_K] = &args->k,
-        [TENSOR_V] = &args->v,
-        [TENSOR_OUT] = &args->out,
-        [TENSOR_LSE] = &args->lse,
-        [TENSOR_DT_WEIGHT] = &args->dt_weight,
-        [TENSOR_A] = &args->a,
-        [TENSOR_DT_BIAS] = &args->dt_bias,
-        [TENSOR_IMPORTANCE] = &args->importance,
-        [TENSOR_COUNTS] = &args->counts,
-        [TENSOR_KEEP] = &args->keep,
-        [TENSOR_STATE] = &args->state,
-        [TENSOR_PAGES] = &args->pages,
-        [TENSOR_TABLE] = &args->table,
-        [TENSOR_MASK] = &args->mask,
-    };
-    return dmattn_plan_record(plan, PLAN_DECODE, commands, buffers, &args->workspace, 0);
+    return dmattn_plan_record(plan, &dmattn_decode_operator, commands, args, 0);
 }
 
 static dmattn_status check_sequence(const dmattn_plan *plan, const char *name, uint32_t sequence)
 {
-    const uint32_t sequences = plan->decode.desc.attention.batch;
+    const uint32_t sequences = stage_of(plan)->desc.attention.batch;
     if (sequence >= sequences)
         return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "%s is %u, but there are %u sequences", name,
                            sequence, sequences);
     return DMATTN_SUCCESS;
-}
-
-/* Of what a plan's step takes. */
-static dmattn_status resolve_own(const dmattn_plan *plan, recorder *r, tensor_id tensor, const dmattn_buffer *buffer)
-{
-    const plan_tensor *t = &plan->tensor[tensor];
-    return t->bytes ? dmattn_plan_resolve_buffer(plan, dmattn_tensor_name(tensor), buffer, t->bytes, t->alignment,
-                                                 &r->tensor[tensor])
-                    : DMATTN_SUCCESS;
 }
 
 dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer commands,
@@ -90,11 +116,11 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
         return DMATTN_ERROR_INVALID;
     const messenger *m = &plan->ctx->messenger;
     if (!args)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "args is NULL");
-    recorder r = {.ctx = plan->ctx, .layout = plan->layout, .commands = commands};
-    TRY(dmattn_plan_begin_record(plan, PLAN_DECODE, commands));
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "`args` is NULL");
+    recorder r;
+    TRY(dmattn_plan_begin_record(plan, &dmattn_decode_operator, commands, &r));
     TRY(check_sequence(plan, "sequence", args->sequence));
-    const dmattn_decode_desc *d = &plan->decode.desc;
+    const dmattn_decode_desc *d = &stage_of(plan)->desc;
     const dmattn_attention_desc *a = &d->attention;
     TRY(dmattn_check_size(m, "keys", args->keys));
     if (d->cache == DMATTN_CACHE_PAGED && args->keys > d->max_keys)
@@ -125,10 +151,10 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
     if (!d->no_importance)
         TRY(dmattn_plan_resolve_buffer(plan, "importance", &args->importance, UINT64_C(4) * a->kv_heads * args->keys, 4,
                                        &params.importance));
-    TRY(resolve_own(plan, &r, TENSOR_STATE, &args->state));
-    TRY(resolve_own(plan, &r, TENSOR_PAGES, &args->pages));
-    TRY(resolve_own(plan, &r, TENSOR_TABLE, &args->table));
-    dmattn_decode_stage_record_fill(&plan->decode, &r, &params);
+    TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_STATE, &args->state));
+    TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_PAGES, &args->pages));
+    TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_TABLE, &args->table));
+    dmattn_decode_stage_record_fill(stage_of(plan), &r, &params);
     return DMATTN_SUCCESS;
 }
 
@@ -137,13 +163,13 @@ dmattn_status dmattn_decode_fork_record(const dmattn_plan *plan, VkCommandBuffer
 {
     if (!plan)
         return DMATTN_ERROR_INVALID;
-    recorder r = {.ctx = plan->ctx, .layout = plan->layout, .commands = commands};
-    TRY(dmattn_plan_begin_record(plan, PLAN_DECODE, commands));
+    recorder r;
+    TRY(dmattn_plan_begin_record(plan, &dmattn_decode_operator, commands, &r));
     TRY(check_sequence(plan, "from", from));
     TRY(check_sequence(plan, "to", to));
     if (from == to)
         return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "from and to are both sequence %u", from);
-    TRY(resolve_own(plan, &r, TENSOR_STATE, state));
-    dmattn_decode_stage_record_fork(&plan->decode, &r, from, to);
+    TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_STATE, state));
+    dmattn_decode_stage_record_fork(stage_of(plan), &r, from, to);
     return DMATTN_SUCCESS;
 }

@@ -2,7 +2,8 @@
  * Dynamic mask attention: a mask, and attention with it. */
 #include "dma.h"
 
-#include "../plan.h"
+#include "mask_stages.h"
+#include "operators.h"
 
 #include <stdio.h>
 
@@ -56,7 +57,15 @@ uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor)
     return bytes ? bytes : dmattn_mask_tensor_bytes(&parts->mask, tensor);
 }
 
-/* That a tile of queries sees. */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dma_plan {
+    dmattn_plan base;
+    mask_stages mask;
+    attention_stage attention;
+} dma_plan;
+
+/* Keys that a tile of queries sees at most. */
 static double most_keys(const dmattn_mask_desc *m)
 {
     const keys_bound bound = dmattn_selection_bound(&m->selection, m->keys);
@@ -64,41 +73,92 @@ static double most_keys(const dmattn_mask_desc *m)
     return keys < m->keys ? keys : m->keys;
 }
 
-static dmattn_status fill_plan(dmattn_plan *plan, dma_parts *parts, const attention_tile *tile)
+static void add_tensors(dma_plan *plan, const dma_parts *parts)
 {
-    const dmattn_context *ctx = plan->ctx;
-    attention_stage *s = &plan->attention;
-    TRY(dmattn_attention_stage_choose(s, ctx, &parts->attention, tile));
-    parts->mask.list_queries = dmattn_tile_list_queries(&s->tile);
-    TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
-    TRY(dmattn_plan_add_mask(plan, &parts->mask));
-    plan->parts_offset = dmattn_plan_reserve(plan, dmattn_attention_part_bytes(s));
-    if (!s->tile.slice) /* fewer keys are seen than there are */
-        s->slice = dmattn_attention_slice(s->attention_grid,
-                                          dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&parts->mask));
-
+    const attention_stage *s = &plan->attention;
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
-        const bool product = t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
-                             || (t == TENSOR_IMPORTANCE && plan->importance.pipeline);
-        plan_tensor *tensor = &plan->tensor[t];
+        plan_tensor *tensor = &plan->base.tensor[t];
+        const bool made = t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
+                          || (t == TENSOR_IMPORTANCE && plan->mask.importance.pipeline);
         if (t != TENSOR_LISTS)
             tensor->bytes = dmattn_dma_tensor_bytes(parts, t);
         if (dmattn_attention_tensor_bytes(&s->desc, t) && tensor->alignment < dmattn_attention_alignment(s, t))
             tensor->alignment = dmattn_attention_alignment(s, t);
-        if (product) {
-            tensor->in_workspace = true;
-            tensor->offset = dmattn_plan_reserve(plan, tensor->bytes);
-        }
+        if (made)
+            dmattn_plan_reserve_tensor(&plan->base, t);
     }
-    plan->tensor[TENSOR_IMPORTANCE].alignment = 4;
-    snprintf(plan->name, sizeof plan->name, "%s", s->name);
+    plan->base.tensor[TENSOR_IMPORTANCE].alignment = 4;
+}
+
+static dmattn_status fill(dma_plan *plan, dma_parts *parts, const attention_tile *tile)
+{
+    dmattn_plan *base = &plan->base;
+    const dmattn_context *ctx = base->ctx;
+    attention_stage *s = &plan->attention;
+    TRY(dmattn_attention_stage_choose(s, ctx, &parts->attention, tile));
+    parts->mask.list_queries = dmattn_tile_list_queries(&s->tile);
+    TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
+    TRY(dmattn_mask_stages_plan(&plan->mask, base, &parts->mask));
+    s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
+    if (!s->tile.slice) /* most keys are not seen */
+        s->slice = dmattn_grid_slice(s->attention_grid,
+                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&parts->mask));
+    add_tensors(plan, parts);
+    snprintf(base->name, sizeof base->name, "%s", s->name);
     dmattn_attention_desc d = s->desc;
     d.causal = parts->mask.selection.causal;
-    plan->flops = dmattn_attention_flops(&d);
-    plan->bytes = dmattn_attention_bytes(&d);
-    return dmattn_attention_stage_build(s, ctx, plan->layout);
+    base->flops = dmattn_attention_flops(&d);
+    base->bytes = dmattn_attention_bytes(&d);
+    return dmattn_attention_stage_build(s, ctx, base->layout);
 }
+
+static void destroy(dmattn_plan *base)
+{
+    dma_plan *plan = (dma_plan *)base;
+    dmattn_mask_stages_destroy(&plan->mask, base->ctx);
+    dmattn_attention_stage_destroy(&plan->attention, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    const dma_plan *plan = (const dma_plan *)base;
+    dmattn_mask_stages_record(&plan->mask, r, reuse);
+    r->tensor[TENSOR_BIAS] = r->tensor[TENSOR_IMPORTANCE];
+    dmattn_attention_stage_record(&plan->attention, r, reuse);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    dmattn_attention_stage_describe(&((const dma_plan *)base)->attention, info);
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_dma_args, Q, q),
+    BUFFER(dmattn_dma_args, K, k),
+    BUFFER(dmattn_dma_args, V, v),
+    BUFFER(dmattn_dma_args, OUT, out),
+    BUFFER(dmattn_dma_args, LSE, lse),
+    BUFFER(dmattn_dma_args, BEGIN, begin),
+    BUFFER(dmattn_dma_args, END, end),
+    BUFFER(dmattn_dma_args, DT_WEIGHT, dt_weight),
+    BUFFER(dmattn_dma_args, A, a),
+    BUFFER(dmattn_dma_args, DT_BIAS, dt_bias),
+    BUFFER(dmattn_dma_args, KEY_VALID, key_valid),
+    BUFFER(dmattn_dma_args, QUERY_OFFSETS, query_offsets),
+    BUFFER(dmattn_dma_args, KEY_OFFSETS, key_offsets),
+    BUFFER(dmattn_dma_args, IMPORTANCE, importance),
+    END_OF_BUFFERS,
+};
+const operator_type dmattn_dma_operator = {
+    .name = "dynamic mask attention",
+    .size = sizeof(dma_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_dma_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_dma_plan(dmattn_context *ctx, const dmattn_dma_desc *desc, dmattn_plan **out)
 {
@@ -112,31 +172,11 @@ dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *d
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_dma_desc_resolve(desc, &parts, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_DMA, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &parts, tile), "dynamic mask attention", out);
+    TRY(dmattn_plan_create(ctx, &dmattn_dma_operator, &plan));
+    return dmattn_plan_finish(plan, fill((dma_plan *)plan, &parts, tile), out);
 }
 
 dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_dma_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_Q] = &args->q,
-        [TENSOR_K] = &args->k,
-        [TENSOR_V] = &args->v,
-        [TENSOR_OUT] = &args->out,
-        [TENSOR_LSE] = &args->lse,
-        [TENSOR_DT_WEIGHT] = &args->dt_weight,
-        [TENSOR_A] = &args->a,
-        [TENSOR_DT_BIAS] = &args->dt_bias,
-        [TENSOR_KEY_VALID] = &args->key_valid,
-        [TENSOR_QUERY_OFFSETS] = &args->query_offsets,
-        [TENSOR_KEY_OFFSETS] = &args->key_offsets,
-        [TENSOR_IMPORTANCE] = &args->importance,
-        [TENSOR_BEGIN] = &args->begin,
-        [TENSOR_END] = &args->end,
-    };
-    return dmattn_plan_record(plan, PLAN_DMA, commands, buffers, &args->workspace, args->reuse_mask ? ALL_STAGES : 0);
+    return dmattn_plan_record(plan, &dmattn_dma_operator, commands, args, args && args->reuse_mask ? ALL_STAGES : 0);
 }

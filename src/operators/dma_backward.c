@@ -3,11 +3,13 @@
  * and from the bias's those of what the importance is made of. */
 #include "dma.h"
 
-#include "../plan.h"
+#include "../mask/importance_backward.h"
+#include "backward_stages.h"
+#include "operators.h"
 
 #define PARAMETERS ((uint32_t)(DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A | DMATTN_GRADIENT_DT_BIAS))
 
-/* Those that there are. */
+/* The gradients that the operator has. */
 static uint32_t all_gradients(const dmattn_dma_desc *d)
 {
     const uint32_t attention = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_IMPORTANCE;
@@ -68,45 +70,107 @@ uint64_t dmattn_dma_backward_tensor_bytes(const dma_backward_parts *parts, tenso
     }
 }
 
-static dmattn_status fill_plan(dmattn_plan *plan, const dma_backward_parts *parts, const backward_tiles *tiles)
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+
+typedef struct dma_backward_plan {
+    dmattn_plan base;
+    backward_stages attention;
+    importance_backward_stage importance; /* without pipelines if no gradient comes through the importance */
+} dma_backward_plan;
+
+static dmattn_status add_importance(dma_backward_plan *plan, const dma_backward_parts *parts)
 {
+    dmattn_plan *base = &plan->base;
+    const dmattn_strides *dv = &parts->attention.dv_strides;
+    dmattn_mask_desc d = parts->mask;
+    d.stages = DMATTN_STAGE_IMPORTANCE;
+    TRY(dmattn_mask_desc_resolve(&d, &d, &base->ctx->messenger));
+    TRY(dmattn_importance_backward_stage_plan(&plan->importance, base->ctx, base->layout, &d, parts->of_importance,
+                                              dv));
+    /* The stage reads rows of v and dv 16 bytes at a time where they allow it, even if those of q or k do not. */
+    if (dmattn_importance_is_aligned(&d))
+        base->tensor[TENSOR_V].alignment = 16;
+    if (parts->of_importance & DMATTN_GRADIENT_V && dmattn_importance_backward_is_aligned(&d, dv))
+        base->tensor[TENSOR_DV].alignment = 16;
+    plan->importance.scratch_at =
+        dmattn_plan_reserve(base, dmattn_importance_backward_scratch_bytes(&plan->importance));
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status fill(dma_backward_plan *plan, const dma_backward_parts *parts, const backward_tiles *tiles)
+{
+    dmattn_plan *base = &plan->base;
     const keys_bound bound = dmattn_selection_bound(&parts->mask.selection, parts->mask.keys);
     const uint32_t parameter = dmattn_type_size(parts->mask.importance.parameter_type);
-    dmattn_attention_backward_desc causal = parts->attention; /* as its queries see keys, for what it counts as */
-    causal.attention.causal = parts->mask.selection.causal;
-    TRY(dmattn_plan_add_backward(plan, &parts->attention, bound, tiles));
-    plan->flops = dmattn_backward_flops(&causal);
+    TRY(dmattn_backward_stages_plan(&plan->attention, base, &parts->attention, bound, tiles));
+    dmattn_attention_backward_desc counted = parts->attention; /* work counts as that of a causal mask */
+    counted.attention.causal = parts->mask.selection.causal;
+    base->flops = dmattn_backward_flops(&counted);
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
-        plan_tensor *tensor = &plan->tensor[t];
-        if (t == TENSOR_LISTS)
-            continue;
+        plan_tensor *tensor = &base->tensor[t];
         tensor->bytes = dmattn_dma_backward_tensor_bytes(parts, t);
         if (!tensor->alignment)
             tensor->alignment = t == TENSOR_DT_WEIGHT || t == TENSOR_A || t == TENSOR_DT_BIAS ? parameter : 4;
     }
-    if (!(parts->gradients & DMATTN_GRADIENT_IMPORTANCE)) {
-        plan_tensor *tensor = &plan->tensor[TENSOR_DIMPORTANCE];
-        tensor->in_workspace = true;
-        tensor->offset = dmattn_plan_reserve(plan, tensor->bytes);
-    }
-    if (!parts->of_importance)
-        return DMATTN_SUCCESS;
-    dmattn_mask_desc importance = parts->mask;
-    importance.stages = DMATTN_STAGE_IMPORTANCE;
-    TRY(dmattn_mask_desc_resolve(&importance, &importance, &plan->ctx->messenger));
-    TRY(dmattn_importance_backward_stage_plan(&plan->importance_backward, plan->ctx, plan->layout, &importance,
-                                              parts->of_importance, &parts->attention.dv_strides));
-    /* Rows of v and dv that lie at multiples of 16 bytes are taken as such, whatever those of the others do. */
-    if (dmattn_importance_is_aligned(&importance))
-        plan->tensor[TENSOR_V].alignment = 16;
-    if (parts->of_importance & DMATTN_GRADIENT_V
-        && dmattn_importance_backward_is_aligned(&importance, &parts->attention.dv_strides))
-        plan->tensor[TENSOR_DV].alignment = 16;
-    plan->importance_backward_offset =
-        dmattn_plan_reserve(plan, dmattn_importance_backward_scratch_bytes(&plan->importance_backward));
-    return DMATTN_SUCCESS;
+    if (!(parts->gradients & DMATTN_GRADIENT_IMPORTANCE))
+        dmattn_plan_reserve_tensor(base, TENSOR_DIMPORTANCE);
+    return parts->of_importance ? add_importance(plan, parts) : DMATTN_SUCCESS;
 }
+
+static void destroy(dmattn_plan *base)
+{
+    dma_backward_plan *plan = (dma_backward_plan *)base;
+    dmattn_backward_stages_destroy(&plan->attention, base->ctx);
+    dmattn_importance_backward_stage_destroy(&plan->importance, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    const dma_backward_plan *plan = (const dma_backward_plan *)base;
+    (void)reuse;
+    r->tensor[TENSOR_BIAS] = r->tensor[TENSOR_IMPORTANCE];
+    r->tensor[TENSOR_DBIAS] = r->tensor[TENSOR_DIMPORTANCE];
+    dmattn_backward_stages_record(&plan->attention, r);
+    dmattn_importance_backward_stage_record(&plan->importance, r);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    dmattn_backward_stages_describe(&((const dma_backward_plan *)base)->attention, info);
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_dma_backward_args, Q, q),
+    BUFFER(dmattn_dma_backward_args, K, k),
+    BUFFER(dmattn_dma_backward_args, V, v),
+    BUFFER(dmattn_dma_backward_args, OUT, out),
+    BUFFER(dmattn_dma_backward_args, LSE, lse),
+    BUFFER(dmattn_dma_backward_args, BEGIN, begin),
+    BUFFER(dmattn_dma_backward_args, END, end),
+    BUFFER(dmattn_dma_backward_args, DT_WEIGHT, dt_weight),
+    BUFFER(dmattn_dma_backward_args, A, a),
+    BUFFER(dmattn_dma_backward_args, DT_BIAS, dt_bias),
+    BUFFER(dmattn_dma_backward_args, IMPORTANCE, importance),
+    BUFFER(dmattn_dma_backward_args, DOUT, dout),
+    BUFFER(dmattn_dma_backward_args, DQ, dq),
+    BUFFER(dmattn_dma_backward_args, DK, dk),
+    BUFFER(dmattn_dma_backward_args, DV, dv),
+    BUFFER(dmattn_dma_backward_args, DIMPORTANCE, dimportance),
+    BUFFER(dmattn_dma_backward_args, DDT_WEIGHT, ddt_weight),
+    BUFFER(dmattn_dma_backward_args, DA, da),
+    BUFFER(dmattn_dma_backward_args, DDT_BIAS, ddt_bias),
+    END_OF_BUFFERS,
+};
+const operator_type dmattn_dma_backward_operator = {
+    .name = "the gradients of dynamic mask attention",
+    .size = sizeof(dma_backward_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_dma_backward_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_dma_backward_plan(dmattn_context *ctx, const dmattn_dma_backward_desc *desc, dmattn_plan **out)
 {
@@ -120,37 +184,12 @@ dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_d
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_dma_backward_desc_resolve(desc, &parts, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_DMA_BACKWARD, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &parts, tiles), "dynamic mask attention's backward pass", out);
+    TRY(dmattn_plan_create(ctx, &dmattn_dma_backward_operator, &plan));
+    return dmattn_plan_finish(plan, fill((dma_backward_plan *)plan, &parts, tiles), out);
 }
 
 dmattn_status dmattn_dma_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                          const dmattn_dma_backward_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_Q] = &args->q,
-        [TENSOR_K] = &args->k,
-        [TENSOR_V] = &args->v,
-        [TENSOR_OUT] = &args->out,
-        [TENSOR_DOUT] = &args->dout,
-        [TENSOR_LSE] = &args->lse,
-        [TENSOR_DT_WEIGHT] = &args->dt_weight,
-        [TENSOR_A] = &args->a,
-        [TENSOR_DT_BIAS] = &args->dt_bias,
-        [TENSOR_IMPORTANCE] = &args->importance,
-        [TENSOR_BEGIN] = &args->begin,
-        [TENSOR_END] = &args->end,
-        [TENSOR_DQ] = &args->dq,
-        [TENSOR_DK] = &args->dk,
-        [TENSOR_DV] = &args->dv,
-        [TENSOR_DIMPORTANCE] = &args->dimportance,
-        [TENSOR_DDT_WEIGHT] = &args->ddt_weight,
-        [TENSOR_DA] = &args->da,
-        [TENSOR_DDT_BIAS] = &args->ddt_bias,
-    };
-    return dmattn_plan_record(plan, PLAN_DMA_BACKWARD, commands, buffers, &args->workspace, 0);
+    return dmattn_plan_record(plan, &dmattn_dma_backward_operator, commands, args, 0);
 }

@@ -1,20 +1,67 @@
 /* SPDX-License-Identifier: MIT
  * A dynamic mask by itself. */
-#include "../plan.h"
+#include "mask_stages.h"
+#include "operators.h"
 
 #include <stdio.h>
 
-static dmattn_status fill_plan(dmattn_plan *plan, const dmattn_mask_desc *d)
+typedef struct mask_plan {
+    dmattn_plan base;
+    mask_stages stages;
+} mask_plan;
+
+static dmattn_status fill(mask_plan *plan, const dmattn_mask_desc *d)
 {
-    TRY(dmattn_plan_add_mask(plan, d));
+    dmattn_plan *base = &plan->base;
+    TRY(dmattn_mask_stages_plan(&plan->stages, base, d));
     for (int t = 0; t < TENSOR_COUNT; t++)
-        plan->bytes += (double)dmattn_mask_tensor_bytes(d, (tensor_id)t);
+        base->bytes += (double)dmattn_mask_tensor_bytes(d, (tensor_id)t);
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
-        plan->flops = 2.0 * d->batch * d->keys * d->kv_heads * d->kv_heads * d->value_dim;
-    snprintf(plan->name, sizeof plan->name, "portable%s%s%s", d->stages & DMATTN_STAGE_IMPORTANCE ? " importance" : "",
+        base->flops = 2.0 * d->batch * d->keys * d->kv_heads * d->kv_heads * d->value_dim;
+    snprintf(base->name, sizeof base->name, "portable%s%s%s", d->stages & DMATTN_STAGE_IMPORTANCE ? " importance" : "",
              d->stages & DMATTN_STAGE_INTERVALS ? " intervals" : "", d->stages & DMATTN_STAGE_LISTS ? " lists" : "");
     return DMATTN_SUCCESS;
 }
+
+static void destroy(dmattn_plan *base)
+{
+    dmattn_mask_stages_destroy(&((mask_plan *)base)->stages, base->ctx);
+}
+
+static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
+{
+    dmattn_mask_stages_record(&((const mask_plan *)base)->stages, r, reuse);
+}
+
+static void describe(const dmattn_plan *base, dmattn_plan_info *info)
+{
+    info->list_queries = ((const mask_plan *)base)->stages.lists.desc.list_queries;
+    info->lists_size = base->tensor[TENSOR_LISTS].bytes;
+}
+
+static const operator_buffer buffers[] = {
+    BUFFER(dmattn_mask_args, V, v),
+    BUFFER(dmattn_mask_args, DT_WEIGHT, dt_weight),
+    BUFFER(dmattn_mask_args, A, a),
+    BUFFER(dmattn_mask_args, DT_BIAS, dt_bias),
+    BUFFER(dmattn_mask_args, KEY_VALID, key_valid),
+    BUFFER(dmattn_mask_args, QUERY_OFFSETS, query_offsets),
+    BUFFER(dmattn_mask_args, KEY_OFFSETS, key_offsets),
+    BUFFER(dmattn_mask_args, IMPORTANCE, importance),
+    BUFFER(dmattn_mask_args, BEGIN, begin),
+    BUFFER(dmattn_mask_args, END, end),
+    BUFFER(dmattn_mask_args, LISTS, lists),
+    END_OF_BUFFERS,
+};
+const operator_type dmattn_mask_operator = {
+    .name = "a mask",
+    .size = sizeof(mask_plan),
+    .buffers = buffers,
+    .workspace = offsetof(dmattn_mask_args, workspace),
+    .destroy = destroy,
+    .record = record,
+    .describe = describe,
+};
 
 dmattn_status dmattn_mask_plan(dmattn_context *ctx, const dmattn_mask_desc *desc, dmattn_plan **out)
 {
@@ -22,28 +69,11 @@ dmattn_status dmattn_mask_plan(dmattn_context *ctx, const dmattn_mask_desc *desc
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_mask_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, PLAN_MASK, &plan));
-    return dmattn_plan_finish(plan, fill_plan(plan, &resolved), "the mask", out);
+    TRY(dmattn_plan_create(ctx, &dmattn_mask_operator, &plan));
+    return dmattn_plan_finish(plan, fill((mask_plan *)plan, &resolved), out);
 }
 
 dmattn_status dmattn_mask_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_mask_args *args)
 {
-    if (!plan)
-        return DMATTN_ERROR_INVALID;
-    if (!args)
-        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "args is NULL");
-    const dmattn_buffer *const buffers[TENSOR_COUNT] = {
-        [TENSOR_V] = &args->v,
-        [TENSOR_DT_WEIGHT] = &args->dt_weight,
-        [TENSOR_A] = &args->a,
-        [TENSOR_DT_BIAS] = &args->dt_bias,
-        [TENSOR_KEY_VALID] = &args->key_valid,
-        [TENSOR_QUERY_OFFSETS] = &args->query_offsets,
-        [TENSOR_KEY_OFFSETS] = &args->key_offsets,
-        [TENSOR_IMPORTANCE] = &args->importance,
-        [TENSOR_BEGIN] = &args->begin,
-        [TENSOR_END] = &args->end,
-        [TENSOR_LISTS] = &args->lists,
-    };
-    return dmattn_plan_record(plan, PLAN_MASK, commands, buffers, &args->workspace, args->reuse);
+    return dmattn_plan_record(plan, &dmattn_mask_operator, commands, args, args ? args->reuse : 0);
 }

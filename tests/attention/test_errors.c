@@ -335,10 +335,8 @@ DEVICE_TEST(plan, info)
 
 static dmattn_buffer *buffer_of(dmattn_attention_args *args, int tensor)
 {
-    dmattn_buffer *const buffers[TENSOR_COUNT + 1] = {
-        &args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
-        &args->mask, &args->begin, &args->end, &args->bias, [TENSOR_COUNT] = &args->workspace};
-    return buffers[tensor];
+    return tensor == TENSOR_COUNT ? &args->workspace
+                                  : dmattn_operator_buffer(&dmattn_attention_operator, args, (tensor_id)tensor);
 }
 
 /* Each buffer missing, too small, and at an offset that is not aligned. */

@@ -130,11 +130,11 @@ DEVICE_TEST(backward_record, other_plans)
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     EXPECT_FAILURE(dmattn_attention_record(of_attention, commands, &(dmattn_attention_args){0}), DMATTN_ERROR_INVALID,
-                   "not of attention");
+                   "not for attention");
     EXPECT_FAILURE(dmattn_attention_backward_record(forward, commands, &(dmattn_attention_backward_args){0}),
-                   DMATTN_ERROR_INVALID, "not of attention's gradients");
+                   DMATTN_ERROR_INVALID, "not for the gradients of attention");
     EXPECT_FAILURE(dmattn_dma_backward_record(of_attention, commands, &(dmattn_dma_backward_args){0}),
-                   DMATTN_ERROR_INVALID, "not of dynamic mask attention's gradients");
+                   DMATTN_ERROR_INVALID, "not for the gradients of dynamic mask attention");
     EXPECT_FAILURE(dmattn_attention_backward_record(of_attention, commands, NULL), DMATTN_ERROR_INVALID, "args");
     EXPECT_FAILURE(dmattn_dma_backward_record(of_dma, commands, NULL), DMATTN_ERROR_INVALID, "args");
     EXPECT_FAILURE(dmattn_dma_backward_record(of_dma, NULL, &(dmattn_dma_backward_args){0}), DMATTN_ERROR_INVALID,

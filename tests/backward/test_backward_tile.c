@@ -209,7 +209,7 @@ Test(backward_tile, work_has_room)
             size[0] = most;
         uint32_t items, parts;
         share_out(size, tiles, &items, &parts);
-        const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_join_grid(&b, &t);
+        const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_combine_grid(&b, &t);
         cr_expect_leq(items, g.x * g.y, "%u items", items);
         cr_expect_geq(join.x * join.y, tiles);
         const uint64_t lists = 16 * (2 * (uint64_t)tiles + KEY_SHARES), part = 4 * 64 * (64 + 64 + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The gradients of what the importance is made of, as a stage alone, against a computation in double. */
 #include "mask/importance_backward.h"
-#include "plan.h"
+#include "operators/operators.h"
 #include "problem.h"
 #include "reference/element.h"
 #include "support/harness.h"
@@ -139,7 +139,7 @@ static void create(run *r, const backward_case *c)
     r->gradients = c->gradients ? c->gradients : IMPORTANCE_GRADIENTS;
     ASSERT_OK(dmattn_mask_desc_resolve(d, d, &m));
     ASSERT_OK(dmattn_strides_resolve(&m, "dv", &r->dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
-    ASSERT_OK(dmattn_plan_create(h.context, PLAN_MASK, &r->plan));
+    ASSERT_OK(dmattn_plan_create(h.context, &dmattn_mask_operator, &r->plan));
     ASSERT_OK(
         dmattn_importance_backward_stage_plan(&r->stage, h.context, r->plan->layout, d, r->gradients, &r->dv_strides));
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type), heads = d->kv_heads;
@@ -184,8 +184,9 @@ static void go(run *r)
             ASSERT_OK(dmattn_upload(h.device, &r->buffer[t], 0, r->image[t], image_bytes(r, t)));
     for (int t = 0; t < TENSOR_COUNT; t++)
         rec.tensor[t] = address(r, t);
+    rec.workspace = address(r, SCRATCH);
     ASSERT_OK(dmattn_commands_begin(h.device, &rec.commands));
-    dmattn_importance_backward_stage_record(&r->stage, &rec, address(r, SCRATCH));
+    dmattn_importance_backward_stage_record(&r->stage, &rec);
     ASSERT_OK(dmattn_commands_submit(h.device));
     for (int t = 0; t <= SCRATCH; t++)
         if (r->bytes[t])
@@ -490,6 +491,6 @@ DEVICE_TEST(importance_backward, nothing)
     ASSERT_OK(dmattn_importance_backward_stage_plan(&s, h.context, VK_NULL_HANDLE, &d,
                                                     DMATTN_GRADIENT_Q | DMATTN_GRADIENT_IMPORTANCE, &d.v_strides));
     cr_expect_eq(dmattn_importance_backward_scratch_bytes(&s), 0);
-    dmattn_importance_backward_stage_record(&s, &rec, 0);
+    dmattn_importance_backward_stage_record(&s, &rec);
     dmattn_importance_backward_stage_destroy(&s, h.context);
 }

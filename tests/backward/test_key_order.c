@@ -2,7 +2,7 @@
  * The order of keys by their lives: complete, those that nobody sees last, and good enough that the queries that see
  * some key of a tile are hardly more than those that see each. */
 #include "attention/key_order.h"
-#include "plan.h"
+#include "operators/operators.h"
 #include "problem.h"
 #include "support/harness.h"
 
@@ -58,7 +58,7 @@ static void go(order_run *r)
     dmattn_plan *plan;
     key_order order = {0};
     dmattn_buffer begin, end, scratch;
-    ASSERT_OK(dmattn_plan_create(h.context, PLAN_MASK, &plan));
+    ASSERT_OK(dmattn_plan_create(h.context, &dmattn_mask_operator, &plan));
     ASSERT_OK(dmattn_key_order_plan(&order, h.context, plan->layout, &r->desc));
     const uint64_t scratch_bytes = dmattn_key_order_scratch_bytes(&order);
     ASSERT_OK(dmattn_buffer_create(h.device, bytes, &begin));
@@ -70,8 +70,9 @@ static void go(order_run *r)
     recorder rec = {.ctx = h.context, .layout = plan->layout};
     rec.tensor[TENSOR_BEGIN] = address(&begin);
     rec.tensor[TENSOR_END] = address(&end);
+    rec.workspace = address(&scratch);
     ASSERT_OK(dmattn_commands_begin(h.device, &rec.commands));
-    const VkDeviceAddress at = dmattn_key_order_record(&order, &rec, address(&scratch));
+    const VkDeviceAddress at = dmattn_key_order_record(&order, &rec);
     ASSERT_OK(dmattn_commands_submit(h.device));
     const uint64_t order_bytes = 8 * (uint64_t)r->planes * r->padded;
     cr_assert(at >= address(&scratch) && at + order_bytes <= address(&scratch) + scratch_bytes);

@@ -80,7 +80,7 @@ DEVICE_TEST(decode_plan, layout)
 
     ASSERT_OK(dmattn_attention_plan(h.context, &(dmattn_attention_desc){ATTENTION, .keys = 3}, &attention));
     memset(&layout, 0xff, sizeof layout);
-    EXPECT_FAILURE(dmattn_decode_get_layout(attention, &layout), DMATTN_ERROR_INVALID, "not of decoding");
+    EXPECT_FAILURE(dmattn_decode_get_layout(attention, &layout), DMATTN_ERROR_INVALID, "not for decoding");
     cr_expect(is_zero(&layout));
     memset(&layout, 0xff, sizeof layout);
     cr_expect_eq(dmattn_decode_get_layout(NULL, &layout), DMATTN_ERROR_INVALID);
@@ -344,16 +344,17 @@ DEVICE_TEST(decode_record, other_plans)
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     EXPECT_FAILURE(dmattn_decode_record(attention, commands, &(dmattn_decode_args){0}), DMATTN_ERROR_INVALID,
-                   "not of decoding");
+                   "not for decoding");
     EXPECT_FAILURE(dmattn_decode_fill_record(attention, commands, &(dmattn_decode_fill_args){0}), DMATTN_ERROR_INVALID,
-                   "not of decoding");
+                   "not for decoding");
     EXPECT_FAILURE(dmattn_decode_fork_record(attention, commands, &state, 0, 1), DMATTN_ERROR_INVALID,
-                   "not of decoding");
+                   "not for decoding");
     EXPECT_FAILURE(dmattn_attention_record(decode, commands, &(dmattn_attention_args){0}), DMATTN_ERROR_INVALID,
-                   "not of attention");
-    EXPECT_FAILURE(dmattn_mask_record(decode, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID, "not of a mask");
+                   "not for attention");
+    EXPECT_FAILURE(dmattn_mask_record(decode, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID,
+                   "not for a mask");
     EXPECT_FAILURE(dmattn_dma_record(decode, commands, &(dmattn_dma_args){0}), DMATTN_ERROR_INVALID,
-                   "not of dynamic mask attention");
+                   "not for dynamic mask attention");
     dmattn_commands_cancel(h.device);
     dmattn_plan_destroy(decode);
     dmattn_plan_destroy(attention);

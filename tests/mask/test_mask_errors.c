@@ -94,11 +94,11 @@ DEVICE_TEST(mask_record, other_plans)
     ASSERT_OK(dmattn_attention_plan(h.context, &(dmattn_attention_desc){ATTENTION}, &attention));
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-    EXPECT_FAILURE(dmattn_mask_record(dma, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID, "not of a mask");
+    EXPECT_FAILURE(dmattn_mask_record(dma, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID, "not for a mask");
     EXPECT_FAILURE(dmattn_attention_record(mask, commands, &(dmattn_attention_args){0}), DMATTN_ERROR_INVALID,
-                   "not of attention");
+                   "not for attention");
     EXPECT_FAILURE(dmattn_dma_record(attention, commands, &(dmattn_dma_args){0}), DMATTN_ERROR_INVALID,
-                   "not of dynamic mask attention");
+                   "not for dynamic mask attention");
     EXPECT_FAILURE(dmattn_mask_record(mask, commands, NULL), DMATTN_ERROR_INVALID, "args");
     cr_expect_eq(dmattn_mask_record(NULL, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID);
     dmattn_commands_cancel(h.device);

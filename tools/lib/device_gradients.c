@@ -6,36 +6,8 @@
 
 dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
 {
-    dmattn_attention_backward_args *a = &dg->args;
-    dmattn_dma_backward_args *d = &dg->dma_args;
-    dmattn_buffer *const attention[TENSOR_COUNT] = {
-        [TENSOR_Q] = &a->q,       [TENSOR_K] = &a->k,         [TENSOR_V] = &a->v,         [TENSOR_OUT] = &a->out,
-        [TENSOR_LSE] = &a->lse,   [TENSOR_MASK] = &a->mask,   [TENSOR_BEGIN] = &a->begin, [TENSOR_END] = &a->end,
-        [TENSOR_BIAS] = &a->bias, [TENSOR_DOUT] = &a->dout,   [TENSOR_DQ] = &a->dq,       [TENSOR_DK] = &a->dk,
-        [TENSOR_DV] = &a->dv,     [TENSOR_DBIAS] = &a->dbias,
-    };
-    dmattn_buffer *const dma[TENSOR_COUNT] = {
-        [TENSOR_Q] = &d->q,
-        [TENSOR_K] = &d->k,
-        [TENSOR_V] = &d->v,
-        [TENSOR_OUT] = &d->out,
-        [TENSOR_LSE] = &d->lse,
-        [TENSOR_BEGIN] = &d->begin,
-        [TENSOR_END] = &d->end,
-        [TENSOR_DT_WEIGHT] = &d->dt_weight,
-        [TENSOR_A] = &d->a,
-        [TENSOR_DT_BIAS] = &d->dt_bias,
-        [TENSOR_IMPORTANCE] = &d->importance,
-        [TENSOR_DOUT] = &d->dout,
-        [TENSOR_DQ] = &d->dq,
-        [TENSOR_DK] = &d->dk,
-        [TENSOR_DV] = &d->dv,
-        [TENSOR_DIMPORTANCE] = &d->dimportance,
-        [TENSOR_DDT_WEIGHT] = &d->ddt_weight,
-        [TENSOR_DA] = &d->da,
-        [TENSOR_DDT_BIAS] = &d->ddt_bias,
-    };
-    return (dg->forward->problem->dma ? dma : attention)[tensor];
+    return dg->forward->problem->dma ? dmattn_operator_buffer(&dmattn_dma_backward_operator, &dg->dma_args, tensor)
+                                     : dmattn_operator_buffer(&dmattn_attention_backward_operator, &dg->args, tensor);
 }
 
 /* NULL: the best. The smallest are those of a level. */

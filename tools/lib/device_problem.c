@@ -4,27 +4,8 @@
 
 static dmattn_buffer *place_of(device_problem *dp, tensor_id tensor)
 {
-    dmattn_attention_args *a = &dp->args;
-    dmattn_dma_args *d = &dp->dma_args;
-    dmattn_buffer *const attention[TENSOR_COUNT] = {&a->q,    &a->k,     &a->v,   &a->out, &a->lse,
-                                                    &a->mask, &a->begin, &a->end, &a->bias};
-    dmattn_buffer *const dma[TENSOR_COUNT] = {
-        [TENSOR_Q] = &d->q,
-        [TENSOR_K] = &d->k,
-        [TENSOR_V] = &d->v,
-        [TENSOR_OUT] = &d->out,
-        [TENSOR_LSE] = &d->lse,
-        [TENSOR_BEGIN] = &d->begin,
-        [TENSOR_END] = &d->end,
-        [TENSOR_DT_WEIGHT] = &d->dt_weight,
-        [TENSOR_A] = &d->a,
-        [TENSOR_DT_BIAS] = &d->dt_bias,
-        [TENSOR_KEY_VALID] = &d->key_valid,
-        [TENSOR_QUERY_OFFSETS] = &d->query_offsets,
-        [TENSOR_KEY_OFFSETS] = &d->key_offsets,
-        [TENSOR_IMPORTANCE] = &d->importance,
-    };
-    return (dp->problem->dma ? dma : attention)[tensor];
+    return dp->problem->dma ? dmattn_operator_buffer(&dmattn_dma_operator, &dp->dma_args, tensor)
+                            : dmattn_operator_buffer(&dmattn_attention_operator, &dp->args, tensor);
 }
 
 const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor)

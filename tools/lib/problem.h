@@ -8,7 +8,7 @@
 #include "attention/desc.h"
 #include "attention/tile.h"
 #include "operators/dma.h"
-#include "plan.h"
+#include "operators/operators.h"
 #include "reference/mask.h"
 #include "reference/reference.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Sorting keys by a number each as a part of a stage: sort_blocks.comp, then merge_runs.comp for each level above the
  * blocks. */
-#ifndef DMATTN_MASK_SORT_H
-#define DMATTN_MASK_SORT_H
+#ifndef DMATTN_SORT_H
+#define DMATTN_SORT_H
 
-#include "../kernel.h"
-#include "../recorder.h"
+#include "kernel.h"
+#include "recorder.h"
 
-#include "../../shaders/mask/selection.h"
+#include "../shaders/mask/selection.h"
 
 typedef struct selection_params {
     SELECTION_PARAMS

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * The stages of attention's gradients, as attention and dynamic mask attention have them: lists, then the gradients. */
+#ifndef DMATTN_OPERATORS_BACKWARD_STAGES_H
+#define DMATTN_OPERATORS_BACKWARD_STAGES_H
+
+#include "../attention/backward.h"
+#include "interval_lists.h"
+
+typedef struct backward_stages {
+    interval_lists lists; /* without pipelines unless intervals are needed for dq */
+    backward_stage backward;
+} backward_stages;
+
+/* Plans the stages of a resolved descriptor, and adds their tensors, memory, name and costs to the plan. `bound`: how
+ * many keys a query sees. */
+dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *plan,
+                                          const dmattn_attention_backward_desc *desc, keys_bound bound,
+                                          const backward_tiles *tiles);
+void dmattn_backward_stages_destroy(backward_stages *stages, const dmattn_context *ctx);
+void dmattn_backward_stages_record(const backward_stages *stages, recorder *r);
+void dmattn_backward_stages_describe(const backward_stages *stages, dmattn_plan_info *info);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "interval_lists.h"
+
+dmattn_status dmattn_interval_lists_plan(interval_lists *l, dmattn_plan *plan, const dmattn_attention_desc *d,
+                                         uint32_t list_queries, keys_bound bound)
+{
+    const lists_desc desc = {
+        .batch = d->mask_shape.batch,
+        .heads = d->mask_shape.heads,
+        .queries = d->queries,
+        .keys = d->keys,
+        .batch_stride = 4 * d->mask_shape.batch_stride,
+        .head_stride = 4 * d->mask_shape.head_stride,
+        .causal = d->causal,
+        .bound = bound,
+        .list_queries = list_queries,
+        .capacity = dmattn_list_capacity(bound, d->keys, list_queries, d->list_capacity),
+    };
+    if (d->lists) { /* their size is in their headers; here it is at least that of the headers */
+        const uint64_t headers = dmattn_ceil_div(d->queries, list_queries);
+        plan->tensor[TENSOR_LISTS] =
+            (plan_tensor){.bytes = UINT64_C(16) * desc.batch * desc.heads * headers, .alignment = 16};
+        return DMATTN_SUCCESS;
+    }
+    TRY(dmattn_lists_stage_plan(&l->stage, plan->ctx, plan->layout, &desc));
+    l->lists_at = dmattn_plan_reserve(plan, dmattn_lists_bytes(&l->stage.layout));
+    l->stage.scratch_at = dmattn_plan_reserve(plan, l->stage.layout.scratch_bytes);
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_interval_lists_destroy(interval_lists *l, const dmattn_context *ctx)
+{
+    dmattn_lists_stage_destroy(&l->stage, ctx);
+}
+
+void dmattn_interval_lists_record(const interval_lists *l, recorder *r, bool reuse)
+{
+    if (!l->stage.final)
+        return;
+    r->tensor[TENSOR_LISTS] = r->workspace + l->lists_at;
+    if (!reuse)
+        dmattn_lists_stage_record(&l->stage, r);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ * Tile lists of intervals that the app brings, made in the workspace unless the app brings the lists, too. */
+#ifndef DMATTN_OPERATORS_INTERVAL_LISTS_H
+#define DMATTN_OPERATORS_INTERVAL_LISTS_H
+
+#include "../mask/lists.h"
+#include "../plan.h"
+
+typedef struct interval_lists {
+    lists_stage stage; /* without pipelines if the app brings the lists */
+    uint64_t lists_at; /* offset in the workspace */
+} interval_lists;
+
+/* `bound`: how many keys a query sees. */
+dmattn_status dmattn_interval_lists_plan(interval_lists *lists, dmattn_plan *plan, const dmattn_attention_desc *desc,
+                                         uint32_t list_queries, keys_bound bound);
+void dmattn_interval_lists_destroy(interval_lists *lists, const dmattn_context *ctx);
+
+/* Sets r->tensor[TENSOR_LISTS]. `reuse`: the workspace has the lists from an earlier call. */
+void dmattn_interval_lists_record(const interval_lists *lists, recorder *r, bool reuse);
+
+#endif

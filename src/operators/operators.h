@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ * All operators, for those that plan with tiles of their own or need to know where args have a tensor: tools and tests.
+ */
+#ifndef DMATTN_OPERATORS_H
+#define DMATTN_OPERATORS_H
+
+#include "../attention/backward.h"
+#include "../plan.h"
+
+extern const operator_type dmattn_attention_operator, dmattn_attention_backward_operator, dmattn_mask_operator,
+    dmattn_dma_operator, dmattn_dma_backward_operator, dmattn_decode_operator;
+
+/* dmattn_attention_plan() and so on with tiles that fit; NULL selects the default tiles. */
+dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
+                                         const attention_tile *tile, dmattn_plan **plan);
+dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
+                                   dmattn_plan **plan);
+dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
+                                                   const backward_tiles *tiles, dmattn_plan **plan);
+dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
+                                             const backward_tiles *tiles, dmattn_plan **plan);
+
+#endif
