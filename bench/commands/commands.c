@@ -97,14 +97,14 @@ int command_run(const command *c, int argc, char **argv)
     return status;
 }
 
-bool command_read(const command_line *line, size_t first, results *all)
+int command_read(const command_line *line, size_t first, results *all)
 {
     char why[RESULTS_WHY_SIZE];
     for (size_t i = first; i < line->file_count; i++)
         if (!results_read(all, line->files[i], why)) {
-            complain(COMMAND_BAD, "%s", why);
+            const int status = complain(all->out_of_memory ? COMMAND_FAILED : COMMAND_BAD, "%s", why);
             results_destroy(all);
-            return false;
+            return status;
         }
-    return true;
+    return COMMAND_FINE;
 }

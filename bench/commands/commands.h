@@ -34,7 +34,7 @@ const command *command_find(const char *name);
 /* Parses the arguments after argv[1], the command's name, and runs it. Returns the exit status. */
 int command_run(const command *c, int argc, char **argv);
 
-/* Reads the result files from `first` on. If one cannot be read, complains and returns false. */
-bool command_read(const command_line *line, size_t first, results *all);
+/* Reads the result files from `first` on. Returns COMMAND_FINE, or another status after a complaint. */
+int command_read(const command_line *line, size_t first, results *all);
 
 #endif

@@ -4,18 +4,18 @@
 #include "commands.h"
 #include "complain.h"
 #include "report/format.h"
-#include "timing/statistics.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] = "Usage: vkbench compare A.json B.json ... [--threshold P%]\n"
                             "\n"
                             "Compares the time of each case in B, and in every further file, with that in A.\n"
-                            "B / A is the ratio of the medians. The interval is the 95 % confidence interval\n"
-                            "of the ratio (Mann-Whitney test on all samples). If a case was run several\n"
-                            "times, the interval covers those of all pairs of runs. The verdict is\n"
+                            "B / A is the median of all ratios of a sample of B to a sample of A. The interval\n"
+                            "is its 95 % confidence interval (Mann-Whitney test on all samples). If a case was\n"
+                            "run several times, the interval covers those of all pairs of runs. The verdict is\n"
                             "\n"
                             "  slower    if the whole interval is above 1 + P (default: 2%)\n"
                             "  faster    if the whole interval is below 1 / (1 + P)\n"
@@ -28,10 +28,8 @@ static const char usage[] = "Usage: vkbench compare A.json B.json ... [--thresho
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
-static bool is_of(const case_result *r, const char *identity)
-{
-    return !strcmp(r->identity, identity);
-}
+/* Every pair of repeats is compared. */
+enum { MOST_REPEATS = 256 };
 
 /* Without samples, the median counts as the only sample. */
 static sample_set samples_of(const case_result *r)
@@ -39,28 +37,31 @@ static sample_set samples_of(const case_result *r)
     return r->sample_count ? (sample_set){r->samples, r->sample_count} : (sample_set){&r->median_ms, 1};
 }
 
-/* The median of the repeats' medians. */
-static double median_of_repeats(const results *all, const char *identity)
+static int compare_doubles(const void *a, const void *b)
 {
-    double medians[256] = {0};
-    size_t count = 0;
-    for (size_t i = 0; i < all->count && count < sizeof medians / sizeof *medians; i++)
-        if (result_is_ok(&all->items[i]) && is_of(&all->items[i], identity))
-            insert_sorted(medians, (uint32_t)count++, median_of(samples_of(&all->items[i])));
-    return median_of((sample_set){medians, count});
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }
 
-/* The case's first result for which result_is_ok() == ok; else its first result; NULL if there is none. */
-static const case_result *find(const results *all, const char *identity, bool ok)
+/* The samples of all repeats that are ok, ascending. Its values are to be freed; NULL without memory. */
+static sample_set all_samples(case_group group)
 {
-    const case_result *first = NULL;
-    for (size_t i = 0; i < all->count; i++)
-        if (is_of(&all->items[i], identity)) {
-            if (result_is_ok(&all->items[i]) == ok)
-                return &all->items[i];
-            first = first ? first : &all->items[i];
-        }
-    return first;
+    sample_set all = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < group.count; i++)
+        count += result_is_ok(group.item[i]) ? samples_of(group.item[i]).count : 0;
+    double *value = malloc(count * sizeof *value);
+    for (size_t i = 0; value && i < group.count; i++) {
+        const sample_set s = samples_of(group.item[i]);
+        if (!result_is_ok(group.item[i]))
+            continue;
+        memcpy(value + all.count, s.value, s.count * sizeof *value);
+        all.count += s.count;
+    }
+    if (value)
+        qsort(value, all.count, sizeof *value, compare_doubles);
+    all.value = value;
+    return all;
 }
 
 static verdict judge(const comparison *c, double threshold)
@@ -73,26 +74,38 @@ static verdict judge(const comparison *c, double threshold)
                                                              : VERDICT_UNCLEAR;
 }
 
-comparison compare_case(const results *a, const results *b, const char *identity, double threshold)
+/* Both have a result that is ok. */
+static bool compare_repeats(case_group a, case_group b, comparison *c)
 {
-    comparison c = {.a = find(a, identity, true), .b = find(b, identity, false), .ratio = {NAN, INFINITY, 0}};
-    if (!result_is_ok(c.a) || !result_is_ok(c.b)) {
-        c.verdict = result_is_ok(c.a) ? VERDICT_BROKEN : VERDICT_UNCLEAR;
-        return c;
-    }
-    for (size_t i = 0; i < a->count; i++)
-        for (size_t j = 0; j < b->count && result_is_ok(&a->items[i]) && is_of(&a->items[i], identity); j++) {
-            const case_result *x = &a->items[i], *y = &b->items[j];
-            if (!result_is_ok(y) || !is_of(y, identity))
+    const sample_set of_a = all_samples(a), of_b = all_samples(b);
+    const bool ok = of_a.value && of_b.value;
+    if (ok)
+        c->ratio.estimate = ratio_of(of_a, of_b).estimate;
+    for (size_t i = 0; ok && i < a.count; i++)
+        for (size_t j = 0; j < b.count && result_is_ok(a.item[i]); j++) {
+            if (!result_is_ok(b.item[j]))
                 continue;
-            const ratio r = ratio_of(samples_of(x), samples_of(y));
-            c.ratio.low = fmin(c.ratio.low, r.low);
-            c.ratio.high = fmax(c.ratio.high, r.high);
-            c.throttled = c.throttled || x->throttled || y->throttled;
+            const ratio r = ratio_of(samples_of(a.item[i]), samples_of(b.item[j]));
+            c->ratio.low = fmin(c->ratio.low, r.low);
+            c->ratio.high = fmax(c->ratio.high, r.high);
+            c->throttled = c->throttled || a.item[i]->throttled || b.item[j]->throttled;
         }
-    c.ratio.estimate = median_of_repeats(b, identity) / median_of_repeats(a, identity);
-    c.verdict = judge(&c, threshold);
-    return c;
+    free((void *)of_a.value);
+    free((void *)of_b.value);
+    return ok;
+}
+
+bool compare_case(case_group a, case_group b, double threshold, comparison *c)
+{
+    *c = (comparison){.a = case_group_first(a, true), .b = case_group_first(b, false), .ratio = {NAN, INFINITY, 0}};
+    if (!result_is_ok(c->a) || !result_is_ok(c->b)) {
+        c->verdict = result_is_ok(c->a) ? VERDICT_BROKEN : VERDICT_UNCLEAR;
+        return true;
+    }
+    if (!compare_repeats(a, b, c))
+        return false;
+    c->verdict = judge(c, threshold);
+    return true;
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------------- */
@@ -129,52 +142,56 @@ static void print_case(const char *identity, const comparison *c)
     putchar('\n');
 }
 
-/* Whether the result is the first of its case. */
-static bool is_first(const results *all, size_t index)
+/* The results of a case, at its first one; elsewhere none. */
+static case_group group_at(const case_index *index, size_t i)
 {
-    for (size_t i = 0; i < index; i++)
-        if (is_of(&all->items[i], all->items[index].identity))
-            return false;
-    return true;
+    const case_result *r = &index->all->items[i];
+    const case_group group = case_index_find(index, r->identity);
+    return *group.item == r ? group : (case_group){0};
 }
 
-void compare_print_missing(FILE *stream, const char *which, const results *has, const results *lacks)
+void compare_print_missing(FILE *stream, const char *which, const case_index *has, const case_index *lacks)
 {
-    size_t missing[MISSING_NAMED] = {0}, count = 0;
-    for (size_t i = 0; i < has->count; i++)
-        if (is_first(has, i) && !find(lacks, has->items[i].identity, true)) {
-            if (count < MISSING_NAMED)
-                missing[count] = i;
-            count++;
-        }
+    const case_result *missing[MISSING_NAMED] = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < has->all->count; i++) {
+        const case_result *r = &has->all->items[i];
+        if (!group_at(has, i).count || case_index_find(lacks, r->identity).count)
+            continue;
+        if (count < MISSING_NAMED)
+            missing[count] = r;
+        count++;
+    }
     if (count > MISSING_NAMED)
         fprintf(stream, "only in %s: %zu cases\n", which, count);
     for (size_t i = 0; i < count && count <= MISSING_NAMED; i++)
-        fprintf(stream, "only in %s: %s\n", which, has->items[missing[i]].identity);
+        fprintf(stream, "only in %s: %s\n", which, missing[i]->identity);
 }
 
-static bool have_a_case_in_common(const results *a, const results *b)
+static bool have_a_case_in_common(const case_index *a, const case_index *b)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (find(b, a->items[i].identity, true))
+    for (size_t i = 0; i < a->all->count; i++)
+        if (case_index_find(b, a->all->items[i].identity).count)
             return true;
     return false;
 }
 
-static int compare_two(const results *a, const results *b, double threshold)
+static int compare_two(const case_index *a, const case_index *b, double threshold)
 {
     size_t count[VERDICT_COUNT] = {0};
     if (!have_a_case_in_common(a, b))
-        return complain(COMMAND_BAD, "%s and %s have no case in common", a->runs->file, b->runs->file);
-    print_run("A: ", a);
-    print_run("B: ", b);
+        return complain(COMMAND_BAD, "%s and %s have no case in common", a->all->runs->file, b->all->runs->file);
+    print_run("A: ", a->all);
+    print_run("B: ", b->all);
     printf("\n%9s %9s %7s  %-16s  %s\n", "A ms", "B ms", "B / A", "95 % interval", "verdict");
-    for (size_t i = 0; i < a->count; i++) {
-        const char *identity = a->items[i].identity;
-        if (!is_first(a, i) || !find(b, identity, true))
+    for (size_t i = 0; i < a->all->count; i++) {
+        comparison c;
+        const case_group of_a = group_at(a, i), of_b = case_index_find(b, a->all->items[i].identity);
+        if (!of_a.count || !of_b.count)
             continue;
-        const comparison c = compare_case(a, b, identity, threshold);
-        print_case(identity, &c);
+        if (!compare_case(of_a, of_b, threshold, &c))
+            return complain(COMMAND_FAILED, "no memory to compare");
+        print_case(a->all->items[i].identity, &c);
         count[c.verdict]++;
     }
     compare_print_missing(stdout, "A", a, b);
@@ -184,40 +201,55 @@ static int compare_two(const results *a, const results *b, double threshold)
     return count[VERDICT_SLOWER] || count[VERDICT_BROKEN] ? COMMAND_SLOWER : COMMAND_FINE;
 }
 
-/* Complains if a case has results of two devices, which are not repeats of each other. */
-static bool is_of_one_device(const results *all)
+/* Complains if a case has results of two devices, which are not repeats of each other, or too many. */
+static int check_repeats(const case_index *index)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        const char *identity = all->items[i].identity;
-        const case_result *other = find(all, identity, true);
-        if (strcmp(other->run->device, all->items[i].run->device)) {
-            complain(COMMAND_BAD, "%s has results of %s and of %s for %s, but compare needs one device per side",
-                     all->runs->file, other->run->device, all->items[i].run->device, identity);
-            return false;
-        }
+    for (size_t i = 0; i < index->all->count; i++) {
+        const case_result *r = &index->all->items[i];
+        const case_group group = case_index_find(index, r->identity);
+        const char *device = (*group.item)->run->device;
+        if (strcmp(device, r->run->device))
+            return complain(COMMAND_BAD, "%s has results of %s and of %s for %s, but compare needs one device per side",
+                            index->all->runs->file, device, r->run->device, r->identity);
+        if (group.count > MOST_REPEATS)
+            return complain(COMMAND_BAD, "%s has %zu results for %s, but compare takes at most %d",
+                            index->all->runs->file, group.count, r->identity, MOST_REPEATS);
     }
-    return true;
+    return COMMAND_FINE;
 }
 
-static bool read_one(const char *path, results *all)
+/* With their index; both are to be destroyed in any case. */
+static int read_one(const char *path, results *all, case_index *index)
 {
     const command_line line = {.files = &path, .file_count = 1};
-    return command_read(&line, 0, all) && is_of_one_device(all);
+    const int status = command_read(&line, 0, all);
+    if (status)
+        return status;
+    return case_index_make(all, index) ? check_repeats(index) : complain(COMMAND_FAILED, "no memory to compare");
 }
 
 static int compare(const command_line *line)
 {
-    results a = {0};
-    int status = read_one(line->files[0], &a) ? COMMAND_FINE : COMMAND_BAD;
-    for (size_t i = 1; i < line->file_count && status != COMMAND_BAD; i++) {
-        results b = {0};
+    results all = {0};
+    case_index a = {0};
+    int status = read_one(line->files[0], &all, &a);
+    bool go_on = !status;
+    for (size_t i = 1; i < line->file_count && go_on; i++) {
+        results other = {0};
+        case_index b = {0};
         if (i > 1)
             putchar('\n');
-        const int next = read_one(line->files[i], &b) ? compare_two(&a, &b, line->threshold) : COMMAND_BAD;
+        int next = read_one(line->files[i], &other, &b);
+        go_on = !next;
+        if (!next)
+            next = compare_two(&a, &b, line->threshold);
+        go_on = go_on && next != COMMAND_BAD;
         status = next > status ? next : status;
-        results_destroy(&b);
+        case_index_destroy(&b);
+        results_destroy(&other);
     }
-    results_destroy(&a);
+    case_index_destroy(&a);
+    results_destroy(&all);
     if (fflush(stdout) || ferror(stdout))
         return complain(COMMAND_FAILED, "the output cannot be written");
     return status;

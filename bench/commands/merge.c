@@ -44,10 +44,11 @@ static int merge(const command_line *line)
         fclose(there);
         return complain(COMMAND_BAD, "%s already exists, and merge does not overwrite files", path);
     }
-    if (!command_read(line, 1, &all))
-        return COMMAND_BAD;
+    int status = command_read(line, 1, &all);
+    if (status)
+        return status;
     cJSON *document = merged(&all);
-    const int status = json_write_tree(path, document);
+    status = json_write_tree(path, document, false);
     cJSON_Delete(document);
     results_destroy(&all);
     return status;

@@ -58,9 +58,9 @@ static int plot(const command_line *line)
     table_list tables = {0};
     if (!line->output)
         return complain(COMMAND_BAD, "plot needs -o FOLDER or -o FILE.html; see vkbench plot --help");
-    if (!command_read(line, 0, &all))
-        return COMMAND_BAD;
-    int status = COMMAND_FINE;
+    int status = command_read(line, 0, &all);
+    if (status)
+        return status;
     if (!charts_make(&all, &charts) || !tables_make(&all, &tables))
         status = complain(COMMAND_FAILED, "no memory for the charts and tables");
     const html_page page = {&all, &charts, &tables};

@@ -14,9 +14,9 @@ static const char usage[] = "Usage: vkbench table A.json ... [--markdown FILE] [
 static int write_tables(const command_line *line)
 {
     results all = {0};
-    if (!command_read(line, 0, &all))
-        return COMMAND_BAD;
-    int status = COMMAND_FINE;
+    int status = command_read(line, 0, &all);
+    if (status)
+        return status;
     if (line->csv)
         status = output_write(line->csv, csv_write, &all);
     if (!status && (line->markdown || !line->csv))

@@ -133,9 +133,9 @@ bool json_add_interrupted(json_report *json)
 bool json_can_write(const char *path, const char **why)
 {
     new_file file;
-    if (!new_file_open(&file, path, why))
+    if (!new_file_open(&file, path, true, why))
         return false;
-    new_file_close(&file, path, false, why);
+    new_file_close(&file, false, why);
     return true;
 }
 
@@ -146,5 +146,5 @@ bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_
 
 bool json_write(const json_report *json, const char *path)
 {
-    return !json_write_tree(path, json->root);
+    return !json_write_tree(path, json->root, true);
 }

@@ -32,10 +32,12 @@ static void write_text(FILE *stream, const void *text)
     fprintf(stream, "%s\n", (const char *)text);
 }
 
-int json_write_tree(const char *path, const cJSON *tree)
+int json_write_tree(const char *path, const cJSON *tree, bool replace)
 {
     char *text = tree ? cJSON_Print(tree) : NULL;
-    const int status = text ? output_write(path, write_text, text) : complain(1, "no memory for the text of %s", path);
+    const int status = !text     ? complain(1, "no memory for the text of %s", path)
+                       : replace ? output_write(path, write_text, text)
+                                 : output_write_new(path, write_text, text);
     cJSON_free(text);
     return status;
 }

@@ -26,7 +26,7 @@ void add_bool(writer *w, const char *name, bool value);
 bool json_append(cJSON *array, cJSON *item);
 
 /* Writes a document (NULL: no memory) to a file, or to stdout for "-". Returns 0, or complains and returns 1. */
-int json_write_tree(const char *path, const cJSON *tree);
+int json_write_tree(const char *path, const cJSON *tree, bool replace);
 
 /* A result; what a case has not come to is left out. NULL without memory. */
 cJSON *json_outcome(const outcomes *o, const outcome *x, uint64_t seed, bool reuse_mask);

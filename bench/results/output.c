@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-int output_write(const char *path, void (*write)(FILE *stream, const void *user), const void *user)
+static int output(const char *path, bool replace, void (*write)(FILE *stream, const void *user), const void *user)
 {
     const char *why = "";
     new_file file;
@@ -17,9 +17,19 @@ int output_write(const char *path, void (*write)(FILE *stream, const void *user)
         clearerr(stdout); /* it is said once */
         return complain(1, "the output cannot be written");
     }
-    if (!new_file_open(&file, path, &why))
+    if (!new_file_open(&file, path, replace, &why))
         return complain(1, "%s cannot be written: %s", path, why);
     write(file.stream, user);
     const bool is_whole = !fflush(file.stream) && !ferror(file.stream);
-    return new_file_close(&file, path, is_whole, &why) ? 0 : complain(1, "%s cannot be written: %s", path, why);
+    return new_file_close(&file, is_whole, &why) ? 0 : complain(1, "%s cannot be written: %s", path, why);
+}
+
+int output_write(const char *path, void (*write)(FILE *stream, const void *user), const void *user)
+{
+    return output(path, true, write, user);
+}
+
+int output_write_new(const char *path, void (*write)(FILE *stream, const void *user), const void *user)
+{
+    return output(path, false, write, user);
 }

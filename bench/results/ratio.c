@@ -3,11 +3,6 @@
 
 #include <math.h>
 
-double median_of(sample_set s)
-{
-    return 0.5 * (s.value[(s.count - 1) / 2] + s.value[s.count / 2]);
-}
-
 double ratio_outside(size_t a_count, size_t b_count)
 {
     /* The number of pairs in which b is the smaller one, were both alike: its mean and its standard deviation. Rounded
@@ -49,7 +44,8 @@ static double ratio_of_rank(sample_set a, sample_set b, double rank)
 ratio ratio_of(sample_set a, sample_set b)
 {
     const double outside = ratio_outside(a.count, b.count), pairs = (double)a.count * (double)b.count;
-    ratio r = {median_of(b) / median_of(a), 0, INFINITY};
+    const double lower = ratio_of_rank(a, b, floor((pairs + 1) / 2)), upper = ratio_of_rank(a, b, floor(pairs / 2) + 1);
+    ratio r = {lower + 0.5 * (upper - lower), 0, INFINITY};
     if (outside >= 0) {
         r.low = ratio_of_rank(a, b, outside + 1);
         r.high = ratio_of_rank(a, b, pairs - outside);

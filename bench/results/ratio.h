@@ -13,18 +13,16 @@ typedef struct sample_set {
 } sample_set;
 
 typedef struct ratio {
-    double estimate;  /* b's median to a's */
+    double estimate;  /* the median of all ratios of one of b's samples and one of a's: always within the interval */
     double low, high; /* the true ratio lies between them with a confidence of 95 % or more; 0 and INFINITY where there
                          are too few samples to say */
 } ratio;
 
-/* Both hold something. The interval is that of the Mann-Whitney test: of all ratios of one of b's samples and one of
- * a's, the K-th least and the K-th greatest. It assumes no distribution. */
+/* Both hold something. The interval is that of the Mann-Whitney test: of the same ratios, the K-th least and the K-th
+ * greatest. The estimate that belongs to it is that of Hodges and Lehmann. Neither assumes a distribution. */
 ratio ratio_of(sample_set a, sample_set b);
 
 /* How many ratios at each end lie outside the interval; negative: there is none. */
 double ratio_outside(size_t a_count, size_t b_count);
-
-double median_of(sample_set s);
 
 #endif

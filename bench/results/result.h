@@ -45,6 +45,7 @@ typedef struct results {
     result_run *runs;   /* in order */
     case_result *items; /* of all runs, in order */
     size_t count;
+    bool out_of_memory; /* why reading failed */
 } results;
 
 /* "f16 B1 H16/4 N4096 D128 topw:1024 forward": what a case is, who computed it aside. */

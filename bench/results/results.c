@@ -17,6 +17,15 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static const char no_memory[] = "does not fit in memory";
+
+bool results_no_memory(results *all, const char *path, char why[RESULTS_WHY_SIZE])
+{
+    all->out_of_memory = true;
+    snprintf(why, RESULTS_WHY_SIZE, "%s %s", path, no_memory);
+    return false;
+}
+
 static const char *read_samples(const cJSON *object, case_result *r, const char **which)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, "samples_ms"), *item;
@@ -28,7 +37,7 @@ static const char *read_samples(const cJSON *object, case_result *r, const char 
         return NULL;
     r->samples = malloc((size_t)count * sizeof *r->samples);
     if (!r->samples)
-        return "does not fit in memory";
+        return no_memory;
     cJSON_ArrayForEach(item, array)
     {
         const double value = cJSON_GetNumberValue(item);
@@ -110,12 +119,11 @@ static bool add_run(results *all, cJSON *tree, const char *path, char why[RESULT
     if (run && (run->file = malloc(strlen(path) + 1)))
         strcpy(run->file, path);
     if (!run || !run->file || (count && !items)) {
-        snprintf(why, RESULTS_WHY_SIZE, "%s does not fit in memory", path);
         if (run)
             free(run->file);
         free(run);
         cJSON_Delete(tree);
-        return false;
+        return results_no_memory(all, path, why);
     }
     while (*last)
         last = &(*last)->next;
@@ -134,6 +142,7 @@ static bool add_run(results *all, cJSON *tree, const char *path, char why[RESULT
         case_result *r = &all->items[all->count++];
         *r = (case_result){.run = run};
         if ((wrong = read_result(object, r, &which))) {
+            all->out_of_memory = wrong == no_memory;
             snprintf(why, RESULTS_WHY_SIZE, "%s, result %d: \"%s\" %s", path, index, which, wrong);
             return false;
         }
@@ -146,10 +155,8 @@ static bool add_run(results *all, cJSON *tree, const char *path, char why[RESULT
 bool results_add(results *all, cJSON *document, const char *path, char why[RESULTS_WHY_SIZE])
 {
     cJSON *runs = cJSON_GetObjectItemCaseSensitive(document, "runs");
-    if (!document) {
-        snprintf(why, RESULTS_WHY_SIZE, "%s does not fit in memory", path);
-        return false;
-    }
+    if (!document)
+        return results_no_memory(all, path, why);
     if (!cJSON_IsArray(runs))
         return add_run(all, document, path, why);
     bool ok = check_schema(document, path, why);

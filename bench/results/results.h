@@ -16,6 +16,9 @@ bool results_read(results *all, const char *path, char why[RESULTS_WHY_SIZE]);
 /* Likewise from a document in memory, which is taken over whatever comes of it. */
 bool results_add(results *all, cJSON *document, const char *path, char why[RESULTS_WHY_SIZE]);
 
+/* Says so, and returns false. */
+bool results_no_memory(results *all, const char *path, char why[RESULTS_WHY_SIZE]);
+
 void results_destroy(results *all);
 
 #endif

@@ -3,42 +3,53 @@
 #include "results.h"
 
 #include "ggml_results.h"
+#include "json_text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The whole file with a zero behind it, to be freed. NULL: errno says why. */
-static char *read_text(const char *path, size_t *length)
+/* Bounds of what is read: some hundred times the largest file of results there is. */
+enum { MOST_MIB = 256, MOST_VALUES = 4000000 };
+
+/* The whole file with a zero behind it, to be freed. NULL: `why` says why. */
+static char *read_text(results *all, const char *path, size_t *length, char why[RESULTS_WHY_SIZE])
 {
+    errno = 0;
     FILE *stream = fopen(path, "rb");
     char *text = NULL;
-    size_t size = 0, got = 1;
+    size_t size = 0, got = stream ? 1 : 0;
     *length = 0;
-    while (stream && got) {
+    *why = 0;
+    while (got && !*why) {
         if (*length + 1 >= size) {
             size = size ? 2 * size : 1 << 16;
             char *more = realloc(text, size);
             if (!more) {
-                errno = ENOMEM;
+                results_no_memory(all, path, why);
                 break;
             }
             text = more;
         }
         got = fread(text + *length, 1, size - *length - 1, stream);
+        if (memchr(text + *length, 0, got))
+            snprintf(why, RESULTS_WHY_SIZE, "%s holds no results: there is a NUL character in it", path);
         *length += got;
+        if (*length > (size_t)MOST_MIB << 20)
+            snprintf(why, RESULTS_WHY_SIZE, "%s is larger than %d MiB, the most that is read", path, MOST_MIB);
     }
-    const int error = errno;
-    const bool ok = stream && !got && !ferror(stream);
+    if (!stream && errno == ENOMEM)
+        results_no_memory(all, path, why);
+    else if (!*why && (!stream || ferror(stream)))
+        snprintf(why, RESULTS_WHY_SIZE, "%s cannot be read: %s", path, strerror(errno ? errno : EIO));
     if (stream)
         fclose(stream);
-    if (ok) {
+    if (!*why) {
         text[*length] = 0;
         return text;
     }
     free(text);
-    errno = error ? error : EIO;
     return NULL;
 }
 
@@ -71,7 +82,7 @@ static size_t line_of(const char *text, const char *at)
 static bool add_text(results *all, char *text, size_t length, const char *path, char why[RESULTS_WHY_SIZE])
 {
     static const char blanks[] = " \t\r\n";
-    const char *end = text, first = text[strspn(text, blanks)];
+    const char first = text[strspn(text, blanks)];
     if (!first)
         snprintf(why, RESULTS_WHY_SIZE, "%s is empty", path);
     else if (first != '{' && ggml_results_are_there(text))
@@ -80,14 +91,22 @@ static bool add_text(results *all, char *text, size_t length, const char *path, 
         snprintf(why, RESULTS_WHY_SIZE,
                  "%s holds no results: neither vkbench's JSON nor what ggml's test-backend-ops perf prints", path);
     else {
-        cJSON *document = cJSON_ParseWithLengthOpts(text, length + 1, &end, false);
-        if (document && !end[strspn(end, blanks)] && end + strspn(end, blanks) == text + length)
-            return results_add(all, document, path, why);
-        cJSON_Delete(document);
-        if (ends_early(text))
-            snprintf(why, RESULTS_WHY_SIZE, "%s is cut off: its JSON does not end", path);
-        else
-            snprintf(why, RESULTS_WHY_SIZE, "%s is not JSON: line %zu is wrong", path, line_of(text, end ? end : text));
+        cJSON *document;
+        const char *end;
+        switch (json_parse(text, length, blanks, MOST_VALUES, &document, &end)) {
+        case JSON_FINE: return results_add(all, document, path, why);
+        case JSON_NO_MEMORY: return results_no_memory(all, path, why);
+        case JSON_NUL: snprintf(why, RESULTS_WHY_SIZE, "%s has a NUL character in a string", path); break;
+        case JSON_TOO_MANY:
+            snprintf(why, RESULTS_WHY_SIZE, "%s has more than %d JSON values, the most that are read", path,
+                     MOST_VALUES);
+            break;
+        case JSON_INVALID:
+            if (ends_early(text))
+                snprintf(why, RESULTS_WHY_SIZE, "%s is cut off: its JSON does not end", path);
+            else
+                snprintf(why, RESULTS_WHY_SIZE, "%s is not JSON: line %zu is wrong", path, line_of(text, end));
+        }
     }
     return false;
 }
@@ -95,13 +114,8 @@ static bool add_text(results *all, char *text, size_t length, const char *path, 
 bool results_read(results *all, const char *path, char why[RESULTS_WHY_SIZE])
 {
     size_t length;
-    errno = 0;
-    char *text = read_text(path, &length);
-    if (!text) {
-        snprintf(why, RESULTS_WHY_SIZE, "%s cannot be read: %s", path, strerror(errno));
-        return false;
-    }
-    const bool ok = add_text(all, text, length, path, why);
+    char *text = read_text(all, path, &length, why);
+    const bool ok = text && add_text(all, text, length, path, why);
     free(text);
     return ok;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "interrupt.h"
 
+#include "new_file.h"
+
 #include <signal.h>
 #include <time.h>
 
@@ -12,6 +14,7 @@ static void stop(int number)
 {
     const time_t now = time(NULL);
     if (asked && now - asked_at >= PATIENCE_SECONDS) {
+        new_file_remove_unfinished();
         signal(number, SIG_DFL);
         raise(number);
         return;

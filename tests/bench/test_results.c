@@ -278,7 +278,7 @@ Test(ratios, interval)
     cr_assert(outside > 0 && outside < A * B / 2);
     cr_expect_float_eq(r.low, all[outside], 1e-9);
     cr_expect_float_eq(r.high, all[A * B - 1 - outside], 1e-9);
-    cr_expect_float_eq(r.estimate, b[B / 2] / a[A / 2], 1e-12);
+    cr_expect_float_eq(r.estimate, all[A * B / 2], 1e-9);
     const ratio few = ratio_of((sample_set){a, 1}, (sample_set){b, 2});
     cr_expect(few.low == 0 && isinf(few.high) && few.estimate > 1);
     /* all alike: no width, and no loop without an end */
@@ -288,15 +288,50 @@ Test(ratios, interval)
     cr_expect_float_eq(one.high, 1, 1e-9);
 }
 
-static verdict verdict_of(const char *before, const char *after)
+static verdict compare_texts(const char *before, const char *after, double *estimate)
 {
     results a = {0}, b = {0};
     static char why[RESULTS_WHY_SIZE];
     cr_assert(add(&a, before, why) && add(&b, after, why), "%s", why);
-    const verdict v = compare_case(&a, &b, a.items[0].identity, 0.02).verdict;
+    case_index of_a, of_b;
+    comparison c;
+    cr_assert(case_index_make(&a, &of_a) && case_index_make(&b, &of_b));
+    const char *identity = a.items[0].identity;
+    cr_assert(compare_case(case_index_find(&of_a, identity), case_index_find(&of_b, identity), 0.02, &c));
+    if (!isnan(c.ratio.estimate))
+        cr_expect(c.ratio.low <= c.ratio.estimate && c.ratio.estimate <= c.ratio.high,
+                  "the ratio %g is outside its interval from %g to %g", c.ratio.estimate, c.ratio.low, c.ratio.high);
+    *estimate = c.ratio.estimate;
+    case_index_destroy(&of_a);
+    case_index_destroy(&of_b);
     results_destroy(&a);
     results_destroy(&b);
-    return v;
+    return c.verdict;
+}
+
+static verdict verdict_of(const char *before, const char *after)
+{
+    double estimate;
+    return compare_texts(before, after, &estimate);
+}
+
+#define SAMPLES(list) \
+    HEAD "{" SIZES(64) "\"mask\":\"causal\",\"status\":\"ok\",\"median_ms\":1,\"samples_ms\":[" list "]}"
+
+/* Where samples come in two groups, the ratio of the medians may lie outside the interval. */
+Test(compare, estimate)
+{
+    double estimate;
+    compare_texts(SAMPLES("1,1,1,1,1,2,2,2,2") "]}", SAMPLES("1,1,1,1,2,2,2,2,2") "]}", &estimate);
+    cr_expect_float_eq(estimate, 1, 1e-9); /* and not 2 */
+    compare_texts(SAMPLES("4,4,4,4") "]}", SAMPLES("2,2,3,3") "]}", &estimate);
+    cr_expect_float_eq(estimate, 0.625, 1e-9);
+    /* every sample of both repeats counts: 2/1 four times, 3/1 eight times */
+    compare_texts(SAMPLES("1,1,1,1") "]}",
+                  SAMPLES("2") ",{" SIZES(64) "\"mask\":\"causal\",\"status\":\"ok\","
+                                              "\"median_ms\":3,\"samples_ms\":[3,3]}]}",
+                  &estimate);
+    cr_expect_float_eq(estimate, 3, 1e-9);
 }
 
 Test(compare, verdicts)
@@ -327,7 +362,11 @@ typedef struct two_results {
 static void write_missing(FILE *stream, const void *user)
 {
     const two_results *two = user;
-    compare_print_missing(stream, "A", &two->has, &two->lacks);
+    case_index has, lacks;
+    cr_assert(case_index_make(&two->has, &has) && case_index_make(&two->lacks, &lacks));
+    compare_print_missing(stream, "A", &has, &lacks);
+    case_index_destroy(&has);
+    case_index_destroy(&lacks);
 }
 
 Test(compare, missing_cases)

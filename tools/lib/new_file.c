@@ -5,22 +5,33 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Those that signals remove. */
+static new_file *volatile unfinished;
+
+void new_file_remove_unfinished(void)
+{
+    for (new_file *file = unfinished; file; file = file->next)
+        unlink(file->name);
+}
+
 #if defined(_WIN32)
 #define WIN32_LEAN_AND_MEAN
 #include <direct.h>
+#include <io.h>
 #include <windows.h>
 
 /* rename() replaces no file here. */
-static int replace(const char *from, const char *to)
+static int put_in_place(const new_file *file)
 {
-    if (MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING))
+    if (MoveFileExA(file->name, file->target, MOVEFILE_WRITE_THROUGH | (file->replace ? MOVEFILE_REPLACE_EXISTING : 0)))
         return 0;
-    errno = EACCES;
+    errno = GetLastError() == ERROR_ALREADY_EXISTS ? EEXIST : EACCES;
     return -1;
 }
 
@@ -28,57 +39,215 @@ static int make_folder(const char *path)
 {
     return mkdir(path);
 }
-#else
-#define O_BINARY 0
 
-static int replace(const char *from, const char *to)
+static int flush_to_disk(FILE *stream)
 {
-    return rename(from, to);
+    return _commit(_fileno(stream));
+}
+
+static char *follow_links(const char *path)
+{
+    return strdup(path);
+}
+
+/* An open file cannot be removed here, so signals end the program as ever. */
+static int create(new_file *file, const struct stat *old)
+{
+    (void)old;
+    file->next = unfinished;
+    return open(file->name, O_WRONLY | O_CREAT | O_EXCL | O_BINARY, 0666);
+}
+#else
+/* The length of the folder's name in a path, with its slash. */
+static size_t folder_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Where a path points if it is a symbolic link, else itself; to be freed. NULL: errno says why. */
+static char *follow_links(const char *path)
+{
+    char *at = strdup(path), link[4096];
+    for (int i = 0; at && i < 40; i++) {
+        const ssize_t length = readlink(at, link, sizeof link);
+        if (length < 0)
+            return at; /* not a link; or nothing is there, which opening tells */
+        const size_t folder = *link == '/' ? 0 : folder_length(at);
+        char *next = (size_t)length < sizeof link ? malloc(folder + (size_t)length + 1) : NULL;
+        if (next) {
+            memcpy(next, at, folder);
+            memcpy(next + folder, link, (size_t)length);
+            next[folder + (size_t)length] = 0;
+        }
+        free(at);
+        at = next;
+    }
+    if (at)
+        errno = ELOOP;
+    free(at);
+    return NULL;
+}
+
+/* A new name gets into the folder's own data. Not every file system can flush a folder. */
+static void flush_folder(const char *path)
+{
+    const size_t length = folder_length(path);
+    char *folder = malloc(length + 2);
+    if (!folder)
+        return;
+    memcpy(folder, length ? path : ".", length ? length : 1);
+    folder[length ? length : 1] = 0;
+    const int descriptor = open(folder, O_RDONLY | O_DIRECTORY);
+    if (descriptor >= 0) {
+        fsync(descriptor);
+        close(descriptor);
+    }
+    free(folder);
+}
+
+/* Where the file system has no links: whoever makes the name may replace it. */
+static int reserve_and_rename(const new_file *file)
+{
+    const int descriptor = open(file->target, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (descriptor < 0 || close(descriptor))
+        return -1;
+    if (!rename(file->name, file->target))
+        return 0;
+    const int error = errno;
+    unlink(file->target);
+    errno = error;
+    return -1;
+}
+
+static int put_in_place(const new_file *file)
+{
+    int failed = file->replace ? rename(file->name, file->target) : link(file->name, file->target);
+    if (!file->replace && !failed)
+        unlink(file->name);
+    else if (!file->replace && errno != EEXIST)
+        failed = reserve_and_rename(file);
+    if (!failed)
+        flush_folder(file->target);
+    return failed;
 }
 
 static int make_folder(const char *path)
 {
     return mkdir(path, 0777);
 }
+
+static int flush_to_disk(FILE *stream)
+{
+    return fsync(fileno(stream));
+}
+
+/* Then does what the signal does by default. */
+static void remove_and_end(int number)
+{
+    new_file_remove_unfinished();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* A program's own handlers stay, and call new_file_remove_unfinished() if they end it. */
+static void handle_signals(void)
+{
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        struct sigaction action;
+        if (sigaction(signals[i], NULL, &action) || action.sa_handler != SIG_DFL)
+            continue;
+        action = (struct sigaction){.sa_handler = remove_and_end};
+        sigaction(signals[i], &action, NULL);
+    }
+}
+
+/* Creates the file and makes it one of the unfinished ones, between signals. Returns its descriptor; -1: errno says
+ * why. */
+static int create(new_file *file, const struct stat *old)
+{
+    sigset_t set, before;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(&set, signals[i]);
+    handle_signals();
+    sigprocmask(SIG_BLOCK, &set, &before);
+    const int descriptor = open(file->name, O_WRONLY | O_CREAT | O_EXCL, old ? 0600 : 0666);
+    const int error = errno;
+    if (descriptor >= 0) {
+        file->next = unfinished;
+        unfinished = file;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (old && descriptor >= 0 && !fchown(descriptor, old->st_uid, old->st_gid)) /* root writes for others, too */
+        fchmod(descriptor, old->st_mode & 07777);
+    else if (old && descriptor >= 0)
+        fchmod(descriptor, old->st_mode & 0777);
+    errno = error;
+    return descriptor;
+}
 #endif
 
-bool new_file_open(new_file *file, const char *path, const char **why)
+/* Under a name of its own. Returns errno. */
+static int open_stream(new_file *file, const struct stat *old)
 {
-    const size_t size = strlen(path) + 64;
-    struct stat old;
-    *file = (new_file){.name = malloc(size)};
-    *why = "out of memory";
-    if (!file->name)
-        return false;
-    *why = "it is there and not a regular file"; /* renaming would put one in its place */
+    const size_t size = strlen(file->target) + 64;
     int descriptor = -1;
-    if (stat(path, &old) || S_ISREG(old.st_mode)) {
-        errno = EEXIST;
-        for (int i = 0; i < 100 && descriptor < 0 && errno == EEXIST; i++) {
-            snprintf(file->name, size, "%s.%ld-%d.tmp", path, (long)getpid(), i);
-            descriptor = open(file->name, O_WRONLY | O_CREAT | O_EXCL | O_BINARY, 0666);
-        }
-        file->stream = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
-        *why = file->stream ? "" : strerror(errno);
+    file->name = malloc(size);
+    if (!file->name)
+        return ENOMEM;
+    errno = EEXIST;
+    for (int i = 0; i < 100 && descriptor < 0 && errno == EEXIST; i++) {
+        snprintf(file->name, size, "%s.%ld-%d.tmp", file->target, (long)getpid(), i);
+        descriptor = create(file, old);
     }
+    if (descriptor < 0)
+        return errno;
+    file->stream = fdopen(descriptor, "wb");
     if (file->stream)
+        return 0;
+    const int error = errno;
+    close(descriptor);
+    unlink(file->name);
+    unfinished = file->next;
+    return error;
+}
+
+bool new_file_open(new_file *file, const char *path, bool replace, const char **why)
+{
+    struct stat old;
+    *file = (new_file){.target = follow_links(path), .replace = replace};
+    int error = file->target ? 0 : errno;
+    const bool is_there = !error && !stat(file->target, &old);
+    if (is_there && !replace)
+        error = EEXIST;
+    *why = NULL;
+    if (is_there && replace && !S_ISREG(old.st_mode))
+        *why = "it is there and not a regular file"; /* renaming would put one in its place */
+    else if (!error)
+        error = open_stream(file, is_there ? &old : NULL);
+    if (!*why && !error)
         return true;
-    if (descriptor >= 0) {
-        close(descriptor);
-        unlink(file->name);
-    }
+    *why = *why ? *why : error == ENOMEM ? "out of memory" : strerror(error);
+    free(file->target);
     free(file->name);
     return false;
 }
 
-bool new_file_close(new_file *file, const char *path, bool is_whole, const char **why)
+bool new_file_close(new_file *file, bool is_whole, const char **why)
 {
     int error = errno;
+    if (is_whole && (fflush(file->stream) || flush_to_disk(file->stream))) {
+        is_whole = false;
+        error = errno;
+    }
     if (fclose(file->stream) && is_whole) {
         is_whole = false;
         error = errno;
     }
-    if (is_whole && replace(file->name, path)) {
+    if (is_whole && put_in_place(file)) {
         is_whole = false;
         error = errno;
     }
@@ -86,7 +255,13 @@ bool new_file_close(new_file *file, const char *path, bool is_whole, const char 
         *why = strerror(error);
         unlink(file->name);
     }
+    for (new_file *volatile *at = &unfinished; *at; at = &(*at)->next)
+        if (*at == file) {
+            *at = file->next;
+            break;
+        }
     free(file->name);
+    free(file->target);
     return is_whole;
 }
 

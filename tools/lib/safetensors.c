@@ -275,7 +275,7 @@ safetensors_status safetensors_read(const char *path, safetensors_file *file, ch
     *file = (safetensors_file){0};
     FILE *stream = fopen(path, "rb");
     if (!stream)
-        return BAD("cannot be opened: %s", strerror(errno));
+        return errno == ENOMEM ? OUT_OF_MEMORY : BAD("cannot be opened: %s", strerror(errno));
     safetensors_status status = read_all(stream, file, error);
     if (status)
         safetensors_free(file);

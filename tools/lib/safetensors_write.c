@@ -72,9 +72,9 @@ safetensors_status safetensors_write(const char *path, const safetensors_file *f
     char *header = describe(file);
     const char *why = "out of memory";
     new_file new = {0};
-    bool ok = header && new_file_open(&new, path, &why);
+    bool ok = header && new_file_open(&new, path, true, &why);
     if (ok)
-        ok = new_file_close(&new, path, write_all(new.stream, file, header), &why);
+        ok = new_file_close(&new, write_all(new.stream, file, header), &why);
     cJSON_free(header);
     return ok ? SAFETENSORS_OK : failed(error, why);
 }

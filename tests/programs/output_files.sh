@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What becomes of output files, and of exit statuses, when something goes wrong: signals, full disks, missing memory,
+# other processes.
+#
+#     output_files.sh DMATTN_RUN VKBENCH [INTERPOSE]
+#
+# INTERPOSE is interpose.c's library; without it, nothing that needs it is tested.
+set -u
+run=$(realpath "$1") vkbench=$(realpath "$2") interpose=${3:+$(realpath "$3")}
+golden=$(cd "$(dirname "$0")/../golden" && pwd) || exit 1
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+case=$golden/dma_decode_f16.safetensors
+result() {
+    printf '{"type":"f16","batch":1,"heads":2,"kv_heads":1,"queries":%d,"keys":%d,"head_dim":64,"value_dim":64,' "$1" "$1"
+    printf '"mask":"causal","pass":"forward","status":"ok","median_ms":1,"samples_ms":[0.9,1,1.1]}'
+}
+printf '{"schema":2,"device":{"name":"D"},"results":[%s,%s]}' "$(result 64)" "$(result 128)" >a.json
+cp a.json b.json
+
+# ---- modes, links -------------------------------------------------------------------------------------------------------
+
+mode() { stat -c %a "$1"; }
+(umask 022 && "$run" --cpu "$case" new) || fail "a new file"
+[ "$(mode new)" = 644 ] || fail "a new file has mode $(mode new)"
+for mode in 600 640 755; do
+    echo old >kept && chmod "$mode" kept
+    "$run" --cpu "$case" kept || fail "mode $mode"
+    [ "$(mode kept)" = "$mode" ] || fail "mode $mode became $(mode kept)"
+    cmp -s new kept || fail "mode $mode: the old file is still there"
+done
+mkdir there
+echo old >there/target
+ln -s there/target near
+ln -s "$folder/near" far
+"$vkbench" table a.json --csv far || fail "a symbolic link as the output"
+{ [ -L near ] && [ -L far ]; } || fail "a symbolic link was replaced"
+grep -q '^name,' there/target || fail "the target of a symbolic link was not replaced"
+ln -s there/missing dangling
+"$vkbench" table a.json --csv dangling || fail "a dangling symbolic link as the output"
+{ [ -L dangling ] && [ -f there/missing ]; } || fail "the target of a dangling link was not made"
+ln -s loop loop
+"$run" --cpu "$case" loop 2>said && fail "a loop of links as the output"
+[ -L loop ] || fail "a loop of links was replaced"
+[ "$(find . -name '*.tmp')" = '' ] || fail "temporary files are left"
+
+# ---- merge replaces nothing ----------------------------------------------------------------------------------------------
+
+for round in 1 2 3 4 5; do
+    rm -f merged won
+    for process in 1 2 3 4 5 6 7 8; do
+        { "$vkbench" merge merged a.json b.json 2>/dev/null && echo "$process" >>won; } &
+    done
+    wait
+    [ "$(wc -l <won)" -eq 1 ] || fail "merge: $(wc -l <won) of 8 processes made the same new file (round $round)"
+done
+"$vkbench" table merged >/dev/null || fail "the merged file"
+
+# ---- full disks ----------------------------------------------------------------------------------------------------------
+
+echo old >full
+(trap '' XFSZ && ulimit -f 1 && "$run" --cpu "$golden/dma_topw_f32.safetensors" full 2>said)
+[ $? -eq 1 ] || fail "a full disk: not status 1"
+[ "$(cat full)" = old ] || fail "a full disk: the old file is gone"
+[ "$(find . -name '*.tmp')" = '' ] || fail "a full disk: temporary files are left"
+
+# ---- bounded reading -----------------------------------------------------------------------------------------------------
+
+# refused TEXT COMMAND...: status 2 and one line with TEXT, soon
+refused() {
+    local text=$1 status
+    shift
+    timeout 20 "$@" >out 2>said
+    status=$?
+    [ $status -eq 2 ] || fail "$*: status $status"
+    { [ "$(wc -l <said)" -eq 1 ] && grep -qF "$text" said; } || fail "$*: $(head -c 300 said)"
+}
+refused 'NUL' "$vkbench" table /dev/zero
+refused 'is empty' "$vkbench" table /dev/null
+refused 'NUL' "$vkbench" table <(printf '{"schema":2,"results":[{"type":"f16\\u0000x"}]}')
+refused 'MiB' "$vkbench" table <(yes ' ')
+refused 'JSON values' "$vkbench" table <(printf '{"schema":2,"results":[' && yes '0,' | head -n 4000000 && printf '0]}')
+refused 'not a regular file' "$run" --cpu /dev/zero out.safetensors
+
+# ---- signals and missing memory ------------------------------------------------------------------------------------------
+
+# clean NAME: the old output is still there, and nothing else
+clean() {
+    [ "$(cat work/out 2>/dev/null)" = old ] || fail "$1: the old output is gone"
+    [ "$(ls -A work)" = out ] || fail "$1: left $(ls -A work)"
+}
+
+# sweep STEP COMMAND...: with each STEP-th allocation missing in turn, the command ends well, or with status 1 and one line
+sweep() {
+    local step=$1 at=1 status good=0
+    shift
+    while [ $good -lt 2 ] && [ $at -lt 3000 ]; do
+        rm -rf work && mkdir work && echo old >work/out
+        env FAIL_AT=$at LD_PRELOAD="$interpose" "$@" >out 2>said
+        status=$?
+        if [ $status -eq 0 ]; then
+            good=$((good + 1))
+        else
+            [ $status -eq 1 ] || fail "$*: allocation $at fails: status $status: $(head -c 200 said)"
+            [ "$(wc -l <said)" -eq 1 ] || fail "$*: allocation $at fails: $(wc -l <said) lines: $(head -c 300 said)"
+            clean "$*: allocation $at fails"
+        fi
+        at=$((at + step))
+    done
+    [ $good -eq 2 ] || fail "$*: never ends well"
+}
+
+if [ -n "$interpose" ]; then
+    for signal in HUP INT TERM; do
+        signal=$(kill -l "$signal")
+        rm -rf work && mkdir work && echo old >work/out
+        (SIGNAL=$signal LD_PRELOAD=$interpose exec "$run" --cpu "$case" work/out) 2>said
+        [ $? -eq $((128 + signal)) ] || fail "dmattn-run: signal $signal does not end it"
+        clean "dmattn-run: signal $signal"
+        SIGNAL=$signal LD_PRELOAD=$interpose "$vkbench" table a.json --csv work/out 2>said
+        clean "vkbench table: signal $signal"
+        rm work/out
+        SIGNAL=$signal LD_PRELOAD=$interpose "$vkbench" merge work/out a.json b.json 2>said
+        [ "$(ls -A work)" = '' ] || fail "merge: signal $signal left $(ls -A work)"
+    done
+    sweep 1 "$run" --cpu "$case" work/out
+    sweep 3 "$vkbench" table a.json --csv work/out
+    sweep 7 "$vkbench" table a.json --markdown work/out
+    sweep 29 "$vkbench" plot a.json -o "$folder/page.html"
+    sweep 7 "$vkbench" compare a.json b.json
+fi
+
+[ $failures -eq 0 ] && echo "all passed"
+exit $((failures > 0))
