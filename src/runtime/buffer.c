@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#include "objects.h"
+#include "buffer.h"
+
+#include "debug_name.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Large enough that submitting costs little beside copying, small enough for any host. */
-#define STAGING_SIZE (UINT64_C(16) << 20)
-
 /* ---- memory -------------------------------------------------------------------------------------------------- */
 
-/* The first of the memory types `allowed` with `wanted` and, if there is one, with `preferred`, too. Vulkan lists a
- * type before those that add to it, so that it is the plainest. UINT32_MAX: none. */
+/* Returns the first memory type among `allowed` that has the `wanted` properties, and the `preferred` ones if any type
+ * has both. Vulkan lists a type before the types that add properties to it, so the first has the fewest extra ones.
+ * UINT32_MAX: there is none. */
 static uint32_t find_memory_type(const VkPhysicalDeviceMemoryProperties *memory, uint32_t allowed,
                                  VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred)
 {
-    /* They need features that are not enabled, or do not suit buffers. */
+    /* These types need features that are not enabled, or are not meant for buffers. */
     const VkMemoryPropertyFlags unwanted = VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT
                                            | VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD;
     uint32_t second = UINT32_MAX;
@@ -42,18 +42,17 @@ static dmattn_status fail_allocation(const dmattn_device *device, VkResult resul
 static dmattn_status fail_size(const dmattn_device *device, uint64_t size, const char *limit_name, uint64_t limit)
 {
     return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
-                       "a buffer of %" PRIu64 " bytes is beyond the device's %s (%" PRIu64 ")", size, limit_name,
-                       limit);
+                       "a buffer of %" PRIu64 " bytes exceeds the device's %s (%" PRIu64 ")", size, limit_name, limit);
 }
 
-static void destroy(dmattn_device *device, device_buffer *buffer)
+void dmattn_buffer_free(dmattn_device *device, device_buffer *buffer)
 {
     if (!buffer)
         return;
     if (buffer->buffer)
         device->vk.DestroyBuffer(device->device, buffer->buffer, NULL);
     if (buffer->memory)
-        device->vk.FreeMemory(device->device, buffer->memory, NULL); /* unmaps it, too */
+        device->vk.FreeMemory(device->device, buffer->memory, NULL); /* this also unmaps it */
     free(buffer);
 }
 
@@ -63,7 +62,7 @@ static void chain(VkMemoryAllocateInfo *info, void *structure)
     info->pNext = structure;
 }
 
-/* Fills a device_buffer that is zero but for `shared`; what a failure leaves is for destroy(). */
+/* Fills a device_buffer that is zero except for `shared`. After a failure the caller frees it. */
 static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsageFlags usage,
                               VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, device_buffer *buffer)
 {
@@ -77,7 +76,7 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
 
     const VkBufferCreateInfo buffer_info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                             .pNext = buffer->shared ? &external : NULL,
-                                            .size = (size + 3) / 4 * 4, /* kernels read whole words */
+                                            .size = (size + 3) / 4 * 4, /* kernels read whole 32-bit words */
                                             .usage = usage,
                                             .sharingMode = VK_SHARING_MODE_EXCLUSIVE};
     VkResult result = device->vk.CreateBuffer(device->device, &buffer_info, NULL, &buffer->buffer);
@@ -89,11 +88,11 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
 
     const VkBufferMemoryRequirementsInfo2 asked = {.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
                                                    .buffer = buffer->buffer};
-    VkMemoryDedicatedRequirements alone = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS};
-    VkMemoryRequirements2 requirements = {.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2, .pNext = &alone};
+    VkMemoryDedicatedRequirements dedicated = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS};
+    VkMemoryRequirements2 requirements = {.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2, .pNext = &dedicated};
     device->vk.GetBufferMemoryRequirements2(device->device, &asked, &requirements);
     const VkMemoryRequirements needs = requirements.memoryRequirements;
-    buffer->dedicated = alone.requiresDedicatedAllocation;
+    buffer->dedicated = dedicated.requiresDedicatedAllocation;
     buffer->allocation_size = needs.size;
     if (needs.size > physical->max_memory_allocation)
         return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
@@ -101,7 +100,7 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     if (type == UINT32_MAX)
         return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "the device has no memory type for its %s buffers", wanted ? "staging" : "storage");
-    /* Vulkan leaves it undefined to ask for more than there is. */
+    /* An allocation larger than its heap is undefined behavior in Vulkan. */
     if (needs.size > device->memory.memoryHeaps[device->memory.memoryTypes[type].heapIndex].size)
         return fail_allocation(device, VK_ERROR_OUT_OF_DEVICE_MEMORY, "vkAllocateMemory", size);
 
@@ -111,10 +110,10 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
                                            .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     if (usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT)
         chain(&memory_info, &addressed);
-    VkMemoryDedicatedAllocateInfo its_own = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
-                                             .buffer = buffer->buffer};
+    VkMemoryDedicatedAllocateInfo for_buffer = {.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
+                                                .buffer = buffer->buffer};
     if (buffer->dedicated)
-        chain(&memory_info, &its_own);
+        chain(&memory_info, &for_buffer);
     VkExportMemoryAllocateInfo exported = {.sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
                                            .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
     if (buffer->shared)
@@ -127,12 +126,14 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     result = device->vk.BindBufferMemory(device->device, buffer->buffer, buffer->memory, 0);
     if (result < 0)
         return fail_allocation(device, result, "vkBindBufferMemory", size);
+    dmattn_debug_name(device, VK_OBJECT_TYPE_BUFFER, (uint64_t)buffer->buffer, "dmattn %s buffer, %" PRIu64 " bytes",
+                      !wanted ? buffer->shared ? "shared" : "storage" : "staging", size);
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageFlags usage,
-                            VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, bool shared,
-                            device_buffer **buffer)
+dmattn_status dmattn_buffer_allocate(dmattn_device *device, uint64_t size, VkBufferUsageFlags usage,
+                                     VkMemoryPropertyFlags wanted, VkMemoryPropertyFlags preferred, bool shared,
+                                     device_buffer **buffer)
 {
     device_buffer *made = calloc(1, sizeof *made);
     if (!made)
@@ -140,7 +141,7 @@ static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageF
     made->shared = shared;
     dmattn_status status = allocate(device, size, usage, wanted, preferred, made);
     if (status) {
-        destroy(device, made);
+        dmattn_buffer_free(device, made);
         return status;
     }
     *buffer = made;
@@ -149,12 +150,13 @@ static dmattn_status create(dmattn_device *device, uint64_t size, VkBufferUsageF
 
 /* ---- buffers ------------------------------------------------------------------------------------------------- */
 
-dmattn_status dmattn_device_buffer_create(dmattn_device *device, uint64_t size, bool shared, device_buffer **buffer)
+dmattn_status dmattn_buffer_add(dmattn_device *device, uint64_t size, bool shared, device_buffer **buffer)
 {
     if (!size)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
                            "the size of a buffer is 0, but must be at least 1");
-    TRY(create(device, size, DEVICE_BUFFER_USAGE, 0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, shared, buffer));
+    TRY(dmattn_buffer_allocate(device, size, DEVICE_BUFFER_USAGE, 0, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, shared,
+                               buffer));
     (*buffer)->next = device->buffers;
     device->buffers = *buffer;
     return DMATTN_SUCCESS;
@@ -166,7 +168,7 @@ dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "buffer is NULL");
     memset(buffer, 0, sizeof *buffer);
     device_buffer *made = NULL;
-    TRY(dmattn_device_buffer_create(device, size, false, &made));
+    TRY(dmattn_buffer_add(device, size, false, &made));
     buffer->buffer = made->buffer;
     buffer->size = size;
     return DMATTN_SUCCESS;
@@ -181,7 +183,7 @@ void dmattn_buffer_destroy(dmattn_device *device, dmattn_buffer *buffer)
         if (found->buffer != buffer->buffer)
             continue;
         *link = found->next;
-        destroy(device, found);
+        dmattn_buffer_free(device, found);
         break;
     }
     memset(buffer, 0, sizeof *buffer);
@@ -191,103 +193,7 @@ void dmattn_buffers_destroy(dmattn_device *device)
 {
     while (device->buffers) {
         device_buffer *next = device->buffers->next;
-        destroy(device, device->buffers);
+        dmattn_buffer_free(device, device->buffers);
         device->buffers = next;
     }
-    destroy(device, device->staging);
-    device->staging = NULL;
-    device->staging_data = NULL;
-}
-
-/* ---- upload and download ------------------------------------------------------------------------------------- */
-
-static dmattn_status make_staging(dmattn_device *device)
-{
-    if (device->staging)
-        return DMATTN_SUCCESS;
-    /* Cached, because a download reads it with the CPU. */
-    device_buffer *made = NULL;
-    TRY(create(device, STAGING_SIZE, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-               VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
-               VK_MEMORY_PROPERTY_HOST_CACHED_BIT, false, &made));
-    VkResult result = device->vk.MapMemory(device->device, made->memory, 0, VK_WHOLE_SIZE, 0, &device->staging_data);
-    if (result < 0) {
-        destroy(device, made);
-        return dmattn_fail_vulkan(device->messenger, result, "vkMapMemory");
-    }
-    device->staging = made;
-    return DMATTN_SUCCESS;
-}
-
-static dmattn_status check_range(const dmattn_device *device, const char *call, const dmattn_buffer *buffer,
-                                 uint64_t offset, const void *data, uint64_t size)
-{
-    const messenger *m = device->messenger;
-    if (!buffer || !buffer->buffer)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s: the buffer is NULL", call);
-    if (!data && size)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s: data is NULL", call);
-    uint64_t available = buffer->size;
-    for (const device_buffer *b = device->buffers; b; b = b->next) {
-        if (b->buffer != buffer->buffer)
-            continue;
-        uint64_t rest = buffer->offset < b->size ? b->size - buffer->offset : 0;
-        available = available < rest ? available : rest; /* VK_WHOLE_SIZE is the largest number */
-        break;
-    }
-    if (offset > available || size > available - offset)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "%s: %" PRIu64 " bytes at offset %" PRIu64 " are outside the buffer of %" PRIu64 " bytes",
-                           call, size, offset, available);
-    return DMATTN_SUCCESS;
-}
-
-/* Copies at most STAGING_SIZE bytes between staging memory and `offset` of a buffer. */
-static dmattn_status copy_staged(dmattn_device *device, VkBuffer buffer, uint64_t offset, uint64_t size, bool download)
-{
-    const VkBufferCopy region = {.srcOffset = download ? offset : 0, .dstOffset = download ? 0 : offset, .size = size};
-    const VkBuffer staging = device->staging->buffer;
-    TRY(dmattn_commands_create(device));
-    TRY(dmattn_command_buffer_begin(device, device->transfer));
-    device->vk.CmdCopyBuffer(device->transfer, download ? buffer : staging, download ? staging : buffer, 1, &region);
-    if (download) { /* waiting for a fence does not show the host what was written */
-        const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                                         .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-                                         .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-        device->vk.CmdPipelineBarrier(device->transfer, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
-                                      1, &barrier, 0, NULL, 0, NULL);
-    }
-    return dmattn_command_buffer_run(device, device->transfer);
-}
-
-dmattn_status dmattn_upload(dmattn_device *device, const dmattn_buffer *buffer, uint64_t offset, const void *data,
-                            uint64_t size)
-{
-    TRY(check_range(device, "upload", buffer, offset, data, size));
-    if (size)
-        TRY(make_staging(device));
-    const unsigned char *bytes = data;
-    for (uint64_t done = 0; done < size;) {
-        uint64_t chunk = size - done < STAGING_SIZE ? size - done : STAGING_SIZE;
-        memcpy(device->staging_data, bytes + done, (size_t)chunk);
-        TRY(copy_staged(device, buffer->buffer, buffer->offset + offset + done, chunk, false));
-        done += chunk;
-    }
-    return DMATTN_SUCCESS;
-}
-
-dmattn_status dmattn_download(dmattn_device *device, const dmattn_buffer *buffer, uint64_t offset, void *data,
-                              uint64_t size)
-{
-    TRY(check_range(device, "download", buffer, offset, data, size));
-    if (size)
-        TRY(make_staging(device));
-    unsigned char *bytes = data;
-    for (uint64_t done = 0; done < size;) {
-        uint64_t chunk = size - done < STAGING_SIZE ? size - done : STAGING_SIZE;
-        TRY(copy_staged(device, buffer->buffer, buffer->offset + offset + done, chunk, true));
-        memcpy(bytes + done, device->staging_data, (size_t)chunk);
-        done += chunk;
-    }
-    return DMATTN_SUCCESS;
 }

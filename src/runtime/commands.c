@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "objects.h"
+#include "commands.h"
+
+#include "debug_name.h"
 
 #include <string.h>
 
-/* ---- what they are made of ----------------------------------------------------------------------------------- */
+/* ---- the Vulkan objects --------------------------------------------------------------------------------------- */
 
 static dmattn_status create_all(dmattn_device *device)
 {
@@ -26,6 +28,9 @@ static dmattn_status create_all(dmattn_device *device)
         return dmattn_fail_vulkan(m, result, "vkAllocateCommandBuffers");
     memcpy(device->ring, buffers, sizeof device->ring);
     device->transfer = buffers[COMMANDS_IN_FLIGHT];
+    for (uint32_t i = 0; i < COMMANDS_IN_FLIGHT; i++)
+        dmattn_debug_name(device, VK_OBJECT_TYPE_COMMAND_BUFFER, (uintptr_t)device->ring[i], "dmattn commands %u", i);
+    dmattn_debug_name(device, VK_OBJECT_TYPE_COMMAND_BUFFER, (uintptr_t)device->transfer, "dmattn transfer");
     const VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
     result = device->vk.CreateFence(device->device, &fence, NULL, &device->fence);
     if (result < 0) {
@@ -72,6 +77,32 @@ void dmattn_commands_destroy(dmattn_device *device)
 
 /* ---- one command buffer -------------------------------------------------------------------------------------- */
 
+/* Records a full barrier. If `from` and `to` differ, it also transfers the shared buffers from one queue family to the
+ * other. */
+static void hand_over(const dmattn_device *device, VkCommandBuffer commands, uint32_t from, uint32_t to)
+{
+    const VkAccessFlags all = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
+    const VkMemoryBarrier memory = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT, .dstAccessMask = all};
+    VkBufferMemoryBarrier shared[32] = {0};
+    uint32_t count;
+    const device_buffer *buffer = device->buffers;
+    do { /* runs at least once, for the memory barrier */
+        count = 0;
+        for (; buffer && count < sizeof shared / sizeof *shared; buffer = buffer->next)
+            if (buffer->shared)
+                shared[count++] = (VkBufferMemoryBarrier){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER,
+                                                          .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+                                                          .dstAccessMask = all,
+                                                          .srcQueueFamilyIndex = from,
+                                                          .dstQueueFamilyIndex = to,
+                                                          .buffer = buffer->buffer,
+                                                          .size = VK_WHOLE_SIZE};
+        device->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                      0, 1, &memory, count, shared, 0, NULL);
+    } while (buffer);
+}
+
 dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer commands)
 {
     const VkCommandBufferBeginInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
@@ -79,17 +110,17 @@ dmattn_status dmattn_command_buffer_begin(dmattn_device *device, VkCommandBuffer
     VkResult result = device->vk.BeginCommandBuffer(commands, &info);
     if (result < 0)
         return dmattn_fail_vulkan(device->messenger, result, "vkBeginCommandBuffer");
-    /* A fence makes an earlier submission's writes available, but visible they become by a barrier only. */
-    dmattn_hand_over(device, commands, VK_QUEUE_FAMILY_EXTERNAL, device->physical->queue_family);
+    /* A fence makes the writes of an earlier submission available; only a barrier makes them visible. */
+    hand_over(device, commands, VK_QUEUE_FAMILY_EXTERNAL, device->physical->queue_family);
     return DMATTN_SUCCESS;
 }
 
 static dmattn_status command_buffer_end(dmattn_device *device, VkCommandBuffer commands)
 {
     if (device->shares)
-        dmattn_hand_over(device, commands, device->physical->queue_family, VK_QUEUE_FAMILY_EXTERNAL);
+        hand_over(device, commands, device->physical->queue_family, VK_QUEUE_FAMILY_EXTERNAL);
     VkResult result = device->vk.EndCommandBuffer(commands);
-    if (result < 0) { /* it may count as recording still, and then cannot begin */
+    if (result < 0) { /* it may still count as recording, and then it could not begin again */
         device->vk.ResetCommandBuffer(commands, 0);
         return dmattn_fail_vulkan(device->messenger, result, "vkEndCommandBuffer");
     }
@@ -110,7 +141,7 @@ dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer c
         return dmattn_fail_vulkan(m, result, "vkQueueSubmit");
     result = device->vk.WaitForFences(device->device, 1, &device->fence, VK_TRUE, UINT64_MAX);
     if (result < 0) {
-        /* The command buffer and the fence must not be in use when the next submission takes them. */
+        /* The next submission uses the same command buffer and fence, so this one must have ended. */
         device->vk.DeviceWaitIdle(device->device);
         return dmattn_fail_vulkan(m, result, "vkWaitForFences");
     }
@@ -119,7 +150,7 @@ dmattn_status dmattn_command_buffer_run(dmattn_device *device, VkCommandBuffer c
 
 /* ---- the device's commands ----------------------------------------------------------------------------------- */
 
-/* Waits until the commands in a place of the ring are complete. */
+/* Waits until the command buffer ring[turn] is no longer in use. */
 static dmattn_status wait_for_turn(dmattn_device *device, uint32_t turn)
 {
     if (!device->busy_until[turn])
@@ -142,7 +173,7 @@ dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *comm
     *commands = VK_NULL_HANDLE;
     if (device->recording)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
-                           "commands were begun already, and neither submitted nor cancelled");
+                           "commands were already begun and neither submitted nor cancelled");
     TRY(dmattn_commands_create(device));
     const uint32_t turn = (device->turn + 1) % COMMANDS_IN_FLIGHT;
     TRY(wait_for_turn(device, turn));
@@ -183,24 +214,23 @@ void dmattn_commands_timestamp(dmattn_device *device, uint32_t slot)
         return;
     if (device->recorded == 1)
         device->vk.CmdResetQueryPool(device->commands, device->queries, 0, DMATTN_TIMESTAMPS);
-    /* A write at BOTTOM_OF_PIPE waits for all that came before, but does not hold up what comes after, which could
-     * then start, and even end, before the time is taken. The barrier orders them: what lies between two timestamps
-     * runs between their times. It orders execution only: it makes no write visible, so that timing neither costs a
-     * flush nor hides a missing barrier. */
+    /* A timestamp at BOTTOM_OF_PIPE waits for all earlier commands but does not delay later ones, which could start,
+     * and even end, before the time is taken. The barrier delays them, so commands between two timestamps run between
+     * their times. It has no memory dependency: timing neither costs a cache flush nor hides a missing barrier. */
     device->vk.CmdPipelineBarrier(device->commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
                                   VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 0, NULL, 0, NULL, 0, NULL);
     device->vk.CmdWriteTimestamp(device->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, device->queries, slot);
 }
 
-/* Reads the timestamps of a submission that is complete. */
+/* Reads the timestamps of a completed submission. */
 static dmattn_status read_timestamps(dmattn_device *device)
 {
-    uint64_t results[DMATTN_TIMESTAMPS][2]; /* the time, and whether it is there */
+    uint64_t results[DMATTN_TIMESTAMPS][2]; /* the time, and whether it is available */
     memset(results, 0, sizeof results);
     VkResult result =
         device->vk.GetQueryPoolResults(device->device, device->queries, 0, DMATTN_TIMESTAMPS, sizeof results, results,
                                        sizeof *results, VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WITH_AVAILABILITY_BIT);
-    if (result < 0) /* VK_NOT_READY is no failure: slots that were not written are never ready */
+    if (result < 0) /* VK_NOT_READY is no failure: a slot that was not written is never ready */
         return dmattn_fail_vulkan(device->messenger, result, "vkGetQueryPoolResults");
     for (uint32_t i = 0; i < DMATTN_TIMESTAMPS; i++) {
         if (device->recorded_at[i] && !results[i][1])
@@ -231,8 +261,8 @@ dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait
     if (!device->recording)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "submit: no commands were begun");
     const char *why = !device->timeline             ? "the timeline was not exported"
-                      : signal <= wait              ? "the timeline would be signalled with what is waited for, or less"
-                      : signal <= device->signalled ? "the timeline would not be signalled with more than before"
+                      : signal <= wait              ? "the value to signal is not above the value to wait for"
+                      : signal <= device->signalled ? "the value to signal is not above the last one"
                                                     : NULL;
     if (why) {
         dmattn_commands_cancel(device);
@@ -285,7 +315,7 @@ dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, uint32_t to, 
         *seconds = device->host_seconds;
         return DMATTN_SUCCESS;
     }
-    /* The counter may have wrapped between the two, so their difference is taken forwards. */
+    /* The counter may have wrapped between the two timestamps, so the earlier one is subtracted from the later one. */
     const bool forwards = device->written_at[from] <= device->written_at[to];
     const uint32_t bits = device->physical->timestamp_bits;
     const uint64_t mask = bits < 64 ? (UINT64_C(1) << bits) - 1 : UINT64_MAX;

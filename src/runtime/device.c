@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
+#include "buffer.h"
+#include "commands.h"
+#include "debug_name.h"
 #include "enable.h"
-#include "objects.h"
+#include "transfer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* As in instance.c: every member is tried, so that what was made can be destroyed. */
+/* Loads every function before it names the first missing one, so that the device can be destroyed after a failure. */
 static const char *load_device(PFN_vkGetDeviceProcAddr get_device_proc_addr, VkDevice device, device_table *table)
 {
     const char *missing = NULL;
@@ -43,6 +46,7 @@ static dmattn_status create_vulkan_device(dmattn_device *device, const enabled_s
     if (missing)
         return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED, "the device's driver has no %s", missing);
     device->vk.GetDeviceQueue(device->device, device->physical->queue_family, 0, &device->queue);
+    dmattn_debug_name(device, VK_OBJECT_TYPE_QUEUE, (uintptr_t)device->queue, "dmattn queue");
     return DMATTN_SUCCESS;
 }
 
@@ -97,9 +101,10 @@ void dmattn_device_destroy(dmattn_device *device)
 {
     if (!device)
         return;
-    if (device->command_pool) /* something may have been submitted; a driver without hardware cannot wait */
+    if (device->command_pool) /* otherwise nothing was submitted, and a driver without hardware cannot wait */
         device->vk.DeviceWaitIdle(device->device);
     dmattn_context_destroy(device->context);
+    dmattn_staging_destroy(device);
     dmattn_buffers_destroy(device);
     dmattn_commands_destroy(device);
     if (device->timeline)

@@ -36,15 +36,15 @@ dmattn_status dmattn_list_device_extensions(const dmattn_runtime *runtime, VkPhy
 dmattn_status dmattn_enabled_choose(const dmattn_runtime *runtime, const physical_device *physical,
                                     enabled_set *enabled)
 {
-    /* Where a device has the first, Vulkan demands that it be enabled; its macro is in a header for betas. The others
-     * are for sharing.c. */
+    /* Vulkan requires that the first be enabled if the device has it; its macro is only in the header of beta
+     * extensions. The others are for sharing.c. */
     static const char *const own[OWN_EXTENSIONS] = {"VK_KHR_portability_subset",
                                                     VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
                                                     VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME};
     VkExtensionProperties *offered;
     uint32_t offered_count;
     TRY(dmattn_list_device_extensions(runtime, physical->handle, &offered, &offered_count));
-    /* Every device of Vulkan 1.2 has these. */
+    /* Every Vulkan 1.2 device supports timeline semaphores. */
     enabled->timeline = (VkPhysicalDeviceTimelineSemaphoreFeatures){
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES, .timelineSemaphore = VK_TRUE};
     enabled->features =

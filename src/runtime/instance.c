@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "enable.h"
-#include "objects.h"
+#include "physical.h"
 #include "select.h"
 
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 /* ---- functions ----------------------------------------------------------------------------------------------- */
 
-/* Every member is tried before a missing one is named, so that what was made can be destroyed. */
+/* Loads every function before it names the first missing one, so that the instance can be destroyed after a failure. */
 #define LOAD(name)                                                            \
     table->name = (PFN_vk##name)get_instance_proc_addr(instance, "vk" #name); \
     missing = table->name ? missing : missing ? missing : "vk" #name;
@@ -50,9 +50,9 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL forward_finding(VkDebugUtilsMessageSeverit
     const messenger *m = user;
     if (!m->fn)
         return VK_FALSE;
-    char text[4096]; /* longer than other messages: the finding itself comes last, after the objects' names */
+    char text[4096]; /* longer than other messages, because the finding comes last, after the names of the objects */
     const char *id = data->pMessageIdName, *finding = data->pMessage ? data->pMessage : "";
-    if (id && !strstr(finding, id)) /* older layers repeat it in the message */
+    if (id && !strstr(finding, id)) /* older layers repeat the id in the message */
         snprintf(text, sizeof text, "validation: %s: %s", id, finding);
     else
         snprintf(text, sizeof text, "validation: %s", finding);
@@ -64,7 +64,7 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL forward_finding(VkDebugUtilsMessageSeverit
     return VK_FALSE;
 }
 
-/* Lists the extensions of the instance, or those of a layer; free(*list). */
+/* Lists the extensions of a layer, or of the instance if `layer` is NULL. The caller frees *list. */
 static dmattn_status list_instance_extensions(const messenger *m, const global_table *vk, const char *layer,
                                               VkExtensionProperties **list, uint32_t *count)
 {
@@ -114,7 +114,7 @@ static dmattn_status check_validation_layer(const messenger *m, const global_tab
         return dmattn_fail_vulkan(m, result, "vkEnumerateInstanceLayerProperties");
     if (!found)
         return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED,
-                           "validation was asked for, but the layer " VALIDATION_LAYER " is not installed");
+                           "validation was requested, but the layer " VALIDATION_LAYER " is not installed");
     return DMATTN_SUCCESS;
 }
 
@@ -143,7 +143,7 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
                                  .ppEnabledLayerNames = layers};
     bool has = false;
 #ifdef VK_KHR_portability_enumeration
-    /* Without it the loader hides devices that have gaps, such as MoltenVK's. */
+    /* Without this extension the loader hides devices that do not conform fully to Vulkan, such as MoltenVK's. */
     TRY(instance_has_extension(m, vk, NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME, &has));
     if (has) {
         extensions[info.enabledExtensionCount++] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
@@ -151,7 +151,8 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
     }
 #endif
 
-    /* In the chain it hears the making and the end of the instance; later a messenger of its own takes over. */
+    /* In the chain of VkInstanceCreateInfo this reports findings while the instance is created and destroyed. The
+     * messenger made below reports all others. */
     const VkDebugUtilsMessengerCreateInfoEXT debug = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
                                                       .messageSeverity =
                                                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT
@@ -172,7 +173,8 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
             TRY(instance_has_extension(m, vk, VALIDATION_LAYER, VK_EXT_DEBUG_UTILS_EXTENSION_NAME, &has));
         if (!has)
             return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED,
-                               "validation was asked for, but there is no " VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+                               "validation was requested, but the extension " VK_EXT_DEBUG_UTILS_EXTENSION_NAME
+                               " is missing");
         extensions[info.enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
         info.pNext = &debug;
         TRY(instance_has_extension(m, vk, VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME, &has));
@@ -181,12 +183,12 @@ static dmattn_status create_instance(dmattn_runtime *runtime, const global_table
             info.pNext = &features;
         } else
             dmattn_message_send(m, DMATTN_SEVERITY_WARNING,
-                                "this validation layer cannot be asked for synchronization checks: it has "
+                                "this validation layer cannot check synchronization: it has "
                                 "no " VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
     }
 
     result = vk->CreateInstance(&info, NULL, &runtime->instance);
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) { /* how the loader says that it found no driver */
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) { /* the loader found no driver */
         runtime->instance = VK_NULL_HANDLE;
         dmattn_message_send(m, DMATTN_SEVERITY_WARNING, "there is no Vulkan driver");
         return DMATTN_SUCCESS;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * The physical devices: read once, when the runtime is made. */
+ * The physical devices. They are read once, when the runtime is created. */
+#include "physical.h"
+
 #include "../capabilities.h"
 #include "enable.h"
-#include "objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Decides info->level and, where that is 0, info->unusable, from the very capabilities that dmattn_context_create()
- * will go by; fills in the sizes of subgroups on the way. */
+/* Fills in info->level, info->unusable (if the level is 0) and the subgroup sizes, from the same capabilities as
+ * dmattn_context_create(). */
 static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_device *physical, bool compute,
                                   bool size_control, dmattn_device_info *info)
 {
@@ -20,7 +21,7 @@ static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_
     dmattn_device_properties_chain(&properties, size_control);
     runtime->vk.GetPhysicalDeviceProperties2(physical->handle, &properties.core);
     dmattn_capabilities_read(&caps, physical->api_version, &properties, &enabled.features);
-    /* A failure is told when a device is made of it; it must not hide the other devices of the list. */
+    /* A failure here must not hide the other devices, so dmattn_device_create() reports it. */
     (void)dmattn_capabilities_ask_matrices(&caps, runtime->loader.get_instance_proc_addr, runtime->instance,
                                            physical->handle);
     info->subgroup_size = caps.subgroup_size;
@@ -29,12 +30,12 @@ static dmattn_status check_usable(const dmattn_runtime *runtime, const physical_
     info->level = dmattn_capabilities_level(&caps, info->unusable, sizeof info->unusable);
     if (info->level && !compute) {
         info->level = DMATTN_LEVEL_BEST;
-        snprintf(info->unusable, sizeof info->unusable, "it has no queue for compute");
+        snprintf(info->unusable, sizeof info->unusable, "it has no compute queue");
     }
     return DMATTN_SUCCESS;
 }
 
-/* Takes the first family with compute and timestamps, otherwise the first with compute. */
+/* Chooses the first family with compute and timestamps, or else the first with compute. */
 static dmattn_status choose_queue_family(const dmattn_runtime *runtime, physical_device *physical, bool *found)
 {
     *found = false;
@@ -58,7 +59,7 @@ static dmattn_status choose_queue_family(const dmattn_runtime *runtime, physical
     return DMATTN_SUCCESS;
 }
 
-/* Reads what came after Vulkan 1.0, of a device of Vulkan 1.2 or later. */
+/* Reads the properties that Vulkan 1.0 does not have. The device must have Vulkan 1.2. */
 static dmattn_status read_extended(const dmattn_runtime *runtime, physical_device *physical, bool compute,
                                    dmattn_device_info *info)
 {
@@ -128,7 +129,7 @@ dmattn_status dmattn_physical_devices_read(dmattn_runtime *runtime)
     VkResult result = VK_SUCCESS;
     if (runtime->instance)
         result = runtime->vk.EnumeratePhysicalDevices(runtime->instance, &count, NULL);
-    if (result == VK_ERROR_INITIALIZATION_FAILED) { /* how some loaders say that no driver has a device */
+    if (result == VK_ERROR_INITIALIZATION_FAILED) { /* some loaders return this if no driver has a device */
         dmattn_message_send(m, DMATTN_SEVERITY_WARNING, "no Vulkan driver has a device");
         return DMATTN_SUCCESS;
     }

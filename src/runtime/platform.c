@@ -21,7 +21,7 @@ static void *library_open(const char *name)
 
 static PFN_vkGetInstanceProcAddr library_entry(void *library)
 {
-    /* By way of void (*)(void), the one function type that compilers let become any other. */
+    /* Compilers accept casts between function types without a warning only through void (*)(void). */
     return (PFN_vkGetInstanceProcAddr)(void (*)(void))GetProcAddress((HMODULE)library, "vkGetInstanceProcAddr");
 }
 
@@ -43,7 +43,7 @@ double dmattn_clock_seconds(void)
 #include <time.h>
 
 #if defined(__APPLE__)
-/* MoltenVK can stand in for the loader. */
+/* MoltenVK can be used in place of the loader. */
 static const char *const library_names[] = {"libvulkan.1.dylib", "libvulkan.dylib", "libMoltenVK.dylib"};
 #else
 static const char *const library_names[] = {"libvulkan.so.1", "libvulkan.so"};
@@ -56,10 +56,10 @@ static void *library_open(const char *name)
 
 static PFN_vkGetInstanceProcAddr library_entry(void *library)
 {
-    /* ISO C has no cast from an object's to a function's pointer; POSIX promises that they look alike. */
+    /* ISO C has no cast from an object pointer to a function pointer; POSIX guarantees the same representation. */
     PFN_vkGetInstanceProcAddr entry = NULL;
     void *symbol = dlsym(library, "vkGetInstanceProcAddr");
-    _Static_assert(sizeof entry == sizeof symbol, "pointers to functions are like pointers to objects");
+    _Static_assert(sizeof entry == sizeof symbol, "function pointers must have the size of object pointers");
     memcpy(&entry, &symbol, sizeof entry);
     return entry;
 }

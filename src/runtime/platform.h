@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the operating system gives: the Vulkan loader and a clock. */
+ * Functions of the operating system: opening the Vulkan loader, and a clock. */
 #ifndef DMATTN_RUNTIME_PLATFORM_H
 #define DMATTN_RUNTIME_PLATFORM_H
 
@@ -11,13 +11,13 @@ typedef struct vulkan_loader {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
 } vulkan_loader;
 
-/* Loads the Vulkan loader; false if there is none, and then *loader is zero. */
+/* Opens the Vulkan loader. Returns false and zeroes *loader if none is installed. */
 bool dmattn_vulkan_loader_open(vulkan_loader *loader);
 
-/* Unloads it; a zero one is fine. */
+/* Closes the loader; a zero one is allowed. */
 void dmattn_vulkan_loader_close(vulkan_loader *loader);
 
-/* Seconds of a clock that never jumps, from an arbitrary start. */
+/* Seconds of a monotonic clock with an arbitrary start. */
 double dmattn_clock_seconds(void);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* Not <ctype.h>, whose answers depend on the locale. */
+/* The functions of <ctype.h> depend on the locale. */
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -27,7 +27,7 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
-/* Whether `text` is digits only; *number stops at UINT32_MAX, which no list of devices reaches. */
+/* Returns whether `text` is a decimal number. *number saturates at UINT32_MAX, which no device list reaches. */
 static bool parse_index(const char *text, uint32_t *number)
 {
     uint64_t n = 0;
@@ -66,8 +66,7 @@ dmattn_status dmattn_select_device(const dmattn_device_info *infos, uint32_t cou
     bool any = !selector || (starts_with(selector, "best") && !selector[4]);
     bool by_index = !any && parse_index(selector, &wanted);
     if (by_index && wanted >= count)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "device index %s is beyond the last device (%u)", selector,
-                           count - 1);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "device index %s is above the last one (%u)", selector, count - 1);
 
     const dmattn_device_info *best = NULL, *refused = NULL;
     for (uint32_t i = 0; i < count; i++) {
@@ -80,9 +79,9 @@ dmattn_status dmattn_select_device(const dmattn_device_info *infos, uint32_t cou
             best = info;
     }
     if (!best && !refused)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no device's or driver's name contains '%s'", selector);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no device or driver name contains '%s'", selector);
     if (!best)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no device that can be used matches '%s': on %s, %s",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "no usable device matches '%s'; %s cannot be used: %s",
                            selector ? selector : "best", refused->name, refused->unusable);
     *index = (uint32_t)(best - infos);
     return DMATTN_SUCCESS;

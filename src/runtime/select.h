@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Choosing a device by name, index or rank. Pure: works on what was read of the devices. */
+ * Chooses a device by name, index or rank, from the infos alone. */
 #ifndef DMATTN_RUNTIME_SELECT_H
 #define DMATTN_RUNTIME_SELECT_H
 
@@ -7,7 +7,8 @@
 
 #include "../message.h"
 
-/* dmattn_runtime_find_device() over `infos`. Devices of level 0 are never chosen; of several that match, the best. */
+/* Implements dmattn_runtime_find_device() on `infos`. If several devices match, chooses the best one. Never chooses a
+ * device of level 0. */
 dmattn_status dmattn_select_device(const dmattn_device_info *infos, uint32_t count, const char *selector,
                                    uint32_t *index, const messenger *messenger);
 

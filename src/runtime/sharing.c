@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What other interfaces of the same device share: memory and the timeline. */
-#include "objects.h"
+ * Memory and the timeline, shared with other interfaces to the same device. */
+#include "buffer.h"
+#include "debug_name.h"
 
 #include <string.h>
 
@@ -17,7 +18,7 @@ static dmattn_status check_exportable(const dmattn_device *device)
     if (properties.externalMemoryProperties.externalMemoryFeatures & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT)
         return DMATTN_SUCCESS;
     return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
-                       "the device cannot export memory as file descriptors, which sharing it takes");
+                       "the device cannot export memory as file descriptors, which sharing requires");
 }
 
 static dmattn_status create_shared(dmattn_device *device, uint64_t size, dmattn_buffer *buffer,
@@ -25,7 +26,7 @@ static dmattn_status create_shared(dmattn_device *device, uint64_t size, dmattn_
 {
     TRY(check_exportable(device));
     device_buffer *made = NULL;
-    TRY(dmattn_device_buffer_create(device, size, true, &made));
+    TRY(dmattn_buffer_add(device, size, true, &made));
     buffer->buffer = made->buffer;
     buffer->size = size;
     device->shares = true;
@@ -76,7 +77,7 @@ static dmattn_status create_timeline(dmattn_device *device)
     if (!(properties.externalSemaphoreFeatures & VK_EXTERNAL_SEMAPHORE_FEATURE_EXPORTABLE_BIT))
         return dmattn_fail(
             device->messenger, DMATTN_ERROR_UNSUPPORTED,
-            "the device cannot export a timeline semaphore as a file descriptor, which sharing it takes");
+            "the device cannot export a timeline semaphore as a file descriptor, which sharing requires");
     const VkExportSemaphoreCreateInfo exported = {.sType = VK_STRUCTURE_TYPE_EXPORT_SEMAPHORE_CREATE_INFO,
                                                   .pNext = &timeline_type,
                                                   .handleTypes = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT};
@@ -86,6 +87,7 @@ static dmattn_status create_timeline(dmattn_device *device)
         device->timeline = VK_NULL_HANDLE;
         return dmattn_fail_vulkan(device->messenger, result, "vkCreateSemaphore");
     }
+    dmattn_debug_name(device, VK_OBJECT_TYPE_SEMAPHORE, (uint64_t)device->timeline, "dmattn timeline");
     return DMATTN_SUCCESS;
 }
 
@@ -104,30 +106,4 @@ dmattn_status dmattn_timeline_export(dmattn_device *device, int *fd)
         return dmattn_fail_vulkan(device->messenger, result, "vkGetSemaphoreFdKHR");
     }
     return DMATTN_SUCCESS;
-}
-
-/* ---- taking turns -------------------------------------------------------------------------------------------- */
-
-void dmattn_hand_over(const dmattn_device *device, VkCommandBuffer commands, uint32_t from, uint32_t to)
-{
-    const VkAccessFlags all = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
-    const VkMemoryBarrier memory = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT, .dstAccessMask = all};
-    VkBufferMemoryBarrier shared[32] = {0};
-    uint32_t count;
-    const device_buffer *buffer = device->buffers;
-    do { /* at least once, for the memory barrier */
-        count = 0;
-        for (; buffer && count < sizeof shared / sizeof *shared; buffer = buffer->next)
-            if (buffer->shared)
-                shared[count++] = (VkBufferMemoryBarrier){.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_BARRIER,
-                                                          .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-                                                          .dstAccessMask = all,
-                                                          .srcQueueFamilyIndex = from,
-                                                          .dstQueueFamilyIndex = to,
-                                                          .buffer = buffer->buffer,
-                                                          .size = VK_WHOLE_SIZE};
-        device->vk.CmdPipelineBarrier(commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                                      0, 1, &memory, count, shared, 0, NULL);
-    } while (buffer);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The Vulkan functions that the runtime calls, as members of its own tables: a library with global symbols named vk*
- * would clash with an app that links the Vulkan loader. */
+ * The Vulkan functions that the runtime calls, as members of tables. A library with global symbols named vk* would
+ * clash with an app that links the Vulkan loader. */
 #ifndef DMATTN_RUNTIME_TABLE_H
 #define DMATTN_RUNTIME_TABLE_H
 
 #include <vulkan/vulkan_core.h>
 
-/* Before there is an instance. */
+/* Functions that need no instance. */
 #define RUNTIME_GLOBAL_FUNCTIONS(X)         \
     X(CreateInstance)                       \
     X(EnumerateInstanceExtensionProperties) \
@@ -27,10 +27,11 @@
     X(GetPhysicalDeviceProperties2)                 \
     X(GetPhysicalDeviceQueueFamilyProperties)
 
-/* Of VK_EXT_debug_utils, with validation only. */
-#define RUNTIME_DEBUG_FUNCTIONS(X)  \
-    X(CreateDebugUtilsMessengerEXT) \
-    X(DestroyDebugUtilsMessengerEXT)
+/* Of VK_EXT_debug_utils; NULL without validation. */
+#define RUNTIME_DEBUG_FUNCTIONS(X)   \
+    X(CreateDebugUtilsMessengerEXT)  \
+    X(DestroyDebugUtilsMessengerEXT) \
+    X(SetDebugUtilsObjectNameEXT)
 
 #define RUNTIME_DEVICE_FUNCTIONS(X) \
     X(AllocateCommandBuffers)       \
@@ -65,7 +66,7 @@
     X(WaitForFences)                \
     X(WaitSemaphores)
 
-/* Of VK_KHR_external_memory_fd and VK_KHR_external_semaphore_fd; NULL where a device has neither. */
+/* Of VK_KHR_external_memory_fd and VK_KHR_external_semaphore_fd; NULL if the device does not have the extension. */
 #define RUNTIME_SHARING_FUNCTIONS(X) \
     X(GetMemoryFdKHR)                \
     X(GetSemaphoreFdKHR)
