@@ -262,7 +262,7 @@ dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "submit: no commands were begun");
     const char *why = !device->timeline             ? "the timeline was not exported"
                       : signal <= wait              ? "the value to signal is not above the value to wait for"
-                      : signal <= device->signalled ? "the value to signal is not above the last one"
+                      : signal <= device->signalled ? "the value to signal is not above the last one signalled"
                                                     : NULL;
     if (why) {
         dmattn_commands_cancel(device);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What dmattn-generate refuses: an exit status, and one sentence that names what is wrong.
+# Wrong options and files of dmattn-generate: its exit status, and one line that names what is wrong.
 #   example_refusals.sh DMATTN_GENERATE
 set -euo pipefail
 folder=$(mktemp -d)
@@ -24,7 +24,7 @@ refuses 2 'No such file' --weights "$folder/none"
 refuses 2 '--tokens' --tokens 0
 refuses 2 '--seed' --seed
 refuses 2 'device 15' --device 15
-# 65535 workgroups of 64 invocations, which is as many as a CPU's device takes, are less than 256 for each of these tokens.
+# A CPU device allows 65535 workgroups of 64 invocations, less than 256 for each of these tokens.
 long=$(head -c 40000 /dev/zero | tr '\0' a)
 "$program" --tokens 1 --layers 1 >"$folder/out"
 if grep -q '^llvmpipe' "$folder/out"; then

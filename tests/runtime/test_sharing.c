@@ -133,7 +133,7 @@ DEVICE_TEST(sharing, what_is_refused)
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 1), DMATTN_ERROR_INVALID, "exported");
     EXPECT_FAILURE(dmattn_timeline_export(h.device, NULL), DMATTN_ERROR_INVALID, "fd");
-    memory.fd = 7; /* which nobody may take for one to close */
+    memory.fd = 7; /* not a descriptor: nothing may close it */
     EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, NULL, &memory), DMATTN_ERROR_INVALID, "buffer");
     cr_expect_eq(memory.fd, -1);
     buffer.size = 7;
@@ -148,12 +148,12 @@ DEVICE_TEST(sharing, what_is_refused)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ASSERT_OK(dmattn_commands_begin(h.device, &commands));
         EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, wrong[i][0], wrong[i][1]), DMATTN_ERROR_INVALID,
-                       "waited for");
+                       "value to wait for");
     }
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     ASSERT_OK(dmattn_commands_submit_shared(h.device, 0, 3));
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-    EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 3), DMATTN_ERROR_INVALID, "before");
+    EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 3), DMATTN_ERROR_INVALID, "last one signalled");
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     ASSERT_OK(dmattn_commands_submit_shared(h.device, 3, 4));
     wait_for_timeline(4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the generated file of this app's shaders needs; dmattn's build function embeds them, its types stay dmattn's. */
+ * The shaders of this app, embedded by the build function of dmattn, whose generated file includes this header. */
 #ifndef EXAMPLE_KERNEL_H
 #define EXAMPLE_KERNEL_H
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * dmattn-generate: a small transformer of dynamic mask attention that generates text, as an example of an app with a
- * Vulkan of its own. Read in this order:
+ * dmattn-generate: a small transformer with dynamic mask attention that generates text, as an example of an app that
+ * has its own Vulkan instance and device. Read in this order:
  *
- *     vulkan_app.c   instance, device and queues of the app, and the dmattn context for them
- *     model.c        plans, and command buffers with the app's shaders and dmattn's kernels in turn
- *     work.c, memory_*.c, weights.c, reference.c   the app's own affairs */
+ *     vulkan_app.c   the app's instance, device and queues, and the dmattn context for them
+ *     model.c        the plans, and command buffers with both the app's shaders and the kernels of dmattn
+ *     work.c, memory*.c, weights.c, reference.c   the parts that do not use dmattn */
+#include "die.h"
 #include "reference.h"
+#include "work.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -14,18 +16,23 @@
 #include <time.h>
 
 static const char usage[] =
-    "dmattn-generate [OPTIONS]: a small transformer of bytes, whose attention is dmattn's, continues a text\n"
-    "  --prompt TEXT    the text\n"
-    "  --tokens N       bytes to generate (64)\n"
-    "  --window N       keys that a query sees (32)\n"
-    "  --weights FILE   a model of 256 tokens as .safetensors, named as Doge's; without it, weights are random\n"
-    "  --seed N         of random weights (1)\n"
-    "  --layers N       of the random model (4)\n"
-    "  --save FILE      writes the weights\n"
-    "  --device N       which Vulkan device (a discrete GPU, or else the first)\n"
-    "  --check          holds logits and tokens against a reference on the CPU\n"
-    "  --validation     loads the Khronos validation layer if there is one; findings are failures\n"
-    "Exit status: 0 all is well, 1 the machine or a check failed, 2 an option or a file is wrong.\n";
+    "usage: dmattn-generate [OPTIONS]\n"
+    "\n"
+    "Continues a text with a small byte-level transformer whose attention is computed by dmattn.\n"
+    "\n"
+    "  --prompt TEXT    the text to continue\n"
+    "  --tokens N       bytes to generate (default: 64)\n"
+    "  --window N       keys that each query sees (default: 32)\n"
+    "  --weights FILE   a .safetensors file of a model with 256 tokens and tensor names as in Doge\n"
+    "                   (default: random weights)\n"
+    "  --seed N         seed of the random weights (default: 1)\n"
+    "  --layers N       layers of the random model (default: 4)\n"
+    "  --save FILE      write the weights to a file\n"
+    "  --device N       index of the Vulkan device (default: a discrete GPU, or else the first device)\n"
+    "  --check          compare logits and tokens with a reference on the CPU\n"
+    "  --validation     load the Khronos validation layer if it is installed; its errors are failures\n"
+    "\n"
+    "Exit status: 0 success, 1 a failure of the machine or of a check, 2 a wrong option or file.\n";
 
 typedef struct options {
     const char *prompt, *weights, *save;
@@ -39,7 +46,7 @@ static uint32_t number(const char *name, const char *text, uint32_t least, uint3
     char *end;
     const unsigned long n = text ? strtoul(text, &end, 10) : 0;
     if (!text || !isdigit((unsigned char)*text) || *end || n < least || n > most)
-        refuse("%s takes a number from %u to %u", name, least, most);
+        refuse("%s must be a number from %u to %u", name, least, most);
     return (uint32_t)n;
 }
 
@@ -81,7 +88,7 @@ static options read_options(char **arguments)
         else if (value && !strcmp(name, "--save"))
             o.save = value;
         else
-            refuse("%s is not an option, or has no value; --help lists them", name);
+            refuse("%s is not an option or lacks its value; --help lists the options", name);
         a++;
     }
     if (!*o.prompt)
@@ -113,7 +120,7 @@ static void print_byte(uint32_t byte)
     fflush(stdout);
 }
 
-/* Reads the logits of all tokens so far. */
+/* Downloads the logits of all tokens so far; the caller frees them. */
 static float *logits(const model *m)
 {
     float *to = malloc(m->logits.size);
@@ -123,7 +130,7 @@ static float *logits(const model *m)
     return to;
 }
 
-/* Runs the whole sequence at once, too. */
+/* Compares with the reference, and with a prefill of the whole sequence at once. */
 static bool check(model *m, const options *o, uint32_t prompt)
 {
     sequence *s = model_sequence(m);
@@ -157,7 +164,7 @@ static bool generate(app *a, const weights *w, const options *o)
 
     dmattn_plan *plan;
     const VkCommandBuffer prefill = model_record_prefill(&m, prompt, &plan), step = model_record_step(&m);
-    run(a, prefill); /* not timed: weights may still be on their way, and some drivers compile only now */
+    run(a, prefill); /* not timed: the weights may still be uploading, and some drivers compile only now */
     s->position = 0;
     const double prefill_time = run(a, prefill);
     printf("%s", o->prompt);
@@ -165,12 +172,12 @@ static bool generate(app *a, const weights *w, const options *o)
     double time = 0;
     for (uint32_t i = 1; i < o->tokens; i++) {
         const double seconds = run(a, step);
-        time += i > 1 ? seconds : 0; /* likewise */
+        time += i > 1 ? seconds : 0; /* the first step is not timed either */
         print_byte(s->token[s->position]);
     }
     printf("\nprefill: %u tokens in %.2f ms, %.0f tokens/s\n", prompt, prefill_time * 1e3, prompt / prefill_time);
     if (o->tokens > 2)
-        printf("decoding: %.2f ms a token, %.0f tokens/s\n", time / (o->tokens - 2) * 1e3, (o->tokens - 2) / time);
+        printf("decoding: %.2f ms per token, %.0f tokens/s\n", time / (o->tokens - 2) * 1e3, (o->tokens - 2) / time);
     dmattn_plan_destroy(plan);
     const bool ok = !o->check || check(&m, o, prompt);
     model_destroy(&m);
@@ -190,15 +197,15 @@ int main(int argc, char **argv)
     app a;
     app_open(&a, o.device, o.validation);
     printf("%s, %s, memory: %s\n", a.properties.deviceName,
-           a.compute.queue == a.transfer.queue ? "one queue" : "queues for computing and for copies", memory_name);
+           a.compute.queue == a.transfer.queue ? "one queue" : "separate queues for compute and copies", memory_name);
     bool ok = generate(&a, &w, &o);
     app_close(&a);
     if (a.findings) {
-        fprintf(stderr, "dmattn-generate: the validation layer found %u errors\n", a.findings);
+        fprintf(stderr, "dmattn-generate: the validation layer reported %u errors\n", a.findings);
         ok = false;
     }
     weights_free(&w);
     if (fflush(stdout) || ferror(stdout))
-        die("the output cannot be written");
+        die("cannot write the output");
     return ok ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The app's memory: by the Vulkan Memory Allocator (memory_vma.c) where the build has found it, otherwise by a plain
- * one of its own (memory_plain.c). dmattn knows of neither. */
+ * The app's memory: allocated by the Vulkan Memory Allocator (memory_vma.c) if the build found it, otherwise by a
+ * simple allocator (memory_plain.c). dmattn does not depend on either. */
 #ifndef EXAMPLE_MEMORY_H
 #define EXAMPLE_MEMORY_H
 
@@ -13,24 +13,24 @@ typedef struct buffer {
     VkBuffer handle;
     VkDeviceSize size;
     VkDeviceAddress address;
-    void *mapped; /* of a host buffer */
+    void *mapped; /* NULL for MEMORY_DEVICE */
 } buffer;
 
 typedef enum memory_kind {
-    MEMORY_DEVICE, /* where the GPU is fast */
-    MEMORY_HOST    /* mapped, coherent; the device can read and write it */
+    MEMORY_DEVICE, /* device-local */
+    MEMORY_HOST    /* mapped and coherent; the device can access it, too */
 } memory_kind;
 
 memory *memory_create(VkInstance instance, VkPhysicalDevice physical_device, VkDevice device);
 
-/* All buffers are for storage, copies and addresses, as dmattn and this app's shaders want them. Queues of all
- * `families` may use them: CONCURRENT spares this example the transfer of ownership. They live as long as the memory
- * does. */
+/* Makes a buffer with the usages that dmattn and this app's shaders need: storage, copies and device addresses. Queues
+ * of all `families` may use it, because with CONCURRENT sharing the example need not transfer ownership.
+ * memory_destroy() destroys it. */
 buffer memory_buffer(memory *m, memory_kind kind, VkDeviceSize size, const uint32_t *families, uint32_t family_count);
 
 void memory_destroy(memory *m);
 
-/* Common to both. */
+/* Used by both allocators; in memory.c. */
 VkDeviceAddress memory_address(VkDevice device, VkBuffer handle);
 VkBufferCreateInfo memory_buffer_info(VkDeviceSize size, const uint32_t *families, uint32_t family_count);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A plain allocator: blocks of memory, filled from the front, given back all together. */
-#include "vulkan_app.h"
+ * A simple allocator: blocks of memory that are filled from the front and freed together. */
+#include "die.h"
+#include "memory.h"
 
 #include <stdlib.h>
 
@@ -59,7 +60,7 @@ static block *find_block(memory *m, uint32_t type, VkDeviceSize size, VkDeviceSi
         die("more than %d blocks of memory", MAX_BLOCKS);
     block *b = &m->blocks[m->block_count++];
     *b = (block){.type = type, .size = size > BLOCK_SIZE ? size : BLOCK_SIZE};
-    /* dmattn's buffers need memory with this flag. */
+    /* The buffers of dmattn need memory with this flag. */
     const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
                                              .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
     const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "vulkan_app.h"
+#include "die.h"
+#include "memory.h"
 
 #include <stdlib.h>
 #include <vk_mem_alloc.h>
@@ -22,7 +23,7 @@ memory *memory_create(VkInstance instance, VkPhysicalDevice physical_device, VkD
     if (!m)
         die("no host memory");
     m->device = device;
-    /* The flag makes VMA allocate with VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT, which dmattn's buffers need. */
+    /* With this flag VMA sets VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT, which the buffers of dmattn need. */
     const VmaAllocatorCreateInfo info = {.flags = VMA_ALLOCATOR_CREATE_BUFFER_DEVICE_ADDRESS_BIT,
                                          .instance = instance,
                                          .physicalDevice = physical_device,

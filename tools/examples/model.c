@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
+#include "die.h"
 #include "rope.h"
+#include "work.h"
 
 #include <stdlib.h>
 
-/* As in shaders/common.glsl. */
+/* The push constants, as in shaders/common.glsl. */
 typedef struct params {
     VkDeviceAddress source, target, weight, other, sequence;
     uint32_t rows, width, columns, option, dim;
@@ -15,7 +17,8 @@ enum { ADD = 1, AT_POSITION = 2 }; /* options of MATMUL */
 
 static const char *const names[] = {"embed", "norm", "matmul", "rope", "gate", "argmax"};
 
-/* ---- making it --------------------------------------------------------------------------------------------------- */
+/* ---- creating the model
+ * ----------------------------------------------------------------------------------------------- */
 
 static buffer floats(app *a, size_t count)
 {
@@ -27,7 +30,7 @@ static uint32_t qkv_width(const model_shape *s)
     return (s->heads + 2 * s->kv_heads) * s->head_dim;
 }
 
-/* q, k and v are slices of the rows that one matrix product makes; dmattn takes them where they are. */
+/* q, k and v are slices of the rows that one matrix product computes; with strides dmattn reads them in place. */
 static dmattn_attention_desc attention(const model *m, uint32_t queries, uint32_t keys)
 {
     const model_shape *s = &m->weights->shape;
@@ -48,7 +51,7 @@ static dmattn_selection selection(const model *m)
     return (dmattn_selection){.select = DMATTN_SELECT_TOPW_CAUSAL, .window = m->window, .causal = true};
 }
 
-/* One workspace serves all layers, as their runs follow each other. */
+/* All layers use the same workspace, because they run one after another. */
 static buffer workspace(const model *m, const dmattn_plan *plan)
 {
     dmattn_plan_info info;
@@ -112,18 +115,18 @@ sequence *model_sequence(const model *m)
 
 /* ---- recording --------------------------------------------------------------------------------------------------- */
 
-/* What a command buffer is made with, and where the last run's writes are. */
+/* A command buffer that is being recorded. */
 typedef struct recording {
     const model *m;
     VkCommandBuffer commands;
-    uint32_t rows;     /* tokens */
-    dmattn_plan *plan; /* of attention: dma, or NULL for a step of decoding */
-    buffer workspace;  /* for it */
-    VkPipelineStageFlags stages;
-    VkAccessFlags writes;
+    uint32_t rows;               /* count of tokens */
+    dmattn_plan *plan;           /* of dynamic mask attention; NULL for a decoding step */
+    buffer workspace;            /* of that plan */
+    VkPipelineStageFlags stages; /* of the last dispatch */
+    VkAccessFlags writes;        /* of the last dispatch */
 } recording;
 
-/* Orders what comes next after all that was recorded so far: each run reads what the one before it has written. */
+/* Records a barrier before a dispatch with these stages and accesses, which reads what the last one has written. */
 static void order(recording *r, VkPipelineStageFlags stages, VkAccessFlags reads, VkAccessFlags writes)
 {
     const VkMemoryBarrier barrier = {
@@ -145,8 +148,8 @@ static void run(recording *r, shader s, params p, uint32_t groups_x, uint32_t gr
 {
     const uint32_t *most = r->m->app->properties.limits.maxComputeWorkGroupCount;
     if (groups_x > most[0] || groups_y > most[1])
-        refuse("%u tokens at once are too many: %s would take %u x %u workgroups, but the device takes %u x %u",
-               r->rows, names[s], groups_x, groups_y, most[0], most[1]);
+        refuse("%u tokens at once are too many: %s needs %u x %u workgroups, but the device allows %u x %u", r->rows,
+               names[s], groups_x, groups_y, most[0], most[1]);
     order(r, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT, VK_ACCESS_SHADER_WRITE_BIT);
     p.sequence = r->m->sequence.address;
     p.rows = r->rows;
@@ -160,26 +163,26 @@ static uint32_t groups(uint64_t invocations)
     return (uint32_t)((invocations + 63) / 64);
 }
 
-static VkDeviceAddress weight(const model *m, size_t place)
+static VkDeviceAddress weight(const model *m, size_t offset)
 {
-    return m->parameters.address + place * sizeof(float);
+    return m->parameters.address + offset * sizeof(float);
 }
 
-static void norm(recording *r, size_t place)
+static void norm(recording *r, size_t offset)
 {
     const model *m = r->m;
-    run(r, NORM, (params){m->x.address, m->normed.address, weight(m, place), .width = m->weights->shape.hidden},
+    run(r, NORM, (params){m->x.address, m->normed.address, weight(m, offset), .width = m->weights->shape.hidden},
         r->rows, 1);
 }
 
-/* `residual`: what is in `to` is multiplied by it and added. */
-static void matmul(recording *r, const buffer *from, const buffer *to, size_t place, const size_t *residual,
+/* to = from * weight^T; with a residual: to = residual * to + from * weight^T. */
+static void matmul(recording *r, const buffer *from, const buffer *to, size_t offset, const size_t *residual,
                    uint32_t width, uint32_t columns)
 {
     const uint32_t option = to == &r->m->logits ? AT_POSITION : 0;
     const params p = {.source = from->address,
                       .target = to->address,
-                      .weight = weight(r->m, place),
+                      .weight = weight(r->m, offset),
                       .other = residual ? weight(r->m, *residual) : 0,
                       .width = width,
                       .columns = columns,
@@ -192,13 +195,13 @@ static dmattn_buffer whole(const buffer *b)
     return (dmattn_buffer){b->handle, 0, b->size};
 }
 
-/* A part of a buffer of floats, to its end. */
-static dmattn_buffer from_float(const buffer *b, size_t place)
+/* A buffer of floats from an offset to its end. */
+static dmattn_buffer from_float(const buffer *b, size_t offset)
 {
-    return (dmattn_buffer){b->handle, place * sizeof(float), b->size - place * sizeof(float)};
+    return (dmattn_buffer){b->handle, offset * sizeof(float), b->size - offset * sizeof(float)};
 }
 
-/* qkv becomes attended, and the keys and values go into the layer's cache. */
+/* Computes `attended` from `qkv` and appends the keys and values to the layer's cache. */
 static void attend(recording *r, uint32_t layer)
 {
     const model *m = r->m;
@@ -225,7 +228,7 @@ static void attend(recording *r, uint32_t layer)
                                   .out = whole(&m->attended),
                                   .dt_weight = from_float(&m->parameters, l->dt),
                                   .a = from_float(&m->parameters, l->a),
-                                  .importance = whole(&m->importance), /* kept, as the cache wants it, too */
+                                  .importance = whole(&m->importance), /* the cache needs it, too */
                                   .workspace = whole(&r->workspace)};
     order_plan(r, r->plan);
     DMATTN(dmattn_dma_record(r->plan, r->commands, &args));

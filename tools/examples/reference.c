@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "reference.h"
 
+#include "die.h"
 #include "rope.h"
 
 #include <math.h>
@@ -8,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A run of the model over n tokens, in double, or with every result rounded to float. */
+/* A run of the model over n tokens in double; if `single`, every result is rounded to float. */
 typedef struct reference {
     const weights *w;
     uint32_t window, n;
     bool single;
     double *logits;     /* [n, VOCABULARY] */
     double *importance; /* [layers, kv_heads, n] */
-    double margin;      /* the least relative distance of a key that fell out to the least important one that stayed */
+    double margin;      /* the least relative difference between a key that was evicted and one that was kept */
 } reference;
 
 static double *doubles(size_t count)
@@ -41,11 +42,11 @@ static double product(const reference *r, const double *x, const double *y, uint
     return sum;
 }
 
-/* to = from times weight[columns, width], transposed, or, with a residual, to * residual + that. */
-static void linear(const reference *r, const double *from, double *to, size_t place, const size_t *residual,
+/* to = from * weight[columns, width]^T; with a residual: to = residual * to + from * weight^T. */
+static void linear(const reference *r, const double *from, double *to, size_t offset, const size_t *residual,
                    uint32_t width, uint32_t columns)
 {
-    const float *weight = r->w->data + place;
+    const float *weight = r->w->data + offset;
     for (uint32_t c = 0; c < columns; c++) {
         double sum = 0;
         for (uint32_t i = 0; i < width; i++)
@@ -54,11 +55,11 @@ static void linear(const reference *r, const double *from, double *to, size_t pl
     }
 }
 
-static void norm(const reference *r, const double *from, double *to, size_t place, uint32_t width)
+static void norm(const reference *r, const double *from, double *to, size_t offset, uint32_t width)
 {
     const double scale = keep(r, 1 / sqrt(product(r, from, from, width) / width + 1e-6));
     for (uint32_t i = 0; i < width; i++)
-        to[i] = keep(r, (double)r->w->data[place + i] * keep(r, from[i] * scale));
+        to[i] = keep(r, (double)r->w->data[offset + i] * keep(r, from[i] * scale));
 }
 
 static void rotate(const reference *r, double *x, const float *table, uint32_t dim)
@@ -80,7 +81,7 @@ static double importance(const reference *r, const layer_weights *l, const doubl
     return keep(r, exp((double)r->w->data[l->a + head] * log1p(exp(z))));
 }
 
-/* Query t joins the keys; of those more than the window, the least important one goes, the earliest of equals. */
+/* Adds key t. If the keys are then more than the window, evicts the least important one, of equal ones the earliest. */
 static uint32_t select_keys(reference *r, const double *of, uint32_t *kept, uint32_t count, uint32_t t)
 {
     kept[count++] = t;
@@ -89,11 +90,12 @@ static uint32_t select_keys(reference *r, const double *of, uint32_t *kept, uint
     uint32_t least = 0;
     for (uint32_t i = 1; i < count; i++)
         least = of[kept[i]] < of[kept[least]] ? i : least;
-    const double gone = of[kept[least]];
+    const double evicted = of[kept[least]];
     memmove(kept + least, kept + least + 1, (--count - least) * sizeof *kept);
     for (uint32_t i = 0; i < count; i++)
-        if (of[kept[i]] > gone) /* equal ones are the same byte in the first layer, for the device as well */
-            r->margin = fmin(r->margin, (of[kept[i]] - gone) / of[kept[i]]);
+        if (of[kept[i]]
+            > evicted) /* equal ones are the same byte in the first layer, so the device finds them equal, too */
+            r->margin = fmin(r->margin, (of[kept[i]] - evicted) / of[kept[i]]);
     return count;
 }
 
@@ -207,22 +209,22 @@ static double farthest(const float *got, const double *want, size_t begin, size_
     double most = 0;
     for (size_t i = begin * VOCABULARY; i < end * VOCABULARY; i++) {
         const double error = fabs((double)got[i] - want[i]);
-        most = error <= most ? most : error; /* NaN stays */
+        most = error <= most ? most : error; /* keeps NaN */
     }
     return most;
 }
 
 static bool close_enough(const char *what, double error, double tolerance)
 {
-    printf("check: logits of %-12s are off by %.2e at most, %.2e is allowed\n", what, error, tolerance);
+    printf("check: %-12s: largest error of a logit %.2e, tolerance %.2e\n", what, error, tolerance);
     return error <= tolerance;
 }
 
 bool reference_check(const weights *w, uint32_t window, const uint32_t *tokens, uint32_t n, uint32_t prompt,
                      const float *logits, const float *whole)
 {
-    /* How far float is from double is measured, not guessed: the device sums in another order, and may be some times as
-       far. */
+    /* The tolerance is a multiple of the measured difference between float and double, because the device adds in
+     * another order. */
     reference want = {.w = w, .window = window, .n = n}, rounded = {.w = w, .window = window, .n = n, .single = true};
     reference_run(&want, tokens);
     reference_run(&rounded, tokens);
@@ -233,13 +235,13 @@ bool reference_check(const weights *w, uint32_t window, const uint32_t *tokens, 
         blur = fmax(blur, fabs(rounded.importance[i] - want.importance[i]) / want.importance[i]);
     const double tolerance = 4 * rounding;
 
-    /* Where two keys are so close that rounding decides which of them stays, float says nothing. */
+    /* If rounding decides which of two keys is evicted, the device may rightly decide differently. */
     bool ok = want.margin > 4 * blur;
     printf(
-        "check: keys that stay are more important than those that go by %.1e of theirs at least; rounding is %.1e%s\n",
-        want.margin, blur, ok ? "" : ": TOO CLOSE to tell, try another --seed");
+        "check: importance of kept and evicted keys differs by at least %.1e (relative), rounding errors are %.1e%s\n",
+        want.margin, blur, ok ? "" : ": TOO CLOSE to check, use another --seed");
 
-    ok = close_enough("the prefill", farthest(logits, want.logits, 0, prompt), tolerance) && ok;
+    ok = close_enough("prefill", farthest(logits, want.logits, 0, prompt), tolerance) && ok;
     ok = close_enough("decoding", farthest(logits, want.logits, prompt, n), tolerance) && ok;
     ok = close_enough("all at once", farthest(whole, want.logits, 0, n), tolerance) && ok;
 
@@ -250,7 +252,7 @@ bool reference_check(const weights *w, uint32_t window, const uint32_t *tokens, 
             best = whole[(size_t)t * VOCABULARY + i] > whole[(size_t)t * VOCABULARY + best] ? i : best;
         same += best == tokens[t + 1];
     }
-    printf("check: %u of %u tokens are those of a prefill over the whole sequence\n", same, n - prompt + 1);
+    printf("check: %u of %u tokens agree with a prefill of the whole sequence\n", same, n - prompt + 1);
     ok = ok && same == n - prompt + 1;
     printf("check: %s\n", ok ? "passed" : "FAILED");
     free(want.logits);

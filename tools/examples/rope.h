@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Cosines and sines of the rotation of queries and keys by position (Su et al. 2021, arXiv 2104.09864). */
+ * Cosines and sines of the rotary position embedding (Su et al. 2021, arXiv 2104.09864). */
 #ifndef EXAMPLE_ROPE_H
 #define EXAMPLE_ROPE_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* [positions, dim]: dim / 2 cosines, then as many sines. free() it. */
+/* Returns [positions, dim]: dim / 2 cosines, then dim / 2 sines. The caller frees it. */
 static inline float *rope_table(uint32_t positions, uint32_t dim)
 {
     float *table = calloc((size_t)positions * dim, sizeof *table);

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
-// VMA's implementation, the only C++ here.
+// The implementation of VMA, the only C++ of this app.
 #define VMA_IMPLEMENTATION
 #include <vk_mem_alloc.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "vulkan_app.h"
 
-#include <stdarg.h>
+#include "die.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,36 +10,11 @@
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define MAX_LISTED       512
 
-static void say(const char *format, va_list list)
-{
-    fprintf(stderr, "dmattn-generate: ");
-    vfprintf(stderr, format, list);
-    fprintf(stderr, "\n");
-}
-
-void die(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    say(format, list);
-    va_end(list);
-    exit(1);
-}
-
-void refuse(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    say(format, list);
-    va_end(list);
-    exit(2);
-}
-
 /* ---- instance ---------------------------------------------------------------------------------------------------- */
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL hear_finding(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                                   VkDebugUtilsMessageTypeFlagsEXT types,
-                                                   const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+static VKAPI_ATTR VkBool32 VKAPI_CALL report_finding(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                                     VkDebugUtilsMessageTypeFlagsEXT types,
+                                                     const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
 {
     (void)types;
     ((app *)user)->findings += severity >= VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
@@ -60,7 +36,7 @@ static bool has_validation(void)
 static void create_instance(app *a, bool validation)
 {
     if (validation && !has_validation()) {
-        fprintf(stderr, "dmattn-generate: there is no " VALIDATION_LAYER ", so this runs without\n");
+        fprintf(stderr, "dmattn-generate: there is no " VALIDATION_LAYER ", so it is not used\n");
         validation = false;
     }
     const char *layers[] = {VALIDATION_LAYER}, *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
@@ -72,9 +48,9 @@ static void create_instance(app *a, bool validation)
                                                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT
                                                           | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
                                                       .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
-                                                      .pfnUserCallback = hear_finding,
+                                                      .pfnUserCallback = report_finding,
                                                       .pUserData = a};
-    /* Of synchronization the layer sees copies and queues, not what shaders reach by address. */
+    /* The layer checks the synchronization of copies and queues, but not of what shaders access by address. */
     const VkValidationFeatureEnableEXT checks[] = {VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
     const VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
                                               .pNext = &debug,
@@ -88,7 +64,7 @@ static void create_instance(app *a, bool validation)
                                        .enabledExtensionCount = validation,
                                        .ppEnabledExtensionNames = extensions};
     const VkResult result = vkCreateInstance(&info, NULL, &a->instance);
-    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) /* how the loader says that it found no driver */
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER) /* the loader found no driver */
         die("there is no Vulkan device");
     VK(result);
     if (validation) {
@@ -108,7 +84,7 @@ static void choose_device(app *a, int index)
     if (!count)
         die("there is no Vulkan device");
     if (index >= (int)count)
-        refuse("device %d is not there: there are %u", index, count);
+        refuse("there is no device %d: the system has %u", index, count);
     for (uint32_t i = 0; i < count; i++) {
         VkPhysicalDeviceProperties properties;
         vkGetPhysicalDeviceProperties(list[i], &properties);
@@ -122,11 +98,12 @@ static void choose_device(app *a, int index)
         }
     }
     if (a->properties.apiVersion < VK_API_VERSION_1_3)
-        die("%s has no Vulkan 1.3, which this app is written for", a->properties.deviceName);
+        die("%s does not support Vulkan 1.3, which this app needs", a->properties.deviceName);
 }
 
-/* The compute queue, and for copies one of another family, best one that can do nothing else, or else another of the
- * same family, or the same queue. Returns the index of the second one within its family. */
+/* Chooses the family of the compute queue and that of the queue for copies: another family if possible, preferably one
+ * that can only copy; otherwise another queue of the same family, otherwise the same queue. Returns the index of the
+ * queue for copies within its family. */
 static uint32_t choose_queues(app *a)
 {
     VkQueueFamilyProperties list[32];
@@ -135,9 +112,9 @@ static uint32_t choose_queues(app *a)
     while (compute < count && !(list[compute].queueFlags & VK_QUEUE_COMPUTE_BIT))
         compute++;
     if (compute == count)
-        die("%s has no queue that computes", a->properties.deviceName);
+        die("%s has no compute queue", a->properties.deviceName);
     a->compute.family = a->transfer.family = compute;
-    int best = 0; /* what can do all that the first can is no other hardware; some drivers give its queue once more */
+    int best = 0; /* a family with the same abilities is skipped: some drivers list the same hardware twice */
     for (uint32_t i = 0; i < count; i++) {
         const VkQueueFlags flags = list[i].queueFlags;
         const int fit = !(flags & VK_QUEUE_GRAPHICS_BIT) + !(flags & VK_QUEUE_COMPUTE_BIT);
@@ -150,7 +127,7 @@ static uint32_t choose_queues(app *a)
     return a->transfer.family == compute && list[compute].queueCount > 1;
 }
 
-static void hear_dmattn(void *user, dmattn_severity severity, const char *text)
+static void report_message(void *user, dmattn_severity severity, const char *text)
 {
     (void)user;
     if (severity > DMATTN_SEVERITY_INFO)
@@ -159,7 +136,7 @@ static void hear_dmattn(void *user, dmattn_severity severity, const char *text)
 
 static void create_device(app *a)
 {
-    /* What this app enables by itself: timeline semaphores, which every device of Vulkan 1.2 has, and one extension. */
+    /* What this app itself enables: timeline semaphores, which every Vulkan 1.2 device supports, and one extension. */
     VkPhysicalDeviceVulkan12Features features12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
                                                    .timelineSemaphore = VK_TRUE};
     VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features12};
@@ -176,7 +153,7 @@ static void create_device(app *a)
     for (uint32_t i = 0; i < setup.offered_count; i++)
         if (!strcmp(offered[i].extensionName, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME))
             extensions[setup.extension_count++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
-    /* dmattn adds what it needs, to the same structures where they have it. */
+    /* dmattn adds what it needs, in the same structures where possible. */
     DMATTN(dmattn_add_device_needs(&setup));
 
     const uint32_t second = choose_queues(a);
@@ -208,7 +185,7 @@ static void create_device(app *a)
                                       .enabled_extension_count = setup.extension_count,
                                       .enabled_extensions = extensions,
                                       .enabled_features = &features,
-                                      .message = hear_dmattn};
+                                      .message = report_message};
     DMATTN(dmattn_context_create(&desc, &a->dmattn));
 }
 

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "weights.h"
 
+#include "die.h"
 #include "safetensors.h"
-#include "vulkan_app.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- tensors, and where they are --------------------------------------------------------------------------------- */
+/* ---- the list of tensors ----------------------------------------------------------------------------------------- */
 
-/* How random weights are drawn: linear layers keep the size of what goes through, the rest is near what it multiplies
- * by at the beginning of a training. */
+/* Distributions of random weights. Linear layers keep the variance of their inputs; the others are near the values with
+ * which training starts. */
 typedef enum draw { DRAW_LINEAR, DRAW_EMBEDDING, DRAW_ONES, DRAW_IMPORTANCE } draw;
 
 typedef struct tensor {
     char name[96];
-    size_t *place;
-    uint32_t rows, columns; /* rows 0: one dimension */
+    size_t *offset;
+    uint32_t rows, columns; /* rows is 0 for a tensor of one dimension */
     draw draw;
 } tensor;
 
 enum { LAYER_TENSORS = 15, MAX_TENSORS = MAX_LAYERS * LAYER_TENSORS + 3 };
 
-/* Lists the tensors in the order of memory; places[] of *w are what they point at. */
+/* Lists the tensors in memory order. Their `offset` members point to the offsets in *w. */
 static uint32_t list_tensors(weights *w, tensor *list)
 {
     const model_shape *s = &w->shape;
@@ -65,18 +65,18 @@ static size_t tensor_size(const tensor *t)
     return (size_t)(t->rows ? t->rows : 1) * t->columns;
 }
 
-/* Finds the places and makes room. */
+/* Assigns the offsets and allocates the data. Returns the count of tensors. */
 static uint32_t lay_out(weights *w, tensor *list)
 {
     const model_shape *s = &w->shape;
     if (!s->layers || s->layers > MAX_LAYERS || !s->hidden || s->hidden % 4 || !s->inner || s->inner % 4 || !s->kv_heads
         || !s->heads || s->heads % s->kv_heads || !s->head_dim || s->head_dim % 8)
-        refuse("a model of %u layers, hidden %u, inner %u, %u heads, %u kv heads, head dimension %u is none", s->layers,
-               s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
+        refuse("%u layers, hidden size %u, inner size %u, %u heads, %u kv heads, head dimension %u: not supported",
+               s->layers, s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
     const uint32_t count = list_tensors(w, list);
     for (uint32_t i = 0; i < count; i++) {
-        *list[i].place = w->count;
-        w->count += (tensor_size(&list[i]) + 3) / 4 * 4; /* 16 bytes, as shaders and decoding want it */
+        *list[i].offset = w->count;
+        w->count += (tensor_size(&list[i]) + 3) / 4 * 4; /* aligned to 16 bytes for the shaders and dmattn */
     }
     w->data = calloc(w->count, sizeof *w->data);
     if (!w->data)
@@ -123,7 +123,7 @@ weights weights_random(const model_shape *shape, uint64_t seed)
     for (uint32_t i = 0; i < count; i++)
         for (size_t e = 0; e < tensor_size(&list[i]); e++) {
             const double x = normal(&seed);
-            float *to = &w.data[*list[i].place + e];
+            float *to = &w.data[*list[i].offset + e];
             switch (list[i].draw) {
             case DRAW_LINEAR: *to = (float)(x / sqrt(list[i].columns)); break;
             case DRAW_EMBEDDING: *to = (float)x; break;
@@ -137,12 +137,12 @@ weights weights_random(const model_shape *shape, uint64_t seed)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* The extent of a tensor's dimension from which the model's shape is read. */
+/* The size of one dimension of a tensor, which is part of the model's shape. */
 static uint32_t extent(const safetensors_file *file, const char *name, uint32_t dimension)
 {
     const safetensors_tensor *t = safetensors_find(file, name);
     if (!t || dimension >= t->rank || t->shape[dimension] > 1 << 20)
-        refuse("the file has no %s, or of another shape than it should be", name);
+        refuse("the file has no tensor %s, or its shape is wrong", name);
     return (uint32_t)t->shape[dimension];
 }
 
@@ -152,7 +152,7 @@ static void read_tensor(const safetensors_file *file, const tensor *t, float *to
     const uint32_t rank = t->rows ? 2 : 1;
     if (!from || from->rank != rank || from->shape[rank - 1] != t->columns || (t->rows && from->shape[0] != t->rows)
         || (from->type != SAFETENSORS_F32 && from->type != SAFETENSORS_BF16))
-        refuse("the file has no %s, or not as F32 or BF16 of %u, %u", t->name, t->rows, t->columns);
+        refuse("the file has no tensor %s of type F32 or BF16 and shape [%u, %u]", t->name, t->rows, t->columns);
     for (size_t i = 0; i < tensor_size(t); i++) {
         const uint32_t upper = from->type == SAFETENSORS_BF16 ? (uint32_t)((const uint16_t *)from->data)[i] << 16 : 0;
         memcpy(&to[i], from->type == SAFETENSORS_BF16 ? (const void *)&upper : (const float *)from->data + i,
@@ -182,7 +182,7 @@ weights weights_read(const char *path)
     tensor *list = new_list();
     const uint32_t count = lay_out(&w, list);
     for (uint32_t i = 0; i < count; i++)
-        read_tensor(&file, &list[i], w.data + *list[i].place);
+        read_tensor(&file, &list[i], w.data + *list[i].offset);
     free(list);
     safetensors_free(&file);
     return w;
@@ -190,7 +190,7 @@ weights weights_read(const char *path)
 
 void weights_write(const weights *w, const char *path)
 {
-    weights same = *w; /* whose places the list points at */
+    weights same = *w; /* a copy, because list_tensors() sets pointers into it */
     tensor *list = new_list();
     const uint32_t count = list_tensors(&same, list);
     safetensors_tensor *tensors = calloc(count, sizeof *tensors);
@@ -199,7 +199,7 @@ void weights_write(const weights *w, const char *path)
     for (uint32_t i = 0; i < count; i++) {
         const tensor *t = &list[i];
         tensors[i] = (safetensors_tensor){
-            .name = t->name, .type = SAFETENSORS_F32, .rank = t->rows ? 2 : 1, .data = w->data + *t->place};
+            .name = t->name, .type = SAFETENSORS_F32, .rank = t->rows ? 2 : 1, .data = w->data + *t->offset};
         tensors[i].shape[0] = t->rows ? t->rows : t->columns;
         tensors[i].shape[1] = t->rows ? t->columns : 0;
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The model: a transformer with the layers of Doge (arXiv 2508.02124), here of bytes. Each layer is
+ * The model: a byte-level transformer with the layers of Doge (arXiv 2508.02124). Each layer is
  *
  *     x = input_residual * x + attention(norm(x));  x = post_attention_residual * x + mlp(norm(x))
  *
- * where queries and keys are normalised for each head and rotated, and which keys a query sees is selected by
- * importance that dmattn computes from the values. Files have the names of Hugging Face's implementation,
- * "model.layers.0.A" and so on, and F32 or BF16 in them. */
+ * Queries and keys are normalised for each head and rotated. Importance, which dmattn computes from the values, selects
+ * the keys that a query sees. Files use the tensor names of Hugging Face's implementation, such as "model.layers.0.A",
+ * and the types F32 or BF16. */
 #ifndef EXAMPLE_WEIGHTS_H
 #define EXAMPLE_WEIGHTS_H
 
@@ -14,12 +14,13 @@
 
 enum { VOCABULARY = 256, MAX_LAYERS = 64 };
 
-/* Multiples of 4, heads of kv_heads, head_dim of 8. */
+/* All are multiples of 4, except layers; head_dim is a multiple of 8, and heads of kv_heads. */
 typedef struct model_shape {
     uint32_t layers, hidden, heads, kv_heads, head_dim, inner;
 } model_shape;
 
-/* Where tensors begin, in floats. q, k and v are one behind the other, and so are gate and up: one product each. */
+/* Offsets of the tensors, in floats. q, k and v are contiguous, and so are gate and up, so that one product computes
+ * them. */
 typedef struct layer_weights {
     size_t norm, q, k, v, q_norm, k_norm, dt, a, o, residual;
     size_t mlp_norm, gate, up, down, mlp_residual;
@@ -27,13 +28,13 @@ typedef struct layer_weights {
 
 typedef struct weights {
     model_shape shape;
-    float *data; /* all of them: one upload */
+    float *data; /* all tensors, for a single upload */
     size_t count;
     size_t embed, norm, head;
     layer_weights layer[MAX_LAYERS];
 } weights;
 
-/* These give up by die() or refuse(). */
+/* These call die() or refuse() on failure. */
 weights weights_random(const model_shape *shape, uint64_t seed);
 weights weights_read(const char *path);
 void weights_write(const weights *w, const char *path);

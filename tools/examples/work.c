@@ -1,30 +1,12 @@
-/* SPDX-License-Identifier: MIT
- * What the app does on its device: buffers, copies, submissions, pipelines of its own. */
+/* SPDX-License-Identifier: MIT */
+#include "work.h"
+
+#include "die.h"
 #include "kernel.h"
-#include "vulkan_app.h"
 
 #include <string.h>
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
-
-VkBufferCreateInfo memory_buffer_info(VkDeviceSize size, const uint32_t *families, uint32_t family_count)
-{
-    return (VkBufferCreateInfo){
-        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-        .size = size,
-        .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT
-                 | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
-        .sharingMode = family_count > 1 ? VK_SHARING_MODE_CONCURRENT : VK_SHARING_MODE_EXCLUSIVE,
-        .queueFamilyIndexCount = family_count > 1 ? family_count : 0,
-        .pQueueFamilyIndices = families,
-    };
-}
-
-VkDeviceAddress memory_address(VkDevice device, VkBuffer handle)
-{
-    const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, .buffer = handle};
-    return vkGetBufferDeviceAddress(device, &info);
-}
 
 buffer app_buffer(app *a, memory_kind kind, VkDeviceSize size)
 {
@@ -49,7 +31,7 @@ VkCommandBuffer app_begin(app *a, const app_queue *queue)
 
 void app_submit(app *a, const app_queue *queue, VkCommandBuffer commands)
 {
-    /* The wait makes everything visible that earlier submissions wrote. */
+    /* The semaphore makes all writes of earlier submissions visible. */
     const uint64_t wait = a->submitted, signal = ++a->submitted;
     const VkPipelineStageFlags stages = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
     const VkTimelineSemaphoreSubmitInfo values = {.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
@@ -97,7 +79,7 @@ static void copy(app *a, const buffer *from, const buffer *to, VkDeviceSize size
 
 void app_upload(app *a, const buffer *to, const void *data, VkDeviceSize size)
 {
-    const buffer staging = app_buffer(a, MEMORY_HOST, size); /* lives on, like all: uploads are few here */
+    const buffer staging = app_buffer(a, MEMORY_HOST, size); /* freed with all other memory, because uploads are few */
     memcpy(staging.mapped, data, size);
     copy(a, &staging, to, size, false);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The next token: the first of the largest logits, source[positions, width], of the run's last row. One workgroup. The
-// sequence then goes on behind the run, so that the same commands make the token after that.
+// Writes the next token: the index of the largest of source[positions, width] in the last row of the run, of equal ones
+// the first. One workgroup. Then advances the position, so that the same commands can be submitted for the next token.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the shaders of this app have in common. They are naive: see them as placeholders for an app's own.
+// Shared by the shaders of this app. They are simple and slow; a real app has its own.
 #extension GL_EXT_buffer_reference : require
 
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Floats {
@@ -8,13 +8,13 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Floats {
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Vectors {
     vec4 v[];
 };
-// Tokens 0 to position - 1 are in the cache; a run is about those from token[position] on.
+// Tokens 0 to position - 1 are in the cache; a run processes the tokens from token[position] on.
 layout(buffer_reference, std430, buffer_reference_align = 16) buffer Sequence {
     uint position;
     uint token[];
 };
 
-#ifndef OPERAND // how source and weight are read
+#ifndef OPERAND // the type by which source and weight are read
 #define OPERAND Floats
 #endif
 
@@ -25,10 +25,10 @@ layout(push_constant, std430) uniform Params {
     OPERAND weight;
     Floats other;
     Sequence sequence;
-    uint rows;    // tokens of the run
-    uint width;   // of a row of the source
-    uint columns; // of a row of the target, or heads
-    uint option;  // see each
+    uint rows;    // count of tokens in the run
+    uint width;   // of a source row
+    uint columns; // of a target row; rope.comp: count of heads
+    uint option;  // see the shader
     uint dim;     // of a head
 } p;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// target[rows, width] = the tokens' rows of weight
+// target[rows, width] = the rows of weight that the tokens select
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

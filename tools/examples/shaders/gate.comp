@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// target[rows, columns] = SiLU(gate) * up, where a row of the source is gate [columns], then up [columns]
+// target[rows, columns] = SiLU(gate) * up, where a source row is gate[columns], then up[columns]
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Queries and keys, in place in target[rows, width], an invocation for each row and head: RMSNorm over the head with weight
-// (queries, of which there are `option` heads) or other (keys, the heads up to `columns`), then the rotation by position, of
-// which source[positions, dim] holds cosines and sines. Those are the CPU's: a shader's need not be exact.
+// Normalises and rotates queries and keys in place in target[rows, width], one invocation for each row and head: RMSNorm
+// over the head with weight (queries, the first `option` heads) or other (keys, the heads up to `columns`), then the rotation
+// by position. source[positions, dim] holds the cosines and sines, computed on the CPU, because those of a shader may be
+// inaccurate.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"

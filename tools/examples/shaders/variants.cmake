@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The app's own shaders; columns as in dmattn's shaders/variants.cmake.
+# The app's own shaders; the columns are those of shaders/variants.cmake.
 set(DMATTN_EXAMPLE_VARIANTS
     "embed  | portable | embed.comp  | | vulkan1.2 | "
     "norm   | portable | norm.comp   | | vulkan1.2 | "
