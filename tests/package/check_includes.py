@@ -27,10 +27,6 @@ SOURCES = INCLUDING | {".py", ".sh", ".cmake"}
 MOST_SOURCES = 25
 GENERATED = {"doc_fragments.h"}  # headers that the build makes
 
-# Dependencies of modules or folders that close a circle and are about to be cut. Nothing may be added.
-KNOWN = {
-}
-
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.MULTILINE)
 
 
@@ -122,15 +118,15 @@ def describe_circle(what, circle, graph):
     return lines
 
 
-def check(root, known=frozenset()):
-    """Returns messages, one for each finding; `known` dependencies are left out."""
+def check(root):
+    """Returns messages about what it finds."""
     root = root.resolve()
     files = find_sources(root)
     if not files:
         return ["%s holds no sources" % root]
     graph, messages = read_graph(root, files)
     for what, dependencies in (("includes", graph), ("folders", folder_graph(graph))):
-        circle = find_circle({a: {b for b in used if (a, b) not in known} for a, used in dependencies.items()})
+        circle = find_circle(dependencies)
         if circle:
             messages += describe_circle(what, circle, graph)
     counts = {}
@@ -142,6 +138,6 @@ def check(root, known=frozenset()):
 
 
 if __name__ == "__main__":
-    findings = check(pathlib.Path(sys.argv[1]), KNOWN)
+    findings = check(pathlib.Path(sys.argv[1]))
     print("\n".join(findings) or "no circles")
     sys.exit(bool(findings))
