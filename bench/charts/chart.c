@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "chart.h"
 
+#include "results/neighbours.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,13 +77,13 @@ static void place_time(const results *all, const case_result *r, char *title, ch
 
 /* ---- speed-up over visible pairs ----------------------------------------------------------------------------- */
 
-static void place_speedup(const results *all, const case_result *r, char *title, char *label, point *p)
+static void place_speedup(const neighbours *n, const case_result *r, char *title, char *label, point *p)
 {
     char who[RESULT_NAME_SIZE];
     result_who(r, who);
     snprintf(title, TITLE_SIZE, "Speed-up over sparsity: %.16s", r->pass);
     snprintf(label, LABEL_SIZE, "%.*s, D %.0f, %.90s", (int)strcspn(r->mask, ":"), r->mask, r->head_dim, who);
-    *p = (point){r->visible_pairs / result_dense_pairs(r), result_speedup(all, r)};
+    *p = (point){r->visible_pairs / result_dense_pairs(r), neighbours_speedup(n, r)};
 }
 
 /* ---- rooflines ----------------------------------------------------------------------------------------------- */
@@ -96,12 +98,13 @@ static void place_roofline(const case_result *r, char *title, char *label, point
 }
 
 /* The title of the chart that a result is in, the label of its series, and its point, which may not be finite. */
-static void place(const results *all, const case_result *r, chart_id id, char *title, char *label, point *p)
+static void place(const results *all, const neighbours *n, const case_result *r, chart_id id, char *title, char *label,
+                  point *p)
 {
     if (id == CHART_TIME)
         place_time(all, r, title, label, p);
     else if (id == CHART_SPEEDUP)
-        place_speedup(all, r, title, label, p);
+        place_speedup(n, r, title, label, p);
     else
         place_roofline(r, title, label, p);
 }
@@ -160,13 +163,13 @@ static bool add_point(chart_series *s, point p, const case_result *r)
     return true;
 }
 
-static bool add_result(const results *all, const case_result *r, chart_id id, chart_list *list)
+static bool add_result(const results *all, const neighbours *n, const case_result *r, chart_id id, chart_list *list)
 {
     char title[TITLE_SIZE], label[LABEL_SIZE];
     point p;
     if (!result_is_ok(r))
         return true;
-    place(all, r, id, title, label, &p);
+    place(all, n, r, id, title, label, &p);
     if (!axis_takes(p.x) || !axis_takes(p.y))
         return true;
     chart *c = find_chart(list, id, title, *r->run->device ? r->run->device : "a device without a name");
@@ -226,11 +229,15 @@ static void drop_what_says_nothing(chart_list *list)
 
 bool charts_make(const results *all, chart_list *list)
 {
+    neighbours n;
     *list = (chart_list){0};
-    for (int id = 0; id < CHART_KINDS; id++)
-        for (size_t i = 0; i < all->count; i++)
-            if (!add_result(all, &all->items[i], (chart_id)id, list))
-                return false;
+    bool ok = neighbours_make(all, &n);
+    for (int id = 0; id < CHART_KINDS && ok; id++)
+        for (size_t i = 0; i < all->count && ok; i++)
+            ok = add_result(all, &n, &all->items[i], (chart_id)id, list);
+    neighbours_destroy(&n);
+    if (!ok)
+        return false;
     drop_what_says_nothing(list);
     size_t of_kind[CHART_KINDS] = {0};
     for (size_t i = 0; i < list->count; i++) {

@@ -84,14 +84,21 @@ static void write_chart(FILE *stream, const chart *c)
     svg_write(stream, c, SVG_NARROW);
 }
 
+static bool belong_together(const case_result *a, const case_result *b)
+{
+    return result_same_sizes(a, b) && !strcmp(a->mask, b->mask);
+}
+
 /* Whether the fastest of its sizes and mask, where others are to be compared with. */
 static bool is_best(const table *t, size_t row)
 {
     const case_result *r = t->rows[row].result;
-    size_t others = 0;
-    for (size_t i = 0; i < t->count; i++) {
+    size_t others = 0, first = row;
+    while (first && belong_together(t->rows[first - 1].result, r))
+        first--;
+    for (size_t i = first; i < t->count && belong_together(t->rows[i].result, r); i++) {
         const case_result *o = t->rows[i].result;
-        if (o == r || !result_is_ok(o) || !result_same_sizes(o, r) || strcmp(o->mask, r->mask))
+        if (o == r || !result_is_ok(o))
             continue;
         if (o->median_ms < r->median_ms)
             return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "table.h"
 
+#include "results/neighbours.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,21 +46,9 @@ static void fixed(double value, int decimals, char text[CELL_TEXT_SIZE])
         snprintf(text, CELL_TEXT_SIZE, "%.*f", decimals, value);
 }
 
-/* The fastest other program's, of the same sizes and mask on the same device. */
-static const case_result *fastest_peer(const results *all, const case_result *r)
+static void fill_row(const neighbours *all, const neighbour *n, table_row *row)
 {
-    const case_result *best = NULL;
-    for (size_t i = 0; i < all->count; i++) {
-        const case_result *p = &all->items[i];
-        if (*p->peer && !*r->peer && result_is_ok(p) && result_same_sizes(p, r) && !strcmp(p->mask, r->mask)
-            && !strcmp(p->run->device, r->run->device) && (!best || p->median_ms < best->median_ms))
-            best = p;
-    }
-    return best;
-}
-
-static void fill_row(const results *all, const case_result *r, table_row *row)
-{
+    const case_result *r = n->result;
     char who[RESULT_NAME_SIZE], number[CELL_TEXT_SIZE];
     *row = (table_row){.result = r};
     result_who(r, who);
@@ -75,88 +65,48 @@ static void fill_row(const results *all, const case_result *r, table_row *row)
         snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%s", r->status);
         return;
     }
-    const case_result *peer = fastest_peer(all, r);
+    const case_result *peer = *r->peer ? NULL : n->fastest_peer;
     table_number(r->median_ms, number);
     snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%.32s%s", number, r->throttled ? " *" : "");
     fixed(50 * (r->high_ms - r->low_ms) / r->median_ms, 1, row->cell[CELL_SPREAD]);
     table_number(r->tflops, row->cell[CELL_TFLOPS]);
     table_number(r->gbytes_s, row->cell[CELL_GBYTES]);
     fixed(100 * r->visible_pairs / result_all_pairs(r), 2, row->cell[CELL_VISIBLE]);
-    fixed(result_speedup(all, r), 2, row->cell[CELL_DENSE]);
+    fixed(neighbours_speedup(all, r), 2, row->cell[CELL_DENSE]);
     fixed(100 * r->roofline_share, 1, row->cell[CELL_BOUND]);
     if (peer)
         snprintf(row->cell[CELL_PEER], CELL_TEXT_SIZE, "%.2f (%s)", peer->median_ms / r->median_ms, peer->peer);
 }
 
-/* Rows are taken in the order of the file, each with those that belong beside it. */
-static bool belongs(const case_result *first, const case_result *r, int pass)
-{
-    const bool same_mask = result_same_sizes(first, r) && !strcmp(first->mask, r->mask);
-    return pass == 0 ? same_mask && !*r->peer : pass == 1 ? same_mask : result_same_sizes(first, r);
-}
-
-static bool is_taken(const table *t, const case_result *r)
-{
-    for (size_t i = 0; i < t->count; i++)
-        if (t->rows[i].result == r)
-            return true;
-    return false;
-}
-
-/* `r` and those of the same sizes and mask, ours first. */
-static void take_mask(const results *all, const case_result *r, table *t)
-{
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < all->count; i++) {
-            const case_result *other = &all->items[i];
-            if (!strcmp(other->run->device, t->device) && belongs(r, other, pass) && !is_taken(t, other))
-                fill_row(all, other, &t->rows[t->count++]);
-        }
-}
-
-static void fill_table(const results *all, table *t)
-{
-    for (size_t i = 0; i < all->count; i++) {
-        const case_result *r = &all->items[i];
-        if (strcmp(r->run->device, t->device) || is_taken(t, r))
-            continue;
-        for (size_t k = i; k < all->count; k++)
-            if (!strcmp(all->items[k].run->device, t->device) && belongs(r, &all->items[k], 2)
-                && !is_taken(t, &all->items[k]))
-                take_mask(all, &all->items[k], t);
-    }
-    for (size_t i = 0; i < t->count; i++)
-        for (int c = 0; c < TABLE_COLUMNS; c++)
-            t->shown[c] = t->shown[c] || *t->rows[i].cell[c];
-}
-
-static bool has_table(const table_list *list, const char *device)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (!strcmp(list->tables[i].device, device))
-            return true;
-    return false;
-}
-
 bool tables_make(const results *all, table_list *list)
 {
+    neighbours n;
+    table *t = NULL;
     *list = (table_list){.results = all};
-    for (size_t i = 0; i < all->count; i++) {
-        const char *device = all->items[i].run->device;
-        if (has_table(list, device))
-            continue;
-        table *more = realloc(list->tables, (list->count + 1) * sizeof *more);
-        if (!more)
-            return false;
-        list->tables = more;
-        table *t = &more[list->count];
-        *t = (table){.device = device, .rows = malloc(all->count * sizeof *t->rows)};
-        if (!t->rows)
-            return false;
-        list->count++;
-        fill_table(all, t);
+    bool ok = neighbours_make(all, &n);
+    for (size_t i = 0; i < n.count && ok; i++) {
+        const neighbour *of = &n.item[i];
+        if (!i || of->first[0] != of[-1].first[0]) { /* another device */
+            table *more = realloc(list->tables, (list->count + 1) * sizeof *more);
+            list->tables = more ? more : list->tables;
+            size_t rows = 0;
+            while (i + rows < n.count && n.item[i + rows].first[0] == of->first[0])
+                rows++;
+            t = more ? &more[list->count] : NULL;
+            if (t)
+                *t = (table){.device = of->result->run->device, .rows = malloc(rows * sizeof *t->rows)};
+            ok = t && t->rows;
+            list->count += ok;
+        }
+        if (!ok)
+            break;
+        table_row *row = &t->rows[t->count++];
+        fill_row(&n, of, row);
+        for (int c = 0; c < TABLE_COLUMNS; c++)
+            t->shown[c] = t->shown[c] || *row->cell[c];
     }
-    return true;
+    neighbours_destroy(&n);
+    return ok;
 }
 
 void tables_destroy(table_list *list)

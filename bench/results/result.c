@@ -88,28 +88,3 @@ double result_dense_pairs(const case_result *r)
     const double seeing = fmin(r->queries, r->keys), fewest = fmax(r->keys - r->queries, 0);
     return r->batch * r->heads * seeing * (fewest + 1 + fewest + seeing) / 2;
 }
-
-const case_result *result_dense(const results *all, const case_result *r)
-{
-    const case_result *best = NULL;
-    const char *mask = is_decoding(r) ? "none" : "causal";
-    for (size_t i = 0; i < all->count; i++) {
-        const case_result *d = &all->items[i];
-        const bool same_way = *r->peer ? *d->peer && !strcmp(d->run->program, r->run->program)
-                                       : !*d->peer && !strcmp(d->requested_level, r->requested_level);
-        if (result_is_ok(d) && !strcmp(d->mask, mask) && same_way && result_same_sizes(d, r)
-            && !strcmp(d->run->device, r->run->device) && (!best || d->median_ms < best->median_ms))
-            best = d;
-    }
-    return best;
-}
-
-double result_speedup(const results *all, const case_result *r)
-{
-    if (!result_is_ok(r) || !strcmp(r->mask, "causal") || !strcmp(r->mask, "none"))
-        return NAN;
-    if (isfinite(r->speedup_over_dense))
-        return r->speedup_over_dense;
-    const case_result *dense = result_dense(all, r);
-    return dense ? dense->median_ms / r->median_ms : NAN;
-}

@@ -73,11 +73,4 @@ bool result_has_bias(const case_result *r);
 double result_all_pairs(const case_result *r);
 double result_dense_pairs(const case_result *r);
 
-/* The result of dense attention to set it beside: of the same sizes, device and level or, for a peer, the fastest of
- * its program. NULL: none. */
-const case_result *result_dense(const results *all, const case_result *r);
-
-/* How many times faster than dense attention, as the file says, else than that one; NAN where nothing is known. */
-double result_speedup(const results *all, const case_result *r);
-
 #endif

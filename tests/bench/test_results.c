@@ -7,6 +7,7 @@
 #include "commands/commands.h"
 #include "commands/compare.h"
 #include "report/table.h"
+#include "results/neighbours.h"
 #include "results/results.h"
 
 #include <criterion/criterion.h>
@@ -80,8 +81,11 @@ Test(results, fields)
     cr_expect_eq(sparse->attention_ms, 0.25);
     cr_expect_str_eq(r->peer, "");
     cr_expect_str_eq(r->identity, "f16 B1 H4/2 N64 D64 causal forward");
-    cr_expect_eq(result_speedup(&all, sparse), 2);
-    cr_expect(isnan(result_speedup(&all, r)));
+    neighbours n;
+    cr_assert(neighbours_make(&all, &n));
+    cr_expect_eq(neighbours_speedup(&n, sparse), 2);
+    cr_expect(isnan(neighbours_speedup(&n, r)));
+    neighbours_destroy(&n);
     cr_expect_eq(result_dense_pairs(r), 4 * 64 * 65 / 2);
     results_destroy(&all);
 }
