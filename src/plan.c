@@ -88,6 +88,11 @@ void dmattn_plan_reserve_tensor(dmattn_plan *plan, tensor_id tensor)
 
 void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
 {
+    if (!info)
+        return;
+    *info = (dmattn_plan_info){.why_not_higher = "", .kernel = ""};
+    if (!plan)
+        return;
     const tensor_id data[] = {TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_OUT, TENSOR_DOUT, TENSOR_DQ, TENSOR_DK, TENSOR_DV};
     uint64_t data_alignment = 1;
     for (size_t i = 0; i < sizeof data / sizeof *data; i++)

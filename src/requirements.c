@@ -103,6 +103,8 @@ static const char *const extensions[] = {
 void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs)
 {
     const uint32_t core = api_version >= VK_API_VERSION_1_3 ? CORE_IN_1_3 : 0;
+    if (!needs)
+        return;
     *needs = (dmattn_device_needs){
         .api_version = VK_API_VERSION_1_2,
         .recommended_extension_count = sizeof extensions / sizeof *extensions - core,

@@ -103,7 +103,7 @@ typedef struct dmattn_device_needs {
 /** Writes the requirements for a device to *needs. `api_version` is the lower of the instance's version and the
  * device's version; extensions that are core in that version are not listed. Everything that *needs points to is
  * static. In addition, buffers need VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT and their memory needs
- * VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. */
+ * VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT. A `needs` of NULL is ignored. */
 DMATTN_API void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs);
 
 /** Upper bound of the number of extensions that dmattn_add_device_needs() adds. */
@@ -235,7 +235,7 @@ typedef struct dmattn_plan_info {
                      lists */
 } dmattn_plan_info;
 
-/** Writes the properties of `plan` to *info. Neither may be NULL. */
+/** Writes the properties of `plan` to *info. If `plan` is NULL, *info is zeroed, with empty strings. An `info` of NULL is ignored. */
 DMATTN_API void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info);
 
 #ifdef __cplusplus

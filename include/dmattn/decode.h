@@ -90,8 +90,8 @@ typedef struct dmattn_cache_layout {
     uint32_t table_pages; /**< PAGED: length of a row of the block table, in pages */
 } dmattn_cache_layout;
 
-/** Writes the layout of the cache of `plan` to *layout. INVALID: `plan` is not a plan of decoding; *layout is zeroed
- * then. */
+/** Writes the layout of the cache of `plan` to *layout. INVALID: `layout` is NULL, or `plan` is not a plan of decoding;
+ * *layout is zeroed then. */
 DMATTN_API dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout);
 
 /** Buffers of one step of decoding. */

@@ -106,7 +106,7 @@ typedef struct dmattn_device_handles {
     uint32_t api_version; /**< the lower of the instance's version and the device's version */
 } dmattn_device_handles;
 
-/** Writes the Vulkan objects of `device` to *handles. */
+/** Writes the Vulkan objects of `device` to *handles. A `handles` of NULL is ignored. */
 DMATTN_API void dmattn_device_get_handles(const dmattn_device *device, dmattn_device_handles *handles);
 
 /* ---- buffers ------------------------------------------------------------------------------------------------- */

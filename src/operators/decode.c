@@ -87,6 +87,9 @@ dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *
 
 dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout)
 {
+    if (!layout)
+        return plan ? dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "`layout` is NULL")
+                    : DMATTN_ERROR_INVALID;
     *layout = (dmattn_cache_layout){0};
     if (!plan)
         return DMATTN_ERROR_INVALID;

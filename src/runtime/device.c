@@ -121,6 +121,8 @@ dmattn_context *dmattn_device_context(dmattn_device *device)
 
 void dmattn_device_get_handles(const dmattn_device *device, dmattn_device_handles *handles)
 {
+    if (!handles)
+        return;
     *handles = (dmattn_device_handles){.get_instance_proc_addr = device->runtime->loader.get_instance_proc_addr,
                                        .instance = device->runtime->instance,
                                        .physical_device = device->physical->handle,

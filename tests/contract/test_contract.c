@@ -53,6 +53,39 @@ static void record(rig *r, const operator_case *o, const dmattn_plan *plan, fake
     cr_expect_eq(o->record(plan, buffer), DMATTN_SUCCESS, "%s: %s", o->name, r->said.text);
 }
 
+/* ---- outputs that are NULL --------------------------------------------------------------------------------------- */
+
+Test(contract, null_outputs)
+{
+    rig r;
+    dmattn_context *context = (dmattn_context *)&r;
+    rig_create(&r);
+    cr_expect_eq(dmattn_context_create(&r.vulkan.desc, NULL), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_context_create(NULL, &context), DMATTN_ERROR_INVALID);
+    cr_expect_null(context);
+    cr_expect_eq(dmattn_add_device_needs(NULL), DMATTN_ERROR_INVALID);
+    dmattn_get_device_needs(VK_API_VERSION_1_3, NULL);
+    for (size_t i = 0; i < OPERATORS; i++) {
+        const operator_case *o = &operators[i];
+        dmattn_plan *plan = plan_of(&r, o);
+        dmattn_plan_info info;
+        dmattn_cache_layout layout;
+        dmattn_plan_get_info(plan, NULL);
+        memset(&info, 1, sizeof info);
+        dmattn_plan_get_info(NULL, &info);
+        cr_expect(!info.level && !info.workspace_size && !*info.kernel && !*info.why_not_higher);
+        cr_expect_eq(dmattn_decode_get_layout(plan, NULL), DMATTN_ERROR_INVALID);
+        cr_expect(strstr(r.said.text, "`layout` is NULL"), "%s", r.said.text);
+        cr_expect_eq(dmattn_decode_get_layout(NULL, NULL), DMATTN_ERROR_INVALID);
+        memset(&layout, 1, sizeof layout);
+        cr_expect_eq(dmattn_decode_get_layout(NULL, &layout), DMATTN_ERROR_INVALID);
+        cr_expect_eq(layout.pages_size, 0);
+        cr_expect_eq(o->plan(r.context, NULL), DMATTN_ERROR_INVALID, "%s", o->name);
+        dmattn_plan_destroy(plan);
+    }
+    rig_destroy(&r);
+}
+
 /* ---- what is called ---------------------------------------------------------------------------------------------- */
 
 static bool is_in(const char *const *names, uint32_t count, const char *name)
