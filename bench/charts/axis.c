@@ -21,7 +21,7 @@ double axis_place(const axis *a, double value)
     return a->from + (a->to - a->from) * log(value / a->least) / log(a->most / a->least);
 }
 
-/* Powers of `base`, every stride-th, times each of the factors, of which the first is 1. */
+/* Every stride-th power of `base` times each factor. */
 static size_t take_ticks(const axis *a, double base, int stride, const double *factors, size_t factor_count,
                          double ticks[AXIS_TICKS])
 {
@@ -72,7 +72,7 @@ void axis_text(const axis *a, double value, char text[AXIS_TEXT_SIZE])
         snprintf(text, AXIS_TEXT_SIZE, "%.4gK", value / kilo);
     else if (value >= 1e6 || value < 1e-6)
         snprintf(text, AXIS_TEXT_SIZE, "%.2g", value);
-    else if (value < 1e-3) { /* without an exponent, nor zeros behind */
+    else if (value < 1e-3) { /* without an exponent and without trailing zeros */
         int length = snprintf(text, AXIS_TEXT_SIZE, "%.8f", value);
         while (text[length - 1] == '0')
             text[--length] = 0;
@@ -97,7 +97,7 @@ double fit_exponent(const point *points, size_t count)
 
 void spread_places(double *places, size_t count, double apart, double top, double bottom)
 {
-    /* Down from the top, then what went too far back up from the bottom. */
+    /* First pass: move down from the top. Second pass: move back up from the bottom. */
     for (size_t i = 0; i < count; i++) {
         const double least = i ? places[i - 1] + apart : top;
         places[i] = places[i] > least ? places[i] : least;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Logarithmic axes: their ends, ticks and numbers, and lines fitted through points. Pure functions. */
+ * Logarithmic axes: ends, ticks and labels; power laws fitted through points. Pure functions. */
 #ifndef DMATTN_BENCH_AXIS_H
 #define DMATTN_BENCH_AXIS_H
 
@@ -10,19 +10,19 @@ typedef enum axis_kind { AXIS_DECIMAL, AXIS_PERCENT, AXIS_SIZE } axis_kind; /* 0
 
 typedef struct axis {
     axis_kind kind;
-    double least, most; /* its ends, above 0 */
-    double from, to;    /* where they are drawn */
+    double least, most; /* values at the ends, positive */
+    double from, to;    /* positions of the ends in the drawing */
 } axis;
 
-/* Whether a value is one that an axis may have: above 0, and of a size that something may be. */
+/* Whether an axis can show the value: it is positive and of a plausible size. */
 bool axis_takes(double value);
 
-/* Ends that leave some room round the values, and are apart. */
+/* Sets ends that leave a margin around the values and are not equal. */
 void axis_set_ends(axis *a, double least, double most);
 
 double axis_place(const axis *a, double value);
 
-/* Round numbers between the ends, ascending, `most` at the most. */
+/* At most `most` round numbers between the ends, ascending. Returns their count. */
 enum { AXIS_TICKS = 16 };
 size_t axis_ticks(const axis *a, size_t most, double ticks[AXIS_TICKS]);
 
@@ -33,11 +33,11 @@ typedef struct point {
     double x, y;
 } point;
 
-/* The exponent k of the y = a x^k that fits best; NAN where all x are the same. */
+/* The exponent k of the best fit y = a x^k; NAN if all x are equal. */
 double fit_exponent(const point *points, size_t count);
 
-/* Moves places so that each is at least `apart` below the one before, as near to where they were as can be, and none
- * outside from `top` to `bottom` if they fit. Ascending, and stay so. */
+/* Moves ascending positions as little as possible so that neighbours are at least `apart` from each other and all are
+ * within `top` and `bottom`, if they fit. */
 void spread_places(double *places, size_t count, double apart, double top, double bottom);
 
 #endif

@@ -11,29 +11,31 @@
 const chart_kind chart_kinds[CHART_KINDS] = {
     [CHART_TIME] =
         {"time", "N (keys)", "ms",
-         "Lower is better. Beside a line is the exponent k of its fit, ms = a N^k: 2 where work grows with all "
-         "pairs, 1 where it grows with N.",
+         "Lower is better. The exponent of each line is k of the fit ms = a N^k: 2 if the work is proportional to all "
+         "pairs, 1 if it is proportional to N.",
          AXIS_SIZE, true},
-    [CHART_SPEEDUP] = {"speedup", "visible pairs, as a share of dense attention's", "times faster than dense attention",
-                       "Higher is better. The falling line is what leaving out every hidden pair would give.",
-                       AXIS_PERCENT, false},
-    [CHART_ROOFLINE] = {"roofline", "flop per byte", "TFLOP/s",
-                        "Higher is better. The grey lines are what the device was measured to be able to do. Bytes are "
-                        "inputs and outputs, each once; what stays in caches moves faster than a copy.",
-                        AXIS_DECIMAL, false},
+    [CHART_SPEEDUP] =
+        {"speedup", "visible pairs, in percent of dense attention's", "speedup over dense attention",
+         "Higher is better. The falling line is the speedup if the time were proportional to the visible pairs.",
+         AXIS_PERCENT, false},
+    [CHART_ROOFLINE] =
+        {"roofline", "flop per byte", "TFLOP/s",
+         "Higher is better. The grey lines are the measured ceilings of the device. Bytes are inputs and "
+         "outputs, each once; data in caches can exceed the copy ceiling.",
+         AXIS_DECIMAL, false},
 };
 
 enum { TITLE_SIZE = sizeof((chart *)0)->title, LABEL_SIZE = sizeof((chart_series *)0)->label };
 
 /* ---- time over N --------------------------------------------------------------------------------------------- */
 
-/* "16/4", or "16" where both are the same. */
+/* "16/4", or "16" if both are the same. */
 static void two_sizes(char text[64], double a, double b)
 {
     snprintf(text, 64, a == b ? "%.0f" : "%.0f/%.0f", a, b);
 }
 
-/* Whether a and b are alike but for N and, perhaps, the mask. */
+/* Whether a and b agree in everything but N and the mask. */
 static bool same_but_n(const case_result *a, const case_result *b)
 {
     return !strcmp(a->type, b->type) && !strcmp(a->pass, b->pass) && a->batch == b->batch && a->heads == b->heads
@@ -42,7 +44,8 @@ static bool same_but_n(const case_result *a, const case_result *b)
            && (a->queries == b->queries || (a->queries == a->keys && b->queries == b->keys));
 }
 
-/* A mask that some other N has, too, makes a line; one whose window goes with N does so by its kind. */
+/* A series has one mask. If no other N has the same mask, its window depends on N; then the series has one kind of
+ * mask. */
 static void mask_of_series(const results *all, const case_result *r, char mask[64])
 {
     const int kind = (int)strcspn(r->mask, ":");
@@ -75,13 +78,13 @@ static void place_time(const results *all, const case_result *r, char *title, ch
     *p = (point){r->keys, r->median_ms};
 }
 
-/* ---- speed-up over visible pairs ----------------------------------------------------------------------------- */
+/* ---- speedup over visible pairs ------------------------------------------------------------------------------ */
 
 static void place_speedup(const neighbours *n, const case_result *r, char *title, char *label, point *p)
 {
     char who[RESULT_NAME_SIZE];
     result_who(r, who);
-    snprintf(title, TITLE_SIZE, "Speed-up over sparsity: %.16s", r->pass);
+    snprintf(title, TITLE_SIZE, "Speedup over sparsity: %.16s", r->pass);
     snprintf(label, LABEL_SIZE, "%.*s, D %.0f, %.90s", (int)strcspn(r->mask, ":"), r->mask, r->head_dim, who);
     *p = (point){r->visible_pairs / result_dense_pairs(r), neighbours_speedup(n, r)};
 }
@@ -97,7 +100,7 @@ static void place_roofline(const case_result *r, char *title, char *label, point
     *p = (point){r->tflops * 1e3 / r->gbytes_s, r->tflops};
 }
 
-/* The title of the chart that a result is in, the label of its series, and its point, which may not be finite. */
+/* The chart's title, the series' label and the point of a result. The point may not be finite. */
 static void place(const results *all, const neighbours *n, const case_result *r, chart_id id, char *title, char *label,
                   point *p)
 {
@@ -142,7 +145,7 @@ static chart_series *find_series(chart *c, const char *label, const result_run *
     return s;
 }
 
-/* In order of x, then of y. */
+/* Inserts a point in order of x, then of y. */
 static bool add_point(chart_series *s, point p, const case_result *r)
 {
     point *points = realloc(s->points, (s->count + 1) * sizeof *points);
@@ -172,7 +175,7 @@ static bool add_result(const results *all, const neighbours *n, const case_resul
     place(all, n, r, id, title, label, &p);
     if (!axis_takes(p.x) || !axis_takes(p.y))
         return true;
-    chart *c = find_chart(list, id, title, *r->run->device ? r->run->device : "a device without a name");
+    chart *c = find_chart(list, id, title, *r->run->device ? r->run->device : "unnamed device");
     chart_series *s = c ? find_series(c, label, r->run) : NULL;
     return s && add_point(s, p, r);
 }
@@ -198,7 +201,7 @@ void charts_destroy(chart_list *list)
     *list = (chart_list){0};
 }
 
-/* Time over one N says nothing that the table does not. */
+/* Drops series with a single N, which show no more than the table. */
 static void drop_single_lengths(chart *c)
 {
     size_t kept = 0;
@@ -212,7 +215,7 @@ static void drop_single_lengths(chart *c)
     c->series_count = kept;
 }
 
-static void drop_what_says_nothing(chart_list *list)
+static void drop_empty_charts(chart_list *list)
 {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
@@ -238,7 +241,7 @@ bool charts_make(const results *all, chart_list *list)
     neighbours_destroy(&n);
     if (!ok)
         return false;
-    drop_what_says_nothing(list);
+    drop_empty_charts(list);
     size_t of_kind[CHART_KINDS] = {0};
     for (size_t i = 0; i < list->count; i++) {
         chart *c = &list->charts[i];

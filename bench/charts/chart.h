@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * Charts of results: what is drawn, not how. */
+ * The content of charts; svg.h draws them. */
 #ifndef DMATTN_BENCH_CHART_H
 #define DMATTN_BENCH_CHART_H
 
 #include "axis.h"
 #include "results/results.h"
 
-/* Points that belong together; of `results`, where they have more to say. */
+/* The points of one line or one kind of mark. */
 typedef struct chart_series {
-    char label[160], note[32]; /* what it is; the exponent of its fit, or "" */
+    char label[160], note[32]; /* note: the exponent of the fit, or "" */
     const result_run *run;
-    point *points; /* in order of x */
-    const case_result **of;
+    point *points;          /* in order of x */
+    const case_result **of; /* the result of each point */
     size_t count;
 } chart_series;
 
@@ -34,7 +34,7 @@ extern const chart_kind chart_kinds[CHART_KINDS];
 
 typedef struct chart {
     chart_id id;
-    char name[32]; /* of its file */
+    char name[32]; /* of its file, without ".svg" */
     char title[256], device[160];
     chart_series *series;
     size_t series_count;
@@ -47,12 +47,12 @@ typedef struct chart_list {
     size_t count;
 } chart_list;
 
-/* Time over N where there is more than one N, speed-up over visible pairs, rooflines. False without memory; *list is to
- * be destroyed in any case. */
+/* Makes the charts: time over N if there is more than one N, speedup over visible pairs, rooflines. False if out of
+ * memory. The caller destroys *list in any case. */
 bool charts_make(const results *all, chart_list *list);
 void charts_destroy(chart_list *list);
 
-/* Fills in what follows from its points. */
+/* Makes labels unique and adds exponents and guides. */
 void chart_finish(const results *all, chart *c);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * What a chart gets once its points are there: labels that are apart, exponents, guides. */
+ * Finishes a chart when all its points are known: unique labels, exponents, guides. */
 #include "chart.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The file's name without folders and ending. */
+/* The file's name without folders and extension. */
 static void short_name(const char *path, char name[64])
 {
     const char *base = path;
@@ -18,7 +18,7 @@ static void short_name(const char *path, char name[64])
     snprintf(name, 64, "%.*s", (int)(length < 60 ? length : 60), base);
 }
 
-/* Series of two files, or of two commits in one, may have one label. */
+/* Series of two files, or of two commits in one file, may have the same label. */
 static void tell_sources_apart(chart *c)
 {
     enum { PLAIN, BY_FILE, BY_COMMIT } how[256] = {PLAIN};
@@ -48,7 +48,7 @@ static void add_guide(chart *c, double factor, double exponent, double from, dou
     snprintf(g->label, sizeof g->label, format, value);
 }
 
-/* Whether something of the type is there that a ceiling is of. */
+/* Whether the chart has a series of the ceiling's type. */
 static bool has_type(const chart *c, ceiling_id id)
 {
     const char *type = id == CEILING_F16_MATRIX ? "f16" : id == CEILING_BF16_MATRIX ? "bf16" : "";
@@ -58,7 +58,7 @@ static bool has_type(const chart *c, ceiling_id id)
     return false;
 }
 
-/* The ceilings of the first run on the chart's device that has them. */
+/* Adds the ceilings of the first run on the chart's device that has them. */
 static void add_roofs(const results *all, chart *c)
 {
     static const char *const formats[CEILING_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g", "f16 matrices, %.4g",
@@ -79,7 +79,8 @@ static void add_roofs(const results *all, chart *c)
     const bool alike =
         f16 > 0 && fabs(bf16 / f16 - 1) < 0.01 && has_type(c, CEILING_F16_MATRIX) && has_type(c, CEILING_BF16_MATRIX);
     for (int i = CEILING_FMA; i < CEILING_COUNT; i++)
-        if (alike && i >= CEILING_F16_MATRIX) { /* one line, whose labels would lie on each other otherwise */
+        if (alike
+            && i >= CEILING_F16_MATRIX) { /* nearly equal ceilings share a line, so that their labels do not overlap */
             if (i == CEILING_F16_MATRIX)
                 add_guide(c, f16, 0, f16 / copy, INFINITY, "f16 and bf16 matrices, %.4g", f16);
         } else if (run->ceiling[i] > 0 && has_type(c, (ceiling_id)i))
@@ -96,7 +97,7 @@ void chart_finish(const results *all, chart *c)
                      round(100 * exponent) / 100 + 0.0); /* no -0.00 */
     }
     if (c->id == CHART_SPEEDUP) {
-        add_guide(c, 1, -1, 0, 1, "visible pairs alone", 0);
+        add_guide(c, 1, -1, 0, 1, "work proportional to visible pairs", 0);
         add_guide(c, 1, 0, 0, INFINITY, "dense", 0);
     } else if (c->id == CHART_ROOFLINE)
         add_roofs(all, c);

@@ -37,16 +37,16 @@ static void element(FILE *stream, const char *tag, const char *text)
 
 static const char *device_name(const char *name)
 {
-    return *name ? name : "a device without a name";
+    return *name ? name : "unnamed device";
 }
 
 /* ---- parts ---------------------------------------------------------------------------------------------------- */
 
-/* What ran, on what. */
+/* The runs, grouped by device. */
 static void write_runs(FILE *stream, const results *all)
 {
     fputs("<dl>\n", stream);
-    const char *device = NULL; /* once for all its runs */
+    const char *device = NULL; /* named once for consecutive runs */
     for (const result_run *run = all->runs; run; run = run->next) {
         if (!device || strcmp(device, run->device))
             element(stream, "dt", device_name(run->device));
@@ -89,7 +89,7 @@ static bool belong_together(const case_result *a, const case_result *b)
     return result_same_sizes(a, b) && !strcmp(a->mask, b->mask);
 }
 
-/* Whether the fastest of its sizes and mask, where others are to be compared with. */
+/* Whether the row is the fastest of several results of the same sizes and mask. */
 static bool is_best(const table *t, size_t row)
 {
     const case_result *r = t->rows[row].result;
@@ -107,7 +107,7 @@ static bool is_best(const table *t, size_t row)
     return others && result_is_ok(r);
 }
 
-/* Columns that a line of its own has, above the rows of the same sizes. */
+/* Columns that are shown in a title row above the rows of the same sizes. */
 static bool is_size(int column)
 {
     return column <= CELL_PASS && column != CELL_MASK;
@@ -191,10 +191,10 @@ static void write_columns(FILE *stream)
         element(stream, "dt", table_columns[c].head);
         element(stream, "dd", table_columns[c].meaning);
     }
-    fputs(
-        "</dl>\n<p class=\"small mute\">In bold the fastest of its sizes and mask. Every result of vkbench was checked "
-        "against the CPU before and after it was timed.</p>\n",
-        stream);
+    fputs("</dl>\n<p class=\"small mute\">The fastest result of the same sizes and mask is bold. Every result of "
+          "vkbench was "
+          "checked against the CPU before and after the timing.</p>\n",
+          stream);
 }
 
 void html_write(FILE *stream, const void *user)
@@ -203,9 +203,9 @@ void html_write(FILE *stream, const void *user)
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
           "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
           stream);
-    element(stream, "title", "vkbench: attention, measured");
+    element(stream, "title", "vkbench: attention benchmarks");
     fprintf(stream, "<style>\n%s%s</style>\n</head>\n<body>\n", svg_style, page_style);
-    element(stream, "h1", "Attention, measured");
+    element(stream, "h1", "Attention benchmarks");
     write_runs(stream, page->results);
     for (size_t i = 0; i < page->charts->count; i++)
         write_chart(stream, &page->charts->charts[i]);

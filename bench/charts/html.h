@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One page with everything: charts, tables, what they mean. It needs nothing else, and no scripts. */
+ * A self-contained HTML page with all charts, tables and explanations; without scripts. */
 #ifndef DMATTN_BENCH_HTML_H
 #define DMATTN_BENCH_HTML_H
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Eight colours that people with any kind of colour vision tell apart, and markers besides. */
+/* Eight colours that are distinct for any kind of colour vision; series also differ in their markers. */
 const char svg_style[] =
     ":root{--page:#fff;--ink:#1b1f24;--mute:#5d6670;--grid:#e4e7eb;--roof:#8a929c}\n"
     ".c0{color:#0072b2}.c1{color:#d55e00}.c2{color:#009e73}.c3{color:#a4509a}\n"
@@ -53,7 +53,7 @@ typedef struct layout {
     axis x, y;
     double width, height, legend_x, legend_y;
     bool narrow;
-    size_t order[SERIES_MOST]; /* of the legend, from its top */
+    size_t order[SERIES_MOST]; /* series in the order of the legend */
     size_t count;
 } layout;
 
@@ -65,7 +65,7 @@ static void include(double value, double *least, double *most)
     }
 }
 
-/* Every point, the lines across, and where they meet. */
+/* Sets the ends of both axes so that all points, horizontal guides and ends of guides are visible. */
 static void find_ends(const chart *c, layout *l)
 {
     double x[2] = {INFINITY, 0}, y[2] = {INFINITY, 0};
@@ -89,7 +89,7 @@ static double last_y(const chart_series *s)
     return s->points[s->count - 1].y;
 }
 
-/* As lines end, so that each label is beside its own. */
+/* Orders the legend by the right ends of the lines, so that each label is next to its line. */
 static void order_legend(const chart *c, layout *l)
 {
     for (size_t i = 0; i < l->count; i++) {
@@ -100,7 +100,7 @@ static void order_legend(const chart *c, layout *l)
     }
 }
 
-/* The vertical axis, as far in as its numbers are wide. */
+/* The position of the vertical axis, with room for its labels. */
 static double place_left(const layout *l)
 {
     double ticks[AXIS_TICKS];
@@ -162,7 +162,7 @@ static void draw_axes(FILE *stream, const chart *c, const layout *l)
     text_at(stream, (l->x.from + l->x.to) / 2, l->y.from + 38, "mute middle", chart_kinds[c->id].x_label);
 }
 
-/* The part of it that lies within the axes; false: none does. */
+/* The part of the guide within the axes; false if there is none. */
 static bool clip_guide(const chart_guide *g, const layout *l, double *from, double *to)
 {
     *from = fmax(g->from, l->x.least);
@@ -175,7 +175,7 @@ static bool clip_guide(const chart_guide *g, const layout *l, double *from, doub
     return *from < *to;
 }
 
-/* For the label of a line across, which another one may be close above. */
+/* Whether no other horizontal guide is so close above that the label would overlap it. */
 static bool has_room_above(const chart *c, const layout *l, size_t guide)
 {
     const double y = axis_place(&l->y, c->guides[guide].factor);
@@ -227,7 +227,8 @@ static void draw_series(FILE *stream, const chart *c, size_t index, const layout
     fprintf(stream, "<g class=\"c%zu%s\">\n", index % COLOURS, *s->of[0]->peer ? " peer" : "");
     if (chart_kinds[c->id].lines && s->count > 1) {
         fputs("<path class=\"line\" d=\"", stream);
-        for (size_t i = 0, next; i < s->count; i = next) { /* of several at one place through the middle one */
+        for (size_t i = 0, next; i < s->count;
+             i = next) { /* points with equal x: the line passes through the middle one */
             for (next = i + 1; next < s->count && s->points[next].x == s->points[i].x;)
                 next++;
             fprintf(stream, "%c%.1f %.1f", i ? 'L' : 'M', axis_place(&l->x, s->points[i].x),
@@ -250,7 +251,7 @@ static void draw_series(FILE *stream, const chart *c, size_t index, const layout
     fputs("</g>\n", stream);
 }
 
-/* Labels beside the ends of lines, or one below the other. */
+/* Labels next to the ends of the lines, or in a list. */
 static void draw_legend(FILE *stream, const chart *c, const layout *l)
 {
     double places[SERIES_MOST];
@@ -281,7 +282,7 @@ void svg_write(FILE *stream, const chart *c, svg_use use)
             l.narrow ? "narrow" : "wide", l.width, l.height);
     if (use == SVG_FILE)
         fprintf(stream, " width=\"%.0f\" height=\"%.0f\"", l.width, l.height);
-    else if (use == SVG_WIDE) /* letters of one size in all of a page's */
+    else if (use == SVG_WIDE) /* so that text has the same size in all charts of a page */
         fprintf(stream, " style=\"max-width:%.0fpx\"", 1.2 * l.width);
     fputs(">\n<title>", stream);
     xml_text(stream, c->title);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Charts drawn as SVG. */
+ * Draws charts as SVG. */
 #ifndef DMATTN_BENCH_SVG_H
 #define DMATTN_BENCH_SVG_H
 
@@ -8,17 +8,17 @@
 #include <stdio.h>
 
 typedef enum svg_use {
-    SVG_FILE,  /* by itself, with its title and style */
-    SVG_WIDE,  /* in a page that has svg_style(), with the legend beside it */
-    SVG_NARROW /* likewise for a phone, with the legend below */
+    SVG_FILE,  /* a file, with title and style */
+    SVG_WIDE,  /* in a page that includes svg_style, with the legend beside the chart */
+    SVG_NARROW /* the same for a phone, with the legend below the chart */
 } svg_use;
 
 void svg_write(FILE *stream, const chart *c, svg_use use);
 
-/* The style sheet of every chart, light and dark, for a page. */
+/* The style sheet of all charts, for light and dark mode. */
 extern const char svg_style[];
 
-/* A text, with what means something in XML and HTML escaped. */
+/* Writes a text with the special characters of XML and HTML escaped. */
 void xml_text(FILE *stream, const char *text);
 
 #endif

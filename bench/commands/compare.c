@@ -28,7 +28,7 @@ static const char usage[] = "Usage: vkbench compare A.json B.json ... [--thresho
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
-/* Every pair of repeats is compared. */
+/* All pairs of repeats are compared, so their number is limited. */
 enum { MOST_REPEATS = 256 };
 
 /* Without samples, the median counts as the only sample. */
@@ -43,7 +43,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The samples of all repeats that are ok, ascending. Its values are to be freed; NULL without memory. */
+/* The samples of all repeats that are ok, ascending. The caller frees the values, which are NULL if out of memory. */
 static sample_set all_samples(case_group group)
 {
     sample_set all = {0};
@@ -74,7 +74,7 @@ static verdict judge(const comparison *c, double threshold)
                                                              : VERDICT_UNCLEAR;
 }
 
-/* Both have a result that is ok. */
+/* Both groups have a result that is ok. False if out of memory. */
 static bool compare_repeats(case_group a, case_group b, comparison *c)
 {
     const sample_set of_a = all_samples(a), of_b = all_samples(b);
@@ -142,7 +142,7 @@ static void print_case(const char *identity, const comparison *c)
     putchar('\n');
 }
 
-/* The results of a case, at its first one; elsewhere none. */
+/* The results of the i-th result's case, if it is the case's first result; else none. */
 static case_group group_at(const case_index *index, size_t i)
 {
     const case_result *r = &index->all->items[i];
@@ -218,7 +218,7 @@ static int check_repeats(const case_index *index)
     return COMMAND_FINE;
 }
 
-/* With their index; both are to be destroyed in any case. */
+/* Reads a file and indexes it. The caller destroys both in any case. Returns an exit status. */
 static int read_one(const char *path, results *all, case_index *index)
 {
     const command_line line = {.files = &path, .file_count = 1};

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Keys that a query sees, on an average. */
+/* The average number of keys that a query sees. */
 static double seen_keys(const bench_case *c)
 {
     const double queries = c->desc.queries, keys = c->desc.keys, window = c->mask.window;
@@ -24,8 +24,8 @@ static double seen_keys(const bench_case *c)
     return seen;
 }
 
-/* The better of f32 and of matrices: what an unknown level would use. Kernels reach a part of a ceiling, and of a
- * CPU's, which has few registers, a small one. */
+/* The rate that kernels reach: a fraction of the f32 or matrix ceiling, whichever the level can use. On a CPU the
+ * fraction is small because it has few registers. */
 static double arithmetic_rate(const bench_case *c, const ceilings *p, bool cpu)
 {
     double rate = p->of[CEILING_FMA].rate;
@@ -54,7 +54,7 @@ estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
              + (cpu        ? (backward ? 6 : 2)
                 : backward ? 0.5
                            : 0.2); /* compilers */
-    if (decoding && c->mask.paged) /* streams of tokens, and pages */
+    if (decoding && c->mask.paged) /* token streams and pages */
         e.host += 1e-8 * dims * d->batch * kv_heads * d->keys;
     return e;
 }
@@ -78,7 +78,7 @@ double estimate_limit(const estimate *e, uint32_t count, double factor, double s
 void duration_text(double seconds, char text[DURATION_SIZE])
 {
     const double step = seconds < 10 ? 1 : seconds < 60 ? 5 : seconds < 600 ? 10 : seconds < 3600 ? 60 : 600;
-    const double most = 3.6e9; /* a million hours: large lists ask for more than numbers hold */
+    const double most = 3.6e9; /* a million hours; avoids an overflow */
     const unsigned whole = (unsigned)fmin(step * fmax(ceil(seconds / step), 1), most);
     const unsigned hours = whole / 3600, minutes = whole / 60 % 60, rest = whole % 60;
     const char *between = "";

@@ -8,23 +8,23 @@
 #include <string.h>
 
 const table_column table_columns[TABLE_COLUMNS] = {
-    [CELL_MODEL] = {"shape", "the model that the sizes are of", false},
-    [CELL_TYPE] = {"type", "of q, k, v and out", false},
+    [CELL_MODEL] = {"shape", "model that has these sizes", false},
+    [CELL_TYPE] = {"type", "element type of q, k, v and out", false},
     [CELL_BATCH] = {"B", "batch items", true},
-    [CELL_HEADS] = {"H", "query heads / key and value heads", true},
+    [CELL_HEADS] = {"H", "query heads / kv heads", true},
     [CELL_N] = {"N", "queries / keys", true},
-    [CELL_D] = {"D", "dimension of q and k / of v", true},
-    [CELL_MASK] = {"mask", "which pairs of a query and a key see each other", false},
+    [CELL_D] = {"D", "dimension of q and k / dimension of v", true},
+    [CELL_MASK] = {"mask", "which keys a query sees", false},
     [CELL_PASS] = {"pass", "what is timed", false},
-    [CELL_WHO] = {"by", "program and level of its kernel, or its backend", false},
-    [CELL_MS] = {"ms", "median time of a run; * where something disturbed it", true},
-    [CELL_SPREAD] = {"± %", "half the median's interval of 95 % confidence, as a part of it", true},
-    [CELL_TFLOPS] = {"TFLOP/s", "arithmetic of visible pairs", true},
-    [CELL_GBYTES] = {"GB/s", "every input read once, every output written once", true},
-    [CELL_VISIBLE] = {"visible %", "pairs that the mask leaves", true},
-    [CELL_DENSE] = {"× dense", "times faster than dense causal attention of the same sizes by the same program", true},
-    [CELL_PEER] = {"× peer", "times faster than the fastest other program with the same mask", true},
-    [CELL_BOUND] = {"of bound %", "least time that the device's ceilings allow, as a part of the time", true},
+    [CELL_WHO] = {"by", "program with its level or backend", false},
+    [CELL_MS] = {"ms", "median time of a run; * if the device was throttled", true},
+    [CELL_SPREAD] = {"± %", "half the width of the median's 95 % confidence interval, in percent of the median", true},
+    [CELL_TFLOPS] = {"TFLOP/s", "arithmetic on visible pairs", true},
+    [CELL_GBYTES] = {"GB/s", "each input read once and each output written once", true},
+    [CELL_VISIBLE] = {"visible %", "visible pairs, in percent of all pairs", true},
+    [CELL_DENSE] = {"vs dense", "speedup over dense attention of the same sizes by the same program", true},
+    [CELL_PEER] = {"vs peer", "speedup over the fastest other program with the same mask", true},
+    [CELL_ROOF] = {"roof %", "percent of the roofline limit that the device's ceilings give", true},
 };
 
 void table_number(double value, char text[CELL_TEXT_SIZE])
@@ -44,6 +44,12 @@ static void fixed(double value, int decimals, char text[CELL_TEXT_SIZE])
 {
     if (isfinite(value))
         snprintf(text, CELL_TEXT_SIZE, "%.*f", decimals, value);
+}
+
+static void speedup(double value, char text[CELL_TEXT_SIZE])
+{
+    if (isfinite(value))
+        snprintf(text, CELL_TEXT_SIZE, "%.2fx", value);
 }
 
 static void fill_row(const neighbours *all, const neighbour *n, table_row *row)
@@ -72,10 +78,10 @@ static void fill_row(const neighbours *all, const neighbour *n, table_row *row)
     table_number(r->tflops, row->cell[CELL_TFLOPS]);
     table_number(r->gbytes_s, row->cell[CELL_GBYTES]);
     fixed(100 * r->visible_pairs / result_all_pairs(r), 2, row->cell[CELL_VISIBLE]);
-    fixed(neighbours_speedup(all, r), 2, row->cell[CELL_DENSE]);
-    fixed(100 * r->roofline_share, 1, row->cell[CELL_BOUND]);
+    speedup(neighbours_speedup(all, r), row->cell[CELL_DENSE]);
+    fixed(100 * r->roofline_share, 1, row->cell[CELL_ROOF]);
     if (peer)
-        snprintf(row->cell[CELL_PEER], CELL_TEXT_SIZE, "%.2f (%s)", peer->median_ms / r->median_ms, peer->peer);
+        snprintf(row->cell[CELL_PEER], CELL_TEXT_SIZE, "%.2fx (%s)", peer->median_ms / r->median_ms, peer->peer);
 }
 
 bool tables_make(const results *all, table_list *list)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Results as tables: CSV, which has every field, and rows to read, as Markdown or in a page. */
+ * Tables of results: rows of cells for Markdown and HTML, and CSV with every field. */
 #ifndef DMATTN_BENCH_TABLE_H
 #define DMATTN_BENCH_TABLE_H
 
@@ -24,50 +24,50 @@ enum {
     CELL_VISIBLE,
     CELL_DENSE,
     CELL_PEER,
-    CELL_BOUND,
+    CELL_ROOF,
     TABLE_COLUMNS
 };
 
-/* A column's head, and what it means. */
+/* A column's head and its explanation. */
 typedef struct table_column {
     const char *head, *meaning;
     bool is_number;
 } table_column;
 extern const table_column table_columns[TABLE_COLUMNS];
 
-/* "" where a cell has nothing to say. A result that is not ok has its status in CELL_MS. */
+/* Cells without a value are "". A result that is not ok has its status in CELL_MS. */
 #define CELL_TEXT_SIZE 64
 typedef struct table_row {
     const case_result *result;
     char cell[TABLE_COLUMNS][CELL_TEXT_SIZE];
 } table_row;
 
-/* The results of one device: those of the same sizes and mask side by side, ours before others'. */
+/* The results of one device. Rows of the same sizes and mask are next to each other, those of vkbench first. */
 typedef struct table {
     const char *device;
     table_row *rows;
     size_t count;
-    bool shown[TABLE_COLUMNS]; /* some row has something in it */
+    bool shown[TABLE_COLUMNS]; /* whether any row has a value in the column */
 } table;
 
 typedef struct table_list {
     const results *results;
-    table *tables; /* in the order of their devices' first results */
+    table *tables; /* in order of the first result of each device */
     size_t count;
 } table_list;
 
-/* A table of each device. False without memory; *list is to be destroyed in any case. */
+/* Makes a table per device. False if out of memory. The caller destroys *list in any case. */
 bool tables_make(const results *all, table_list *list);
 void tables_destroy(table_list *list);
 
-/* "0.7402": four significant digits, without an exponent; "" where there is nothing above 0. */
+/* Four significant digits without an exponent, such as "0.7402"; "" if the value is not positive. */
 void table_number(double value, char text[CELL_TEXT_SIZE]);
 
-/* To a stream; `all` is a const results *, `list` a const table_list *. */
+/* `all` is a const results *, `list` a const table_list *. */
 void csv_write(FILE *stream, const void *all);
 void markdown_write(FILE *stream, const void *list);
 
-/* All tables to a file, as output_write() does. */
+/* Writes all tables to a file with output_write(); returns its status. */
 int markdown_save(const char *path, const results *all);
 
 #endif

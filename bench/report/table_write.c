@@ -11,7 +11,7 @@
 
 /* ---- CSV ----------------------------------------------------------------------------------------------------- */
 
-/* Quoted where it must be. */
+/* Quotes the text if necessary. */
 static void csv_text(FILE *stream, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
@@ -67,7 +67,7 @@ static void markdown_text(FILE *stream, const char *text)
     }
 }
 
-/* What the tables are of. */
+/* The runs that a table is made of. */
 static void markdown_runs(FILE *stream, const results *all, const char *device)
 {
     for (const result_run *run = all->runs; run; run = run->next) {
@@ -119,7 +119,7 @@ void markdown_write(FILE *stream, const void *user)
     for (size_t i = 0; i < list->count; i++) {
         const table *t = &list->tables[i];
         fputs(i ? "\n### " : "### ", stream);
-        markdown_text(stream, *t->device ? t->device : "a device without a name");
+        markdown_text(stream, *t->device ? t->device : "unnamed device");
         fputs("\n\n", stream);
         markdown_runs(stream, list->results, t->device);
         markdown_table(stream, t);

@@ -29,7 +29,7 @@ void case_index_destroy(case_index *index)
     *index = (case_index){0};
 }
 
-/* How many come before `identity`; with `and_it`, or are of it. */
+/* The number of results before `identity`; with `and_it`, before or equal. */
 static size_t count_before(const case_index *index, const char *identity, bool and_it)
 {
     size_t low = 0, high = index->all->count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The results of a file by case, so that large files take no longer for each of their cases. */
+ * Finds the results of a case by binary search. */
 #ifndef DMATTN_BENCH_CASE_INDEX_H
 #define DMATTN_BENCH_CASE_INDEX_H
 
@@ -16,14 +16,14 @@ typedef struct case_index {
     const case_result **sorted;
 } case_index;
 
-/* False without memory; then there is nothing to destroy. */
+/* False if out of memory; then there is nothing to destroy. */
 bool case_index_make(const results *all, case_index *index);
 void case_index_destroy(case_index *index);
 
-/* By result_identity(). Empty if there is none. */
+/* The results whose identity (from result_identity()) is equal; empty if there are none. */
 case_group case_index_find(const case_index *index, const char *identity);
 
-/* The first result that is ok, or is not; else the first one; NULL if the group is empty. */
+/* The first result for which result_is_ok() == ok; else the first result; NULL if the group is empty. */
 const case_result *case_group_first(case_group group, bool ok);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct ggml_case {
     char type[8];
 } ggml_case;
 
-/* The device that the cases behind it are timed on. */
+/* The device of the cases that follow. */
 typedef struct ggml_device {
     char name[256], backend[64];
 } ggml_device;
@@ -40,7 +40,7 @@ static double number(const char *text, const char *name)
     return value ? strtod(value, NULL) : 0;
 }
 
-/* Names have changed over the years: one head size became two, the group got a second number, types were parted. */
+/* Reads old and new names: hs became hsk and hsv, nr became nr23, type_KV became type_K and type_V. */
 static bool read_parameters(const char *text, ggml_case *c)
 {
     const char *type = parameter(text, "type_K"), *groups = parameter(text, "nr23");
@@ -64,7 +64,7 @@ static bool read_parameters(const char *text, ggml_case *c)
            && (!strcmp(c->type, "f16") || !strcmp(c->type, "bf16") || !strcmp(c->type, "f32"));
 }
 
-/* ---- lines, which are cut up ----------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------------------------- */
 
 /* "  FLASH_ATTN_EXT(…):  8098 runs -   104.30 us/run - …" */
 static bool read_console(char *line, ggml_case *c)
@@ -81,7 +81,7 @@ static bool read_console(char *line, ggml_case *c)
     return microseconds > 0;
 }
 
-/* Of "INSERT INTO test_backend_ops (test_time, …) VALUES ('…', …);" the value of a column; "" without one. */
+/* The value of a column in "INSERT INTO test_backend_ops (test_time, …) VALUES ('…', …);"; "" if it is missing. */
 static void sql_value(const char *line, const char *name, char *value, size_t size)
 {
     const char *column = strchr(line, '('), *quoted = strstr(line, " VALUES (");
@@ -119,7 +119,7 @@ static bool read_sql(const char *line, ggml_device *device, ggml_case *c)
     return c->microseconds > 0;
 }
 
-/* "Backend 1/2: CUDA0", and then "  Device description: NVIDIA …" */
+/* "Backend 1/2: CUDA0", or the line that follows it: "  Device description: NVIDIA …" */
 static void read_device(const char *line, ggml_device *device)
 {
     static const char description[] = "  Device description: ";
@@ -132,14 +132,14 @@ static void read_device(const char *line, ggml_device *device)
     }
 }
 
-bool ggml_results_are_there(const char *text)
+bool is_ggml_output(const char *text)
 {
     return strstr(text, OPERATION) && (strstr(text, " us/run") || strstr(text, "time_us"));
 }
 
 /* ---- the document -------------------------------------------------------------------------------------------- */
 
-/* The array of a new run's results. */
+/* Adds a run and returns its array of results. */
 static cJSON *add_run(cJSON *runs, const ggml_device *d)
 {
     cJSON *run = cJSON_CreateObject(), *device = cJSON_AddObjectToObject(run, "device");
@@ -153,7 +153,7 @@ static cJSON *add_run(cJSON *runs, const ggml_device *d)
 
 static bool add_case(cJSON *results, const ggml_case *c)
 {
-    /* As the matrix products are counted there: all pairs, whatever the mask hides. */
+    /* ggml counts all pairs, including hidden ones. */
     const double heads = c->kv_heads * c->group, pairs = c->batch * heads * c->queries * c->keys;
     cJSON *r = cJSON_CreateObject();
     if (cJSON_AddStringToObject(r, "type", c->type) && cJSON_AddNumberToObject(r, "batch", c->batch)

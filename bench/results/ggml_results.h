@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * What ggml's `test-backend-ops perf -o FLASH_ATTN_EXT` prints, on the console or with --output sql, as our results. */
+ * Converts the output of ggml's `test-backend-ops perf -o FLASH_ATTN_EXT` (console or --output sql) to result JSON. */
 #ifndef DMATTN_BENCH_GGML_RESULTS_H
 #define DMATTN_BENCH_GGML_RESULTS_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-/* Whether the text has lines of that. Its csv has none: it leaves the times out. */
-bool ggml_results_are_there(const char *text);
+/* Whether the text looks like such output. Its csv output is not supported because it lacks the times. */
+bool is_ggml_output(const char *text);
 
-/* The document; cuts the text into lines. NULL without memory. Lines of other operations, and of types that we have
- * not, are passed over. */
+/* The JSON document. Modifies the text. Ignores lines of other operations and of other types. NULL if out of memory. */
 cJSON *ggml_results(char *text);
 
 #endif

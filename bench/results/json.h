@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * Results as a JSON file. */
+ * The JSON file of a run of vkbench. */
 #ifndef DMATTN_BENCH_JSON_H
 #define DMATTN_BENCH_JSON_H
 
 #include "measure/outcome.h"
 #include "results.h"
 
-/* Opaque; kept in memory until it is written. */
+/* Opaque; in memory until json_write(). */
 typedef struct json_report json_report;
 
-/* NULL without memory. */
+/* NULL if out of memory. */
 json_report *json_create(int argc, char **argv, uint64_t seed, const dmattn_device_info *info);
 void json_destroy(json_report *json);
 
-/* The device's ceilings. False without memory. */
+/* Adds the device's ceilings. False if out of memory. */
 bool json_add_ceilings(json_report *json, const ceilings *p);
 
-/* All that was found, with the calibration. False without memory. */
+/* Adds all results and the calibration. False if out of memory. */
 bool json_add_outcomes(json_report *json, const outcomes *o, bool reuse_mask);
 
-/* Which suite it was; that it was interrupted. False without memory. */
+/* Adds the suite's name; adds that the run was interrupted. False if out of memory. */
 bool json_add_suite(json_report *json, const char *name);
 bool json_add_interrupted(json_report *json);
 
-/* Whether a file can be made beside `path`, before minutes are spent on what goes into it. If not, *why says so. */
+/* Whether the file can be created, checked before minutes are spent on its content. If not, *why says why. */
 bool json_can_write(const char *path, const char **why);
 
-/* The same as from a file, for tables. If not, `why` says so. */
+/* Converts the document to results, as if it was read from a file. On false, `why` says why. */
 bool json_read_back(const json_report *json, results *all, char why[RESULTS_WHY_SIZE]);
 
-/* To a file, or to stdout for "-". False after a complaint. */
+/* Writes to a file, or to stdout for "-". On failure complains and returns false. */
 bool json_write(const json_report *json, const char *path);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A case in the JSON. */
+ * The JSON object of a result. */
 #include "json_writer.h"
 
 static void add_parameters(writer *w, const bench_case *c, const dmattn_attention_desc *d)
@@ -39,7 +39,7 @@ static void add_check(writer *w, const measurement *m)
     w->ok = errors.ok;
 }
 
-/* What is timed, one plan or two; the names of a second one's begin with "backward_". */
+/* The timed plans. If there are two, the fields of the second one start with "backward_". */
 static void add_plans(writer *w, const measurement *m)
 {
     static const char *const names[][3] = {{"kernel", "level", "workspace_bytes"},
@@ -101,7 +101,7 @@ static void add_confidence(writer *w, const summary *time)
     w->ok = confidence.ok;
 }
 
-/* How far its time can be trusted, and beside others. */
+/* The confidence interval, the device's speed, and the speedup. */
 static void add_relations(writer *w, const outcomes *o, const outcome *x)
 {
     const double clock = outcome_clock(o, x), speedup = outcome_speedup(o, x);

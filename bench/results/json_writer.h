@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the parts of the JSON are made with. */
+ * Builds and writes JSON. */
 #ifndef DMATTN_BENCH_JSON_WRITER_H
 #define DMATTN_BENCH_JSON_WRITER_H
 
@@ -12,7 +12,7 @@ struct json_report {
     uint64_t seed;
 };
 
-/* Adds to an object as long as there is memory; numbers that are not finite become null. */
+/* Adds fields to an object; `ok` becomes false when memory runs out. Numbers that are not finite become null. */
 typedef struct writer {
     cJSON *object;
     bool ok;
@@ -22,13 +22,13 @@ void add_string(writer *w, const char *name, const char *text);
 void add_number(writer *w, const char *name, double value);
 void add_bool(writer *w, const char *name, bool value);
 
-/* Takes the item over, which may be NULL for lack of memory. */
+/* Takes ownership of the item. False if out of memory, also if the item is NULL. */
 bool json_append(cJSON *array, cJSON *item);
 
-/* Writes a document (NULL: no memory) to a file, or to stdout for "-". Returns 0, or complains and returns 1. */
+/* Writes a document (NULL: out of memory) to a file, or to stdout for "-". Returns 0, or complains and returns 1. */
 int json_write_tree(const char *path, const cJSON *tree, bool replace);
 
-/* A result; what a case has not come to is left out. NULL without memory. */
+/* The object of a result, without the fields that the case has not reached. NULL if out of memory. */
 cJSON *json_outcome(const outcomes *o, const outcome *x, uint64_t seed, bool reuse_mask);
 
 #endif

@@ -22,13 +22,13 @@ static int compare_sizes(const case_result *a, const case_result *b)
     return order;
 }
 
-/* Ours are compared at the same level, peers within their program. */
+/* Results of vkbench are compared at the same requested level, peers within their program. */
 static const char *way(const case_result *r)
 {
     return *r->peer ? r->run->program : r->requested_level;
 }
 
-/* How many of device, sizes, mask and way two results have in common, from the first on, and the order of the rest. */
+/* Orders results by device, sizes, mask and way. *common: how many of these four agree before the first difference. */
 static int compare_results(const case_result *a, const char *mask, const case_result *b, int *common)
 {
     int order = strcmp(a->run->device, b->run->device);
@@ -68,7 +68,7 @@ static const case_result *faster(const case_result *a, const case_result *b)
     return !b || !result_is_ok(b) || (a && a->median_ms <= b->median_ms) ? a : b;
 }
 
-/* Results with `level` things in common: what is found of one of them holds for all. */
+/* Sets the fields that all results with the same first `level` of device, sizes, mask and way share. */
 static void spread(neighbour *from, const neighbour *end, int level)
 {
     const case_result *first = from->result, *fastest = NULL, *peer = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Which results belong beside each other: of one device, of the same sizes, with the same mask. Sorted once, so that
- * large files take no longer for each of their results. */
+ * Which results are compared with each other: those of the same device, sizes and mask. Sorted once, so that the time
+ * per result does not grow with the file. */
 #ifndef DMATTN_BENCH_NEIGHBOURS_H
 #define DMATTN_BENCH_NEIGHBOURS_H
 
@@ -8,26 +8,28 @@
 
 typedef struct neighbour {
     const case_result *result;
-    const case_result *fastest;      /* of the same device, sizes, mask and way; NULL if none is ok */
+    const case_result
+        *fastest; /* of the same device, sizes, mask and way (requested level or program); NULL if none is ok */
     const case_result *fastest_peer; /* of the same device, sizes and mask */
-    const case_result *first[3];     /* the file's first result of the device, of these sizes too, of this mask too */
+    const case_result
+        *first[3]; /* the file's first result of the same device; also of the same sizes; also of the same mask */
 } neighbour;
 
 typedef struct neighbours {
-    neighbour *item; /* in the order of tables: by first[], ours before peers, in the order of the file */
-    neighbour *sorted;
+    neighbour *item;   /* in the order of tables: by first[], vkbench before peers, by position in the file */
+    neighbour *sorted; /* by device, sizes, mask and way, for searches */
     size_t count;
 } neighbours;
 
-/* False without memory; then there is nothing to destroy. */
+/* False if out of memory; then there is nothing to destroy. */
 bool neighbours_make(const results *all, neighbours *n);
 void neighbours_destroy(neighbours *n);
 
-/* The result of dense attention to compare with: of the same sizes, device and level or, for a peer, the fastest of its
- * program. NULL if there is none. */
+/* The result of dense attention to compare with: of the same sizes, device and requested level; for a peer, the fastest
+ * of its program. NULL if there is none. */
 const case_result *neighbours_dense(const neighbours *n, const case_result *r);
 
-/* How many times faster than dense attention, as the file says, else than that one; NAN if nothing is known. */
+/* The speedup over dense attention: as in the file, else over neighbours_dense(); NAN if unknown. */
 double neighbours_speedup(const neighbours *n, const case_result *r);
 
 #endif

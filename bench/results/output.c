@@ -14,7 +14,7 @@ static int output(const char *path, bool replace, void (*write)(FILE *stream, co
         write(stdout, user);
         if (!fflush(stdout) && !ferror(stdout))
             return 0;
-        clearerr(stdout); /* it is said once */
+        clearerr(stdout); /* reports the error once */
         return complain(1, "the output cannot be written");
     }
     if (!new_file_open(&file, path, replace, &why))

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * A text that goes to a file, whole or not at all, or to stdout. */
+ * Writes a text to stdout or to a file, which is replaced only if everything was written. */
 #ifndef DMATTN_BENCH_OUTPUT_H
 #define DMATTN_BENCH_OUTPUT_H
 
 #include <stdio.h>
 
-/* Calls write() with the stream of `path`, "-" being stdout, and `user`. Returns 0, or complains and returns 1. */
+/* Calls write() with the stream of `path` ("-": stdout) and `user`. Returns 0, or complains and returns 1. */
 int output_write(const char *path, void (*write)(FILE *stream, const void *user), const void *user);
 
-/* The same, but a file that is already there is an error. */
+/* The same, but it is an error if the file exists. */
 int output_write_new(const char *path, void (*write)(FILE *stream, const void *user), const void *user);
 
 #endif

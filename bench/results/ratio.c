@@ -5,13 +5,13 @@
 
 double ratio_outside(size_t a_count, size_t b_count)
 {
-    /* The number of pairs in which b is the smaller one, were both alike: its mean and its standard deviation. Rounded
-     * down, it errs on the safe side for few samples, too. */
+    /* Normal approximation of the number of pairs in which b is smaller, if a and b have the same distribution.
+     * Rounding down keeps it conservative for few samples. */
     const double a = (double)a_count, b = (double)b_count, deviation = sqrt(a * b * (a + b + 1) / 12);
     return floor(a * b / 2 - 1.96 * deviation - 0.5);
 }
 
-/* How many of the ratios are at most x. */
+/* The number of ratios b / a that are at most x. */
 static double count_up_to(sample_set a, sample_set b, double x)
 {
     double count = 0;
@@ -24,7 +24,7 @@ static double count_up_to(sample_set a, sample_set b, double x)
     return count;
 }
 
-/* The least x which `rank` of the ratios are at most; to about 1e-12 of it. */
+/* The rank-th smallest ratio, to a relative precision of about 1e-12. */
 static double ratio_of_rank(sample_set a, sample_set b, double rank)
 {
     double low = b.value[0] / a.value[a.count - 1] * (1 - 1e-12);

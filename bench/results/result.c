@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the case of a result is, and which others belong beside it. */
+ * The case of a result, and which other results it is compared with. */
 #include "result.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@ bool result_is_ok(const case_result *r)
     return !strcmp(r->status, "ok");
 }
 
-/* "16/4", or "16" where both are the same. */
+/* "16/4", or "16" if both are the same. */
 static void two_sizes(char *text, size_t size, const char *name, double a, double b)
 {
     if (a == b)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What a file says of a run and of a result, field by field. */
+ * The fields of runs and results in JSON and CSV. */
 #include "result_fields.h"
 
 #include <math.h>
@@ -101,7 +101,7 @@ const cJSON *result_find(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, first), dot + 1);
 }
 
-/* Names come to terminals, tables and pages. */
+/* Texts are printed to terminals, so control characters are replaced. */
 static void make_printable(char *text)
 {
     for (; *text; text++)
@@ -109,11 +109,11 @@ static void make_printable(char *text)
             *text = '?';
 }
 
-/* Returns what is wrong, NULL: nothing. */
+/* Returns NULL, or what is wrong. */
 static const char *read_field(const result_field *f, const cJSON *object, void *to)
 {
     const cJSON *item = result_find(object, f->name);
-    const bool absent = !item || cJSON_IsNull(item); /* numbers that are not finite are null */
+    const bool absent = !item || cJSON_IsNull(item); /* numbers that are not finite are written as null */
     void *member = (char *)to + f->offset;
     switch (f->kind) {
     case FIELD_TEXT:

@@ -42,14 +42,14 @@ static const char *read_samples(const cJSON *object, case_result *r, const char 
     {
         const double value = cJSON_GetNumberValue(item);
         if (!isfinite(value) || value <= 0)
-            return "has something in it that is not a number above 0";
+            return "has an element that is not a positive number";
         r->samples[r->sample_count++] = value;
     }
     qsort(r->samples, r->sample_count, sizeof *r->samples, compare_doubles);
     return NULL;
 }
 
-/* Of a file that does not say. */
+/* Computes the confidence interval if the file lacks it. */
 static void find_confidence(case_result *r)
 {
     const size_t rank = isnan(r->low_ms) || isnan(r->high_ms) ? confidence_rank((uint32_t)r->sample_count) : 0;
@@ -68,7 +68,7 @@ static const char *read_result(const cJSON *object, case_result *r, const char *
         find_confidence(r);
     if (!wrong && result_is_ok(r) && !(r->median_ms > 0)) {
         *which = "median_ms";
-        wrong = isnan(r->median_ms) ? "is missing" : "is not above 0";
+        wrong = isnan(r->median_ms) ? "is missing" : "is not positive";
     }
     return wrong;
 }
@@ -88,12 +88,12 @@ static bool check_schema(const cJSON *document, const char *path, char why[RESUL
 {
     const double schema = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(document, "schema"));
     if (isnan(schema))
-        snprintf(why, RESULTS_WHY_SIZE, "%s is JSON, but not of vkbench's results: it has no number \"schema\"", path);
+        snprintf(why, RESULTS_WHY_SIZE, "%s is JSON but no result file: it has no number \"schema\"", path);
     else if (schema > RESULTS_SCHEMA)
-        snprintf(why, RESULTS_WHY_SIZE, "%s has schema %g, but this vkbench reads 1 to %d: a newer one reads it", path,
+        snprintf(why, RESULTS_WHY_SIZE, "%s has schema %g, but this vkbench only reads 1 to %d; use a newer one", path,
                  schema, RESULTS_SCHEMA);
     else if (schema != 1 && schema != RESULTS_SCHEMA)
-        snprintf(why, RESULTS_WHY_SIZE, "%s has schema %g, which there never was", path, schema);
+        snprintf(why, RESULTS_WHY_SIZE, "%s has schema %g, which does not exist", path, schema);
     else
         return true;
     return false;
@@ -106,7 +106,7 @@ static void destroy_run(result_run *run)
     free(run);
 }
 
-/* Takes the tree over. */
+/* Takes ownership of the tree. */
 static bool add_run(results *all, cJSON *tree, const char *path, char why[RESULTS_WHY_SIZE])
 {
     const char *which = "", *wrong = NULL;
@@ -127,7 +127,7 @@ static bool add_run(results *all, cJSON *tree, const char *path, char why[RESULT
     }
     while (*last)
         last = &(*last)->next;
-    *last = run; /* from here on it is destroyed with the others */
+    *last = run; /* from here on results_destroy() destroys it */
     run->tree = tree;
     if (!check_schema(tree, path, why))
         return false;
@@ -161,7 +161,7 @@ bool results_add(results *all, cJSON *document, const char *path, char why[RESUL
         return add_run(all, document, path, why);
     bool ok = check_schema(document, path, why);
     if (ok && !runs->child) {
-        snprintf(why, RESULTS_WHY_SIZE, "%s holds no results", path);
+        snprintf(why, RESULTS_WHY_SIZE, "%s has no results", path);
         ok = false;
     }
     while (ok && runs->child)

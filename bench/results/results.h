@@ -8,12 +8,12 @@
 /* The newest schema that is read; it is also the one that is written. */
 enum { RESULTS_SCHEMA = 2 };
 
-/* Reads a file of results, of several runs put together, or what ggml's test-backend-ops printed, behind those that are
- * there. If not, `why` names the file and what is wrong with it. What was read before stays. */
+/* Appends the results of a file: JSON of one run, a merged file of several runs, or the output of ggml's
+ * test-backend-ops. On false, `why` names the file and says what is wrong; earlier results stay. */
 #define RESULTS_WHY_SIZE 1024
 bool results_read(results *all, const char *path, char why[RESULTS_WHY_SIZE]);
 
-/* Likewise from a document in memory, which is taken over whatever comes of it. */
+/* The same from a document in memory, whose ownership is taken, also on failure. `path` is only for messages. */
 bool results_add(results *all, cJSON *document, const char *path, char why[RESULTS_WHY_SIZE]);
 
 /* Says so, and returns false. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Files of results, whatever program wrote them. */
+ * Reads result files of vkbench and other programs. */
 #include "results.h"
 
 #include "ggml_results.h"
@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds of what is read: some hundred times the largest file of results there is. */
+/* Limits of a file, about a hundred times as large as the largest result file. */
 enum { MOST_MIB = 256, MOST_VALUES = 4000000 };
 
-/* The whole file with a zero behind it, to be freed. NULL: `why` says why. */
+/* The whole file, terminated by a zero; the caller frees it. NULL: `why` says why. */
 static char *read_text(results *all, const char *path, size_t *length, char why[RESULTS_WHY_SIZE])
 {
     errno = 0;
@@ -34,10 +34,10 @@ static char *read_text(results *all, const char *path, size_t *length, char why[
         }
         got = fread(text + *length, 1, size - *length - 1, stream);
         if (memchr(text + *length, 0, got))
-            snprintf(why, RESULTS_WHY_SIZE, "%s holds no results: there is a NUL character in it", path);
+            snprintf(why, RESULTS_WHY_SIZE, "%s has no results: it contains a NUL character", path);
         *length += got;
         if (*length > (size_t)MOST_MIB << 20)
-            snprintf(why, RESULTS_WHY_SIZE, "%s is larger than %d MiB, the most that is read", path, MOST_MIB);
+            snprintf(why, RESULTS_WHY_SIZE, "%s is larger than %d MiB, the limit", path, MOST_MIB);
     }
     if (!stream && errno == ENOMEM)
         results_no_memory(all, path, why);
@@ -53,7 +53,7 @@ static char *read_text(results *all, const char *path, size_t *length, char why[
     return NULL;
 }
 
-/* Whether a text is the beginning of JSON that goes on: strings or brackets are open at its end. */
+/* Whether a JSON text is truncated: a string or bracket is open at its end. */
 static bool ends_early(const char *text)
 {
     size_t depth = 0;
@@ -85,11 +85,11 @@ static bool add_text(results *all, char *text, size_t length, const char *path, 
     const char first = text[strspn(text, blanks)];
     if (!first)
         snprintf(why, RESULTS_WHY_SIZE, "%s is empty", path);
-    else if (first != '{' && ggml_results_are_there(text))
+    else if (first != '{' && is_ggml_output(text))
         return results_add(all, ggml_results(text), path, why);
     else if (first != '{')
         snprintf(why, RESULTS_WHY_SIZE,
-                 "%s holds no results: neither vkbench's JSON nor what ggml's test-backend-ops perf prints", path);
+                 "%s has no results: it is neither JSON of vkbench nor output of ggml's test-backend-ops perf", path);
     else {
         cJSON *document;
         const char *end;
@@ -98,12 +98,11 @@ static bool add_text(results *all, char *text, size_t length, const char *path, 
         case JSON_NO_MEMORY: return results_no_memory(all, path, why);
         case JSON_NUL: snprintf(why, RESULTS_WHY_SIZE, "%s has a NUL character in a string", path); break;
         case JSON_TOO_MANY:
-            snprintf(why, RESULTS_WHY_SIZE, "%s has more than %d JSON values, the most that are read", path,
-                     MOST_VALUES);
+            snprintf(why, RESULTS_WHY_SIZE, "%s has more than %d JSON values", path, MOST_VALUES);
             break;
         case JSON_INVALID:
             if (ends_early(text))
-                snprintf(why, RESULTS_WHY_SIZE, "%s is cut off: its JSON does not end", path);
+                snprintf(why, RESULTS_WHY_SIZE, "%s is truncated: its JSON does not end", path);
             else
                 snprintf(why, RESULTS_WHY_SIZE, "%s is not JSON: line %zu is wrong", path, line_of(text, end));
         }

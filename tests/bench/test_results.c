@@ -124,11 +124,11 @@ Test(results, what_is_refused)
          "result 1: \"queries\" is not a whole"},
         {HEAD "{" SIZES(0.5) "\"mask\":\"none\",\"status\":\"ok\"}]}", "\"queries\" is not a whole"},
         {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"ok\"}]}", "\"median_ms\" is missing"},
-        {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"ok\",\"median_ms\":0}]}", "\"median_ms\" is not above 0"},
+        {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"ok\",\"median_ms\":0}]}", "\"median_ms\" is not positive"},
         {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"ok\",\"median_ms\":\"1\"}]}",
          "\"median_ms\" is not a number"},
         {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"failed\",\"samples_ms\":[1,-1]}]}",
-         "\"samples_ms\" has something"},
+         "\"samples_ms\" has an element"},
         {HEAD "{" SIZES(1) "\"mask\":\"none\",\"status\":\"failed\",\"disturbed\":1}]}",
          "\"disturbed\" is not true or false"},
     };
@@ -164,19 +164,18 @@ Test(results, files)
     static char why[RESULTS_WHY_SIZE], part[sizeof whole];
     results all = {0};
     cr_expect(read_from("test_results.files", &all, whole, why), "%s", why);
-    /* cut off anywhere, it is said to be */
+    /* truncated anywhere, the message says so */
     for (size_t length = 1; length + 1 < sizeof whole; length++) {
         memcpy(part, whole, length);
         part[length] = 0;
         cr_expect_not(read_from("test_results.files", &all, part, why));
-        cr_expect(strstr(why, "cut off"), "%zu characters: %s", length, why);
+        cr_expect(strstr(why, "truncated"), "%zu characters: %s", length, why);
     }
     cr_expect(!read_from("test_results.files", &all, " \n", why) && strstr(why, "is empty"), "%s", why);
     cr_expect(!read_from("test_results.files", &all, "{\"schema\":2,\n\"results\" []}", why) && strstr(why, "line 2"),
               "%s", why);
     cr_expect(!read_from("test_results.files", &all, HEAD "]} more", why) && strstr(why, "not JSON"), "%s", why);
-    cr_expect(!read_from("test_results.files", &all, "hello, world", why) && strstr(why, "holds no results"), "%s",
-              why);
+    cr_expect(!read_from("test_results.files", &all, "hello, world", why) && strstr(why, "has no results"), "%s", why);
     cr_expect(!results_read(&all, "there/is/no/such.json", why) && strstr(why, "cannot be read"), "%s", why);
     cr_expect_eq(all.count, 1);
     results_destroy(&all);
@@ -223,7 +222,7 @@ Test(results, ggml)
     cr_expect_str_eq(r->run->driver, "CUDA0");
     cr_expect(r->median_ms == 0.2505 && r->runs_per_sample == 7 && r->queries == 2 && r->keys == 256);
     cr_expect(!read_from("test_results.ggml", &all, "\"op_name\",\"op_params\"\n\"FLASH_ATTN_EXT\",\"hsk=64\"\n", why));
-    cr_expect(strstr(why, "holds no results"), "%s", why);
+    cr_expect(strstr(why, "has no results"), "%s", why);
     results_destroy(&all);
 }
 
@@ -488,9 +487,9 @@ Test(tables, side_by_side)
         cr_expect_str_eq(t->rows[i].cell[CELL_WHO], order[i][1]);
         cr_expect_str_eq(t->rows[i].cell[CELL_MS], order[i][2]);
     }
-    cr_expect_str_eq(t->rows[0].cell[CELL_PEER], "2.50 (flex)");
-    cr_expect_str_eq(t->rows[0].cell[CELL_DENSE], "2.00");
-    cr_expect(!t->shown[CELL_BOUND] && t->shown[CELL_DENSE]);
+    cr_expect_str_eq(t->rows[0].cell[CELL_PEER], "2.50x (flex)");
+    cr_expect_str_eq(t->rows[0].cell[CELL_DENSE], "2.00x");
+    cr_expect(!t->shown[CELL_ROOF] && t->shown[CELL_DENSE]);
     char *text = written(markdown_write, &list);
     cr_expect(strstr(text, "### Card \\<1>") && strstr(text, "| a\\|b |") && strstr(text, "no \\<memory>"), "%s", text);
     free(text);
