@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PyTorch's ways to compute attention, and how they are timed."""
+"""Implementations of attention in PyTorch (peers), and their timing."""
 import time
 
 import torch
@@ -7,19 +7,19 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-try:  # backward is run again and again on one forward run's results, which compiled code otherwise overwrites
+try:  # keeps the forward results, on which backward runs repeatedly; compiled code would overwrite them
     import torch._functorch.config
     torch._functorch.config.donated_buffer = False
 except (ImportError, AttributeError):
     pass
 
 GRAPH_CALLS = 20
-MASK_BYTES_MOST = 8 << 30  # of a mask that SDPA is given
-BLOCK = 128  # of FlexAttention's masks
+MASK_BYTES_MOST = 8 << 30  # of a mask tensor for SDPA
+BLOCK = 128  # block size of FlexAttention's masks
 
 
 class Timer:
-    """Milliseconds of runs, as long as there is time left."""
+    """Measures milliseconds of runs, until a deadline."""
 
     def __init__(self, device, deadline):
         self.cuda, self.deadline = device == "cuda", deadline
@@ -33,7 +33,7 @@ class Timer:
             run()
             return 1e3 * (time.perf_counter() - began)
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        torch.cuda._sleep(3000000)  # some 1.5 ms, in which the host launches all that is timed
+        torch.cuda._sleep(3000000)  # about 1.5 ms, during which the host launches everything that is timed
         begin.record()
         run()
         end.record()
@@ -45,7 +45,7 @@ class Timer:
         return [self.once(run) for _ in range(max(7, min(50, int(1000 / max(warm[-1], 1e-3)))))]
 
     def samples_of_graph(self, graph):
-        """Of a call in it; replays follow each other without the host between them."""
+        """Milliseconds of one call in the graph. Replays are back to back, without the host between them."""
         warm = [self.once(graph.replay) for _ in range(3)]
         count = max(30, min(100, int(1000 / max(warm[-1], 1e-3))))
         events = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]
@@ -59,7 +59,7 @@ class Timer:
 
 
 def capture(attend, inputs):
-    """A CUDA graph of several calls, which has run once."""
+    """A CUDA graph of GRAPH_CALLS calls, which has run once."""
     for _ in range(3):
         attend(*inputs)
     torch.cuda.synchronize()
@@ -76,22 +76,22 @@ def first_line(error):
 
 
 class Peer:
-    """A way to compute a case: attend(q, k, v) once it is prepared."""
+    """An implementation of attention. prepare() returns the function attend(q, k, v)."""
     kernel = ""
 
     def __init__(self, name):
         self.name = name
 
     def takes(self, mask):
-        return mask.is_plain and not (mask.causal and mask.offset)  # PyTorch aligns causal masks at the first key
+        return mask.is_plain and not (mask.causal and mask.offset)  # PyTorch aligns causal masks at the first key, vkbench at the last
 
     def input_bytes(self, mask, dtype):
-        """Beyond q, k and v."""
+        """Bytes of inputs besides q, k and v."""
         return 0
 
 
 class Sdpa(Peer):
-    """scaled_dot_product_attention by one backend; None: by the one that PyTorch picks."""
+    """scaled_dot_product_attention with a backend; None: PyTorch selects it."""
 
     def __init__(self, name, backend):
         super().__init__(name)
@@ -112,7 +112,7 @@ class Sdpa(Peer):
         try:
             with torch.no_grad():
                 self.call(*inputs, **more)
-        except RuntimeError:  # it may want as many key heads as query heads
+        except RuntimeError:  # the backend may need as many key heads as query heads
             if group == 1:
                 raise
             self.kernel += ", k and v repeated for each query head"
@@ -122,7 +122,7 @@ class Sdpa(Peer):
 
 
 class SdpaMask(Sdpa):
-    """SDPA with the mask as a tensor, which holds importance, too; by the backend that takes it."""
+    """SDPA with the mask (and the importance, if any) as a tensor; PyTorch selects the backend."""
 
     def __init__(self):
         super().__init__("sdpa_mask", None)
@@ -142,8 +142,8 @@ class SdpaMask(Sdpa):
 
 
 def block_mask_of_intervals(mask, mask_mod):
-    """What create_block_mask makes, for sizes at which that fails: of queries x keys it computes every one."""
-    def indices(blocks):  # of each row those that are set, first
+    """The result of create_block_mask for sizes at which it fails, because it evaluates every pair of query and key."""
+    def indices(blocks):  # per row: the number of set blocks, and the columns with the set ones first
         blocks = blocks.repeat_interleave(mask.case["heads"] // mask.heads, 0)[None]
         order = blocks.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
         return blocks.sum(-1, dtype=torch.int32), order.int()
@@ -153,7 +153,7 @@ def block_mask_of_intervals(mask, mask_mod):
 
 
 class Flex(Peer):
-    """FlexAttention, compiled where it can be, with a block mask that is made once."""
+    """FlexAttention, compiled on CUDA, with a block mask that is created once."""
 
     def takes(self, mask):
         return not mask.is_plain and (mask.end is not None or not self.is_large(mask))
@@ -165,8 +165,8 @@ class Flex(Peer):
         mask_mod, score_mod, heads = mask.mods()
         sizes = None, heads, mask.queries, mask.keys
         attention, create = flex_attention, create_block_mask
-        if mask.device == "cuda":  # uncompiled, they make tensors of queries x keys
-            torch._dynamo.reset()  # else the limit of recompilations makes it run uncompiled
+        if mask.device == "cuda":  # without compilation they create tensors of queries x keys
+            torch._dynamo.reset()  # otherwise the recompilation limit disables compilation
             attention, create = (torch.compile(f, dynamic=False) for f in (flex_attention, create_block_mask))
         if self.is_large(mask):
             self.mask_kernel = "block mask from intervals, bench/peers/peer_masks.py"
@@ -188,7 +188,7 @@ class Flex(Peer):
 
 
 def peers_of(device):
-    """Those that are quick to start, and those that are not."""
+    """The peers that start quickly, and those that compile first."""
     if device != "cuda":
         return [Sdpa("math", SDPBackend.MATH), SdpaMask()], [Flex("flex")]
     quick = [Sdpa("cudnn", SDPBackend.CUDNN_ATTENTION), Sdpa("flash2", SDPBackend.FLASH_ATTENTION), SdpaMask()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether a peer has computed attention: rows of its results against the formulas in double, as vkbench checks itself."""
+"""Checks a peer's results against the formulas in double, on sampled rows, as vkbench does."""
 import torch
 
 TOLERANCE = {"f32": 2e-5, "f16": 4e-3, "bf16": 3e-2}  # vkbench's
@@ -7,7 +7,7 @@ ROWS = 16
 
 
 def scores(mask, q, k, head, query, key):
-    """Of one key head's query heads, with what is hidden at -inf: [heads of the group, queries, keys]"""
+    """Scores of the query heads of one kv head, -inf for hidden pairs: [heads of the group, queries, keys]."""
     s = q @ k.T / q.shape[-1] ** 0.5
     if mask.bias is not None:
         s = s + mask.bias[head][key].to(s.dtype)
@@ -15,7 +15,7 @@ def scores(mask, q, k, head, query, key):
 
 
 def worst_row(got, want, terms=None):
-    """The error of the worst row, as a part of its length, or of that of the terms that it is a sum of."""
+    """The largest error of a row, relative to its norm, or to the norm of `terms`, the sums of absolute terms."""
     scale = (want if terms is None else terms).norm(dim=-1)
     error = (got.to(want.dtype) - want).norm(dim=-1)
     error = torch.where(error > 0, error / scale, error)
@@ -30,7 +30,7 @@ def sampled(count, device, seed):
 
 
 class Plane:
-    """One batch item's key head, and the query heads of it, picked at random."""
+    """A random kv head of a random batch item, with its query heads."""
 
     def __init__(self, mask, tensors, seed=1):
         case = mask.case
@@ -44,7 +44,7 @@ class Plane:
         self.key = torch.arange(case["keys"], device=self.q.device)
 
     def rows(self, query):
-        """Scores and their softmax, in double."""
+        """The probabilities of the queries, in double."""
         s = scores(self.mask, self.q[:, query].double(), self.k.double(), self.head, query, self.key)
         return s.softmax(-1).nan_to_num(0)
 
@@ -53,7 +53,7 @@ class Plane:
 
 
 def check_forward(mask, tensors, out):
-    """The error of out on sampled rows, and how many those are."""
+    """The error of out on sampled rows, and the number of rows."""
     plane = Plane(mask, tensors)
     query = sampled(mask.queries, out.device, 2)
     want = plane.rows(query) @ plane.v.double()
@@ -61,7 +61,7 @@ def check_forward(mask, tensors, out):
 
 
 def check_gradients(mask, tensors, out, dout, grads):
-    """The worst errors of dq on sampled rows, and of dk and dv of sampled keys, which are sums over all queries."""
+    """The errors of dq on sampled rows and of dk and dv of sampled keys, and the number of keys."""
     plane = Plane(mask, tensors)
     scale = plane.q.shape[-1] ** -0.5
     query, key = sampled(mask.queries, out.device, 3), sampled(mask.keys, out.device, 4)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vkbench's masks by their names, as PyTorch takes them: the same kinds, of the same sizes, at random of its own."""
+"""vkbench's masks for PyTorch, by name: the same kinds and sizes, but different random numbers."""
 import heapq
 
 import torch
@@ -8,8 +8,8 @@ TILE = 64
 
 
 def top_w_ends(importance, window):
-    """For each key the first query that does not see it: it is seen from its own position on, while it is among the
-    `window` most important at or before the query; the later one of equals."""
+    """For each key, the first query after it that does not see it. A query sees the `window` most important keys up to
+    its own position; of two equal keys the later one wins."""
     heap, end = [], [len(importance)] * len(importance)
     for t, x in enumerate(importance):
         heapq.heappush(heap, (x, t))
@@ -30,7 +30,7 @@ def visible(head, query, key, offset, own_and_before, tiles, end):
 
 
 class Mask:
-    """Which query sees which key; the same for all batch items and for the query heads of a key head."""
+    """Which query sees which key; the same for all batch items and for all query heads of a kv head."""
 
     def __init__(self, case, device):
         self.case, self.device = case, device
@@ -38,25 +38,25 @@ class Mask:
         self.causal = name == "causal" or name.startswith("causal+")
         self.kind = "none" if name == "causal" else name.removeprefix("causal+")
         self.heads, self.queries, self.keys = case["kv_heads"], case["queries"], case["keys"]
-        self.offset = self.keys - self.queries  # of a query's own key
+        self.offset = self.keys - self.queries  # from a query to its own key
         self.tiles = self.end = self.bias = None
         generator = torch.Generator().manual_seed(1)
         if self.kind == "dense":
             self.tiles = self._random_tiles(float(value), generator).to(device)
         elif self.kind == "interval":
-            life = 1 + torch.randint(2 * int(value), (self.heads, self.keys), generator=generator)
+            visible_queries = 1 + torch.randint(2 * int(value), (self.heads, self.keys), generator=generator)
             own = torch.arange(self.keys) - self.offset
-            self.end = (own + life).clamp(0, self.queries).int().to(device)
+            self.end = (own + visible_queries).clamp(0, self.queries).int().to(device)
         elif self.kind == "topw" and self.queries == self.keys:
             importance = torch.randn(self.heads, self.keys, generator=generator)
             ends = [top_w_ends(row.tolist(), int(value)) for row in importance]
             self.end = torch.tensor(ends, dtype=torch.int32, device=device)
             self.bias = importance.to(device)
         elif self.kind != "none":
-            raise NotImplementedError(f"no peer has the mask {case['mask']} of these sizes")
+            raise NotImplementedError(f"no peer supports the mask {case['mask']} with these sizes")
 
     def _random_tiles(self, fraction, generator):
-        """On at random, but those of the queries' own positions always."""
+        """Random tiles; those with a query's own position are always on."""
         rows, columns = -(-self.queries // TILE), -(-self.keys // TILE)
         tiles = torch.rand(rows, columns, generator=generator) < fraction
         for row in range(rows):
@@ -69,11 +69,11 @@ class Mask:
         return self.kind == "none"
 
     def visible(self, head, query, key):
-        """Of tensors of a key head's index, queries and keys, which are broadcast."""
+        """Visibility for tensors of query and key indices, which are broadcast."""
         return visible(head, query, key, self.offset, self.causal or self.end is not None, self.tiles, self.end)
 
     def pairs(self):
-        """Visible ones, of all heads and batch items."""
+        """The number of visible pairs over all heads and batch items."""
         if self.end is not None:
             first = (torch.arange(self.keys, device=self.device) - self.offset).clamp(min=0)
             count = (self.end - first).clamp(min=0).sum().item() / self.heads
@@ -87,7 +87,7 @@ class Mask:
         return count * self.case["batch"] * self.case["heads"]
 
     def tensor(self, dtype):
-        """For attn_mask: booleans, or numbers where there is a bias. One for all heads where they do not differ."""
+        """The attn_mask: boolean, or numbers if there is a bias. One plane if all heads are equal."""
         query, key = (torch.arange(n, device=self.device) for n in (self.queries, self.keys))
         heads = range(self.heads) if self.end is not None else [0]
         planes = torch.stack([self.visible(h, query[:, None], key) for h in heads])
@@ -96,19 +96,20 @@ class Mask:
         return planes.repeat_interleave(self.case["heads"] // len(planes), 0)[None] if len(planes) > 1 else planes[None]
 
     def tensor_bytes(self, dtype):
-        """Of tensor(), without making it."""
+        """The size of tensor(), without creating it."""
         heads = self.case["heads"] if self.end is not None else 1
         return heads * self.queries * self.keys * (dtype.itemsize if self.bias is not None else 1)
 
     def blocks(self, size):
-        """Which blocks of size x size a mask of intervals touches, and which it fills: [heads, rows, columns] each."""
+        """For an interval mask: which blocks of size x size have a visible pair, and which have only visible pairs.
+        Each is [heads, rows, columns]."""
         rows, columns = -(-self.queries // size), -(-self.keys // size)
         key = torch.arange(self.keys, device=self.device)
         first = (key - self.offset).clamp(min=0)
         up = lambda x: (x + size - 1) // size
 
         def keys_in_blocks(begin, end):
-            """How many of a column's keys have the row in [begin, end), by where that changes."""
+            """For each row and column of blocks, the number of the column's keys with begin <= row < end."""
             cell = key // size * (rows + 1)
             changes = (torch.bincount(cell + edge, minlength=columns * (rows + 1)).view(columns, rows + 1)
                        for edge in (begin, torch.maximum(begin, end)))
@@ -118,7 +119,7 @@ class Mask:
         return torch.stack(touched), torch.stack(filled)
 
     def mods(self):
-        """FlexAttention's mask_mod and score_mod, and how many heads a block mask needs."""
+        """FlexAttention's mask_mod and score_mod, and the number of heads of its block mask."""
         group, bias = self.case["heads"] // self.heads, self.bias
         more = self.offset, self.causal or self.end is not None, self.tiles, self.end
 

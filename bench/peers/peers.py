@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Times PyTorch's attention beside ours, as results of vkbench's schema (docs/results.md), for vkbench merge.
+"""Times PyTorch's attention and writes results in vkbench's schema (docs/results.md), for vkbench merge.
 
     peers.py [--like OURS.json] [--pass forward|backward|both|decode]... [--json FILE] [--seconds S] [--no-flex]
              [--device cpu --small]
 
-The cases are those of a file of vkbench's results, or a few of its own; for each one of a sparse mask the dense one of
-the same sizes, too. The peers are cuDNN, FlashAttention-2, SDPA with the mask as a tensor, and FlexAttention with a
-block mask; the mask's making is a result of its own (pass "mask"). Each one's output, and gradients, are checked on
-sampled rows before it is timed. A step of decoding is a CUDA graph of several; appending the token's k and v is not
-part of it. FlexAttention comes last, as compiling it takes up to a minute a case; what --seconds leaves no time for
-is left out.
+The cases are those of a result file of vkbench, or a few built-in ones, plus dense attention of the same sizes. The peers
+are cuDNN, FlashAttention-2, SDPA with the mask as a tensor, and FlexAttention with a block mask; creating the block mask
+is a result of its own (pass "mask"). The output and the gradients of each peer are checked on sampled rows before the
+timing. Decoding times a CUDA graph of several steps; appending the token's k and v is not included. FlexAttention runs
+last, because compiling it takes up to a minute per case. Cases for which --seconds leaves no time are skipped.
 """
 import argparse
 import json
@@ -54,7 +53,7 @@ def own_cases(small):
 
 
 def cases_like(path):
-    """Of a file of vkbench's results, or of several runs."""
+    """The cases of a result file of vkbench, which may be a merged one."""
     with open(path) as file:
         document = json.load(file)
     found = []
@@ -67,7 +66,7 @@ def cases_like(path):
 
 
 def with_dense(cases):
-    """Each case once, those of the same sizes side by side, the dense one first."""
+    """Each case once, grouped by sizes, with the dense case first in each group."""
     found = {}
     for c in cases:
         sizes = tuple(c[name] for name in (*SIZES, "pass"))
@@ -92,7 +91,7 @@ def figures(c, mask, samples, moved):
 
 
 def bytes_moved(c, tensors, more):
-    """Every input read and every output written once, as vkbench counts them."""
+    """Each input read once and each output written once, as vkbench counts them."""
     size = {name: x.numel() * x.element_size() for name, x in tensors.items()}
     inputs, lse = size["q"] + size["k"] + size["v"], 4 * c["batch"] * c["heads"] * c["queries"]
     forward = inputs + size["dout"] + more
@@ -101,7 +100,7 @@ def bytes_moved(c, tensors, more):
 
 
 def run_peer(c, mask, peer, tensors, timer):
-    """The result's fields. What a backend cannot do must not keep the others from being timed."""
+    """The fields of the result. Raises an exception if the peer does not support the case."""
     inputs = [tensors[name].requires_grad_(c["pass"] in ("backward", "both")) for name in "qkv"]
     attend = peer.prepare(mask, inputs)
     checked = {}
@@ -187,14 +186,14 @@ def document(options, began, results):
 
 
 def write(path, contents):
-    """A file that takes another's place whole."""
+    """Replaces the file atomically."""
     with open(path + ".tmp", "w") as file:
         json.dump(contents, file, indent=1)
     os.replace(path + ".tmp", path)
 
 
 def self_test():
-    """The keys that die, against the most important ones by brute force, and the blocks of such a mask, pair by pair."""
+    """Checks top_w_ends() against a brute-force search, and Mask.blocks() pair by pair."""
     importance = torch.randn(96, generator=torch.Generator().manual_seed(2))
     ends = top_w_ends(importance.tolist(), 8)
     for t in range(96):

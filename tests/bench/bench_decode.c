@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's cases of decoding. */
+ * vkbench's decoding cases. */
 #include "app/options.h"
 #include "cases/parse.h"
 #include "support/sentences.h"
@@ -50,7 +50,7 @@ Test(decoding, cases)
     cr_expect_eq(c.decode.pages, (5000 + 63) / 64);
     cr_expect_eq(c.decode.selection.select, DMATTN_SELECT_THRESHOLD);
     cr_expect_float_eq(c.decode.selection.threshold, 0.75, 1e-6);
-    s = decoding("none"); /* attention to all keys side by side */
+    s = decoding("none"); /* attention to all keys, contiguous in memory */
     sweep_case(&s, 0, &c);
     cr_expect_not(case_has_cache(&c));
     cr_expect(c.desc.queries == 1 && c.desc.keys == 5000);
@@ -68,7 +68,7 @@ Test(decoding, defaults)
     cr_expect(c.desc.keys == 300 && c.desc.queries == 1);
 }
 
-/* What does not go together gets a sentence. */
+/* Options that do not go together are refused with a message. */
 static void expect_refused(sweep s, const char *part)
 {
     sentences text = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What vkbench's backward pass needs without a device: the check of gradients, flops and bounds. */
+ * vkbench's backward pass without a device: the check of gradients, operation counts and roofline limits. */
 #include "app/options.h"
 #include "cases/parse.h"
 #include "check/check_gradients.h"
@@ -29,7 +29,7 @@ static bench_case make_case(const char *mask, bool bias)
     return c;
 }
 
-/* A problem whose mask is there, what forward gives, the rows to check, and the gradients as they should be. */
+/* A problem with its mask, its forward results, the rows to check, and the right gradients. */
 typedef struct fixture {
     problem problem;
     float *out, *lse;
@@ -83,7 +83,7 @@ static void destroy_fixture(fixture *f)
     problem_destroy(&f->problem);
 }
 
-/* The last row that is checked of a gradient: something wrong in it is found. */
+/* An error in the last checked row of a gradient is found. */
 static void expect_found(const gradient_checker *c, tensor_id t, float *got, const char *mask)
 {
     const gradient_rows *r = &c->rows[t];
@@ -97,7 +97,7 @@ static void expect_found(const gradient_checker *c, tensor_id t, float *got, con
     *element = right;
 }
 
-/* Of all keys all gradients agree with the reference, which takes nothing from forward. */
+/* With all keys checked, the expected gradients agree with the reference, which does not use forward results. */
 Test(gradients, all_keys)
 {
     static const char *const masks[] = {"none", "causal", "dense:0.3", "causal+dense:0.2", "interval:9", "topw:10"};
@@ -120,7 +120,7 @@ Test(gradients, all_keys)
     }
 }
 
-/* Of some keys the last one is one, and sums over all are not checked. */
+/* With some keys checked, the last key is among them, and sums over all keys are not checked. */
 Test(gradients, some_keys)
 {
     fixture f = make_fixture("topw:10", false);
@@ -160,7 +160,7 @@ Test(passes, flops)
     }
 }
 
-/* Flops, bytes and bounds of both passes add up; each pass has its own level. */
+/* Operations, bytes and roofline limits of both passes add up; each pass has its own level. */
 Test(passes, sums)
 {
     ceilings p = {
@@ -175,7 +175,7 @@ Test(passes, sums)
     cr_expect_eq(measurement_roofline_seconds(&m, &p), 4 + 100);
     p.of[CEILING_F16_MATRIX].rate = 0;
     cr_expect_eq(measurement_roofline_seconds(&m, &p), 0);
-    m.planned[0] = (planned_pass){0}; /* backward alone */
+    m.planned[0] = (planned_pass){0}; /* only backward */
     cr_expect_eq(measurement_roofline_seconds(&m, &p), 100);
     cr_expect_float_eq(measurement_tflops(&m), 500e-12, 1e-18);
 }

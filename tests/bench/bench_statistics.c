@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What vkbench makes of samples: medians, their confidence, what disturbed them, how long cases take. */
+ * vkbench's statistics: medians, confidence intervals, throttling, estimates. */
 #include "measure/outcome.h"
 #include "problem.h"
 #include "report/estimate.h"
@@ -28,7 +28,7 @@ Test(samples, summarize)
     cr_expect(s.median == 7 && s.min == 7 && s.spread == 0);
     s = summarize((const double[]){1, 3}, 2);
     cr_expect(s.median == 2 && s.min == 1);
-    s = summarize((const double[]){1, 2, 3, 4, 100}, 5); /* the middle half: 2 to 4 */
+    s = summarize((const double[]){1, 2, 3, 4, 100}, 5); /* quartiles 2 and 4 */
     cr_expect(s.median == 3 && s.min == 1);
     cr_expect_float_eq(s.spread, 2 / (2 * 3.0), 1e-12);
     s = summarize((const double[]){0, 0, 0}, 3);
@@ -45,7 +45,7 @@ Test(samples, choose_runs)
     cr_expect_geq(choose_runs(-1, 1), 1);
 }
 
-/* By the tables of the sign test, which is the same question. */
+/* The ranks are those of the sign test's tables. */
 Test(confidence, ranks)
 {
     static const uint32_t rows[][2] = {{1, 0}, {5, 0}, {6, 1}, {8, 1}, {9, 2}, {10, 2}, {20, 6}, {50, 18}, {100, 40}};
@@ -53,14 +53,14 @@ Test(confidence, ranks)
         cr_expect_eq(confidence_rank(rows[i][0]), rows[i][1], "%u samples: %u", rows[i][0],
                      confidence_rank(rows[i][0]));
     uint32_t before = 0;
-    for (uint32_t n = 1; n < 3000; n++) { /* there is no step where the normal distribution takes over */
+    for (uint32_t n = 1; n < 3000; n++) { /* no jump where the normal approximation starts */
         const uint32_t rank = confidence_rank(n);
         cr_expect(rank >= before && rank <= before + 1 && rank <= (n + 1) / 2, "%u samples: %u", n, rank);
         before = rank;
     }
 }
 
-/* As often as it says, the interval holds the median: 1/2 of uniform numbers. */
+/* The interval contains the true median, 1/2 of uniform numbers, as often as it should. */
 Test(confidence, coverage)
 {
     uint64_t state = 11;
@@ -91,11 +91,11 @@ Test(calibration, throttled)
 {
     cr_expect_eq(calibration_clock(2, 2), 1);
     cr_expect_eq(calibration_clock(2, 4), 0.5);
-    cr_expect_eq(calibration_clock(2, 1), 1); /* the best so far is not better than what comes later */
+    cr_expect_eq(calibration_clock(2, 1), 1); /* a later run may be faster than the best so far */
     cr_expect_eq(calibration_clock(0, 1), 0);
     cr_expect_eq(calibration_clock(1, 0), 0);
     cr_expect(!calibration_throttled(1) && !calibration_throttled(0.96) && calibration_throttled(0.94));
-    cr_expect_not(calibration_throttled(0)); /* not known */
+    cr_expect_not(calibration_throttled(0)); /* unknown */
 }
 
 /* ---- outcomes ------------------------------------------------------------------------------------------------ */
@@ -120,8 +120,8 @@ Test(outcomes, speedup)
     add(&o, PASS_DECODE, "topw", 2, 4, 0);
     add(&o, PASS_FORWARD, "topw", 1, 0, 1);
     add(&o, PASS_FORWARD, "none", 5, 5, 0);
-    cr_expect_eq(outcome_speedup(&o, &o.item[0]), 3); /* wherever it is */
-    cr_expect_eq(outcome_speedup(&o, &o.item[1]), 0); /* itself */
+    cr_expect_eq(outcome_speedup(&o, &o.item[0]), 3); /* the order does not matter */
+    cr_expect_eq(outcome_speedup(&o, &o.item[1]), 0); /* dense itself */
     cr_expect_eq(outcome_speedup(&o, &o.item[2]), 0); /* another pass */
     cr_expect_eq(outcome_speedup(&o, &o.item[4]), 2);
     cr_expect_eq(outcome_speedup(&o, &o.item[5]), 0); /* another repeat */
@@ -180,7 +180,7 @@ Test(estimates, cases)
     const ceilings p = {.of = {[CEILING_COPY] = {.rate = 1e11}, [CEILING_FMA] = {.rate = 1e12}}};
     bench_case c = dense_case(4096);
     const estimate dense = estimate_case(&c, &p, false), unknown = estimate_case(&c, NULL, false);
-    /* 4 D flops for each of n^2 / 2 pairs and head, at three tenths of the ceiling */
+    /* 4 D operations per pair, n^2 / 2 pairs per head, at 30 % of the ceiling */
     cr_expect_float_eq(dense.run, 4 * 64 * 4 * 4096.0 * 4097 / 2 / 0.3e12, 0.1 * dense.run);
     cr_expect(unknown.run == 0 && unknown.host == dense.host);
     c.pass = PASS_BACKWARD;
@@ -198,10 +198,10 @@ Test(estimates, cases)
 Test(estimates, limits)
 {
     const estimate e[] = {{.run = 0.01, .host = 1, .limits = 1}, {.run = 0.01, .host = 2, .limits = 2}};
-    cr_expect_float_eq(estimate_limit(e, 2, 1, 6, 5), 1, 1e-12); /* 3 for the host, 3 limits */
+    cr_expect_float_eq(estimate_limit(e, 2, 1, 6, 5), 1, 1e-12); /* 3 s on the host leave 3 s for 3 limits */
     cr_expect_float_eq(estimate_limit(e, 2, 1.5, 6, 5), 0.5, 1e-12);
     cr_expect_eq(estimate_limit(e, 2, 1, 100, 5), 5);
-    cr_expect_eq(estimate_limit(e, 2, 1, 1, 5), 0.5); /* never less than a tenth */
+    cr_expect_eq(estimate_limit(e, 2, 1, 1, 5), 0.5); /* at least a tenth of the maximum */
     cr_expect_float_eq(estimate_seconds(&e[1], 1), 2 + 2 * 0.7, 1e-12);
     const estimate slow = {.run = 1, .host = 1, .limits = 1};
     cr_expect_float_eq(estimate_seconds(&slow, 1), 6, 1e-12);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's suites: shapes of models, names of cases, what is in a suite, and which options go together. */
+ * vkbench's suites: model shapes, case names, the cases of each suite, and which options go together. */
 #include "app/options.h"
 #include "cases/parse.h"
 #include "support/sentences.h"
@@ -26,7 +26,7 @@ Test(shapes, builtin)
     cr_assert(m);
     cr_expect(m->heads == 32 && m->kv_heads == 8 && m->head_dim == 128 && m->value_dim == 128);
     cr_expect_null(shapes_find(&shapes, "llama-3-8", strlen("llama-3-8")));
-    for (uint32_t i = 0; i < shapes.count; i++) { /* each can be computed */
+    for (uint32_t i = 0; i < shapes.count; i++) { /* the library supports each shape */
         const model_shape *x = &shapes.model[i];
         cr_expect(x->head_dim % 8 == 0 && x->head_dim <= 256 && x->heads % x->kv_heads == 0, "%s", x->name);
     }
@@ -90,7 +90,7 @@ static uint32_t count_cases(suite_id id, VkPhysicalDeviceType device, const swee
     return count;
 }
 
-/* Each has cases on each device, none twice, and all of them are in the full one. */
+/* Each suite has cases on each type of device, no case occurs twice, and `full` has all of them. */
 Test(suites, cases)
 {
     static const VkPhysicalDeviceType devices[] = {VK_PHYSICAL_DEVICE_TYPE_CPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
@@ -123,7 +123,7 @@ Test(suites, narrowed)
     cr_expect_eq(count_cases(SUITE_QUICK, gpu, &model, "own/"), 7);
 }
 
-/* Every case of every suite has a descriptor that is right. */
+/* Every case of every suite has a valid descriptor. */
 Test(suites, are_right)
 {
     static shape_list shapes;
@@ -243,7 +243,7 @@ Test(options, models)
     }
 }
 
-/* A grid over models, and which masks a pass takes. */
+/* A grid over models; a pass refuses masks that it does not support. */
 Test(sweeps, models_and_passes)
 {
     static const model_shape models[] = {{"a", 4, 2, 64, 64}, {"b", 8, 8, 128, 128}};

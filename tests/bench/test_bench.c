@@ -14,26 +14,26 @@
 
 /* ---- ceilings ------------------------------------------------------------------------------------------------ */
 
-Test(ceilings, bound)
+Test(ceilings, roofline)
 {
     ceilings p = {
         .of = {[CEILING_COPY] = {.rate = 1e3}, [CEILING_FMA] = {.rate = 10}, [CEILING_F16_MATRIX] = {.rate = 100}}};
     p.of[CEILING_F16_MATRIX].shape = (matrix_shape){16, 16, 16};
-    /* whichever is more, the arithmetic or the bytes */
+    /* the larger of the times for arithmetic and for bytes */
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 1e3), 4);
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 40, 5e3), 5);
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F16, 0, 2e3), 2);
-    /* each level's own arithmetic: f32 at the portable one, and wherever the type is f32 */
+    /* the arithmetic of the level: f32 at the portable level and for type f32 */
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_F16, 200, 0), 2);
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX2, DMATTN_TYPE_F16, 200, 0), 2);
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_F32, 200, 0), 20);
-    /* bf16 by matrices of f16, unless the device has its own */
+    /* bf16 uses f16 matrices unless the device has bf16 matrices */
     cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_PORTABLE, DMATTN_TYPE_BF16), CEILING_FMA);
     cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), CEILING_F16_MATRIX);
     p.of[CEILING_BF16_MATRIX] = (ceiling){.rate = 50, .shape = {16, 16, 16}};
     cr_expect_eq(ceiling_of_level(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16), CEILING_BF16_MATRIX);
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 0), 4);
-    /* what is not known bounds nothing */
+    /* unknown ceilings give no limit */
     p.of[CEILING_BF16_MATRIX].rate = 0;
     cr_expect_eq(roofline_seconds(&p, DMATTN_LEVEL_MATRIX, DMATTN_TYPE_BF16, 200, 1e3), 0);
     p.of[CEILING_COPY].rate = 0;
@@ -55,7 +55,7 @@ Test(ceilings, copy_data)
             cr_assert_neq(words[i], words[j]);
 }
 
-/* Against the recurrence, in double: the squared map is right. */
+/* The fast computation by squaring agrees with the plain recurrence in double. */
 Test(ceilings, fma_expectation)
 {
     static float input[CEILING_FMA_INPUTS];
@@ -78,7 +78,7 @@ Test(ceilings, fma_expectation)
         }
 }
 
-/* Against each product by itself. */
+/* The expectation agrees with the sum of all products. */
 Test(ceilings, matrix_expectation)
 {
     const ceiling_matrices m = {.shape = {8, 16, 4}, .rows = 2, .columns = 3};
@@ -152,7 +152,7 @@ Test(options, sizes)
 {
     static const struct {
         const char *text;
-        uint32_t size; /* 0: refused */
+        uint32_t size; /* 0: invalid */
     } rows[] = {{"1", 1},
                 {"64", 64},
                 {"16K", 16384},
@@ -179,7 +179,7 @@ Test(options, sizes)
     }
 }
 
-/* Every name is read back as what it names. */
+/* mask_name() is the inverse of parse_mask(). */
 Test(options, masks)
 {
     static const char *const good[] = {"none",     "causal",          "dense:0.1",         "dense:0",
@@ -210,7 +210,7 @@ Test(options, masks)
     cr_expect(mask.dynamic && !mask.window);
 }
 
-/* A dynamic mask's pairs are counted, and its sampled keys found wrong, from what was made of it. */
+/* count_visible_pairs() and check_mask() use the computed mask; check_mask() finds wrong intervals and importance. */
 Test(data, dynamic_mask)
 {
     sweep s = {.n = {1, {96}}, .heads = {1, {4}}, .kv_heads = {1, {2}}, .mask_count = 1};
@@ -226,7 +226,7 @@ Test(data, dynamic_mask)
     cr_expect_eq(count_visible_pairs(&p), 4 * (10 * 11 / 2 + 86 * 10));
     cr_assert_eq(check_mask(&p, 1, &r), DMATTN_SUCCESS);
     cr_expect(check_passed(&r, DMATTN_TYPE_F32));
-    cr_expect(r.importance_error > 0, "the reference's own rounding to f32 does not show");
+    cr_expect(r.importance_error > 0, "the rounding of the reference to f32 must show");
     for (int j = 0; j < 96; j++)
         ((int32_t *)p.tensor[TENSOR_END])[j] += 1;
     cr_assert_eq(check_mask(&p, 1, &r), DMATTN_SUCCESS);
@@ -370,7 +370,7 @@ Test(sweeps, queries_and_keys)
     }
     cr_assert_eq(parse(&o, why, "--queries=1,2", "--keys=3,4,5", "--mask=none"), ACTION_RUN);
     sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
-    cr_expect_eq(sweep_count(&o.sweep), 6); /* n stands for neither */
+    cr_expect_eq(sweep_count(&o.sweep), 6); /* n is not used */
 }
 
 Test(sweeps, defaults_are_right)
@@ -394,7 +394,7 @@ Test(sweeps, what_is_refused)
     cr_expect_not(sweep_check(&o.sweep, &(messenger){sentences_keep, &said}));
     cr_expect(said.count == 1 && strstr(said.text, "20"), "%s", said.text);
 
-    /* 2^32 + 2^16 pages, which 32 bits would take for 2^16 */
+    /* 2^32 + 2^16 pages, which would be 2^16 in 32 bits */
     cr_assert_eq(parse(&o, why, "--mask=paged", "--batch=65537", "--keys=4096K"), ACTION_RUN);
     o.sweep.pass = PASS_DECODE;
     sweep_set_defaults(&o.sweep, VK_PHYSICAL_DEVICE_TYPE_CPU);
@@ -415,7 +415,7 @@ Test(sweeps, what_is_refused)
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
 
-/* Pairs straight from the mask, against count_visible_pairs(). */
+/* Counts visible pairs one by one. */
 static uint64_t brute_pairs(const problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -465,7 +465,7 @@ Test(data, visible_pairs)
             cr_expect_eq(count_visible_pairs(&p), brute_pairs(&p), "%s, %u x %u: %llu instead of %llu", masks[m],
                          sizes[i][0], sizes[i][1], (unsigned long long)count_visible_pairs(&p),
                          (unsigned long long)brute_pairs(&p));
-            /* and for a random one */
+            /* and for random masks */
             problem_randomize(&p, 7);
             cr_expect_eq(count_visible_pairs(&p), brute_pairs(&p), "%s, %u x %u, random", masks[m], sizes[i][0],
                          sizes[i][1]);
@@ -473,7 +473,7 @@ Test(data, visible_pairs)
         }
 }
 
-/* The same seed gives the same data, another one other data; no dead rows that causality leaves alive. */
+/* The same seed gives the same data, another seed gives other data; every query sees its own position. */
 Test(data, repeatable)
 {
     sweep s = {.n = {1, {192}},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Files of results: what is read from them, and what is made of them. */
+ * Result files: reading them, comparing them, tables, charts and commands. */
 #define _POSIX_C_SOURCE 200809L /* symlink */
 #include "charts/chart.h"
 #include "charts/html.h"
@@ -43,7 +43,7 @@ static bool add(results *all, const char *text, char *why)
     return results_add(all, document, "some.json", why);
 }
 
-/* To be freed. */
+/* The text that write() writes; the caller frees it. */
 static char *written(void (*write)(FILE *stream, const void *user), const void *user)
 {
     FILE *stream = tmpfile();
@@ -90,7 +90,7 @@ Test(results, fields)
     results_destroy(&all);
 }
 
-/* Schema 1, and several runs in one file; files behind each other. */
+/* Schema 1, several runs in one file, and several files. */
 Test(results, runs)
 {
     results all = {0};
@@ -109,7 +109,7 @@ Test(results, runs)
 Test(results, what_is_refused)
 {
     static const struct {
-        const char *text, *part; /* of the sentence */
+        const char *text, *part; /* of the message */
     } rows[] = {
         {"{}", "no number \"schema\""},
         {"{\"schema\":\"2\"}", "no number \"schema\""},
@@ -149,7 +149,7 @@ static void make_file(const char *path, const char *text)
     fclose(file);
 }
 
-/* From a file of its own, as tests run side by side. */
+/* Each test uses its own file, because tests run in parallel. */
 static bool read_from(const char *path, results *all, const char *text, char *why)
 {
     make_file(path, text);
@@ -228,17 +228,18 @@ Test(results, ggml)
 
 /* ---- ratios ---------------------------------------------------------------------------------------------------- */
 
-/* How many of the orders of a's and b's samples have `inversions` pairs in which b's is the smaller one. */
+/* The number of orders of a + b samples with `inversions` pairs in which b's sample is smaller. */
 static double orders(int a, int b, int inversions)
 {
     if (inversions < 0)
         return 0;
     if (!a || !b)
         return inversions == 0;
-    return orders(a - 1, b, inversions - b) + orders(a, b - 1, inversions); /* by whose sample is the greatest */
+    return orders(a - 1, b, inversions - b)
+           + orders(a, b - 1, inversions); /* the largest sample is one of a, or one of b */
 }
 
-/* Against the exact distribution: the interval leaves out 2.5 % at an end, or less, and not much less. */
+/* By the exact distribution, the interval excludes at most 2.5 % at each end, and not much less. */
 Test(ratios, confidence)
 {
     for (int a = 1; a <= 9; a++)
@@ -262,7 +263,7 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Against all ratios, sorted. */
+/* The interval agrees with the sorted list of all ratios. */
 Test(ratios, interval)
 {
     enum { A = 13, B = 17 };
@@ -284,7 +285,7 @@ Test(ratios, interval)
     cr_expect_float_eq(r.estimate, all[A * B / 2], 1e-9);
     const ratio few = ratio_of((sample_set){a, 1}, (sample_set){b, 2});
     cr_expect(few.low == 0 && isinf(few.high) && few.estimate > 1);
-    /* all alike: no width, and no loop without an end */
+    /* equal samples: no width, and the search ends */
     const double same[5] = {3, 3, 3, 3, 3};
     const ratio one = ratio_of((sample_set){same, 5}, (sample_set){same, 5});
     cr_expect_float_eq(one.low, 1, 1e-9);
@@ -344,12 +345,12 @@ Test(compare, verdicts)
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.04) "]}"), VERDICT_SAME);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "]}"), VERDICT_SLOWER);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 3.8) "]}"), VERDICT_FASTER);
-    /* of several runs one like before: not every pair is slower */
+    /* one of several runs is as fast as before, so not every pair is slower */
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "," DENSE(64, 4.2) "]}"), VERDICT_SLOWER);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "," DENSE(64, 4) "]}"), VERDICT_UNCLEAR);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4) ",{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"),
                  VERDICT_BROKEN);
-    /* one sample of each decides nothing */
+    /* one sample each is not enough */
     cr_expect_eq(verdict_of(HEAD SPARSE(64, 4) "]}", HEAD SPARSE(64, 9) "]}"), VERDICT_UNCLEAR);
     cr_expect_eq(verdict_of(four, HEAD "{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"), VERDICT_BROKEN);
     cr_expect_eq(verdict_of(four,
@@ -520,7 +521,7 @@ Test(tables, of_every_device)
     results_destroy(&all);
 }
 
-/* Every line of it has as many fields as the head. */
+/* Every line has as many fields as the head. */
 Test(tables, csv)
 {
     results all = {0};
@@ -558,26 +559,26 @@ Test(charts, what_is_drawn)
     static char why[RESULTS_WHY_SIZE];
     cr_assert(add(&all, ours_and_peer, why), "%s", why);
     cr_assert(charts_make(&all, &list));
-    cr_assert_eq(list.count, 3); /* the failed one is in none */
+    cr_assert_eq(list.count, 3); /* the failed result is in no chart */
     const chart *time = &list.charts[0], *speedup = &list.charts[1], *roofline = &list.charts[2];
     cr_expect(time->id == CHART_TIME && speedup->id == CHART_SPEEDUP && roofline->id == CHART_ROOFLINE);
-    cr_assert_eq(time->series_count, 1); /* topw and flex have one length alone */
+    cr_assert_eq(time->series_count, 1); /* topw and flex have only one length */
     cr_expect_str_eq(time->series[0].label, "causal, dmattn matrix");
     cr_expect_str_eq(time->series[0].note, "2.00");
     cr_assert_eq(speedup->series_count, 1);
     cr_expect_eq(speedup->series[0].points[0].y, 2);
     cr_expect_float_eq(speedup->series[0].points[0].x, 500 / (4 * 64 * 65 / 2.0), 1e-12);
-    cr_expect_eq(roofline->series[0].points[0].x, 10); /* 1 TFLOP/s of 100 GB/s */
-    cr_expect_eq(roofline->guide_count, 2);            /* copy and f32; there are no matrices */
+    cr_expect_eq(roofline->series[0].points[0].x, 10); /* 1 TFLOP/s at 100 GB/s */
+    cr_expect_eq(roofline->guide_count, 2);            /* copy and f32; there are no matrix ceilings */
     char *text = written(write_chart, time);
-    cr_expect_eq(count_of(text, "class=\"mark\""), 2 + 1); /* points, and the legend */
+    cr_expect_eq(count_of(text, "class=\"mark\""), 2 + 1); /* points and the legend */
     cr_expect(!strstr(text, "nan") && !strstr(text, "inf") && strstr(text, "Card &lt;1&gt;"), "%s", text);
     free(text);
     charts_destroy(&list);
     results_destroy(&all);
 }
 
-/* A time that does not grow has no exponent of -0, ceilings of matrices that are alike are one line. */
+/* A constant time has the exponent 0.00, not -0.00; nearly equal matrix ceilings share one line. */
 Test(charts, labels)
 {
 #define MATRICES(f16, bf16)                                                         \
@@ -622,7 +623,7 @@ Test(charts, page)
     cr_expect_eq(count_of(text, "<svg"), 2 * list.count);
     cr_expect_eq(count_of(text, "<svg"), count_of(text, "</svg>"));
     cr_expect_eq(count_of(text, "<tr"), count_of(text, "</tr>"));
-    cr_expect_eq(count_of(text, "<dt>Card &lt;1&gt;</dt>"), 1, "%s", text); /* of two runs */
+    cr_expect_eq(count_of(text, "<dt>Card &lt;1&gt;</dt>"), 1, "%s", text); /* once for two runs */
     cr_expect(strstr(text, "no &lt;memory&gt;") && !strstr(text, "Card <1>"));
     cr_expect(!strstr(text, "http://") || count_of(text, "http") == count_of(text, "http://www.w3.org/2000/svg"));
     free(text);
@@ -674,7 +675,7 @@ Test(commands, statuses)
     cr_expect_eq(run("merge", out, a, bad, NULL), 2);
     cr_expect_not(is_there(out));
     cr_expect_eq(run("merge", out, a, b, NULL), 0);
-    cr_expect_eq(run("merge", out, a, b, NULL), 2); /* it is there */
+    cr_expect_eq(run("merge", out, a, b, NULL), 2); /* it exists */
     cr_expect_eq(run("table", out, "--csv", "commands.csv", NULL), 0);
     cr_expect_eq(run("plot", out, NULL, NULL, NULL), 2);
     cr_expect_eq(run("plot", out, bad, "-o", "commands.html"), 2);
@@ -688,7 +689,7 @@ Test(commands, statuses)
 }
 
 #if !defined(_WIN32)
-/* Something is there, but it does not open, like a file of someone else's. */
+/* The path exists but cannot be opened, like a file without read permission. */
 Test(commands, merge_keeps_what_it_cannot_read)
 {
     static const char *const a = "kept_a.json", *out = "kept_out.json";
