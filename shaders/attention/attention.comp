@@ -31,33 +31,22 @@
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
 DEFINE_SUM(multiply_pv, VALUE_DIM, VALUE_UNITS, v_row_at, key_is_hidden_at)
 
-// score = cap(scale * score) + bias; hidden ones -inf if the tile is partial
+// Products become scores.
 void finish_scores(inout PAIRS(score))
 {
-    EACH_ROW(i) EACH_COLUMN(n)
-        score[i][n] = SOFT_CAP != 0 ? cap(p.scale * score[i][n]) : p.scale * score[i][n];
-    if (BIAS != 0) {
-        EACH_COLUMN(n) {
-            uint key = min(key_at(column_lane + n * KEY_LANES), p.keys - 1);
-            float key_bias = BIAS_BY_KEY != 0 ? load_bias(first_head, 0, key) : 0;
-            EACH_ROW(i) {
-                uint row = row_lane + i * ROW_LANES;
-                score[i][n] += BIAS_BY_KEY != 0 ? key_bias : load_bias(row_head(row), row_query(row), key);
-            }
-        }
+    EACH_COLUMN(n) {
+        const uint key = min(key_at(column_lane + n * KEY_LANES), p.keys - 1);
+        const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(key) : 0;
+        EACH_ROW(i)
+            score[i][n] = finish_score(score[i][n], pair_bias(row_lane + i * ROW_LANES, key, key_bias), true);
     }
     if (!partial)
         return;
     EACH_COLUMN(n) {
-        uint key = key_at(column_lane + n * KEY_LANES);
-        ivec2 life = key_life(key);
-        EACH_ROW(i) {
-            uint query = row_query(row_lane + i * ROW_LANES);
-            bool seen = life.x <= int(query) && int(query) < life.y;
-            if (MASK == MASK_DENSE && seen)
-                seen = mask_allows(key, query);
-            score[i][n] = seen ? score[i][n] : MINUS_INFINITY;
-        }
+        const uint key = key_at(column_lane + n * KEY_LANES);
+        const ivec2 range = visible_range(key);
+        EACH_ROW(i)
+            score[i][n] = is_visible(key, row_lane + i * ROW_LANES, range) ? score[i][n] : MINUS_INFINITY;
     }
 }
 
@@ -102,7 +91,7 @@ void store_rows(MAXIMA, ROW_SUMS, SUMS(o, VALUE_UNITS))
         uint row = row_lane + i * ROW_LANES;
         if (!row_exists(row))
             continue;
-        float inverse = sum > 0 ? 1 / sum : 0;
+        float inverse = softmax_inverse(sum);
         uvec2 address = out_row(row);
         [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++) {
             uint column = column_lane + c * KEY_LANES;

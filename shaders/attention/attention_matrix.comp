@@ -137,8 +137,8 @@ DEFINE_STORE_ROWS(o, VALUE_BLOCKS, put_output)
 void main()
 {
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
-    score_scale = abs(p.scale);
-    score_inverse = 1 / score_scale;
+    score_unit = exponent_scale();
+    score_inverse = 1 / score_unit;
     begin_tile();
     QUERIES;
     SCORES;

@@ -48,5 +48,5 @@ void main()
             sum > 0 ? o / sum : vec4(0));
     if (LSE != 0 && column == 0)
         Words(advance(p.lse, item * p.heads + head, uvec2(4 * p.queries, 0))).w[query] =
-            floatBitsToUint(sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY);
+            floatBitsToUint(softmax_lse(largest, sum));
 }

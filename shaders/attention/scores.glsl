@@ -3,6 +3,14 @@
 #ifndef LIB_SCORES_GLSL
 #define LIB_SCORES_GLSL
 
+// Products are scores in units of score_unit, unless a soft cap or a bias is still to come. The scale's sign is in q.
+#define SCORE_SCALE abs(p.scale)
+#define IN_SCORE_UNITS(bias) score_bias(bias)
+#ifdef FRAGMENTS
+#define START_FROM_BIAS
+#endif
+float score_bias(float bias);
+
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
 #include "../lib/matrix.glsl"
@@ -22,40 +30,27 @@ shared uvec4 staged[STAGED_UNITS];
 #define SCORES MATRIX_C score[ROW_BLOCKS][COLUMN_BLOCKS]
 #define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
 #define OUTPUTS MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS]
-#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in units of q k
+#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in units of score_unit
 #define ROW_SUMS float row_sum[ROW_BLOCKS][ROW_VALUES]   // of an invocation's own probabilities
 
-float score_scale;   // |scale|: its sign is in q
-float score_inverse; // 1 / |scale|
+float score_unit; // exponent_scale()
+float score_inverse;
 
-// A bias in units of q k. Finite where it was, so that nothing becomes NaN.
+// A bias in units of scores. A finite one stays finite, so that nothing becomes NaN.
 float score_bias(float bias)
 {
     return bias == MINUS_INFINITY ? bias : clamp(bias * score_inverse, -3e38, 3e38);
 }
 
-#define SLOT_BIAS(x) score_bias(x)
 #define SLOT_SETS 2
 #include "../lib/key_tiles.glsl"
 
-// A score in units of q k, capped, biased (unless it started so) and -infinity if hidden: key i of the tile, and row.
-float finish_score(key_tile t, const bool partial, uint row, uint i, float x, bool add_key_bias)
+// The score of a row and key i of the tile from their product x. `partial`: the key may be hidden.
+float tile_score(key_tile t, const bool partial, uint row, uint i, float x)
 {
-    if (SOFT_CAP != 0)
-        x = cap(x * score_scale) * score_inverse;
-    if (BIAS_BY_KEY != 0 && add_key_bias)
-        x += slot_bias[t.slots + i];
-    else if (BIAS != 0 && BIAS_BY_KEY == 0)
-        x += score_bias(load_bias(row_head(row), row_query(row), tile_key(t, i)));
-    if (partial) {
-        const ivec2 life = tile_life(t, i);
-        const int query = int(row_query(row));
-        bool seen = life.x <= query && query < life.y;
-        if (MASK == MASK_DENSE && seen)
-            seen = mask_allows(t.first + i, query);
-        x = seen ? x : MINUS_INFINITY;
-    }
-    return x;
+    const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
+    const bool visible = !partial || is_visible(t.first + i, row, tile_life(t, i));
+    return finish_score(x, pair_bias(row, tile_key(t, i), key_bias), visible);
 }
 
 #endif

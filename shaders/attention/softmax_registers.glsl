@@ -69,24 +69,17 @@ void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
         }
 #ifdef FRAGMENTS
     if (!layout_is_known())
-        score_scale = uintBitsToFloat(0x7fc00000u);
+        score_unit = NOT_A_NUMBER;
 #else
     find_places();
 #endif
 }
 
-// Where the layout is known, sums of products start from the bias of their key.
-#ifdef FRAGMENTS
-const uint START_FROM_BIAS = SOFT_CAP == 0 ? BIAS_BY_KEY : 0;
-#else
-const uint START_FROM_BIAS = 0;
-#endif
-
 void begin_scores(key_tile t, out SCORES)
 {
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
         MATRIX_C start = MATRIX_C(0.0);
-        if (START_FROM_BIAS != 0)
+        if (BIAS_AT_START != 0)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 start[e] = slot_bias[t.slots + n * MATRIX_N + element_place(e).y];
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
@@ -105,14 +98,13 @@ void begin_scores(key_tile t, out SCORES)
 // score -> probability, relative to the new maximum; what was summed so far is rescaled.
 void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
-    const float to_2 = score_scale * LOG2_E;
+    const float to_2 = score_unit * LOG2_E;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
-        if (SOFT_CAP != 0 || BIAS != 0 && START_FROM_BIAS == 0 || partial)
+        if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
             FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
                 FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 place = element_place(e);
-                    score[m][n][e] = finish_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y,
-                                                  score[m][n][e], START_FROM_BIAS == 0);
+                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y, score[m][n][e]);
                 }
 
         float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
@@ -173,7 +165,7 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
         float inverse[ROW_VALUES];
         sum_over_rows(row_sum[m]);
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
-            inverse[r] = row_sum[m][r] > 0 ? 1 / row_sum[m][r] : 0;
+            inverse[r] = softmax_inverse(row_sum[m][r]);
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 o[m][d][e] *= inverse[ROW_VALUE(e)];
@@ -182,7 +174,7 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
                 const uvec2 place = element_place(e);
                 const uint row = tile_row_of(m, place.x);
                 if (place.y == 0 && row_exists(row))
-                    store_softmax(row, row_max[m][ROW_VALUE(e)] * score_scale, row_sum[m][ROW_VALUE(e)]);
+                    store_softmax(row, row_max[m][ROW_VALUE(e)] * score_unit, row_sum[m][ROW_VALUE(e)]);
             }
     }
 }

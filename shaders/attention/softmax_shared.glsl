@@ -53,12 +53,12 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
     subgroup_sync();
 
-    const float to_2 = score_scale * LOG2_E;
-    if (SOFT_CAP != 0 || BIAS != 0 || partial) // in place and not unrolled: it is much code
+    const float to_2 = score_unit * LOG2_E;
+    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place and not unrolled: it is much code
         [[dont_unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
             const uint at = LANE_SCORES + (LANE_COLUMN + i) / 4, c = i % 4;
-            scores[at][c] = floatBitsToUint(finish_score(t, partial, tile_row_of(0, LANE_ROW), LANE_COLUMN + i,
-                                                         uintBitsToFloat(scores[at][c]), true));
+            scores[at][c] = floatBitsToUint(
+                tile_score(t, partial, tile_row_of(0, LANE_ROW), LANE_COLUMN + i, uintBitsToFloat(scores[at][c])));
         }
     vec4 x[LANE_KEYS / 4];
     float tile_max = LOWEST;
@@ -96,10 +96,10 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
-    scale_rows(row_sum[0][0] > 0 ? 1 / row_sum[0][0] : 0, o);
+    scale_rows(softmax_inverse(row_sum[0][0]), o);
     const uint row = tile_row_of(0, LANE_ROW);
     if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
-        store_softmax(row, row_max[0][0] * score_scale, row_sum[0][0]);
+        store_softmax(row, row_max[0][0] * score_unit, row_sum[0][0]);
 }
 
 #endif

@@ -37,9 +37,9 @@ bool sees_any()
 {
     bool seen = false;
     EACH_KEY(k) {
-        const ivec2 life = key_life(KEY_OF(k));
+        const ivec2 life = visible_range(KEY_OF(k));
         EACH_QUERY(r)
-            seen = seen || is_seen(KEY_OF(k), row_query(QUERY_OF(r)), life);
+            seen = seen || is_visible(KEY_OF(k), QUERY_OF(r), life);
     }
     barrier();
     if (invocation == 0)

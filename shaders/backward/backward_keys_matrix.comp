@@ -104,7 +104,7 @@ void begin_walk(uvec4 item)
 {
     barrier();
     for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
-        tile_lives[i] = key_life(tile_keys[i]);
+        tile_lives[i] = visible_range(tile_keys[i]);
         if (BIAS_BY_KEY != 0)
             tile_bias[i] = load_bias_of_key(number_of(i));
     }

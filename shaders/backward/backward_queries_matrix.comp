@@ -26,7 +26,6 @@
 #include "../lib/matrix.glsl"
 
 #define SLOT_SETS 3
-#define SLOT_BIAS(x) (x)
 #include "../lib/key_tiles.glsl"
 #include "dout.glsl"
 

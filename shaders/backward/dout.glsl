@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the backward kernels know of the rows of a tile of queries: dout, lse and D; and whether a query sees a key.
+// What the backward kernels know of the rows of a tile of queries: dout, lse and D.
 #ifndef LIB_DOUT_GLSL
 #define LIB_DOUT_GLSL
 
@@ -34,13 +34,6 @@ void load_row_softmax()
 {
     for (uint row = invocation; row < TILE_ROWS; row += WORKGROUP)
         row_softmax[row] = softmax_of(row);
-}
-
-// Whether a query sees a key, by its life and the mask.
-bool is_seen(uint key, uint query, ivec2 life)
-{
-    const bool lives = life.x <= int(query) && int(query) < life.y;
-    return lives && (MASK != MASK_DENSE || mask_allows(key, query));
 }
 
 #endif

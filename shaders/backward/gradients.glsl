@@ -16,18 +16,13 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
     EACH_KEY(k) {
         const uint key = KEY_OF(k);
         const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(min(key, p.keys - 1)) : 0;
-        const ivec2 life = partial ? key_life(key) : ivec2(0, p.queries);
+        const ivec2 life = partial ? visible_range(key) : ivec2(0, p.queries);
         EACH_QUERY(r) {
             const uint row = QUERY_OF(r);
-            float s = p.scale * PAIR(x, r, k);
-            if (SOFT_CAP != 0) {
-                s = cap(s);
-                PAIR(slope, r, k) = 1 - s / p.soft_cap * (s / p.soft_cap);
-            }
-            if (BIAS != 0)
-                s += BIAS_BY_KEY != 0 ? key_bias : load_bias(row_head(row), row_query(row), min(key, p.keys - 1));
-            const bool seen = !partial || is_seen(key, row_query(row), life);
-            PAIR(x, r, k) = seen ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
+            const float bias = pair_bias(row, min(key, p.keys - 1), key_bias);
+            const float s = finish_score(PAIR(x, r, k), bias, true, PAIR(slope, r, k));
+            const bool visible = !partial || is_visible(key, row, life);
+            PAIR(x, r, k) = visible ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
         }
     }
 }
@@ -45,7 +40,7 @@ void find_gradients(PAIRS(probability), inout PAIRS(x))
 // On the way back through the soft cap.
 void uncap(PAIRS(slope), inout PAIRS(x))
 {
-    if (SOFT_CAP != 0)
+    if (NONLINEAR != 0)
         EACH_ROW(i) EACH_COLUMN(n)
             x[i][n] *= slope[i][n];
 }

@@ -119,18 +119,16 @@ void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PA
     EACH_PAIR(m, n, e) {
         const uvec2 at = pair_place(m, n, e);
         const uint row = QUERY_OF(at.x, at.y), key = KEY_OF(at.x, at.y);
-        float s = x[m][n][e], factor = p.scale * LOG2_E;
-        if (SOFT_CAP != 0) {
-            s = cap(p.scale * s);
-            factor = LOG2_E;
+        float s_slope;
+        const float s = scale_and_cap(x[m][n][e], s_slope);
+        if (NONLINEAR != 0)
             if (NEEDS_SLOPE)
-                slope[m][n][e] = 1 - s / p.soft_cap * (s / p.soft_cap);
-        }
+                slope[m][n][e] = s_slope;
         float base = row_softmax[softmax + row].x;
         if (BIAS != 0) // the difference first: both may be large
-            base -= BIAS_BY_KEY != 0 ? bias_of(key) : load_bias(row_head(row), row_query(row), number_of(key));
-        const float probability = exp2(fma(s, factor, -base * LOG2_E));
-        x[m][n][e] = !partial || is_seen(number_of(key), row_query(row), life_of(key)) ? probability : 0;
+            base -= pair_bias(row, number_of(key), BIAS_BY_KEY != 0 ? bias_of(key) : 0);
+        const float probability = exp2(fma(s, exponent_scale() * LOG2_E, -base * LOG2_E));
+        x[m][n][e] = !partial || is_visible(number_of(key), row, life_of(key)) ? probability : 0;
     }
 }
 
@@ -144,7 +142,7 @@ void find_gradients(const PAIRS(probability), inout PAIRS(x))
 // On the way back through the soft cap.
 void uncap(const PAIRS(slope), inout PAIRS(x))
 {
-    if (SOFT_CAP != 0)
+    if (NONLINEAR != 0)
         EACH_PAIR(m, n, e)
             x[m][n][e] *= slope[m][n][e];
 }

@@ -30,7 +30,7 @@ void main()
     for (uint pack = 0; pack < GROUP_PACKS; pack++) {
         find_heads(pack);
         for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
-            const ivec2 life = clamp(key_life(tile_keys[i]), ivec2(0), ivec2(p.queries));
+            const ivec2 life = clamp(visible_range(tile_keys[i]), ivec2(0), ivec2(p.queries));
             if (life.x < life.y) {
                 atomicMin(range_begin, life.x);
                 atomicMax(range_end, life.y);

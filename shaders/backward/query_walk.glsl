@@ -14,7 +14,7 @@ void begin_walk(uvec4 item)
 {
     barrier();
     if (invocation < TILE_KEYS)
-        tile_lives[invocation] = key_life(tile_keys[invocation]);
+        tile_lives[invocation] = visible_range(tile_keys[invocation]);
     barrier();
     all_queries = ivec2(0, p.queries);
     for (uint i = 0; i < TILE_KEYS; i++)

@@ -11,7 +11,6 @@
 
 DECODE_CONSTANTS(DMATTN_CONSTANT)
 
-#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
 const uint NONE = 0xffffffffu;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

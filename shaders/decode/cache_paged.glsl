@@ -53,7 +53,7 @@ bool mask_allows(uint entry, uint row)
     const uint head = MASK_HEADS == 1 ? 0 : MASK_HEADS == KV_HEADS ? kv_head : row_head(row);
     const uvec2 item = advance(p.mask, sequence, uvec2(MASK_BATCH_LOW, MASK_BATCH_HIGH));
     const uvec2 plane = advance(item, head, uvec2(MASK_HEAD_LOW, MASK_HEAD_HIGH));
-    const uvec2 keys = advance(plane, row_token(row), uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
+    const uvec2 keys = advance(plane, row_query(row), uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
     return (load_bytes(advance(keys, entry, uvec2(1, 0)), 1) & 0xffu) != 0;
 }
 

@@ -22,12 +22,6 @@ layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Sh
     uvec4 q[];
 };
 
-#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
-
-const float LOWEST = -3.402823466e38;
-const float LOG2_E = 1.44269504088896;
-const float LN_2 = 0.693147180559945;
-
 uint invocation;
 uint part, pack, kv_head, sequence;
 uint length_, count; // tokens of the sequence before this step, and new ones
@@ -41,6 +35,11 @@ uvec2 k_base, v_base;
 // Of the keys of the present block: the first token that sees it, and, from bit 8 on, one past the last; importance.
 shared uint lives[BLOCK_KEYS];
 shared float biases[BLOCK_KEYS];
+
+ivec2 unpack_range(uint range)
+{
+    return ivec2(range & 0xffu, range >> 8);
+}
 
 // Where the workgroup is at work; needs nothing of memory.
 void begin_workgroup()
@@ -109,7 +108,8 @@ bool row_exists(uint row)
     return row < count * GROUP;
 }
 
-uint row_token(uint row)
+// Which of the new tokens its query is.
+uint row_query(uint row)
 {
     return min(row, count * GROUP - 1) / GROUP;
 }
@@ -121,13 +121,13 @@ uint row_head(uint row)
 
 uvec2 q_row(uint row)
 {
-    return advance(advance(advance(p.q, sequence, uvec2(Q_BATCH_LOW, Q_BATCH_HIGH)), row_token(row),
+    return advance(advance(advance(p.q, sequence, uvec2(Q_BATCH_LOW, Q_BATCH_HIGH)), row_query(row),
                            uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
 uvec2 out_row(uint row)
 {
-    return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_token(row),
+    return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_query(row),
                            uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
 

@@ -4,6 +4,9 @@
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
+#include "../lib/score.glsl"
+#include "../lib/visible.glsl"
+
 // A unit is 8 elements of a row, in 16 bytes, or 32 of f32.
 const uint UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1;
 const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // of a row of k, an invocation's
@@ -108,7 +111,7 @@ float sum_of_row(uint lane, float score[PACK_ROWS])
 void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k))
 {
     const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
-    const uint row = first_row + lane % PACK_ROWS, token = row_token(row);
+    const uint row = first_row + lane % PACK_ROWS;
     for (uint first = 0; first < listed; first += KEYS_AHEAD * KEY_GROUPS) {
         KEYS(now);
         [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
@@ -127,15 +130,10 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
                 [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
                     score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
             }
-            float sum = p.scale * sum_of_row(lane, score);
+            const float x = sum_of_row(lane, score);
             if (at < listed && lane < PACK_ROWS) {
-                const uint life = lives[at];
-                const bool seen = (life & 0xffu) <= token && token < life >> 8 && mask_allows(entry_at(block, at), row);
-                if (SOFT_CAP != 0)
-                    sum = soft_cap(sum, p.soft_cap);
-                if (BIAS != 0)
-                    sum += biases[at];
-                scores[lane * BLOCK_KEYS + at] = seen ? sum : MINUS_INFINITY;
+                const bool visible = is_visible(entry_at(block, at), row, unpack_range(lives[at]));
+                scores[lane * BLOCK_KEYS + at] = finish_score(x, biases[at], visible);
             }
         }
     }

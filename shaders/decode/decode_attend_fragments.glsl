@@ -33,7 +33,11 @@ shared vec2 softmax[SUBGROUPS * STORED_ROWS]; // maximum and sum
 #define VALUES(v) uvec4 v[4][VALUE_STEPS]
 #define OUTPUTS MATRIX_C o[OUT_MATRICES]
 
-float score_scale;
+float score_scale; // NaN if the layout is not the known one
+#define SCORE_SCALE score_scale
+#include "../lib/score.glsl"
+#include "../lib/visible.glsl"
+
 uint lane_row, lane_place; // of an invocation in its subgroup: row and row + 8; places 2 * lane_place + {0, 1, 8, 9}
 
 // ---- how matrices lie in registers ------------------------------------------------------------------------------------------
@@ -222,15 +226,11 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
     float x[2][4];
     vec2 largest = row_max;
     [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uint row = first_row + lane_row + 8 * r, token = row_token(row);
+        const uint row = first_row + lane_row + 8 * r;
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const uint entry = entry_at(block, min(first + place_of_element(n), listed - 1));
-            float score = s[ELEMENT(r, n)] * score_scale;
-            if (SOFT_CAP != 0)
-                score = soft_cap(score, p.soft_cap);
-            score += bias[n];
-            const bool sees = (life[n] & 0xffu) <= token && token < life[n] >> 8 && mask_allows(entry, row);
-            x[r][n] = sees ? score : MINUS_INFINITY;
+            const bool visible = is_visible(entry, row, unpack_range(life[n]));
+            x[r][n] = finish_score(s[ELEMENT(r, n)], bias[n], visible);
             seen[n] = life[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }

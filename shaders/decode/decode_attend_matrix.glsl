@@ -7,6 +7,8 @@
 #define LIB_DECODE_ATTEND_GLSL
 
 #include "../lib/coopmat.glsl"
+#include "../lib/score.glsl"
+#include "../lib/visible.glsl"
 
 const uint SUBGROUPS = WORKGROUP / SUBGROUP;
 const uint HEAD_BLOCKS = (HEAD_DIM + MATRIX_K - 1) / MATRIX_K;
@@ -147,17 +149,12 @@ void find_scores(uint listed)
     barrier();
 }
 
-// Scaled, capped, biased, and -infinity if the row does not see key `at` of the block's `listed`.
-float finish_score(float x, uint at, uint listed, uint row)
+// The score of a row and key `at` of the block's `listed` from their product x; -infinity behind the last key.
+float block_score(float x, uint block, uint at, uint listed, uint row)
 {
-    const uint life = lives[min(at, listed - 1)], token = row_token(row);
-    const bool seen = at < listed && (life & 0xffu) <= token && token < life >> 8;
-    x *= p.scale;
-    if (SOFT_CAP != 0)
-        x = soft_cap(x, p.soft_cap);
-    if (BIAS != 0)
-        x += biases[min(at, listed - 1)];
-    return seen ? x : MINUS_INFINITY;
+    const uint clamped = min(at, listed - 1);
+    const bool visible = at < listed && is_visible(entry_at(block, clamped), row, unpack_range(lives[clamped]));
+    return finish_score(x, biases[clamped], visible);
 }
 
 // Over a subgroup; by shuffles, as what NVIDIA's driver (580.159) made of subgroupMin() gave ~0 in some of these kernels.
@@ -178,7 +175,7 @@ float sum_of_all(float x)
 // Scores become probabilities, in pairs, relative to the new maximum. A row is a subgroup's.
 const uint ROW_PAIRS = (BLOCK_KEYS / 2 + SUBGROUP - 1) / SUBGROUP;
 
-void find_probabilities(uint first_row, uint listed)
+void find_probabilities(uint first_row, uint block, uint listed)
 {
     const uint rows = min(count * GROUP - first_row, PACK_ROWS);
     // Uniform, as some drivers take a subgroup's barrier for the workgroup's.
@@ -192,7 +189,7 @@ void find_probabilities(uint first_row, uint listed)
             [[unroll]] for (uint c = 0; c < 2; c++) {
                 const uint at = 2 * (n * SUBGROUP + gl_SubgroupInvocationID) + c, unit = min(at, BLOCK_KEYS - 1) / 4;
                 const float score = uintBitsToFloat(scores[r * SCORE_PITCH + unit][at % 4]);
-                x[n][c] = finish_score(score, at, listed, first_row + r);
+                x[n][c] = block_score(score, block, at, listed, first_row + r);
                 largest = max(largest, x[n][c]);
             }
         largest = max_of_all(largest);
@@ -270,10 +267,10 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
     fetch_block(range.x, k, v);
 }
 
-void compute(uint first_row, uint listed, bool started, inout OUTPUTS)
+void compute(uint first_row, uint block, uint listed, bool started, inout OUTPUTS)
 {
     find_scores(listed);
-    find_probabilities(first_row, listed);
+    find_probabilities(first_row, block, listed);
     add_values(listed, started, o);
 }
 
@@ -302,7 +299,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
         barrier();
         if (block + BLOCK_KEYS < range.y) // on its way while this one is computed
             fetch_block(block + BLOCK_KEYS, k, v);
-        compute(first_row, listed, block > range.x, o);
+        compute(first_row, block, listed, block > range.x, o);
     }
     store_part(first_row, o);
 }

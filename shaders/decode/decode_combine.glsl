@@ -51,13 +51,11 @@ void join(uint first_row)
                 softmax.y += weight * s[n].y;
             }
         }
-        const float inverse = softmax.y > 0 ? 1 / softmax.y : 0;
+        const float inverse = softmax_inverse(softmax.y);
         store_4(TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
         if (LSE != 0 && column == 0)
-            Words(advance(p.lse, sequence * KV_HEADS * GROUP + row_head(row), uvec2(4 * TOKENS, 0))).w[row_token(row)] =
-                floatBitsToUint(broken           ? NOT_A_NUMBER
-                                : softmax.y > 0 ? softmax.x + log2(softmax.y) * LN_2
-                                                : MINUS_INFINITY);
+            Words(advance(p.lse, sequence * KV_HEADS * GROUP + row_head(row), uvec2(4 * TOKENS, 0))).w[row_query(row)] =
+                floatBitsToUint(broken ? NOT_A_NUMBER : softmax_lse(softmax.x, softmax.y));
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The tiles of keys that a tile of queries sees, one after the other, and what is known of their keys. Before it is included,
-// SLOT_SETS is the number of tiles of which that is known at a time, and SLOT_BIAS(x) what is kept of the bias of a key.
+// SLOT_SETS is the number of tiles of which that is known at a time.
 #ifndef LIB_KEY_TILES_GLSL
 #define LIB_KEY_TILES_GLSL
 
@@ -23,12 +23,12 @@ uint tile_key(key_tile t, uint i)
 
 ivec2 tile_life(key_tile t, uint i)
 {
-    return LISTED ? slot_life[t.slots + i] : key_life(t.first + i);
+    return LISTED ? slot_life[t.slots + i] : visible_range(t.first + i);
 }
 
 bool tile_hides(key_tile t, uint i)
 {
-    return LISTED ? !lives_in_tile(slot_life[t.slots + i]) : key_is_hidden(t.first + i);
+    return LISTED ? !range_meets_tile(slot_life[t.slots + i]) : key_is_hidden(t.first + i);
 }
 
 // ---- the walk ------------------------------------------------------------------------------------------------------------
@@ -105,9 +105,9 @@ void fetch_slot(key_tile t, inout slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED && t.partial) // in others all queries see all keys
-            s.life = key_life(s.key);
+            s.life = visible_range(s.key);
         if (BIAS_BY_KEY != 0)
-            s.bias = SLOT_BIAS(load_bias_of_key(min(s.key, p.keys - 1)));
+            s.bias = IN_SCORE_UNITS(load_bias_of_key(min(s.key, p.keys - 1)));
     }
 }
 

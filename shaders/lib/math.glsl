@@ -4,6 +4,12 @@
 #ifndef LIB_MATH_GLSL
 #define LIB_MATH_GLSL
 
+#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
+#define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
+const float LOWEST = -3.402823466e38; // of all finite numbers
+const float LOG2_E = 1.44269504088896;
+const float LN_2 = 0.693147180559945;
+
 bool is_nan(float x) // isnan() may be optimised away
 {
     return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;

@@ -16,6 +16,7 @@
 
 #define INT64
 
+#define SCALE_IN_EXPONENT
 #include "tile.glsl"
 
 #include "coopmat.glsl"

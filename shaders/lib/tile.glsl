@@ -12,17 +12,14 @@
 #include "attention.glsl"
 #include "math.glsl"
 
-const float LOWEST = -3.402823466e38;
-#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
-const float LOG2_E = 1.44269504088896;
-const float LN_2 = 0.693147180559945;
-
 // With interval masks keys come from lists.
 const bool LISTED = MASK == MASK_INTERVALS;
 
 // 1: a key has one bias for all rows of the tile. A number, as glslang makes no valid constant of && and !.
 const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? PACK - 1 : 0;
 const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
+
+#include "score.glsl"
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
@@ -119,7 +116,7 @@ void store_softmax(uint row, float largest, float sum)
         Pairs(advance(p.lse, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
     else
         Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query] =
-            floatBitsToUint(sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY);
+            floatBitsToUint(softmax_lse(largest, sum));
 }
 
 // ---- keys ----------------------------------------------------------------------------------------------------------------
@@ -167,45 +164,52 @@ uint bits_of(uvec2 range, uint first)
     return low_bits(range.y > first ? range.y - first : 0) & ~low_bits(range.x > first ? range.x - first : 0);
 }
 
-// The queries [x, y) that see a key by its interval, causality and its being there.
-ivec2 key_life(uint key)
+// The visible range of a key: the queries from x to y - 1, by its interval and causality; empty if the key does not exist.
+ivec2 visible_range(uint key)
 {
     if (key >= p.keys)
         return ivec2(0);
-    ivec2 life = ivec2(0, p.queries);
+    ivec2 range = ivec2(0, p.queries);
     if (MASK == MASK_INTERVALS) {
         const uint mask_head = score_head(MASK_HEADS, first_head);
-        life = ivec2(Words(mask_row(p.mask, batch, mask_head, 0)).w[key], Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+        range = ivec2(Words(mask_row(p.mask, batch, mask_head, 0)).w[key], Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
     }
     if (CAUSAL != 0)
-        life.x = max(life.x, int(key) + int(p.queries) - int(p.keys));
-    return life;
+        range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
+    return range;
 }
 
-bool lives_in_tile(ivec2 life)
+bool range_meets_tile(ivec2 range)
 {
-    return max(life.x, int(first_query)) < min(life.y, int(end_query));
+    return max(range.x, int(first_query)) < min(range.y, int(end_query));
 }
 
-// Whether a dense mask lets a query, or any query if it has no query dimension, see a key.
-bool mask_allows(uint key, uint query)
+// An element of a dense mask. `query` is ignored if the mask has no query dimension.
+bool load_mask(uint key, uint query)
 {
     uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, first_head), query);
     return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) != 0;
 }
 
-// Whether no query of the tile sees a key, as far as that can be told without a look at each query.
+bool mask_allows(uint key, uint row)
+{
+    return MASK != MASK_DENSE || load_mask(key, row_query(row));
+}
+
+#include "visible.glsl"
+
+// Whether no query of the tile sees a key, as far as the visible range and a mask without a query dimension tell.
 bool key_is_hidden(uint key)
 {
-    return !lives_in_tile(key_life(key)) || MASK == MASK_DENSE && MASK_QUERIES == 0 && !mask_allows(key, 0);
+    return !range_meets_tile(visible_range(key)) || MASK == MASK_DENSE && MASK_QUERIES == 0 && !load_mask(key, 0);
 }
 
-// ---- scores --------------------------------------------------------------------------------------------------------------
+// ---- biases --------------------------------------------------------------------------------------------------------------
 
-float cap(float x)
-{
-    return soft_cap(x, p.soft_cap);
-}
+// The includer may keep scores in another unit.
+#ifndef IN_SCORE_UNITS
+#define IN_SCORE_UNITS(bias) (bias)
+#endif
 
 // NaN counts as -infinity, as it does where keys are selected.
 float load_bias(uint head, uint query, uint key)
@@ -220,6 +224,14 @@ float load_bias_of_key(uint key)
     float bias = BIAS_TYPE == TYPE_F32 ? uintBitsToFloat(Words(advance(bias_base, key, uvec2(4, 0))).w[0])
                                        : load_element(BIAS_TYPE, bias_base, key);
     return is_nan(bias) ? MINUS_INFINITY : bias;
+}
+
+// That of a pair. `key_bias`: what load_bias_of_key() has given, if BIAS_BY_KEY.
+float pair_bias(uint row, uint key, float key_bias)
+{
+    return BIAS_BY_KEY != 0 ? key_bias
+           : BIAS != 0      ? IN_SCORE_UNITS(load_bias(row_head(row), row_query(row), key))
+                            : 0;
 }
 
 #endif

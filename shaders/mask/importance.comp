@@ -35,8 +35,6 @@ layout(push_constant, std430) uniform Params {
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
-#define MINUS_INFINITY uintBitsToFloat(0xff800000u)
-
 const uint ROW_LANES = WORKGROUP / COLUMN_LANES;
 const uint TILE_KEYS = ROW_LANES * LANE_KEYS;
 const uint HEAD_PIECES = VALUE_DIM / 8;

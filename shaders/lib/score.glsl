@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// The score S of a pair (query, key) from the product x = q k, in attention, its gradients and decoding at all levels:
+//
+//     s = scale x                 with a soft cap c: s = c tanh(scale x / c)
+//     S = s + bias                -infinity if the query does not see the key
+//
+// and the end of a row's softmax. An option that changes scores belongs here and in pair_bias() of tile.glsl.
+//
+// Before this file is included, SOFT_CAP, BIAS, p.scale and p.soft_cap exist. Macros of the includer:
+//
+//     SCORE_SCALE        the scale, if it is not p.scale
+//     SCALE_IN_EXPONENT  if scores are linear in x, they are not multiplied by the scale: exponent_scale() is left for the
+//                        exponent of the softmax
+//     START_FROM_BIAS    if scores are linear in x, sums of products start from the bias by key, and it is not added again
+#ifndef LIB_SCORE_GLSL
+#define LIB_SCORE_GLSL
+
+#include "math.glsl"
+
+#ifndef SCORE_SCALE
+#define SCORE_SCALE p.scale
+#endif
+
+// 1: s is not a multiple of x. Numbers, as glslang makes no valid constant of && and !.
+const uint NONLINEAR = SOFT_CAP;
+
+#ifdef SCALE_IN_EXPONENT
+const uint SCALED = NONLINEAR;
+#else
+const uint SCALED = 1;
+#endif
+
+#ifdef START_FROM_BIAS
+const uint BIAS_AT_START = NONLINEAR != 0 ? 0 : BIAS_BY_KEY;
+#else
+const uint BIAS_AT_START = 0;
+#endif
+const uint BIAS_AT_END = BIAS_AT_START != 0 ? 0 : BIAS;
+
+// The factor of scores that is still missing.
+float exponent_scale()
+{
+    return SCALED != 0 ? 1 : SCORE_SCALE;
+}
+
+// s of a product, and ds / d(scale x).
+float scale_and_cap(float x, out float slope)
+{
+    slope = 1;
+    if (SCALED != 0)
+        x *= SCORE_SCALE;
+    if (SOFT_CAP != 0) {
+        x = soft_cap(x, p.soft_cap);
+        slope = 1 - x / p.soft_cap * (x / p.soft_cap);
+    }
+    return x;
+}
+
+float finish_score(float x, float bias, bool visible, out float slope)
+{
+    float s = scale_and_cap(x, slope);
+    if (BIAS_AT_END != 0)
+        s += bias;
+    return visible ? s : MINUS_INFINITY;
+}
+
+float finish_score(float x, float bias, bool visible)
+{
+    float slope;
+    return finish_score(x, bias, visible, slope);
+}
+
+// ---- the end of a row, from its largest score and the sum of e^(S - largest), which is 0 if the row sees no key ------------
+
+// What the sum of P v is multiplied by.
+float softmax_inverse(float sum)
+{
+    return sum > 0 ? 1 / sum : 0;
+}
+
+float softmax_lse(float largest, float sum)
+{
+    return sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY;
+}
+
+#endif
