@@ -29,12 +29,6 @@ enum { TITLE_SIZE = sizeof((chart *)0)->title, LABEL_SIZE = sizeof((chart_series
 
 /* ---- time over N --------------------------------------------------------------------------------------------- */
 
-/* "16/4", or "16" if both are the same. */
-static void two_sizes(char text[64], double a, double b)
-{
-    snprintf(text, 64, a == b ? "%.0f" : "%.0f/%.0f", a, b);
-}
-
 /* Whether a and b agree in everything but N and the mask. */
 static bool same_but_n(const case_result *a, const case_result *b)
 {
@@ -65,9 +59,9 @@ static void mask_of_series(const results *all, const case_result *r, char mask[6
 
 static void place_time(const results *all, const case_result *r, char *title, char *label, point *p)
 {
-    char heads[64], dims[64], queries[32] = "", mask[64], who[RESULT_NAME_SIZE];
-    two_sizes(heads, r->heads, r->kv_heads);
-    two_sizes(dims, r->head_dim, r->value_dim);
+    char heads[SIZES_TEXT_SIZE], dims[SIZES_TEXT_SIZE], queries[32] = "", mask[64], who[RESULT_NAME_SIZE];
+    two_sizes(r->heads, r->kv_heads, heads);
+    two_sizes(r->head_dim, r->value_dim, dims);
     if (r->queries != r->keys)
         snprintf(queries, sizeof queries, ", queries %.0f", r->queries);
     mask_of_series(all, r, mask);

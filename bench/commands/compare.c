@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "complain.h"
 #include "report/format.h"
+#include "timing/statistics.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,12 +38,6 @@ static sample_set samples_of(const case_result *r)
     return r->sample_count ? (sample_set){r->samples, r->sample_count} : (sample_set){&r->median_ms, 1};
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The samples of all repeats that are ok, ascending. The caller frees the values, which are NULL if out of memory. */
 static sample_set all_samples(case_group group)
 {
@@ -59,7 +54,7 @@ static sample_set all_samples(case_group group)
         all.count += s.count;
     }
     if (value)
-        qsort(value, all.count, sizeof *value, compare_doubles);
+        sort_ascending(value, all.count);
     all.value = value;
     return all;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "decode_data.h"
 
+#include "device_memory.h"
 #include "reference/element.h"
 
 #include <math.h>
@@ -96,21 +97,14 @@ static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
     return status;
 }
 
-static dmattn_status check_memory(const decoding *d)
+static dmattn_status check_sizes(const decoding *d)
 {
-    const dmattn_device_info *info = d->settings->info;
-    const double gib = 0x1p30, pages = (double)d->layout.pages_size;
+    const double pages = (double)d->layout.pages_size;
     double all = pages + (double)d->layout.state_size + (double)d->info.workspace_size;
     for (int i = 0; i < STREAM_COUNT; i++)
         all += (double)d->count[i] * (double)(i == STREAM_IMPORTANCE ? sizeof(float) : decoding_element(d));
-    if (pages > (double)info->max_allocation)
-        return dmattn_fail(d->log, DMATTN_ERROR_UNSUPPORTED,
-                           "the pages have %.1f GiB, but the device allocates at most %.1f", pages / gib,
-                           (double)info->max_allocation / gib);
-    if (all > (double)info->device_memory)
-        return dmattn_fail(d->log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / gib,
-                           (double)info->device_memory / gib);
-    return DMATTN_SUCCESS;
+    TRY(check_allocation(d->settings, d->log, "the paged cache", pages));
+    return check_memory(d->settings, d->log, all);
 }
 
 dmattn_status decoding_create(decoding *d, const bench_case *c)
@@ -122,7 +116,7 @@ dmattn_status decoding_create(decoding *d, const bench_case *c)
     TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
     dmattn_plan_get_info(d->plan, &d->info);
     TRY(dmattn_decode_get_layout(d->plan, &d->layout));
-    TRY(check_memory(d));
+    TRY(check_sizes(d));
     TRY(make_streams(d));
     TRY(make_parameters(d));
     TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT), &d->out));

@@ -49,8 +49,8 @@ const char *outcome_marks(const outcomes *o, const outcome *x)
 {
     if (x->m.time.median <= 0)
         return "";
-    const bool throttled = outcome_throttled(o, x), sure = outcome_converged(x);
-    return throttled ? sure ? "*" : "*~" : sure ? "" : "~";
+    const bool throttled = outcome_throttled(o, x), converged = outcome_converged(x);
+    return throttled ? converged ? "*" : "*~" : converged ? "" : "~";
 }
 
 /* Both descriptors are resolved. */

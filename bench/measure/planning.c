@@ -2,6 +2,7 @@
 #include "planning.h"
 
 #include "attention/backward.h"
+#include "device_memory.h"
 
 #include <stdio.h>
 
@@ -22,24 +23,19 @@ double flops_of_pair(const dmattn_attention_backward_desc *desc, bench_pass pass
     return all / (dmattn_attention_pairs(d) * d->batch * d->heads);
 }
 
-/* Checks that the device's memory suffices for all tensors and the workspaces. */
-static dmattn_status check_memory(const measure_settings *s, const dmattn_attention_backward_desc *desc, bool backward,
-                                  uint64_t workspaces, const messenger *log)
+/* Checks the size of each tensor, and of all tensors and workspaces together. */
+static dmattn_status check_tensors(const measure_settings *s, const dmattn_attention_backward_desc *desc, bool backward,
+                                   uint64_t workspaces, const messenger *log)
 {
     double all = (double)workspaces;
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
-        const uint64_t bytes = backward ? dmattn_attention_backward_tensor_bytes(desc, t)
-                                        : dmattn_attention_tensor_bytes(&desc->attention, t);
-        all += (double)bytes;
-        if (bytes > s->info->max_allocation)
-            return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "%s has %.1f GiB, but the device allocates at most %.1f",
-                               dmattn_tensor_name(t), (double)bytes / 0x1p30, (double)s->info->max_allocation / 0x1p30);
+        const double bytes = (double)(backward ? dmattn_attention_backward_tensor_bytes(desc, t)
+                                               : dmattn_attention_tensor_bytes(&desc->attention, t));
+        TRY(check_allocation(s, log, dmattn_tensor_name(t), bytes));
+        all += bytes;
     }
-    if (all > (double)s->info->device_memory)
-        return dmattn_fail(log, DMATTN_ERROR_UNSUPPORTED, "it needs %.1f GiB, but the device has %.1f", all / 0x1p30,
-                           (double)s->info->device_memory / 0x1p30);
-    return DMATTN_SUCCESS;
+    return check_memory(s, log, all);
 }
 
 static dmattn_status make_plan(dmattn_context *context, const bench_case *c, const dmattn_attention_backward_desc *desc,
@@ -84,5 +80,5 @@ dmattn_status plan_case(const measure_settings *s, const bench_case *c, measurem
         if (pass & c->pass)
             m->planned[i] = planned;
     }
-    return check_memory(s, &desc, c->pass & PASS_BACKWARD, workspaces, log);
+    return check_tensors(s, &desc, c->pass & PASS_BACKWARD, workspaces, log);
 }

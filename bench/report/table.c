@@ -35,11 +35,6 @@ void table_number(double value, char text[CELL_TEXT_SIZE])
         snprintf(text, CELL_TEXT_SIZE, "%.*f", decimals < 0 ? 0 : decimals > 9 ? 9 : decimals, value);
 }
 
-static void two_sizes(double a, double b, char text[CELL_TEXT_SIZE])
-{
-    snprintf(text, CELL_TEXT_SIZE, a == b ? "%.0f" : "%.0f/%.0f", a, b);
-}
-
 static void fixed(double value, int decimals, char text[CELL_TEXT_SIZE])
 {
     if (isfinite(value))

@@ -11,13 +11,9 @@ bool result_is_ok(const case_result *r)
     return !strcmp(r->status, "ok");
 }
 
-/* "16/4", or "16" if both are the same. */
-static void two_sizes(char *text, size_t size, const char *name, double a, double b)
+void two_sizes(double a, double b, char text[SIZES_TEXT_SIZE])
 {
-    if (a == b)
-        snprintf(text, size, "%s%.0f", name, a);
-    else
-        snprintf(text, size, "%s%.0f/%.0f", name, a, b);
+    snprintf(text, SIZES_TEXT_SIZE, a == b ? "%.0f" : "%.0f/%.0f", a, b);
 }
 
 bool result_has_bias(const case_result *r)
@@ -27,11 +23,11 @@ bool result_has_bias(const case_result *r)
 
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
 {
-    char heads[48], n[48], dims[48];
-    two_sizes(heads, sizeof heads, "H", r->heads, r->kv_heads);
-    two_sizes(n, sizeof n, "N", r->queries, r->keys);
-    two_sizes(dims, sizeof dims, "D", r->head_dim, r->value_dim);
-    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f %s %s %s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
+    char heads[SIZES_TEXT_SIZE], n[SIZES_TEXT_SIZE], dims[SIZES_TEXT_SIZE];
+    two_sizes(r->heads, r->kv_heads, heads);
+    two_sizes(r->queries, r->keys, n);
+    two_sizes(r->head_dim, r->value_dim, dims);
+    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
              result_has_bias(r) ? "+bias" : "", r->pass);
 }
 

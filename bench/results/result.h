@@ -48,6 +48,10 @@ typedef struct results {
     bool out_of_memory; /* why reading failed */
 } results;
 
+/* "16/4", or "16" if both are the same. */
+#define SIZES_TEXT_SIZE 48
+void two_sizes(double a, double b, char text[SIZES_TEXT_SIZE]);
+
 /* "f16 B1 H16/4 N4096 D128 topw:1024 forward": the case, independent of the program. */
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE]);
 

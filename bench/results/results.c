@@ -11,12 +11,6 @@
 
 /* ---- a result ------------------------------------------------------------------------------------------------- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static const char no_memory[] = "does not fit in memory";
 
 bool results_no_memory(results *all, const char *path, char why[RESULTS_WHY_SIZE])
@@ -45,7 +39,7 @@ static const char *read_samples(const cJSON *object, case_result *r, const char 
             return "has an element that is not a positive number";
         r->samples[r->sample_count++] = value;
     }
-    qsort(r->samples, r->sample_count, sizeof *r->samples, compare_doubles);
+    sort_ascending(r->samples, r->sample_count);
     return NULL;
 }
 

@@ -4,6 +4,7 @@
 #define DMATTN_BENCH_STATISTICS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The confidence level of every confidence interval. */
@@ -17,6 +18,9 @@ typedef struct summary {
     double spread;    /* half the interquartile range, as a fraction of the median */
     double low, high; /* confidence interval of the median; both 0 if there are too few samples */
 } summary;
+
+/* Sorts values in ascending order. */
+void sort_ascending(double *values, size_t count);
 
 /* Inserts into `count` ascending values; the array must have room for one more. */
 void insert_sorted(double *sorted, uint32_t count, double value);
