@@ -53,10 +53,11 @@ typedef struct dmattn_importance {
 /** Selection: which keys are kept. Among keys of equal importance, later keys rank higher. A given importance of NaN
  * counts as -infinity. */
 typedef enum dmattn_select {
-    DMATTN_SELECT_ALL = 0,         /**< all keys */
-    DMATTN_SELECT_TOPW_CAUSAL = 1, /**< for each query, the `window` most important keys at or before its position */
-    DMATTN_SELECT_TOPW_SHARED = 2, /**< the `window` most important of all keys, the same for every query */
-    DMATTN_SELECT_THRESHOLD = 3,   /**< keys with an importance greater than `threshold` */
+    DMATTN_SELECT_ALL = 0,              /**< all keys */
+    DMATTN_SELECT_TOPW_CAUSAL = 1,      /**< for each query, the `window` most important keys at or before its position;
+                                           `causal` must be set */
+    DMATTN_SELECT_TOPW_SHARED = 2,      /**< the `window` most important of all keys, the same for every query */
+    DMATTN_SELECT_THRESHOLD = 3,        /**< keys with an importance greater than `threshold` */
     DMATTN_SELECT_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_select;
 
@@ -74,10 +75,10 @@ typedef enum dmattn_select {
  * keys outside all documents are not visible. */
 typedef struct dmattn_selection {
     dmattn_select select; /**< rule by which keys are kept */
-    uint32_t window;      /**< number of kept keys, w; TOPW_CAUSAL and TOPW_SHARED: at least 1; others: ignored */
-    float threshold;      /**< THRESHOLD only; not NaN */
-    uint32_t sinks;       /**< number of first keys that are always visible */
-    uint32_t recent;      /**< number of latest keys that are always visible */
+    uint32_t window;      /**< number of kept keys, w; TOPW_CAUSAL and TOPW_SHARED: at least 1; others: must be 0 */
+    float threshold;      /**< THRESHOLD: not NaN; others: must be 0 */
+    uint32_t sinks;       /**< number of first keys that are always visible; ALL without `sliding`: must be 0 */
+    uint32_t recent;      /**< number of latest keys that are always visible; ALL without `sliding`: must be 0 */
     uint32_t sliding;     /**< width of a sliding window in keys, sinks excepted; 0: no limit */
     bool causal;          /**< a query sees no key after its position */
     bool key_valid;       /**< args.key_valid is read; a key whose byte is 0 is padding: not visible and not counted */

@@ -59,7 +59,8 @@ typedef struct dmattn_device_info {
     uint32_t max_invocations;   /**< maximum number of invocations per workgroup */
     uint32_t shared_memory;     /**< shared memory per workgroup, in bytes */
     uint64_t device_memory;     /**< size of the largest device-local heap, in bytes */
-    uint64_t max_allocation;    /**< size of the largest possible allocation, in bytes */
+    uint64_t max_allocation;    /**< size of the largest buffer that the driver promises to
+                                   allow, in bytes; a larger one may work */
     bool timestamps;            /**< the compute queue has timestamps; false: times come from the host clock */
     uint8_t uuid[VK_UUID_SIZE]; /**< identifies the device in other APIs, for example cuDeviceGetUuid() of CUDA */
 } dmattn_device_info;
@@ -112,8 +113,8 @@ DMATTN_API void dmattn_device_get_handles(const dmattn_device *device, dmattn_de
 /* ---- buffers ------------------------------------------------------------------------------------------------- */
 
 /** Creates a device-local buffer of `size` bytes (at least 1) with offset 0 and undefined contents. Destroy it with
- * dmattn_buffer_destroy(), or with the device. OUT_OF_MEMORY: there is not enough memory. UNSUPPORTED: `size` exceeds
- * the device's largest allocation. On failure *buffer is zeroed. */
+ * dmattn_buffer_destroy(), or with the device. OUT_OF_MEMORY: the driver has no memory for it. UNSUPPORTED: `size`
+ * exceeds the device's maxBufferSize. On failure *buffer is zeroed. */
 DMATTN_API dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_buffer *buffer);
 
 /** Destroys a buffer of dmattn_buffer_create() or dmattn_buffer_create_shared(), and zeroes *buffer. No submitted

@@ -7,7 +7,6 @@
 
 #include "../../shaders/decode/decode.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Slots come in multiples of these, so that all arrays of the state begin at multiples of 16 bytes. */
@@ -83,9 +82,7 @@ static dmattn_status resolve_importance(dmattn_decode_desc *d, const messenger *
 
 static dmattn_status resolve_selection(dmattn_decode_desc *d, const messenger *m)
 {
-    dmattn_selection *s = &d->selection;
-    if ((unsigned)s->select > DMATTN_SELECT_THRESHOLD)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "select %d is not a dmattn_select", (int)s->select);
+    const dmattn_selection *s = &d->selection;
     if (!s->causal)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.causal is not set, but decoding is causal");
     if (s->key_valid || s->documents)
@@ -94,16 +91,11 @@ static dmattn_status resolve_selection(dmattn_decode_desc *d, const messenger *m
     if (s->select == DMATTN_SELECT_TOPW_SHARED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "select is TOPW_SHARED, which needs all keys before the first query");
+    TRY(dmattn_selection_check(m, s));
     if (s->select == DMATTN_SELECT_TOPW_CAUSAL)
         TRY(dmattn_check_size(m, "window", s->window));
-    else
-        s->window = 0;
     if (d->no_importance && s->select != DMATTN_SELECT_ALL)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "select needs an importance, but no_importance is set");
-    if (s->select == DMATTN_SELECT_THRESHOLD && isnan(s->threshold))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is NaN");
-    if (s->select != DMATTN_SELECT_THRESHOLD)
-        s->threshold = 0;
     /* sums of a position and these are positions, too */
     const uint32_t numbers[] = {s->sinks, s->recent, s->sliding};
     static const char *const names[] = {"sinks", "recent", "sliding"};

@@ -34,28 +34,46 @@ bool dmattn_selection_sorts(const dmattn_selection *s)
     return s->select == DMATTN_SELECT_TOPW_CAUSAL || s->select == DMATTN_SELECT_TOPW_SHARED;
 }
 
-static dmattn_status resolve_selection(dmattn_mask_desc *d, const messenger *m)
+dmattn_status dmattn_selection_check(const messenger *m, const dmattn_selection *s)
 {
-    dmattn_selection *s = &d->selection;
+    static const char *const names[] = {"ALL", "TOPW_CAUSAL", "TOPW_SHARED", "THRESHOLD"};
     if ((unsigned)s->select > DMATTN_SELECT_THRESHOLD)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "select %d is not a dmattn_select", (int)s->select);
     if (dmattn_selection_sorts(s) && !s->window)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "window is 0, but at least one key must be kept");
+    if (!dmattn_selection_sorts(s) && s->window)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "window is %u, but select %s does not use a window", s->window,
+                           names[s->select]);
     if (s->select == DMATTN_SELECT_THRESHOLD && isnan(s->threshold))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is NaN");
+    if (s->select != DMATTN_SELECT_THRESHOLD && s->threshold != 0)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is %g, but select %s does not use a threshold",
+                           s->threshold, names[s->select]);
+    if (s->select == DMATTN_SELECT_TOPW_CAUSAL && !s->causal)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "select is TOPW_CAUSAL, but causal is not set; TOPW_SHARED selects among all keys");
+    if (s->select == DMATTN_SELECT_ALL && !s->sliding && (s->sinks || s->recent))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "%s is set, but select ALL without a sliding window keeps every key",
+                           s->sinks ? "sinks" : "recent");
+    return DMATTN_SUCCESS;
+}
+
+static dmattn_status resolve_selection(dmattn_mask_desc *d, const messenger *m)
+{
+    dmattn_selection *s = &d->selection;
+    TRY(dmattn_selection_check(m, s));
     if (s->documents >= 1u << 30)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "documents is %u, but must be below 2^30", s->documents);
-    if (s->select == DMATTN_SELECT_TOPW_CAUSAL && !s->causal)
-        s->select = DMATTN_SELECT_TOPW_SHARED; /* each prefix is all keys */
-    if (dmattn_selection_sorts(s) && s->window >= d->keys)
+    if (dmattn_selection_sorts(s) && s->window >= d->keys) { /* keeps every key */
         s->select = DMATTN_SELECT_ALL;
-    if (!dmattn_selection_sorts(s))
         s->window = 0;
-    if (s->select != DMATTN_SELECT_THRESHOLD)
-        s->threshold = 0;
+    }
     s->sinks = least(s->sinks, d->keys);
     s->recent = least(s->recent, d->keys);
     s->sliding = s->sliding < d->keys ? s->sliding : 0; /* no limit */
+    if (s->select == DMATTN_SELECT_ALL && !s->sliding)
+        s->sinks = s->recent = 0;
     return DMATTN_SUCCESS;
 }
 

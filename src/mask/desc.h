@@ -13,6 +13,9 @@
 dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask_desc *resolved,
                                        const messenger *messenger);
 
+/* INVALID if a member of `selection` is wrong, or set although nothing uses it. */
+dmattn_status dmattn_selection_check(const messenger *messenger, const dmattn_selection *selection);
+
 /* From here on `desc` is a resolved one. */
 
 /* Bytes of an input or product, contiguous but for v; 0 where the stages neither need nor make it. */

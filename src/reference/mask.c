@@ -98,7 +98,7 @@ static void document_visible(const dmattn_mask_desc *d, const mask_inputs *in, u
     for (int64_t j = doc.first_key; j < doc.end_key; j++) {
         if (s->key_valid && !in->key_valid[(uint64_t)batch * d->keys + (uint64_t)j])
             continue;
-        if (s->select == DMATTN_SELECT_TOPW_CAUSAL && s->causal && j > position)
+        if (s->select == DMATTN_SELECT_TOPW_CAUSAL && j > position)
             continue;
         float x = importance ? importance[j] : 0; /* where all are kept it is not needed */
         pool[count++] = (ranked_key){isnan(x) ? -INFINITY : x, (uint32_t)j};

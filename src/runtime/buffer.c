@@ -33,16 +33,17 @@ static uint32_t find_memory_type(const VkPhysicalDeviceMemoryProperties *memory,
 
 static dmattn_status fail_allocation(const dmattn_device *device, VkResult result, const char *call, uint64_t size)
 {
+    /* maxMemoryAllocationSize is what every allocation can have; a driver may allow more. */
+    const uint64_t promised = device->physical->max_memory_allocation;
+    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY && size > promised)
+        return dmattn_fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY,
+                           "no device memory for a buffer of %" PRIu64
+                           " bytes, which is beyond the device's maxMemoryAllocationSize (%" PRIu64 ")",
+                           size, promised);
     if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY)
         return dmattn_fail(device->messenger, DMATTN_ERROR_OUT_OF_MEMORY,
                            "no device memory for a buffer of %" PRIu64 " bytes", size);
     return dmattn_fail_vulkan(device->messenger, result, call);
-}
-
-static dmattn_status fail_size(const dmattn_device *device, uint64_t size, const char *limit_name, uint64_t limit)
-{
-    return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
-                       "a buffer of %" PRIu64 " bytes exceeds the device's %s (%" PRIu64 ")", size, limit_name, limit);
 }
 
 void dmattn_buffer_free(dmattn_device *device, device_buffer *buffer)
@@ -70,9 +71,9 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
                                                        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT};
     const physical_device *physical = device->physical;
     if (size > physical->max_buffer_size)
-        return fail_size(device, size, "maxBufferSize", physical->max_buffer_size);
-    if (size > physical->max_memory_allocation)
-        return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
+        return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "a buffer of %" PRIu64 " bytes is beyond the device's maxBufferSize (%" PRIu64 ")", size,
+                           physical->max_buffer_size);
 
     const VkBufferCreateInfo buffer_info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                             .pNext = buffer->shared ? &external : NULL,
@@ -94,8 +95,6 @@ static dmattn_status allocate(dmattn_device *device, uint64_t size, VkBufferUsag
     const VkMemoryRequirements needs = requirements.memoryRequirements;
     buffer->dedicated = dedicated.requiresDedicatedAllocation;
     buffer->allocation_size = needs.size;
-    if (needs.size > physical->max_memory_allocation)
-        return fail_size(device, size, "maxMemoryAllocationSize", physical->max_memory_allocation);
     uint32_t type = find_memory_type(&device->memory, needs.memoryTypeBits, wanted, preferred);
     if (type == UINT32_MAX)
         return dmattn_fail(device->messenger, DMATTN_ERROR_UNSUPPORTED,

@@ -99,20 +99,16 @@ Test(decode_desc, absent_parts_are_ignored)
     dmattn_decode_desc desc = bounded;
     desc.importance = nonsense;
     desc.importance_given = true;
-    desc.selection.threshold = NAN;
     desc.attention.mask_shape = (dmattn_score_shape){77, 78, 79, 1, 2, 3};
     dmattn_decode_desc d = resolved(desc);
     cr_expect(!d.importance.activation && !d.importance.parameter_type && !d.importance.dt_bias);
-    cr_expect_eq(d.selection.threshold, 0);
     cr_expect_eq(d.attention.mask_shape.heads, 0);
     desc = paged;
     desc.importance = nonsense;
     desc.no_importance = true;
-    desc.selection.window = 5;
     desc.rollback = 1000;
     d = resolved(desc);
     cr_expect(!d.importance.activation && !d.importance.parameter_type && !d.importance.dt_bias);
-    cr_expect_eq(d.selection.window, 0);
     cr_expect_eq(d.rollback, 0, "any number can be taken back");
 }
 
@@ -176,6 +172,11 @@ Test(decode_desc, refused_selection)
     EXPECT_REFUSED(bounded, selection.recent, UINT32_MAX, "selection.recent");
     EXPECT_REFUSED(bounded, selection.sliding, 1u << 30, "selection.sliding");
     EXPECT_REFUSED(bounded, no_importance, true, "no_importance");
+    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_ALL, "select ALL does not use a window");
+    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_THRESHOLD, "select THRESHOLD does not use a window");
+    EXPECT_REFUSED(bounded, selection.threshold, 0.5f, "select TOPW_CAUSAL does not use a threshold");
+    EXPECT_REFUSED(paged, selection.window, 5, "select ALL does not use a window");
+    EXPECT_REFUSED(paged, selection.recent, 5, "recent is set");
     dmattn_decode_desc threshold = paged;
     threshold.selection.select = DMATTN_SELECT_THRESHOLD;
     EXPECT_REFUSED(threshold, selection.threshold, NAN, "threshold");
@@ -188,8 +189,10 @@ Test(decode_desc, refused_bounded_cache)
     EXPECT_REFUSED(bounded, pages, 1, "pages");
     EXPECT_REFUSED(bounded, max_keys, 100, "max_keys");
     EXPECT_REFUSED(bounded, rollback, 17, "rollback");
-    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_ALL, "sliding");
-    EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_THRESHOLD, "sliding");
+    dmattn_decode_desc unbounded = bounded;
+    unbounded.selection.window = 0;
+    EXPECT_REFUSED(unbounded, selection.select, DMATTN_SELECT_ALL, "sliding");
+    EXPECT_REFUSED(unbounded, selection.select, DMATTN_SELECT_THRESHOLD, "sliding");
     EXPECT_REFUSED(bounded, cache, (dmattn_cache)2, "cache 2");
     dmattn_decode_desc wide = bounded; /* (2^28 - 16) slots, and one more */
     wide.attention.heads = wide.attention.kv_heads = 1;
@@ -504,7 +507,7 @@ Test(decode_constants, paged)
     desc.attention.batch = desc.attention.queries = desc.attention.heads = desc.attention.kv_heads = 1;
     desc.importance_given = false;
     desc.no_importance = true;
-    desc.selection.select = DMATTN_SELECT_ALL;
+    desc.selection = (dmattn_selection){.causal = true};
     d = resolved(desc);
     dmattn_decode_constants(&d, &t, false, c);
     cr_expect(c[DECODE_BIAS] == 0 && c[DECODE_IMPORTANCE_GIVEN] == 0 && c[DECODE_THRESHOLD] == 0);

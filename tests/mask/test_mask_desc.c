@@ -59,6 +59,18 @@ Test(mask_desc, refused)
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = NAN}},
                    "threshold");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.documents = 1u << 30}}, "documents");
+    /* members that nothing would use */
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 9}},
+                   "select is TOPW_CAUSAL, but causal is not set");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.window = 32, .causal = true}},
+                   "window is 32, but select ALL does not use a window");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_THRESHOLD, .window = 32}},
+                   "select THRESHOLD does not use a window");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 9, .threshold = 0.5f}},
+                   "threshold is 0.5, but select TOPW_CAUSAL does not use a threshold");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.threshold = NAN}}, "threshold");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.causal = true, .sinks = 4}}, "sinks is set");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.causal = true, .recent = 4}}, "recent is set");
     d = good;
     d.list_queries = 0;
     expect_refused(d, "list_queries");
@@ -73,11 +85,12 @@ Test(mask_desc, simplified)
     cr_expect_eq(d.stages, ALL_STAGES);
     d = resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 69}});
     cr_expect_eq(d.selection.select, DMATTN_SELECT_TOPW_CAUSAL);
-    d = resolved((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 9}});
-    cr_expect_eq(d.selection.select, DMATTN_SELECT_TOPW_SHARED);
     d = resolved((dmattn_mask_desc){
         SIZES, .selection = {.sinks = UINT32_MAX, .recent = UINT32_MAX, .sliding = UINT32_MAX, .causal = true}});
-    cr_expect(d.selection.sinks == 70 && d.selection.recent == 70 && d.selection.sliding == 0);
+    cr_expect(d.selection.sinks == 0 && d.selection.recent == 0 && d.selection.sliding == 0);
+    d = resolved((dmattn_mask_desc){
+        SIZES, .selection = {.select = DMATTN_SELECT_THRESHOLD, .sinks = UINT32_MAX, .recent = UINT32_MAX}});
+    cr_expect(d.selection.sinks == 70 && d.selection.recent == 70);
     d = resolved(
         (dmattn_mask_desc){.stages = DMATTN_STAGE_IMPORTANCE, .batch = 1, .keys = 5, .kv_heads = 2, .value_dim = 8});
     cr_expect(!d.queries && !d.list_queries && d.v_strides.sequence == 16);

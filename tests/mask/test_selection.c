@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From importance to intervals, against brute force from the definition: exactly equal, in thousands of small cases and
  * some large ones. */
+#include "mask/desc.h"
 #include "mask_run.h"
 #include "problem.h"
 #include "reference/mask.h"
@@ -132,12 +133,16 @@ static void run_selection(dmattn_select select, int runs, bool documents)
         d.keys = 1 + below(&state, 70);
         d.queries = i % 3 ? 1 + below(&state, 70) : d.keys;
         s->select = select;
-        s->window = 1 + below(&state, i % 2 ? 10 : d.keys + 3);
-        s->threshold = (float)(int)below(&state, 4) - 1;
+        const uint32_t window = 1 + below(&state, i % 2 ? 10 : d.keys + 3);
+        const float threshold = (float)(int)below(&state, 4) - 1;
+        s->window = dmattn_selection_sorts(s) ? window : 0;
+        s->threshold = select == DMATTN_SELECT_THRESHOLD ? threshold : 0;
         s->sinks = i % 4 == 1 ? below(&state, 8) : 0;
         s->recent = i % 4 == 2 ? below(&state, 20) : i % 16 == 7 ? UINT32_MAX : 0;
         s->sliding = i % 5 == 3 ? 1 + below(&state, 40) : i % 16 == 9 ? UINT32_MAX : 0;
-        s->causal = i % 4 != 3;
+        if (select == DMATTN_SELECT_ALL && !s->sliding)
+            s->sinks = s->recent = 0;
+        s->causal = i % 4 != 3 || select == DMATTN_SELECT_TOPW_CAUSAL;
         s->key_valid = i % 2;
         s->documents = documents ? 1 + below(&state, 9) : 0;
         run_small(&d, &state);
