@@ -51,8 +51,18 @@ dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type,
     return DMATTN_SUCCESS;
 }
 
+static dmattn_status check_sizes(const dmattn_plan *plan)
+{
+    const messenger *m = &plan->ctx->messenger;
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        TRY(dmattn_check_bytes(m, dmattn_tensor_name((tensor_id)t), plan->tensor[t].bytes));
+    return dmattn_check_bytes(m, "the workspace", plan->workspace_size);
+}
+
 dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, dmattn_plan **out)
 {
+    if (!status)
+        status = check_sizes(plan);
     if (status) {
         dmattn_plan_destroy(plan);
         return status;
@@ -75,7 +85,8 @@ void dmattn_plan_destroy(dmattn_plan *plan)
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes)
 {
     const uint64_t offset = plan->workspace_size;
-    plan->workspace_size += (bytes + PIECE_ALIGNMENT - 1) / PIECE_ALIGNMENT * PIECE_ALIGNMENT;
+    plan->workspace_size =
+        dmattn_add(plan->workspace_size, (bytes + PIECE_ALIGNMENT - 1) / PIECE_ALIGNMENT * PIECE_ALIGNMENT);
     return offset;
 }
 

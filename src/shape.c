@@ -3,6 +3,35 @@
 
 #include "tensor.h"
 
+uint64_t dmattn_multiply(const uint64_t *factors, size_t count)
+{
+    uint64_t product = 1;
+    bool is_zero = false, is_large = false;
+    for (size_t i = 0; i < count; i++) {
+        is_zero = is_zero || !factors[i];
+        is_large = is_large || (factors[i] && product > MAX_TENSOR_BYTES / factors[i]);
+        product = is_large ? MAX_TENSOR_BYTES : product * factors[i];
+    }
+    return is_zero ? 0 : is_large ? TOO_MANY_BYTES : product;
+}
+
+uint64_t dmattn_add(uint64_t a, uint64_t b)
+{
+    return a > MAX_TENSOR_BYTES || b > MAX_TENSOR_BYTES - a ? TOO_MANY_BYTES : a + b;
+}
+
+dmattn_status dmattn_check_bytes(const messenger *m, const char *name, uint64_t bytes)
+{
+    if (bytes > MAX_TENSOR_BYTES)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
+    return DMATTN_SUCCESS;
+}
+
+uint32_t dmattn_workgroups(uint64_t count)
+{
+    return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
 uint32_t dmattn_ceil_div(uint32_t a, uint32_t b)
 {
     return a / b + (a % b != 0);
@@ -70,10 +99,9 @@ dmattn_status dmattn_strides_resolve(const messenger *m, const char *name, dmatt
 {
     if (!s->batch && !s->sequence && !s->head) {
         s->head = dim;
-        s->sequence = (uint64_t)heads * dim;
-        if (s->sequence > MAX_TENSOR_BYTES / sequence)
-            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
-        s->batch = sequence * s->sequence;
+        s->sequence = dmattn_product(heads, dim);
+        s->batch = dmattn_product(sequence, s->sequence);
+        TRY(dmattn_check_bytes(m, name, s->batch));
     }
     if (dmattn_strides_span(s, batch, sequence, heads, dim) > MAX_TENSOR_BYTES / 4)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);

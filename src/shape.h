@@ -8,10 +8,24 @@
 /* Addresses are computed in 64 bits; a tensor that spans more than this would overflow them. */
 #define MAX_TENSOR_BYTES (UINT64_C(1) << 62)
 
+/* Products and sums of sizes are formed by these two. A result above MAX_TENSOR_BYTES is TOO_MANY_BYTES, which products
+ * and sums keep; dmattn_check_bytes() refuses it. */
+#define TOO_MANY_BYTES (MAX_TENSOR_BYTES + 1)
+#define dmattn_product(...) \
+    dmattn_multiply((const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+uint64_t dmattn_multiply(const uint64_t *factors, size_t count);
+uint64_t dmattn_add(uint64_t a, uint64_t b);
+
+/* INVALID if `bytes` is above MAX_TENSOR_BYTES. */
+dmattn_status dmattn_check_bytes(const messenger *messenger, const char *name, uint64_t bytes);
+
 /* Workgroups of a dispatch. */
 typedef struct grid {
     uint32_t x, y, z;
 } grid;
+
+/* The number of workgroups of one dimension, or UINT32_MAX beyond, which no device allows. */
+uint32_t dmattn_workgroups(uint64_t count);
 
 uint32_t dmattn_ceil_div(uint32_t a, uint32_t b);
 

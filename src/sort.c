@@ -5,18 +5,18 @@
 
 sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys)
 {
-    sort_layout l = {.planes = planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes, .levels = TREE_BLOCK_LEVELS};
+    sort_layout l = {.planes = dmattn_workgroups(planes), .levels = TREE_BLOCK_LEVELS};
     l.padded = dmattn_ceil_div(keys, TREE_BLOCK) * TREE_BLOCK;
     while (UINT64_C(1) << l.levels < l.padded)
         l.levels++;
-    l.sorted_bytes = 8 * planes * l.padded;
-    l.tree_bytes = 8 * planes * l.levels * (l.padded / 32);
+    l.sorted_bytes = dmattn_product(8, planes, l.padded);
+    l.tree_bytes = dmattn_product(8, planes, l.levels, l.padded / 32);
     return l;
 }
 
 uint64_t dmattn_sort_scratch_bytes(const sort_layout *l)
 {
-    return 2 * l->sorted_bytes + l->tree_bytes;
+    return dmattn_add(dmattn_product(2, l->sorted_bytes), l->tree_bytes);
 }
 
 uint32_t dmattn_sort_workgroup(const capabilities *caps)
@@ -35,7 +35,7 @@ dmattn_status dmattn_key_sort_plan(key_sort *s, const dmattn_context *ctx, VkPip
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
     s->layout = dmattn_sort_layout(planes, keys);
     TRY(dmattn_check_grid(ctx, "sorting keys", blocks_grid(&s->layout)));
-    if (planes * s->layout.levels > UINT32_MAX)
+    if (dmattn_product(planes, s->layout.levels) > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "there are too many heads and batch items to sort the keys of each");
     TRY(dmattn_kernel_build(ctx, "sort_blocks", DMATTN_LEVEL_PORTABLE, layout, &values, &s->blocks));

@@ -44,14 +44,14 @@ static sum_shape sum_of(const dmattn_attention_desc *d)
 uint64_t dmattn_backward_rows_bytes(const backward_stage *s)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    return UINT64_C(8) * d->batch * d->heads * d->queries;
+    return dmattn_product(8, d->batch, d->heads, d->queries);
 }
 
 uint64_t dmattn_backward_partial_bytes(const backward_stage *s)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
     const bool summed = has_key_bias(&s->desc) && sum_of(d).parts > 1;
-    return summed ? UINT64_C(4) * d->batch * partial_heads(d) * d->keys : 0;
+    return summed ? dmattn_product(4, d->batch, partial_heads(d), d->keys) : 0;
 }
 
 uint32_t dmattn_backward_list_queries(const backward_stage *s)

@@ -80,12 +80,12 @@ grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *b, const ca
 static grid rows_of_items(uint64_t count)
 {
     const uint64_t rows = (count + ITEM_ROW - 1) / ITEM_ROW;
-    return (grid){count < ITEM_ROW ? (uint32_t)count : ITEM_ROW, rows > UINT32_MAX ? UINT32_MAX : (uint32_t)rows, 1};
+    return (grid){count < ITEM_ROW ? (uint32_t)count : ITEM_ROW, dmattn_workgroups(rows), 1};
 }
 
 static uint64_t key_tiles(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    return (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->keys, tile->keys);
+    return dmattn_product(d->batch, d->kv_heads, dmattn_ceil_div(d->keys, tile->keys));
 }
 
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
@@ -111,16 +111,18 @@ uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *b,
     /* All items of tiles that are cut leave parts: of n shares each n times all the work at most, and once more for
        what is left over; but no more than there can be of LEAST_KEY_SHARE. */
     const uint64_t most = dmattn_ceil_div(dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), LEAST_KEY_SHARE);
-    const uint64_t parts = most == 1 ? 0 : tiles * most < 2 * KEY_SHARES ? tiles * most : 2 * KEY_SHARES;
+    const uint64_t all = dmattn_product(tiles, most);
+    const uint64_t parts = most == 1 ? 0 : all < 2 * KEY_SHARES ? all : 2 * KEY_SHARES;
     const uint32_t group = d->heads / d->kv_heads, packs = dmattn_ceil_div(group, tile->pack);
     const uint64_t biases = d->bias && d->bias_shape.heads == d->heads ? packs : 1; /* for each key */
-    return 16 * (2 * tiles + KEY_SHARES) + 4 * parts * tile->keys * ((uint64_t)d->head_dim + d->value_dim + biases);
+    const uint64_t sums = dmattn_product(4, parts, tile->keys, d->head_dim + d->value_dim + biases);
+    return dmattn_add(dmattn_product(16, dmattn_add(dmattn_product(2, tiles), KEY_SHARES)), sums);
 }
 
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
 {
     const dmattn_attention_desc *d = &b->attention;
-    const uint64_t planes = (uint64_t)d->bias_shape.batch * d->bias_shape.heads;
+    const uint64_t planes = dmattn_product(d->bias_shape.batch, d->bias_shape.heads);
     return (grid){dmattn_ceil_div(d->keys, tile->keys), dmattn_ceil_div(d->queries, tile->rows),
-                  planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
+                  dmattn_workgroups(planes)};
 }

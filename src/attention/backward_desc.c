@@ -28,8 +28,8 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has that of the bias, but there is no bias");
     b.gradients = b.gradients ? b.gradients : all;
     const dmattn_score_shape *s = &d->bias_shape;
-    if (d->bias && (double)s->batch * s->heads * s->queries * d->keys > (double)MAX_TENSOR_BYTES / 4)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "dbias has more than 2^62 bytes");
+    if (d->bias)
+        TRY(dmattn_check_bytes(m, "dbias", dmattn_product(4, s->batch, s->heads, s->queries, d->keys)));
     TRY(dmattn_strides_resolve(m, "dout", &b.dout_strides, d->batch, d->queries, d->heads, d->value_dim));
     TRY(resolve_gradient(m, "dq", &b.dq_strides, d->batch, d->queries, d->heads, d->head_dim));
     TRY(resolve_gradient(m, "dk", &b.dk_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
@@ -59,7 +59,7 @@ uint64_t dmattn_attention_backward_tensor_bytes(const dmattn_attention_backward_
                    : size * dmattn_strides_span(&b->dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
     case TENSOR_DBIAS: {
         const dmattn_score_shape *s = &d->bias_shape;
-        return !(g & DMATTN_GRADIENT_BIAS) ? 0 : UINT64_C(4) * s->batch * s->heads * s->queries * d->keys;
+        return !(g & DMATTN_GRADIENT_BIAS) ? 0 : dmattn_product(4, s->batch, s->heads, s->queries, d->keys);
     }
     default: return dmattn_attention_tensor_bytes(d, tensor);
     }

@@ -113,13 +113,13 @@ void dmattn_attention_split_constants(const dmattn_attention_desc *d, const atte
 
 uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    return splits_of(tile) == 1 ? 0 : (uint64_t)splits_of(tile) * d->batch * d->queries * d->heads;
+    return splits_of(tile) == 1 ? 0 : dmattn_product(splits_of(tile), d->batch, d->queries, d->heads);
 }
 
 grid dmattn_combine_grid(const dmattn_attention_desc *d)
 {
     const uint64_t rows = (uint64_t)d->queries * d->heads, each = COMBINE_WORKGROUP / (d->value_dim / 4);
-    return (grid){(uint32_t)((rows + each - 1) / each), d->batch, 1};
+    return (grid){dmattn_workgroups((rows + each - 1) / each), d->batch, 1};
 }
 
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
@@ -134,21 +134,21 @@ bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
-                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack), d->batch * splits_of(tile)};
+                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack),
+                  dmattn_workgroups(dmattn_product(d->batch, splits_of(tile)))};
 }
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     if (d->mask != DMATTN_MASK_DENSE)
         return (grid){0, 0, 0};
-    uint64_t planes = (uint64_t)d->mask_shape.batch * d->mask_shape.heads;
+    uint64_t planes = dmattn_product(d->mask_shape.batch, d->mask_shape.heads);
     return (grid){d->mask_shape.queries > 1 ? dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)) : 1,
-                  dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32),
-                  planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
+                  dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32), dmattn_workgroups(planes)};
 }
 
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     grid g = dmattn_mask_tiles_grid(d, tile);
-    return UINT64_C(8) * g.x * g.y * g.z;
+    return dmattn_product(8, g.x, g.y, g.z);
 }

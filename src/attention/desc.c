@@ -37,10 +37,9 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
                            s->queries);
     if (!s->batch_stride && !s->head_stride && !s->query_stride) {
         s->query_stride = d->keys;
-        s->head_stride = s->queries * s->query_stride;
-        if (s->head_stride > MAX_TENSOR_BYTES / s->heads)
-            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s has more than 2^62 bytes", name);
-        s->batch_stride = s->heads * s->head_stride;
+        s->head_stride = dmattn_product(s->queries, s->query_stride);
+        s->batch_stride = dmattn_product(s->heads, s->head_stride);
+        TRY(dmattn_check_bytes(m, name, s->batch_stride));
     }
     if (score_span(s, d->keys) > MAX_TENSOR_BYTES / 4)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
@@ -117,7 +116,7 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
     case TENSOR_K: return size * dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
     case TENSOR_V: return size * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
     case TENSOR_OUT: return size * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
-    case TENSOR_LSE: return d->lse ? UINT64_C(4) * d->batch * d->heads * d->queries : 0;
+    case TENSOR_LSE: return d->lse ? dmattn_product(4, d->batch, d->heads, d->queries) : 0;
     case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;

@@ -11,7 +11,7 @@ _Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "keys are sorted in planes that ar
 dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkPipelineLayout layout,
                                     const key_order_desc *d)
 {
-    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    const uint64_t planes = dmattn_product(d->batch, d->heads);
     const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
     const uint32_t codes[RANGE_CODES_CONSTANT_COUNT] = {
         [RANGE_CODES_WORKGROUP] = workgroup,
@@ -19,8 +19,8 @@ dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkP
     };
     const uint32_t sort[SELECTION_CONSTANT_COUNT] = {[SELECTION_WORKGROUP] = workgroup};
     o->desc = *d;
-    o->grid = (grid){dmattn_ceil_div(d->keys, workgroup), planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes, 1};
-    o->codes_bytes = (4 * planes * d->keys + 15) / 16 * 16;
+    o->grid = (grid){dmattn_ceil_div(d->keys, workgroup), dmattn_workgroups(planes), 1};
+    o->codes_bytes = (dmattn_product(4, planes, d->keys) + 15) / 16 * 16;
     TRY(dmattn_check_grid(ctx, "the order of keys", o->grid));
     TRY(dmattn_key_sort_plan(&o->sort, ctx, layout, planes, d->keys, sort));
     return dmattn_kernel_build(ctx, "range_codes", DMATTN_LEVEL_PORTABLE, layout,
@@ -35,7 +35,7 @@ void dmattn_key_order_destroy(key_order *o, const dmattn_context *ctx)
 
 uint64_t dmattn_key_order_scratch_bytes(const key_order *o)
 {
-    return o->codes_bytes + dmattn_sort_scratch_bytes(&o->sort.layout);
+    return dmattn_add(o->codes_bytes, dmattn_sort_scratch_bytes(&o->sort.layout));
 }
 
 VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r)

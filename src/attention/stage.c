@@ -111,7 +111,7 @@ void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info 
 
 uint64_t dmattn_attention_partial_bytes(const attention_stage *s)
 {
-    return 4 * (s->desc.value_dim + UINT64_C(2)) * dmattn_attention_partial_rows(&s->desc, &s->tile);
+    return dmattn_product(4, s->desc.value_dim + UINT64_C(2), dmattn_attention_partial_rows(&s->desc, &s->tile));
 }
 
 uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)

@@ -196,10 +196,10 @@ dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *d)
     } else {
         l.page_size =
             heads * d->page_size * (size * ((uint64_t)a->head_dim + a->value_dim) + (d->no_importance ? 0 : 4));
-        l.pages_size = l.page_size * d->pages;
+        l.pages_size = dmattn_product(l.page_size, d->pages);
         l.table_pages = dmattn_ceil_div(d->max_keys, d->page_size);
     }
-    l.state_size = l.sequence_size * a->batch;
+    l.state_size = dmattn_product(l.sequence_size, a->batch);
     return l;
 }
 
@@ -215,15 +215,15 @@ uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tenso
         masked.keys = d->max_keys;
         return dmattn_attention_tensor_bytes(&masked, TENSOR_MASK);
     }
-    case TENSOR_DT_WEIGHT: return computed ? parameter * heads * heads * a->value_dim : 0;
+    case TENSOR_DT_WEIGHT: return computed ? dmattn_product(parameter, heads, heads, a->value_dim) : 0;
     case TENSOR_A: return computed ? parameter * heads : 0;
     case TENSOR_DT_BIAS: return computed && d->importance.dt_bias ? parameter * heads : 0;
-    case TENSOR_IMPORTANCE: return d->importance_given ? 4 * heads * a->batch * a->queries : 0;
+    case TENSOR_IMPORTANCE: return d->importance_given ? dmattn_product(4, heads, a->batch, a->queries) : 0;
     case TENSOR_COUNTS:
     case TENSOR_KEEP: return UINT64_C(4) * a->batch;
     case TENSOR_STATE: return l.state_size;
     case TENSOR_PAGES: return l.pages_size;
-    case TENSOR_TABLE: return UINT64_C(4) * a->batch * l.table_pages;
+    case TENSOR_TABLE: return dmattn_product(4, a->batch, l.table_pages);
     default: return dmattn_attention_tensor_bytes(a, tensor);
     }
 }

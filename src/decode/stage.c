@@ -129,7 +129,7 @@ void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_
 uint64_t dmattn_decode_partial_bytes(const decode_stage *s)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
-    return UINT64_C(4) * (a->value_dim + 2) * a->batch * a->heads * a->queries * s->tile.splits;
+    return dmattn_product(4, a->value_dim + UINT64_C(2), a->batch, a->heads, a->queries, s->tile.splits);
 }
 
 uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)

@@ -132,13 +132,15 @@ dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask
             dmattn_list_capacity(dmattn_selection_bound(&d.selection, d.keys), d.keys, d.list_queries, d.list_capacity);
     } else
         d.list_queries = d.list_capacity = 0;
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        TRY(dmattn_check_bytes(m, dmattn_tensor_name((tensor_id)t), dmattn_mask_tensor_bytes(&d, (tensor_id)t)));
     *resolved = d;
     return DMATTN_SUCCESS;
 }
 
 uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *d, tensor_id tensor)
 {
-    const uint64_t plane_keys = UINT64_C(4) * d->batch * d->kv_heads * d->keys;
+    const uint64_t plane_keys = dmattn_product(4, d->batch, d->kv_heads, d->keys);
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type);
     const bool importance = d->stages & DMATTN_STAGE_IMPORTANCE, intervals = d->stages & DMATTN_STAGE_INTERVALS,
                lists = d->stages & DMATTN_STAGE_LISTS;
@@ -147,14 +149,15 @@ uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *d, tensor_id tensor)
         return importance ? dmattn_type_size(d->type)
                                 * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim)
                           : 0;
-    case TENSOR_DT_WEIGHT: return importance ? parameter * d->kv_heads * d->kv_heads * d->value_dim : 0;
+    case TENSOR_DT_WEIGHT: return importance ? dmattn_product(parameter, d->kv_heads, d->kv_heads, d->value_dim) : 0;
     case TENSOR_A: return importance ? parameter * d->kv_heads : 0;
     case TENSOR_DT_BIAS: return d->importance.dt_bias ? parameter * d->kv_heads : 0;
     case TENSOR_IMPORTANCE:
         return importance || (intervals && d->selection.select != DMATTN_SELECT_ALL) ? plane_keys : 0;
-    case TENSOR_KEY_VALID: return d->selection.key_valid ? (uint64_t)d->batch * d->keys : 0;
+    case TENSOR_KEY_VALID: return d->selection.key_valid ? dmattn_product(d->batch, d->keys) : 0;
     case TENSOR_QUERY_OFFSETS:
-    case TENSOR_KEY_OFFSETS: return d->selection.documents ? UINT64_C(4) * d->batch * (d->selection.documents + 1) : 0;
+    case TENSOR_KEY_OFFSETS:
+        return d->selection.documents ? dmattn_product(4, d->batch, d->selection.documents + UINT64_C(1)) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return intervals || lists ? plane_keys : 0;
     default: return 0;

@@ -65,7 +65,7 @@ key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, 
 {
     const uint32_t item_tiles = dmattn_ceil_div(keys, tile_keys);
     const uint64_t tiles = (uint64_t)batch * item_tiles;
-    key_chunks c = {.tiles = tiles > UINT32_MAX ? UINT32_MAX : (uint32_t)tiles, .item_tiles = item_tiles};
+    key_chunks c = {.tiles = dmattn_workgroups(tiles), .item_tiles = item_tiles};
     const uint32_t wanted =
         chunk_workgroups >= ENOUGH_WORKGROUPS ? 1 : dmattn_ceil_div(ENOUGH_WORKGROUPS, (uint32_t)chunk_workgroups);
     c.chunk_tiles = dmattn_ceil_div(c.tiles, wanted < MOST_CHUNKS ? wanted : MOST_CHUNKS);
@@ -78,7 +78,7 @@ key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, 
 static uint64_t put(importance_backward_layout *l, uint64_t bytes)
 {
     const uint64_t offset = l->bytes;
-    l->bytes += bytes;
+    l->bytes = dmattn_add(l->bytes, bytes);
     return offset;
 }
 
@@ -90,7 +90,7 @@ importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_d
         .weights = dmattn_key_chunks(d->batch, d->keys, TILE_KEYS, (uint64_t)blocks.x * blocks.y),
         .sums = dmattn_key_chunks(d->batch, d->keys, SUM_KEYS, d->kv_heads),
     };
-    const uint64_t terms = UINT64_C(4) * d->batch * d->kv_heads * d->keys, heads = UINT64_C(4) * d->kv_heads;
+    const uint64_t terms = dmattn_product(4, d->batch, d->kv_heads, d->keys), heads = UINT64_C(4) * d->kv_heads;
     const uint64_t weight_parts = l.weights.count > 1 ? l.weights.count : 0;
     const uint64_t head_parts = l.sums.count > 1 ? l.sums.count : 0;
     if (gradients & IMPORTANCE_GRADIENTS & ~(uint32_t)DMATTN_GRADIENT_A)
@@ -98,7 +98,7 @@ importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_d
     if (gradients & DMATTN_GRADIENT_A)
         l.da_terms = put(&l, terms);
     if (gradients & DMATTN_GRADIENT_DT_WEIGHT)
-        l.ddt_weight = put(&l, weight_parts * heads * d->kv_heads * d->value_dim);
+        l.ddt_weight = put(&l, dmattn_product(weight_parts, heads, d->kv_heads, d->value_dim));
     if (gradients & DMATTN_GRADIENT_DT_BIAS)
         l.ddt_bias = put(&l, head_parts * heads);
     if (gradients & DMATTN_GRADIENT_A)

@@ -26,7 +26,8 @@ uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top)
 
 static uint64_t level_bytes(uint64_t nodes, uint32_t capacity, uint32_t key_bytes)
 {
-    return (16 * nodes + LIST_UNIT - 1) / LIST_UNIT * LIST_UNIT + key_bytes * nodes * capacity;
+    const uint64_t headers = (dmattn_product(16, nodes) + LIST_UNIT - 1) / LIST_UNIT * LIST_UNIT;
+    return dmattn_add(headers, dmattn_product(key_bytes, nodes, capacity));
 }
 
 lists_layout dmattn_lists_layout(const lists_desc *d)
@@ -47,8 +48,8 @@ lists_layout dmattn_lists_layout(const lists_desc *d)
         *level = up[i];
         level->nodes = dmattn_ceil_div(d->queries, level->node_queries);
         level->capacity = final ? d->capacity : dmattn_list_capacity(d->bound, d->keys, level->node_queries, 0);
-        level->bytes = level_bytes((uint64_t)d->batch * d->heads * level->nodes, level->capacity, final ? 4 : 8);
-        l.scratch_bytes += final ? 0 : level->bytes;
+        level->bytes = level_bytes(dmattn_product(d->batch, d->heads, level->nodes), level->capacity, final ? 4 : 8);
+        l.scratch_bytes = dmattn_add(l.scratch_bytes, final ? 0 : level->bytes);
     }
     return l;
 }
@@ -60,9 +61,9 @@ uint64_t dmattn_lists_bytes(const lists_layout *l)
 
 grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
 {
-    const uint64_t planes = (uint64_t)d->batch * d->heads;
+    const uint64_t planes = dmattn_product(d->batch, d->heads);
     const uint32_t x = level->nodes < 32768 ? level->nodes : 32768; /* Vulkan promises 65535 */
-    return (grid){x, dmattn_ceil_div(level->nodes, x), planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes};
+    return (grid){x, dmattn_ceil_div(level->nodes, x), dmattn_workgroups(planes)};
 }
 
 static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const lists_desc *d, bool has_parents,

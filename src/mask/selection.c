@@ -12,7 +12,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
 {
     const dmattn_selection *selection = &d->selection;
     const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
-    const uint64_t planes = (uint64_t)d->batch * d->kv_heads;
+    const uint64_t planes = dmattn_product(d->batch, d->kv_heads);
     const uint32_t constants[SELECTION_CONSTANT_COUNT] = {
         [SELECTION_WORKGROUP] = workgroup,
         [SELECTION_SELECTION] = selection->select,
@@ -24,8 +24,8 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     s->desc = *d;
     if (sorts)
         TRY(dmattn_key_sort_plan(&s->sort, ctx, layout, planes, d->keys, constants));
-    s->intervals_grid = (grid){dmattn_ceil_div(sorts ? s->sort.layout.padded : d->keys, workgroup),
-                               planes > UINT32_MAX ? UINT32_MAX : (uint32_t)planes, 1};
+    s->intervals_grid =
+        (grid){dmattn_ceil_div(sorts ? s->sort.layout.padded : d->keys, workgroup), dmattn_workgroups(planes), 1};
     TRY(dmattn_check_grid(ctx, "the selection", s->intervals_grid));
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
     return dmattn_kernel_build(ctx, "intervals", DMATTN_LEVEL_PORTABLE, layout, &values, &s->intervals);

@@ -252,6 +252,38 @@ Test(desc, overlapping_out)
 
 /* ---- sizes --------------------------------------------------------------------------------------------------- */
 
+/* Products and sums are right up to 2^62, and TOO_MANY_BYTES beyond. */
+Test(desc, products_of_sizes)
+{
+    static const uint64_t sizes[] = {0,
+                                     1,
+                                     2,
+                                     3,
+                                     UINT32_MAX,
+                                     UINT64_C(1) << 31,
+                                     UINT64_C(1) << 32,
+                                     (UINT64_C(1) << 61) - 1,
+                                     UINT64_C(1) << 61,
+                                     MAX_TENSOR_BYTES - 1,
+                                     MAX_TENSOR_BYTES,
+                                     TOO_MANY_BYTES,
+                                     UINT64_C(1) << 63,
+                                     UINT64_MAX};
+    enum { COUNT_OF_SIZES = sizeof sizes / sizeof *sizes };
+    for (int i = 0; i < COUNT_OF_SIZES; i++)
+        for (int j = 0; j < COUNT_OF_SIZES; j++) {
+            const long double sum = (long double)sizes[i] + sizes[j], product = (long double)sizes[i] * sizes[j];
+            const bool adds = sum <= (long double)MAX_TENSOR_BYTES, fits = product <= (long double)MAX_TENSOR_BYTES;
+            cr_expect_eq(dmattn_add(sizes[i], sizes[j]), adds ? sizes[i] + sizes[j] : TOO_MANY_BYTES);
+            cr_expect_eq(dmattn_product(sizes[i], sizes[j]), fits ? sizes[i] * sizes[j] : TOO_MANY_BYTES);
+            cr_expect_eq(dmattn_product(sizes[i], sizes[j], 0), 0);
+            cr_expect_eq(dmattn_product(1, sizes[i], 1, sizes[j]), dmattn_product(sizes[i], sizes[j]));
+        }
+    cr_expect_eq(dmattn_product(1u << 31, 1u << 31), MAX_TENSOR_BYTES);
+    cr_expect_eq(dmattn_product(1u << 31, 1u << 31, 2), TOO_MANY_BYTES);
+    cr_expect_eq(dmattn_product(1u << 31, 1u << 31, 4), TOO_MANY_BYTES, "2^64 wraps to 0");
+}
+
 Test(desc, tensor_bytes)
 {
     dmattn_attention_desc d = resolved((dmattn_attention_desc){SIZES});

@@ -74,6 +74,24 @@ Test(mask_desc, refused)
     d = good;
     d.list_queries = 0;
     expect_refused(d, "list_queries");
+    /* tensors whose sizes in bytes are 2^64 and 2^63 */
+    const dmattn_mask_desc wide = {
+        .batch = 1u << 15, .keys = 1u << 29, .kv_heads = 1u << 18, .value_dim = 8, .v_strides = {0, 0, 8}};
+    d = wide;
+    d.stages = DMATTN_STAGE_IMPORTANCE;
+    expect_refused(d, "importance has more than 2^62 bytes");
+    d = wide;
+    d.stages = DMATTN_STAGE_INTERVALS;
+    d.queries = 1;
+    d.batch = 1u << 14;
+    expect_refused(d, "begin has more than 2^62 bytes");
+    d = (dmattn_mask_desc){.stages = DMATTN_STAGE_INTERVALS,
+                           .batch = (1u << 30) - 1,
+                           .queries = 1,
+                           .keys = 1,
+                           .kv_heads = 1,
+                           .selection = {.documents = (1u << 30) - 1}};
+    cr_expect_eq(dmattn_mask_tensor_bytes(&d, TENSOR_KEY_OFFSETS), 4 * ((UINT64_C(1) << 30) - 1) << 30);
     cr_expect_eq(dmattn_mask_desc_resolve(NULL, &d, NULL), DMATTN_ERROR_INVALID);
 }
 

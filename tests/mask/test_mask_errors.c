@@ -23,6 +23,14 @@ DEVICE_TEST(mask_plan, what_is_refused)
     cr_expect_null(plan);
     EXPECT_FAILURE(dmattn_mask_plan(h.context, &mask, NULL), DMATTN_ERROR_INVALID, "plan");
     EXPECT_FAILURE(dmattn_mask_plan(h.context, &mask, &plan), DMATTN_ERROR_INVALID, "list_queries");
+    const dmattn_mask_desc lists = {.stages = DMATTN_STAGE_LISTS,
+                                    .batch = 1u << 13,
+                                    .queries = (1u << 30) - 1,
+                                    .keys = (1u << 30) - 1,
+                                    .kv_heads = 1,
+                                    .list_queries = 2048,
+                                    .list_capacity = (1u << 30) - 1}; /* lists of 2^64 bytes */
+    EXPECT_FAILURE(dmattn_mask_plan(h.context, &lists, &plan), DMATTN_ERROR_UNSUPPORTED, "256 GiB");
     EXPECT_FAILURE(dmattn_dma_plan(h.context, NULL, &plan), DMATTN_ERROR_INVALID, "descriptor");
     EXPECT_FAILURE(dmattn_dma_plan(h.context, &with_all, NULL), DMATTN_ERROR_INVALID, "plan");
     cr_expect_eq(dmattn_dma_plan(NULL, &with_all, &plan), DMATTN_ERROR_INVALID);
