@@ -235,7 +235,8 @@ typedef struct dmattn_plan_info {
                      lists */
 } dmattn_plan_info;
 
-/** Writes the properties of `plan` to *info. If `plan` is NULL, *info is zeroed, with empty strings. An `info` of NULL is ignored. */
+/** Writes the properties of `plan` to *info. If `plan` is NULL, *info is zeroed, with empty strings. An `info` of NULL
+ * is ignored. */
 DMATTN_API void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info);
 
 #ifdef __cplusplus
