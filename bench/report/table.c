@@ -24,7 +24,7 @@ const table_column table_columns[TABLE_COLUMNS] = {
     [CELL_VISIBLE] = {"visible %", "visible pairs, in percent of all pairs", true},
     [CELL_DENSE] = {"vs dense", "speedup over dense attention of the same sizes by the same program", true},
     [CELL_PEER] = {"vs peer", "speedup over the fastest other program with the same mask", true},
-    [CELL_ROOF] = {"roof %", "percent of the roofline limit that the device's ceilings give", true},
+    [CELL_ROOF] = {"roof%", "percent of the roofline limit that the device's ceilings give", true},
 };
 
 void table_number(double value, char text[CELL_TEXT_SIZE])
