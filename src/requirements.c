@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What to enable before vkCreateDevice. dmattn_capabilities_level() checks the same list. */
+ * The requirements of dmattn: the features and extensions that an app enables in vkCreateDevice.
+ * dmattn_capabilities_level() checks the same list. The public functions and types call the requirements "needs". */
 #include <dmattn/dmattn.h>
 
 #include <stddef.h>
@@ -12,7 +13,7 @@ static const VkPhysicalDeviceBufferDeviceAddressFeatures buffer_address = {
 
 static const VkPhysicalDeviceFeatures2 required = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-    .pNext = (void *)&buffer_address, /* Vulkan's chains are not const; nobody writes to this one */
+    .pNext = (void *)&buffer_address, /* pNext is not const in Vulkan, but nothing writes to this structure */
 };
 
 static const VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size = {
@@ -21,19 +22,19 @@ static const VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size = {
     .computeFullSubgroups = VK_TRUE,
 };
 
-/* For shaders whose workgroup's size is a constant by LocalSizeId, as in all of SPIR-V 1.6. */
+/* For LocalSizeId, by which all SPIR-V 1.6 shaders state the size of their workgroups. */
 static const VkPhysicalDeviceMaintenance4Features maintenance4 = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
     .pNext = (void *)&subgroup_size,
     .maintenance4 = VK_TRUE,
 };
 
-/* For cooperative matrices; headers that do not know them leave them out. */
+/* For cooperative matrices. Vulkan headers too old to define them leave them out below. */
 static const VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
     .pNext = (void *)&maintenance4,
     .vulkanMemoryModel = VK_TRUE,
-    /* Once the memory model is enabled, what atomics do in all kernels must be, too. */
+    /* With the memory model enabled, the atomics in all kernels need this feature. */
     .vulkanMemoryModelDeviceScope = VK_TRUE,
 };
 
@@ -81,11 +82,11 @@ static const VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
 
 static const VkPhysicalDeviceFeatures2 recommended = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-    .features = {.shaderInt64 = VK_TRUE}, /* with matrices, too: for addresses */
+    .features = {.shaderInt64 = VK_TRUE}, /* the matrix kernels use 64-bit addresses, too */
     .pNext = (void *)&AFTER_BFLOAT16,
 };
 
-/* The first ones have been core since Vulkan 1.3. */
+/* The first CORE_IN_1_3 extensions are core in Vulkan 1.3. */
 #define CORE_IN_1_3 2
 static const char *const extensions[] = {
     VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_MAINTENANCE_4_EXTENSION_NAME,
@@ -114,9 +115,9 @@ void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs)
     };
 }
 
-/* ---- adding to what an app enables ------------------------------------------------------------------------------- */
+/* ---- adding to the features of an app ---------------------------------------------------------------------------- */
 
-/* All structures of the two chains. */
+/* All structures in the chains `required` and `recommended`. */
 typedef struct needed_structures {
     VkPhysicalDeviceFeatures2 core;
     VkPhysicalDeviceBufferDeviceAddressFeatures address;
@@ -137,14 +138,14 @@ typedef struct needed_structures {
 _Static_assert(sizeof(needed_structures) <= sizeof((dmattn_device_setup *)0)->storage, "storage is too small");
 _Static_assert(sizeof extensions / sizeof *extensions <= DMATTN_MAX_DEVICE_EXTENSIONS, "too many extensions");
 
-/* Each is sType, pNext, and then nothing but VkBool32. */
+/* Describes a structure that has only VkBool32 members after sType and pNext. */
 typedef struct needed_structure {
     VkStructureType type;
     size_t size, offset;   /* in needed_structures */
-    uint32_t version;      /* of Vulkan, that has it; 0: none */
-    const char *extension; /* that has it otherwise; NULL: none */
-    VkStructureType whole; /* all of a version's features in one, beside which it must not be chained; */
-    size_t first;          /* where that has the same fields */
+    uint32_t version;      /* of Vulkan, in which it is core; 0: none */
+    const char *extension; /* that defines it in earlier versions; NULL: none */
+    VkStructureType whole; /* the structure with all features of that version; a chain must not hold both */
+    size_t first;          /* the offset of the same members in that structure */
 } needed_structure;
 
 #define MEMBER(name) sizeof((needed_structures *)0)->name, offsetof(needed_structures, name)
@@ -180,7 +181,7 @@ static const needed_structure structures[] = {
 };
 #define STRUCTURE_COUNT (sizeof structures / sizeof *structures)
 
-/* A macro, because it serves const structures and others. */
+/* The VkBool32 members of a structure. A macro, because the structure may be const. */
 #define WORDS(type, structure) ((type *)((structure) + 1))
 
 static bool is_offered(const dmattn_device_setup *setup, const char *name)
@@ -206,7 +207,7 @@ static void add_extensions(dmattn_device_setup *setup, const char *const *names,
             setup->extensions[setup->extension_count++] = names[i];
 }
 
-/* Makes a structure in `all`, zero, and chains it behind `last`. */
+/* Zeroes the structure of type `t` in `all` and chains it after `last`. */
 static VkBaseOutStructure *add_structure(void *all, const needed_structure *t, VkBaseOutStructure *last)
 {
     VkBaseOutStructure *made = (void *)((char *)all + t->offset);
@@ -217,7 +218,8 @@ static VkBaseOutStructure *add_structure(void *all, const needed_structure *t, V
     return made;
 }
 
-/* Where the app's chain has the fields of a structure; they are added to it if it has none. */
+/* Finds the members of a structure in the app's chain, in the structure itself or in `whole`. If the chain has neither,
+ * adds the structure. */
 static VkBool32 *fields_of(dmattn_device_setup *setup, const needed_structure *t)
 {
     VkBaseOutStructure *last = NULL, *whole = NULL;
@@ -232,7 +234,7 @@ static VkBool32 *fields_of(dmattn_device_setup *setup, const needed_structure *t
                  : WORDS(VkBool32, add_structure(setup->storage, t, last));
 }
 
-/* Sets the features of a chain that are supported. */
+/* Enables, in the app's chain, those features of `chain` that the device supports. */
 static void add_features(dmattn_device_setup *setup, const VkPhysicalDeviceFeatures2 *chain,
                          const needed_structures *supported)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * dmattn-run: runs one case from a file, on a device or on the CPU, and writes its results to a file. */
+ * dmattn-run: computes one case from a file, on a device or on the CPU, and writes the results to a file. */
 #define _POSIX_C_SOURCE 200809L
 #include "case_file.h"
 #include "complain.h"
@@ -10,21 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "Usage: dmattn-run [options] IN.safetensors OUT.safetensors\n"
-    "\n"
-    "Runs the case in IN and writes its results to OUT: out and lse, and of dynamic mask attention also importance,\n"
-    "begin and end. If IN has a dout, then also the gradients of sum(out * dout): dq, dk, dv, and those of what there "
-    "is\n"
-    "of d_bias or, of dynamic mask attention, d_dt_weight, d_a and d_dt_bias.\n"
-    "\n"
-    "  --device D   run on this Vulkan device: best (default), its index, or part of its name\n"
-    "  --level L    run at this level: portable, matrix or matrix2 (default: the best of the device)\n"
-    "  --cpu        run on the CPU in double precision, without Vulkan; ignores --device and --level\n"
-    "  --help       print this and exit\n"
-    "  --version    print the version and exit\n"
-    "\n"
-    "Exit status: 0 done, 1 the machine failed, 2 the input or an option is wrong. OUT changes only with 0.\n";
+static const char usage[] = "Usage: dmattn-run [options] IN.safetensors OUT.safetensors\n"
+                            "\n"
+                            "Computes the case in IN and writes the results to OUT: out and lse; for dynamic mask\n"
+                            "attention also importance, begin and end. If IN contains dout, OUT also contains the\n"
+                            "gradients of sum(out * dout): dq, dk and dv; d_bias if IN has a bias; for dynamic mask\n"
+                            "attention d_dt_weight, d_a, and d_dt_bias if IN has a dt_bias.\n"
+                            "\n"
+                            "  --device D   Vulkan device: best (default), its index, or part of its name\n"
+                            "  --level L    level: portable, matrix or matrix2 (default: the best of the device)\n"
+                            "  --cpu        compute on the CPU in double precision, without Vulkan;\n"
+                            "               --device and --level are ignored\n"
+                            "  --help       print this text and exit\n"
+                            "  --version    print the version and exit\n"
+                            "\n"
+                            "Exit status: 0 success, 1 the machine failed, 2 the input or an option is wrong.\n"
+                            "OUT changes only on success.\n";
 
 enum { DONE = 0, MACHINE_FAILED = 1, BAD_INPUT = 2, GO_ON = -1 };
 
@@ -34,9 +35,9 @@ typedef struct options {
     bool cpu;
 } options;
 
-/* ---- sentences ----------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------------ */
 
-/* Whose fault it is, once the machine was found fit to try. */
+/* Whether the input or the machine caused a failure. */
 static int exit_status(dmattn_status status)
 {
     return status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED ? BAD_INPUT : MACHINE_FAILED;
@@ -68,10 +69,10 @@ static bool parse_level(const char *text, dmattn_level *level)
     return false;
 }
 
-/* GO_ON, or the exit status. */
+/* Returns GO_ON or the exit status. */
 static int parse_options(int argc, char **argv, options *o)
 {
-    opterr = 0; /* getopt's own complaints begin with the path of the program */
+    opterr = 0; /* the messages of getopt would begin with the path of the program */
     for (int c; (c = getopt_long(argc, argv, ":", long_options, NULL)) != -1;) {
         switch (c) {
         case OPTION_DEVICE: o->device = optarg; break;
@@ -89,16 +90,16 @@ static int parse_options(int argc, char **argv, options *o)
         case ':':
             if (!strchr(argv[optind - 1], '='))
                 return complain(BAD_INPUT, "option '%s' needs a value", argv[optind - 1]);
-            /* fall through - what takes no value but got one is a colon on Windows, a question mark elsewhere */
+            /* fall through - an option with an unwanted value gives ':' on Windows and '?' elsewhere */
         default:
             if (optopt > 0 && optopt < OPTION_DEVICE)
                 return complain(BAD_INPUT, "unknown option '-%c'; see --help", optopt);
-            return complain(BAD_INPUT, "%s '%s'; see --help", optopt ? "no value belongs to option" : "unknown option",
-                            argv[optind - 1]);
+            return complain(BAD_INPUT, "%s '%s'; see --help",
+                            optopt ? "no value is allowed for option" : "unknown option", argv[optind - 1]);
         }
     }
     if (argc - optind != 2)
-        return complain(BAD_INPUT, "an input file and an output file are needed, not %d names; see --help",
+        return complain(BAD_INPUT, "two files are needed, an input and an output, but %d were given; see --help",
                         argc - optind);
     o->in = argv[optind];
     o->out = argv[optind + 1];
@@ -110,7 +111,7 @@ static int parse_options(int argc, char **argv, options *o)
 typedef struct results {
     uint64_t out_count, lse_count;
     float *out, *lse;
-    gradients gradients; /* none without dout */
+    gradients gradients; /* empty without dout */
 } results;
 
 static bool allocate_results(const problem *p, results *r)
@@ -129,7 +130,7 @@ static int run_on_cpu(problem *p, results *r)
 {
     dmattn_status status = p->dma ? problem_make_mask(p) : DMATTN_SUCCESS;
     if (status)
-        return complain(exit_status(status), "the mask on the CPU: %s", dmattn_status_string(status));
+        return complain(exit_status(status), "cannot compute the mask on the CPU: %s", dmattn_status_string(status));
     double *out = malloc(r->out_count * sizeof *out), *lse = malloc(r->lse_count * sizeof *lse);
     reference_inputs in = problem_inputs(p);
     status = out && lse ? reference_attention(&p->desc, &in, out, lse) : DMATTN_ERROR_OUT_OF_MEMORY;
@@ -141,7 +142,7 @@ static int run_on_cpu(problem *p, results *r)
     free(lse);
     if (!status && p->backward.gradients)
         status = gradients_on_cpu(p, &r->gradients);
-    return status ? complain(exit_status(status), "%s on the CPU", dmattn_status_string(status)) : DONE;
+    return status ? complain(exit_status(status), "cannot compute on the CPU: %s", dmattn_status_string(status)) : DONE;
 }
 
 static dmattn_status differentiate_on_device(const device_problem *dp, gradients *g)
@@ -184,7 +185,7 @@ static int run_on_vulkan(const options *o, problem *p, results *r)
     if (!status) {
         status = dmattn_runtime_find_device(runtime, o->device, &index);
         if (status == DMATTN_ERROR_INVALID && o->device && dmattn_runtime_device_count(runtime))
-            bad = BAD_INPUT; /* there are devices, but none of this name */
+            bad = BAD_INPUT; /* the selector matches no device */
     }
     if (!status)
         status = dmattn_device_create(runtime, index, &device);
@@ -196,7 +197,7 @@ static int run_on_vulkan(const options *o, problem *p, results *r)
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
 
-/* *bias_rank: dimensions of the bias, if there is one, which its gradient has, too. */
+/* *bias_rank receives the number of dimensions of the bias and its gradient; 0: there is no bias. */
 static int read_problem(const options *o, problem *p, uint32_t *bias_rank)
 {
     safetensors_file file;
@@ -216,13 +217,13 @@ static int read_problem(const options *o, problem *p, uint32_t *bias_rank)
     return DONE;
 }
 
-/* What a file of results may hold. */
+/* The tensors of the output file. */
 typedef struct output {
     safetensors_tensor tensors[TENSOR_COUNT];
     size_t count;
 } output;
 
-/* Adds a tensor, if there is one. Extents of 0 at the end are not dimensions. */
+/* Adds a tensor unless `data` is NULL. `shape` ends at the first 0. */
 static void add(output *o, const char *name, safetensors_type type, void *data, const uint64_t shape[4])
 {
     if (!data)
@@ -282,7 +283,7 @@ int main(int argc, char **argv)
         return status;
     results r = {0};
     if (!allocate_results(&p, &r))
-        status = complain(MACHINE_FAILED, "the results do not fit in host memory");
+        status = complain(MACHINE_FAILED, "no host memory for the results");
     if (!status)
         status = o.cpu ? run_on_cpu(&p, &r) : run_on_vulkan(&o, &p, &r);
     if (!status)

@@ -16,7 +16,7 @@ void reference_attention_row(const dmattn_attention_desc *d, const reference_inp
     for (uint32_t i = 0; i < d->value_dim; i++)
         out[i] = 0;
     *lse = -INFINITY;
-    if (max == -INFINITY) /* nothing is seen */
+    if (max == -INFINITY) /* the query sees no key */
         return;
 
     for (uint32_t j = 0; j < d->keys; j++) {

@@ -15,15 +15,15 @@ typedef struct query_row {
     uint32_t batch, head, query;
 } query_row;
 
-/* For each key of a row. */
+/* For each key of one query. */
 typedef struct row_scratch {
-    double *p;     /* its probability */
-    double *dp;    /* the gradient of that */
-    double *slope; /* of the score by scale * (q . k) */
+    double *p;     /* the probability */
+    double *dp;    /* the gradient of p */
+    double *slope; /* the derivative of the score with respect to scale * (q . k) */
 } row_scratch;
 
-/* Fills the scratch memory, and *d_row with the sum of p * dp, which is that of out * dout. False if the query sees
- * nothing. */
+/* Fills `row`, and sets *d_row to the sum of p * dp, which equals the sum of out * dout. Returns false if the query
+ * sees no key. */
 static bool find_probabilities(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
                                const query_row *r, const row_scratch *row, double *d_row)
 {
@@ -53,7 +53,7 @@ static bool find_probabilities(const dmattn_attention_desc *d, const reference_i
     return true;
 }
 
-/* Adds factor * row `from` of an array to a contiguous row. */
+/* Adds factor * array[from ..] to a row of a contiguous tensor. */
 static void add_row(double *to, uint64_t to_row, uint32_t dim, double factor, dmattn_type type, const void *array,
                     uint64_t from)
 {
@@ -61,7 +61,7 @@ static void add_row(double *to, uint64_t to_row, uint32_t dim, double factor, dm
         to[to_row * dim + i] += factor * element_load(type, array, from + i);
 }
 
-/* What one query gives to all gradients. */
+/* Adds the contribution of one query to all gradients. */
 static void add_query(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
                       const query_row *r, const row_scratch *row, double d_row, const attention_gradients *g)
 {
@@ -121,7 +121,7 @@ dmattn_status reference_attention_backward(const dmattn_attention_desc *d, const
 
 /* ---- importance ---------------------------------------------------------------------------------------------- */
 
-/* What one key of one head gives. */
+/* Adds the contribution of one key of one head. */
 static void add_key(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t head, uint32_t key,
                     double gradient, const importance_gradients *g)
 {

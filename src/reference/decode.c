@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Which tokens it sees, as bytes. */
+/* Sets visible[token] to 1 if the query at `position` sees the token, else to 0. */
 static dmattn_status find_visible(const dmattn_decode_desc *d, const float *importance, uint32_t position,
                                   const uint8_t *mask, uint8_t *visible)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The CPU reference of decoding: attention over the whole sequence, from the definition, knowing nothing of a cache. */
+ * The CPU reference of decoding: attention over the whole sequence, by definition and without a cache. */
 #ifndef DMATTN_REFERENCE_DECODE_H
 #define DMATTN_REFERENCE_DECODE_H
 
 #include <dmattn/dmattn.h>
 
-/* A sequence from its first token on, of a descriptor's types: k [tokens, Hk, D], v [tokens, Hk, Dv], of whose strides
- * that of batch is not used, and importance [Hk, importance_stride], which is not looked at if there is none. */
+/* A sequence from its first token on, in the types of the descriptor: k [tokens, Hk, D] and v [tokens, Hk, Dv], whose
+ * batch strides are ignored, and importance [Hk, importance_stride], ignored if the descriptor has no importance. */
 typedef struct reference_sequence {
     const void *k, *v;
     dmattn_strides k_strides, v_strides;
@@ -14,8 +14,9 @@ typedef struct reference_sequence {
     uint64_t importance_stride;
 } reference_sequence;
 
-/* The result of the query of query head `head` at `position`, which sees the tokens at and before it: out[Dv] and *lse.
- * `desc` is resolved; `q`: its row; `mask`: its row of the dense mask, or NULL. OUT_OF_MEMORY. */
+/* Computes out[Dv] and *lse of one query, of query head `head` at `position`, which sees the tokens at and before its
+ * position. `desc` must be resolved. `q` is the row of the query; `mask` its row of the dense mask, or NULL. Errors:
+ * OUT_OF_MEMORY. */
 dmattn_status reference_decode_row(const dmattn_decode_desc *desc, const reference_sequence *sequence, const void *q,
                                    uint32_t head, uint32_t position, const uint8_t *mask, double *out, double *lse);
 

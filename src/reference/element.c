@@ -20,7 +20,7 @@ static float bits_float(uint32_t bits)
 
 static double from_half(uint16_t half)
 {
-    /* A half's bits in a float's places make a float of the same digits, 2^112 times too small. */
+    /* The bits of a half, shifted to the positions of a float, give a float that is 2^112 times too small. */
     uint32_t bits = (uint32_t)(half & 0x7fff) << 13;
     double magnitude = bits < 0x0f800000 ? (double)bits_float(bits) * 0x1p112 : bits == 0x0f800000 ? INFINITY : NAN;
     return half & 0x8000 ? -magnitude : magnitude;
@@ -32,13 +32,13 @@ static uint16_t to_half(double value)
     double magnitude = fabs(value);
     if (isnan(value))
         return sign | 0x7e00;
-    if (magnitude >= 65520) /* halfway from the largest half to the next power of two */
+    if (magnitude >= 65520) /* halfway between the largest half and the next power of two */
         return sign | 0x7c00;
     int exponent;
     frexp(magnitude, &exponent); /* magnitude = f * 2^exponent, 0.5 <= f < 1 */
     if (magnitude == 0 || exponent < -13)
-        return sign | (uint16_t)nearbyint(ldexp(magnitude, 24)); /* subnormal; 1024 is the least normal */
-    /* 1024 to 2048; a carry to 2048 flows into the exponent as it should */
+        return sign | (uint16_t)nearbyint(ldexp(magnitude, 24)); /* subnormal; 1024 is the smallest normal number */
+    /* from 1024 to 2048; 2048 increments the exponent, which is correct */
     uint32_t scaled = (uint32_t)nearbyint(ldexp(magnitude, 11 - exponent));
     return (uint16_t)(sign | (((uint32_t)(exponent + 14) << 10) + scaled - 1024));
 }
@@ -49,7 +49,8 @@ static uint16_t to_bfloat(double value)
     uint32_t bits = float_bits(nearest);
     if (isnan(value))
         return (uint16_t)(bits >> 16 | 0x40);
-    /* Rounding twice could turn a near tie into a tie: take the float towards 0 instead and mark it inexact. */
+    /* Rounding twice can turn a near tie into a tie. Rounding to odd first avoids that: truncate, then set the last bit
+     * if the result is inexact. */
     if (isfinite(nearest) && (double)nearest != value)
         bits = (fabs((double)nearest) > fabs(value) ? bits - 1 : bits) | 1;
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * One element of a host tensor, to and from double. */
+ * Conversion of the elements of host tensors to and from double. */
 #ifndef DMATTN_REFERENCE_ELEMENT_H
 #define DMATTN_REFERENCE_ELEMENT_H
 
 #include <dmattn/dmattn.h>
 
-/* Element `index` of an array of `type`. */
+/* Returns element `index` of an array of `type`. */
 double element_load(dmattn_type type, const void *array, uint64_t index);
 
-/* Stores `value`, rounded to nearest, ties to even. */
+/* Stores `value`, rounded to nearest even. */
 void element_store(dmattn_type type, void *array, uint64_t index, double value);
 
 #endif

@@ -36,7 +36,7 @@ double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, ui
     return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? exp(x) : x;
 }
 
-/* A document's queries and keys: from the first one to before the end. */
+/* The queries and keys of a document; the ends are exclusive. */
 typedef struct document {
     int64_t first_query, end_query, first_key, end_key;
 } document;
@@ -46,7 +46,7 @@ static int64_t clamp(int64_t x, int64_t low, int64_t high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* Without documents, number 0 holds all queries and keys. Offsets are clamped as in shaders/mask/intervals.comp. */
+/* Without documents, document 0 holds all queries and keys. Offsets are clamped as in shaders/mask/intervals.comp. */
 static document get_document(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t number)
 {
     document doc = {0, d->queries, 0, d->keys};
@@ -60,8 +60,8 @@ static document get_document(const dmattn_mask_desc *d, const mask_inputs *in, u
     return doc;
 }
 
-/* The number of the only document that may hold a key: the last one that begins at or before it. The search is that of
- * shaders/mask/intervals.comp, so that offsets that do not ascend have the same answer here. */
+/* The only document that may hold a key: the last one that begins at or before it. The search is the one in
+ * shaders/mask/intervals.comp, so the result is the same for offsets that do not ascend, too. */
 static uint32_t document_of_key(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, int64_t key)
 {
     const uint64_t row = batch * ((uint64_t)d->selection.documents + 1);
@@ -76,7 +76,7 @@ static uint32_t document_of_key(const dmattn_mask_desc *d, const mask_inputs *in
     return low;
 }
 
-/* More important first, then later first. */
+/* Orders by importance, descending; of equal ones the later key comes first. */
 static int compare(const void *left, const void *right)
 {
     const ranked_key *a = left, *b = right;
@@ -85,7 +85,7 @@ static int compare(const void *left, const void *right)
     return a->key > b->key ? -1 : a->key < b->key;
 }
 
-/* Marks the keys of one document that a query of it sees. */
+/* Sets visible[key] for the keys of one document, if the query belongs to it. */
 static void document_visible(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, const float *importance,
                              uint32_t query, uint32_t number, ranked_key *pool, bool *visible)
 {
@@ -100,7 +100,7 @@ static void document_visible(const dmattn_mask_desc *d, const mask_inputs *in, u
             continue;
         if (s->select == DMATTN_SELECT_TOPW_CAUSAL && j > position)
             continue;
-        float x = importance ? importance[j] : 0; /* where all are kept it is not needed */
+        float x = importance ? importance[j] : 0; /* DMATTN_SELECT_ALL needs no importance */
         pool[count++] = (ranked_key){isnan(x) ? -INFINITY : x, (uint32_t)j};
     }
     const bool ranked = s->select == DMATTN_SELECT_TOPW_CAUSAL || s->select == DMATTN_SELECT_TOPW_SHARED;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# dmattn_run_test.sh on the device that DMATTN_TEST_DEVICE selects; skipped where there is none, unless
+# Runs dmattn_run_test.sh on the device that DMATTN_TEST_DEVICE selects. Skipped if there is none, unless
 # DMATTN_REQUIRE_DEVICE=1.
 #
 #     dmattn_run_device.sh PATH_TO_DMATTN_RUN_TEST PATH_TO_DMATTN_RUN

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Tests of dmattn-run as a program: what it refuses and how, and that it runs every golden case.
+# Tests the program dmattn-run: its error messages and exit statuses, and that it computes every golden case.
 #
 #     dmattn_run_test.sh PATH_TO_DMATTN_RUN [options]
 #
-# Good cases run with --cpu, and once more with the options, if any, such as `--device llvmpipe`.
-# DMATTN_EMULATOR holds the command, if any, that runs the program.
+# Valid cases run with --cpu, and again with the options if there are any, such as `--device llvmpipe`.
+# DMATTN_EMULATOR may hold a command that runs the program.
 set -u
 read -ra run <<<"${DMATTN_EMULATOR-}"
 run+=("$1")
@@ -20,14 +20,14 @@ fail() {
     failures=$((failures + 1))
 }
 
-# ones BYTES: floats of 1.0
+# ones BYTES: writes floats of 1.0
 ones() {
     local i
     for ((i = 0; i < $1 / 4; i++)); do printf '\0\0\200\77'; done
     for ((i = 0; i < $1 % 4; i++)); do printf '\0'; done
 }
 
-# make_file NAME HEADER BYTES: a .safetensors file with so many bytes of data
+# make_file NAME HEADER BYTES: makes a .safetensors file with that many bytes of data
 make_file() {
     local length=${#2} prefix='' i
     for i in 0 1 2 3; do
@@ -36,7 +36,7 @@ make_file() {
     { printf "$prefix\\0\\0\\0\\0%s" "$2" && ones "$3"; } >"$folder/$1"
 }
 
-# refused STATUS TEXT ARGUMENTS...: fails with one line that holds TEXT; writes nothing
+# refused STATUS TEXT ARGUMENTS...: the program fails with one line that contains TEXT, and writes no file
 refused() {
     local want=$1 text=$2 status
     shift 2
@@ -44,14 +44,14 @@ refused() {
     "${run[@]}" "$@" >"$folder/stdout" 2>"$folder/stderr"
     status=$?
     [ $status -eq "$want" ] || fail "$*: status $status instead of $want"
-    [ "$(wc -l <"$folder/stderr")" -eq 1 ] || fail "$*: not one line: $(cat "$folder/stderr")"
-    grep -q '^dmattn-run: ' "$folder/stderr" || fail "$*: not in the program's name: $(cat "$folder/stderr")"
+    [ "$(wc -l <"$folder/stderr")" -eq 1 ] || fail "$*: the message is not one line: $(cat "$folder/stderr")"
+    grep -q '^dmattn-run: ' "$folder/stderr" || fail "$*: the message does not begin with the name of the program: $(cat "$folder/stderr")"
     grep -qF -- "$text" "$folder/stderr" || fail "$*: no '$text' in: $(cat "$folder/stderr")"
-    [ ! -s "$folder/stdout" ] || fail "$*: something on stdout"
-    [ ! -e "$folder/out" ] || fail "$*: an output file"
+    [ ! -s "$folder/stdout" ] || fail "$*: printed to stdout"
+    [ ! -e "$folder/out" ] || fail "$*: wrote an output file"
 }
 
-# accepted ARGUMENTS...: succeeds silently; the output's header and data make the whole file
+# accepted ARGUMENTS...: the program succeeds and prints nothing; the output file is complete
 accepted() {
     local length last
     rm -f "$folder/out"
@@ -63,10 +63,10 @@ accepted() {
     { grep -q '"out":{"dtype":"F32"' "$folder/header" && grep -q '"lse":{"dtype":"F32"' "$folder/header"; } \
         || fail "$*: header $(cat "$folder/header")"
     last=$(grep -o '"data_offsets":\[[0-9]*,[0-9]*' "$folder/header" | sed 's/.*,//' | sort -n | tail -1)
-    [ "$(wc -c <"$folder/out")" -eq $((8 + length + last)) ] || fail "$*: the output file is not whole"
+    [ "$(wc -c <"$folder/out")" -eq $((8 + length + last)) ] || fail "$*: the output file is not complete"
 }
 
-# gradients FILE: names and shapes of the gradients that a file holds
+# gradients FILE: lists names and shapes of the gradients in a file
 gradients() {
     local length
     length=$(od -An -tu4 -N4 "$1" | tr -d ' ')
@@ -74,23 +74,23 @@ gradients() {
         | grep -oE '"d(q|k|v|_[a-z_]*)":\{"dtype":"F32","shape":[^]]*\]' | LC_ALL=C sort
 }
 
-# same_gradients FILE: the output has those that the file has, and no others
+# same_gradients FILE: the output has exactly the gradients that the file has
 same_gradients() {
     diff <(gradients "$1") <(gradients "$folder/out") >"$folder/diff" || fail "$1: gradients: $(cat "$folder/diff")"
 }
 
-# tensor NAME TYPE SHAPE BEGIN END: an entry of a header
+# tensor NAME TYPE SHAPE BEGIN END: writes an entry of a header
 tensor() {
     printf '"%s":{"dtype":"%s","shape":%s,"data_offsets":[%s,%s]}' "$@"
 }
 
-# A case of one query and one key, and what can be put in place of its parts.
+# A case with one query and one key; tests replace its parts.
 meta='"__metadata__":{"op":"attention"}'
 q=$(tensor q F32 '[1,1,1,8]' 0 32)
 k=$(tensor k F32 '[1,1,1,8]' 32 64)
 v=$(tensor v F32 '[1,1,1,8]' 64 96)
 
-# bad TEXT HEADER [BYTES]: that file is refused with that text
+# bad TEXT HEADER [BYTES]: the program rejects that file with that text
 bad() {
     make_file bad "{$2}" "${3:-96}"
     refused 2 "$1" --cpu "$folder/bad" "$folder/out"
@@ -104,11 +104,11 @@ ones 32 | cmp -s - <(tail -c 36 "$folder/out" | head -c 32) || fail "one key: ou
 refused 2 'unknown option' --cpu --bogus "$folder/good" "$folder/out"
 refused 2 'unknown option' -x "$folder/good" "$folder/out"
 refused 2 'needs a value' --cpu "$folder/good" "$folder/out" --device
-refused 2 'no value' --cpu=1 "$folder/good" "$folder/out"
+refused 2 'no value is allowed' --cpu=1 "$folder/good" "$folder/out"
 refused 2 'level' --level best "$folder/good" "$folder/out"
 refused 2 'needed' --cpu "$folder/good"
 refused 2 'needed' --cpu "$folder/good" "$folder/out" "$folder/good"
-"${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the names"
+"${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the file names was rejected"
 "${run[@]}" --help | grep -q Usage || fail "--help"
 "${run[@]}" --version | grep -q '^dmattn-run [0-9]' || fail "--version"
 if [ -z "${DMATTN_EMULATOR-}" ]; then # Wine can always write to /dev/full
@@ -126,19 +126,19 @@ for bytes in 0 7 8 50 200 "$(($(wc -c <"$folder/good") - 1))"; do
 done
 if [ -z "${DMATTN_EMULATOR-}" ]; then
     refused 2 'not a regular file' --cpu /dev/zero "$folder/out"
-    refused 2 'cut short' --cpu /dev/null "$folder/out"
+    refused 2 'truncated' --cpu /dev/null "$folder/out"
 fi
 refused 1 'cannot be written' --cpu "$folder/good" "$folder/none/out"
 refused 1 'cannot be written' --cpu "$folder/good" "$folder"
 
 # Cases
-bad "no op" "$q,$k,$v"
+bad "metadata op is missing" "$q,$k,$v"
 bad "op is 'x', but must be one of attention, dma" "\"__metadata__\":{\"op\":\"x\"},$q,$k,$v"
 bad "no tensor 'q'" "$meta,$(tensor x F32 '[1,1,1,8]' 0 32),$k,$v"
 bad "NUL" "$meta,$(tensor 'q\u0000x' F32 '[1,1,1,8]' 0 32),$k,$v"
 bad "NUL" "${meta/attention/attention\\u0000},$q,$k,$v"
 bad "no tensor 'q'" "$meta,$(tensor 'q\\u0000x' F32 '[1,1,1,8]' 0 32),$k,$v"
-bad "one type" "$meta,$q,$(tensor k F16 '[1,1,1,8]' 32 48),$(tensor v F32 '[1,1,1,8]' 48 80)" 80
+bad "the same type" "$meta,$q,$(tensor k F16 '[1,1,1,8]' 32 48),$(tensor v F32 '[1,1,1,8]' 48 80)" 80
 bad "q is F64" "$meta,$(tensor q F64 '[1,1,1,4]' 0 32),$(tensor k F64 '[1,1,1,4]' 32 64),$(tensor v F64 '[1,1,1,4]' 64 96)"
 bad "4 dimensions" "$meta,$(tensor q F32 '[1,1,8]' 0 32),$k,$v"
 bad "every extent" "$meta,$q,$(tensor k F32 '[1,0,1,8]' 32 32),$(tensor v F32 '[1,0,1,8]' 32 32)" 32
@@ -157,13 +157,13 @@ for pair in causal=2 causal= intervals=yes scale=0 scale=1x scale= scale=nan sca
     bad "${pair%=*}" "${meta/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v"
 done
 
-# Dynamic masks: the tensors after q, k and v are dt_weight and a
+# Dynamic masks: dt_weight and a follow q, k and v.
 dma='"__metadata__":{"op":"dma","selection":"topw_causal","window":"1","causal":"1"}'
 weight=$(tensor dt_weight F32 '[1,8]' 96 128)
 a=$(tensor a F32 '[1]' 128 132)
 make_file good_dma "{$dma,$q,$k,$v,$weight,$a}" 132
 accepted --cpu "$folder/good_dma"
-bad "no selection" "\"__metadata__\":{\"op\":\"dma\"},$q,$k,$v,$weight,$a" 132
+bad "metadata selection is missing" "\"__metadata__\":{\"op\":\"dma\"},$q,$k,$v,$weight,$a" 132
 bad "no tensor 'dt_weight'" "$dma,$q,$k,$v"
 bad "no tensor 'a'" "$dma,$q,$k,$v,$weight" 128
 bad "dt_weight has shape [8], but must have [1, 8]" "$dma,$q,$k,$v,$(tensor dt_weight F32 '[8]' 96 128),$a" 132
@@ -173,14 +173,15 @@ bad "key_valid has shape [2], but must have [1, 1]" "$dma,$q,$k,$v,$weight,$a,$(
 bad "key_valid is F32" "$dma,$q,$k,$v,$weight,$a,$(tensor key_valid F32 '[1,1]' 132 136)" 136
 bad "no tensor 'key_offsets'" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140)" 140
 bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[2]' 132 140)" 140
-# A document's offsets ascend within the lengths. words NUMBERS...: int32s
+# Document offsets must ascend within the lengths.
+# words NUMBERS...: writes int32 numbers
 words() {
     local word
     for word in "$@"; do
         printf "$(printf '\\x%02x' $((word & 255)) $((word >> 8 & 255)) $((word >> 16 & 255)) $((word >> 24 & 255)))"
     done
 }
-# offsets Q0 Q1 K0 K1: a case with one document, of a query and a key at most
+# offsets Q0 Q1 K0 K1: makes a case with one document of at most one query and one key
 offsets() {
     make_file documents "{$dma,$q,$k,$v,$weight,$a,$(tensor query_offsets I32 '[1,2]' 132 140),$(tensor key_offsets I32 '[1,2]' 140 148)}" 132
     words "$@" >>"$folder/documents"
@@ -190,20 +191,20 @@ accepted --cpu "$folder/documents"
 offsets 0 0 1 1
 accepted --cpu "$folder/documents"
 offsets 0 1 0 40
-refused 2 'key_offsets of batch item 0 has 40 at place 1, but there must be a number from 0 to 1' --cpu "$folder/documents" "$folder/out"
+refused 2 'key_offsets of batch item 0 is 40 at index 1, but must be from 0 to 1' --cpu "$folder/documents" "$folder/out"
 offsets 0 1 -1 1
-refused 2 'key_offsets of batch item 0 has -1 at place 0' --cpu "$folder/documents" "$folder/out"
+refused 2 'key_offsets of batch item 0 is -1 at index 0' --cpu "$folder/documents" "$folder/out"
 offsets 1 0 0 1
-refused 2 'query_offsets of batch item 0 has 0 at place 1, but there must be a number from 1 to 1' --cpu "$folder/documents" "$folder/out"
+refused 2 'query_offsets of batch item 0 is 0 at index 1, but must be from 1 to 1' --cpu "$folder/documents" "$folder/out"
 offsets 0 2147483647 0 1
-refused 2 'query_offsets of batch item 0 has 2147483647 at place 1' --cpu "$folder/documents" "$folder/out"
+refused 2 'query_offsets of batch item 0 is 2147483647 at index 1' --cpu "$folder/documents" "$folder/out"
 for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
     other=$(printf '%s' "$dma" | sed "s/,\"${pair%=*}\":\"[^\"]*\"//")
     bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132
 done
 bad "threshold" "${dma/topw_causal/threshold},$q,$k,$v,$weight,$a" 132
 
-# Gradients: dout stands behind all else. With one key dv is dout, and nothing else has a gradient.
+# Gradients. With one key dv equals dout, and all other gradients are 0.
 dout=$(tensor dout F32 '[1,1,1,8]' 96 128)
 bias=$(tensor bias F32 '[1,1,1,1]' 128 132)
 make_file good_dout "{$meta,$q,$k,$v,$dout,$bias}" 132
@@ -226,12 +227,12 @@ bad "dout is F16, but must be F32" "$meta,$q,$k,$v,$(tensor dout F16 '[1,1,1,8]'
 bad "every extent" "$meta,$q,$k,$v,$(tensor dout F32 '[1,0,1,8]' 96 96)"
 bad "dout is F64" "$dma,$q,$k,$v,$weight,$a,$(tensor dout F64 '[1,1,1,8]' 132 196)" 196
 
-# An older output stays as it was, and nothing else is left beside it.
+# On failure an existing output file is unchanged, and no temporary file remains.
 mkdir "$folder/old" && echo old >"$folder/old/out"
 "${run[@]}" --cpu "$folder/bad" "$folder/old/out" 2>/dev/null
-{ [ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ]; } || fail "an older output file was touched"
-"${run[@]}" --cpu "$folder/good" "$folder/old/out" || fail "an older output file is not replaced"
-[ "$(ls "$folder/old")" = out ] || fail "something was left beside the output file"
+{ [ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ]; } || fail "an existing output file was changed"
+"${run[@]}" --cpu "$folder/good" "$folder/old/out" || fail "an existing output file is not replaced"
+[ "$(ls "$folder/old")" = out ] || fail "a temporary file remains"
 
 for file in "$golden"/*.safetensors; do
     accepted --cpu "$file"

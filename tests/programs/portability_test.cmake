@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Drivers that do all but all of Vulkan (MoltenVK) are found, too: the loader shows those that call themselves portability
-# drivers only to instances that ask for them. Each driver of this machine says so here of itself, in a copy of its
-# manifest, and the same devices must be listed.
+# Drivers that do not conform fully to Vulkan, such as MoltenVK, must be found, too. The loader shows portability drivers only
+# to instances that request them. This test marks each driver of the machine as one in a copy of its manifest; the same
+# devices must be listed.
 #   cmake -DVKBENCH=PROGRAM -DWORK=FOLDER -P portability_test.cmake
 cmake_minimum_required(VERSION 3.20)
 
@@ -19,7 +19,7 @@ set(copies "")
 foreach(manifest IN LISTS manifests)
   file(READ ${manifest} json)
   string(JSON library GET "${json}" ICD library_path)
-  if(library MATCHES "/" AND NOT IS_ABSOLUTE "${library}") # as seen from the manifest
+  if(library MATCHES "/" AND NOT IS_ABSOLUTE "${library}") # relative to the manifest
     cmake_path(GET manifest PARENT_PATH folder)
     cmake_path(ABSOLUTE_PATH library BASE_DIRECTORY ${folder} NORMALIZE)
     string(JSON json SET "${json}" ICD library_path "\"${library}\"")
@@ -46,5 +46,5 @@ if(as_they_are MATCHES "no Vulkan devices")
 endif()
 list_devices(as_portability_drivers "${copies}")
 if(NOT as_portability_drivers STREQUAL as_they_are)
-  message(FATAL_ERROR "a portability driver's devices are not found")
+  message(FATAL_ERROR "the devices of portability drivers are not found")
 endif()

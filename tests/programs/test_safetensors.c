@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The reader and writer of .safetensors files: what they keep, and that the reader refuses all else. */
+ * The reader and writer of .safetensors files: they preserve contents, and the reader rejects malformed files. */
 #define _POSIX_C_SOURCE 200809L
 #include "safetensors.h"
 
@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 #endif
 
-/* ---- a folder for each test, where the program runs ------------------------------------------------------------ */
+/* ---- a folder for each test in the working directory ------------------------------------------------------------ */
 
 static char folder[32], path[64];
 
@@ -49,8 +49,8 @@ static int files_in_folder(void)
 
 static void write_bytes(const void *bytes, size_t size)
 {
-    remove(
-        path); /* ext4 writes a file to the disk that was truncated and written again; a new one is 20 times as fast */
+    /* ext4 flushes a file that is truncated and rewritten; a new file is 20 times faster. */
+    remove(path);
     FILE *stream = fopen(path, "wb");
     cr_assert(stream && fwrite(bytes, 1, size, stream) == size && !fclose(stream));
 }
@@ -64,7 +64,7 @@ static size_t read_bytes(unsigned char *bytes, size_t size)
     return read;
 }
 
-/* Writes a file with this header, however many bytes it claims to have, and `data_size` bytes of data. */
+/* Writes a file with this header, the length `claimed` for it, and `data_size` bytes of data. */
 static void write_file(const char *header, uint64_t claimed, size_t data_size)
 {
     size_t length = strlen(header), size = 8 + length + data_size;
@@ -89,7 +89,7 @@ static safetensors_status read_back(char *error)
     return status;
 }
 
-/* A small good file, of which others are made. */
+/* Writes a small valid file and reads its bytes, which other tests modify. */
 static size_t good_file(unsigned char *bytes, size_t size)
 {
     float a[6] = {1, 2, 3, 4, 5, 6};
@@ -105,7 +105,7 @@ static size_t good_file(unsigned char *bytes, size_t size)
     return read_bytes(bytes, size);
 }
 
-/* ---- what is kept -------------------------------------------------------------------------------------------- */
+/* ---- round trips --------------------------------------------------------------------------------------------- */
 
 Test(safetensors, round_trip)
 {
@@ -114,7 +114,8 @@ Test(safetensors, round_trip)
         data[i] = (unsigned char)(i * 37 + 1);
     char names[SAFETENSORS_TYPE_COUNT + 3][32];
     safetensors_tensor tensors[SAFETENSORS_TYPE_COUNT + 3];
-    for (int i = 0; i < SAFETENSORS_TYPE_COUNT + 3; i++) { /* 21 elements: what follows a byte type is misaligned */
+    for (int i = 0; i < SAFETENSORS_TYPE_COUNT + 3;
+         i++) { /* 21 elements, so that the tensor after a byte type is misaligned */
         snprintf(names[i], sizeof names[i], "t\"\\\n\xc3\xa9%d", i);
         tensors[i] = (safetensors_tensor){.name = names[i], .rank = 3, .shape = {3, 1, 7}, .data = data};
         tensors[i].type = (safetensors_type)((i + SAFETENSORS_BOOL) % SAFETENSORS_TYPE_COUNT);
@@ -167,12 +168,12 @@ Test(safetensors, unwritable)
     char error[SAFETENSORS_ERROR_SIZE] = "", inside[80];
     const safetensors_file file = {0};
     snprintf(inside, sizeof inside, "%s/none", path);
-    cr_expect_eq(safetensors_write(inside, &file, error), SAFETENSORS_FAILED, "in a folder that is not there");
+    cr_expect_eq(safetensors_write(inside, &file, error), SAFETENSORS_FAILED, "in a folder that does not exist");
     cr_expect_eq(safetensors_write(folder, &file, error), SAFETENSORS_FAILED, "onto a folder");
     cr_expect_eq(files_in_folder(), 0);
 }
 
-#if !defined(_WIN32) /* which knows no such limits and devices */
+#if !defined(_WIN32) /* Windows has no such limits and devices */
 Test(safetensors, a_failed_write_leaves_the_old_file)
 {
     static float data[4096];
@@ -206,7 +207,7 @@ Test(safetensors, devices_are_not_replaced)
 }
 #endif
 
-/* ---- what is refused ----------------------------------------------------------------------------------------- */
+/* ---- malformed files ----------------------------------------------------------------------------------------- */
 
 #define ENTRY(type, shape, offsets) "{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 #define ONE(type, shape, offsets)   "{\"a\":" ENTRY(type, shape, offsets) "}"
@@ -215,7 +216,7 @@ Test(safetensors, devices_are_not_replaced)
 static const struct {
     const char *header;
     size_t data_size;
-    const char *sentence; /* a part of it; NULL: it is a good file */
+    const char *message; /* a part of the message; NULL: the file is valid */
 } headers[] = {
     {ONE("F32", "[2]", "[0,8]"), 8, NULL},
     {ONE("F32", "[2]", "[0,8]") "    ", 8, NULL},
@@ -251,27 +252,27 @@ static const struct {
     {ONE("F33", "[]", "[0,1]"), 1, "unknown dtype 'F33'"},
     {ONE("", "[]", "[0,1]"), 1, "unknown dtype ''"},
     {ONE("f32", "[2]", "[0,8]"), 8, "unknown dtype 'f32'"},
-    {ONE("U8", "[1.5]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[-1]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[\"1\"]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[[1]]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[null]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[true]", "[0,1]"), 1, "shape with something else"},
-    {ONE("U8", "[0,9007199254740993]", "[0,0]"), 0, "shape with something else"},
-    {ONE("U8", "[0,1e999]", "[0,0]"), 0, "shape with something else"},
+    {ONE("U8", "[1.5]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[-1]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[\"1\"]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[[1]]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[null]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[true]", "[0,1]"), 1, "must consist of integers"},
+    {ONE("U8", "[0,9007199254740993]", "[0,0]"), 0, "must consist of integers"},
+    {ONE("U8", "[0,1e999]", "[0,0]"), 0, "must consist of integers"},
     {ONE("U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), 1, "more than 8 dimensions"},
     {ONE("F64", "[4294967296,536870912]", "[0,0]"), 0, "more than 2^64 bytes"},
     {ONE("U8", "[4294967296,4294967296]", "[0,0]"), 0, "more than 2^64 bytes"},
-    {ONE("U8", "[1]", "[0]"), 1, "no data_offsets that are an array of two"},
-    {ONE("U8", "[1]", "[0,1,2]"), 1, "no data_offsets that are an array of two"},
-    {ONE("U8", "[1]", "[0,0.5]"), 1, "data_offsets that are not integers"},
-    {ONE("U8", "[1]", "[-1,0]"), 1, "data_offsets that are not integers"},
-    {ONE("U8", "[1]", "[0,9007199254740992]"), 1, "data_offsets that are not integers"},
+    {ONE("U8", "[1]", "[0]"), 1, "no data_offsets of two numbers"},
+    {ONE("U8", "[1]", "[0,1,2]"), 1, "no data_offsets of two numbers"},
+    {ONE("U8", "[1]", "[0,0.5]"), 1, "must be integers from 0"},
+    {ONE("U8", "[1]", "[-1,0]"), 1, "must be integers from 0"},
+    {ONE("U8", "[1]", "[0,9007199254740992]"), 1, "must be integers from 0"},
     {ONE("U8", "[1]", "[1,0]"), 1, "ends before it begins"},
     {ONE("U8", "[2]", "[0,2]"), 1, "beyond the end of the file"},
     {ONE("U8", "[1]", "[5,6]"), 1, "beyond the end of the file"},
-    {ONE("U8", "[1]", "[0,2]"), 2, "has 2 bytes, but its dtype and shape make 1"},
-    {ONE("F32", "[2]", "[0,4]"), 4, "has 4 bytes, but its dtype and shape make 8"},
+    {ONE("U8", "[1]", "[0,2]"), 2, "has 2 bytes, but its dtype and shape require 1"},
+    {ONE("F32", "[2]", "[0,4]"), 4, "has 4 bytes, but its dtype and shape require 8"},
     {ONE("U8", "[1]", "[1,2]"), 2, "unused bytes before tensor 'a'"},
     {ONE("U8", "[1]", "[0,1]"), 2, "unused bytes after the last tensor"},
     {"{}", 1, "unused bytes after the last tensor"},
@@ -292,9 +293,9 @@ Test(safetensors, malformed_headers)
         char error[SAFETENSORS_ERROR_SIZE];
         write_file(headers[i].header, strlen(headers[i].header), headers[i].data_size);
         safetensors_status status = read_back(error);
-        cr_expect_eq(status, headers[i].sentence ? SAFETENSORS_BAD_FILE : SAFETENSORS_OK, "%s: '%s'", headers[i].header,
+        cr_expect_eq(status, headers[i].message ? SAFETENSORS_BAD_FILE : SAFETENSORS_OK, "%s: '%s'", headers[i].header,
                      error);
-        cr_expect(!headers[i].sentence || strstr(error, headers[i].sentence), "%s: '%s'", headers[i].header, error);
+        cr_expect(!headers[i].message || strstr(error, headers[i].message), "%s: '%s'", headers[i].header, error);
     }
 }
 
@@ -313,7 +314,7 @@ Test(safetensors, long_and_deep_headers)
 {
     static char header[200000];
     char error[SAFETENSORS_ERROR_SIZE];
-    for (int close = 0; close < 2; close++) { /* 50000 arrays in one another */
+    for (int close = 0; close < 2; close++) { /* 50000 nested arrays */
         size_t at = (size_t)sprintf(header, "{\"a\":");
         memset(header + at, '[', 50000);
         memset(header + at + 50000, close ? ']' : '\0', 50000);
@@ -321,7 +322,7 @@ Test(safetensors, long_and_deep_headers)
         write_file(header, strlen(header), 0);
         cr_expect_eq(read_back(error), SAFETENSORS_BAD_FILE);
     }
-    memset(header, 'x', sizeof header); /* a name that does not fit in the sentence */
+    memset(header, 'x', sizeof header); /* a name longer than the message */
     memcpy(header, "{\"", 2);
     strcpy(header + sizeof header - 5, "\":1}");
     write_file(header, strlen(header), 0);
@@ -329,7 +330,7 @@ Test(safetensors, long_and_deep_headers)
     cr_expect(strstr(error, "is not an object"), "%s", error);
 }
 
-/* 40 MB of them would be more than a GB of tree. */
+/* A tree of 40 MB of values would take more than 1 GB. */
 Test(safetensors, too_many_values)
 {
     const size_t values = 1000001, length = 6 + 2 * values;
@@ -369,7 +370,7 @@ Test(safetensors, truncated_at_every_length)
     cr_expect_eq(read_back(error), SAFETENSORS_BAD_FILE, "one byte more");
 }
 
-/* Nothing to compare with: whatever the reader makes of it, it must not crash, nor accept what does not add up. */
+/* There is no expected result, but the reader must not crash, and must accept only files that are consistent. */
 Test(safetensors, random_changes_of_the_header)
 {
     unsigned char good[1024], bytes[1024];

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Ctrl-C or SIGTERM in the middle of vkbench: what was finished is printed and written, and the exit status is 130. And a reader of
-# the page that does not wait for its end: the results are written nevertheless.
+# SPDX-License-Identifier: MIT
+# SIGINT or SIGTERM while vkbench runs: it prints and writes the finished results, and the exit status is 130. It also writes
+# the results if the reader of its page closes the pipe.
 #   vkbench_interrupt.sh VKBENCH
 set -euo pipefail
 vkbench=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-set -m # otherwise what is in the background ignores SIGINT
+set -m # otherwise background jobs ignore SIGINT
 
 stopped_by() {
     rm -f "$folder"/*

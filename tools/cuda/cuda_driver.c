@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The first function that is not there; NULL if all are. */
+/* Returns the name of the first missing function; NULL: none is missing. */
 static const char *load_functions(cuda_driver *cuda)
 {
     const char *missing = NULL;
-    void *symbol; /* as in the library's platform.c */
+    void *symbol; /* see src/runtime/platform.c */
 #define LOAD(name, parameters)                   \
     symbol = dlsym(cuda->library, #name);        \
     memcpy(&cuda->name, &symbol, sizeof symbol); \
@@ -34,7 +34,7 @@ bool cuda_driver_open(cuda_driver *cuda, char *why, size_t size)
     if (missing)
         snprintf(why, size, "the CUDA driver has no %s; it is older than 11.4", missing);
     else
-        snprintf(why, size, "the CUDA driver does not start: cuInit returned %s", cuda_error_name(cuda, result));
+        snprintf(why, size, "the CUDA driver failed to initialize: cuInit returned %s", cuda_error_name(cuda, result));
     cuda_driver_close(cuda);
     return false;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What is needed of CUDA's driver interface, loaded when the program runs: nothing of CUDA is there to build with.
- * Names, values and layouts are those of its cuda.h. */
+ * The part of the CUDA driver interface that this program uses, loaded at run time, so that building needs no CUDA.
+ * Names, values and layouts are those of cuda.h. */
 #ifndef DMATTN_CUDA_DRIVER_H
 #define DMATTN_CUDA_DRIVER_H
 
@@ -53,7 +53,7 @@ typedef struct CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC {
     uint32_t reserved[16];
 } CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC;
 
-/* Of signals and waits alike; what lies between is for other kinds of semaphores. */
+/* For signals and waits. The members between are for other kinds of semaphores. */
 typedef struct CUDA_EXTERNAL_SEMAPHORE_PARAMS {
     uint64_t value;
     uint32_t other_kinds[16];
@@ -65,7 +65,7 @@ typedef struct CUDA_EXTERNAL_SEMAPHORE_PARAMS {
 _Static_assert(sizeof(CUDA_EXTERNAL_MEMORY_HANDLE_DESC) == 104 && sizeof(CUDA_EXTERNAL_MEMORY_BUFFER_DESC) == 88
                    && sizeof(CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC) == 96 && sizeof(CUDA_EXTERNAL_SEMAPHORE_PARAMS) == 144
                    && offsetof(CUDA_EXTERNAL_SEMAPHORE_PARAMS, flags) == 72,
-               "these are CUDA's layouts");
+               "the layouts must be those of CUDA");
 #endif
 
 /* X(function, parameters); where cuda.h gives a name a version, the library has that. */
@@ -103,14 +103,14 @@ typedef struct cuda_driver {
 #undef MEMBER
 } cuda_driver;
 
-/* Loads libcuda.so.1 and calls cuInit(). False if there is none, or none that works; then `why`, of `size` bytes, is a
- * sentence, and *cuda is zero. */
+/* Loads libcuda.so.1 and calls cuInit(). On failure returns false, writes a message to `why`, of `size` bytes, and
+ * zeroes *cuda. */
 bool cuda_driver_open(cuda_driver *cuda, char *why, size_t size);
 
-/* Unloads it; a zero one is fine. */
+/* Unloads the driver; a zero one is allowed. */
 void cuda_driver_close(cuda_driver *cuda);
 
-/* "CUDA_ERROR_INVALID_VALUE", … */
+/* Such as "CUDA_ERROR_INVALID_VALUE". */
 const char *cuda_error_name(const cuda_driver *cuda, CUresult result);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * dmattn-cuda: attention on data that CUDA has, in memory that both see. CUDA writes q, k and v, dmattn computes, CUDA
- * reads out; a timeline lets them take turns on the device, and the host waits once, at the end. Then it measures what
- * handing over and back costs. Of dmattn it uses the public headers. */
+ * dmattn-cuda: attention on data of CUDA, in memory shared by CUDA and Vulkan. CUDA writes q, k and v, dmattn computes,
+ * and CUDA reads out. A timeline semaphore orders them on the device; the host waits once, at the end. Then the program
+ * measures the cost of switching to dmattn and back. It uses the public headers of dmattn only. */
 #define _POSIX_C_SOURCE 200809L
 #include "cuda_driver.h"
 
@@ -22,7 +22,7 @@ static const dmattn_attention_desc desc = {
 
 enum { Q, K, V, OUT, TENSORS };
 
-/* Memory that both sides see. */
+/* Memory shared by CUDA and Vulkan. */
 typedef struct shared_tensor {
     dmattn_buffer buffer;
     CUexternalMemory memory;
@@ -40,15 +40,15 @@ typedef struct session {
     CUcontext context;
     CUstream stream;
     CUexternalSemaphore timeline;
-    uint64_t turn; /* the timeline's value once all that was enqueued is done */
+    uint64_t turn; /* the value of the timeline when all enqueued work is complete */
     shared_tensor tensors[TENSORS];
 } session;
 
 /* ---- failures ------------------------------------------------------------------------------------------------ */
 
-static int fail(int status, const char *sentence)
+static int fail(int status, const char *text)
 {
-    fprintf(stderr, "dmattn-cuda: %s\n", sentence);
+    fprintf(stderr, "dmattn-cuda: %s\n", text);
     return status;
 }
 
@@ -67,7 +67,7 @@ static int cuda_check(const session *s, const char *call, CUresult result)
     return MACHINE_FAILED;
 }
 
-/* These return from the calling function where a call fails; the sentence has been said. */
+/* These return from the calling function if a call fails, whose message has been printed. */
 #define DMATTN(call)               \
     do {                           \
         if (call)                  \
@@ -81,9 +81,9 @@ static int cuda_check(const session *s, const char *call, CUresult result)
             return status_;   \
     } while (0)
 
-/* ---- one device, by both interfaces -------------------------------------------------------------------------- */
+/* ---- one device, for both interfaces-------------------------------------------------------------------------- */
 
-/* The first CUDA device that is a Vulkan device, too, and that one's index. */
+/* Finds the first CUDA device that is also a usable Vulkan device; *index is its Vulkan index. */
 static int find_device(session *s, uint32_t *index)
 {
     int count = 0;
@@ -103,7 +103,7 @@ static int find_device(session *s, uint32_t *index)
             }
         }
     }
-    return fail(NOTHING_TO_RUN_ON, "no CUDA device is a Vulkan device that dmattn can use");
+    return fail(NOTHING_TO_RUN_ON, "no CUDA device is also a Vulkan device that dmattn can use");
 }
 
 static int open_devices(session *s)
@@ -121,14 +121,14 @@ static int open_devices(session *s)
     return DONE;
 }
 
-/* ---- what they share ----------------------------------------------------------------------------------------- */
+/* ---- shared objects ------------------------------------------------------------------------------------------ */
 
 static int share_timeline(session *s)
 {
     CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC semaphore = {.type = CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_TIMELINE_SEMAPHORE_FD};
     DMATTN(dmattn_timeline_export(s->device, &semaphore.handle.fd));
     CUresult result = s->cuda.cuImportExternalSemaphore(&s->timeline, &semaphore);
-    if (result) /* the descriptor is still ours */
+    if (result) /* the import did not take over the descriptor */
         close(semaphore.handle.fd);
     return cuda_check(s, "cuImportExternalSemaphore", result);
 }
@@ -151,10 +151,10 @@ static int share_tensor(session *s, shared_tensor *tensor)
     return tensor->host ? DONE : fail(MACHINE_FAILED, "no host memory for a tensor");
 }
 
-/* ---- taking turns -------------------------------------------------------------------------------------------- */
+/* ---- one run of dmattn --------------------------------------------------------------------------------------- */
 
-/* Enqueues a run of dmattn behind what the stream holds, and makes what comes next on the stream wait for it. `args`
- * NULL: it does nothing. */
+/* Enqueues a run of dmattn that begins when all earlier work on the stream is complete; later work on the stream waits
+ * for it. If `args` is NULL, the run is empty. */
 static int enqueue(session *s, const dmattn_attention_args *args)
 {
     const CUDA_EXTERNAL_SEMAPHORE_PARAMS ready = {.value = s->turn + 1}, done = {.value = s->turn + 2};
@@ -173,7 +173,7 @@ static int enqueue(session *s, const dmattn_attention_args *args)
 
 /* ---- attention ----------------------------------------------------------------------------------------------- */
 
-/* The largest difference to the same in double on the host. */
+/* The largest difference from attention computed in double on the host. */
 static double largest_error(const session *s)
 {
     const float *q = s->tensors[Q].host, *k = s->tensors[K].host, *v = s->tensors[V].host, *out = s->tensors[OUT].host;
@@ -195,7 +195,7 @@ static double largest_error(const session *s)
                 for (int j = 0; j <= t; j++)
                     right += p[j] / sum * (double)v[(j * HEADS + head) * DIM + i];
                 const double error = fabs((double)out[(t * HEADS + head) * DIM + i] - right);
-                worst = error <= worst ? worst : error; /* NaN is the worst */
+                worst = error <= worst ? worst : error; /* keeps NaN */
             }
         }
     return worst;
@@ -228,12 +228,12 @@ static int run_attention(session *s)
     CUDA(s, cuStreamSynchronize, s->stream);
     const double error = largest_error(s);
     if (!(error < 1e-5))
-        return fail(MACHINE_FAILED, "out is not what the same attention in double is on the host");
-    printf("out is right: its largest error is %.1e\n", error);
+        return fail(MACHINE_FAILED, "out differs from attention computed in double on the host");
+    printf("out is correct: the largest error is %.1e\n", error);
     return DONE;
 }
 
-/* ---- what it costs ------------------------------------------------------------------------------------------- */
+/* ---- the cost of a switch ------------------------------------------------------------------------------------ */
 
 static double now_us(void)
 {
@@ -254,8 +254,8 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-/* Calls that the host waits for, one after the other: how long each takes, and how long the host takes to enqueue it.
- * Of calls that it does not wait for the latter says nothing: the host soon waits for the device to catch up. */
+/* Measures calls for each of which the host waits: the whole time of each, and the time that the host takes to enqueue
+ * it. Without waiting the latter would be meaningless, because the host soon has to wait for the device. */
 static int time_alone(session *s, int calls, double *host, double *whole)
 {
     for (int i = 0; i < calls; i++) {
@@ -287,17 +287,17 @@ static int measure(session *s, int calls)
     if (!status)
         status = time_together(s, calls, &each);
     if (!status)
-        printf("handing over to dmattn and back, %d calls that do nothing: %.1f us each, one behind the other; alone, "
-               "with "
-               "the host waiting, a median of %.1f us, of which the host takes %.1f us to enqueue it\n",
-               calls, each, median(host + calls, calls), median(host, calls));
+        printf(
+            "switching to dmattn and back, %d empty calls: %.1f us per call if enqueued without waiting; if the host "
+            "waits for each, median %.1f us, %.1f us of it to enqueue\n",
+            calls, each, median(host + calls, calls), median(host, calls));
     free(host);
     return status;
 }
 
 /* ---- the program --------------------------------------------------------------------------------------------- */
 
-/* In the order in which each needs what comes after it. */
+/* Destroys each object before those that it depends on. */
 static void close_session(session *s)
 {
     if (s->stream)
@@ -315,7 +315,7 @@ static void close_session(session *s)
         s->cuda.cuStreamDestroy_v2(s->stream);
     if (s->context)
         s->cuda.cuDevicePrimaryCtxRelease_v2(s->cuda_device);
-    dmattn_plan_destroy(s->plan); /* nothing is under way any more */
+    dmattn_plan_destroy(s->plan); /* the stream is idle */
     dmattn_device_destroy(s->device);
     dmattn_runtime_destroy(s->runtime);
     cuda_driver_close(&s->cuda);
@@ -334,17 +334,18 @@ int main(int argc, char **argv)
     char *end = "";
     const long calls = argc == 2 ? strtol(argv[1], &end, 10) : 1000;
     if (argc > 2 || *end || calls < 1 || calls > 1000000) {
-        fputs(
-            "Usage: dmattn-cuda [CALLS]\n"
-            "Runs attention in memory that CUDA and Vulkan share, and measures CALLS hand-overs (1000; 1 to 1000000),\n"
-            "in each of which the GPU switches from CUDA's context to Vulkan's and back: 0.33 ms on an H200.\n"
-            "Exit status: 0 done, 1 the machine failed, 2 the argument is wrong, 77 there is no CUDA device.\n",
-            stderr);
+        fputs("Usage: dmattn-cuda [CALLS]\n"
+              "\n"
+              "Computes attention in memory shared by CUDA and Vulkan. Then measures CALLS empty runs of dmattn\n"
+              "(default: 1000, at most 1000000). For each the GPU switches from CUDA to Vulkan and back: 0.33 ms\n"
+              "on an H200.\n"
+              "\n"
+              "Exit status: 0 success, 1 the machine failed, 2 the argument is wrong, 77 there is no CUDA device.\n",
+              stderr);
         return BAD_INPUT;
     }
     session s = {0};
     const int status = run(&s, (int)calls);
     close_session(&s);
-    return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written")
-                                                         : status;
+    return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written") : status;
 }

@@ -206,6 +206,6 @@ int main(int argc, char **argv)
     }
     weights_free(&w);
     if (fflush(stdout) || ferror(stdout))
-        die("cannot write the output");
+        die("the output cannot be written");
     return ok ? 0 : 1;
 }

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define INVALID(...) dmattn_fail(m, DMATTN_ERROR_INVALID, __VA_ARGS__)
-/* A tensor's shape for a sentence. */
+
+/* A tensor's shape as text. */
 typedef struct shape_text {
     char text[24 * SAFETENSORS_MAX_RANK];
 } shape_text;
@@ -49,7 +50,7 @@ static dmattn_status float_type(const safetensors_tensor *t, const messenger *m,
     return DMATTN_SUCCESS;
 }
 
-/* q, k or v. An extent in `want` that is not 0 must be so. */
+/* Finds q, k or v. Extents in `want` other than 0 are required. */
 static dmattn_status find_qkv(const safetensors_file *file, const messenger *m, const char *name,
                               const uint64_t want[4], const safetensors_tensor **tensor)
 {
@@ -60,13 +61,13 @@ static dmattn_status find_qkv(const safetensors_file *file, const messenger *m, 
     static const char *const extents[4] = {"the batch", "keys", "key/value heads", "the head dimension"};
     for (int i = 0; i < 4; i++)
         if (want[i] && t->shape[i] != want[i])
-            return INVALID("%s has shape %s, but extent %d, %s, must be %llu as in the tensors before it", name,
-                           shape_of(t).text, i, extents[i], (unsigned long long)want[i]);
+            return INVALID("%s has shape %s, but extent %d, %s, must be %llu to fit q, k and v", name, shape_of(t).text,
+                           i, extents[i], (unsigned long long)want[i]);
     return DMATTN_SUCCESS;
 }
 
-/* A mask, bias or interval bound: 4 dimensions, or 3 without that of the queries. Its other extents are checked with
- * the descriptor. */
+/* Finds a mask, a bias or a bound of intervals: 4 dimensions, or 3 without the dimension of queries. Resolving the
+ * descriptor checks the other extents. */
 static dmattn_status find_score(const safetensors_file *file, const messenger *m, const char *name, uint32_t least_rank,
                                 uint32_t most_rank, uint32_t keys, dmattn_score_shape *shape,
                                 const safetensors_tensor **tensor)
@@ -89,7 +90,8 @@ static dmattn_status find_score(const safetensors_file *file, const messenger *m
     return DMATTN_SUCCESS;
 }
 
-/* Metadata that holds a number, if there is any: a finite float that did not become 0 by rounding. */
+/* Reads a number from the metadata, which must be finite as a float and not be rounded to 0. If the name is missing,
+ * *value is unchanged. */
 static dmattn_status number(const safetensors_file *file, const messenger *m, const char *name, float *value)
 {
     const char *text = safetensors_metadata(file, name);
@@ -99,7 +101,7 @@ static dmattn_status number(const safetensors_file *file, const messenger *m, co
     double exact = strtod(text, &end);
     *value = (float)exact;
     if (end == text || *end || isspace((unsigned char)*text) || !isfinite(*value) || (exact != 0 && *value == 0))
-        return INVALID("the metadata's %s is '%.64s', but must be a number that a float can hold", name, text);
+        return INVALID("metadata %s is '%.64s', but must be a number in the range of float", name, text);
     return DMATTN_SUCCESS;
 }
 
@@ -107,12 +109,12 @@ static dmattn_status flag(const safetensors_file *file, const messenger *m, cons
 {
     const char *text = safetensors_metadata(file, name);
     if (text && strcmp(text, "0") && strcmp(text, "1"))
-        return INVALID("the metadata's %s is '%.64s', but must be 0 or 1", name, text);
+        return INVALID("metadata %s is '%.64s', but must be 0 or 1", name, text);
     *value = text && *text == '1';
     return DMATTN_SUCCESS;
 }
 
-/* A whole number; what is missing stays as it is. */
+/* Reads an integer from the metadata. If the name is missing, *value is unchanged. */
 static dmattn_status size(const safetensors_file *file, const messenger *m, const char *name, uint32_t *value)
 {
     const char *text = safetensors_metadata(file, name);
@@ -122,11 +124,12 @@ static dmattn_status size(const safetensors_file *file, const messenger *m, cons
     const unsigned long long exact = isdigit((unsigned char)*text) ? strtoull(text, &end, 10) : 0;
     *value = (uint32_t)exact;
     if (!end || *end || exact >= 1u << 30)
-        return INVALID("the metadata's %s is '%.64s', but must be a whole number below 2^30", name, text);
+        return INVALID("metadata %s is '%.64s', but must be an integer below 2^30", name, text);
     return DMATTN_SUCCESS;
 }
 
-/* Which of `count` words a name in the metadata is; `missing` where there is none. */
+/* Reads the index of a word in `words` from the metadata. If the name is missing, *value is `missing`, which is an
+ * error if it is negative. */
 static dmattn_status word(const safetensors_file *file, const messenger *m, const char *name, const char *const words[],
                           int count, int missing, int *value)
 {
@@ -141,18 +144,18 @@ static dmattn_status word(const safetensors_file *file, const messenger *m, cons
         }
     }
     if (text)
-        return INVALID("the metadata's %s is '%.64s', but must be one of %s", name, text, list);
-    return missing < 0 ? INVALID("the metadata has no %s", name) : DMATTN_SUCCESS;
+        return INVALID("metadata %s is '%.64s', but must be one of %s", name, text, list);
+    return missing < 0 ? INVALID("metadata %s is missing", name) : DMATTN_SUCCESS;
 }
 
-/* What both operators have. */
+/* Reads the parameters that both operators have. */
 static dmattn_status read_scale(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
 {
     d->lse = true;
     TRY(number(file, m, "scale", &d->scale));
     TRY(number(file, m, "soft_cap", &d->soft_cap));
-    if (safetensors_metadata(file, "scale") && d->scale == 0) /* the descriptor's 0 is the default */
-        return INVALID("the metadata's scale is 0");
+    if (safetensors_metadata(file, "scale") && d->scale == 0) /* in the descriptor 0 selects the default */
+        return INVALID("metadata scale is 0, but must not be");
     return DMATTN_SUCCESS;
 }
 
@@ -163,7 +166,7 @@ static dmattn_status read_mask(const safetensors_file *file, const messenger *m,
     TRY(flag(file, m, "intervals", &intervals));
     bool dense = safetensors_find(file, "mask") != NULL;
     if (intervals && dense)
-        return INVALID("there is a mask besides intervals, but a case has one of them");
+        return INVALID("the case has both a mask and intervals, but only one is allowed");
     d->mask = intervals ? DMATTN_MASK_INTERVALS : dense ? DMATTN_MASK_DENSE : DMATTN_MASK_NONE;
     d->bias = safetensors_find(file, "bias") != NULL;
     return DMATTN_SUCCESS;
@@ -179,7 +182,7 @@ static dmattn_status read_qkv(const safetensors_file *file, const messenger *m, 
     TRY(find_qkv(file, m, "v", (uint64_t[4]){(*q)->shape[0], (*k)->shape[1], (*k)->shape[2], 0}, v));
     TRY(float_type(*q, m, &d->type));
     if ((*k)->type != (*q)->type || (*v)->type != (*q)->type)
-        return INVALID("q, k and v are %s, %s and %s, but must have one type", safetensors_type_name((*q)->type),
+        return INVALID("q, k and v are %s, %s and %s, but must have the same type", safetensors_type_name((*q)->type),
                        safetensors_type_name((*k)->type), safetensors_type_name((*v)->type));
     d->batch = (uint32_t)(*q)->shape[0];
     d->queries = (uint32_t)(*q)->shape[1];
@@ -207,7 +210,7 @@ static dmattn_status read_scores(const safetensors_file *file, const messenger *
             return INVALID("begin and end are %s and %s, but must be I32", safetensors_type_name((*begin)->type),
                            safetensors_type_name((*end)->type));
         if (memcmp((*begin)->shape, (*end)->shape, sizeof(*begin)->shape))
-            return INVALID("begin has shape %s and end %s, but they must be alike", shape_of(*begin).text,
+            return INVALID("begin has shape %s and end %s, but they must be equal", shape_of(*begin).text,
                            shape_of(*end).text);
     }
     if (d->bias) {
@@ -243,11 +246,11 @@ static dmattn_status read_selection(const safetensors_file *file, const messenge
     s->key_valid = safetensors_find(file, "key_valid") != NULL;
     d->importance.dt_bias = safetensors_find(file, "dt_bias") != NULL;
     if (s->select == DMATTN_SELECT_THRESHOLD && !safetensors_metadata(file, "threshold"))
-        return INVALID("the metadata has no threshold");
+        return INVALID("metadata threshold is missing");
     return DMATTN_SUCCESS;
 }
 
-/* A tensor that must have this shape. */
+/* Finds a tensor with the shape [first], or [first, second] if `rank` is 2. */
 static dmattn_status find_shaped(const safetensors_file *file, const messenger *m, const char *name, uint32_t rank,
                                  uint64_t first, uint64_t second, const safetensors_tensor **tensor)
 {
@@ -260,7 +263,7 @@ static dmattn_status find_shaped(const safetensors_file *file, const messenger *
     return DMATTN_SUCCESS;
 }
 
-/* Offsets of documents, of each batch item: they ascend from 0 at least to `length` at most. */
+/* Checks the document offsets of each batch item: they must ascend within 0 to `length`. */
 static dmattn_status check_offsets(const messenger *m, const safetensors_tensor *t, uint32_t length)
 {
     const int32_t *offsets = t->data;
@@ -269,8 +272,8 @@ static dmattn_status check_offsets(const messenger *m, const safetensors_tensor 
         for (uint64_t i = 0; i < row; i++) {
             const int32_t least = i ? offsets[b * row + i - 1] : 0, x = offsets[b * row + i];
             if (x < least || (uint32_t)x > length)
-                return INVALID("%s of batch item %llu has %d at place %llu, but there must be a number from %d to %u",
-                               t->name, (unsigned long long)b, (int)x, (unsigned long long)i, (int)least, length);
+                return INVALID("%s of batch item %llu is %d at index %llu, but must be from %d to %u", t->name,
+                               (unsigned long long)b, (int)x, (unsigned long long)i, (int)least, length);
         }
     return DMATTN_SUCCESS;
 }
@@ -311,7 +314,7 @@ static dmattn_status read_mask_inputs(const safetensors_file *file, const messen
 
 /* ---- gradients ----------------------------------------------------------------------------------------------- */
 
-/* dout, which says that gradients are wanted; it need not be there. */
+/* Reads dout if the file has it, which requests gradients. */
 static dmattn_status read_dout(const safetensors_file *file, const messenger *m, const dmattn_attention_desc *d,
                                inputs in)
 {
@@ -321,21 +324,21 @@ static dmattn_status read_dout(const safetensors_file *file, const messenger *m,
     const safetensors_tensor *t = in[TENSOR_DOUT];
     const uint64_t want[4] = {d->batch, d->queries, d->heads, d->value_dim};
     if (t->rank != 4 || memcmp(t->shape, want, sizeof want))
-        return INVALID("dout has shape %s, but must have [%u, %u, %u, %u] as out", shape_of(t).text, d->batch,
+        return INVALID("dout has shape %s, but must have [%u, %u, %u, %u] like out", shape_of(t).text, d->batch,
                        d->queries, d->heads, d->value_dim);
     if (t->type != in[TENSOR_Q]->type)
-        return INVALID("dout is %s, but must be %s as q", safetensors_type_name(t->type),
+        return INVALID("dout is %s, but must be %s like q", safetensors_type_name(t->type),
                        safetensors_type_name(in[TENSOR_Q]->type));
     return DMATTN_SUCCESS;
 }
 
 /* ---- the case ------------------------------------------------------------------------------------------------ */
 
-/* Parameters of the importance may be of several types in a file: they become f32, which holds them all. */
+/* The parameters of the importance may have different types in a file, so they are converted to f32. */
 static void copy_input(problem *p, tensor_id t, const safetensors_tensor *from)
 {
     dmattn_type type = DMATTN_TYPE_F32;
-    if (t != TENSOR_DT_WEIGHT && t != TENSOR_A && t != TENSOR_DT_BIAS) /* contiguous in both, so of one size */
+    if (t != TENSOR_DT_WEIGHT && t != TENSOR_A && t != TENSOR_DT_BIAS) /* contiguous in both, so the sizes are equal */
         memcpy(p->tensor[t], from->data, from->bytes);
     else if (!float_type(from, NULL, &type))
         for (uint64_t i = 0; i < from->bytes / dmattn_type_size(type); i++)

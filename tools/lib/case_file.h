@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Cases in files: what tests/golden/README.md describes, made into a problem. */
+ * Reads the case files that tests/golden/README.md describes. */
 #ifndef DMATTN_TOOLS_CASE_FILE_H
 #define DMATTN_TOOLS_CASE_FILE_H
 
 #include "problem.h"
 #include "safetensors.h"
 
-/* Takes the inputs and parameters of a case of attention or of dynamic mask attention; lse is asked for, and all
- * gradients if there is a dout; the level is left at the best. Every other tensor and name is ignored. INVALID: the
- * file is not such a case, or its shapes do not fit. On failure *p is empty. */
+/* Makes a problem from the inputs and parameters of a case of attention or dynamic mask attention. It requests lse, and
+ * all gradients if the file has a dout; the level is the best. Other tensors and metadata are ignored. Errors: INVALID
+ * if the file is not such a case or its shapes do not fit; OUT_OF_MEMORY. On failure *p is empty. */
 dmattn_status case_file_read(const safetensors_file *file, const messenger *messenger, problem *p);
 
 #endif

@@ -10,7 +10,7 @@ dmattn_buffer *device_gradients_buffer(device_gradients *dg, tensor_id tensor)
                                      : dmattn_operator_buffer(&dmattn_attention_backward_operator, &dg->args, tensor);
 }
 
-/* NULL: the best. The smallest are those of a level. */
+/* Returns NULL for the default tiles. The smallest tiles are defined only for a given level. */
 static const backward_tiles *choose_tiles(const problem *p, const dmattn_context *context,
                                           const dmattn_attention_backward_desc *resolved, backward_tiles *tiles)
 {
@@ -64,12 +64,12 @@ static dmattn_status fill_device(device_gradients *dg)
         TRY(device_tensor_create(device, info.workspace_size, NULL, workspace_of(dg)));
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
-        dmattn_buffer *place = device_gradients_buffer(dg, t);
+        dmattn_buffer *buffer = device_gradients_buffer(dg, t);
         const uint64_t bytes = problem_bytes(p, t);
-        if (place && i < TENSOR_DOUT)
-            *place = *device_problem_buffer(dg->forward, t);
-        else if (place && bytes)
-            TRY(device_tensor_create(device, bytes, p->tensor[t], place));
+        if (buffer && i < TENSOR_DOUT)
+            *buffer = *device_problem_buffer(dg->forward, t);
+        else if (buffer && bytes)
+            TRY(device_tensor_create(device, bytes, p->tensor[t], buffer));
     }
     return DMATTN_SUCCESS;
 }
@@ -118,12 +118,12 @@ dmattn_status device_gradients_run(const device_gradients *dg)
 
 dmattn_status device_gradients_download(const device_gradients *dg, gradients *g)
 {
-    device_gradients places = *dg;
+    device_gradients copy = *dg; /* device_gradients_buffer() takes no const */
     for (int i = TENSOR_DQ; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         if (g->tensor[t])
-            TRY(device_tensor_download(dg->forward->device, device_gradients_buffer(&places, t), dg->forward->problem,
-                                       t, g->tensor[t]));
+            TRY(device_tensor_download(dg->forward->device, device_gradients_buffer(&copy, t), dg->forward->problem, t,
+                                       g->tensor[t]));
     }
     return DMATTN_SUCCESS;
 }

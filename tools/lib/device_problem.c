@@ -2,7 +2,7 @@
 #include "device_tensor.h"
 #include "problem.h"
 
-static dmattn_buffer *place_of(device_problem *dp, tensor_id tensor)
+static dmattn_buffer *find_buffer(device_problem *dp, tensor_id tensor)
 {
     return dp->problem->dma ? dmattn_operator_buffer(&dmattn_dma_operator, &dp->dma_args, tensor)
                             : dmattn_operator_buffer(&dmattn_attention_operator, &dp->args, tensor);
@@ -10,11 +10,11 @@ static dmattn_buffer *place_of(device_problem *dp, tensor_id tensor)
 
 const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor)
 {
-    return place_of((device_problem *)dp, tensor); /* const again as it comes back */
+    return find_buffer((device_problem *)dp, tensor); /* the result is const again */
 }
 
-/* Whether the device makes it. */
-static bool is_made(const problem *p, tensor_id t)
+/* Returns whether the device computes a tensor. */
+static bool is_computed(const problem *p, tensor_id t)
 {
     return t == TENSOR_OUT || t == TENSOR_LSE
            || (p->dma
@@ -34,8 +34,8 @@ static dmattn_status fill_device(const problem *p, device_problem *dp)
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         const uint64_t bytes = problem_bytes(p, t);
-        if (bytes && place_of(dp, t))
-            TRY(device_tensor_create(dp->device, bytes, is_made(p, t) ? NULL : p->tensor[t], place_of(dp, t)));
+        if (bytes && find_buffer(dp, t))
+            TRY(device_tensor_create(dp->device, bytes, is_computed(p, t) ? NULL : p->tensor[t], find_buffer(dp, t)));
     }
     return DMATTN_SUCCESS;
 }
@@ -54,7 +54,7 @@ void device_problem_destroy(device_problem *dp)
     if (!dp->device)
         return;
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        dmattn_buffer *buffer = place_of(dp, (tensor_id)t);
+        dmattn_buffer *buffer = find_buffer(dp, (tensor_id)t);
         if (buffer)
             dmattn_buffer_destroy(dp->device, buffer);
     }
@@ -104,7 +104,7 @@ dmattn_status device_problem_download_mask(const device_problem *dp, problem *p)
 {
     static const tensor_id products[] = {TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END};
     for (int i = 0; i < 3; i++)
-        if (is_made(p, products[i]))
+        if (is_computed(p, products[i]))
             TRY(download(dp, products[i], p->tensor[products[i]]));
     return DMATTN_SUCCESS;
 }

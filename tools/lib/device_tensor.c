@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No output is so large that host memory should hold it twice. */
+/* Uploads NaN in chunks, so that host memory need not hold a whole output. */
 #define POISON_CHUNK (UINT64_C(16) << 20)
 
 dmattn_status device_tensor_create(dmattn_device *device, uint64_t size, const void *data, dmattn_buffer *buffer)

@@ -37,7 +37,7 @@ void gradients_destroy(gradients *g)
 
 /* ---- on the CPU ---------------------------------------------------------------------------------------------- */
 
-/* In double; `all` holds room for those that are wanted and for what they need. */
+/* Computes the gradients in double. `all` holds the selected gradients, and those from which they are computed. */
 static dmattn_status differentiate(const problem *p, double *const all[TENSOR_COUNT])
 {
     const reference_inputs in = problem_inputs(p);
@@ -59,7 +59,7 @@ dmattn_status gradients_on_cpu(const problem *p, gradients *g)
     dmattn_status status = DMATTN_SUCCESS;
     for (int i = TENSOR_DQ; i < TENSOR_COUNT; i++) {
         uint64_t count = gradient_count(p, (tensor_id)i);
-        if (i == TENSOR_DIMPORTANCE && p->dma) /* the others come from it */
+        if (i == TENSOR_DIMPORTANCE && p->dma) /* the gradients of the parameters are computed from it */
             count = (uint64_t)p->desc.batch * p->desc.kv_heads * p->desc.keys;
         if (count && !(all[i] = malloc(count * sizeof(double))))
             status = DMATTN_ERROR_OUT_OF_MEMORY;

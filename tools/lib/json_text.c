@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* cJSON does not say whether a text is wrong or memory is missing. */
+/* cJSON does not report whether the text was invalid or an allocation failed. */
 static bool out_of_memory;
 
 static void *CJSON_CDECL allocate(size_t size)
@@ -15,12 +15,12 @@ static void *CJSON_CDECL allocate(size_t size)
     return memory;
 }
 
-static void CJSON_CDECL give_back(void *memory)
+static void CJSON_CDECL release(void *memory)
 {
     free(memory);
 }
 
-/* Each value but the first one stands behind a bracket, a brace or a comma. */
+/* Each value except the first follows a bracket, a brace or a comma. */
 static json_fault check(const char *text, size_t length, size_t most_values)
 {
     size_t values = 1;
@@ -48,7 +48,7 @@ json_fault json_parse(const char *text, size_t length, const char *blanks, size_
     if (fault)
         return fault;
     out_of_memory = false;
-    cJSON_InitHooks(&(cJSON_Hooks){allocate, give_back});
+    cJSON_InitHooks(&(cJSON_Hooks){allocate, release});
     *tree = cJSON_ParseWithLengthOpts(text, length, end, false);
     cJSON_InitHooks(NULL);
     while (*tree && *end < text + length && **end && strchr(blanks, **end))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * JSON from files that may hold any bytes at all. */
+ * Parses JSON from files that may contain any bytes. */
 #ifndef DMATTN_TOOLS_JSON_TEXT_H
 #define DMATTN_TOOLS_JSON_TEXT_H
 
@@ -14,9 +14,9 @@ typedef enum json_fault {
     JSON_NO_MEMORY
 } json_fault;
 
-/* Parses `length` bytes, one value and any number of `blanks` behind it. text[length] must be 0: some versions of cJSON
- * look at it. *end: where the text stops to be JSON. The tree takes about 100 bytes for each value, besides its
- * strings. On failure *tree is NULL. */
+/* Parses `length` bytes: one value, followed by any number of characters of `blanks`. text[length] must be 0, because
+ * some versions of cJSON read it. *end receives the position at which the JSON ends. The tree takes about 100 bytes for
+ * each value, besides its strings. On failure *tree is NULL. */
 json_fault json_parse(const char *text, size_t length, const char *blanks, size_t most_values, cJSON **tree,
                       const char **end);
 

@@ -26,7 +26,7 @@ void new_file_remove_unfinished(void)
 #include <io.h>
 #include <windows.h>
 
-/* rename() replaces no file here. */
+/* On Windows rename() does not replace files. */
 static int put_in_place(const new_file *file)
 {
     if (MoveFileExA(file->name, file->target, MOVEFILE_WRITE_THROUGH | (file->replace ? MOVEFILE_REPLACE_EXISTING : 0)))
@@ -225,7 +225,7 @@ bool new_file_open(new_file *file, const char *path, bool replace, const char **
         error = EEXIST;
     *why = NULL;
     if (is_there && replace && !S_ISREG(old.st_mode))
-        *why = "it is there and not a regular file"; /* renaming would put one in its place */
+        *why = "it exists and is not a regular file"; /* renaming would replace it by one */
     else if (!error)
         error = open_stream(file, is_there ? &old : NULL);
     if (!*why && !error)

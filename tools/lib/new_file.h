@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A file that takes its place whole or not at all: it is written beside it under another name, flushed to the disk, and
- * then renamed. SIGINT, SIGTERM and SIGHUP remove what is not finished. */
+ * Replaces a file completely or not at all: writes a temporary file in the same folder, flushes it to the disk, and
+ * renames it. SIGINT, SIGTERM and SIGHUP remove unfinished files. */
 #ifndef DMATTN_TOOLS_NEW_FILE_H
 #define DMATTN_TOOLS_NEW_FILE_H
 
@@ -8,25 +8,26 @@
 #include <stdio.h>
 
 typedef struct new_file {
-    FILE *stream;          /* to write to */
+    FILE *stream;          /* write here */
     char *name;            /* of the unfinished file */
-    char *target;          /* its place: `path`, or where `path` points as a symbolic link */
-    bool replace;          /* whether it may take the place of another file */
-    struct new_file *next; /* of those that are open */
+    char *target;          /* the file to replace: `path`, or the target of `path` if it is a symbolic link */
+    bool replace;          /* whether an existing file may be replaced */
+    struct new_file *next; /* in the list of open files */
 } new_file;
 
-/* Opens it; *file must stay where it is until it is closed. With `replace`, an older file in its place is replaced,
- * whose mode is kept; without, an older file is an error. On failure there is nothing to close, and *why says why. */
+/* Opens the temporary file. *file must not be moved until it is closed. With `replace`, an existing file is replaced
+ * and its mode kept; without, it is an error. On failure nothing needs to be closed, and *why is the reason. */
 bool new_file_open(new_file *file, const char *path, bool replace, const char **why);
 
-/* Closes it and puts it in its place, if it `is_whole`; otherwise, or if that fails, removes it and returns false. *why
- * then says why; if it was not whole, by errno. Without `replace`, of several processes with one path one succeeds. */
+/* Closes the file and, if `is_whole`, renames it. If it is not whole or cannot be renamed, removes it and returns
+ * false; *why is then the reason, from errno if it is not whole. Without `replace`, only one of several processes with
+ * the same path succeeds. */
 bool new_file_close(new_file *file, bool is_whole, const char **why);
 
-/* Removes the files that are open. For handlers of signals that end the program. */
+/* Removes all unfinished files. For handlers of signals that end the program. */
 void new_file_remove_unfinished(void);
 
-/* Makes a folder, if it is not there. If that fails, *why says why. */
+/* Makes a folder unless it exists. On failure *why is the reason. */
 bool new_folder(const char *path, const char **why);
 
 #endif

@@ -80,7 +80,7 @@ uint64_t tensor_box_at(const tensor_box *b, uint64_t row)
            + row % b->extent[2] * b->stride[2];
 }
 
-/* From its first element to the end of its last. */
+/* The number of elements from the first to the last, gaps included. */
 static uint64_t box_elements(const tensor_box *b)
 {
     return tensor_box_at(b, tensor_box_rows(b) - 1) + b->row;
@@ -125,8 +125,8 @@ static dmattn_status allocate(problem *p, tensor_id t, const messenger *m)
     const uint64_t bytes = problem_bytes(p, t);
     p->tensor[t] = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
     if (!p->tensor[t])
-        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "%s does not fit in host memory with its %llu bytes",
-                           dmattn_tensor_name(t), (unsigned long long)bytes);
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the %llu bytes of %s",
+                           (unsigned long long)bytes, dmattn_tensor_name(t));
     return DMATTN_SUCCESS;
 }
 
@@ -162,7 +162,8 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
 
 uint32_t gradient_bit(tensor_id t)
 {
-    _Static_assert(1 << (TENSOR_DDT_BIAS - TENSOR_DQ) == DMATTN_GRADIENT_DT_BIAS, "bits in the order of the tensors");
+    _Static_assert(1 << (TENSOR_DDT_BIAS - TENSOR_DQ) == DMATTN_GRADIENT_DT_BIAS,
+                   "the bits must have the order of the tensors");
     return UINT32_C(1) << (t - TENSOR_DQ);
 }
 
@@ -239,8 +240,8 @@ dmattn_status problem_make_mask(problem *p)
 
 /* ---- random inputs ------------------------------------------------------------------------------------------- */
 
-/* One in eight intervals is empty by its mark, 0 to 0; some others by their length, and some end after the last query.
- */
+/* One in eight intervals is 0 to 0, the mark of an empty one. Some others have length 0, and some end after the last
+ * query. */
 static void random_interval(uint32_t queries, uint64_t *state, int32_t *begin, int32_t *end)
 {
     bool empty = random_bits(state) % 8 == 0;
@@ -268,7 +269,7 @@ static void random_rows(const problem *p, tensor_id t, uint64_t *state)
     }
 }
 
-/* Ascending, from 0 to `length`, or a little less. */
+/* Ascending offsets from 0 to `length`. */
 static void random_offsets(int32_t *offsets, uint32_t documents, uint32_t length, uint64_t *state)
 {
     for (uint32_t i = 0; i <= documents; i++) {
@@ -280,7 +281,7 @@ static void random_offsets(int32_t *offsets, uint32_t documents, uint32_t length
     }
 }
 
-/* The tensors that only dynamic masks have. */
+/* Fills an input that only dynamic masks have. */
 static void random_mask_input(const problem *p, tensor_id t, uint64_t *state)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
@@ -309,7 +310,7 @@ static void random_mask_input(const problem *p, tensor_id t, uint64_t *state)
     }
 }
 
-/* A sequence for each tensor. */
+/* Gives each tensor its own sequence of random numbers. */
 static uint64_t tensor_seed(uint64_t seed, tensor_id t)
 {
     return seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95);
@@ -330,7 +331,7 @@ void problem_randomize(problem *p, uint64_t seed)
         const tensor_id t = (tensor_id)i;
         if (!p->tensor[t] || t == TENSOR_END)
             continue;
-        memset(p->tensor[t], 0xff, problem_bytes(p, t)); /* NaN in each of the types */
+        memset(p->tensor[t], 0xff, problem_bytes(p, t)); /* NaN in every type */
         if (t == TENSOR_BEGIN)
             memset(p->tensor[TENSOR_END], 0xff, problem_bytes(p, TENSOR_END));
         uint64_t state = tensor_seed(seed, t);

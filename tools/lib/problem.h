@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A problem in host memory, and the same on a device: what dmattn-run, vkbench and the tests share. */
+ * A problem in host memory and on a device, for dmattn-run, vkbench and the tests. */
 #ifndef DMATTN_TOOLS_PROBLEM_H
 #define DMATTN_TOOLS_PROBLEM_H
 
@@ -12,102 +12,104 @@
 #include "reference/mask.h"
 #include "reference/reference.h"
 
-/* The gradients that a problem is to have, and where they and that of out are. */
+/* The gradients to compute, and the strides of dout and of the gradients. */
 typedef struct problem_backward {
-    uint32_t gradients; /* bits of dmattn_gradient; 0: none, and so no dout */
+    uint32_t gradients; /* bits of dmattn_gradient; 0: none, and no dout */
     dmattn_strides dout_strides, dq_strides, dk_strides, dv_strides;
 } problem_backward;
 
-/* Inputs of one call of attention, or of dynamic mask attention, whose mask becomes an input of the attention in it
- * once it is made. tensor[t] holds problem_bytes(p, t) bytes for each input that there is, and for the products of the
- * mask (importance, begin, end), NULL for the rest (out, lse and gradients among them). Owned. */
+/* The inputs of one call of attention or of dynamic mask attention. tensor[t], owned, holds problem_bytes(p, t) bytes
+ * for each input, and for the importance, begin and end of a dynamic mask; it is NULL for other tensors, such as out,
+ * lse and the gradients. */
 typedef struct problem {
-    dmattn_attention_desc desc; /* resolved; with dma that of the attention in it */
+    dmattn_attention_desc desc; /* resolved; for dma, of the attention in it */
     bool dma;
-    dmattn_dma_desc dma_desc;   /* with dma: as it was given, */
-    dmattn_mask_desc mask_desc; /* and the mask in it, for the reference */
+    dmattn_dma_desc dma_desc;   /* for dma: as passed to problem_create_dma() */
+    dmattn_mask_desc mask_desc; /* for dma: of the mask in it, for the reference */
     problem_backward backward;  /* resolved */
     void *tensor[TENSOR_COUNT];
-    const attention_tile *tile; /* to run it with, instead of the best; borrowed */
-    bool least_tiles;           /* gradients in the smallest tiles there are, instead of the best */
+    const attention_tile *tile; /* the tile to use, not owned; NULL selects the default tile */
+    bool least_tiles;           /* compute the gradients in the smallest tiles instead of the default ones */
 } problem;
 
-/* Resolves `desc` and allocates its inputs, zeroed. On failure *p is empty. */
+/* Resolves `desc` and allocates the inputs, zeroed. On failure *p is empty. */
 dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger *messenger, problem *p);
 dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *messenger, problem *p);
 
-/* Adds gradients: dout, zeroed, becomes an input, and lse is asked for, which they are computed from. `wanted`: zeros
- * are defaults, all gradients as dmattn_*_backward_desc has it and contiguous tensors; NULL: all default. */
+/* Selects gradients. dout becomes an input, zeroed, and lse is requested, because the gradients are computed from it.
+ * In `wanted`, 0 selects the default: all gradients of dmattn_*_backward_desc, contiguous tensors. NULL selects all
+ * defaults. */
 dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, const messenger *messenger);
 
-/* The bit of TENSOR_DQ, … */
+/* The bit of dmattn_gradient for TENSOR_DQ, ... */
 uint32_t gradient_bit(tensor_id gradient);
 
-/* Bytes of an input, product or result; 0 if there is none. */
+/* The size of a tensor in bytes; 0 if the problem does not have it. */
 uint64_t problem_bytes(const problem *p, tensor_id tensor);
 
-/* Where the rows of a tensor lie: extents, and strides in elements, of all its dimensions but the last. */
+/* The layout of the rows of a tensor: extents, and strides in elements, of all dimensions but the last. */
 typedef struct tensor_box {
     uint32_t extent[3];
     uint64_t stride[3];
     uint32_t row; /* elements */
 } tensor_box;
 
-/* Of q, k, v, out, dout, bias, gradients and what has the mask's shape; and the type of its elements, but for those. */
+/* The layout of q, k, v, out, dout, bias, a gradient, or a tensor with the shape of the mask. problem_type() is defined
+ * for all of these except the last. */
 tensor_box problem_box(const problem *p, tensor_id tensor);
 dmattn_type problem_type(const problem *p, tensor_id tensor);
 
 uint64_t tensor_box_rows(const tensor_box *box);
 
-/* Where a row begins, counted in order of the extents. */
+/* The offset of a row in elements; rows are counted in the order of the extents. */
 uint64_t tensor_box_at(const tensor_box *box, uint64_t row);
 
-/* Fills the inputs that the descriptor has from a fixed seed: q, k, v, bias and dout normal(0, 1), gaps between rows
- * NaN, mask bytes 0 or 1 with probability 1/2, intervals that begin at a random query and live a random while,
- * documents of random lengths, parameters of the importance so that it is of the order of 1. */
+/* Fills the inputs with random numbers from a seed: normal(0, 1) for q, k, v, bias and dout, NaN between rows, 0 or 1
+ * with probability 1/2 for the mask, intervals with random begins and lengths, documents of random lengths, and
+ * parameters that give an importance of the order of 1. */
 void problem_randomize(problem *p, uint64_t seed);
 
-/* Only what dynamic masks have besides: parameters, documents, validity, importance. */
+/* Does the same for the inputs of dynamic masks only: parameters, documents, key_valid, importance. */
 void problem_randomize_mask(problem *p, uint64_t seed);
 
 void problem_destroy(problem *p);
 
-/* With dma the mask must be there. */
+/* The inputs of the reference. For dma the mask must have been made. */
 reference_inputs problem_inputs(const problem *p);
 
-/* With dma: makes the mask by the reference. INVALID: see reference_intervals(). */
+/* For dma: makes the mask by the reference. Errors: as reference_intervals(). */
 dmattn_status problem_make_mask(problem *p);
 mask_inputs problem_mask_inputs(const problem *p);
 
-/* The same on a device: buffers with the inputs in them, and a plan. */
+/* A problem on a device: a plan, and buffers with the inputs. */
 typedef struct device_problem {
     dmattn_device *device;
     const problem *problem;
     dmattn_plan *plan;
-    dmattn_attention_args args; /* without dma */
-    dmattn_dma_args dma_args;   /* with dma, products among its buffers */
+    dmattn_attention_args args; /* for attention */
+    dmattn_dma_args dma_args;   /* for dma; includes the buffers of the mask */
 } device_problem;
 
-/* Plans and uploads; the problem must outlive it. On failure everything is given back. */
+/* Makes the plan and uploads the inputs. `p` must outlive `dp`. On failure *dp is empty. */
 dmattn_status device_problem_create(const problem *p, dmattn_device *device, device_problem *dp);
 void device_problem_destroy(device_problem *dp);
 
-/* The buffer of a tensor, NULL if a call of this kind has none. */
+/* The buffer of a tensor; NULL if the operator does not use it. */
 const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id tensor);
 
-/* Records one run; begins, records, submits and waits. */
+/* The first records one run; the second begins, records, submits and waits. */
 dmattn_status device_problem_record(const device_problem *dp, VkCommandBuffer commands, bool reuse_mask);
 dmattn_status device_problem_run(const device_problem *dp);
 
 /* Downloads out as contiguous [B, Sq, H, Dv] and lse [B, H, Sq] (if desc.lse; lse may be NULL). */
 dmattn_status device_problem_download(const device_problem *dp, float *out, float *lse);
 
-/* With dma: downloads the mask into the problem. */
+/* For dma: downloads importance, begin and end into the problem. */
 dmattn_status device_problem_download_mask(const device_problem *dp, problem *p);
 
-/* Random numbers for tests and benchmarks: splitmix64 (Steele, Lea, Flood 2014), repeatable everywhere. */
+/* Random numbers for tests and benchmarks: splitmix64 (Steele, Lea, Flood 2014), the same on all systems. */
 uint64_t random_bits(uint64_t *state);
 double random_uniform(uint64_t *state); /* [0, 1) */
-double random_normal(uint64_t *state);  /* mean 0, deviation 1 */
+double random_normal(uint64_t *state);  /* mean 0, standard deviation 1 */
 
 #endif

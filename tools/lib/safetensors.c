@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON's numbers are doubles here: from this on, two integers may be one double. */
+/* cJSON stores numbers as doubles. From this number on, two integers may be the same double. */
 #define TOO_LARGE 9007199254740992.0 /* 2^53 */
 
 static const struct {
@@ -55,7 +55,7 @@ void safetensors_free(safetensors_file *file)
     *file = (safetensors_file){0};
 }
 
-/* What goes wrong becomes a sentence and a status. */
+/* Failures: a message and a status. */
 #define BAD(...)      (snprintf(error, SAFETENSORS_ERROR_SIZE, __VA_ARGS__), SAFETENSORS_BAD_FILE)
 #define OUT_OF_MEMORY (snprintf(error, SAFETENSORS_ERROR_SIZE, "does not fit in memory"), SAFETENSORS_FAILED)
 #define TRY(call)                            \
@@ -110,11 +110,11 @@ static safetensors_status parse_tensor(const cJSON *json, safetensors_tensor *t,
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(json, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(json, "data_offsets");
     if (!cJSON_IsString(dtype))
-        return BAD("tensor '%.64s' has no dtype that is a string", name);
+        return BAD("tensor '%.64s' has no string dtype", name);
     if (!cJSON_IsArray(shape))
-        return BAD("tensor '%.64s' has no shape that is an array", name);
+        return BAD("tensor '%.64s' has no array shape", name);
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2)
-        return BAD("tensor '%.64s' has no data_offsets that are an array of two", name);
+        return BAD("tensor '%.64s' has no data_offsets of two numbers", name);
     if (cJSON_GetArraySize(json) != 3)
         return BAD("tensor '%.64s' has members besides dtype, shape and data_offsets", name);
 
@@ -129,11 +129,11 @@ static safetensors_status parse_tensor(const cJSON *json, safetensors_tensor *t,
         if (t->rank == SAFETENSORS_MAX_RANK)
             return BAD("tensor '%.64s' has more than %d dimensions", name, SAFETENSORS_MAX_RANK);
         if (!whole_number(number, &t->shape[t->rank++]))
-            return BAD("tensor '%.64s' has a shape with something else than integers from 0 to 2^53 - 1", name);
+            return BAD("the shape of tensor '%.64s' must consist of integers from 0 to 2^53 - 1", name);
     }
     uint64_t end, bytes;
     if (!whole_number(offsets->child, &t->offset) || !whole_number(offsets->child->next, &end))
-        return BAD("tensor '%.64s' has data_offsets that are not integers from 0 to 2^53 - 1", name);
+        return BAD("the data_offsets of tensor '%.64s' must be integers from 0 to 2^53 - 1", name);
     if (t->offset > end)
         return BAD("tensor '%.64s' ends before it begins", name);
     if (end > data_size)
@@ -142,7 +142,7 @@ static safetensors_status parse_tensor(const cJSON *json, safetensors_tensor *t,
     if (!safetensors_bytes(t, &bytes))
         return BAD("tensor '%.64s' has a shape of more than 2^64 bytes", name);
     if (bytes != t->bytes)
-        return BAD("tensor '%.64s' has %llu bytes, but its dtype and shape make %llu", name,
+        return BAD("tensor '%.64s' has %llu bytes, but its dtype and shape require %llu", name,
                    (unsigned long long)t->bytes, (unsigned long long)bytes);
     return SAFETENSORS_OK;
 }
@@ -160,7 +160,7 @@ static int by_offset(const void *a, const void *b)
     return s->bytes < t->bytes ? -1 : s->bytes > t->bytes;
 }
 
-/* Sorts structures that begin with a name; the first name that occurs twice, or NULL. */
+/* Sorts structures that begin with a name. Returns a name that occurs twice, or NULL. */
 static const char *sort_by_name(void *array, size_t count, size_t size)
 {
     if (count < 2)
@@ -211,7 +211,7 @@ static safetensors_status read_bytes(FILE *stream, void *data, uint64_t size, ch
 {
     if (fread(data, 1, size, stream) == size)
         return SAFETENSORS_OK;
-    return ferror(stream) ? BAD("cannot be read: %s", strerror(errno)) : BAD("is cut short");
+    return ferror(stream) ? BAD("cannot be read: %s", strerror(errno)) : BAD("is truncated");
 }
 
 static safetensors_status read_header(FILE *stream, safetensors_file *file, uint64_t *data_size, char *error)
@@ -223,13 +223,14 @@ static safetensors_status read_header(FILE *stream, safetensors_file *file, uint
         length = length << 8 | prefix[i];
     off_t end = fseeko(stream, 0, SEEK_END) ? -1 : ftello(stream);
     if (end >= 0 && end < 8)
-        return BAD("is not a regular file"); /* /dev/zero ends at 0, but 8 bytes were read */
+        return BAD("is not a regular file"); /* such as /dev/zero, whose size is 0 although 8 bytes were read */
     if (end < 0 || fseeko(stream, 8, SEEK_SET))
         return BAD("cannot be read: %s", strerror(errno));
     if (length > SAFETENSORS_MAX_HEADER)
-        return BAD("is not a .safetensors file: a header of %llu bytes is beyond 100 MB", (unsigned long long)length);
+        return BAD("is not a .safetensors file: its header would have %llu bytes, but at most 100 MB are allowed",
+                   (unsigned long long)length);
     if (length > (uint64_t)end - 8)
-        return BAD("is cut short: its header ends beyond the end of the file");
+        return BAD("is truncated: its header ends beyond the end of the file");
     *data_size = (uint64_t)end - 8 - length;
 
     char *text = calloc(1, (size_t)length + 1);
@@ -261,7 +262,7 @@ static safetensors_status read_all(FILE *stream, safetensors_file *file, char *e
     TRY(read_header(stream, file, &data_size, error));
     TRY(parse_header(file->header, file, data_size, error));
     for (safetensors_tensor *t = file->tensors; t < file->tensors + file->tensor_count; t++) {
-        /* malloc() aligns for every type; in the file a tensor may stand at any offset */
+        /* in the file a tensor may have any alignment; malloc() aligns for every type */
         t->data = t->bytes < SIZE_MAX ? malloc((size_t)t->bytes + 1) : NULL;
         if (!t->data)
             return OUT_OF_MEMORY;

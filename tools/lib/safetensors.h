@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Files of tensors in the .safetensors format: a strict reader and a writer.
+ * A strict reader and a writer of the .safetensors format.
  *
  *     8 bytes    length of the header, little-endian
  *     header     JSON: {"__metadata__": {name: text}, name: {"dtype": …, "shape": […], "data_offsets": [begin, end]}}
  *     data       the tensors, little-endian, without gaps or overlaps; offsets count from here
  *
- * The reader takes a file only if every byte of it is accounted for. It may be given any bytes at all. */
+ * The reader accepts a file only if every byte of it has a meaning. The file may contain any bytes. */
 #ifndef DMATTN_TOOLS_SAFETENSORS_H
 #define DMATTN_TOOLS_SAFETENSORS_H
 
@@ -34,16 +34,16 @@ typedef enum safetensors_type {
 } safetensors_type;
 
 #define SAFETENSORS_MAX_RANK   8
-#define SAFETENSORS_MAX_HEADER 100000000 /* bytes, as the format's own reader has it */
-#define SAFETENSORS_MAX_VALUES 1000000   /* in the header's JSON; a tensor takes some 10 */
-#define SAFETENSORS_ERROR_SIZE 256       /* of the buffers for sentences */
+#define SAFETENSORS_MAX_HEADER 100000000 /* bytes; the limit of the format's own reader */
+#define SAFETENSORS_MAX_VALUES 1000000   /* in the JSON of the header; a tensor has about 10 */
+#define SAFETENSORS_ERROR_SIZE 256       /* of the buffers for messages */
 
 typedef struct safetensors_tensor {
     const char *name;
     safetensors_type type;
     uint32_t rank;
     uint64_t shape[SAFETENSORS_MAX_RANK];
-    uint64_t offset, bytes; /* in the data section; the writer finds them itself */
+    uint64_t offset, bytes; /* in the data section; the writer ignores them */
     void *data;             /* aligned for its type; never NULL after reading */
 } safetensors_tensor;
 
@@ -57,7 +57,7 @@ typedef struct safetensors_file {
     size_t tensor_count;
     safetensors_pair *metadata;
     size_t metadata_count;
-    void *header; /* the reader's: owner of the strings */
+    void *header; /* owns the strings; set by the reader */
 } safetensors_file;
 
 typedef enum safetensors_status {
@@ -66,25 +66,25 @@ typedef enum safetensors_status {
     SAFETENSORS_FAILED    /* out of memory, or cannot be written */
 } safetensors_status;
 
-/* Reads a whole file. On failure *file is empty and `error`, SAFETENSORS_ERROR_SIZE bytes, holds one sentence that goes
- * after the file's name; text taken from the file may hold any character but NUL. */
+/* Reads a whole file. On failure *file is empty, and `error`, of SAFETENSORS_ERROR_SIZE bytes, holds a message that
+ * continues the file name, such as "cannot be opened: ...". Text in it from the file may contain control characters. */
 safetensors_status safetensors_read(const char *path, safetensors_file *file, char *error);
 
-/* Gives back what safetensors_read() made, and empties *file. An empty one is fine. */
+/* Frees what safetensors_read() allocated and empties *file, which may be empty already. */
 void safetensors_free(safetensors_file *file);
 
-/* Writes tensors and metadata beside `path`, then renames: there is a whole new file or the old one, if any. Refuses to
- * replace what is not a regular file. */
+/* Writes tensors and metadata to a temporary file, then renames it to `path`. After a failure `path` is unchanged. Does
+ * not replace anything but a regular file. */
 safetensors_status safetensors_write(const char *path, const safetensors_file *file, char *error);
 
-/* NULL if there is none. */
+/* These return NULL if there is no such name. */
 const safetensors_tensor *safetensors_find(const safetensors_file *file, const char *name);
 const char *safetensors_metadata(const safetensors_file *file, const char *name);
 
-/* "F32", … */
+/* Such as "F32". */
 const char *safetensors_type_name(safetensors_type type);
 
-/* Bytes that a tensor's type and shape make; false if they overflow. */
+/* The size of a tensor with this type and shape, in bytes. Returns false if it overflows. */
 bool safetensors_bytes(const safetensors_tensor *tensor, uint64_t *bytes);
 
 #endif

@@ -30,13 +30,13 @@ static bool describe_tensor(cJSON *root, const safetensors_tensor *t, uint64_t *
     for (uint32_t i = 0; i < t->rank; i++)
         ok = ok && append(shape, t->shape[i]);
     cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
-    ok = ok && shape; /* of rank 0, too */
+    ok = ok && shape; /* rank 0 has a shape, too */
     ok = ok && append(offsets, *offset) && append(offsets, *offset + bytes);
     *offset += ok ? bytes : 0;
     return ok;
 }
 
-/* The header's JSON, to be freed by cJSON_free(); NULL without memory. */
+/* The JSON of the header. The caller frees it with cJSON_free(). NULL: out of memory. */
 static char *describe(const safetensors_file *file)
 {
     cJSON *root = cJSON_CreateObject();
