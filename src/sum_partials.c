@@ -25,6 +25,6 @@ void dmattn_sum_partials_destroy(sum_partials *s, const dmattn_context *ctx)
 void dmattn_sum_partials_record(const sum_partials *s, recorder *r, VkDeviceAddress in, VkDeviceAddress out,
                                 sum_shape shape)
 {
-    const sum_partials_params params = {.in_ = in, .out_ = out, .parts = shape.parts, .inner = shape.inner};
+    const sum_partials_params params = {.in_ = in, .out_ = out, .partials = shape.partials, .inner = shape.inner};
     dmattn_recorder_dispatch(r, s->pipeline, &params, sizeof params, grid_of(shape));
 }

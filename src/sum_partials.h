@@ -14,7 +14,7 @@ typedef struct sum_partials_params {
 
 /* out[outer, inner] = sum over the parts of in[outer, parts, inner] */
 typedef struct sum_shape {
-    uint32_t outer, parts, inner;
+    uint32_t outer, partials, inner;
 } sum_shape;
 
 typedef struct sum_partials {

@@ -14,7 +14,7 @@
 
 #include "../lib/tile.glsl"
 
-vec2 part_softmax(uint item, uint split, uint head, uint query)
+vec2 split_softmax(uint item, uint split, uint head, uint query)
 {
     const uint plane = (item * SPLITS + split) * p.heads + head;
     return uintBitsToFloat(Pairs(advance(p.k, plane, uvec2(8 * p.queries, 0))).p[query]);
@@ -31,10 +31,10 @@ void main()
 
     float largest = LOWEST, sum = 0;
     for (uint split = 0; split < SPLITS; split++)
-        largest = max(largest, part_softmax(item, split, head, query).x);
+        largest = max(largest, split_softmax(item, split, head, query).x);
     vec4 o = vec4(0);
     for (uint split = 0; split < SPLITS; split++) {
-        const vec2 part = part_softmax(item, split, head, query);
+        const vec2 part = split_softmax(item, split, head, query);
         const float weight = part.y * exp2((part.x - largest) * LOG2_E);
         const uvec2 rows = advance(p.q, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * p.heads, 0));
         o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
@@ -43,7 +43,7 @@ void main()
     // A row that sees no key has weights of 0 only.
     const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
     const uvec2 base =
-        head_base(p.out_, item, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
+        head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
     store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
             sum > 0 ? o / sum : vec4(0));
     if (LSE != 0 && column == 0)

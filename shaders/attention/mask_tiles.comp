@@ -35,7 +35,7 @@ void main()
     }
     barrier();
 
-    const uvec2 query_stride = packed(PACKED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
+    const uvec2 query_stride = is_derived(DERIVED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
     uint seen = 0, holes = 0;
     // A tile's width is a multiple of 4: four bytes at a time belong to one tile.
     for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {

@@ -49,7 +49,7 @@ float score_bias(float bias)
 float tile_score(key_tile t, const bool partial, uint row, uint i, float x)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
-    const bool visible = !partial || is_visible(t.first + i, row, tile_life(t, i));
+    const bool visible = !partial || is_visible(t.first + i, row, tile_range(t, i));
     return finish_score(x, pair_bias(row, tile_key(t, i), key_bias), visible);
 }
 

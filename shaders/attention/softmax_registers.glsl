@@ -5,7 +5,7 @@
 // has ROW_VALUES values for the rows of a block, that of element e being ROW_VALUE(e). There are two ways to have them:
 //
 //     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
-//                neighbouring invocations, and a probability takes the same place in an operand as in an accumulator
+//                neighbouring invocations, and a probability has the same position in an operand as in an accumulator
 //     otherwise  nothing is known of it; rows are reduced, and accumulators made operands, by GL_NV_cooperative_matrix2
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
@@ -68,10 +68,10 @@ void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
             row_sum[m][r] = 0;
         }
 #ifdef FRAGMENTS
-    if (!layout_is_known())
+    if (!layout_is_right())
         score_unit = NOT_A_NUMBER;
 #else
-    find_places();
+    find_positions();
 #endif
 }
 
@@ -81,7 +81,7 @@ void begin_scores(key_tile t, out SCORES)
         MATRIX_C start = MATRIX_C(0.0);
         if (BIAS_AT_START != 0)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                start[e] = slot_bias[t.slots + n * MATRIX_N + element_place(e).y];
+                start[e] = slot_bias[t.slots + n * MATRIX_N + element_position(e).y];
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
             score[m][n] = start;
     }
@@ -103,8 +103,8 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
         if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
             FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
                 FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
-                    const uvec2 place = element_place(e);
-                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, place.x), n * MATRIX_N + place.y, score[m][n][e]);
+                    const uvec2 position = element_position(e);
+                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y, score[m][n][e]);
                 }
 
         float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
@@ -171,9 +171,9 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
                 o[m][d][e] *= inverse[ROW_VALUE(e)];
         if (STORES_SOFTMAX)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-                const uvec2 place = element_place(e);
-                const uint row = tile_row_of(m, place.x);
-                if (place.y == 0 && row_exists(row))
+                const uvec2 position = element_position(e);
+                const uint row = tile_row_of(m, position.x);
+                if (position.y == 0 && row_exists(row))
                     store_softmax(row, row_max[m][ROW_VALUE(e)] * score_unit, row_sum[m][ROW_VALUE(e)]);
             }
     }

@@ -54,7 +54,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     subgroup_sync();
 
     const float to_2 = score_unit * LOG2_E;
-    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place and not unrolled: it is much code
+    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place, and not unrolled because it is much code
         [[dont_unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
             const uint at = LANE_SCORES + (LANE_COLUMN + i) / 4, c = i % 4;
             scores[at][c] = floatBitsToUint(
@@ -77,8 +77,8 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
         const vec4 a = exp2((x[2 * i] - new_max) * to_2), b = exp2((x[2 * i + 1] - new_max) * to_2);
         row_sum[0][0] += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
-        scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw),
-                                                          pack_pair(OPERAND_TYPE, b.xy), pack_pair(OPERAND_TYPE, b.zw));
+        scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw),
+                                                          pack_halves(OPERAND_TYPE, b.xy), pack_halves(OPERAND_TYPE, b.zw));
     }
     subgroup_sync();
 }

@@ -2,7 +2,7 @@
 // Gradient of a bias with a query dimension, portable level: for each tile of it dS, summed over the batch items and heads
 // that share it.
 //
-// Workgroup (x, y, z): tile x of keys, tile y of queries, batch item and head z of the bias. PACK is 1.
+// Workgroup (x, y, z): tile x of keys, tile y of queries, batch item and head z of the bias. HEADS_PER_TILE is 1.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -37,9 +37,9 @@ bool sees_any()
 {
     bool seen = false;
     EACH_KEY(k) {
-        const ivec2 life = visible_range(KEY_OF(k));
+        const ivec2 range = visible_range(KEY_OF(k));
         EACH_QUERY(r)
-            seen = seen || is_visible(KEY_OF(k), QUERY_OF(r), life);
+            seen = seen || is_visible(KEY_OF(k), QUERY_OF(r), range);
     }
     barrier();
     if (invocation == 0)

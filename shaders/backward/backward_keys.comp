@@ -7,7 +7,7 @@
 //     dS^T = P^T * (dout v^T - D)^T
 //     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
 //
-// Workgroup (x, y): item y * ITEM_ROW + x of the work (backward/key_schedule.glsl).
+// Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl).
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -75,27 +75,27 @@ void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS
     }
 }
 
-uint part;
+uint partial_index;
 
-// Unit `unit` of a row of dk or dv: into the row itself, or into the part's sums, from float `at` on.
+// Unit `unit` of a row of dk or dv: into the row itself, or into the partial result, from float `at` on.
 void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
 {
-    if (part != NONE)
-        Quads(advance(part_address(part), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
+    if (partial_index != NONE)
+        Quads(advance(partial_address(partial_index), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
     else if (key < p.keys)
         store_4(TYPE, OUT_ALIGNED != 0, row, unit, x);
 }
 
 // dbias of the keys for the heads that were summed over, which then begin anew.
-void store_bias(uint pack, inout DBIAS)
+void store_bias(uint head_tile, inout DBIAS)
 {
     EACH_ROW(i) {
         const float sum = sum_over_row(dbias[i]);
         const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
-        if (column_lane == 0 && part != NONE)
-            Words(part_address(part)).w[PART_BIAS + (BIAS_PLANES > 1 ? pack : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
+        if (column_lane == 0 && partial_index != NONE)
+            Words(partial_address(partial_index)).w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
         else if (column_lane == 0 && key < p.keys)
-            Words(dbias_row(pack)).w[key] = floatBitsToUint(sum);
+            Words(dbias_row(head_tile)).w[key] = floatBitsToUint(sum);
         dbias[i] = 0;
     }
 }
@@ -104,10 +104,10 @@ void main()
 {
     begin_lanes();
     const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
-    const uvec4 item = index < all_items() ? work_item(index).q[0] : uvec4(NONE);
+    const uvec4 item = index < max_items() ? work_item(index).q[0] : uvec4(NONE);
     if (item.x == NONE)
         return;
-    part = item.w;
+    partial_index = item.w;
     find_keys(find_plane(item.x));
     find_inputs();
     find_dout();
@@ -123,14 +123,14 @@ void main()
             dv[i][c] = vec4(0);
     }
 
-    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
-        find_heads(pack);
+    for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
+        find_heads(head_tile);
         find_bias();
         begin_walk(item);
         while (next_tile())
             attend(dk, dv, dbias);
-        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
-            store_bias(pack, dbias);
+        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || head_tile + 1 == GROUP_TILES))
+            store_bias(head_tile, dbias);
     }
 
     EACH_ROW(i) {
@@ -142,6 +142,6 @@ void main()
         if ((GRADIENTS & GRADIENT_V) != 0)
             [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
                 if (column_lane + c * KEY_LANES < VALUE_DIM / 4)
-                    store_sum(dv_row(key), PART_DV + row * VALUE_DIM, column_lane + c * KEY_LANES, key, dv[i][c]);
+                    store_sum(dv_row(key), PARTIAL_DV + row * VALUE_DIM, column_lane + c * KEY_LANES, key, dv[i][c]);
     }
 }

@@ -7,7 +7,7 @@
 //     dS^T = P^T * (dout v^T - D)^T          the next tile's q and dout arrive meanwhile
 //     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
 //
-// Workgroup (x, y): item y * ITEM_ROW + x of the work (backward/key_schedule.glsl). A subgroup has keys of its own, whose k and v are in
+// Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl). A subgroup has keys of its own, whose k and v are in
 // registers (and shared memory, where those do not suffice); q and dout of a tile are in shared memory for all of them.
 #version 460
 #extension GL_EXT_buffer_reference : require
@@ -42,9 +42,9 @@ uint number_of(uint key)
     return min(tile_keys[key], p.keys - 1);
 }
 
-ivec2 life_of(uint key)
+ivec2 range_of(uint key)
 {
-    return tile_lives[key];
+    return tile_ranges[key];
 }
 
 float bias_of(uint key)
@@ -83,7 +83,7 @@ bool none_is_hidden(uint column)
 }
 
 DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
-DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, STAGE_VALUES, dout_address, none_is_hidden)
+DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, dout_address, none_is_hidden)
 
 uint walk_next, walk_end; // of the item's tiles of queries
 ivec2 any_query;          // those that see any of these keys, from x on and before y,
@@ -104,7 +104,7 @@ void begin_walk(uvec4 item)
 {
     barrier();
     for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
-        tile_lives[i] = visible_range(tile_keys[i]);
+        tile_ranges[i] = visible_range(tile_keys[i]);
         if (BIAS_BY_KEY != 0)
             tile_bias[i] = load_bias_of_key(number_of(i));
     }
@@ -112,10 +112,10 @@ void begin_walk(uvec4 item)
     any_query = ivec2(p.queries, 0);
     all_queries = ivec2(0, p.queries);
     for (uint i = 0; i < OWN_KEYS; i++) {
-        const ivec2 life = tile_lives[FIRST_KEY + i];
-        if (life.x < life.y)
-            any_query = ivec2(min(any_query.x, life.x), max(any_query.y, life.y));
-        all_queries = ivec2(max(all_queries.x, life.x), min(all_queries.y, life.y));
+        const ivec2 range = tile_ranges[FIRST_KEY + i];
+        if (range.x < range.y)
+            any_query = ivec2(min(any_query.x, range.x), max(any_query.y, range.y));
+        all_queries = ivec2(max(all_queries.x, range.x), min(all_queries.y, range.y));
     }
     walk_next = item.y;
     walk_end = item.z;
@@ -149,15 +149,15 @@ DEFINE_SUM(add_ds_q, HEAD_SUMS, HEAD_PITCH)
 #define ATTEND(partial)                                                    \
     {                                                                      \
         begin_scores(probability);                                         \
-        add_k(k, stage, probability);                                      \
+        add_k(k, buffer_, probability);                                      \
         if (MAKES_DS) {                                                    \
             begin_gradients(softmax, ds);                                  \
-            add_v(v, stage + STAGE_VALUES, ds);                            \
+            add_v(v, buffer_ + BUFFER_VALUES, ds);                            \
         }                                                                  \
         find_probabilities(partial, softmax, probability, slope);          \
         if ((GRADIENTS & GRADIENT_V) != 0) {                               \
             make_weights(probability, w);                                  \
-            add_p_dout(w, stage + STAGE_VALUES, dv);                       \
+            add_p_dout(w, buffer_ + BUFFER_VALUES, dv);                       \
         }                                                                  \
         if (MAKES_DS) {                                                    \
             find_gradients(probability, ds);                               \
@@ -167,7 +167,7 @@ DEFINE_SUM(add_ds_q, HEAD_SUMS, HEAD_PITCH)
             if ((GRADIENTS & GRADIENT_K) != 0) {                           \
                 uncap(slope, ds);                                          \
                 make_weights(ds, w);                                       \
-                add_ds_q(w, stage, dk);                                    \
+                add_ds_q(w, buffer_, dk);                                    \
             }                                                              \
         }                                                                  \
     }
@@ -175,11 +175,11 @@ DEFINE_SUM(add_ds_q, HEAD_SUMS, HEAD_PITCH)
 // ---- results -------------------------------------------------------------------------------------------------------------
 
 float dk_scale, dv_scale;
-uint part;
+uint partial_index;
 
-void put_part(uint at, uint column, vec4 x, vec4 y)
+void put_partial(uint at, uint column, vec4 x, vec4 y)
 {
-    const uvec2 address = advance(part_address(part), at + 8 * column, uvec2(4, 0));
+    const uvec2 address = advance(partial_address(partial_index), at + 8 * column, uvec2(4, 0));
     Quads(address).q[0] = floatBitsToUint(x);
     Quads(address).q[1] = floatBitsToUint(y);
 }
@@ -189,8 +189,8 @@ void put_dk(uint row, uint column, vec4 x, vec4 y)
     const uint key = tile_keys[row];
     if (column >= HEAD_DIM / 8)
         return;
-    if (part != NONE)
-        put_part(row * HEAD_DIM, column, x * dk_scale, y * dk_scale);
+    if (partial_index != NONE)
+        put_partial(row * HEAD_DIM, column, x * dk_scale, y * dk_scale);
     else if (key < p.keys)
         store_8(TYPE, OUT_ALIGNED != 0, dk_row(key), column, x * dk_scale, y * dk_scale);
 }
@@ -200,8 +200,8 @@ void put_dv(uint row, uint column, vec4 x, vec4 y)
     const uint key = tile_keys[row];
     if (column >= VALUE_DIM / 8)
         return;
-    if (part != NONE)
-        put_part(PART_DV + row * VALUE_DIM, column, x * dv_scale, y * dv_scale);
+    if (partial_index != NONE)
+        put_partial(PARTIAL_DV + row * VALUE_DIM, column, x * dv_scale, y * dv_scale);
     else if (key < p.keys)
         store_8(TYPE, OUT_ALIGNED != 0, dv_row(key), column, x * dv_scale, y * dv_scale);
 }
@@ -210,7 +210,7 @@ DEFINE_STORE_ROWS(dk, HEAD_SUMS, put_dk)
 DEFINE_STORE_ROWS(dv, VALUE_BLOCKS, put_dv)
 
 // dbias of the keys for the heads that were summed over, which then begin anew.
-void store_dbias(uint pack, inout DBIAS)
+void store_dbias(uint head_tile, inout DBIAS)
 {
     const uint pitch = MATRIX_N / 4 + 1, slice = gl_SubgroupID * SLICE_UNITS;
     barrier();
@@ -225,10 +225,10 @@ void store_dbias(uint pack, inout DBIAS)
             for (uint i = 0; i < MATRIX_N / 4; i++)
                 sum += uintBitsToFloat(staged[slice + r * pitch + i]);
             const uint row = tile_row_of(m, r), x = floatBitsToUint(sum.x + sum.y + (sum.z + sum.w));
-            if (part != NONE)
-                Words(part_address(part)).w[PART_BIAS + (BIAS_PLANES > 1 ? pack : 0) * TILE_KEYS + row] = x;
+            if (partial_index != NONE)
+                Words(partial_address(partial_index)).w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = x;
             else if (tile_keys[row] < p.keys)
-                Words(dbias_row(pack)).w[tile_keys[row]] = x;
+                Words(dbias_row(head_tile)).w[tile_keys[row]] = x;
         }
         subgroup_sync();
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
@@ -241,10 +241,10 @@ void main()
 {
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
     const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
-    const uvec4 item = index < all_items() ? work_item(index).q[0] : uvec4(NONE);
+    const uvec4 item = index < max_items() ? work_item(index).q[0] : uvec4(NONE);
     if (item.x == NONE)
         return;
-    part = item.w;
+    partial_index = item.w;
     MATRIX_A k[ROW_BLOCKS][QUERY_BLOCKS];
     MATRIX_A v[ROW_BLOCKS][DOUT_BLOCKS];
     PAIRS(probability);
@@ -266,16 +266,16 @@ void main()
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             dbias[m][r] = 0;
-    dv_scale = begin_places() ? 1 : uintBitsToFloat(0x7fc00000u);
+    dv_scale = check_layout() ? 1 : uintBitsToFloat(0x7fc00000u);
     dk_scale = p.scale * dv_scale;
     load_k(k);
     load_v(v);
 
-    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
-        find_heads(pack);
+    for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
+        find_heads(head_tile);
         find_bias();
         begin_walk(item);
-        uint now = next_query_tile(), stage = 0, softmax = 0;
+        uint now = next_query_tile(), buffer_ = 0, softmax = 0;
         if (now != NONE) {
             find_queries(now);
             fetch_queries(coming_queries);
@@ -308,23 +308,23 @@ void main()
                 ATTEND(!full)
 #endif
             }
-            end_stage();
+            end_buffer();
 #ifndef REGISTERS // where those that there are do not hold them meanwhile
             find_queries(next != NONE ? next : now);
             fetch_queries(coming_queries);
             fetch_douts(coming_douts);
 #endif
-            store_queries(NEXT_STAGE - stage, coming_queries);
-            store_douts(NEXT_STAGE - stage, coming_douts);
+            store_queries(OTHER_BUFFER - buffer_, coming_queries);
+            store_douts(OTHER_BUFFER - buffer_, coming_douts);
             if (invocation < TILE_ROWS)
                 row_softmax[TILE_ROWS - softmax + invocation] = coming_softmax;
-            stage = NEXT_STAGE - stage;
+            buffer_ = OTHER_BUFFER - buffer_;
             softmax = TILE_ROWS - softmax;
             now = next;
             barrier();
         }
-        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || pack + 1 == GROUP_PACKS))
-            store_dbias(pack, dbias);
+        if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || head_tile + 1 == GROUP_TILES))
+            store_dbias(head_tile, dbias);
     }
     if ((GRADIENTS & GRADIENT_K) != 0)
         store_dk(dk);

@@ -28,10 +28,10 @@ void main()
     const uvec2 out_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), out_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
     const uvec2 dout_sequence = uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH);
     const uvec2 dout_head = uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH);
-    const uvec2 out_row = advance(head_base(p.out_, batch, p.queries, head, packed(PACKED_OUT),
+    const uvec2 out_row = advance(head_base(p.out_, batch, p.queries, head, is_derived(DERIVED_OUT),
                                             uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), out_sequence, out_head),
                                   loaded, out_sequence);
-    const uvec2 dout_row = advance(head_base(p.dout, batch, p.queries, head, packed(PACKED_DOUT),
+    const uvec2 dout_row = advance(head_base(p.dout, batch, p.queries, head, is_derived(DERIVED_DOUT),
                                              uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH), dout_sequence, dout_head),
                                    loaded, dout_sequence);
     float sum = 0;

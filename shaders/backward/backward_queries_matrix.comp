@@ -39,9 +39,9 @@ uint number_of(uint key)
     return tile_key(now, key);
 }
 
-ivec2 life_of(uint key)
+ivec2 range_of(uint key)
 {
-    return tile_life(now, key);
+    return tile_range(now, key);
 }
 
 float bias_of(uint key)
@@ -94,7 +94,7 @@ bool v_is_hidden(uint column)
 }
 
 DEFINE_STAGING(keys, HEAD_COLUMNS, HEAD_DIM, 0, k_address, k_is_hidden)
-DEFINE_STAGING(values, VALUE_COLUMNS, VALUE_DIM, STAGE_VALUES, v_address, v_is_hidden)
+DEFINE_STAGING(values, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, v_address, v_is_hidden)
 
 // ---- products ------------------------------------------------------------------------------------------------------------
 
@@ -119,19 +119,19 @@ DEFINE_STORE_ROWS(dq, HEAD_SUMS, put_dq)
     fetch_values(coming_values);                               \
     fetch_slot(after, coming_slot);                            \
     begin_scores(probability);                                 \
-    add_q(q, stage, probability);                              \
+    add_q(q, buffer_, probability);                              \
     find_probabilities(partial, 0, probability, slope);        \
     begin_gradients(0, ds);                                    \
-    add_dout(dout, stage + STAGE_VALUES, ds);                  \
+    add_dout(dout, buffer_ + BUFFER_VALUES, ds);                  \
     find_gradients(probability, ds);                           \
     uncap(slope, ds);                                          \
     make_weights(ds, w);                                       \
-    add_ds_k(w, stage, dq);                                    \
-    end_stage();                                               \
-    store_keys(NEXT_STAGE - stage, coming_keys);               \
-    store_values(NEXT_STAGE - stage, coming_values);           \
+    add_ds_k(w, buffer_, dq);                                    \
+    end_buffer();                                               \
+    store_keys(OTHER_BUFFER - buffer_, coming_keys);               \
+    store_values(OTHER_BUFFER - buffer_, coming_values);           \
     store_slot(after, coming_slot);                            \
-    stage = NEXT_STAGE - stage;                                \
+    buffer_ = OTHER_BUFFER - buffer_;                                \
     const uint free_slots = now.slots;                         \
     now = next;                                                \
     next = after;                                              \
@@ -152,7 +152,7 @@ void main()
     SUMS(dq, HEAD_SUMS);
     uvec4 coming_keys[keys_STEPS], coming_values[values_STEPS];
     slot first, second, coming_slot;
-    uint stage = 0;
+    uint buffer_ = 0;
 
     CLEAR(dq, HEAD_SUMS)
     begin_walk();
@@ -161,7 +161,7 @@ void main()
     fetch_slot_key(next, first);
     fetch_slot_key(second_tile, second);
     fetch_slot_key(after, coming_slot);
-    out_scale = begin_places() ? p.scale : uintBitsToFloat(0x7fc00000u);
+    out_scale = check_layout() ? p.scale : uintBitsToFloat(0x7fc00000u);
     load_row_softmax();
     load_q(q);
     load_dout(dout);

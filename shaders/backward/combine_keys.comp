@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sums up the parts of tiles of keys that were cut: backward/key_schedule.glsl.
+// Adds up the partial results of the tiles of keys that the tile scheduler cut into several work items (key_schedule.glsl), in
+// the order of the items.
 //
 // Workgroup (x, y): tile y * ITEM_ROW + x.
 #version 460
@@ -20,11 +21,11 @@ uint invocation;
 uvec4 tile;
 
 // Of 4 sums, the first of which is float `at` of each part.
-vec4 join(uint at)
+vec4 combine(uint at)
 {
     vec4 sum = vec4(0);
     for (uint i = 0; i < tile.w; i++)
-        sum += uintBitsToFloat(Quads(part_address(tile.z + i)).q[at / 4]);
+        sum += uintBitsToFloat(Quads(partial_address(tile.z + i)).q[at / 4]);
     return sum;
 }
 
@@ -43,20 +44,20 @@ void main()
         for (uint i = invocation; i < TILE_KEYS * HEAD_DIM / 4; i += WORKGROUP) {
             const uint key = tile_keys[i / (HEAD_DIM / 4)];
             if (key < p.keys)
-                store_4(TYPE, OUT_ALIGNED != 0, dk_row(key), i % (HEAD_DIM / 4), join(4 * i));
+                store_4(TYPE, OUT_ALIGNED != 0, dk_row(key), i % (HEAD_DIM / 4), combine(4 * i));
         }
     if ((GRADIENTS & GRADIENT_V) != 0)
         for (uint i = invocation; i < TILE_KEYS * VALUE_DIM / 4; i += WORKGROUP) {
             const uint key = tile_keys[i / (VALUE_DIM / 4)];
             if (key < p.keys)
-                store_4(TYPE, OUT_ALIGNED != 0, dv_row(key), i % (VALUE_DIM / 4), join(PART_DV + 4 * i));
+                store_4(TYPE, OUT_ALIGNED != 0, dv_row(key), i % (VALUE_DIM / 4), combine(PARTIAL_DV + 4 * i));
         }
     if ((GRADIENTS & GRADIENT_BIAS) != 0)
         for (uint i = invocation; i < TILE_KEYS * BIAS_PLANES / 4; i += WORKGROUP) {
-            const uint pack = i / (TILE_KEYS / 4), first = i % (TILE_KEYS / 4) * 4;
-            const vec4 sums = join(PART_BIAS + 4 * i);
+            const uint head_tile = i / (TILE_KEYS / 4), first = i % (TILE_KEYS / 4) * 4;
+            const vec4 sums = combine(PARTIAL_BIAS + 4 * i);
             for (uint k = 0; k < 4; k++)
                 if (tile_keys[first + k] < p.keys)
-                    Words(dbias_row(pack)).w[tile_keys[first + k]] = floatBitsToUint(sums[k]);
+                    Words(dbias_row(head_tile)).w[tile_keys[first + k]] = floatBitsToUint(sums[k]);
         }
 }

@@ -12,7 +12,7 @@ shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS]; // lse and D; lse is infinite
 
 void find_dout()
 {
-    dout_item = head_base(p.dout, batch, p.queries, 0, packed(PACKED_DOUT), uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH),
+    dout_item = head_base(p.dout, batch, p.queries, 0, is_derived(DERIVED_DOUT), uvec2(DOUT_BATCH_LOW, DOUT_BATCH_HIGH),
                           uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH), uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH));
 }
 

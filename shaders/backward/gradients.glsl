@@ -16,12 +16,12 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
     EACH_KEY(k) {
         const uint key = KEY_OF(k);
         const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(min(key, p.keys - 1)) : 0;
-        const ivec2 life = partial ? visible_range(key) : ivec2(0, p.queries);
+        const ivec2 range = partial ? visible_range(key) : ivec2(0, p.queries);
         EACH_QUERY(r) {
             const uint row = QUERY_OF(r);
             const float bias = pair_bias(row, min(key, p.keys - 1), key_bias);
             const float s = finish_score(PAIR(x, r, k), bias, true, PAIR(slope, r, k));
-            const bool visible = !partial || is_visible(key, row, life);
+            const bool visible = !partial || is_visible(key, row, range);
             PAIR(x, r, k) = visible ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
         }
     }

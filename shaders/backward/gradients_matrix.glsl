@@ -4,7 +4,7 @@
 //
 // Before it is included, PAIR_ROWS and PAIR_COLUMNS are said, and which way round the pairs lie: QUERY_OF(i, j) is the row of
 // the tile of queries and KEY_OF(i, j) the key of the tile of keys that row i and column j of a pair are. The includer defines
-// number_of(key), life_of(key) and bias_of(key) of the present tile, and whether it NEEDS_SLOPE.
+// number_of(key), range_of(key) and bias_of(key) of the present tile, and whether it NEEDS_SLOPE.
 #ifndef LIB_GRADIENTS_MATRIX_GLSL
 #define LIB_GRADIENTS_MATRIX_GLSL
 
@@ -21,12 +21,12 @@ const uint VALUE_COLUMNS =
     (VALUE_FACTORS * MATRIX_K > VALUE_BLOCKS * MATRIX_N ? VALUE_FACTORS * MATRIX_K : VALUE_BLOCKS * MATRIX_N) / 8;
 const uint HEAD_PITCH = HEAD_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
 
-// Of a tile, first those of head_dim elements, then of value_dim. There are STAGES of them: with two, one is filled while the
-// other is used.
-const uint STAGE_VALUES = PAIR_COLUMNS * HEAD_PITCH;
-const uint STAGE = STAGE_VALUES + PAIR_COLUMNS * VALUE_PITCH;
-const uint NEXT_STAGE = STAGES > 1 ? STAGE : 0; // of stage s it is NEXT_STAGE - s
-const uint STAGED_UNITS = STAGES * STAGE > SUBGROUPS * BLOCK_UNITS ? STAGES * STAGE : SUBGROUPS * BLOCK_UNITS;
+// A tile buffer holds the rows of head_dim elements, then those of value_dim. There are TILE_BUFFERS of them: with two, one is
+// filled while the other is used.
+const uint BUFFER_VALUES = PAIR_COLUMNS * HEAD_PITCH;
+const uint BUFFER_UNITS = BUFFER_VALUES + PAIR_COLUMNS * VALUE_PITCH;
+const uint OTHER_BUFFER = TILE_BUFFERS > 1 ? BUFFER_UNITS : 0; // the one beside buffer b begins at OTHER_BUFFER - b
+const uint STAGED_UNITS = TILE_BUFFERS * BUFFER_UNITS > SUBGROUPS * BLOCK_UNITS ? TILE_BUFFERS * BUFFER_UNITS : SUBGROUPS * BLOCK_UNITS;
 const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;
 
 shared uvec4 staged[STAGED_UNITS];
@@ -34,14 +34,14 @@ shared uvec4 staged[STAGED_UNITS];
 #include "../lib/fragment_layout.glsl"
 
 // Before what follows is stored.
-void end_stage()
+void end_buffer()
 {
-    if (STAGES == 1)
+    if (TILE_BUFFERS == 1)
         barrier();
 }
 
-// fetch_name(x) and store_name(stage, x): the columns' rows of `dim` elements, from address_of(column of the tile, unit), to
-// `offset` in a stage; 0 where is_hidden(column of the tile). Loads are unconditional, from a clamped place: a branch around
+// fetch_name(x) and store_name(buffer_, x): the columns' rows of `dim` elements, from address_of(column of the tile, unit), to
+// `offset` in a tile buffer; 0 where is_hidden(column of the tile). Loads are unconditional, from a clamped place: a branch around
 // each would make each wait for the one before.
 #define DEFINE_STAGING(name, units, dim, offset, address_of, is_hidden)                                             \
     const uint name##_STEPS = (PAIR_COLUMNS * (units) + WORKGROUP - 1) / WORKGROUP;                                 \
@@ -54,12 +54,12 @@ void end_stage()
         }                                                                                                           \
     }                                                                                                               \
                                                                                                                     \
-    void store_##name(uint stage, const uvec4 x[name##_STEPS])                                                      \
+    void store_##name(uint buffer_, const uvec4 x[name##_STEPS])                                                      \
     {                                                                                                               \
         [[unroll]] for (uint step = 0; step < name##_STEPS; step++) {                                               \
             const uint i = step * WORKGROUP + invocation, unit = i % (units), column = i / (units);                 \
             if (PAIR_COLUMNS * (units) % WORKGROUP == 0 || column < PAIR_COLUMNS)                                   \
-                staged[stage + (offset) + column * ((units) + 1) + unit] =                                          \
+                staged[buffer_ + (offset) + column * ((units) + 1) + unit] =                                          \
                     unit < (dim) / 8 && !is_hidden(column) ? x[step] : uvec4(0);                                    \
         }                                                                                                           \
     }
@@ -93,10 +93,10 @@ uvec2 dout_address(uint row, uint unit)
             sums[m][d] = MATRIX_C(0.0);
 
 // Row and column of an element.
-uvec2 pair_place(uint m, uint n, uint e)
+uvec2 pair_position(uint m, uint n, uint e)
 {
-    const uvec2 place = element_place(e);
-    return uvec2(tile_row_of(m, place.x), n * MATRIX_N + place.y);
+    const uvec2 position = element_position(e);
+    return uvec2(tile_row_of(m, position.x), n * MATRIX_N + position.y);
 }
 
 // Sums of products to start from: 0, or -D, so that dP comes out less D.
@@ -108,7 +108,7 @@ void begin_scores(out PAIRS(x))
 void begin_gradients(uint softmax, out PAIRS(x))
 {
     EACH_PAIR(m, n, e) {
-        const uvec2 at = pair_place(m, n, e);
+        const uvec2 at = pair_position(m, n, e);
         x[m][n][e] = -row_softmax[softmax + QUERY_OF(at.x, at.y)].y;
     }
 }
@@ -117,7 +117,7 @@ void begin_gradients(uint softmax, out PAIRS(x))
 void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PAIRS(slope))
 {
     EACH_PAIR(m, n, e) {
-        const uvec2 at = pair_place(m, n, e);
+        const uvec2 at = pair_position(m, n, e);
         const uint row = QUERY_OF(at.x, at.y), key = KEY_OF(at.x, at.y);
         float s_slope;
         const float s = scale_and_cap(x[m][n][e], s_slope);
@@ -128,7 +128,7 @@ void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PA
         if (BIAS != 0) // the difference first: both may be large
             base -= pair_bias(row, number_of(key), BIAS_BY_KEY != 0 ? bias_of(key) : 0);
         const float probability = exp2(fma(s, exponent_scale() * LOG2_E, -base * LOG2_E));
-        x[m][n][e] = !partial || is_visible(number_of(key), row, life_of(key)) ? probability : 0;
+        x[m][n][e] = !partial || is_visible(number_of(key), row, range_of(key)) ? probability : 0;
     }
 }
 
@@ -190,15 +190,15 @@ void make_weights(const PAIRS(x), out WEIGHTS(w))
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         coopMatStore(x[0][n], weights, SUBGROUP_WEIGHTS + n * MATRIX_N / 4, WEIGHT_PITCH, BY_ROWS);
     subgroup_sync();
-    // Each lane's part of a row, all read before any is written.
+    // Each lane's share of a row, all read before any is written.
     const uint lanes = SUBGROUP / MATRIX_M, units = PAIR_COLUMNS / 8 / lanes;
     const uint row = SUBGROUP_WEIGHTS + gl_SubgroupInvocationID / lanes * WEIGHT_PITCH;
     const uint first = gl_SubgroupInvocationID % lanes * units;
     uvec4 packed_units[PAIR_COLUMNS / 8 / (SUBGROUP / MATRIX_M)];
     [[unroll]] for (uint i = 0; i < units; i++) {
         const vec4 a = uintBitsToFloat(weights[row + 2 * (first + i)]), b = uintBitsToFloat(weights[row + 2 * (first + i) + 1]);
-        packed_units[i] = uvec4(pack_pair(OPERAND_TYPE, a.xy), pack_pair(OPERAND_TYPE, a.zw), pack_pair(OPERAND_TYPE, b.xy),
-                                pack_pair(OPERAND_TYPE, b.zw));
+        packed_units[i] = uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw), pack_halves(OPERAND_TYPE, b.xy),
+                                pack_halves(OPERAND_TYPE, b.zw));
     }
     subgroup_sync();
     [[unroll]] for (uint i = 0; i < units; i++)
@@ -211,12 +211,12 @@ void make_weights(const PAIRS(x), out WEIGHTS(w))
 #include "../lib/operands.glsl"
 
 // Whether the places of elements are known to be right, without which nothing is: results become NaN.
-bool begin_places()
+bool check_layout()
 {
 #ifdef FRAGMENTS
-    return layout_is_known();
+    return layout_is_right();
 #else
-    find_places();
+    find_positions();
     return true;
 #endif
 }

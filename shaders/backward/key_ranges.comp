@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// For each tile of keys the tiles of queries that see any of its keys: from the first to the last of them.
+// For each tile of keys the range of query tiles that see some of its keys: from the first of them to the last.
 //
 // Workgroup (x, y, z): tile x of keys, kv head y, batch item z.
 #version 460
@@ -27,13 +27,13 @@ void main()
     range_begin = int(p.queries);
     range_end = 0;
     find_keys(gl_WorkGroupID.x);
-    for (uint pack = 0; pack < GROUP_PACKS; pack++) {
-        find_heads(pack);
+    for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
+        find_heads(head_tile);
         for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
-            const ivec2 life = clamp(visible_range(tile_keys[i]), ivec2(0), ivec2(p.queries));
-            if (life.x < life.y) {
-                atomicMin(range_begin, life.x);
-                atomicMax(range_end, life.y);
+            const ivec2 range = clamp(visible_range(tile_keys[i]), ivec2(0), ivec2(p.queries));
+            if (range.x < range.y) {
+                atomicMin(range_begin, range.x);
+                atomicMax(range_end, range.y);
             }
         }
     }

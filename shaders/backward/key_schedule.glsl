@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// How the gradients of keys are shared out. A tile of keys may be seen by all queries or by a few, so tiles are cut into items,
-// none of which has more than a share of all the queries that there are to visit: at most KEY_SHARES items more than there are
-// tiles. A tile that is one item stores its sums in the results; of others the items leave parts, which combine_keys.comp sums up.
+// The tile scheduler of the gradients of keys. A tile of keys may be seen by all queries or by a few. So the scheduler cuts
+// tiles into work items of about equal numbers of query tiles: schedule_keys.comp makes at most WORK_ITEMS items more than
+// there are tiles. A tile of one item stores its sums as results. The items of other tiles store partial results, which
+// combine_keys.comp adds up.
 //
-// At `lse`, which the kernels that use this do not read otherwise: the items, what is known of tiles, and the parts.
-#ifndef LIB_KEY_WORK_GLSL
-#define LIB_KEY_WORK_GLSL
+// At `lse`, which the kernels that include this do not read otherwise, lie the work items, then a record for each tile, then
+// the partial results.
+#ifndef LIB_KEY_SCHEDULE_GLSL
+#define LIB_KEY_SCHEDULE_GLSL
 
-// Items lie in rows of this many, so that no dimension of a grid is too large.
+// A row of the grid of items, so that no dimension of the grid is too large.
 const uint ITEM_ROW = 32768;
 const uint NONE = 0xffffffffu;
 
@@ -21,32 +23,33 @@ uint all_key_tiles()
     return p.batches * (p.heads / GROUP) * key_tiles();
 }
 
-uint all_items()
+uint max_items()
 {
-    return all_key_tiles() + KEY_SHARES;
+    return all_key_tiles() + WORK_ITEMS;
 }
 
-// An item: tile (NONE: there is no such item), the tiles of queries [y, z), and its part (NONE: it is the only item).
+// A work item: its tile (NONE: the item does not exist), the query tiles from y to z - 1, and the index of its partial result
+// (NONE: it is the only item of its tile).
 Quads work_item(uint i)
 {
     return Quads(advance(p.lse, i, uvec2(16, 0)));
 }
 
-// A tile: the tiles of queries [x, y) that see any of its keys, its first part and its number of items.
+// A tile: the query tiles from x to y - 1 see some of its keys; the index of its first partial result; its number of items.
 Quads work_tile(uint i)
 {
-    return work_item(all_items() + i);
+    return work_item(max_items() + i);
 }
 
-// Floats of a part: dk, dv, and dbias of each pack.
-const uint PART_DV = TILE_KEYS * HEAD_DIM;
-const uint PART_BIAS = PART_DV + TILE_KEYS * VALUE_DIM;
-const uint BIAS_PLANES = BIAS_HEADS == SCORE_HEADS_ALL ? GROUP_PACKS : 1;
-const uint PART = PART_BIAS + TILE_KEYS * BIAS_PLANES;
+// Floats of a partial result: dk, dv, and dbias of each tile of heads.
+const uint PARTIAL_DV = TILE_KEYS * HEAD_DIM;
+const uint PARTIAL_BIAS = PARTIAL_DV + TILE_KEYS * VALUE_DIM;
+const uint BIAS_PLANES = BIAS_HEADS == SCORE_HEADS_ALL ? GROUP_TILES : 1;
+const uint PARTIAL_FLOATS = PARTIAL_BIAS + TILE_KEYS * BIAS_PLANES;
 
-uvec2 part_address(uint part)
+uvec2 partial_address(uint partial_index)
 {
-    return advance(advance(p.lse, all_items() + all_key_tiles(), uvec2(16, 0)), part, uvec2(4 * PART, 0));
+    return advance(advance(p.lse, max_items() + all_key_tiles(), uvec2(16, 0)), partial_index, uvec2(4 * PARTIAL_FLOATS, 0));
 }
 
 // The kv head and batch item of a tile; returns which of theirs it is.
@@ -64,9 +67,9 @@ uvec2 dk_base, dv_base;
 
 void find_outputs()
 {
-    dk_base = head_base(p.out_, batch, p.keys, kv_head, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+    dk_base = head_base(p.out_, batch, p.keys, kv_head, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
-    dv_base = head_base(p.dv, batch, p.keys, kv_head, packed(PACKED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
+    dv_base = head_base(p.dv, batch, p.keys, kv_head, is_derived(DERIVED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
                         uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH), uvec2(DV_HEAD_LOW, DV_HEAD_HIGH));
 }
 
@@ -80,11 +83,11 @@ uvec2 dv_row(uint key)
     return advance(dv_base, key, uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH));
 }
 
-// dbias of the keys, of all heads of the kv head or of those of pack `pack`.
-uvec2 dbias_row(uint pack)
+// dbias of the keys, of all heads of the kv head or of those of one tile of heads.
+uvec2 dbias_row(uint head_tile)
 {
     const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? p.heads : p.heads / GROUP;
-    const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? kv_head * GROUP + pack : kv_head);
+    const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? kv_head * GROUP + head_tile : kv_head);
     return advance(p.dbias, plane, uvec2(4 * p.keys, 0));
 }
 

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
-// The tiles of queries of an item of work (key_schedule.glsl), one after the other, for the portable level.
+// Iterates over the query tiles of a work item (key_schedule.glsl), for the portable level.
 #ifndef LIB_QUERY_WALK_GLSL
 #define LIB_QUERY_WALK_GLSL
 
 #include "tile_keys.glsl"
 
 bool partial;             // some query of the present tile does not see some key
-ivec2 all_queries;        // those that see all keys, from x on and before y, as far as lives go
+ivec2 all_queries;        // the queries from x to y - 1 are in the visible ranges of all keys
 uint walk_next, walk_end; // tiles of queries
 
-// Of the present heads, the tiles of queries of an item of work.
+// Begins with the first query tile of a work item, for the present heads.
 void begin_walk(uvec4 item)
 {
     barrier();
     if (invocation < TILE_KEYS)
-        tile_lives[invocation] = visible_range(tile_keys[invocation]);
+        tile_ranges[invocation] = visible_range(tile_keys[invocation]);
     barrier();
     all_queries = ivec2(0, p.queries);
     for (uint i = 0; i < TILE_KEYS; i++)
-        all_queries = ivec2(max(all_queries.x, tile_lives[i].x), min(all_queries.y, tile_lives[i].y));
+        all_queries = ivec2(max(all_queries.x, tile_ranges[i].x), min(all_queries.y, tile_ranges[i].y));
     walk_next = item.y;
     walk_end = item.z;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A number for each key, by which keys are sorted so that neighbours live at about the same time: the place of (begin, end) on
-// a Hilbert curve (Hilbert 1891), which leaves no quarter of a square before all of it is visited. Keys that are never seen
-// come last.
+// A code for each key. Sorted by it, neighbouring keys have similar visible ranges [begin, end): the code is the position of
+// (begin, end) on a Hilbert curve (Hilbert 1891), which visits all of a quarter of a square before it leaves it. Keys that no
+// query sees come last.
 //
-// The numbers are floats, as what sorts them sorts importance, the largest first: 1 + place as a float's bits.
+// The kernel that sorts is the one for importance, which puts the largest float first. So the code is the bits of a float:
+// 1 + position, 0 for keys that no query sees.
 //
 // Workgroup (x, y): keys x * WORKGROUP and on of plane y.
 #version 460
@@ -25,12 +26,12 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 // Bits of a coordinate.
 const uint BITS = 15;
 
-uint place_on_curve(uvec2 at)
+uint position_on_curve(uvec2 at)
 {
-    uint place = 0;
+    uint position = 0;
     for (uint bit = 1u << (BITS - 1); bit != 0; bit >>= 1) {
         const bvec2 far = notEqual(at & bit, uvec2(0));
-        place = place << 2 | (far.x ? far.y ? 2 : 3 : far.y ? 1 : 0);
+        position = position << 2 | (far.x ? far.y ? 2 : 3 : far.y ? 1 : 0);
         // The curve within the quarter is turned.
         if (!far.y) {
             if (far.x)
@@ -38,7 +39,7 @@ uint place_on_curve(uvec2 at)
             at = at.yx;
         }
     }
-    return place;
+    return position;
 }
 
 void main()
@@ -48,9 +49,9 @@ void main()
         return;
     const uvec2 begin = advance(advance(p.begin, plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);
     const uvec2 end = advance(advance(p.end, plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);
-    ivec2 life = clamp(ivec2(Words(begin).w[key], Words(end).w[key]), 0, int(p.queries));
+    ivec2 range = clamp(ivec2(Words(begin).w[key], Words(end).w[key]), 0, int(p.queries));
     if (CAUSAL != 0)
-        life.x = max(life.x, int(key) + int(p.queries) - int(p.keys));
-    const uint code = life.x < life.y ? 1 + place_on_curve(uvec2(life) >> p.shift) : 0;
+        range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
+    const uint code = range.x < range.y ? 1 + position_on_curve(uvec2(range) >> p.shift) : 0;
     Words(advance(p.codes, plane, uvec2(4 * p.keys, 0))).w[key] = code;
 }

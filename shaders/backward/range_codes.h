@@ -4,11 +4,11 @@
 
 /* Specialization constants, X(id, name, default). */
 #define RANGE_CODES_CONSTANTS(X) \
-    X(0, WORKGROUP, 256)        \
+    X(0, WORKGROUP, 256)         \
     X(1, CAUSAL, 0)
 
 /* Push constants. */
-#define RANGE_CODES_PARAMS                                                   \
+#define RANGE_CODES_PARAMS                                                  \
     DMATTN_ADDRESS begin;                                                   \
     DMATTN_ADDRESS end;                                                     \
     DMATTN_ADDRESS batch_stride; /* of begin and end, in bytes */           \
@@ -17,4 +17,4 @@
     DMATTN_UINT queries;                                                    \
     DMATTN_UINT keys;                                                       \
     DMATTN_UINT heads; /* planes of a batch item */                         \
-    DMATTN_UINT shift; /* lives are told to within 2^shift queries */
+    DMATTN_UINT shift; /* ends of visible ranges are rounded to 2^shift queries */

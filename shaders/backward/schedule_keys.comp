@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The items of work of the gradients of keys: backward/key_schedule.glsl. One workgroup.
+// Makes the work items of the gradients of keys (key_schedule.glsl) from the ranges of query tiles of key_ranges.comp.
+//
+// One workgroup.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -15,8 +17,8 @@
 
 shared float sums[WORKGROUP];
 
-// How many tiles of queries an item has at most. The sum is of floats, as it may be beyond 2^32, and a little more than it.
-uint find_share(uint invocation)
+// The number of query tiles of a work item, at most. The sum is in floats because it may exceed 2^32; 1.001 covers rounding.
+uint item_size(uint invocation)
 {
     float sum = 0;
     for (uint i = invocation; i < all_key_tiles(); i += WORKGROUP) {
@@ -28,29 +30,29 @@ uint find_share(uint invocation)
     sum = 0;
     for (uint i = 0; i < WORKGROUP; i++)
         sum += sums[i];
-    return max(uint(sum / KEY_SHARES * 1.001) + 1, LEAST_KEY_SHARE);
+    return max(uint(sum / WORK_ITEMS * 1.001) + 1, MIN_ITEM_TILES);
 }
 
 void main()
 {
-    const uint invocation = ordered_invocation(), share = find_share(invocation);
-    uint items = 0, parts = 0;
+    const uint invocation = ordered_invocation(), most = item_size(invocation);
+    uint items = 0, partials = 0;
     for (uint first = 0; first < all_key_tiles(); first += WORKGROUP) {
         const uint i = first + invocation;
         const uvec4 tile = i < all_key_tiles() ? work_tile(i).q[0] : uvec4(0);
-        const uint size = tile.y - tile.x, cuts = i < all_key_tiles() ? max((size + share - 1) / share, 1) : 0;
-        uint new_items, new_parts;
+        const uint size = tile.y - tile.x, cuts = i < all_key_tiles() ? max((size + most - 1) / most, 1) : 0;
+        uint new_items, new_partials;
         const uint item = items + exclusive_scan(cuts, new_items);
-        const uint part = parts + exclusive_scan(cuts > 1 ? cuts : 0, new_parts);
+        const uint partial_index = partials + exclusive_scan(cuts > 1 ? cuts : 0, new_partials);
         items += new_items;
-        parts += new_parts;
+        partials += new_partials;
         if (i >= all_key_tiles())
             continue; // in the last round
-        work_tile(i).q[0] = uvec4(tile.xy, part, cuts);
+        work_tile(i).q[0] = uvec4(tile.xy, partial_index, cuts);
         for (uint c = 0; c < cuts; c++)
-            work_item(item + c).q[0] = uvec4(i, tile.x + min(c * share, size), tile.x + min((c + 1) * share, size),
-                                             cuts > 1 ? part + c : NONE);
+            work_item(item + c).q[0] = uvec4(i, tile.x + min(c * most, size), tile.x + min((c + 1) * most, size),
+                                             cuts > 1 ? partial_index + c : NONE);
     }
-    for (uint i = items + invocation; i < all_items(); i += WORKGROUP)
+    for (uint i = items + invocation; i < max_items(); i += WORKGROUP)
         work_item(i).q[0] = uvec4(NONE);
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The keys of a tile of the backward kernels of keys: neighbours, or, with intervals, neighbours in the order of their lives
-// (range_codes.comp).
+// The keys of a tile of the backward kernels of keys: neighbours, or, with intervals, neighbours in the order of range_codes.comp.
 #ifndef LIB_TILE_KEYS_GLSL
 #define LIB_TILE_KEYS_GLSL
 
 shared uint tile_keys[TILE_KEYS]; // what is not below p.keys is none
-shared ivec2 tile_lives[TILE_KEYS];
+shared ivec2 tile_ranges[TILE_KEYS];
 
 uint key_tile;
 

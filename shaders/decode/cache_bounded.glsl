@@ -7,8 +7,8 @@
 #define LIB_CACHE_BOUNDED_GLSL
 
 shared uint victims[TOKENS]; // the entry that token t evicts; NONE
-shared uint places[TOKENS];  // the slot that it goes to
-uint last_victim, last_place; // of the last token, which where it is the only one spares a barrier
+shared uint targets[TOKENS]; // the slot that token t goes to
+uint last_victim, last_target; // of the last token, which where it is the only one spares a barrier
 shared uvec4 found[WORKGROUP / 4]; // by each subgroup: order, position and entry of its victim, and a free slot
 
 // Of an invocation, that are under way at a time; and whether these are all, so that none is read twice.
@@ -48,9 +48,9 @@ uint victim_of(uint t)
     return TOKENS == 1 ? last_victim : victims[t];
 }
 
-uint place_of(uint t)
+uint target_of(uint t)
 {
-    return TOKENS == 1 ? last_place : places[t];
+    return TOKENS == 1 ? last_target : targets[t];
 }
 
 // The new token that evicts an entry, NONE if it stays; of the first `tokens`.
@@ -66,7 +66,7 @@ bool is_taken(uint i, uint tokens)
 {
     bool taken = false;
     for (uint t = 0; t < tokens; t++)
-        taken = taken || place_of(t) == i;
+        taken = taken || target_of(t) == i;
     return taken;
 }
 
@@ -135,7 +135,7 @@ uvec4 scan_slots(uint tokens, inout SLOTS(s))
 
 // Whom token t evicts, and where it goes; `own` is what scan_slots() has found, and the importance of all tokens is known
 // behind the barrier.
-void place_token(uint t, uvec4 own)
+void insert_token(uint t, uvec4 own)
 {
     const uvec4 of_subgroup = best_of(own, gl_SubgroupSize);
     if (gl_SubgroupInvocationID == 0)
@@ -155,11 +155,11 @@ void place_token(uint t, uvec4 own)
     }
     best = best_of(best, lanes);
     last_victim = RANKED && length_ + t >= WINDOW ? best.z : NONE;
-    last_place = best.w;
+    last_target = best.w;
     if (TOKENS > 1) {
         if (invocation == 0) {
             victims[t] = last_victim;
-            places[t] = last_place;
+            targets[t] = last_target;
         }
         barrier();
     }
@@ -171,11 +171,11 @@ void begin_cache(inout SLOTS(s))
     uvec4 own = scan_slots(0, s);
     for (uint t = 0; t < TOKENS; t++) // known where it is 1
         if (t < count) {
-            place_token(t, own);
-            const bool lost = own.z != NONE && own.z == last_victim || own.w != NONE && own.w == last_place;
+            insert_token(t, own);
+            const bool lost = own.z != NONE && own.z == last_victim || own.w != NONE && own.w == last_target;
             if (t + 1 < TOKENS && (SLOTS_ARE_HELD || lost)) {
                 evicted_bits |= bit_of(last_victim);
-                taken_bits |= bit_of(last_place);
+                taken_bits |= bit_of(last_target);
                 own = scan_slots(t + 1, s);
             }
         }
@@ -184,7 +184,7 @@ void begin_cache(inout SLOTS(s))
 // ---- entries -------------------------------------------------------------------------------------------------------------
 
 // The new tokens [x, y) whose queries see an entry, and its importance; `words` are its slot's, if it is one.
-uvec2 entry_life(uint entry, uvec4 words, out float importance)
+uvec2 entry_range(uint entry, uvec4 words, out float importance)
 {
     const bool is_new = entry >= CAPACITY;
     const uint token = is_new ? min(entry - CAPACITY, TOKENS - 1) : 0;
@@ -195,17 +195,17 @@ uvec2 entry_life(uint entry, uvec4 words, out float importance)
     importance = is_new ? new_importance : s.importance;
     const uint by = evictor_of(entry, count);
     const uint end = end_of(s.position, by == NONE ? s.evicted : length_ + by);
-    const uvec2 life = uvec2(token, min(max(end, length_) - length_, count));
-    return s.position == NONE ? uvec2(0) : life;
+    const uvec2 range = uvec2(token, min(max(end, length_) - length_, count));
+    return s.position == NONE ? uvec2(0) : range;
 }
 
 // Nearly all slots are seen, so that a block's keys are all of its entries, and where they are is known before anything is
 // read.
 #define FIRST_IS_KNOWN true
 
-uvec2 part_entries(uint tokens)
+uvec2 split_entries(uint tokens)
 {
-    const uint each = part_size(CAPACITY + TOKENS), first = part * each;
+    const uint each = split_size(CAPACITY + TOKENS), first = split * each;
     return uvec2(min(first, CAPACITY + tokens), min(first + each, CAPACITY + tokens));
 }
 
@@ -227,8 +227,8 @@ uint list_entries(uint first, uint end)
         if (i >= WORKGROUP || first != own_block)
             words = fetch_slot(first + i);
         float importance;
-        const uvec2 life = entry_life(first + i, words, importance);
-        lives[i] = life.x < life.y ? life.x | life.y << 8 : 0;
+        const uvec2 range = entry_range(first + i, words, importance);
+        ranges[i] = range.x < range.y ? range.x | range.y << 8 : 0;
         biases[i] = clean(importance);
     }
     barrier();
@@ -286,12 +286,12 @@ void end_cache()
         const uint t = invocation, by = evictor_of(CAPACITY + t, count);
         if (victim_of(t) < CAPACITY)
             Words(slots_of(state, kv_head)).w[4 * victim_of(t) + 2] = length_ + t;
-        if (place_of(t) < CAPACITY)
-            store_slot(place_of(t), length_ + t,
+        if (target_of(t) < CAPACITY)
+            store_slot(target_of(t), length_ + t,
                        by != NONE ? length_ + by : eviction_by_itself(length_ + t, token_importance[t]), token_importance[t]);
     }
     for (uint t = 0; t < count; t++) {
-        const uint to = min(place_of(t), CAPACITY - 1);
+        const uint to = min(target_of(t), CAPACITY - 1);
         copy_row(advance(keys_of(state, kv_head), to, uvec2(KEY_BYTES, 0)), new_key(t), ALIGNED != 0, KEY_BYTES, invocation,
                  WORKGROUP);
         copy_row(advance(values_of(state, kv_head), to, uvec2(VALUE_BYTES, 0)), new_value(t), ALIGNED != 0, VALUE_BYTES,

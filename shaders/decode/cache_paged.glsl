@@ -20,15 +20,15 @@ void begin_cache(inout SLOTS(s))
     barrier(); // the importance of all tokens is known
 }
 
-uvec2 part_entries(uint tokens)
+uvec2 split_entries(uint tokens)
 {
-    const uint all = length_ + tokens, each = part_size(all), first = min(part * each, all);
+    const uint all = length_ + tokens, each = split_size(all), first = min(split * each, all);
     return uvec2(first, min(first + each, all));
 }
 
 // The new tokens [x, y) whose queries see an entry, as far as the mask lets them, and its importance. What is read is read in
 // any case: a branch around it would make each of several wait for the one before.
-uvec2 entry_life(uint entry, out float importance)
+uvec2 entry_range(uint entry, out float importance)
 {
     const uint old = min(entry, max(length_, 1) - 1);
     importance = BIAS != 0 ? uintBitsToFloat(Words(page_importance(entry_page(old), kv_head, old)).w[0]) : 0;
@@ -72,21 +72,21 @@ const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
 uint list_entries(uint first, uint end)
 {
     const uint own = first + LOOKS * invocation;
-    uint life[LOOKS]; // as in lives[]; 0: seen by none
+    uint range[LOOKS]; // as in ranges[]; 0: seen by none
     float importance[LOOKS];
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
         const uint entry = min(own + i, end - 1);
-        const uvec2 tokens = entry_life(entry, importance[i]);
-        life[i] = own + i < end && tokens.x < tokens.y && some_row_is_allowed(entry) ? tokens.x | tokens.y << 8 : 0;
-        seen += life[i] != 0 ? 1 : 0;
+        const uvec2 tokens = entry_range(entry, importance[i]);
+        range[i] = own + i < end && tokens.x < tokens.y && some_row_is_allowed(entry) ? tokens.x | tokens.y << 8 : 0;
+        seen += range[i] != 0 ? 1 : 0;
     }
     uint total;
     uint at = exclusive_scan(seen, total);
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
-        if (life[i] != 0) {
+        if (range[i] != 0) {
             entries[at] = own + i;
-            lives[at] = life[i];
+            ranges[at] = range[i];
             biases[at] = clean(importance[i]);
             at++;
         }

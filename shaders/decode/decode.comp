@@ -9,11 +9,11 @@
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
 //     the last workgroup to arrive
-//         joins the parts                    as combine_splits.comp does
+//         combines the splits                as combine_splits.comp does
 //         writes the new tokens to the cache when none reads it any more
 //
-// Workgroup (x, y, z): part x % SPLITS of the keys, for every PACKS'th pack of rows from x / SPLITS on, of kv head y of sequence
-// z. All of them find out for themselves who is evicted, from 16 bytes a slot. Rows are (new token, query head of the group).
+// Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv head y,
+// sequence z. A row is a pair (new token, query head of the group). Each workgroup finds the evictions itself, from 16 bytes a slot.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -68,17 +68,17 @@ void main()
     fetch_first(q, k, v);
     begin_step();
     begin_cache(slots);
-    const uint first_row = pack * PACK_ROWS, rows = count * GROUP, step = PACKS * PACK_ROWS;
+    const uint first_row = row_block * BLOCK_ROWS, rows = count * GROUP, step = ROW_BLOCKS * BLOCK_ROWS;
     for (uint row = first_row; row < rows; row += step)
         attend(row, q, k, v);
-    if (!is_last_of(HEADER_PACKS + pack, SPLITS))
+    if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SPLITS))
         return;
-    if (PACKS == 1) // what it writes is on its way while the parts are joined
+    if (ROW_BLOCKS == 1) // its writes are under way while the splits are combined
         end_cache();
     for (uint row = first_row; row < rows; row += step)
-        join(row);
-    if (PACKS > 1) {
-        if (!is_last_of(HEADER_ARRIVED, PACKS))
+        combine(row);
+    if (ROW_BLOCKS > 1) {
+        if (!is_last_of(HEADER_ARRIVED, ROW_BLOCKS))
             return;
         end_cache();
     }

@@ -23,7 +23,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Sh
 };
 
 uint invocation;
-uint part, pack, kv_head, sequence;
+uint split, row_block, kv_head, sequence;
 uint length_, count; // tokens of the sequence before this step, and new ones
 uint floor_;         // of the header, after this step
 bool broken;
@@ -33,7 +33,7 @@ uvec2 state;         // of the sequence
 uvec2 k_base, v_base;
 
 // Of the keys of the present block: the first token that sees it, and, from bit 8 on, one past the last; importance.
-shared uint lives[BLOCK_KEYS];
+shared uint ranges[BLOCK_KEYS];
 shared float biases[BLOCK_KEYS];
 
 ivec2 unpack_range(uint range)
@@ -45,8 +45,8 @@ ivec2 unpack_range(uint range)
 void begin_workgroup()
 {
     invocation = ordered_invocation();
-    part = gl_WorkGroupID.x % SPLITS;
-    pack = gl_WorkGroupID.x / SPLITS;
+    split = gl_WorkGroupID.x % SPLITS;
+    row_block = gl_WorkGroupID.x / SPLITS;
     kv_head = gl_WorkGroupID.y;
     sequence = gl_WorkGroupID.z;
     state = sequence_state(p.state, sequence);
@@ -134,7 +134,7 @@ uvec2 out_row(uint row)
 // ---- parts -----------------------------------------------------------------------------------------------------------------
 
 // How many of `all` keys are a part's, at most: by matrices, whole ones, or whole blocks.
-uint part_size(uint all)
+uint split_size(uint all)
 {
 #if defined(FRAGMENTS)
     const uint unit = 16;
@@ -147,17 +147,17 @@ uint part_size(uint all)
 }
 
 // Where results of rows of this part go.
-uvec2 part_row(uint in_part, uint row)
+uvec2 partial_row(uint of_split, uint row)
 {
     const uint rows = TOKENS * GROUP;
-    return advance(p.parts, ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * rows + row, uvec2(4 * VALUE_DIM, 0));
+    return advance(p.partials, ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * rows + row, uvec2(4 * VALUE_DIM, 0));
 }
 
-uvec2 part_softmax(uint in_part, uint row)
+uvec2 partial_softmax(uint of_split, uint row)
 {
     const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
-    return advance(advance(p.parts, rows, uvec2(4 * VALUE_DIM, 0)),
-                   ((sequence * KV_HEADS + kv_head) * SPLITS + in_part) * TOKENS * GROUP + row, uvec2(8, 0));
+    return advance(advance(p.partials, rows, uvec2(4 * VALUE_DIM, 0)),
+                   ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
 // ---- new tokens ------------------------------------------------------------------------------------------------------------

@@ -17,111 +17,111 @@
  * importance; evicted, see below; 0), then rows of k, then rows of v. */
 #define HEADER_LENGTH  0 /* tokens of the sequence so far */
 #define HEADER_FLOOR   1 /* the least length that can be gone back to, but for 0 */
-#define HEADER_ARRIVED 2 /* packs of rows, in the present step, that are done */
+#define HEADER_ARRIVED 2 /* row blocks that are done in this step */
 #define HEADER_FLAGS   3
-#define HEADER_PACKS   4 /* workgroups of each pack that are done */
+#define HEADER_ROW_BLOCKS   4 /* workgroups of each row block that are done */
 #define HEADER_WORDS   12
 
 #define FLAG_BROKEN 1 /* gone back to less than the floor: what is needed is lost */
 #define FLAG_LAYOUT 2 /* the layout of matrices has been seen to be the known one */
 
-/* Packs of rows that have workgroups of their own, at most. */
-#define DECODE_MAX_PACKS (HEADER_WORDS - HEADER_PACKS)
+/* Most row blocks that have workgroups of their own. */
+#define DECODE_MAX_ROW_BLOCKS (HEADER_WORDS - HEADER_ROW_BLOCKS)
 
 /* The position of the token that has evicted a key from the `window` most important ones; its own, if it never was one
  * of them. NEVER: it is one. */
 #define NEVER 0x7fffffff
 
 /* Specialization constants, X(id, name, default). Strides in bytes, low and high words. */
-#define DECODE_CONSTANTS(X)                                                             \
-    X(0, WORKGROUP, 128)                                                                \
-    X(1, CACHE, CACHE_BOUNDED)                                                          \
-    X(2, TYPE, TYPE_F32)                                                                \
-    X(3, TOKENS, 1) /* new ones of a sequence, at most */                               \
-    X(4, KV_HEADS, 1)                                                                   \
-    X(5, GROUP, 1) /* query heads to a kv head */                                       \
-    X(6, HEAD_DIM, 64)                                                                  \
-    X(7, VALUE_DIM, 64)                                                                 \
-    X(8, KEY_LANES, 8)     /* invocations beside each other that share a row of k */    \
-    X(9, PACK_ROWS, 4)     /* rows (tokens times group) that are computed at a time */  \
-    X(10, BLOCK_KEYS, 256) /* keys that are looked at at a time */                      \
-    X(11, SPLITS, 1)       /* workgroups that share the keys of a sequence and head */  \
-    X(12, COLUMN_LANES, 8) /* as in importance.h */                                     \
-    X(13, SOFT_CAP, 0)                                                                  \
-    X(14, LSE, 0)                                                                       \
-    X(15, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */        \
-    X(16, BIAS, 1)    /* the importance is added to scores */                           \
-    X(17, IMPORTANCE_GIVEN, 0)                                                          \
-    X(18, PARAMETER_TYPE, TYPE_F32)                                                     \
-    X(19, ACTIVATION, 0) /* as in importance.h */                                       \
-    X(20, DT_BIAS, 0)                                                                   \
-    X(21, SELECTION, 0) /* as in selection.h */                                         \
-    X(22, WINDOW, 0)                                                                    \
-    X(23, THRESHOLD, 0) /* its bits */                                                  \
-    X(24, SINKS, 0)                                                                     \
-    X(25, RECENT, 0)                                                                    \
-    X(26, SLIDING, 0)                                                                   \
-    X(27, ROLLBACK, 0)                                                                  \
-    X(28, CAPACITY, 1)   /* bounded: slots; paged: keys of a sequence at most */        \
-    X(29, PAGE_SIZE, 16) /* paged */                                                    \
-    X(30, MASK, 0)       /* paged: there is a mask [B or 1, heads, T or 1, CAPACITY] */ \
-    X(31, MASK_HEADS, 1) /* 1, KV_HEADS, or all */                                      \
-    X(32, MASK_BATCH_LOW, 0)                                                            \
-    X(33, MASK_BATCH_HIGH, 0)                                                           \
-    X(34, MASK_HEAD_LOW, 0)                                                             \
-    X(35, MASK_HEAD_HIGH, 0)                                                            \
-    X(36, MASK_QUERY_LOW, 0)                                                            \
-    X(37, MASK_QUERY_HIGH, 0)                                                           \
-    X(38, Q_BATCH_LOW, 0)                                                               \
-    X(39, Q_BATCH_HIGH, 0)                                                              \
-    X(40, Q_SEQUENCE_LOW, 0)                                                            \
-    X(41, Q_SEQUENCE_HIGH, 0)                                                           \
-    X(42, Q_HEAD_LOW, 0)                                                                \
-    X(43, Q_HEAD_HIGH, 0)                                                               \
-    X(44, K_BATCH_LOW, 0)                                                               \
-    X(45, K_BATCH_HIGH, 0)                                                              \
-    X(46, K_SEQUENCE_LOW, 0)                                                            \
-    X(47, K_SEQUENCE_HIGH, 0)                                                           \
-    X(48, K_HEAD_LOW, 0)                                                                \
-    X(49, K_HEAD_HIGH, 0)                                                               \
-    X(50, V_BATCH_LOW, 0)                                                               \
-    X(51, V_BATCH_HIGH, 0)                                                              \
-    X(52, V_SEQUENCE_LOW, 0)                                                            \
-    X(53, V_SEQUENCE_HIGH, 0)                                                           \
-    X(54, V_HEAD_LOW, 0)                                                                \
-    X(55, V_HEAD_HIGH, 0)                                                               \
-    X(56, OUT_BATCH_LOW, 0)                                                             \
-    X(57, OUT_BATCH_HIGH, 0)                                                            \
-    X(58, OUT_SEQUENCE_LOW, 0)                                                          \
-    X(59, OUT_SEQUENCE_HIGH, 0)                                                         \
-    X(60, OUT_HEAD_LOW, 0)                                                              \
-    X(61, OUT_HEAD_HIGH, 0)                                                             \
-    X(62, STATE_LOW, 0) /* bytes of a sequence's state */                               \
-    X(63, STATE_HIGH, 0)                                                                \
-    X(64, PACKS, 1)     /* workgroups that share the rows */                            \
-    X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                         \
-    X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */          \
-    X(67, MATRIX_N, 16)                                                                 \
+#define DECODE_CONSTANTS(X)                                                                     \
+    X(0, WORKGROUP, 128)                                                                        \
+    X(1, CACHE, CACHE_BOUNDED)                                                                  \
+    X(2, TYPE, TYPE_F32)                                                                        \
+    X(3, TOKENS, 1) /* new ones of a sequence, at most */                                       \
+    X(4, KV_HEADS, 1)                                                                           \
+    X(5, GROUP, 1) /* query heads to a kv head */                                               \
+    X(6, HEAD_DIM, 64)                                                                          \
+    X(7, VALUE_DIM, 64)                                                                         \
+    X(8, KEY_LANES, 8) /* invocations beside each other that share a row of k */                \
+    X(9, BLOCK_ROWS, 4) /* rows (tokens times group) of a block, which are computed together */ \
+    X(10, BLOCK_KEYS, 256) /* keys that are looked at at a time */                              \
+    X(11, SPLITS, 1) /* workgroups that share the keys of a sequence and head */                \
+    X(12, COLUMN_LANES, 8) /* as in importance.h */                                             \
+    X(13, SOFT_CAP, 0)                                                                          \
+    X(14, LSE, 0)                                                                               \
+    X(15, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                \
+    X(16, BIAS, 1) /* the importance is added to scores */                                      \
+    X(17, IMPORTANCE_GIVEN, 0)                                                                  \
+    X(18, PARAMETER_TYPE, TYPE_F32)                                                             \
+    X(19, ACTIVATION, 0) /* as in importance.h */                                               \
+    X(20, DT_BIAS, 0)                                                                           \
+    X(21, SELECTION, 0) /* as in selection.h */                                                 \
+    X(22, WINDOW, 0)                                                                            \
+    X(23, THRESHOLD, 0) /* its bits */                                                          \
+    X(24, SINKS, 0)                                                                             \
+    X(25, RECENT, 0)                                                                            \
+    X(26, SLIDING, 0)                                                                           \
+    X(27, ROLLBACK, 0)                                                                          \
+    X(28, CAPACITY, 1) /* bounded: slots; paged: keys of a sequence at most */                  \
+    X(29, PAGE_SIZE, 16) /* paged */                                                            \
+    X(30, MASK, 0) /* paged: there is a mask [B or 1, heads, T or 1, CAPACITY] */               \
+    X(31, MASK_HEADS, 1) /* 1, KV_HEADS, or all */                                              \
+    X(32, MASK_BATCH_LOW, 0)                                                                    \
+    X(33, MASK_BATCH_HIGH, 0)                                                                   \
+    X(34, MASK_HEAD_LOW, 0)                                                                     \
+    X(35, MASK_HEAD_HIGH, 0)                                                                    \
+    X(36, MASK_QUERY_LOW, 0)                                                                    \
+    X(37, MASK_QUERY_HIGH, 0)                                                                   \
+    X(38, Q_BATCH_LOW, 0)                                                                       \
+    X(39, Q_BATCH_HIGH, 0)                                                                      \
+    X(40, Q_SEQUENCE_LOW, 0)                                                                    \
+    X(41, Q_SEQUENCE_HIGH, 0)                                                                   \
+    X(42, Q_HEAD_LOW, 0)                                                                        \
+    X(43, Q_HEAD_HIGH, 0)                                                                       \
+    X(44, K_BATCH_LOW, 0)                                                                       \
+    X(45, K_BATCH_HIGH, 0)                                                                      \
+    X(46, K_SEQUENCE_LOW, 0)                                                                    \
+    X(47, K_SEQUENCE_HIGH, 0)                                                                   \
+    X(48, K_HEAD_LOW, 0)                                                                        \
+    X(49, K_HEAD_HIGH, 0)                                                                       \
+    X(50, V_BATCH_LOW, 0)                                                                       \
+    X(51, V_BATCH_HIGH, 0)                                                                      \
+    X(52, V_SEQUENCE_LOW, 0)                                                                    \
+    X(53, V_SEQUENCE_HIGH, 0)                                                                   \
+    X(54, V_HEAD_LOW, 0)                                                                        \
+    X(55, V_HEAD_HIGH, 0)                                                                       \
+    X(56, OUT_BATCH_LOW, 0)                                                                     \
+    X(57, OUT_BATCH_HIGH, 0)                                                                    \
+    X(58, OUT_SEQUENCE_LOW, 0)                                                                  \
+    X(59, OUT_SEQUENCE_HIGH, 0)                                                                 \
+    X(60, OUT_HEAD_LOW, 0)                                                                      \
+    X(61, OUT_HEAD_HIGH, 0)                                                                     \
+    X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
+    X(63, STATE_HIGH, 0)                                                                        \
+    X(64, ROW_BLOCKS, 1) /* workgroups that share the rows, each with some blocks */            \
+    X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
+    X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
+    X(67, MATRIX_N, 16)                                                                         \
     X(68, MATRIX_K, 16)
 
 /* Push constants of decode.comp. */
-#define DECODE_PARAMS                                                                                      \
-    DMATTN_ADDRESS q;                                                                                      \
-    DMATTN_ADDRESS k;                                                                                      \
-    DMATTN_ADDRESS v;                                                                                      \
-    DMATTN_ADDRESS out_;                                                                                   \
-    DMATTN_ADDRESS lse;                                                                                    \
-    DMATTN_ADDRESS state;                                                                                  \
-    DMATTN_ADDRESS parts;     /* f32 [B, Hk, SPLITS, T * G, Dv], then likewise pairs of maximum and sum */ \
-    DMATTN_ADDRESS counts;    /* int32 [B] */                                                              \
-    DMATTN_ADDRESS keep;      /* int32 [B] */                                                              \
-    DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                      \
-    DMATTN_ADDRESS a;                                                                                      \
-    DMATTN_ADDRESS dt_bias;                                                                                \
-    DMATTN_ADDRESS pages; /* paged */                                                                      \
-    DMATTN_ADDRESS table; /* paged: int32 [B, pages of a sequence at most] */                              \
-    DMATTN_ADDRESS mask;  /* paged */                                                                      \
-    DMATTN_FLOAT scale;                                                                                    \
+#define DECODE_PARAMS                                                                                         \
+    DMATTN_ADDRESS q;                                                                                         \
+    DMATTN_ADDRESS k;                                                                                         \
+    DMATTN_ADDRESS v;                                                                                         \
+    DMATTN_ADDRESS out_;                                                                                      \
+    DMATTN_ADDRESS lse;                                                                                       \
+    DMATTN_ADDRESS state;                                                                                     \
+    DMATTN_ADDRESS partials;     /* f32 [B, Hk, SPLITS, T * G, Dv], then likewise pairs of maximum and sum */ \
+    DMATTN_ADDRESS counts;    /* int32 [B] */                                                                 \
+    DMATTN_ADDRESS keep;      /* int32 [B] */                                                                 \
+    DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                         \
+    DMATTN_ADDRESS a;                                                                                         \
+    DMATTN_ADDRESS dt_bias;                                                                                   \
+    DMATTN_ADDRESS pages; /* paged */                                                                         \
+    DMATTN_ADDRESS table; /* paged: int32 [B, pages of a sequence at most] */                                 \
+    DMATTN_ADDRESS mask;  /* paged */                                                                         \
+    DMATTN_FLOAT scale;                                                                                       \
     DMATTN_FLOAT soft_cap;
 
 /* Of cache_select.comp and cache_copy.comp, which put a prompt into the cache of a sequence. Strides in bytes. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to PACK_ROWS rows to a workgroup's part of the cache, portable level. k and v are read once for all rows,
+// Attention of up to BLOCK_ROWS rows to a workgroup's part of the cache, portable level. k and v are read once for all rows,
 // from memory to registers: with so few rows nothing is won by having them in shared memory.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
@@ -20,15 +20,15 @@ const uint VALUE_GROUPS = WORKGROUP / VALUE_UNITS;
 const uint KEYS_AHEAD = LANE_QUADS > 2 ? 2 : 4;
 const uint VALUES_AHEAD = UNIT_QUADS == 1 ? 8 : 4;
 
-shared float scores[PACK_ROWS * BLOCK_KEYS]; // then probabilities
-shared float row_max[PACK_ROWS], row_sum[PACK_ROWS], row_shrink[PACK_ROWS];
+shared float scores[BLOCK_ROWS * BLOCK_KEYS]; // then probabilities
+shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS], row_shrink[BLOCK_ROWS];
 // Rows that are added up at a time: more shared memory would keep other workgroups out.
-const uint SUM_ROWS = PACK_ROWS < 2 ? 1 : 2;
+const uint SUM_ROWS = BLOCK_ROWS < 2 ? 1 : 2;
 shared vec4 sums[SUM_ROWS * 2 * WORKGROUP];
 
 // What an invocation holds: rows of q, the sums of its columns of v, and rows of k and v that are on their way.
-#define QUERIES vec4 q[PACK_ROWS][QUERY_VECTORS]
-#define OUTPUTS vec4 o[PACK_ROWS][2]
+#define QUERIES vec4 q[BLOCK_ROWS][QUERY_VECTORS]
+#define OUTPUTS vec4 o[BLOCK_ROWS][2]
 #define KEYS(k) uvec4 k[KEYS_AHEAD][LANE_QUADS]
 #define VALUES(v) uvec4 v[VALUES_AHEAD][UNIT_QUADS]
 
@@ -38,15 +38,15 @@ void unpack_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
         a = uintBitsToFloat(low);
         b = uintBitsToFloat(high);
     } else {
-        a = vec4(unpack_pair(TYPE, low.x), unpack_pair(TYPE, low.y));
-        b = vec4(unpack_pair(TYPE, low.z), unpack_pair(TYPE, low.w));
+        a = vec4(unpack_halves(TYPE, low.x), unpack_halves(TYPE, low.y));
+        b = vec4(unpack_halves(TYPE, low.z), unpack_halves(TYPE, low.w));
     }
 }
 
 void load_queries(uint first_row, inout QUERIES)
 {
     const uint lane = invocation % KEY_LANES;
-    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
         [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
             const uint unit = u * KEY_LANES + lane;
             load_8(TYPE, ALIGNED != 0, q_row(first_row + r), min(unit, HEAD_DIM / 8 - 1), q[r][2 * u], q[r][2 * u + 1]);
@@ -92,17 +92,17 @@ float halve(uint lane, uint bit, float even, float odd)
     return (keeps_odd ? odd : even) + subgroupShuffleXor(keeps_odd ? even : odd, bit);
 }
 
-// Adds up the scores of PACK_ROWS rows, up to 8, over a key's lanes. A lane gets row lane % PACK_ROWS.
-float sum_of_row(uint lane, float score[PACK_ROWS])
+// Adds up the scores of BLOCK_ROWS rows, up to 8, over a key's lanes. A lane gets row lane % BLOCK_ROWS.
+float sum_of_row(uint lane, float score[BLOCK_ROWS])
 {
-    [[unroll]] for (uint r = 0; r < PACK_ROWS / 2; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS / 2; r++)
         score[r] = halve(lane, 1, score[2 * r], score[2 * r + 1]);
-    [[unroll]] for (uint r = 0; r < PACK_ROWS / 4; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS / 4; r++)
         score[r] = halve(lane, 2, score[2 * r], score[2 * r + 1]);
-    [[unroll]] for (uint r = 0; r < PACK_ROWS / 8; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS / 8; r++)
         score[r] = halve(lane, 4, score[2 * r], score[2 * r + 1]);
     float sum = score[0];
-    [[unroll]] for (uint bit = PACK_ROWS; bit < KEY_LANES; bit *= 2)
+    [[unroll]] for (uint bit = BLOCK_ROWS; bit < KEY_LANES; bit *= 2)
         sum += subgroupShuffleXor(sum, bit);
     return sum;
 }
@@ -111,7 +111,7 @@ float sum_of_row(uint lane, float score[PACK_ROWS])
 void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k))
 {
     const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
-    const uint row = first_row + lane % PACK_ROWS;
+    const uint row = first_row + lane % BLOCK_ROWS;
     for (uint first = 0; first < listed; first += KEYS_AHEAD * KEY_GROUPS) {
         KEYS(now);
         [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
@@ -121,18 +121,18 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             fetch_keys(block, first + KEYS_AHEAD * KEY_GROUPS, listed, k);
         [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++) {
             const uint at = first + n * KEY_GROUPS + group;
-            float score[PACK_ROWS];
-            [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+            float score[BLOCK_ROWS];
+            [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
                 score[r] = 0;
             [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
                 vec4 a, b;
                 unpack_unit(now[n][u * UNIT_QUADS], now[n][(u + 1) * UNIT_QUADS - 1], a, b);
-                [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+                [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
                     score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
             }
             const float x = sum_of_row(lane, score);
-            if (at < listed && lane < PACK_ROWS) {
-                const bool visible = is_visible(entry_at(block, at), row, unpack_range(lives[at]));
+            if (at < listed && lane < BLOCK_ROWS) {
+                const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));
                 scores[lane * BLOCK_KEYS + at] = finish_score(x, biases[at], visible);
             }
         }
@@ -143,7 +143,7 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
 // A row is a subgroup's.
 void find_probabilities(uint listed)
 {
-    for (uint r = gl_SubgroupID; r < PACK_ROWS; r += gl_NumSubgroups) {
+    for (uint r = gl_SubgroupID; r < BLOCK_ROWS; r += gl_NumSubgroups) {
         float largest = row_max[r], sum = 0;
         for (uint i = gl_SubgroupInvocationID; i < listed; i += gl_SubgroupSize)
             largest = max(largest, scores[r * BLOCK_KEYS + i]);
@@ -171,7 +171,7 @@ void find_probabilities(uint listed)
 void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
 {
     const uint group = invocation / VALUE_UNITS;
-    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
         [[unroll]] for (uint i = 0; i < 2; i++)
             o[r][i] *= row_shrink[r];
     for (uint first = 0; first < listed; first += VALUES_AHEAD * VALUE_GROUPS) {
@@ -184,12 +184,12 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
         [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++) {
             const uint at = first + n * VALUE_GROUPS + group;
             const uint clamped = min(at, listed - 1);
-            const bool counts = group < VALUE_GROUPS && at < listed && lives[clamped] != 0;
+            const bool counts = group < VALUE_GROUPS && at < listed && ranges[clamped] != 0;
             vec4 a, b;
             unpack_unit(now[n][0], now[n][UNIT_QUADS - 1], a, b);
             a = counts ? a : vec4(0);
             b = counts ? b : vec4(0);
-            [[unroll]] for (uint r = 0; r < PACK_ROWS; r++) {
+            [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++) {
                 const float x = scores[r * BLOCK_KEYS + clamped];
                 o[r][0] += x * a;
                 o[r][1] += x * b;
@@ -200,10 +200,10 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
 }
 
 // Adds up what the groups of invocations have of each row, and stores it.
-void store_part(uint first_row, OUTPUTS)
+void store_partial(uint first_row, OUTPUTS)
 {
     const uint unit = invocation % VALUE_UNITS, group = invocation / VALUE_UNITS;
-    [[unroll]] for (uint first = 0; first < PACK_ROWS; first += SUM_ROWS) {
+    [[unroll]] for (uint first = 0; first < BLOCK_ROWS; first += SUM_ROWS) {
         [[unroll]] for (uint r = 0; r < SUM_ROWS; r++)
             [[unroll]] for (uint i = 0; i < 2; i++)
                 sums[2 * (r * WORKGROUP + invocation) + i] = o[first + r][i];
@@ -214,12 +214,12 @@ void store_part(uint first_row, OUTPUTS)
             for (uint g = 1; g < VALUE_GROUPS; g++)
                 sum += sums[2 * (r * WORKGROUP + g * VALUE_UNITS) + column];
             if (row_exists(row))
-                SharedQuads(part_row(part, row)).q[column] = floatBitsToUint(sum);
+                SharedQuads(partial_row(split, row)).q[column] = floatBitsToUint(sum);
         }
         barrier();
     }
-    if (invocation < PACK_ROWS && row_exists(first_row + invocation))
-        SharedPairs(part_softmax(part, first_row + invocation)).p[0] =
+    if (invocation < BLOCK_ROWS && row_exists(first_row + invocation))
+        SharedPairs(partial_softmax(split, first_row + invocation)).p[0] =
             floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
 }
 
@@ -228,7 +228,7 @@ void store_part(uint first_row, OUTPUTS)
 // The first of the first block, if that is known.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
-    const uvec2 range = part_entries(TOKENS);
+    const uvec2 range = split_entries(TOKENS);
     if (FIRST_IS_KNOWN && range.x < range.y) {
         fetch_list(range.x);
         fetch_keys(range.x, 0, min(range.y - range.x, BLOCK_KEYS), k);
@@ -244,21 +244,21 @@ void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VAL
     QUERIES;
     OUTPUTS;
     load_queries(first_row, q);
-    [[unroll]] for (uint r = 0; r < PACK_ROWS; r++)
+    [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
         [[unroll]] for (uint i = 0; i < 2; i++)
             o[r][i] = vec4(0);
     barrier(); // the rows before have been stored
-    if (invocation < PACK_ROWS) {
+    if (invocation < BLOCK_ROWS) {
         row_max[invocation] = LOWEST;
         row_sum[invocation] = 0;
     }
-    const uvec2 range = part_entries(count);
+    const uvec2 range = split_entries(count);
     for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
-        if (first_row == pack * PACK_ROWS || range.y - range.x > BLOCK_KEYS) // otherwise it is there
+        if (first_row == row_block * BLOCK_ROWS || range.y - range.x > BLOCK_KEYS) // otherwise it is there
             listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         if (listed == 0)
             continue;
-        if (!FIRST_IS_KNOWN || first_row > pack * PACK_ROWS || block > range.x) {
+        if (!FIRST_IS_KNOWN || first_row > row_block * BLOCK_ROWS || block > range.x) {
             fetch_keys(block, 0, listed, k);
             fetch_values(block, 0, listed, v);
         }
@@ -266,7 +266,7 @@ void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VAL
         find_probabilities(listed);
         add_values(block, listed, o, v);
     }
-    store_part(first_row, o);
+    store_partial(first_row, o);
 }
 
 #endif

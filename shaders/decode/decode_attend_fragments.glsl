@@ -38,26 +38,26 @@ float score_scale; // NaN if the layout is not the known one
 #include "../lib/score.glsl"
 #include "../lib/visible.glsl"
 
-uint lane_row, lane_place; // of an invocation in its subgroup: row and row + 8; places 2 * lane_place + {0, 1, 8, 9}
+uint lane_row, lane_column; // of an invocation in its subgroup: row and row + 8; places 2 * lane_column + {0, 1, 8, 9}
 
 // ---- how matrices lie in registers ------------------------------------------------------------------------------------------
 
-// The element of a matrix of any use that is in row lane_row + 8 r of it (of b^T) and in place place_of_element(n), n from 0 to 3.
+// The element of a matrix of any use that is in row lane_row + 8 r of it (of b^T) and in place element_column(n), n from 0 to 3.
 #define ELEMENT(r, n) (4 * (r) + (n))
 
-uint place_of_element(uint n)
+uint element_column(uint n)
 {
-    return 2 * lane_place + (n & 1) + 8 * (n >> 1);
+    return 2 * lane_column + (n & 1) + 8 * (n >> 1);
 }
 
 vec2 operand_pair(uint word)
 {
-    return unpack_pair(OPERAND_TYPE, word);
+    return unpack_halves(OPERAND_TYPE, word);
 }
 
 // Whether they lie so, seen by loading numbers that tell their place. A device on which they do not is not to give wrong results
 // unseen: its scale becomes NaN, and so do they. Once for each sequence, as it takes a tenth of a step.
-bool layout_is_known()
+bool layout_is_right()
 {
     const uint slice = gl_SubgroupID * CHECK_UNITS;
     for (uint i = gl_SubgroupInvocationID; i < 64; i += SUBGROUP)
@@ -79,7 +79,7 @@ bool layout_is_known()
     bool known = true;
     [[unroll]] for (uint r = 0; r < 2; r++)
         [[unroll]] for (uint n = 0; n < 4; n++) {
-            const float number = float((lane_row + 8 * r) * 16 + place_of_element(n));
+            const float number = float((lane_row + 8 * r) * 16 + element_column(n));
             known = known && c[ELEMENT(r, n)] == number && float(a[ELEMENT(r, n)]) == number
                     && float(b[ELEMENT(r, n)]) == number;
         }
@@ -99,14 +99,14 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
         const uint entry = entry_at(block, min(first + lane_row + 8 * r, listed - 1));
         const uvec2 row = entry_key(entry);
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
-            k[r][i] = load_quad(row, entry_is_aligned(entry), min(4 * i + lane_place, HEAD_UNITS - 1));
+            k[r][i] = load_quad(row, entry_is_aligned(entry), min(4 * i + lane_column, HEAD_UNITS - 1));
     }
 }
 
 void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uint entry = entry_at(block, min(first + place_of_element(n), listed - 1));
+        const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
         const uvec2 row = entry_value(entry);
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_quad(row, entry_is_aligned(entry), min(8 * i + lane_row, VALUE_UNITS - 1));
@@ -118,7 +118,7 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
 {
     [[unroll]] for (uint r = 0; r < 2; r++)
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++) {
-            const uint unit = 4 * i + lane_place, row = min(first_row + lane_row + 8 * r, TOKENS * GROUP - 1);
+            const uint unit = 4 * i + lane_column, row = min(first_row + lane_row + 8 * r, TOKENS * GROUP - 1);
             q[r][i] = load_quad(q_row(row), ALIGNED != 0, min(unit, HEAD_UNITS - 1));
             q[r][i] = unit < HEAD_UNITS ? q[r][i] : uvec4(0);
         }
@@ -128,10 +128,10 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     lane_row = gl_SubgroupInvocationID / 4;
-    lane_place = gl_SubgroupInvocationID % 4;
-    fetch_queries(pack * PACK_ROWS, q);
+    lane_column = gl_SubgroupInvocationID % 4;
+    fetch_queries(row_block * BLOCK_ROWS, q);
 #ifndef PAGED
-    const uvec2 range = part_entries(TOKENS);
+    const uvec2 range = split_entries(TOKENS);
     fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
     fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
 #endif
@@ -139,28 +139,28 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 
 // ---- who sees a key ---------------------------------------------------------------------------------------------------------
 
-// Of the keys that an invocation has in its matrices: as in lives[] and biases[], 0 behind the last one.
+// Of the keys that an invocation has in its matrices: as in ranges[] and biases[], 0 behind the last one.
 #ifdef PAGED
-void find_lives(uint block, uint first, uint listed, out uint life[4], out float bias[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uint at = first + place_of_element(n), clamped = min(at, listed - 1);
-        life[n] = at < listed ? lives[clamped] : 0;
+        const uint at = first + element_column(n), clamped = min(at, listed - 1);
+        range[n] = at < listed ? ranges[clamped] : 0;
         bias[n] = BIAS != 0 ? biases[clamped] : 0;
     }
 }
 #else
 // An invocation looks at one of them.
-void find_lives(uint block, uint first, uint listed, out uint life[4], out float bias[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
 {
     const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
     float importance;
-    const uvec2 seen = entry_life(block + min(own, listed - 1), own_slot, importance);
-    const uint own_life = own < listed && seen.x < seen.y ? seen.x | seen.y << 8 : 0;
+    const uvec2 seen = entry_range(block + min(own, listed - 1), own_slot, importance);
+    const uint own_range = own < listed && seen.x < seen.y ? seen.x | seen.y << 8 : 0;
     const float own_bias = clean(importance);
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        life[n] = subgroupShuffle(own_life, place_of_element(n));
-        bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, place_of_element(n)) : 0;
+        range[n] = subgroupShuffle(own_range, element_column(n));
+        bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, element_column(n)) : 0;
     }
 }
 #endif
@@ -219,19 +219,19 @@ float max_of_row(float x)
 void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUERIES(q), KEYS(k), inout vec2 row_max,
                  inout vec2 row_sum, out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
 {
-    uint life[4];
+    uint range[4];
     float bias[4];
-    find_lives(block, first, listed, life, bias);
+    find_ranges(block, first, listed, range, bias);
     const MATRIX_C s = find_scores(q, k);
     float x[2][4];
     vec2 largest = row_max;
     [[unroll]] for (uint r = 0; r < 2; r++) {
         const uint row = first_row + lane_row + 8 * r;
         [[unroll]] for (uint n = 0; n < 4; n++) {
-            const uint entry = entry_at(block, min(first + place_of_element(n), listed - 1));
-            const bool visible = is_visible(entry, row, unpack_range(life[n]));
+            const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
+            const bool visible = is_visible(entry, row, unpack_range(range[n]));
             x[r][n] = finish_score(s[ELEMENT(r, n)], bias[n], visible);
-            seen[n] = life[n] != 0;
+            seen[n] = range[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }
         largest[r] = max_of_row(largest[r]);
@@ -260,12 +260,12 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
         sum += subgroupShuffleXor(sum, 2);
         const uint row = lane_row + 8 * r, at = gl_SubgroupID * STORED_ROWS + row;
         if (row < STORED_ROWS) {
-            if (lane_place == 0)
+            if (lane_column == 0)
                 softmax[at] = vec2(row_max[r], sum);
             // Columns of two units of each 8.
             [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
                 [[unroll]] for (uint c = 0; c < 2; c++) {
-                    const uint unit = 8 * i + 2 * lane_place + c;
+                    const uint unit = 8 * i + 2 * lane_column + c;
                     if (unit < VALUE_UNITS)
                         [[unroll]] for (uint h = 0; h < 2; h++) {
                             const uint even = 4 * i + 2 * h, odd = even + 1, e = ELEMENT(r, c);
@@ -278,7 +278,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
 }
 
 // Joins the subgroups' results, in order.
-void store_part(uint first_row)
+void store_partial(uint first_row)
 {
     for (uint i = invocation; i < STORED_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
         const uint r = i / (VALUE_DIM / 4), column = i % (VALUE_DIM / 4), row = first_row + r;
@@ -292,9 +292,9 @@ void store_part(uint first_row)
             sum += weight * uintBitsToFloat(sums[(n * STORED_ROWS + r) * OUT_PITCH + column]);
         }
         if (row_exists(row)) {
-            SharedQuads(part_row(part, row)).q[column] = floatBitsToUint(sum);
+            SharedQuads(partial_row(split, row)).q[column] = floatBitsToUint(sum);
             if (column == 0)
-                SharedPairs(part_softmax(part, row)).p[0] = floatBitsToUint(vec2(largest, l));
+                SharedPairs(partial_softmax(split, row)).p[0] = floatBitsToUint(vec2(largest, l));
         }
     }
 }
@@ -321,12 +321,12 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++)
         o[i] = MATRIX_C(0.0);
     vec2 row_max = vec2(LOWEST), row_sum = vec2(0);
-    layout_seen = layout_seen || layout_is_known();
+    layout_seen = layout_seen || layout_is_right();
     score_scale = layout_seen ? p.scale : NOT_A_NUMBER;
-    const bool is_first = first_row == pack * PACK_ROWS;
+    const bool is_first = first_row == row_block * BLOCK_ROWS;
     if (!is_first)
         fetch_queries(first_row, q);
-    const uvec2 range = part_entries(count);
+    const uvec2 range = split_entries(count);
 #ifdef PAGED
     for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
         barrier(); // the list before has been read
@@ -347,7 +347,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     barrier(); // what was in shared memory has been read
     store_subgroup(row_max, row_sum, o);
     barrier();
-    store_part(first_row);
+    store_partial(first_row);
 }
 
 #endif

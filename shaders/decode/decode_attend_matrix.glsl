@@ -23,12 +23,12 @@ const uint KEY_COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, VALUE_COLUMNS = VALUE_BLOCK
 const uint KEY_PITCH = KEY_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
 const uint SCORE_PITCH = BLOCK_KEYS / 4 + 1, FACTOR_PITCH = MATRIX_N / 4 + 1, OUT_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
 
-shared uvec4 query_rows[PACK_ROWS * KEY_PITCH];
+shared uvec4 query_rows[BLOCK_ROWS * KEY_PITCH];
 shared uvec4 key_rows[BLOCK_KEYS * KEY_PITCH];
 shared uvec4 value_rows[BLOCK_KEYS * VALUE_PITCH]; // at last the output's
-shared uvec4 scores[PACK_ROWS * SCORE_PITCH];      // then probabilities
-shared uvec4 factors[PACK_ROWS * FACTOR_PITCH];    // of what was summed so far, row by row
-shared float row_max[PACK_ROWS], row_sum[PACK_ROWS];
+shared uvec4 scores[BLOCK_ROWS * SCORE_PITCH];      // then probabilities
+shared uvec4 factors[BLOCK_ROWS * FACTOR_PITCH];    // of what was summed so far, row by row
+shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS];
 
 // What an invocation holds: columns of the output, and units of rows of k and v that are on their way.
 #define OUTPUTS MATRIX_C o[SUBGROUP_VALUE_BLOCKS]
@@ -82,7 +82,7 @@ void store_key(uint key, uint column, uvec4 unit)
 // 0 if no row sees the key, whatever it is, as 0 * NaN would be NaN.
 void store_value(uint key, uint listed, uint column, uvec4 unit)
 {
-    const bool counts = key < listed && lives[key] != 0 && column < VALUE_UNITS;
+    const bool counts = key < listed && ranges[key] != 0 && column < VALUE_UNITS;
     value_rows[key * VALUE_PITCH + column] = counts ? as_operands(unit) : uvec4(0);
 }
 
@@ -113,7 +113,7 @@ void store_block(uint block, uint listed, KEYS(k), VALUES(v))
 
 // Of rows that there are not, those of others, or anything: no row of the result depends on another.
 #define FIRST_QUERIES(q) uvec4 q[QUERY_STEPS]
-const uint QUERY_STEPS = (PACK_ROWS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint QUERY_STEPS = (BLOCK_ROWS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 
 void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
 {
@@ -127,7 +127,7 @@ void store_queries(FIRST_QUERIES(q))
 {
     [[unroll]] for (uint step = 0; step < QUERY_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation, row = i / KEY_COLUMNS, column = i % KEY_COLUMNS;
-        if (row < PACK_ROWS)
+        if (row < BLOCK_ROWS)
             query_rows[row * KEY_PITCH + column] = column < HEAD_UNITS ? as_operands(q[step]) : uvec4(0);
     }
 }
@@ -153,7 +153,7 @@ void find_scores(uint listed)
 float block_score(float x, uint block, uint at, uint listed, uint row)
 {
     const uint clamped = min(at, listed - 1);
-    const bool visible = at < listed && is_visible(entry_at(block, clamped), row, unpack_range(lives[clamped]));
+    const bool visible = at < listed && is_visible(entry_at(block, clamped), row, unpack_range(ranges[clamped]));
     return finish_score(x, biases[clamped], visible);
 }
 
@@ -177,10 +177,10 @@ const uint ROW_PAIRS = (BLOCK_KEYS / 2 + SUBGROUP - 1) / SUBGROUP;
 
 void find_probabilities(uint first_row, uint block, uint listed)
 {
-    const uint rows = min(count * GROUP - first_row, PACK_ROWS);
+    const uint rows = min(count * GROUP - first_row, BLOCK_ROWS);
     // Uniform, as some drivers take a subgroup's barrier for the workgroup's.
     for (uint first = 0; first < rows; first += SUBGROUPS) {
-        const uint r = min(first + gl_SubgroupID, PACK_ROWS - 1);
+        const uint r = min(first + gl_SubgroupID, BLOCK_ROWS - 1);
         const bool exists = first + gl_SubgroupID < rows;
         vec2 x[ROW_PAIRS];
         const float before = row_max[r];
@@ -238,7 +238,7 @@ void add_values(uint listed, bool started, inout OUTPUTS)
     }
 }
 
-void store_part(uint first_row, OUTPUTS)
+void store_partial(uint first_row, OUTPUTS)
 {
     const uint units = MATRIX_N / 4;
     barrier(); // values have been read
@@ -248,21 +248,21 @@ void store_part(uint first_row, OUTPUTS)
             coopMatStore(o[i], value_rows, column * units, OUT_PITCH, BY_ROWS);
     }
     barrier();
-    for (uint i = invocation; i < PACK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
+    for (uint i = invocation; i < BLOCK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
         const uint r = i / (VALUE_DIM / 4), unit = i % (VALUE_DIM / 4), row = first_row + r;
         if (row_exists(row))
-            SharedQuads(part_row(part, row)).q[unit] = value_rows[r * OUT_PITCH + unit];
+            SharedQuads(partial_row(split, row)).q[unit] = value_rows[r * OUT_PITCH + unit];
     }
-    if (invocation < PACK_ROWS && row_exists(first_row + invocation))
-        SharedPairs(part_softmax(part, first_row + invocation)).p[0] =
+    if (invocation < BLOCK_ROWS && row_exists(first_row + invocation))
+        SharedPairs(partial_softmax(split, first_row + invocation)).p[0] =
             floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
 }
 
 // The first rows and block, and the new tokens.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
-    const uvec2 range = part_entries(TOKENS);
-    fetch_queries(pack * PACK_ROWS, q);
+    const uvec2 range = split_entries(TOKENS);
+    fetch_queries(row_block * BLOCK_ROWS, q);
     fetch_new(k, v);
     fetch_block(range.x, k, v);
 }
@@ -280,14 +280,14 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     OUTPUTS;
     [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++)
         o[i] = MATRIX_C(0.0);
-    const bool is_first = first_row == pack * PACK_ROWS;
-    const uvec2 range = part_entries(count);
+    const bool is_first = first_row == row_block * BLOCK_ROWS;
+    const uvec2 range = split_entries(count);
     if (!is_first) {
         fetch_queries(first_row, q);
         barrier(); // the rows before have been stored
     }
     store_queries(q);
-    if (invocation < PACK_ROWS) {
+    if (invocation < BLOCK_ROWS) {
         row_max[invocation] = LOWEST;
         row_sum[invocation] = 0;
     }
@@ -301,7 +301,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
             fetch_block(block + BLOCK_KEYS, k, v);
         compute(first_row, block, listed, block > range.x, o);
     }
-    store_part(first_row, o);
+    store_partial(first_row, o);
 }
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The end of a step of decoding: of the workgroups that share the keys of a sequence and head the last one to arrive joins
 // their results, in order, whoever it is.
-#ifndef LIB_DECODE_JOIN_GLSL
-#define LIB_DECODE_JOIN_GLSL
+#ifndef LIB_DECODE_COMBINE_GLSL
+#define LIB_DECODE_COMBINE_GLSL
 
-const uint PARTS_AHEAD = 16; // that are under way at a time
+const uint SPLITS_AHEAD = 16; // that are under way at a time
 
 shared bool is_last;
 
@@ -24,28 +24,28 @@ bool is_last_of(uint counter, uint workgroups)
 // With the largest score m_i of each part and its sum l_i of e^(score - m_i), as in combine_splits.comp: m = max m_i;
 // w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. An invocation has 4 columns of a row, and m
 // grows as the parts come.
-void join(uint first_row)
+void combine(uint first_row)
 {
-    for (uint i = invocation; i < PACK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
+    for (uint i = invocation; i < BLOCK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
         const uint row = first_row + i / (VALUE_DIM / 4), column = i % (VALUE_DIM / 4);
         if (!row_exists(row))
             continue;
         vec4 sum = vec4(0);
         vec2 softmax = vec2(LOWEST, 0);
-        for (uint first = 0; first < SPLITS; first += PARTS_AHEAD) {
-            vec4 x[PARTS_AHEAD];
-            vec2 s[PARTS_AHEAD];
-            [[unroll]] for (uint n = 0; n < PARTS_AHEAD; n++) {
-                x[n] = uintBitsToFloat(SharedQuads(part_row(min(first + n, SPLITS - 1), row)).q[column]);
-                s[n] = uintBitsToFloat(SharedPairs(part_softmax(min(first + n, SPLITS - 1), row)).p[0]);
+        for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD) {
+            vec4 x[SPLITS_AHEAD];
+            vec2 s[SPLITS_AHEAD];
+            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
+                x[n] = uintBitsToFloat(SharedQuads(partial_row(min(first + n, SPLITS - 1), row)).q[column]);
+                s[n] = uintBitsToFloat(SharedPairs(partial_softmax(min(first + n, SPLITS - 1), row)).p[0]);
             }
             float largest = softmax.x;
-            [[unroll]] for (uint n = 0; n < PARTS_AHEAD; n++)
+            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++)
                 largest = max(largest, s[n].x);
             const float shrink = exp2((softmax.x - largest) * LOG2_E);
             sum *= shrink;
             softmax = vec2(largest, softmax.y * shrink);
-            [[unroll]] for (uint n = 0; n < PARTS_AHEAD; n++) {
+            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
                 const float weight = first + n < SPLITS ? exp2((s[n].x - largest) * LOG2_E) : 0;
                 sum += weight * x[n];
                 softmax.y += weight * s[n].y;

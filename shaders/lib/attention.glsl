@@ -18,14 +18,14 @@ layout(push_constant, std430) uniform Params {
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
-const uint TILE_QUERIES = TILE_ROWS / PACK;
+const uint TILE_QUERIES = TILE_ROWS / HEADS_PER_TILE;
 
-// Tiles that the heads of a group take.
-const uint GROUP_PACKS = (GROUP + PACK - 1) / PACK;
+// Tiles of heads in a group.
+const uint GROUP_TILES = (GROUP + HEADS_PER_TILE - 1) / HEADS_PER_TILE;
 
-bool packed(uint bit)
+bool is_derived(uint bit)
 {
-    return (PACKED & bit) != 0;
+    return (DERIVED_STRIDES & bit) != 0;
 }
 
 uint score_heads(uint heads_kind)
@@ -43,7 +43,7 @@ uint score_head(uint heads_kind, uint head)
 uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
 {
     uint b = MASK_BATCHES * batch, t = MASK_QUERIES * query;
-    if (packed(PACKED_MASK)) {
+    if (is_derived(DERIVED_MASK)) {
         uint row = (b * score_heads(MASK_HEADS) + mask_head) * (MASK_QUERIES != 0 ? p.queries : 1) + t;
         return advance(base, row, uvec2(MASK == MASK_DENSE ? p.keys : 4 * p.keys, 0));
     }
@@ -55,7 +55,7 @@ uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
 uvec2 bias_row(uint batch, uint head, uint query)
 {
     uint b = BIAS_BATCHES * batch, h = score_head(BIAS_HEADS, head), t = BIAS_QUERIES * query;
-    if (packed(PACKED_BIAS)) {
+    if (is_derived(DERIVED_BIAS)) {
         uint row = (b * score_heads(BIAS_HEADS) + h) * (BIAS_QUERIES != 0 ? p.queries : 1) + t;
         return advance(p.bias, row, uvec2(element_size(BIAS_TYPE) * p.keys, 0));
     }

@@ -12,15 +12,15 @@
 #define SCORE_HEADS_ALL 2 /* of one for each query head */
 
 /* Specialization constants, X(id, name, default). Strides are in bytes, split into low and high words; those of a
- * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in PACKED instead,
- * so that problems that differ in length alone share a pipeline. */
+ * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in DERIVED_STRIDES,
+ * so that problems that differ only in lengths share a pipeline. */
 #define ATTENTION_CONSTANTS(X)                                                                                         \
-    X(0, WORKGROUP, 128)  /* invocations */                                                                            \
-    X(1, TILE_ROWS, 64)   /* the tile: rows, a query having PACK of them, */                                           \
-    X(2, TILE_KEYS, 32)   /* and columns */                                                                            \
-    X(3, PACK, 1)         /* heads of a group that share a tile */                                                     \
+    X(0, WORKGROUP, 128) /* invocations */                                                                             \
+    X(1, TILE_ROWS, 64) /* the tile: rows, of which a query has HEADS_PER_TILE, */                                     \
+    X(2, TILE_KEYS, 32) /* and columns */                                                                              \
+    X(3, HEADS_PER_TILE, 1) /* head packing: heads of a group that share a tile */                                     \
     X(4, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */                                            \
-    X(5, KEY_LANES, 8)    /* portable: invocations beside each other that share a row of the tile */                   \
+    X(5, KEY_LANES, 8) /* portable: invocations beside each other that share a row of the tile */                      \
     X(6, HEAD_DIM, 64)                                                                                                 \
     X(7, VALUE_DIM, 64)                                                                                                \
     X(8, GROUP, 1) /* query heads to a kv head */                                                                      \
@@ -32,7 +32,7 @@
     X(14, SOFT_CAP, 0)                                                                                                 \
     X(15, LSE, 0)                                                                                                      \
     X(16, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                                       \
-    X(17, PACKED, 0)                                                                                                   \
+    X(17, DERIVED_STRIDES, 0)                                                                                          \
     X(18, MASK_BATCHES, 0) /* 1: the mask has a batch dimension, */                                                    \
     X(19, MASK_HEADS, SCORE_HEADS_ONE)                                                                                 \
     X(20, MASK_QUERIES, 0) /* and a query dimension */                                                                 \
@@ -75,17 +75,17 @@
     X(57, BIAS_HEAD_HIGH, 0)                                                                                           \
     X(58, BIAS_QUERY_LOW, 0)                                                                                           \
     X(59, BIAS_QUERY_HIGH, 0)                                                                                          \
-    X(60, DEPTH, 16)      /* portable: elements of a row of q and k staged at a time */                                \
+    X(60, DEPTH, 16) /* portable: elements of a row of q and k staged at a time */                                     \
     X(61, VALUE_KEYS, 16) /* portable: rows of v staged at a time */                                                   \
-    X(62, SUBGROUP, 32)   /* matrix: invocations of a subgroup */                                                      \
-    X(63, MATRIX_M, 16)   /* matrix: the device's matrices: M x K times K x N */                                       \
+    X(62, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                                        \
+    X(63, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                                         \
     X(64, MATRIX_N, 16)                                                                                                \
     X(65, MATRIX_K, 16)                                                                                                \
     X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
-    X(67, LAZY, 0)          /* matrix: output is rescaled only where the maximum has grown by much */                  \
-    X(68, GUARDED, 0)       /* matrix: no loads behind the last tile */                                                \
-    X(69, NEAR, 0)          /* matrix: k and v of a head span less than 4 GiB */                                       \
-    X(70, SPLITS, 1)        /* parts of the keys, whose results are joined */                                          \
+    X(67, LAZY, 0) /* matrix: output is rescaled only where the maximum has grown by much */                           \
+    X(68, GUARDED, 0) /* matrix: no loads behind the last tile */                                                      \
+    X(69, NEAR, 0) /* matrix: k and v of a head span less than 4 GiB */                                                \
+    X(70, SPLITS, 1) /* splits of the keys, whose partial results are combined */                                      \
     X(71, OUT_TYPE, TYPE_F32)                                                                                          \
     X(72, OUT_ALIGNED, 1)                                                                                              \
     X(73, GRADIENTS, 0) /* backward: bits of those that the kernel makes */                                            \
@@ -101,18 +101,18 @@
     X(83, DV_SEQUENCE_HIGH, 0)                                                                                         \
     X(84, DV_HEAD_LOW, 0)                                                                                              \
     X(85, DV_HEAD_HIGH, 0)                                                                                             \
-    X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */           \
-    X(87, STAGES, 2)       /* matrix, backward: tiles of which rows are in shared memory at a time */
+    X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */                                  \
+    X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */
 
-/* Bits of PACKED: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
-#define PACKED_Q    1
-#define PACKED_K    2
-#define PACKED_V    4
-#define PACKED_OUT  8
-#define PACKED_MASK 16
-#define PACKED_BIAS 32
-#define PACKED_DOUT 64
-#define PACKED_DV   128
+/* Bits of DERIVED_STRIDES: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
+#define DERIVED_Q    1
+#define DERIVED_K    2
+#define DERIVED_V    4
+#define DERIVED_OUT  8
+#define DERIVED_MASK 16
+#define DERIVED_BIAS 32
+#define DERIVED_DOUT 64
+#define DERIVED_DV   128
 
 /* Bits of GRADIENTS, those of dmattn_gradient. */
 #define GRADIENT_Q    1
@@ -120,13 +120,12 @@
 #define GRADIENT_V    4
 #define GRADIENT_BIAS 8
 
-/* Keys in the order of their lives come in planes of a multiple of this, as pairs of which the second is the key. */
+/* Keys in the order of range_codes.comp are pairs (code, key), in planes whose length is a multiple of this. */
 #define KEY_ORDER_BLOCK 1024
 
-/* Gradients of keys: how many parts of all the work there are to share it out, and how many tiles of queries make a part at
- * least. */
-#define KEY_SHARES      512
-#define LEAST_KEY_SHARE 8
+/* Gradients of keys: about how many work items share all the work, and how many query tiles a work item has at least. */
+#define WORK_ITEMS      512
+#define MIN_ITEM_TILES 8
 
 /* Push constants. */
 #define ATTENTION_PARAMS                                                              \
@@ -146,12 +145,12 @@
     DMATTN_FLOAT soft_cap;
 
 /* Those of the backward kernels. out_ is out for backward_preprocess.comp, dq for backward_queries.comp and dk for
- * those of keys, for which tiles are, with intervals, the keys in the order of their lives, and lse is the work
+ * those of keys, for which tiles are, with intervals, the keys in the order of range_codes.comp, and lse is the work
  * (backward/key_schedule.glsl). */
-#define BACKWARD_PARAMS                                                                              \
-    ATTENTION_PARAMS                                                                                 \
-    DMATTN_UINT batches; /* here, so that there is no padding */                                     \
-    DMATTN_ADDRESS dout;                                                                             \
-    DMATTN_ADDRESS rows; /* f32 pairs [B, H, Sq]: lse and D, made by backward_preprocess.comp */           \
-    DMATTN_ADDRESS dv;                                                                               \
+#define BACKWARD_PARAMS                                                                          \
+    ATTENTION_PARAMS                                                                             \
+    DMATTN_UINT batches; /* here, so that there is no padding */                                 \
+    DMATTN_ADDRESS dout;                                                                         \
+    DMATTN_ADDRESS rows; /* f32 pairs [B, H, Sq]: lse and D, made by backward_preprocess.comp */ \
+    DMATTN_ADDRESS dv;                                                                           \
     DMATTN_ADDRESS dbias; /* f32 */

@@ -33,14 +33,14 @@ uvec4 as_operands(uvec4 x)
 {
     if (TYPE != OPERAND_TYPE) // bf16, whose range is larger, as f16
         [[unroll]] for (uint i = 0; i < 4; i++)
-            x[i] = packHalf2x16(clamp(unpack_pair(TYPE, x[i]), -65504, 65504));
+            x[i] = packHalf2x16(clamp(unpack_halves(TYPE, x[i]), -65504, 65504));
     return x;
 }
 
 // Two numbers as operands, to nearest even as by the hardware that has matrices.
 uint pack_operands(vec2 x)
 {
-    return OPERAND_TYPE == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_pair(OPERAND_TYPE, x);
+    return OPERAND_TYPE == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_halves(OPERAND_TYPE, x);
 }
 
 #endif

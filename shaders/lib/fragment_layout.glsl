@@ -4,16 +4,16 @@
 // of a block, that of element e being ROW_VALUE(e), and e the first element of which it is where IS_ROW_VALUE(e).
 //
 //     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
-//                neighbouring invocations, and an element takes the same place in an operand as in an accumulator
+//                neighbouring invocations, and an element has the same position in an operand as in an accumulator
 //     otherwise  nothing is known of it, and an accumulator of numbers tells
 //
 // Before it is included, each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`.
-#ifndef LIB_PLACES_GLSL
-#define LIB_PLACES_GLSL
+#ifndef LIB_FRAGMENT_LAYOUT_GLSL
+#define LIB_FRAGMENT_LAYOUT_GLSL
 
 #include "matrix.glsl"
 
-// An accumulator whose elements tell their place.
+// An accumulator whose elements tell their position.
 const uint NUMBER_PITCH = MATRIX_N / 4 + 1;
 
 MATRIX_C load_numbers()
@@ -36,14 +36,14 @@ const uint ROW_VALUES = 2;
 #define IS_ROW_VALUE(e) (((e) & 3) == 0)
 
 // Row and column of an element of an accumulator.
-uvec2 element_place(uint e)
+uvec2 element_position(uint e)
 {
     return uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
 }
 
-// Whether matrices are laid out so, seen by loading numbers that tell their place. A device on which they are not is not to
+// Whether matrices are laid out so, seen by loading numbers that tell their position. A device on which they are not is not to
 // give wrong results unseen: its scale becomes NaN, and so do they.
-bool layout_is_known()
+bool layout_is_right()
 {
     const MATRIX_C c = load_numbers();
     const uint pitch = NUMBER_PITCH, slice = gl_SubgroupID * SLICE_UNITS;
@@ -51,7 +51,7 @@ bool layout_is_known()
         const uint row = i / (MATRIX_N / 8), column = i % (MATRIX_N / 8) * 8;
         [[unroll]] for (uint k = 0; k < 4; k++) // up to 255, which is exact in any type
             staged[slice + row * pitch + column / 8][k] =
-                pack_pair(OPERAND_TYPE, vec2(row * MATRIX_N + column + 2 * k) + vec2(0, 1));
+                pack_halves(OPERAND_TYPE, vec2(row * MATRIX_N + column + 2 * k) + vec2(0, 1));
     }
     subgroup_sync();
     MATRIX_A a;
@@ -59,8 +59,8 @@ bool layout_is_known()
     subgroup_sync();
     bool known = true;
     [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-        const uvec2 place = element_place(e);
-        const float number = float(place.x * MATRIX_N + place.y);
+        const uvec2 position = element_position(e);
+        const float number = float(position.x * MATRIX_N + position.y);
         known = known && c[e] == number && float(a[e]) == number;
     }
     return subgroupAll(known);
@@ -74,16 +74,16 @@ const uint ROW_VALUES = ELEMENTS;
 
 uint element_index[ELEMENTS];
 
-uvec2 element_place(uint e)
+uvec2 element_position(uint e)
 {
     return uvec2(element_index[e] / MATRIX_N, element_index[e] % MATRIX_N);
 }
 
-void find_places()
+void find_positions()
 {
-    const MATRIX_C place = load_numbers();
+    const MATRIX_C position = load_numbers();
     [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-        element_index[e] = uint(place[e]);
+        element_index[e] = uint(position[e]);
 }
 
 #endif

@@ -5,7 +5,7 @@
 #define LIB_KEY_TILES_GLSL
 
 shared uint slot_key[LISTED ? SLOT_SETS * TILE_KEYS : 1];
-shared ivec2 slot_life[LISTED ? SLOT_SETS * TILE_KEYS : 1];
+shared ivec2 slot_range[LISTED ? SLOT_SETS * TILE_KEYS : 1];
 shared float slot_bias[SLOT_SETS * TILE_KEYS];
 
 // A tile of keys: neighbours from `first` on, or those of a list in the slots from `first` on.
@@ -21,14 +21,14 @@ uint tile_key(key_tile t, uint i)
     return LISTED ? slot_key[t.slots + i] : min(t.first + i, p.keys - 1);
 }
 
-ivec2 tile_life(key_tile t, uint i)
+ivec2 tile_range(key_tile t, uint i)
 {
-    return LISTED ? slot_life[t.slots + i] : visible_range(t.first + i);
+    return LISTED ? slot_range[t.slots + i] : visible_range(t.first + i);
 }
 
 bool tile_hides(key_tile t, uint i)
 {
-    return LISTED ? !range_meets_tile(slot_life[t.slots + i]) : key_is_hidden(t.first + i);
+    return LISTED ? !range_meets_tile(slot_range[t.slots + i]) : key_is_hidden(t.first + i);
 }
 
 // ---- the walk ------------------------------------------------------------------------------------------------------------
@@ -36,7 +36,7 @@ bool tile_hides(key_tile t, uint i)
 // Full tiles come first, so that the loop over them needs no code for the others: in a list they are its beginning, with
 // causality alone those of the first keys, and a dense mask's bitmap is walked twice.
 uint walk_tile;  // the next one to look at
-uvec2 walk_part; // the first one, and one past the last one
+uvec2 walk_tiles; // the first one, and one past the last one
 uint walk_live;             // of a dense mask's bitmap: what is left of the present 32, which begin at walk_tile - 32
 bool walk_partial;
 uvec2 walk_bitmap;
@@ -44,8 +44,8 @@ uvec2 walk_bitmap;
 void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    walk_part = part_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_tile = MASK == MASK_DENSE ? walk_part.x & ~31u : walk_part.x;
+    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_tile = MASK == MASK_DENSE ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_live = 0;
     walk_partial = false;
     if (MASK == MASK_DENSE)
@@ -61,15 +61,15 @@ uint full_tiles()
 key_tile next_tile_of_bitmap(uint slots)
 {
     while (walk_live == 0) {
-        if (walk_tile >= walk_part.y) {
-            if (walk_partial || walk_part.x == walk_part.y)
+        if (walk_tile >= walk_tiles.y) {
+            if (walk_partial || walk_tiles.x == walk_tiles.y)
                 return key_tile(0, true, false, slots);
             walk_partial = true;
-            walk_tile = walk_part.x & ~31u;
+            walk_tile = walk_tiles.x & ~31u;
         }
         const uvec2 bits = Pairs(walk_bitmap).p[walk_tile / 32];
         const uint full = bits.y & bits_of(uvec2(0, full_tiles()), walk_tile);
-        walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_part, walk_tile);
+        walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_tiles, walk_tile);
         walk_tile += 32;
     }
     const uint bit = findLSB(walk_live);
@@ -82,13 +82,13 @@ key_tile next_tile(uint slots)
     if (MASK == MASK_DENSE)
         return next_tile_of_bitmap(slots);
     const uint tile = walk_tile++;
-    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_part.y, slots);
+    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles.y, slots);
 }
 
 // What is known of a key on its way to shared memory, by one of the first invocations for each slot of a tile.
 struct slot {
     uint key;
-    ivec2 life;
+    ivec2 range;
     float bias;
 };
 
@@ -105,7 +105,7 @@ void fetch_slot(key_tile t, inout slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED && t.partial) // in others all queries see all keys
-            s.life = visible_range(s.key);
+            s.range = visible_range(s.key);
         if (BIAS_BY_KEY != 0)
             s.bias = IN_SCORE_UNITS(load_bias_of_key(min(s.key, p.keys - 1)));
     }
@@ -116,7 +116,7 @@ void store_slot(key_tile t, slot s)
     if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED) {
             slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // where there is none, its life says so
-            slot_life[t.slots + invocation] = s.life;
+            slot_range[t.slots + invocation] = s.range;
         }
         if (BIAS_BY_KEY != 0)
             slot_bias[t.slots + invocation] = s.bias;

@@ -7,7 +7,7 @@ uint first_key;                     // of the present tile, if its keys are neig
 shared uint listed_keys[TILE_KEYS]; // otherwise they; what is not below p.keys is none
 bool partial;                       // some query does not see some key
 
-uvec2 walk_part; // the tiles from x on and before y
+uvec2 walk_tiles; // the tiles from x on and before y
 uint walk_next;
 uvec2 walk_bits; // of a dense mask's bitmap: what is left of the present 32, which end at walk_next
 uvec2 walk_bitmap;
@@ -15,8 +15,8 @@ uvec2 walk_bitmap;
 void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    walk_part = part_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_next = MASK == MASK_DENSE ? walk_part.x & ~31u : walk_part.x;
+    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_next = MASK == MASK_DENSE ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_bits = uvec2(0);
     if (MASK == MASK_DENSE)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
@@ -27,10 +27,10 @@ void begin_walk()
 bool next_tile()
 {
     while (MASK == MASK_DENSE && walk_bits.x == 0) {
-        if (walk_next >= walk_part.y)
+        if (walk_next >= walk_tiles.y)
             return false;
         walk_bits = Pairs(walk_bitmap).p[walk_next / 32];
-        walk_bits.x &= bits_of(walk_part, walk_next);
+        walk_bits.x &= bits_of(walk_tiles, walk_next);
         walk_next += 32;
     }
     uint tile = walk_next;
@@ -40,7 +40,7 @@ bool next_tile()
         walk_bits.x &= walk_bits.x - 1;
         tile = walk_next - 32 + bit;
         full = (walk_bits.y >> bit & 1u) != 0;
-    } else if (walk_next++ >= walk_part.y)
+    } else if (walk_next++ >= walk_tiles.y)
         return false;
 
     first_key = tile * TILE_KEYS;

@@ -32,12 +32,12 @@ uvec2 advance(uvec2 address, uint index, uvec2 stride)
 }
 #endif
 
-// The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `is_packed`: the batch's stride is `rows`
+// The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `derived`: the batch's stride is `rows`
 // times the sequence's.
-uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool is_packed, uvec2 batch_stride, uvec2 sequence_stride,
+uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool derived, uvec2 batch_stride, uvec2 sequence_stride,
                 uvec2 head_stride)
 {
-    uvec2 item = is_packed ? advance(base, batch * rows, sequence_stride) : advance(base, batch, batch_stride);
+    uvec2 item = derived ? advance(base, batch * rows, sequence_stride) : advance(base, batch, batch_stride);
     return advance(item, head, head_stride);
 }
 
@@ -47,7 +47,7 @@ uint element_size(uint type)
 }
 
 // Two 16-bit elements of a word, the lower half first.
-vec2 unpack_pair(uint type, uint word)
+vec2 unpack_halves(uint type, uint word)
 {
     return type == TYPE_F16 ? unpackHalf2x16(word) : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
 }
@@ -78,7 +78,7 @@ uint round_16(uint type, float x)
     return type == TYPE_F16 ? round_half(x) : round_bfloat(x);
 }
 
-uint pack_pair(uint type, vec2 x)
+uint pack_halves(uint type, vec2 x)
 {
     return round_16(type, x.x) | round_16(type, x.y) << 16;
 }
@@ -90,7 +90,7 @@ float load_element(uint type, uvec2 row, uint index)
         return uintBitsToFloat(Words(row).w[index]);
     uvec2 address = advance(row, index, uvec2(2, 0));
     uint word = Words(uvec2(address.x & ~3u, address.y)).w[0];
-    vec2 pair = unpack_pair(type, word);
+    vec2 pair = unpack_halves(type, word);
     return (address.x & 2u) == 0u ? pair.x : pair.y;
 }
 
@@ -107,8 +107,8 @@ void load_8(uint type, bool aligned, uvec2 row, uint index, out vec4 a, out vec4
         b = uintBitsToFloat(Quads(row).q[2 * index + 1]);
     } else {
         uvec4 words = Quads(row).q[index];
-        a = vec4(unpack_pair(type, words.x), unpack_pair(type, words.y));
-        b = vec4(unpack_pair(type, words.z), unpack_pair(type, words.w));
+        a = vec4(unpack_halves(type, words.x), unpack_halves(type, words.y));
+        b = vec4(unpack_halves(type, words.z), unpack_halves(type, words.w));
     }
 }
 
@@ -124,7 +124,7 @@ void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
         return;
     }
     if (aligned) {
-        Pairs(row).p[index] = uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw));
+        Pairs(row).p[index] = uvec2(pack_halves(type, x.xy), pack_halves(type, x.zw));
         return;
     }
     // A row may begin in the middle of a word whose other half is someone else's: each half is set atomically.

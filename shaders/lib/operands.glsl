@@ -104,7 +104,7 @@
 // Two elements as `type`; to f16 as by the hardware that has its matrices, which rounds to nearest even.
 uint pack_hardware(uint type, vec2 x)
 {
-    return type == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_pair(type, x);
+    return type == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_halves(type, x);
 }
 
 // 8 elements of a row.

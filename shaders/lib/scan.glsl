@@ -5,7 +5,7 @@
 
 shared uint scan_sums[WORKGROUP / 4]; // of the subgroups, the smallest of which have 4 invocations
 
-// An invocation's place in order of subgroups, which its local index need not tell.
+// The index of an invocation in the order of subgroups. The local index may be in another order.
 uint ordered_invocation()
 {
     return gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;

@@ -30,14 +30,14 @@ void main()
     if (i >= p.inner)
         return;
     float sum = 0;
-    for (uint first = 0; first < p.parts; first += BESIDE) {
+    for (uint first = 0; first < p.partials; first += BESIDE) {
         float x[BESIDE]; // on their way at the same time: where sums are few, reading is all the time that they take
         [[unroll]] for (uint n = 0; n < BESIDE; n++) {
-            const uint part = min(first + n, p.parts - 1);
-            x[n] = uintBitsToFloat(Words(advance(p.in_, plane * p.parts + part, row)).w[i]);
+            const uint partial = min(first + n, p.partials - 1);
+            x[n] = uintBitsToFloat(Words(advance(p.in_, plane * p.partials + partial, row)).w[i]);
         }
         [[unroll]] for (uint n = 0; n < BESIDE; n++)
-            sum += first + n < p.parts ? x[n] : 0;
+            sum += first + n < p.partials ? x[n] : 0;
     }
     Words(advance(p.out_, plane, row)).w[i] = floatBitsToUint(sum);
 }

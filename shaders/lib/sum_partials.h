@@ -6,8 +6,8 @@
 #define SUM_PARTIALS_CONSTANTS(X) X(0, WORKGROUP, 128)
 
 /* Push constants. */
-#define SUM_PARTIALS_PARAMS                                \
-    DMATTN_ADDRESS in_;  /* f32 [outer, parts, inner] */ \
-    DMATTN_ADDRESS out_; /* f32 [outer, inner] */        \
-    DMATTN_UINT parts;                                   \
+#define SUM_PARTIALS_PARAMS                                 \
+    DMATTN_ADDRESS in_;  /* f32 [outer, partials, inner] */ \
+    DMATTN_ADDRESS out_; /* f32 [outer, inner] */           \
+    DMATTN_UINT partials;                                   \
     DMATTN_UINT inner;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The tile of rows that a workgroup computes, and which keys its queries see.
 //
-// Workgroup (x, y, z): tile x of queries (counted from the end if causal, longest first), pack y of heads, batch item
-// z / SPLITS, part z % SPLITS of the keys. A query has PACK rows, one for each of as many heads of a group, which read the
-// same keys. With SPLITS parts, out is f32 and has as many items for each batch item, and lse holds a maximum and a
-// sum of each row of each: combine_splits.comp.
+// Workgroup (x, y, z): tile x of queries (counted from the end if causal, so that the longest come first), tile y of heads, batch
+// item z / SPLITS, split z % SPLITS of the keys. With head packing a query has HEADS_PER_TILE rows, one for each of as many heads
+// of a group, which read the same keys. With SPLITS > 1, out is f32 and has SPLITS items for each batch item, and lse holds the
+// maximum and the sum of each row of each split: combine_splits.comp.
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
@@ -16,7 +16,7 @@
 const bool LISTED = MASK == MASK_INTERVALS;
 
 // 1: a key has one bias for all rows of the tile. A number, as glslang makes no valid constant of && and !.
-const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? PACK - 1 : 0;
+const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS_PER_TILE - 1 : 0;
 const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 
 #include "score.glsl"
@@ -30,11 +30,11 @@ uvec2 list_words; // where its words are
 // Where q, k and v of `batch` and `kv_head` are.
 void find_inputs()
 {
-    q_item = head_base(p.q, batch, p.queries, 0, packed(PACKED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
+    q_item = head_base(p.q, batch, p.queries, 0, is_derived(DERIVED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
                        uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
-    k_base = head_base(p.k, batch, p.keys, kv_head, packed(PACKED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
+    k_base = head_base(p.k, batch, p.keys, kv_head, is_derived(DERIVED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
-    v_base = head_base(p.v, batch, p.keys, kv_head, packed(PACKED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
+    v_base = head_base(p.v, batch, p.keys, kv_head, is_derived(DERIVED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
 
@@ -45,11 +45,11 @@ void find_bias()
         bias_base = bias_row(batch, first_head, 0);
 }
 
-// The heads of pack `pack` of a kv head, and the queries of a tile.
-void find_heads(uint pack)
+// The heads of a tile of heads of a kv head, and the queries of a tile.
+void find_heads(uint head_tile)
 {
-    first_head = kv_head * GROUP + pack * PACK;
-    end_head = min(first_head + PACK, (kv_head + 1) * GROUP);
+    first_head = kv_head * GROUP + head_tile * HEADS_PER_TILE;
+    end_head = min(first_head + HEADS_PER_TILE, (kv_head + 1) * GROUP);
 }
 
 void find_queries(uint tile)
@@ -61,12 +61,12 @@ void find_queries(uint tile)
 
 void begin_tile()
 {
-    kv_head = gl_WorkGroupID.y / GROUP_PACKS;
+    kv_head = gl_WorkGroupID.y / GROUP_TILES;
     batch = gl_WorkGroupID.z / SPLITS;
-    find_heads(gl_WorkGroupID.y % GROUP_PACKS);
+    find_heads(gl_WorkGroupID.y % GROUP_TILES);
     find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
     find_inputs();
-    out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, packed(PACKED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+    out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                          uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
     if (LISTED) {
@@ -80,17 +80,17 @@ void begin_tile()
 // The query and head of a row, those of another where it has none.
 uint row_query(uint row)
 {
-    return min(first_query + row / PACK, end_query - 1);
+    return min(first_query + row / HEADS_PER_TILE, end_query - 1);
 }
 
 uint row_head(uint row)
 {
-    return min(first_head + row % PACK, end_head - 1);
+    return min(first_head + row % HEADS_PER_TILE, end_head - 1);
 }
 
 bool row_exists(uint row)
 {
-    return row < TILE_QUERIES * PACK && first_query + row / PACK < end_query && first_head + row % PACK < end_head;
+    return row < TILE_QUERIES * HEADS_PER_TILE && first_query + row / HEADS_PER_TILE < end_query && first_head + row % HEADS_PER_TILE < end_head;
 }
 
 uvec2 q_row(uint row)
@@ -108,7 +108,7 @@ uvec2 out_row(uint row)
 // Whether what the softmax has found of a row is stored.
 const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
 
-// The largest score of a row and the sum of e^(score - largest), 0 if it sees no key: as its lse, or, of a part, both.
+// Stores the softmax of a row: its lse, or, of a split, the largest score and the sum of e^(score - largest).
 void store_softmax(uint row, float largest, float sum)
 {
     const uint plane = gl_WorkGroupID.z * p.heads + row_head(row), query = row_query(row);
@@ -151,8 +151,8 @@ uint low_bits(uint count)
     return count >= 32 ? 0xffffffffu : (1u << count) - 1;
 }
 
-// Of a number of tiles of keys those [x, y) of the workgroup's part.
-uvec2 part_of(uint tiles)
+// Which of `tiles` tiles of keys are in the workgroup's split: from x to y - 1.
+uvec2 split_of(uint tiles)
 {
     const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(gl_WorkGroupID.z % SPLITS * each, tiles);
     return uvec2(first, min(first + each, tiles));

@@ -91,7 +91,7 @@ void main()
     const uint first_key = gl_WorkGroupID.x * TILE_KEYS + row_lane, first_head = gl_WorkGroupID.y * LANE_HEADS;
     const uint batch = gl_WorkGroupID.z;
     const uvec2 head_stride = uvec2(V_HEAD_LOW, V_HEAD_HIGH), sequence_stride = uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH);
-    const uvec2 item = head_base(p.v, batch, p.keys, 0, PACKED != 0, uvec2(V_BATCH_LOW, V_BATCH_HIGH), sequence_stride,
+    const uvec2 item = head_base(p.v, batch, p.keys, 0, DERIVED_STRIDES != 0, uvec2(V_BATCH_LOW, V_BATCH_HIGH), sequence_stride,
                                  head_stride);
 
     uvec2 row[LANE_KEYS];

@@ -74,7 +74,7 @@ void main()
     if (piece >= PIECES)
         return;
     const uvec2 head_stride = uvec2(HEAD_LOW, HEAD_HIGH), sequence_stride = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH);
-    const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, PACKED != 0, uvec2(BATCH_LOW, BATCH_HIGH),
+    const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, DERIVED_STRIDES != 0, uvec2(BATCH_LOW, BATCH_HIGH),
                                  sequence_stride, head_stride);
     [[unroll]] for (uint r = 0; r < LANE_KEYS; r++) {
         const uint key = first_key + r * ROW_LANES;

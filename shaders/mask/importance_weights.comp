@@ -56,7 +56,7 @@ void main()
         barrier();
         stage_dz(invocation, batch, first_head, first_key);
         barrier();
-        const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, PACKED != 0,
+        const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, DERIVED_STRIDES != 0,
                                      uvec2(BATCH_LOW, BATCH_HIGH), sequence_stride, head_stride);
         vec4 a[LANE_KEYS], b[LANE_KEYS];
         [[unroll]] for (uint r = 0; r < LANE_KEYS; r++) {

@@ -5,7 +5,7 @@
 // keys that do. Those are the keys before it in the sorted order. Neighbours in that order, which neighbouring
 // invocations take, go nearly the same way down the tree.
 //
-// Invocation (x, y): place x in the order of plane y (key x where nothing is sorted).
+// Invocation (x, y): rank x in the order of plane y (key x where nothing is sorted).
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -45,7 +45,7 @@ bool find_document(uint batch, uint key)
     return first_key <= int(key) && int(key) < end_key;
 }
 
-// The position from which on a key is not kept any more; at or before its own: it never is. `beaten_by`: its place in
+// The position from which on a key is not kept any more; at or before its own: it never is. `beaten_by`: its rank in
 // the order, which is the number of keys that beat it.
 int kept_until(uint plane, uint key, uint beaten_by)
 {
@@ -66,13 +66,13 @@ int kept_until(uint plane, uint key, uint beaten_by)
 
 void main()
 {
-    const uint plane = gl_WorkGroupID.y, place = gl_GlobalInvocationID.x;
-    if (place >= (SORTED ? padded_keys() : p.keys))
+    const uint plane = gl_WorkGroupID.y, rank = gl_GlobalInvocationID.x;
+    if (rank >= (SORTED ? padded_keys() : p.keys))
         return;
-    uint key = place;
+    uint key = rank;
     bool seen;
     if (SORTED) {
-        const uvec2 pair = sorted_keys(p.sorted_in, plane).p[place];
+        const uvec2 pair = sorted_keys(p.sorted_in, plane).p[rank];
         key = pair.y;
         seen = pair.x != NEVER_SEEN;
     } else
@@ -84,7 +84,7 @@ void main()
     if (seen && find_document(plane / p.heads, key)) {
         // Positions low to high - 1. A query stands end_query - query before end_key.
         const int own = int(key), first = end_key - (end_query - first_query);
-        const int until = kept_until(plane, key, place);
+        const int until = kept_until(plane, key, rank);
         const bool sink = key - uint(first_key) < p.sinks;
         int low = CAUSAL != 0 ? own : first, high = sink ? end_key : until;
         if (high <= own) { // not kept

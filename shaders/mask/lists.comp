@@ -4,10 +4,10 @@
 // all keys.
 //
 // A list is a header of four words, and words at the multiple of LIST_UNIT bytes that the first of them counts.
-//     final lists:  place; slots; full slots; shift.   Slot s is about key (word[s >> shift] << shift | s & mask): words
+//     final lists:  offset; slots; full slots; shift.   Slot s is about key (word[s >> shift] << shift | s & mask): words
 //                   are keys (shift 0), or blocks of 32 keys where the keys do not fit. First come those that every query
 //                   of the node sees all of: the full slots.
-//     other lists:  place; keys, or LIST_OVERFLOW; the least key; the greatest, plus 1. Two words are a key and its life
+//     other lists:  offset; keys, or LIST_OVERFLOW; the least key; the greatest, plus 1. Two words are a key and its range
 //                   within the node, 16 bits for the first query that sees it and as many for the end: the nodes below
 //                   need not gather from begin and end, of which 7 bytes in 8 would be others' in each read.
 //
@@ -62,46 +62,46 @@ uvec2 header_of(uvec2 lists, uint nodes, uint plane, uint node)
 }
 
 // In LIST_UNITs: where the list of a node begins.
-uint place_of(uint nodes, uint plane, uint node)
+uint offset_of(uint nodes, uint plane, uint node)
 {
     uint headers = (nodes * gl_NumWorkGroups.z * 16 + LIST_UNIT - 1) / LIST_UNIT;
     return headers + (plane * nodes + node) * (p.capacity * (FINAL != 0 ? 4 : 8) / LIST_UNIT);
 }
 
 // The queries that see a key, from x on and before y.
-ivec2 life_of(uint key)
+ivec2 visible_range(uint key)
 {
     if (key >= p.keys)
         return ivec2(0);
-    ivec2 life = ivec2(Words(begin).w[key], Words(end).w[key]);
+    ivec2 range = ivec2(Words(begin).w[key], Words(end).w[key]);
     if (CAUSAL != 0)
-        life.x = max(life.x, int(key) + int(p.queries) - int(p.keys));
-    return life;
+        range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
+    return range;
 }
 
-uint pack_life(ivec2 life)
+uint pack_range(ivec2 range)
 {
-    const ivec2 within = clamp(life, first_query, end_query) - first_query;
+    const ivec2 within = clamp(range, first_query, end_query) - first_query;
     return uint(within.x | within.y << 16);
 }
 
-ivec2 unpack_life(uint life)
+ivec2 unpack_range(uint range)
 {
-    return parents_first_query + ivec2(life & 0xffffu, life >> 16);
+    return parents_first_query + ivec2(range & 0xffffu, range >> 16);
 }
 
-uint see(ivec2 life)
+uint see(ivec2 range)
 {
-    if (max(life.x, first_query) >= min(life.y, end_query))
+    if (max(range.x, first_query) >= min(range.y, end_query))
         return NOTHING;
-    return life.x <= first_query && end_query <= life.y ? FULLY : PARTLY;
+    return range.x <= first_query && end_query <= range.y ? FULLY : PARTLY;
 }
 
 uint see_block(uint block)
 {
     uint most = NOTHING, least = FULLY;
     for (uint i = 0; i < BLOCK; i++) {
-        uint seen = see(life_of(block << LIST_BLOCK_SHIFT | i));
+        uint seen = see(visible_range(block << LIST_BLOCK_SHIFT | i));
         most = max(most, seen);
         least = min(least, seen);
     }
@@ -111,7 +111,7 @@ uint see_block(uint block)
 // Item i of the candidates: a key, or a block of them. Four at a time, for the reads to overlap.
 struct items {
     uint value[LANE_ITEMS];
-    uint life[LANE_ITEMS]; // of a candidate of a list
+    uint range[LANE_ITEMS]; // of a candidate of a list
     uint seen[LANE_ITEMS];
 };
 
@@ -129,7 +129,7 @@ items look(uint first, uint items_count, bool blocks, bool again)
     items x;
     [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
         x.value[i] = (blocks ? first_key >> LIST_BLOCK_SHIFT : first_key) + first + i;
-        x.life[i] = 0;
+        x.range[i] = 0;
     }
     if (listed && !blocks) {
         // What is read behind the last one still belongs to the list's place.
@@ -137,9 +137,9 @@ items look(uint first, uint items_count, bool blocks, bool again)
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i += 2) {
             const uvec4 two = Quads(candidates).q[at + i / 2];
             x.value[i] = two.x;
-            x.life[i] = two.y;
+            x.range[i] = two.y;
             x.value[i + 1] = two.z;
-            x.life[i + 1] = two.w;
+            x.range[i + 1] = two.w;
         }
     }
     if (again && first < REMEMBERED_CHUNKS * CHUNK) {
@@ -150,7 +150,7 @@ items look(uint first, uint items_count, bool blocks, bool again)
     [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
         x.seen[i] = first + i >= items_count ? NOTHING
                     : blocks                ? see_block(x.value[i])
-                                            : see(listed ? unpack_life(x.life[i]) : life_of(x.value[i]));
+                                            : see(listed ? unpack_range(x.range[i]) : visible_range(x.value[i]));
     return x;
 }
 
@@ -175,7 +175,7 @@ void choose_candidates(uint plane, uint node)
 }
 
 // The keys in one go, as long as they fit; and their bounds.
-void make_list(uvec2 list, uvec2 header, uint place)
+void make_list(uvec2 list, uvec2 header, uint offset)
 {
     if (ordered_invocation() == 0) {
         least_key = 0xffffffffu;
@@ -191,8 +191,8 @@ void make_list(uvec2 list, uvec2 header, uint place)
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
             if (x.seen[i] != NOTHING) {
                 if (at < p.capacity) {
-                    const ivec2 life = listed ? unpack_life(x.life[i]) : life_of(x.value[i]);
-                    Pairs(list).p[at] = uvec2(x.value[i], pack_life(life));
+                    const ivec2 range = listed ? unpack_range(x.range[i]) : visible_range(x.value[i]);
+                    Pairs(list).p[at] = uvec2(x.value[i], pack_range(range));
                 }
                 at++;
                 least = min(least, x.value[i]);
@@ -205,7 +205,7 @@ void make_list(uvec2 list, uvec2 header, uint place)
     atomicMax(past_key, past);
     barrier();
     if (ordered_invocation() == 0)
-        Quads(header).q[0] = uvec4(place, kept <= p.capacity ? kept : LIST_OVERFLOW, min(least_key, past_key), past_key);
+        Quads(header).q[0] = uvec4(offset, kept <= p.capacity ? kept : LIST_OVERFLOW, min(least_key, past_key), past_key);
 }
 
 // How many items are fully seen, and partly.
@@ -229,7 +229,7 @@ uvec2 count_items(uint items_count, bool blocks)
 }
 
 // Two goes: the full ones come first, so their number must be known.
-void make_final_list(uvec2 list, uvec2 header, uint place)
+void make_final_list(uvec2 list, uvec2 header, uint offset)
 {
     uint items_count = count;
     uvec2 totals = count_items(items_count, false);
@@ -261,7 +261,7 @@ void make_final_list(uvec2 list, uvec2 header, uint place)
     }
     if (ordered_invocation() == 0) {
         const uint shift = blocks ? LIST_BLOCK_SHIFT : 0;
-        Quads(header).q[0] = uvec4(place, totals.x + totals.y << shift, totals.x << shift, shift);
+        Quads(header).q[0] = uvec4(offset, totals.x + totals.y << shift, totals.x << shift, shift);
     }
 }
 
@@ -273,16 +273,16 @@ void main()
         return;
     first_query = int(node * p.node_queries);
     end_query = int(min(first_query + p.node_queries, p.queries));
-    const uvec2 offset = advance(advance(uvec2(0), plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);
-    begin = advance(p.begin, 1, offset);
-    end = advance(p.end, 1, offset);
+    const uvec2 first = advance(advance(uvec2(0), plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);
+    begin = advance(p.begin, 1, first);
+    end = advance(p.end, 1, first);
     choose_candidates(plane, node);
 
-    const uint place = place_of(nodes, plane, node);
+    const uint offset = offset_of(nodes, plane, node);
     const uvec2 header = header_of(p.lists, nodes, plane, node);
-    const uvec2 list = advance(p.lists, place, uvec2(LIST_UNIT, 0));
+    const uvec2 list = advance(p.lists, offset, uvec2(LIST_UNIT, 0));
     if (FINAL != 0)
-        make_final_list(list, header, place);
+        make_final_list(list, header, offset);
     else
-        make_list(list, header, place);
+        make_list(list, header, offset);
 }

@@ -29,11 +29,11 @@ uint count_before(uint first, uint length, uint order, bool equals)
 }
 
 // Merges in place: the tile consists of pairs of runs, `left` keys and then `right`, and becomes one of merged ones. Each
-// run is the part of a longer run whose `left_before` and `right_before` places were merged before. In the right run lie
+// run is the part of a longer run whose `left_before` and `right_before` ranks were merged before. In the right run lie
 // the later keys, which win a tie.
 void merge_tile(uint left, uint right, uint left_before)
 {
-    uint order[LANE_KEYS], index[LANE_KEYS], place[LANE_KEYS], count[LANE_KEYS];
+    uint order[LANE_KEYS], index[LANE_KEYS], rank[LANE_KEYS], count[LANE_KEYS];
     bool is_left[LANE_KEYS];
     [[unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
         const uint at = i * WORKGROUP + gl_LocalInvocationIndex, pair = at / (left + right) * (left + right);
@@ -41,17 +41,17 @@ void merge_tile(uint left, uint right, uint left_before)
         index[i] = indices[at];
         is_left[i] = at - pair < left;
         const uint others = count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i], is_left[i]);
-        place[i] = is_left[i] ? at + others : at - left + others;
+        rank[i] = is_left[i] ? at + others : at - left + others;
         count[i] = left_before + (is_left[i] ? at - pair : others); // left ones before it
     }
     barrier();
     [[unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
-        orders[place[i]] = order[i];
-        indices[place[i]] = index[i];
+        orders[rank[i]] = order[i];
+        indices[rank[i]] = index[i];
         if (is_left[i])
-            atomicOr(bits[place[i] / 32], 1u << place[i] % 32);
-        if (place[i] % 32 == 0)
-            counts[place[i] / 32] = left + right < 32 ? 0 : count[i];
+            atomicOr(bits[rank[i] / 32], 1u << rank[i] % 32);
+        if (rank[i] % 32 == 0)
+            counts[rank[i] / 32] = left + right < 32 ? 0 : count[i];
     }
     barrier();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Merges runs of 2^level keys, TREE_BLOCK or more, in pairs: one level of the tree.
 //
-// Workgroup (x, y): places x * TREE_BLOCK and on of plane y. Which keys come there, those from left_begin on of the left
+// Workgroup (x, y): ranks x * TREE_BLOCK and on of plane y. Which keys come there, those from left_begin on of the left
 // run and those from right_begin on of the right, is found by a search along the diagonal (Green, McColl and Bader 2012).
 #version 460
 #extension GL_EXT_buffer_reference : require
@@ -13,21 +13,21 @@
 
 shared uint passed[2]; // invocations of each half whose sample is among the merged keys before the diagonal
 
-// How many keys of the left run are among the first `places[side]` merged ones, for both sides of the tile at once: each
+// How many keys of the left run are among the first `ranks[side]` merged ones, for both sides of the tile at once: each
 // half of the workgroup narrows one down by its number of samples at a time.
-uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_length, uvec2 places)
+uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_length, uvec2 ranks)
 {
     const uint samples = WORKGROUP / 2, side = gl_LocalInvocationIndex / samples, sample_ = gl_LocalInvocationIndex % samples;
-    uvec2 low = places - min(places, uvec2(right_length)), high = min(places, uvec2(left_length));
+    uvec2 low = ranks - min(ranks, uvec2(right_length)), high = min(ranks, uvec2(left_length));
     while (low != high) {
         const uvec2 step = (high - low) / (samples + 1) + 1;
         barrier();
         if (gl_LocalInvocationIndex < 2)
             passed[gl_LocalInvocationIndex] = 0;
         barrier();
-        // The left run's key `at` is among them if it comes before the right run's key places - 1 - at.
+        // The left run's key `at` is among them if it comes before the right run's key ranks - 1 - at.
         const uint at = low[side] + (sample_ + 1) * step[side] - 1;
-        if (at < high[side] && sorted.p[left + at].x > sorted.p[right + places[side] - 1 - at].x)
+        if (at < high[side] && sorted.p[left + at].x > sorted.p[right + ranks[side] - 1 - at].x)
             atomicAdd(passed[side], 1);
         barrier();
         const uvec2 found = uvec2(passed[0], passed[1]);

@@ -36,8 +36,8 @@ uint count_left(uint plane, uint level, uint run, uint count)
 {
     const uint last = run + count - 1, word = last / 32;
     const uvec2 pair = tree_level(plane, level).p[word];
-    const uint places = 0xffffffffu >> 31 - last % 32 & 0xffffffffu << (max(run, 32 * word) - 32 * word);
-    return pair.y + bitCount(pair.x & places);
+    const uint run_bits = 0xffffffffu >> 31 - last % 32 & 0xffffffffu << (max(run, 32 * word) - 32 * word);
+    return pair.y + bitCount(pair.x & run_bits);
 }
 
 // The k-th smallest index (k from 1 to `count`) among the `count` most important keys.

@@ -37,8 +37,8 @@ static sum_shape sum_of(const dmattn_attention_desc *d)
     const dmattn_score_shape *s = &d->bias_shape;
     const uint32_t heads = partial_heads(d);
     if (s->heads == heads)
-        return (sum_shape){.outer = 1, .parts = s->batch == 1 ? d->batch : 1, .inner = heads * d->keys};
-    return (sum_shape){.outer = s->batch, .parts = s->batch == 1 ? d->batch * heads : heads, .inner = d->keys};
+        return (sum_shape){.outer = 1, .partials = s->batch == 1 ? d->batch : 1, .inner = heads * d->keys};
+    return (sum_shape){.outer = s->batch, .partials = s->batch == 1 ? d->batch * heads : heads, .inner = d->keys};
 }
 
 uint64_t dmattn_backward_rows_bytes(const backward_stage *s)
@@ -50,7 +50,7 @@ uint64_t dmattn_backward_rows_bytes(const backward_stage *s)
 uint64_t dmattn_backward_partial_bytes(const backward_stage *s)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool summed = has_key_bias(&s->desc) && sum_of(d).parts > 1;
+    const bool summed = has_key_bias(&s->desc) && sum_of(d).partials > 1;
     return summed ? dmattn_product(4, d->batch, partial_heads(d), d->keys) : 0;
 }
 
@@ -61,7 +61,7 @@ uint32_t dmattn_backward_list_queries(const backward_stage *s)
 
 uint64_t dmattn_backward_work_bytes(const backward_stage *s)
 {
-    return has_keys(&s->desc) ? dmattn_backward_key_work_bytes(&s->desc, &s->tile.key) : 0;
+    return has_keys(&s->desc) ? dmattn_backward_schedule_bytes(&s->desc, &s->tile.key) : 0;
 }
 
 static bool choose_tiles(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
@@ -154,7 +154,7 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     }
     /* One workgroup does it all: as large a one as all devices have. Of the rest it needs little, so that most problems
      * share its pipeline. */
-    const uint32_t needed[] = {CONSTANT_TILE_ROWS, CONSTANT_TILE_KEYS, CONSTANT_PACK, CONSTANT_LIST_QUERIES,
+    const uint32_t needed[] = {CONSTANT_TILE_ROWS, CONSTANT_TILE_KEYS, CONSTANT_HEADS_PER_TILE, CONSTANT_LIST_QUERIES,
                                CONSTANT_GROUP};
     uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
@@ -183,7 +183,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
         TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, sum_of(d)));
     if (has_query_bias(b)) {
         dmattn_backward_key_constants(b, &s->tile.bias, s->aligned, constants);
-        constants[CONSTANT_PACK] = 1;
+        constants[CONSTANT_HEADS_PER_TILE] = 1;
         TRY(build(ctx, layout, &s->tile.bias, "backward_bias", constants, &s->bias));
     }
     return DMATTN_SUCCESS;

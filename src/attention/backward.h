@@ -3,7 +3,7 @@
  *
  *     backward_rows     lse and D of each query and head
  *     backward_queries  dq, by tiles of queries
- *     key_ranges, key_work  how the work of the next is shared out
+ *     key_ranges, schedule_keys  how the work of the next is shared out
  *     backward_keys     dk, dv and dbias by key, by tiles of keys; these, with intervals, in the order of their lives
  *     combine_keys         of tiles that were shared
  *     backward_bias     dbias by query and key
@@ -116,7 +116,7 @@ grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const
 /* Of backward_keys*.comp, which has a workgroup for each item of the work, the bytes of the work, and the kernels that
  * share it out and join it (backward/key_schedule.glsl). */
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
-uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
+uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_combine_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);

@@ -11,15 +11,15 @@ static void common_constants(const dmattn_attention_backward_desc *b, const atte
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t size = dmattn_type_size(d->type);
     dmattn_attention_constants(d, tile, aligned, c);
-    c[CONSTANT_PACKED] &= ~(uint32_t)PACKED_OUT;
+    c[CONSTANT_DERIVED_STRIDES] &= ~(uint32_t)DERIVED_OUT;
     for (int i = CONSTANT_OUT_BATCH_LOW; i <= CONSTANT_OUT_HEAD_HIGH; i++)
         c[i] = 0;
-    c[CONSTANT_PACKED] |=
-        dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, out, d->batch, out_rows, out_heads, size, PACKED_OUT);
-    c[CONSTANT_PACKED] |= dmattn_put_strides(c, CONSTANT_DOUT_BATCH_LOW, &b->dout_strides, d->batch, d->queries,
-                                             d->heads, size, PACKED_DOUT);
-    c[CONSTANT_PACKED] |=
-        dmattn_put_strides(c, CONSTANT_DV_BATCH_LOW, &b->dv_strides, d->batch, d->keys, d->kv_heads, size, PACKED_DV);
+    c[CONSTANT_DERIVED_STRIDES] |=
+        dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, out, d->batch, out_rows, out_heads, size, DERIVED_OUT);
+    c[CONSTANT_DERIVED_STRIDES] |= dmattn_put_strides(c, CONSTANT_DOUT_BATCH_LOW, &b->dout_strides, d->batch,
+                                                      d->queries, d->heads, size, DERIVED_DOUT);
+    c[CONSTANT_DERIVED_STRIDES] |=
+        dmattn_put_strides(c, CONSTANT_DV_BATCH_LOW, &b->dv_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_DV);
 }
 
 void dmattn_backward_query_constants(const dmattn_attention_backward_desc *b, const attention_tile *tile, bool aligned,
@@ -64,7 +64,7 @@ void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *b, con
                                     uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
     const dmattn_attention_desc *d = &b->attention;
-    const attention_tile tile = {.workgroup = ROWS_WORKGROUP, .rows = 1, .keys = 1, .pack = 1};
+    const attention_tile tile = {.workgroup = ROWS_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
     common_constants(b, &tile, aligned, &d->out_strides, d->queries, d->heads, c);
     c[CONSTANT_KEY_LANES] = row_lanes(d, caps);
 }
@@ -96,7 +96,7 @@ grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *b, const 
 
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
 {
-    return rows_of_items(key_tiles(&b->attention, tile) + KEY_SHARES);
+    return rows_of_items(key_tiles(&b->attention, tile) + WORK_ITEMS);
 }
 
 grid dmattn_backward_combine_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)
@@ -104,19 +104,19 @@ grid dmattn_backward_combine_grid(const dmattn_attention_backward_desc *b, const
     return rows_of_items(key_tiles(&b->attention, tile));
 }
 
-uint64_t dmattn_backward_key_work_bytes(const dmattn_attention_backward_desc *b, const attention_tile *tile)
+uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *b, const attention_tile *tile)
 {
     const dmattn_attention_desc *d = &b->attention;
     const uint64_t tiles = key_tiles(d, tile);
-    /* All items of tiles that are cut leave parts: of n shares each n times all the work at most, and once more for
-       what is left over; but no more than there can be of LEAST_KEY_SHARE. */
-    const uint64_t most = dmattn_ceil_div(dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), LEAST_KEY_SHARE);
+    /* The work items of tiles that are cut leave partial results: at most WORK_ITEMS full items and as many remainders,
+       and no more than all tiles make with items of MIN_ITEM_TILES. */
+    const uint64_t most = dmattn_ceil_div(dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), MIN_ITEM_TILES);
     const uint64_t all = dmattn_product(tiles, most);
-    const uint64_t parts = most == 1 ? 0 : all < 2 * KEY_SHARES ? all : 2 * KEY_SHARES;
-    const uint32_t group = d->heads / d->kv_heads, packs = dmattn_ceil_div(group, tile->pack);
-    const uint64_t biases = d->bias && d->bias_shape.heads == d->heads ? packs : 1; /* for each key */
-    const uint64_t sums = dmattn_product(4, parts, tile->keys, d->head_dim + d->value_dim + biases);
-    return dmattn_add(dmattn_product(16, dmattn_add(dmattn_product(2, tiles), KEY_SHARES)), sums);
+    const uint64_t partials = most == 1 ? 0 : all < 2 * WORK_ITEMS ? all : 2 * WORK_ITEMS;
+    const uint32_t group = d->heads / d->kv_heads, head_tiles = dmattn_ceil_div(group, tile->heads_per_tile);
+    const uint64_t biases = d->bias && d->bias_shape.heads == d->heads ? head_tiles : 1; /* for each key */
+    const uint64_t sums = dmattn_product(4, partials, tile->keys, d->head_dim + d->value_dim + biases);
+    return dmattn_add(dmattn_product(16, dmattn_add(dmattn_product(2, tiles), WORK_ITEMS)), sums);
 }
 
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)

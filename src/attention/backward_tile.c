@@ -31,7 +31,7 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
         column += max_u32(blocks * x->k, dmattn_ceil_div(dims[i], x->n) * x->n) / 8 + 1;
         units += blocks > held[i] ? rows * ((blocks - held[i]) * x->k / 8 + 1) : 1;
     }
-    units += max_u32(t->stages * columns * column, subgroups * block);
+    units += max_u32(t->tile_buffers * columns * column, subgroups * block);
     if (t->form == FORM_SHARED)
         units += subgroups * x->m * (columns / 4 + 1);
     return 16 * units;
@@ -80,9 +80,9 @@ static bool portable_query_tile(const capabilities *caps, const dmattn_attention
 }
 
 /* Heads share a tile of queries as forward, unless each has a dbias of its own. */
-static uint32_t key_pack(const dmattn_attention_backward_desc *b, uint32_t rows)
+static uint32_t key_heads_per_tile(const dmattn_attention_backward_desc *b, uint32_t rows)
 {
-    return dmattn_backward_sums_group(b) ? dmattn_tile_pack(&b->attention, rows) : 1;
+    return dmattn_backward_sums_group(b) ? dmattn_tile_heads_per_tile(&b->attention, rows) : 1;
 }
 
 static bool portable_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile *tile,
@@ -112,7 +112,7 @@ static bool portable_key_tile(const capabilities *caps, const dmattn_attention_b
         t.level = DMATTN_LEVEL_PORTABLE;
         t.subgroup_size = subgroup;
         t.splits = 1;
-        t.pack = key_pack(b, t.rows);
+        t.heads_per_tile = key_heads_per_tile(b, t.rows);
         if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= caps->max_invocations
             && t.key_lanes <= subgroup && t.workgroup % subgroup == 0
             && dmattn_backward_key_shared_memory(&t, d) <= caps->shared_memory) {
@@ -136,7 +136,7 @@ typedef struct matrix_candidate {
     uint32_t max_dim; /* of heads and values */
     uint32_t subgroups, blocks, columns;
     uint32_t shared[2]; /* elements of a row of q and dout, or of k and v, in shared memory instead of registers */
-    uint32_t stages;
+    uint32_t tile_buffers;
 } matrix_candidate;
 
 typedef struct candidates {
@@ -187,7 +187,7 @@ static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, c
     t.keys = keys_are_rows ? rows : columns;
     t.query_blocks = held_blocks(d->head_dim, c->shared[0], t.matrix.k);
     t.dout_blocks = held_blocks(d->value_dim, c->shared[1], t.matrix.k);
-    t.stages = c->stages;
+    t.tile_buffers = c->tile_buffers;
     t.splits = 1;
     return t;
 }
@@ -224,8 +224,8 @@ static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backwa
                 fits[of_keys] = matrix_fits(found[of_keys], caps, &table->list[c], d, of_keys);
             }
         }
-        tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
-        tiles->key.pack = key_pack(b, tiles->key.rows);
+        tiles->query.heads_per_tile = dmattn_tile_heads_per_tile(d, tiles->query.rows);
+        tiles->key.heads_per_tile = key_heads_per_tile(b, tiles->key.rows);
         if (fits[0] && fits[1])
             return true;
     }
@@ -261,9 +261,9 @@ static bool least_portable(const capabilities *caps, const dmattn_attention_back
                         .value_keys = 8,
                         .splits = 1,
                         .subgroup_size = dmattn_capabilities_subgroup_size(caps, 32)};
-    t.pack = dmattn_tile_pack(&b->attention, t.rows);
+    t.heads_per_tile = dmattn_tile_heads_per_tile(&b->attention, t.rows);
     tiles->query = t;
-    t.pack = key_pack(b, t.rows);
+    t.heads_per_tile = key_heads_per_tile(b, t.rows);
     tiles->key = tiles->bias = t;
     return t.workgroup % t.subgroup_size == 0;
 }
@@ -283,8 +283,8 @@ bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attentio
         return false;
     begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
     tiles->query = matrix_tile(begun, &least, d, false);
-    tiles->query.pack = dmattn_tile_pack(d, tiles->query.rows);
+    tiles->query.heads_per_tile = dmattn_tile_heads_per_tile(d, tiles->query.rows);
     tiles->key = matrix_tile(begun, &least, d, true);
-    tiles->key.pack = key_pack(b, tiles->key.rows);
+    tiles->key.heads_per_tile = key_heads_per_tile(b, tiles->key.rows);
     return matrix_fits(&tiles->query, caps, &least, d, false) && matrix_fits(&tiles->key, caps, &least, d, true);
 }

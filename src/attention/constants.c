@@ -8,10 +8,10 @@ static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_s
                           uint32_t bit)
 {
     uint64_t rows = (uint64_t)s->batch * s->heads * s->queries;
-    bool packed = rows <= UINT32_MAX && (s->queries == 1 || s->query_stride == keys)
-                  && (s->heads == 1 || s->head_stride == (uint64_t)s->queries * keys)
-                  && (s->batch == 1 || s->batch_stride == (uint64_t)s->heads * s->queries * keys);
-    if (packed)
+    bool derived = rows <= UINT32_MAX && (s->queries == 1 || s->query_stride == keys)
+                   && (s->heads == 1 || s->head_stride == (uint64_t)s->queries * keys)
+                   && (s->batch == 1 || s->batch_stride == (uint64_t)s->heads * s->queries * keys);
+    if (derived)
         return bit;
     dmattn_put_stride(constants, id, s->batch, s->batch_stride, size);
     dmattn_put_stride(constants, id + 2, s->heads, s->head_stride, size);
@@ -52,7 +52,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_MATRIX_K] = tile->matrix.k;
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
     c[CONSTANT_DOUT_BLOCKS] = tile->dout_blocks;
-    c[CONSTANT_STAGES] = tile->stages;
+    c[CONSTANT_TILE_BUFFERS] = tile->tile_buffers;
     c[CONSTANT_LAZY] = tile->lazy;
     c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_SPLITS] = splits_of(tile);
@@ -70,32 +70,32 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_SOFT_CAP] = d->soft_cap > 0;
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_ALIGNED] = aligned;
-    c[CONSTANT_PACK] = tile->pack;
+    c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;
     c[CONSTANT_LIST_QUERIES] = dmattn_tile_list_queries(tile);
 
-    uint32_t packed = 0;
-    packed |=
-        dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, PACKED_Q);
-    packed |=
-        dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, PACKED_K);
-    packed |=
-        dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, PACKED_V);
-    packed |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size,
-                                 PACKED_OUT);
+    uint32_t derived = 0;
+    derived |=
+        dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, DERIVED_Q);
+    derived |=
+        dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_K);
+    derived |=
+        dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_V);
+    derived |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size,
+                                  DERIVED_OUT);
     if (d->mask != DMATTN_MASK_NONE) {
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
         c[CONSTANT_MASK_QUERIES] = d->mask_shape.queries > 1;
-        packed |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys, d->mask == DMATTN_MASK_DENSE ? 1 : 4,
-                            PACKED_MASK);
+        derived |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys, d->mask == DMATTN_MASK_DENSE ? 1 : 4,
+                             DERIVED_MASK);
     }
     if (d->bias) {
         c[CONSTANT_BIAS_BATCHES] = d->bias_shape.batch > 1;
         c[CONSTANT_BIAS_HEADS] = heads_kind(&d->bias_shape, d);
         c[CONSTANT_BIAS_QUERIES] = d->bias_shape.queries > 1;
-        packed |= put_score(c, CONSTANT_BIAS_BATCH_LOW, &d->bias_shape, d->keys, bias_size, PACKED_BIAS);
+        derived |= put_score(c, CONSTANT_BIAS_BATCH_LOW, &d->bias_shape, d->keys, bias_size, DERIVED_BIAS);
     }
-    c[CONSTANT_PACKED] = packed;
+    c[CONSTANT_DERIVED_STRIDES] = derived;
 }
 
 void dmattn_attention_split_constants(const dmattn_attention_desc *d, const attention_tile *tile,
@@ -106,9 +106,9 @@ void dmattn_attention_split_constants(const dmattn_attention_desc *d, const atte
                                        .head = d->value_dim};
     c[CONSTANT_OUT_TYPE] = TYPE_F32;
     c[CONSTANT_OUT_ALIGNED] = 1;
-    c[CONSTANT_PACKED] &= ~(uint32_t)PACKED_OUT;
-    c[CONSTANT_PACKED] |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &contiguous, d->batch * splits_of(tile),
-                                             d->queries, d->heads, 4, PACKED_OUT);
+    c[CONSTANT_DERIVED_STRIDES] &= ~(uint32_t)DERIVED_OUT;
+    c[CONSTANT_DERIVED_STRIDES] |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &contiguous,
+                                                      d->batch * splits_of(tile), d->queries, d->heads, 4, DERIVED_OUT);
 }
 
 uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *d, const attention_tile *tile)
@@ -134,7 +134,7 @@ bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
-                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->pack),
+                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->heads_per_tile),
                   dmattn_workgroups(dmattn_product(d->batch, splits_of(tile)))};
 }
 

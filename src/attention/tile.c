@@ -11,7 +11,7 @@
 
 uint32_t dmattn_tile_queries(const attention_tile *t)
 {
-    return t->rows / t->pack;
+    return t->rows / t->heads_per_tile;
 }
 
 /* A list for 16 queries holds at most 15 more keys than one for a single query. */
@@ -123,7 +123,7 @@ static uint32_t shared_heads(const dmattn_attention_desc *d)
     return differs ? 1 : d->heads / d->kv_heads;
 }
 
-uint32_t dmattn_tile_pack(const dmattn_attention_desc *d, uint32_t rows)
+uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *d, uint32_t rows)
 {
     const uint32_t heads = shared_heads(d);
     return heads < rows ? heads : rows;
@@ -136,8 +136,9 @@ uint32_t dmattn_tile_pack(const dmattn_attention_desc *d, uint32_t rows)
 
 static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_tile *t)
 {
-    const uint64_t packs = (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->pack);
-    const uint64_t workgroups = packs * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
+    const uint64_t head_tiles =
+        (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->heads_per_tile);
+    const uint64_t workgroups = head_tiles * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
     const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
     const uint64_t shares = dmattn_ceil_div(d->keys, t->keys) / LEAST_SHARE;
     const uint64_t splits = wanted < shares ? wanted : shares;
@@ -148,7 +149,7 @@ static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_ti
 static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                     attention_tile *tiles, uint32_t count, uint32_t max)
 {
-    tile.pack = dmattn_tile_pack(d, tile.rows);
+    tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
     tile.splits = choose_splits(d, &tile);
     if (count < max && dmattn_tile_fits(&tile, caps, d))
         tiles[count++] = tile;
@@ -166,7 +167,8 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
         /* few queries: rows that none fills would be computed for nothing */
         {16, 256, {.workgroup = 64, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
         /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
-           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/notes/experiments.md) */
+           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/notes/experiments.md)
+         */
         {MANY, 128, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
         /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},

@@ -19,8 +19,8 @@ typedef struct attention_tile {
     tile_form form;
     uint32_t workgroup;
     uint32_t rows, keys;
-    uint32_t pack;          /* rows of a query */
-    uint32_t subgroup_size; /* the size that the kernel will run with */
+    uint32_t heads_per_tile; /* rows of a query */
+    uint32_t subgroup_size;  /* the size that the kernel will run with */
     /* portable */
     uint32_t key_lanes;
     uint32_t depth;
@@ -30,7 +30,7 @@ typedef struct attention_tile {
     bool bf16_operands;    /* otherwise f16 */
     uint32_t query_blocks; /* of a row of q (backward, of keys: of k) in registers, in units of K, */
     uint32_t dout_blocks;  /* backward: and of dout (of keys: of v) */
-    uint32_t stages;       /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
+    uint32_t tile_buffers; /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
     bool lazy, guarded;
     uint32_t splits; /* parts of the keys, whose results are joined; 0: 1 */
     uint32_t slice;  /* workgroups of a dispatch, at most; 0: by the work that they have */
@@ -68,7 +68,7 @@ void dmattn_tile_kernel(const attention_tile *tile, const char *stem, char name[
 void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char text[KERNEL_NAME]);
 
 /* How many heads of a group share a tile of so many rows. */
-uint32_t dmattn_tile_pack(const dmattn_attention_desc *desc, uint32_t rows);
+uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *desc, uint32_t rows);
 
 /* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
 

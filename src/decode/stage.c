@@ -58,7 +58,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     s->layout = dmattn_decode_layout(desc);
     TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
-    s->grid = (grid){s->tile.splits * s->tile.packs, a->kv_heads, a->batch};
+    s->grid = (grid){s->tile.splits * s->tile.row_blocks, a->kv_heads, a->batch};
     const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&tile, a->type, how);
@@ -86,7 +86,7 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
         .out_ = t[TENSOR_OUT],
         .lse = t[TENSOR_LSE],
         .state = t[TENSOR_STATE],
-        .parts = r->workspace + s->partials_at,
+        .partials = r->workspace + s->partials_at,
         .counts = t[TENSOR_COUNTS],
         .keep = t[TENSOR_KEEP],
         .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],

@@ -35,8 +35,8 @@ typedef struct decode_tile {
     dmattn_level level;
     tile_form form; /* how it computes: decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
     uint32_t workgroup, subgroup_size;
-    uint32_t key_lanes, pack_rows, block_keys;
-    uint32_t splits, packs;
+    uint32_t key_lanes, block_rows, block_keys;
+    uint32_t splits, row_blocks;
     matrix_shape matrix; /* matrix */
     bool bf16_operands;  /* matrix: otherwise f16 */
 } decode_tile;

@@ -40,9 +40,9 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
     for (t.key_lanes = 4; t.key_lanes < a->head_dim / 16 && t.key_lanes < 16 && 2 * t.key_lanes <= t.subgroup_size;)
         t.key_lanes *= 2;
     const uint32_t rows = a->queries * (a->heads / a->kv_heads);
-    for (t.pack_rows = 1; t.pack_rows < rows && t.pack_rows < 8 && t.pack_rows < t.key_lanes
-                          && 2 * t.pack_rows * a->head_dim / t.key_lanes <= QUERY_ELEMENTS;)
-        t.pack_rows *= 2;
+    for (t.block_rows = 1; t.block_rows < rows && t.block_rows < 8 && t.block_rows < t.key_lanes
+                           && 2 * t.block_rows * a->head_dim / t.key_lanes <= QUERY_ELEMENTS;)
+        t.block_rows *= 2;
     return t;
 }
 
@@ -131,9 +131,9 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
 }
 
 /* Workgroups that share the rows of a sequence and kv head. */
-static uint32_t count_packs(const decode_tile *t, const dmattn_attention_desc *a)
+static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_desc *a)
 {
-    return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->pack_rows), DECODE_MAX_PACKS);
+    return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->block_rows), DECODE_MAX_ROW_BLOCKS);
 }
 
 static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile, char *why,
@@ -148,7 +148,7 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             .form = matrix_tiles[i].form,
             .workgroup = matrix_tiles[i].workgroup,
             .subgroup_size = matrices.subgroup_size,
-            .pack_rows = matrices.matrix.m,
+            .block_rows = matrices.matrix.m,
             .block_keys = matrix_tiles[i].block_keys,
             .matrix = matrices.matrix,
             .bf16_operands = matrices.bf16_operands,
@@ -159,7 +159,7 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
                 tile->block_keys /= 2;
         }
         const uint64_t workgroups =
-            (uint64_t)d->attention.batch * d->attention.kv_heads * count_packs(tile, &d->attention);
+            (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(tile, &d->attention);
         if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, caps, d))
             continue;
         if (d->attention.level || matrix_pays(tile, &d->attention))
@@ -193,10 +193,10 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
         snprintf(why, size, "decoding needs nothing of it that matrix lacks");
         return false;
     }
-    tile->packs = count_packs(tile, a);
+    tile->row_blocks = count_row_blocks(tile, a);
     const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
-    const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->packs;
-    const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->pack_rows);
+    const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
+    const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
     tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                   : choose_matrix_splits(tile, keys, workgroups, rows);
     /* No larger lists than parts: those of a few keys would have few invocations look at several each. */
@@ -226,14 +226,14 @@ static uint32_t matrix_shared_memory(const decode_tile *t, const dmattn_attentio
     const uint32_t key_pitch = dmattn_ceil_div(a->head_dim, x->k) * x->k / 8 + 1;
     const uint32_t value_pitch = dmattn_ceil_div(a->value_dim, x->n) * x->n / 8 + 1;
     const uint32_t row = key_pitch + t->block_keys / 4 + 1 + x->n / 4 + 1; /* of q, scores, factors */
-    return 16 * (t->block_keys * (key_pitch + value_pitch) + t->pack_rows * row) + 8 * t->pack_rows;
+    return 16 * (t->block_keys * (key_pitch + value_pitch) + t->block_rows * row) + 8 * t->block_rows;
 }
 
 /* Those of decode_attend.glsl. */
 static uint32_t portable_shared_memory(const decode_tile *t)
 {
-    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
-    return 4 * t->pack_rows * t->block_keys + 12 * t->pack_rows + 32 * t->workgroup * sum_rows;
+    const uint32_t sum_rows = t->block_rows < 2 ? 1 : 2;
+    return 4 * t->block_rows * t->block_keys + 12 * t->block_rows + 32 * t->workgroup * sum_rows;
 }
 
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
@@ -270,10 +270,10 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_HEAD_DIM] = a->head_dim;
     c[DECODE_VALUE_DIM] = a->value_dim;
     c[DECODE_KEY_LANES] = t->key_lanes;
-    c[DECODE_PACK_ROWS] = t->pack_rows;
+    c[DECODE_BLOCK_ROWS] = t->block_rows;
     c[DECODE_BLOCK_KEYS] = t->block_keys;
     c[DECODE_SPLITS] = t->splits;
-    c[DECODE_PACKS] = t->packs;
+    c[DECODE_ROW_BLOCKS] = t->row_blocks;
     c[DECODE_SUBGROUP] = t->subgroup_size;
     c[DECODE_MATRIX_M] = t->matrix.m;
     c[DECODE_MATRIX_N] = t->matrix.n;

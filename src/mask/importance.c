@@ -24,8 +24,8 @@ void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_des
     c[IMPORTANCE_ACTIVATION] = d->importance.activation;
     c[IMPORTANCE_DT_BIAS] = d->importance.dt_bias;
     c[IMPORTANCE_ALIGNED] = dmattn_importance_is_aligned(d);
-    c[IMPORTANCE_PACKED] = dmattn_put_strides(c, IMPORTANCE_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads,
-                                              dmattn_type_size(d->type), 1);
+    c[IMPORTANCE_DERIVED_STRIDES] = dmattn_put_strides(c, IMPORTANCE_V_BATCH_LOW, &d->v_strides, d->batch, d->keys,
+                                                       d->kv_heads, dmattn_type_size(d->type), 1);
 }
 
 grid dmattn_importance_grid(const dmattn_mask_desc *d, const uint32_t c[IMPORTANCE_CONSTANT_COUNT])

@@ -41,8 +41,8 @@ void dmattn_importance_backward_constants(const dmattn_mask_desc *d, const dmatt
     c[IMPORTANCE_BACKWARD_TYPE] = d->type;
     c[IMPORTANCE_BACKWARD_PARAMETER_TYPE] = d->importance.parameter_type;
     c[IMPORTANCE_BACKWARD_ALIGNED] = dmattn_importance_backward_is_aligned(d, rows);
-    c[IMPORTANCE_BACKWARD_PACKED] = dmattn_put_strides(c, IMPORTANCE_BACKWARD_BATCH_LOW, rows, d->batch, d->keys,
-                                                       d->kv_heads, dmattn_type_size(d->type), 1);
+    c[IMPORTANCE_BACKWARD_DERIVED_STRIDES] = dmattn_put_strides(c, IMPORTANCE_BACKWARD_BATCH_LOW, rows, d->batch,
+                                                                d->keys, d->kv_heads, dmattn_type_size(d->type), 1);
 }
 
 /* Blocks of 8 * COLUMN_LANES columns; kv_heads * value_dim is below 2^28. */

@@ -59,7 +59,8 @@ Test(constants, packed)
     cr_expect_eq(c[CONSTANT_SOFT_CAP], 0);
     cr_expect_eq(c[CONSTANT_LSE], 1);
     cr_expect_eq(c[CONSTANT_ALIGNED], 1);
-    cr_expect_eq(c[CONSTANT_PACKED], PACKED_Q | PACKED_K | PACKED_V | PACKED_OUT | PACKED_MASK | PACKED_BIAS);
+    cr_expect_eq(c[CONSTANT_DERIVED_STRIDES],
+                 DERIVED_Q | DERIVED_K | DERIVED_V | DERIVED_OUT | DERIVED_MASK | DERIVED_BIAS);
     cr_expect_eq(c[CONSTANT_MASK_BATCHES], 0);
     cr_expect_eq(c[CONSTANT_MASK_HEADS], SCORE_HEADS_KV);
     cr_expect_eq(c[CONSTANT_MASK_QUERIES], 1);
@@ -82,7 +83,7 @@ Test(constants, of_matrices)
                                  .workgroup = 64,
                                  .rows = 96,
                                  .keys = 48,
-                                 .pack = 3,
+                                 .heads_per_tile = 3,
                                  .subgroup_size = 16,
                                  .matrix = {8, 16, 24},
                                  .query_blocks = 5,
@@ -93,7 +94,7 @@ Test(constants, of_matrices)
     cr_expect_eq(c[CONSTANT_WORKGROUP], 64);
     cr_expect_eq(c[CONSTANT_TILE_ROWS], 96);
     cr_expect_eq(c[CONSTANT_TILE_KEYS], 48);
-    cr_expect_eq(c[CONSTANT_PACK], 3);
+    cr_expect_eq(c[CONSTANT_HEADS_PER_TILE], 3);
     cr_expect_eq(c[CONSTANT_LIST_QUERIES], 32);
     cr_expect_eq(c[CONSTANT_SUBGROUP], 16);
     cr_expect_eq(c[CONSTANT_MATRIX_M], 8);
@@ -154,7 +155,7 @@ Test(constants, strided)
     dmattn_attention_constants(&d, &tile_64, false, c);
     cr_expect_eq(c[CONSTANT_ALIGNED], 0);
     cr_expect_eq(c[CONSTANT_SOFT_CAP], 1);
-    cr_expect_eq(c[CONSTANT_PACKED], PACKED_V);
+    cr_expect_eq(c[CONSTANT_DERIVED_STRIDES], DERIVED_V);
     cr_expect_eq(stride(c, CONSTANT_Q_BATCH_LOW), 4 * far);
     cr_expect_eq(stride(c, CONSTANT_Q_SEQUENCE_LOW), 400);
     cr_expect_eq(stride(c, CONSTANT_Q_HEAD_LOW), 80);
@@ -281,14 +282,14 @@ Test(importance_backward, constants)
     cr_expect_eq(c[IMPORTANCE_BACKWARD_TYPE], TYPE_BF16);
     cr_expect_eq(c[IMPORTANCE_BACKWARD_PARAMETER_TYPE], TYPE_F16);
     cr_expect_eq(c[IMPORTANCE_BACKWARD_ALIGNED], 1);
-    cr_expect_eq(c[IMPORTANCE_BACKWARD_PACKED], 1);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_DERIVED_STRIDES], 1);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_BATCH_LOW), 0);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_SEQUENCE_LOW), 2 * 12 * 24);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_HEAD_LOW), 2 * 24);
     /* those of dv are its own */
     dmattn_importance_backward_constants(&d, &(dmattn_strides){UINT64_C(0x123456789), 301, 25}, c);
     cr_expect_eq(c[IMPORTANCE_BACKWARD_ALIGNED], 0);
-    cr_expect_eq(c[IMPORTANCE_BACKWARD_PACKED], 0);
+    cr_expect_eq(c[IMPORTANCE_BACKWARD_DERIVED_STRIDES], 0);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_BATCH_LOW), 2 * UINT64_C(0x123456789));
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_SEQUENCE_LOW), 602);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_HEAD_LOW), 50);

@@ -25,7 +25,7 @@ static const char *broken(const attention_tile *t)
     TAKEN_FOR_GRANTED(t->workgroup % t->subgroup_size == 0); /* full subgroups */
     TAKEN_FOR_GRANTED(t->keys <= t->workgroup);              /* each invocation fetches one key of a list */
     TAKEN_FOR_GRANTED(t->keys % 4 == 0);                     /* words of the mask */
-    TAKEN_FOR_GRANTED(t->pack && t->pack <= t->rows);
+    TAKEN_FOR_GRANTED(t->heads_per_tile && t->heads_per_tile <= t->rows);
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* tiles within a list's */
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) >= 16);
     TAKEN_FOR_GRANTED(t->splits); /* parts of the keys */
@@ -404,7 +404,7 @@ Test(tile, which_matrices_do_not_fit)
                                    .workgroup = 128,
                                    .rows = 64,
                                    .keys = 32,
-                                   .pack = 1,
+                                   .heads_per_tile = 1,
                                    .subgroup_size = 32,
                                    .matrix = {16, 16, 16},
                                    .query_blocks = 4};
@@ -450,7 +450,7 @@ Test(tile, packs)
 {
     const capabilities caps = usual_capabilities();
     const struct {
-        uint32_t queries, heads, kv_heads, mask_heads, pack, rows, queries_of_tile;
+        uint32_t queries, heads, kv_heads, mask_heads, heads_per_tile, rows, queries_of_tile;
     } rows[] = {
         {1000, 8, 8, 1, 1, 64, 64}, {1000, 8, 2, 2, 4, 64, 16},   {1000, 8, 2, 8, 1, 64, 64},
         {1000, 6, 2, 1, 3, 64, 21}, {1000, 200, 1, 1, 64, 64, 1}, {1000, 4, 4, 4, 1, 64, 64},
@@ -466,14 +466,14 @@ Test(tile, packs)
                                          .mask = DMATTN_MASK_INTERVALS,
                                          .mask_shape = {.batch = 1, .heads = rows[i].mask_heads, .queries = 1}};
         const attention_tile tile = chosen(&caps, &d, DMATTN_LEVEL_PORTABLE);
-        cr_expect_eq(tile.pack, rows[i].pack, "row %zu: pack %u", i, tile.pack);
+        cr_expect_eq(tile.heads_per_tile, rows[i].heads_per_tile, "row %zu: heads_per_tile %u", i, tile.heads_per_tile);
         cr_expect_eq(tile.rows, rows[i].rows, "row %zu: %u rows", i, tile.rows);
         cr_expect_eq(dmattn_tile_queries(&tile), rows[i].queries_of_tile, "row %zu", i);
         const grid g = dmattn_attention_grid(
             &(dmattn_attention_desc){.batch = 1, .queries = d.queries, .heads = d.heads, .kv_heads = d.kv_heads},
             &tile);
         cr_expect_geq((uint64_t)g.x * dmattn_tile_queries(&tile), d.queries);
-        cr_expect_geq((uint64_t)g.y * tile.pack, d.heads);
+        cr_expect_geq((uint64_t)g.y * tile.heads_per_tile, d.heads);
     }
 }
 

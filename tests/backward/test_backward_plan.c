@@ -127,7 +127,7 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, uint3
     cr_expect_eq(t->value_keys % 4, 0);
     cr_expect_eq(t->depth % 8, 0);
     cr_expect_eq(t->keys % 4, 0); /* mask_tiles.comp */
-    cr_expect(t->pack >= 1 && t->pack <= t->rows);
+    cr_expect(t->heads_per_tile >= 1 && t->heads_per_tile <= t->rows);
     cr_expect_leq(t->keys, t->workgroup); /* each invocation finds at most one key */
     cr_expect_leq(shared, caps->shared_memory);
     cr_expect_leq(t->splits, 1);
@@ -181,7 +181,7 @@ Test(backward_plan, packs)
     const capabilities caps = usual_capabilities();
     const struct {
         dmattn_attention_desc d;
-        uint32_t gradients, pack;
+        uint32_t gradients, heads_per_tile;
     } rows[] = {
         {{SIZES}, 0, 2},
         {{SIZES, BIAS, .bias_shape = {.heads = 2}}, 0, 2},
@@ -195,7 +195,7 @@ Test(backward_plan, packs)
         backward_tiles t;
         char why[200];
         cr_assert(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
-        cr_expect_eq(t.key.pack, rows[i].pack, "row %zu: %u", i, t.key.pack);
+        cr_expect_eq(t.key.heads_per_tile, rows[i].heads_per_tile, "row %zu: %u", i, t.key.heads_per_tile);
     }
 }
 
@@ -226,7 +226,7 @@ Test(backward_plan, constants)
     cr_expect_eq(stride(c, CONSTANT_OUT_HEAD_LOW), 2 * 40);
     cr_expect_eq(stride(c, CONSTANT_DOUT_SEQUENCE_LOW), 0);
     cr_expect_eq(stride(c, CONSTANT_DOUT_HEAD_LOW), 2);
-    cr_expect_eq(c[CONSTANT_PACKED] & PACKED_OUT, PACKED_OUT);
+    cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & DERIVED_OUT, DERIVED_OUT);
 
     dmattn_backward_key_constants(&b, &t.key, true, c);
     cr_expect_eq(c[CONSTANT_GRADIENTS], GRADIENT_K | GRADIENT_V); /* the bias has a kernel of its own */
@@ -235,12 +235,12 @@ Test(backward_plan, constants)
     cr_expect_eq(stride(c, CONSTANT_DV_BATCH_LOW), 2 * 10000);
     cr_expect_eq(stride(c, CONSTANT_DV_SEQUENCE_LOW), 2 * 100);
     cr_expect_eq(stride(c, CONSTANT_DV_HEAD_LOW), 2 * 50);
-    cr_expect_eq(c[CONSTANT_PACKED] & (PACKED_OUT | PACKED_DV), 0);
+    cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & (DERIVED_OUT | DERIVED_DV), 0);
 
     dmattn_backward_rows_constants(&b, &caps, true, c);
     cr_expect_eq(c[CONSTANT_KEY_LANES], 2); /* of 24 elements: three units of 8 */
     cr_expect_eq(stride(c, CONSTANT_OUT_SEQUENCE_LOW), 2 * 4 * 24);
-    cr_expect_eq(c[CONSTANT_PACKED] & PACKED_OUT, PACKED_OUT);
+    cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & DERIVED_OUT, DERIVED_OUT);
     const grid rows = dmattn_backward_rows_grid(&b, &caps);
     cr_expect(rows.x * (c[CONSTANT_WORKGROUP] / 2) >= 5 && rows.y == 4 && rows.z == 2);
 }
@@ -256,7 +256,7 @@ Test(backward_plan, grids)
                                                .head_dim = 16,
                                                BIAS,
                                                .bias_shape = {.batch = 3, .heads = 2, .queries = 100}}});
-    const attention_tile t = {.rows = 32, .keys = 64, .pack = 2};
+    const attention_tile t = {.rows = 32, .keys = 64, .heads_per_tile = 2};
     const grid ranges = dmattn_backward_ranges_grid(&b, &t), bias = dmattn_backward_bias_grid(&b, &t);
     cr_expect(ranges.x == 3 && ranges.y == 2 && ranges.z == 3);
     cr_expect(bias.x == 3 && bias.y == 4 && bias.z == 6);

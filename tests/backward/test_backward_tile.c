@@ -36,7 +36,7 @@ static uint32_t declared(const attention_tile *t, const dmattn_attention_desc *d
     const uint32_t head_pitch = larger(head_blocks * k, head_sums * n) / 8 + 1;
     const uint32_t value_pitch = larger(value_factors * k, value_blocks * n) / 8 + 1;
     const uint32_t stage = pair_columns * (head_pitch + value_pitch);
-    const uint32_t staged = larger(t->stages * stage, subgroups * m * larger(k / 8 + 1, n / 4 + 1));
+    const uint32_t staged = larger(t->tile_buffers * stage, subgroups * m * larger(k / 8 + 1, n / 4 + 1));
     const uint32_t first = head_blocks - t->query_blocks, second = value_factors - t->dout_blocks;
     const uint32_t rows =
         (first ? pair_rows * (first * k / 8 + 1) : 1) + (second ? pair_rows * (second * k / 8 + 1) : 1);
@@ -55,10 +55,10 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, const
     cr_expect_eq(pair_columns % x->k, 0);
     cr_expect_eq(t->keys % 4, 0);              /* mask_tiles.comp */
     cr_expect_leq(pair_columns, t->workgroup); /* each invocation fetches what is known of one */
-    cr_expect(t->stages == 1 || t->stages == 2);
+    cr_expect(t->tile_buffers == 1 || t->tile_buffers == 2);
     cr_expect(t->query_blocks >= 1 && t->query_blocks <= (d->head_dim + x->k - 1) / x->k);
     cr_expect(t->dout_blocks >= 1 && t->dout_blocks <= (d->value_dim + x->k - 1) / x->k);
-    cr_expect(t->pack >= 1 && t->pack <= t->rows);
+    cr_expect(t->heads_per_tile >= 1 && t->heads_per_tile <= t->rows);
     if (t->form == FORM_SHARED) {
         cr_expect_eq(pair_rows, subgroups * x->m);
         cr_expect_eq(pair_columns % (8 * (t->subgroup_size / x->m)), 0); /* whole units for each lane of a row */
@@ -181,8 +181,8 @@ static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uin
     float sum = 0;
     for (uint32_t i = 0; i < tiles; i++)
         sum += (float)size[i];
-    const uint32_t even = (uint32_t)(sum / KEY_SHARES * 1.001F) + 1;
-    const uint32_t share = even > LEAST_KEY_SHARE ? even : LEAST_KEY_SHARE;
+    const uint32_t even = (uint32_t)(sum / WORK_ITEMS * 1.001F) + 1;
+    const uint32_t share = even > MIN_ITEM_TILES ? even : MIN_ITEM_TILES;
     *items = *parts = 0;
     for (uint32_t i = 0; i < tiles; i++) {
         const uint32_t cuts = size[i] > share ? (size[i] + share - 1) / share : 1;
@@ -197,7 +197,7 @@ Test(backward_tile, work_has_room)
     static uint32_t size[5000];
     srand(1);
     for (int round = 0; round < 300; round++) {
-        const attention_tile t = {.rows = 16, .keys = 64, .pack = 4};
+        const attention_tile t = {.rows = 16, .keys = 64, .heads_per_tile = 4};
         const uint32_t keys = 1 + (uint32_t)rand() % (round % 2 ? 200000 : 2000);
         const uint32_t queries = 1 + (uint32_t)rand() % (round % 3 ? 100000 : 300);
         const backward_desc b = resolved((backward_desc){
@@ -212,8 +212,8 @@ Test(backward_tile, work_has_room)
         const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_combine_grid(&b, &t);
         cr_expect_leq(items, g.x * g.y, "%u items", items);
         cr_expect_geq(join.x * join.y, tiles);
-        const uint64_t lists = 16 * (2 * (uint64_t)tiles + KEY_SHARES), part = 4 * 64 * (64 + 64 + 1);
-        cr_expect_geq(dmattn_backward_key_work_bytes(&b, &t), lists + parts * part, "%u parts of %u tiles", parts,
+        const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS), part = 4 * 64 * (64 + 64 + 1);
+        cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + parts * part, "%u parts of %u tiles", parts,
                       tiles);
     }
 }
@@ -221,8 +221,8 @@ Test(backward_tile, work_has_room)
 /* Where nothing can be cut there is no room for parts. */
 Test(backward_tile, small_work)
 {
-    const attention_tile t = {.rows = 16, .keys = 64, .pack = 1};
+    const attention_tile t = {.rows = 16, .keys = 64, .heads_per_tile = 1};
     const backward_desc b =
         resolved((backward_desc){.attention = {.batch = 2, .queries = 128, .keys = 100, .heads = 3, .head_dim = 64}});
-    cr_expect_eq(dmattn_backward_key_work_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + KEY_SHARES));
+    cr_expect_eq(dmattn_backward_schedule_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + WORK_ITEMS));
 }

@@ -36,7 +36,7 @@ typedef struct decode_case {
                .most_tokens = 90, \
                .levels = 5,       \
                .odd_numbers = 20}
-#define PAGED_LIFE \
+#define PAGED_CACHE \
     .habits = {.rollback = 5, .restart = 40, .fill = 3, .pause = 6, .most_tokens = 90, .levels = 5, .odd_numbers = 20}
 
 static const decode_case selections[] = {
@@ -140,16 +140,16 @@ static const decode_case types_and_sizes[] = {
 static const decode_case paged[] = {
     {.name = "all",
      .desc = {{SHAPE(F32, 3, 4, 4, 2, 8)}, .importance_given = true, ALL(.sinks = 0), PAGES(16, 30, 95)},
-     PAGED_LIFE,
+     PAGED_CACHE,
      .rounds = 20},
     {.name = "threshold",
      .desc =
          {{SHAPE(F32, 3, 4, 4, 2, 8)}, .importance_given = true, ABOVE(2, .sinks = 2, .recent = 5), PAGES(32, 12, 106)},
-     PAGED_LIFE,
+     PAGED_CACHE,
      .rounds = 20},
     {.name = "sliding",
      .desc = {{SHAPE(F16, 3, 16, 4, 1, 24)}, ALL(.sliding = 25, .sinks = 3), PAGES(16, 30, 112)},
-     PAGED_LIFE,
+     PAGED_CACHE,
      .rounds = 12},
     {.name = "dense mask",
      .desc = {{SHAPE(BF16, 3, 3, 4, 2, 16), .mask = DMATTN_MASK_DENSE,
@@ -157,14 +157,14 @@ static const decode_case paged[] = {
               .no_importance = true,
               ALL(.sinks = 0),
               PAGES(48, 9, 100)},
-     PAGED_LIFE,
+     PAGED_CACHE,
      .rounds = 20},
     {.name = "dense mask, broadcast",
      .desc = {{SHAPE(F32, 3, 3, 4, 2, 16), .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = 2}},
               .importance_given = true,
               ALL(.sinks = 0),
               PAGES(256, 3, 200)},
-     PAGED_LIFE,
+     PAGED_CACHE,
      .rounds = 20},
     {.name = "long",
      .desc = {{SHAPE(F16, 1, 2, 8, 1, 64)}, ABOVE(1), PAGES(64, 20, 1000)},

@@ -439,15 +439,15 @@ Test(decode_constants, bounded)
     const decode_tile t = {.workgroup = 64,
                            .subgroup_size = 4,
                            .key_lanes = 4,
-                           .pack_rows = 2,
+                           .block_rows = 2,
                            .block_keys = 128,
                            .splits = 7,
-                           .packs = 6};
+                           .row_blocks = 6};
     uint32_t c[DECODE_CONSTANT_COUNT];
     memset(c, 0xff, sizeof c);
     dmattn_decode_constants(&d, &t, true, c);
-    cr_expect(c[DECODE_WORKGROUP] == 64 && c[DECODE_KEY_LANES] == 4 && c[DECODE_PACK_ROWS] == 2);
-    cr_expect(c[DECODE_BLOCK_KEYS] == 128 && c[DECODE_SPLITS] == 7 && c[DECODE_PACKS] == 6);
+    cr_expect(c[DECODE_WORKGROUP] == 64 && c[DECODE_KEY_LANES] == 4 && c[DECODE_BLOCK_ROWS] == 2);
+    cr_expect(c[DECODE_BLOCK_KEYS] == 128 && c[DECODE_SPLITS] == 7 && c[DECODE_ROW_BLOCKS] == 6);
     cr_expect_eq(c[DECODE_COLUMN_LANES], 4);
     cr_expect(c[DECODE_CACHE] == CACHE_BOUNDED && c[DECODE_TYPE] == DMATTN_TYPE_BF16 && c[DECODE_TOKENS] == 4);
     cr_expect(c[DECODE_KV_HEADS] == 2 && c[DECODE_GROUP] == 3 && c[DECODE_HEAD_DIM] == 16 && c[DECODE_VALUE_DIM] == 24);

@@ -31,8 +31,8 @@ static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uin
     TAKEN_FOR_GRANTED(t->workgroup % COPY_LANES == 0);                       /* cache_copy.comp */
     TAKEN_FOR_GRANTED(t->block_keys);
     const uint32_t rows = a->queries * (a->heads / a->kv_heads);
-    TAKEN_FOR_GRANTED(t->packs >= 1 && t->packs <= DECODE_MAX_PACKS); /* counters in the header */
-    TAKEN_FOR_GRANTED((t->packs - 1) * t->pack_rows < rows);          /* none without rows */
+    TAKEN_FOR_GRANTED(t->row_blocks >= 1 && t->row_blocks <= DECODE_MAX_ROW_BLOCKS); /* counters in the header */
+    TAKEN_FOR_GRANTED((t->row_blocks - 1) * t->block_rows < rows);                   /* none without rows */
     TAKEN_FOR_GRANTED(t->splits >= 1 && t->splits <= 256);
     return NULL;
 }
@@ -49,20 +49,20 @@ static const char *portable_broken(const decode_tile *t, const dmattn_decode_des
     TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes));      /* xor shuffles */
     TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size); /* within a subgroup */
     TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0); /* whole groups */
-    TAKEN_FOR_GRANTED(is_power_of_2(t->pack_rows));      /* sum_of_row() */
-    TAKEN_FOR_GRANTED(t->pack_rows <= 8);                /* likewise: three steps */
-    TAKEN_FOR_GRANTED(t->pack_rows <= t->key_lanes);     /* a lane of its own for each row */
-    const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->packs;
+    TAKEN_FOR_GRANTED(is_power_of_2(t->block_rows));     /* sum_of_row() */
+    TAKEN_FOR_GRANTED(t->block_rows <= 8);               /* likewise: three steps */
+    TAKEN_FOR_GRANTED(t->block_rows <= t->key_lanes);    /* a lane of its own for each row */
+    const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->row_blocks;
     TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no part of next to nothing, */
     TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* none where there is work enough, */
     TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* and a device filled if it can be */
     const uint32_t lane_units = (a->head_dim / 8 + t->key_lanes - 1) / t->key_lanes;
-    TAKEN_FOR_GRANTED(t->pack_rows == 1 || 8 * lane_units * t->pack_rows <= 64); /* registers for q */
+    TAKEN_FOR_GRANTED(t->block_rows == 1 || 8 * lane_units * t->block_rows <= 64); /* registers for q */
 
     /* the arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl and decode_combine.glsl once more,
      */
-    const uint32_t sum_rows = t->pack_rows < 2 ? 1 : 2;
-    const uint32_t common = 4 * 2 * t->block_keys + 4 * t->pack_rows * t->block_keys + 3 * 4 * t->pack_rows
+    const uint32_t sum_rows = t->block_rows < 2 ? 1 : 2;
+    const uint32_t common = 4 * 2 * t->block_keys + 4 * t->block_rows * t->block_keys + 3 * 4 * t->block_rows
                             + 16 * sum_rows * 2 * t->workgroup + 4 * t->workgroup / 4 + 4 * a->queries + 4;
     const uint32_t of_bounded = 2 * 4 * a->queries + 16 * t->workgroup / 4, of_paged = 4 * t->block_keys;
     const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
@@ -108,18 +108,18 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
     if (what)
         return what;
     TAKEN_FOR_GRANTED(t->workgroup <= caps->max_invocations);
-    TAKEN_FOR_GRANTED(x->m && t->pack_rows == x->m);        /* a matrix of rows */
+    TAKEN_FOR_GRANTED(x->m && t->block_rows == x->m);       /* a matrix of rows */
     TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* elements are spread evenly */
     /* part_size() of decode.glsl */
     const bool paged_cache = d->cache == DMATTN_CACHE_PAGED, by_fragments = t->form == FORM_FRAGMENTS;
     const uint64_t keys = paged_cache ? d->max_keys : dmattn_cache_slots(d) + a->queries;
-    const uint64_t others = (uint64_t)a->batch * a->kv_heads * t->packs, unit = by_fragments ? 16 : t->block_keys;
+    const uint64_t others = (uint64_t)a->batch * a->kv_heads * t->row_blocks, unit = by_fragments ? 16 : t->block_keys;
     const uint64_t part = ((keys + t->splits - 1) / t->splits + unit - 1) / unit * unit;
     const uint64_t least = by_fragments ? t->workgroup / 2 : t->block_keys;
     TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no part of nothing, */
     TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all run at once, */
     const uint64_t all_rows = a->queries * (a->heads / a->kv_heads);
-    const uint64_t rows = all_rows < t->pack_rows ? all_rows : t->pack_rows;
+    const uint64_t rows = all_rows < t->block_rows ? all_rows : t->block_rows;
     const uint64_t more = part > unit ? (keys + part - unit - 1) / (part - unit) : UINT32_MAX;
     TAKEN_FOR_GRANTED(part <= least          /* as many as each has work for all of it, */
                       || more * others > 132 /* as can run at once, */
@@ -233,8 +233,8 @@ Test(decode_tile, as_many_rows_as_there_can_be)
     desc.attention.kv_heads = 1;
     desc.attention.heads = (1u << 20) - 1;
     const decode_tile t = chosen(resolved(desc));
-    cr_expect_eq(t.packs, DECODE_MAX_PACKS);
-    cr_expect(t.pack_rows == 4 && t.splits >= 1);
+    cr_expect_eq(t.row_blocks, DECODE_MAX_ROW_BLOCKS);
+    cr_expect(t.block_rows == 4 && t.splits >= 1);
 }
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */

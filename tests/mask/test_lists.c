@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* What the intervals are like. */
-enum { SHORT_LIVES, LONG_LIVES, EMPTY, EVERYTHING, WILD };
+enum { SHORT_RANGES, LONG_RANGES, EMPTY, EVERYTHING, WILD };
 
 static void fill(int kind, uint32_t queries, uint32_t count, uint64_t *state, int32_t *begin, int32_t *end)
 {
@@ -19,8 +19,8 @@ static void fill(int kind, uint32_t queries, uint32_t count, uint64_t *state, in
         begin[i] = first;
         end[i] = first;
         switch (kind) {
-        case SHORT_LIVES: end[i] += (int32_t)(random_bits(state) % 60); break;
-        case LONG_LIVES: end[i] += (int32_t)(random_bits(state) % queries); break;
+        case SHORT_RANGES: end[i] += (int32_t)(random_bits(state) % 60); break;
+        case LONG_RANGES: end[i] += (int32_t)(random_bits(state) % queries); break;
         case EMPTY: end[i] -= (int32_t)(random_bits(state) % 3); break;
         case EVERYTHING:
             begin[i] = i % 2 ? 0 : INT32_MIN;
@@ -119,7 +119,7 @@ static void run_lists(uint32_t planes, uint32_t queries, uint32_t keys, uint32_t
 
 DEVICE_TEST(lists, one_level)
 {
-    for (int kind = SHORT_LIVES; kind <= WILD; kind++) {
+    for (int kind = SHORT_RANGES; kind <= WILD; kind++) {
         run_lists(1, 1, 1, 16, 0, false, kind);
         run_lists(3, 70, 90, 16, 0, true, kind);
         run_lists(2, 130, 1500, 21, 0, false, kind);
@@ -131,7 +131,7 @@ DEVICE_TEST(lists, one_level)
 /* Lists that do not fit, each for itself. */
 DEVICE_TEST(lists, blocks)
 {
-    for (int kind = SHORT_LIVES; kind <= WILD; kind++) {
+    for (int kind = SHORT_RANGES; kind <= WILD; kind++) {
         run_lists(2, 200, 500, 16, 1, true, kind);
         run_lists(2, 200, 510, 16, 40, false, kind);
         run_lists(1, 90, 1000, 32, 500, true, kind);
@@ -142,13 +142,13 @@ DEVICE_TEST(lists, blocks)
 /* Nodes above the tiles, two levels of them in the last ones; and nodes whose lists overflow. */
 DEVICE_TEST(lists, levels)
 {
-    for (int kind = SHORT_LIVES; kind <= WILD; kind++) {
+    for (int kind = SHORT_RANGES; kind <= WILD; kind++) {
         run_lists(2, 600, 300, 16, 0, false, kind);
         run_lists(1, 1300, 1300, 16, 50, true, kind);
         run_lists(1, 700, 6000, 20, 0, false, kind);
     }
-    run_lists(1, 3000, 4500, 1, 0, true, SHORT_LIVES);
-    run_lists(1, 3000, 4500, 2, 30, false, LONG_LIVES);
+    run_lists(1, 3000, 4500, 1, 0, true, SHORT_RANGES);
+    run_lists(1, 3000, 4500, 2, 30, false, LONG_RANGES);
 }
 
 /* ---- without a device ---------------------------------------------------------------------------------------- */
