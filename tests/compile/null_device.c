@@ -20,8 +20,8 @@ static struct between {
     PFN_vkCreateComputePipelines create_compute_pipelines;
     PFN_vkGetPipelineExecutablePropertiesKHR get_properties;
     PFN_vkGetPipelineExecutableStatisticsKHR get_statistics;
-    VkShaderModule module; /* the last one made, which is the one that the library makes its next pipeline of */
-    const kernel *kernel;  /* its own */
+    VkShaderModule module; /* the last one; the library makes its next pipeline from it */
+    const kernel *kernel;  /* of that module */
     const messenger *messenger;
     pipeline_fn pipeline;
     void *user;
@@ -56,14 +56,14 @@ static uint64_t hash(const VkSpecializationInfo *info)
     return h;
 }
 
-/* Calls back with what the driver says. */
+/* Calls back with the statistics of a pipeline. */
 static VkResult ask(VkDevice device, VkPipeline pipeline, pipeline_statistics *p)
 {
     enum { MAX = 64 };
     VkPipelineExecutablePropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR};
     VkPipelineExecutableStatisticKHR statistics[MAX];
     const VkPipelineInfoKHR whole = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline};
-    /* A compute pipeline is one executable. */
+    /* A compute pipeline has one executable. */
     const VkPipelineExecutableInfoKHR first = {.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
                                                .pipeline = pipeline};
     uint32_t executables = 1, count = MAX;
@@ -104,7 +104,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, 
                                                                const VkAllocationCallbacks *allocator,
                                                                VkPipeline *pipelines)
 {
-    (void)cache; /* what was compiled without statistics may be there, and has none */
+    (void)cache; /* unused: it may have pipelines compiled without statistics */
     for (uint32_t i = 0; i < count; i++)
         pipelines[i] = VK_NULL_HANDLE;
     for (uint32_t i = 0; i < count; i++) {
@@ -140,8 +140,8 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc_addr(VkInstanc
 
 /* ---- the device ------------------------------------------------------------------------------------------------ */
 
-/* With RADV_FORCE_FAMILY the driver makes a null device and looks for no card. The loader reads VK_DRIVER_FILES, or
- * VK_ICD_FILENAMES if it is older, when it makes an instance. */
+/* With RADV_FORCE_FAMILY the driver makes a null device and does not look for a card. The loader reads VK_DRIVER_FILES,
+ * or VK_ICD_FILENAMES in older versions, when an instance is created. */
 static dmattn_status choose_device(null_device *d, const char *icd, const char *family, const messenger *m,
                                    uint32_t *index)
 {
@@ -173,11 +173,11 @@ static dmattn_status load(const dmattn_runtime *runtime, VkDevice device, const 
         (PFN_vkGetPipelineExecutableStatisticsKHR)get(device, "vkGetPipelineExecutableStatisticsKHR");
     if (!between.create_shader_module || !between.create_compute_pipelines || !between.get_properties
         || !between.get_statistics)
-        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the driver does not tell how it compiled a pipeline");
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the driver has no statistics of pipelines");
     return DMATTN_SUCCESS;
 }
 
-/* What the runtime enables, and statistics. */
+/* Enables what the runtime enables, and statistics. */
 static dmattn_status create_device(null_device *d, const physical_device *physical, enabled_set *enabled,
                                    const messenger *m)
 {

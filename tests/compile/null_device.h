@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A device of RADV, AMD's driver in Mesa, without a card: it compiles pipelines with AMD's real compiler and executes
- * nothing. What the compiler says of each pipeline is caught between the library and the driver, so that plans are made
- * through the public interface, as apps make them. */
+ * A device of RADV, AMD's driver in Mesa, without a card: it compiles pipelines with the real compiler and executes
+ * nothing. The statistics of each pipeline are read between the library and the driver, so plans are made through the
+ * public interface, as in apps. */
 #ifndef DMATTN_TESTS_NULL_DEVICE_H
 #define DMATTN_TESTS_NULL_DEVICE_H
 
@@ -9,22 +9,22 @@
 
 #include <dmattn/runtime.h>
 
-/* What the driver tells of a pipeline. */
+/* Statistics of a pipeline. */
 typedef enum statistic {
-    STATISTIC_SGPRS, /* registers that a subgroup has in common, and those that each invocation has */
+    STATISTIC_SGPRS, /* registers of a subgroup; VGPRS: registers of an invocation */
     STATISTIC_VGPRS,
     STATISTIC_SPILLED_SGPRS,
     STATISTIC_SPILLED_VGPRS,
-    STATISTIC_SCRATCH,   /* bytes of a subgroup for what is spilled, and for arrays that no registers can hold */
-    STATISTIC_LDS,       /* bytes of a workgroup's shared memory */
+    STATISTIC_SCRATCH,   /* bytes per subgroup, for spilled registers and for arrays that do not fit in registers */
+    STATISTIC_LDS,       /* bytes of shared memory per workgroup */
     STATISTIC_CODE,      /* bytes */
-    STATISTIC_SUBGROUPS, /* that can be on a SIMD at once */
+    STATISTIC_SUBGROUPS, /* that fit on a SIMD at once */
     STATISTIC_COUNT
 } statistic;
 
 typedef struct pipeline_statistics {
     const kernel *kernel;
-    uint64_t constants; /* a hash of the values of its specialization constants */
+    uint64_t constants; /* a hash of the specialization constants */
     uint32_t subgroup_size;
     bool known[STATISTIC_COUNT];
     uint64_t value[STATISTIC_COUNT];
@@ -40,13 +40,13 @@ typedef struct null_device {
     dmattn_context *context;
 } null_device;
 
-/* Opens a device of a family that RADV knows by this name, "navi31" for example, with the driver that the ICD file
- * names; one at a time, as functions that Vulkan calls have no place for a user pointer. On failure, as where the
- * driver has no such device, the sentence has gone to `message` and there is nothing to close. */
+/* Opens a device of a family of RADV, such as "navi31", with the driver of the ICD file. Only one may be open, because
+ * functions that Vulkan calls have no user pointer. On failure, such as an unknown family, `message` receives the
+ * reason, and nothing needs to be closed. */
 dmattn_status null_device_open(null_device *device, const char *icd, const char *family, pipeline_fn pipeline,
                                void *pipeline_user, dmattn_message_fn message, void *message_user);
 
-/* Closes a device whose plans are all destroyed. */
+/* Closes a device. All its plans must have been destroyed. */
 void null_device_close(null_device *device);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * What AMD's compiler makes of the kernels: registers, spills, shared memory and code of every pipeline of a table of
- * plans, for cards that need not be there. Fails where registers are spilled. docs/notes/amd.md says more.
+ * Statistics of AMD's compiler: registers, spills, shared memory and code size of every pipeline of a table of plans.
+ * No card is needed. Fails if registers are spilled. See docs/notes/amd.md.
  *
  *     dmattn_pipeline_statistics [--markdown] FAMILY...
  *
- * In the environment, DMATTN_RADV names the ICD file of the driver (tools/radv); without it there is nothing to do. */
+ * The environment variable DMATTN_RADV names the ICD file of the driver (tools/radv); without it the program does
+ * nothing. */
 #include "complain.h"
 #include "context.h"
 #include "null_device.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what is gathered ------------------------------------------------------------------------------------------ */
+/* ---- rows of the table ----------------------------------------------------------------------------------------- */
 
 #define MAX_ROWS     1024
 #define MAX_LEFT_OUT 8
@@ -22,12 +23,12 @@
 typedef struct table {
     const char *family;
     const null_device *device;
-    char plan[64]; /* that is being made */
+    char plan[64]; /* the name of the current plan */
     char sentence[512];
     unsigned rows;
     pipeline_statistics row[MAX_ROWS];
-    char plans[MAX_ROWS][64]; /* the first plan that has the pipeline */
-    unsigned left_out;        /* reasons why levels were */
+    char plans[MAX_ROWS][64]; /* the first plan that uses the pipeline */
+    unsigned left_out;        /* the number of reasons */
     char reason[MAX_LEFT_OUT][512];
 } table;
 
@@ -38,7 +39,7 @@ static void keep_sentence(void *user, dmattn_severity severity, const char *text
         snprintf(t->sentence, sizeof t->sentence, "%s", text);
 }
 
-/* Plans share pipelines; each is one row. */
+/* Adds a pipeline. Plans share pipelines; each pipeline is one row. */
 static void add_row(void *user, const pipeline_statistics *p)
 {
     table *t = user;
@@ -46,7 +47,7 @@ static void add_row(void *user, const pipeline_statistics *p)
         if (t->row[i].kernel == p->kernel && t->row[i].constants == p->constants)
             return;
     if (t->rows == MAX_ROWS) {
-        complain(1, "there is room for %d pipelines; make MAX_ROWS larger", MAX_ROWS);
+        complain(1, "more than %d pipelines; increase MAX_ROWS", MAX_ROWS);
         exit(1);
     }
     memcpy(t->plans[t->rows], t->plan, sizeof t->plan);
@@ -65,7 +66,7 @@ static void add_reason(table *t)
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
 #define SIZES .batch = 1, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
-/* Rows of 129 elements, so that most begin at no multiple of 16 bytes. */
+/* Rows of 129 elements, so that most do not begin at a multiple of 16 bytes. */
 #define ODD_QUERIES .batch = 4096 * 1032, .sequence = 1032, .head = 129
 #define ODD_KEYS    .batch = 4096 * 258, .sequence = 258, .head = 129
 #define TOPW        .select = DMATTN_SELECT_TOPW_CAUSAL, .window = 512, .causal = true
@@ -75,7 +76,7 @@ typedef struct attention_case {
     dmattn_attention_desc desc;
 } attention_case;
 
-/* Each with every type and several head dimensions. */
+/* Each row is used with every type and several head dimensions. */
 static const attention_case masks[] = {
     {"all keys", {SIZES}},
     {"causal", {SIZES, .causal = true}},
@@ -84,7 +85,7 @@ static const attention_case masks[] = {
      {SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}}},
 };
 
-/* Each with every type. */
+/* Each row is used with every type. */
 static const attention_case specials[] = {
     {"128, one query", {.batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2, .head_dim = 128}},
     {"128, odd strides",
@@ -134,8 +135,8 @@ static dmattn_status plan_pass(const table *t, bool backward, const dmattn_atten
                : dmattn_attention_plan(context, desc, plan);
 }
 
-/* At each level that the device has. A level above portable is left out where this pass, this type, this size or this
- * build does not have it. */
+/* Makes plans at each level of the device. A level above portable is skipped if this pass, type, size or build does not
+ * support it. */
 static bool attention(table *t, bool backward, dmattn_attention_desc desc)
 {
     bool ok = true;
@@ -226,7 +227,7 @@ static bool decoding_plans(table *t)
     return ok;
 }
 
-/* ---- what is printed ------------------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------------------------- */
 
 enum {
     COLUMN_FAMILY,
@@ -302,8 +303,7 @@ static bool alike(const pipeline_statistics *a, const pipeline_statistics *b)
     return same;
 }
 
-/* For a document, pipelines that differ in the size of their code alone are one row, with the largest of those sizes.
- */
+/* In a document, pipelines that differ only in code size are one row with the largest size. */
 static void merge_rows(table *t)
 {
     unsigned more[MAX_ROWS] = {0}, kept = 0;
@@ -369,10 +369,9 @@ static void print(table *t, bool markdown)
     fflush(stdout);
 }
 
-/* ---- what is judged -------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------------------------- */
 
-/* Nothing may be spilled: whoever sees it chooses another tile. A statistic that the driver does not give proves
- * nothing. */
+/* No registers may be spilled; if they are, another tile must be chosen. A missing statistic is a failure, too. */
 static bool judge(const table *t)
 {
     static const statistic forbidden[] = {STATISTIC_SPILLED_SGPRS, STATISTIC_SPILLED_VGPRS, STATISTIC_SCRATCH};
@@ -381,7 +380,7 @@ static bool judge(const table *t)
         bool spills = false;
         for (size_t f = 0; f < sizeof forbidden / sizeof *forbidden; f++) {
             if (!t->row[r].known[forbidden[f]])
-                return complain(false, "%s: the driver does not give what is under '%s'", t->family,
+                return complain(false, "%s: the driver does not report '%s'", t->family,
                                 heads[COLUMN_STATISTICS + forbidden[f]]);
             spills = spills || t->row[r].value[forbidden[f]];
         }
@@ -391,7 +390,7 @@ static bool judge(const table *t)
     const uint64_t *value = t->row[first].value;
     return !bad
            || complain(false,
-                       "%s: %u of %u pipelines do not fit the registers; the first is %s at the level %s for '%s': %u "
+                       "%s: %u of %u pipelines spill registers; the first is %s at the level %s for '%s': %u "
                        "spilled SGPRs, %u spilled VGPRs, %u bytes of scratch",
                        t->family, bad, t->rows, t->row[first].kernel->name,
                        dmattn_level_string(t->row[first].kernel->level), t->plans[first],

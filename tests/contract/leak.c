@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Makes one of everything, errors included, and destroys it all: for the leak sanitizer, which never runs in
- * Criterion's processes. Not much of a test without it.
+ * Makes and destroys one object of each kind, and makes calls that fail, for the leak sanitizer, which does not run in
+ * the processes of Criterion. Without the sanitizer this tests little.
  *
- * A second runtime is kept open meanwhile: it holds the loader and the drivers in memory, so that the sanitizer can
- * name the library that a block was allocated in and lsan.supp can tell a driver's leaks from ours. */
+ * A second runtime stays open meanwhile and keeps the loader and the drivers in memory. So the sanitizer can name the
+ * library that allocated a block, and lsan.supp can suppress leaks of drivers. */
 #include "problem.h"
 
 #include <stdio.h>
@@ -37,12 +37,12 @@ static void keep(void *user, dmattn_severity severity, const char *text)
 
 static const messenger log_to_sentence = {keep, NULL};
 
-#define EXPECT(condition)                                                                    \
-    do {                                                                                     \
-        if (!(condition)) {                                                                  \
-            fprintf(stderr, "leak.c:%d: not so: %s (%s)\n", __LINE__, #condition, sentence); \
-            return false;                                                                    \
-        }                                                                                    \
+#define EXPECT(condition)                                                                     \
+    do {                                                                                      \
+        if (!(condition)) {                                                                   \
+            fprintf(stderr, "leak.c:%d: expected %s (%s)\n", __LINE__, #condition, sentence); \
+            return false;                                                                     \
+        }                                                                                     \
     } while (0)
 
 #define SIZES .batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 2, .head_dim = 16
@@ -125,7 +125,8 @@ static bool run_device(dmattn_runtime *runtime, uint32_t index)
         dmattn_plan *plan;
         EXPECT(dmattn_attention_plan(dmattn_device_context(device), &bad[i], &plan) && !plan);
     }
-    EXPECT(!dmattn_buffer_create(device, 1000, &left)); /* for the device to destroy, as what is recording */
+    EXPECT(!dmattn_buffer_create(device, 1000,
+                                 &left)); /* the device destroys it, as well as the recording command buffer */
     EXPECT(dmattn_buffer_create(device, UINT64_MAX, &refused));
     EXPECT(!dmattn_commands_begin(device, &commands));
     dmattn_device_destroy(device);
@@ -149,7 +150,7 @@ static bool run_all(const char *selector)
     return true;
 }
 
-/* Overwrites what finished calls left on the stack, which may hold addresses of what they lost. */
+/* Overwrites the stack below, which may still hold addresses of leaked blocks. */
 static void clear_stack(void)
 {
     volatile char bytes[65536];
@@ -180,6 +181,6 @@ int main(void)
     dmattn_device_destroy(anchor_device);
     dmattn_runtime_destroy(anchor);
     fflush(NULL);
-    /* Not exit(), at which the sanitizer looks once more, with the drivers gone. */
+    /* Not exit(), because the sanitizer would check again then, after the drivers are unloaded. */
     _Exit(ok && !leaks ? 0 : 1);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What an app that embeds the library may rely on: which functions of Vulkan it calls, what it leaves alone, that it
- * hands every failure on and that nothing is left then. For each operator, on a Vulkan without a device. */
+ * Guarantees to an app that embeds the library: which Vulkan functions it calls, which state it does not change, and
+ * that it reports every failure and frees everything then. For each operator, on a fake Vulkan without a device. */
 #include "support/allocator.h"
 #include "support/counted_malloc.h"
 #include "support/operators.h"
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A context, and what it says. */
+/* A context and its messages. */
 typedef struct rig {
     fake_vulkan vulkan;
-    sentences said; /* the last one, and how many */
+    sentences said; /* the last message and the count */
     dmattn_context *context;
 } rig;
 
@@ -32,12 +32,12 @@ static void rig_create(rig *r)
     cr_assert_eq(dmattn_context_create(&r->vulkan.desc, &r->context), DMATTN_SUCCESS, "%s", r->said.text);
 }
 
-/* Nothing is left, and no rule was broken. */
+/* Expects that every object was destroyed and that Vulkan was used correctly. */
 static void rig_destroy(rig *r)
 {
     dmattn_context_destroy(r->context);
-    cr_expect_eq(fake_vulkan_live(&r->vulkan), 0, "%d objects are left", fake_vulkan_live(&r->vulkan));
-    cr_expect_eq(r->vulkan.wrong, 0, "broken: %s", r->vulkan.rule);
+    cr_expect_eq(fake_vulkan_live(&r->vulkan), 0, "%d objects were not destroyed", fake_vulkan_live(&r->vulkan));
+    cr_expect_eq(r->vulkan.wrong, 0, "incorrect use: %s", r->vulkan.rule);
 }
 
 static dmattn_plan *plan_of(rig *r, const operator_case *o)
@@ -86,7 +86,7 @@ Test(contract, null_outputs)
     rig_destroy(&r);
 }
 
-/* ---- what is called ---------------------------------------------------------------------------------------------- */
+/* ---- functions of Vulkan ----------------------------------------------------------------------------------------- */
 
 static bool is_in(const char *const *names, uint32_t count, const char *name)
 {
@@ -96,8 +96,8 @@ static bool is_in(const char *const *names, uint32_t count, const char *name)
     return false;
 }
 
-/* A function that is not loaded cannot be called. None that allocates device memory, makes a buffer, binds descriptor
- * sets, draws, submits or waits is among these; a new one is to be added here by hand, and to docs/embedding.md. */
+/* The library can call only the functions that it loads. None of these allocates device memory, makes a buffer, binds
+ * descriptor sets, draws, submits or waits. A new function must be added here and to docs/embedding.md. */
 Test(contract, functions)
 {
     static const char *const all[] = {"vkGetPhysicalDeviceProperties2",
@@ -127,7 +127,8 @@ Test(contract, functions)
     rig_destroy(&r);
 }
 
-/* Leaves bytes on the stack, for what does not set all of its own. Called by its address, so that it has a frame. */
+/* Leaves nonzero bytes on the stack, which uninitialized variables then contain. Called through a pointer, so that it
+ * is not inlined. */
 static void fill(int byte)
 {
     volatile unsigned char bytes[4096];
@@ -136,8 +137,8 @@ static void fill(int byte)
 }
 static void (*volatile fill_stack)(int byte) = fill;
 
-/* Of the command buffer's state a record call changes the compute pipeline and push constants. fake_vulkan.c has what
- * each command must keep to; other commands there are none. The same call writes the same commands. */
+/* A record call changes only the compute pipeline and the push constants of the command buffer's state. fake_vulkan.c
+ * checks each command, and has no others. The same call records the same commands. */
 Test(contract, commands)
 {
     rig r;
@@ -163,11 +164,11 @@ Test(contract, commands)
         dmattn_plan_destroy(plan);
         dmattn_plan_destroy(twin);
     }
-    cr_expect_geq(slices, 1, "no operator was cut into slices");
+    cr_expect_geq(slices, 1, "no operator was divided into slices");
     rig_destroy(&r);
 }
 
-/* Each call goes to the context's own device, whatever else is alive. */
+/* Each context calls its own device, even if there are others. */
 Test(contract, two_devices)
 {
     rig r[2];
@@ -188,7 +189,7 @@ Test(contract, two_devices)
         rig_destroy(&r[d]);
 }
 
-/* Every pipeline is made with the app's cache, which stays the app's; or with one that the context makes once. */
+/* Every pipeline is made with the app's cache, which the context does not destroy, or with one cache of the context. */
 Test(contract, pipeline_cache)
 {
     for (int given = 0; given < 2; given++) {
@@ -214,7 +215,7 @@ Test(contract, pipeline_cache)
 
 /* ---- host memory ------------------------------------------------------------------------------------------------- */
 
-/* All of it comes from the app's callbacks if there are any, and recording takes none at all. */
+/* All host memory comes from the app's callbacks, if it has any. Recording allocates none. */
 Test(contract, recording_allocates_nothing)
 {
     for (int given = 0; given < 2; given++) {
@@ -242,7 +243,7 @@ Test(contract, recording_allocates_nothing)
     }
 }
 
-/* The allocations of the test's own callbacks count as well, but come in the same number. */
+/* The count includes the allocations of the test's own callbacks, which are the same in both runs. */
 Test(contract, no_memory_beside_the_callbacks)
 {
     allocator a;
@@ -261,7 +262,7 @@ Test(contract, no_memory_beside_the_callbacks)
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-/* Makes a context and a plan, records it and destroys both; the status of what failed. */
+/* Makes a context and a plan, records it and destroys both. Returns the status of the first failure. */
 static dmattn_status make_both(rig *r, const operator_case *o)
 {
     dmattn_plan *plan = (dmattn_plan *)r;
@@ -282,13 +283,13 @@ static dmattn_status make_both(rig *r, const operator_case *o)
     return status;
 }
 
-/* What a failure must leave behind: one sentence with both words, and nothing else. */
+/* Expects one message that contains both words, and no remaining objects. */
 static void expect_failure(rig *r, const char *name, dmattn_status got, dmattn_status want, const char *call,
                            const char *result)
 {
     cr_expect_eq(got, want, "%s: %s instead of %s (%s)", name, dmattn_status_string(got), dmattn_status_string(want),
                  r->said.text);
-    cr_expect(r->said.count == 1 && r->said.severity == DMATTN_SEVERITY_ERROR, "%s: %u sentences, the last: %s", name,
+    cr_expect(r->said.count == 1 && r->said.severity == DMATTN_SEVERITY_ERROR, "%s: %u messages, the last: %s", name,
               r->said.count, r->said.text);
     cr_expect(strstr(r->said.text, call) && strstr(r->said.text, result), "%s: no '%s' and '%s' in: %s", name, call,
               result, r->said.text);
@@ -305,7 +306,7 @@ static const struct {
     {VK_ERROR_DEVICE_LOST, "VK_ERROR_DEVICE_LOST", DMATTN_ERROR_VULKAN},
 };
 
-/* Each call that can fail, in each way; then, with the device well again, the same succeeds. */
+/* Each call that can fail does so once with each error; then, with a working device, the same succeeds. */
 Test(contract, each_vulkan_call_fails)
 {
     for (int i = 0; i < OPERATORS; i++) {
@@ -314,7 +315,7 @@ Test(contract, each_vulkan_call_fails)
         rig_init(&r);
         cr_assert_eq(make_both(&r, o), DMATTN_SUCCESS, "%s: %s", o->name, r.said.text);
         const unsigned count = r.vulkan.calls;
-        cr_expect_geq(count, 4, "a cache, a layout, a module and a pipeline");
+        cr_expect_geq(count, 4, "expected a cache, a layout, a module and a pipeline");
         for (size_t f = 0; f < sizeof results / sizeof *results; f++)
             for (unsigned n = 1; n <= count; n++) {
                 rig_init(&r);
@@ -327,7 +328,7 @@ Test(contract, each_vulkan_call_fails)
     }
 }
 
-/* A plan that fails leaves its context as it was. */
+/* A plan that fails does not change its context. */
 Test(contract, failures_leave_the_context)
 {
     rig r;
@@ -349,12 +350,12 @@ Test(contract, failures_leave_the_context)
     rig_destroy(&r);
 }
 
-/* Each allocation through the callbacks, the driver's, as fake_vulkan.c makes them, included. */
+/* Each allocation through the callbacks fails once, including those of the driver, which fake_vulkan.c makes. */
 Test(contract, each_allocation_fails)
 {
     for (int i = 0; i < OPERATORS; i++) {
         uint64_t count = 0;
-        for (uint64_t n = 0; n <= count; n++) { /* the first round counts them */
+        for (uint64_t n = 0; n <= count; n++) { /* the first round counts the allocations */
             allocator a;
             rig r;
             allocator_init(&a);
@@ -366,15 +367,15 @@ Test(contract, each_allocation_fails)
                 expect_failure(&r, operators[i].name, status, DMATTN_ERROR_OUT_OF_MEMORY, "", "");
             else
                 cr_assert_eq(status, DMATTN_SUCCESS, "%s", r.said.text);
-            cr_expect_eq(a.live, 0, "%s, allocation %llu: %lld are left", operators[i].name, (unsigned long long)n,
-                         (long long)a.live);
+            cr_expect_eq(a.live, 0, "%s, allocation %llu: %lld were not freed", operators[i].name,
+                         (unsigned long long)n, (long long)a.live);
             count = n ? count : a.calls;
         }
         cr_expect_geq(count, 6);
     }
 }
 
-/* The same without callbacks. */
+/* The same for malloc(), without callbacks. */
 Test(contract, each_malloc_fails)
 {
     for (int i = 0; i < OPERATORS; i++) {
@@ -391,7 +392,7 @@ Test(contract, each_malloc_fails)
                 expect_failure(&r, operators[i].name, status, DMATTN_ERROR_OUT_OF_MEMORY, "", "");
             else
                 cr_assert_eq(status, DMATTN_SUCCESS, "%s", r.said.text);
-            cr_expect_eq(counted_live, live, "%s, allocation %llu: %lld are left", operators[i].name, n,
+            cr_expect_eq(counted_live, live, "%s, allocation %llu: %lld were not freed", operators[i].name, n,
                          counted_live - live);
             count = n ? count : calls;
         }
@@ -401,7 +402,7 @@ Test(contract, each_malloc_fails)
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-/* The 65535 workgroups that Vulkan promises, in each dimension, are enough for long sequences of many heads. */
+/* The 65535 workgroups in each dimension that Vulkan guarantees suffice for long sequences with many heads. */
 Test(contract, long_sequences)
 {
     const dmattn_attention_desc attention = {.type = DMATTN_TYPE_F16,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What an app that embeds the library may rely on, where it takes a device: commands that several threads record at
- * once give the same results, so do devices used in turn, and of the host runtime each allocation may fail. */
+ * Guarantees to an app that embeds the library, as far as their test needs a device: commands that several threads
+ * record at once give the same results, devices used in turn give the same results, and each allocation of the host
+ * runtime may fail. */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L /* barriers */
 #endif
@@ -28,7 +29,7 @@ static const dmattn_dma_desc dma = {
 
 #define THREADS 8
 
-/* A thread's command buffer, and where its run of the plan of all writes. */
+/* A thread's command buffer and the arguments of its run of the shared plan. */
 typedef struct thread_run {
     const dmattn_plan *plan;
     dmattn_dma_args args;
@@ -65,7 +66,7 @@ static void begin_commands(thread_run *t)
     cr_assert_eq(h.device->vk.BeginCommandBuffer(t->commands, &begin), VK_SUCCESS);
 }
 
-/* One plan, eight threads, eight command buffers, one submission of them all. */
+/* One plan, eight threads, eight command buffers, one submission. */
 DEVICE_TEST(contract_threads, eight_command_buffers)
 {
     problem p;
@@ -118,8 +119,8 @@ DEVICE_TEST(contract_threads, eight_command_buffers)
 
 /* ---- devices ----------------------------------------------------------------------------------------------------- */
 
-/* Two devices with a problem each, recorded and run in turn; each gives what it gives alone. That two give the same for
- * the same problem is for test_runtime.c. */
+/* Two devices, each with a problem, record and run in turn; the results are those of each alone. test_runtime.c checks
+ * that both give the same results for the same problem. */
 DEVICE_TEST(contract_devices, in_turn)
 {
     dmattn_device *devices[2] = {h.device, NULL};
@@ -160,9 +161,9 @@ DEVICE_TEST(contract_devices, in_turn)
     dmattn_device_destroy(devices[1]);
 }
 
-/* ---- the host runtime's memory ----------------------------------------------------------------------------------- */
+/* ---- memory of the host runtime ---------------------------------------------------------------------------------- */
 
-/* A runtime, and all that can be made with it, up to the first failure. */
+/* Makes a runtime and everything that can be made with it, up to the first failure. */
 static dmattn_status use_runtime(void)
 {
     const dmattn_runtime_desc desc = {.message = harness_message, .message_user = &h};
@@ -220,9 +221,9 @@ DEVICE_TEST(contract_memory, each_malloc_of_the_runtime_fails)
         counted_begin(0);
         cr_expect_eq(status, n ? DMATTN_ERROR_OUT_OF_MEMORY : DMATTN_SUCCESS, "allocation %llu: %s (%s)", n,
                      dmattn_status_string(status), h.sentence);
-        cr_expect_eq(h.sentences, n ? 1u : 0u, "allocation %llu: %u sentences, the last: %s", n, h.sentences,
+        cr_expect_eq(h.sentences, n ? 1u : 0u, "allocation %llu: %u messages, the last: %s", n, h.sentences,
                      h.sentence);
-        cr_expect_eq(counted_live, live, "allocation %llu: %lld are left", n, counted_live - live);
+        cr_expect_eq(counted_live, live, "allocation %llu: %lld were not freed", n, counted_live - live);
         count = n ? count : calls;
     }
     cr_expect_geq(count, 10);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Many threads at once on one context and on the same plans, on a Vulkan without a device: for the thread sanitizer,
- * which neither drivers nor Criterion's processes get along with. Without it, what they record is compared still. */
+ * Many threads use one context and the same plans at once, on a fake Vulkan without a device. This is for the thread
+ * sanitizer, which works with neither drivers nor the processes of Criterion. Without the sanitizer, the program still
+ * compares what the threads record. */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L /* barriers */
 #endif
@@ -15,24 +16,24 @@
 
 static fake_vulkan vulkan;
 static dmattn_context *context;
-static dmattn_plan *plans[OPERATORS]; /* for all threads */
-static uint64_t hashes[OPERATORS];    /* of what they record */
+static dmattn_plan *plans[OPERATORS]; /* shared by all threads */
+static uint64_t hashes[OPERATORS];    /* of the recorded commands */
 static pthread_barrier_t start;
-static atomic_uint failures, sentences; /* sentences of severity ERROR */
+static atomic_uint failures, errors; /* errors: messages of severity ERROR */
 
 static void expect(bool condition, const char *name)
 {
     if (condition)
         return;
     atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
-    fprintf(stderr, "threads: not as by one thread: %s\n", name);
+    fprintf(stderr, "threads: different from one thread: %s\n", name);
 }
 
 static void message(void *user, dmattn_severity severity, const char *text)
 {
     (void)user, (void)text;
     if (severity == DMATTN_SEVERITY_ERROR)
-        atomic_fetch_add_explicit(&sentences, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&errors, 1, memory_order_relaxed);
 }
 
 static void record(const dmattn_plan *plan, int i)
@@ -42,7 +43,7 @@ static void record(const dmattn_plan *plan, int i)
     expect(!operators[i].record(plan, buffer) && commands.hash == hashes[i], operators[i].name);
 }
 
-/* Records all that there is, looks at it, and fails now and then. */
+/* Records every plan and reads its properties; also makes calls that fail. */
 static void record_all(int thread)
 {
     for (int n = 0; n < ROUNDS * OPERATORS; n++) {
@@ -56,7 +57,7 @@ static void record_all(int thread)
     }
 }
 
-/* Makes plans on the context of all, in an order of its own. */
+/* Makes plans on the shared context; the order depends on the thread. */
 static void plan_all(int thread)
 {
     for (int n = 0; n < ROUNDS * OPERATORS; n++) {
@@ -69,7 +70,7 @@ static void plan_all(int thread)
     }
 }
 
-/* Devices of their own have nothing in common. */
+/* Makes contexts that only this thread uses. */
 static void make_contexts(int thread)
 {
     for (int n = 0; n < ROUNDS; n++) {
@@ -81,7 +82,7 @@ static void make_contexts(int thread)
         expect(!dmattn_context_create(&own.desc, &mine) && !o->plan(mine, &plan), o->name);
         dmattn_plan_destroy(plan);
         dmattn_context_destroy(mine);
-        expect(!fake_vulkan_live(&own) && !own.wrong, "a context of a thread's own");
+        expect(!fake_vulkan_live(&own) && !own.wrong, "a context of one thread");
     }
 }
 
@@ -111,7 +112,7 @@ static bool run_threads(void (*run)(int thread))
     for (int i = 0; i < THREADS; i++) {
         jobs[i] = (job){run, i};
         if (pthread_create(&threads[i], NULL, run_job, &jobs[i]))
-            return false; /* the others wait for ever; the program ends with main() */
+            return false; /* the other threads wait for the barrier until main() returns */
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
@@ -144,12 +145,12 @@ int main(void)
     for (int i = 0; i < OPERATORS; i++)
         dmattn_plan_destroy(plans[i]);
     dmattn_context_destroy(context);
-    /* Those of record_all, by all threads and then by half of them, and for each plan that is not of decoding one
-     * that says so. */
+    /* record_all() runs in all threads, then in half of them. Each record call without a command buffer sends one
+     * message, and so does dmattn_decode_get_layout() for each plan that is not a decoding plan. */
     const unsigned calls = ROUNDS * OPERATORS * (THREADS + THREADS / 2);
     const unsigned others = ROUNDS * (OPERATORS - 2) * (THREADS + THREADS / 2);
-    expect(sentences == calls + others, "the number of sentences");
-    expect(!fake_vulkan_live(&vulkan), "objects are left");
-    expect(!vulkan.wrong, "a rule was broken");
+    expect(errors == calls + others, "the number of error messages");
+    expect(!fake_vulkan_live(&vulkan), "objects were not destroyed");
+    expect(!vulkan.wrong, "Vulkan was used incorrectly");
     return failures ? 1 : 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A CUDA that is the device of Vulkan, for tests of what shares memory with CUDA where there is none: a library that is
- * found both as libcuda.so.1 and as libvulkan.so.1. As the latter it hands everything on to the loader at
- * DMATTN_REAL_VULKAN, but remembers what is exported. Memory must be visible to the host, as a CPU's is: its address is
- * what CUDA is given. Timeline semaphores, which drivers for CPUs do not export, are exported as descriptors of nothing
- * and signalled and waited for by way of Vulkan. A stream does everything at once. */
+ * A fake CUDA driver on top of Vulkan, for tests of shared memory on machines without CUDA. The library is loaded both
+ * as libcuda.so.1 and as libvulkan.so.1. As the latter it forwards all calls to the loader at DMATTN_REAL_VULKAN and
+ * remembers what is exported. Memory must be visible to the host, as that of a CPU device is; its host address serves
+ * as the CUDA address. Timeline semaphores, which drivers for CPUs do not export, are exported as dummy descriptors;
+ * they are signalled and waited for through Vulkan. A stream executes every operation immediately. */
 #define _GNU_SOURCE /* memfd_create() */
 #include "../../tools/cuda/cuda_driver.h"
 
@@ -30,7 +30,7 @@ static _Thread_local CUcontext current; /* most calls need one */
 /* ---- what was exported --------------------------------------------------------------------------------------- */
 
 typedef struct exported {
-    ino_t file; /* that the descriptor is of */
+    ino_t file; /* the inode of the descriptor */
     VkDevice device;
     VkDeviceMemory memory; /* or */
     VkSemaphore semaphore;
@@ -55,7 +55,7 @@ static exported *remember(int fd, exported what)
     return &table[count++];
 }
 
-/* What a descriptor that is handed over was exported for; it is closed. NULL: it is none of ours. */
+/* Closes a descriptor that is imported and returns what it was exported for; NULL: it was not exported here. */
 static exported *take(int fd, bool memory)
 {
     const ino_t file = file_of(fd);

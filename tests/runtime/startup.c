@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * dmattn_startup [--hits]: how long an app's plans take to be made when it starts, and how much sooner when it brings
- * the pipeline cache that it saved the last time. Three starts, each with a Vulkan instance, a device and a cache of
- * its own: an empty one, one with the first one's data, an empty one again, for what a driver remembers by itself.
+ * dmattn_startup [--hits]: measures how long an app takes to make its plans when it starts, with and without the
+ * pipeline cache that it saved the last time. There are three starts, each with its own Vulkan instance, device and
+ * cache: the first cache is empty, the second has the data of the first, the third is empty again, because a driver may
+ * also have a cache of its own.
  *
- * Every pipeline must be made with the app's cache, and where the driver says which ones it found there, the second
- * start must find all, the others none; --hits: the driver must say so. Times are for people: docs/embedding.md. */
+ * Every pipeline must be made with the app's cache. If the driver reports which pipelines it found there, the second
+ * start must find all and the others none; with --hits the driver must report it. docs/embedding.md quotes the times.
+ */
 #include "kernel.h"
 #include "runtime/enable.h"
 
@@ -27,8 +29,8 @@ static struct between {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr;
     PFN_vkGetDeviceProcAddr get_device_proc_addr;
     PFN_vkCreateComputePipelines create_compute_pipelines;
-    VkPipelineCache cache; /* the app's */
-    bool asks;             /* the device can be asked what it found */
+    VkPipelineCache cache; /* of the app */
+    bool asks;             /* the device reports cache hits */
     unsigned pipelines, without_cache, told, hits;
 } between;
 
@@ -38,7 +40,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, 
                                                                VkPipeline *pipelines)
 {
     VkPipelineCreationFeedback whole = {0}, stage = {0};
-    VkComputePipelineCreateInfo info = *infos; /* one at a time: test_contract.c */
+    VkComputePipelineCreateInfo info = *infos; /* count is always 1; test_contract.c checks that */
     const VkPipelineCreationFeedbackCreateInfo feedback = {.sType =
                                                                VK_STRUCTURE_TYPE_PIPELINE_CREATION_FEEDBACK_CREATE_INFO,
                                                            .pNext = infos->pNext,
@@ -74,7 +76,7 @@ typedef struct blob {
     size_t size;
 } blob;
 
-/* What a model might make; of each operator that an inference app has one. */
+/* The plans of a model: one of each operator that inference uses. */
 static dmattn_status make_plans(dmattn_context *context)
 {
 #define HEADS .type = DMATTN_TYPE_F16, .batch = 1, .heads = 8, .kv_heads = 2, .head_dim = 64
@@ -110,7 +112,7 @@ static dmattn_status make_context(const dmattn_device *device, dmattn_context **
     return dmattn_context_create(&desc, context);
 }
 
-/* Makes the cache of `from`, the plans with it, and `to` of the cache. */
+/* Makes a cache from the data `from`, makes the plans with it, and saves the data of the cache in `to`. */
 static dmattn_status start_on(const dmattn_device *device, const blob *from, blob *to, double *seconds)
 {
     const PFN_vkGetDeviceProcAddr get = device->runtime->vk.GetDeviceProcAddr;
@@ -129,7 +131,7 @@ static dmattn_status start_on(const dmattn_device *device, const blob *from, blo
                          .asks = device->physical->api_version >= VK_API_VERSION_1_3};
     const double begin = dmattn_clock_seconds();
     if (create(vk, &info, NULL, &between.cache))
-        return dmattn_fail(device->messenger, DMATTN_ERROR_VULKAN, "there is no pipeline cache");
+        return dmattn_fail(device->messenger, DMATTN_ERROR_VULKAN, "the pipeline cache cannot be created");
     dmattn_status status = make_context(device, &context);
     if (!status)
         status = make_plans(context);
@@ -144,7 +146,7 @@ static dmattn_status start_on(const dmattn_device *device, const blob *from, blo
     return status;
 }
 
-/* On a device of a runtime of its own; `count` of devices that there are. */
+/* Does so on a device of a new runtime. *count receives the number of devices. */
 static dmattn_status start(const blob *from, blob *to, double *seconds, dmattn_device_info *info, uint32_t *count)
 {
     dmattn_runtime *runtime = NULL;
@@ -167,17 +169,18 @@ static dmattn_status start(const blob *from, blob *to, double *seconds, dmattn_d
     return status;
 }
 
-/* ---- three of them --------------------------------------------------------------------------------------------- */
+/* ---- three starts ---------------------------------------------------------------------------------------------- */
 
 static bool check(bool again, bool must_tell)
 {
     const bool tells = between.told == between.pipelines;
     const char *why = between.without_cache                 ? "a pipeline was made without the app's cache"
-                      : must_tell && !tells                 ? "the driver does not say what it found"
-                      : !again && between.hits              ? "an empty cache had a pipeline"
-                      : again && must_tell && !between.hits ? "the cache had no pipeline"
-                      : between.hits && between.hits != between.pipelines ? "the cache did not have every pipeline"
-                                                                          : NULL;
+                      : must_tell && !tells                 ? "the driver does not report cache hits"
+                      : !again && between.hits              ? "a pipeline was found in an empty cache"
+                      : again && must_tell && !between.hits ? "no pipeline was found in the saved cache"
+                      : between.hits && between.hits != between.pipelines
+                          ? "not every pipeline was found in the saved cache"
+                          : NULL;
     if (why)
         fprintf(stderr, "dmattn_startup: %s (%u of %u found)\n", why, between.hits, between.pipelines);
     return !why;
@@ -210,7 +213,7 @@ int main(int argc, char **argv)
         ok = check(i == 1, must_tell);
     }
     if (ok)
-        printf("%.1f times faster with the saved cache than with an empty one\n", seconds[2] / seconds[1]);
+        printf("%.1fx faster with the saved cache than with an empty one\n", seconds[2] / seconds[1]);
     for (int i = 0; i < 3; i++)
         free(data[i].data);
     return ok ? 0 : 1;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# dmattn_startup on AMD's driver without a card, which says what it found in a pipeline cache, with nothing remembered
-# but that. Its argument is the program; DMATTN_RADV as in docs/testing.md.
+# Runs dmattn_startup on AMD's driver, which needs no card to compile and reports what it found in a pipeline cache. The
+# driver's own cache is off. The argument is the program; docs/testing.md explains DMATTN_RADV.
 set -euo pipefail
 if [ -z "${DMATTN_RADV-}" ]; then
     echo "dmattn tests: no device (DMATTN_RADV names no driver; tools/radv has one)"

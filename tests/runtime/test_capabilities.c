@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What is known of a device, what is wanted of it, and whether it can be used. */
+ * The capabilities of a device, the level that they allow, and the requirements of dmattn. */
 #include "support/capabilities_fixture.h"
 
 #include <criterion/criterion.h>
@@ -36,7 +36,7 @@ Test(capabilities, level)
     expect_unusable(&caps, "2 invocations");
     caps.subgroup_size = 256;
     expect_unusable(&caps, "256 invocations");
-    /* optional: they only make it faster */
+    /* optional capabilities: they affect speed only */
     caps = usual_capabilities();
     caps.subgroup_size_control = false;
     caps.full_subgroups = false;
@@ -46,12 +46,12 @@ Test(capabilities, level)
 static void expect_cannot(const capabilities *caps, dmattn_level level, const char *part)
 {
     char why[200] = "";
-    cr_expect_not(dmattn_capabilities_can(caps, level, why, sizeof why), "%s, not for want of '%s'",
+    cr_expect_not(dmattn_capabilities_can(caps, level, why, sizeof why), "%s is possible without '%s'",
                   dmattn_level_string(level), part);
     cr_expect(strstr(why, part), "%s: no '%s' in: %s", dmattn_level_string(level), part, why);
 }
 
-/* What each level needs; without it the one below is the highest. */
+/* What each level needs; without it the next lower level is the highest. */
 Test(capabilities, matrix_levels)
 {
     char why[200] = "x";
@@ -100,7 +100,7 @@ Test(capabilities, matrix_levels)
         cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_PORTABLE, "without '%s'", part);
         cr_expect_str_empty(why);
     }
-    caps = matrix_capabilities(); /* what no level can do without */
+    caps = matrix_capabilities(); /* what every level needs */
     caps.buffer_device_address = false;
     for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++)
         expect_cannot(&caps, (dmattn_level)level, "bufferDeviceAddress");
@@ -175,7 +175,7 @@ Test(capabilities, read)
 
 /* ---- features for matrices ----------------------------------------------------------------------------------- */
 
-/* The features that a row of a table enables: all of those that it does not leave out. */
+/* A chain of structures with all features, of which a test disables some. */
 typedef struct matrix_chain {
     VkPhysicalDeviceFeatures2 head;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
@@ -194,7 +194,7 @@ typedef struct matrix_chain {
 #endif
 } matrix_chain;
 
-/* All features on; `core`: the older ones in the structures of Vulkan 1.2 and 1.3. */
+/* Enables all features. With `core`, those of Vulkan 1.2 and 1.3 are in the structures of these versions. */
 static void fill_chain(matrix_chain *c, bool core)
 {
     *c = (matrix_chain){
@@ -252,7 +252,7 @@ static capabilities read_chain(const matrix_chain *c)
     return caps;
 }
 
-/* Without one of the features: which of the three capabilities is then missing. */
+/* Disables one feature and checks which of the three capabilities remain. */
 #define WITHOUT(structure, feature, m, m2, b)                                           \
     for (int core = 0; core < 2; core++) {                                              \
         fill_chain(&c, core);                                                           \
@@ -266,7 +266,7 @@ static capabilities read_chain(const matrix_chain *c)
 Test(capabilities, matrix_features)
 {
     matrix_chain c;
-    bool m = false, m2 = false, b = false; /* whether the headers know them */
+    bool m = false, m2 = false, b = false; /* whether the Vulkan headers define them */
 #ifdef VK_KHR_cooperative_matrix
     m = true;
 #endif
@@ -276,7 +276,7 @@ Test(capabilities, matrix_features)
 #ifdef VK_KHR_shader_bfloat16
     b = true;
 #endif
-    WITHOUT(head.features, geometryShader, m, m2, b); /* which nobody needs */
+    WITHOUT(head.features, geometryShader, m, m2, b); /* not needed by dmattn */
 #ifdef VK_KHR_cooperative_matrix
     WITHOUT(matrix, cooperativeMatrix, false, m2, b);
     WITHOUT(matrix, cooperativeMatrixRobustBufferAccess, m, m2, b);
@@ -292,7 +292,7 @@ Test(capabilities, matrix_features)
     WITHOUT(bfloat16, shaderBFloat16CooperativeMatrix, m, m2, false);
     WITHOUT(bfloat16, shaderBFloat16DotProduct, m, m2, b);
 #endif
-    /* what they need besides */
+    /* other features that matrices need */
     static const struct {
         bool memory_model, scope, float16, int64, maintenance4;
     } rows[] = {{0, 1, 1, 1, 1}, {1, 0, 1, 1, 1}, {1, 1, 0, 1, 1}, {1, 1, 1, 0, 1}, {1, 1, 1, 1, 0}, {1, 1, 1, 1, 1}};
@@ -371,7 +371,7 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, lavapipe, COUNT(lavapipe));
     expect_shape("lavapipe", caps.f16_matrix, 8, 8, 8);
 
-    /* the larger first, whatever their order; square ones before others of the same size */
+    /* the largest is chosen, in any order; of equal sizes a square one */
     static const VkCooperativeMatrixPropertiesKHR several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
                                                                F16_PRODUCT(8, 8, 16),  F16_PRODUCT(16, 8, 16),
                                                                F16_PRODUCT(8, 16, 16), F16_PRODUCT(16, 16, 16)};
@@ -380,7 +380,7 @@ Test(capabilities, matrices)
         dmattn_capabilities_read_matrices(&caps, several, count);
         expect_shape("several", caps.f16_matrix, best[count - 1].m, best[count - 1].n, best[count - 1].k);
     }
-    dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* nothing is left of those before */
+    dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* the former shapes must be gone */
     expect_shape("others", caps.f16_matrix, 0, 0, 0);
 
 #ifdef VK_KHR_shader_bfloat16
@@ -399,7 +399,7 @@ Test(capabilities, matrices)
 }
 #endif
 
-/* ---- needs --------------------------------------------------------------------------------------------------- */
+/* ---- requirements ----------------------------------------------------------------------------------------------- */
 
 static const void *find_structure(const VkPhysicalDeviceFeatures2 *chain, VkStructureType type)
 {
@@ -417,7 +417,7 @@ static bool recommends(const dmattn_device_needs *needs, const char *extension)
     return false;
 }
 
-/* What is needed is what dmattn_capabilities_level() looks for. */
+/* The requirements must agree with what dmattn_capabilities_level() checks. */
 Test(device_needs, versions)
 {
     static const uint32_t versions[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};

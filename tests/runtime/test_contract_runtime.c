@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The host runtime hands on what fails below it: each Vulkan call of a device's work fails, in each way, and with the
- * driver well again the same device works. */
+ * The host runtime reports failures of Vulkan. Each Vulkan call fails once with each error; afterwards, with a working
+ * driver, the same device works. */
 #include "support/harness.h"
 
 #include "runtime/objects.h"
@@ -11,7 +11,7 @@
 
 static VkResult failure;
 
-/* X(name, parameters, their use) */
+/* X(name, parameters, statements that use the parameters) */
 #define FAILING_FUNCTIONS(X)                                                                                          \
     X(CreateBuffer, (VkDevice a, const VkBufferCreateInfo *b, const VkAllocationCallbacks *c, VkBuffer *d), (void)a,  \
       (void)b, (void)c, (void)d)                                                                                      \
@@ -62,9 +62,9 @@ static const struct {
 #define ROW(name, ...) {"vk" #name, break_##name},
     FAILING_FUNCTIONS(ROW)};
 
-/* ---- a device's work --------------------------------------------------------------------------------------------- */
+/* ---- using a device ---------------------------------------------------------------------------------------------- */
 
-/* Up to the first failure. */
+/* Uses all functions, up to the first failure. */
 static dmattn_status use_device(dmattn_device *device)
 {
     dmattn_buffer buffer;
@@ -103,8 +103,8 @@ static const struct {
     {VK_ERROR_DEVICE_LOST, "VK_ERROR_DEVICE_LOST"},
 };
 
-/* On a device of its own each time, as much is made on first use; then the validation layer sees that nothing is left
- * when it is destroyed. */
+/* Each failure gets a new device, because many objects are made on first use. The validation layer reports objects that
+ * remain when the device is destroyed. */
 DEVICE_TEST(contract_runtime, each_vulkan_call_fails)
 {
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
@@ -112,7 +112,7 @@ DEVICE_TEST(contract_runtime, each_vulkan_call_fails)
             dmattn_device *device;
             failure = results[f].result;
             ASSERT_OK(dmattn_device_create(h.runtime, h.index, &device));
-            const device_table well = device->vk;
+            const device_table working = device->vk;
             calls[i].break_it(&device->vk);
             h.sentences = 0;
             h.sentence[0] = 0;
@@ -123,14 +123,14 @@ DEVICE_TEST(contract_runtime, each_vulkan_call_fails)
                                                                          : DMATTN_ERROR_OUT_OF_MEMORY;
             cr_expect_eq(status, want, "%s, %s: %s (%s)", calls[i].name, results[f].name, dmattn_status_string(status),
                          h.sentence);
-            cr_expect_eq(h.sentences, want ? 1u : 0u, "%s: %u sentences", calls[i].name, h.sentences);
-            /* Where a buffer finds no device memory, the sentence is about that. */
+            cr_expect_eq(h.sentences, want ? 1u : 0u, "%s: %u messages", calls[i].name, h.sentences);
+            /* If device memory for a buffer is missing, the message states that instead. */
             const char *call = calls[i].name, *result = results[f].name;
             if (strstr(h.sentence, "no device memory"))
                 call = result = "for a buffer of";
             cr_expect(!want || (strstr(h.sentence, call) && strstr(h.sentence, result)), "%s, %s: %s", calls[i].name,
                       results[f].name, h.sentence);
-            device->vk = well;
+            device->vk = working;
             ASSERT_OK(use_device(device));
             dmattn_device_destroy(device);
         }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * What dmattn adds to what an app enables on its device, by the app's own structures and by Vulkan's of whole versions.
- */
+ * dmattn_add_device_needs(): which features and extensions it adds to those of an app, in the app's own structures, in
+ * structures of whole Vulkan versions, and in structures of its own. */
 #include <dmattn/dmattn.h>
 
 #include <criterion/criterion.h>
 
 #include <string.h>
 
-/* A device that has every feature of every structure, but for one type of them. */
+/* The device supports all features, except those of the structure of this type. */
 static VkStructureType lacking;
 
-/* Each is sType, pNext, and then nothing but VkBool32. */
+/* The number of VkBool32 members of a structure, which has no others after sType and pNext. */
 static size_t word_count(VkStructureType type)
 {
     size_t size = 0;
@@ -46,7 +46,7 @@ static size_t word_count(VkStructureType type)
         size = sizeof(VkPhysicalDeviceShaderBfloat16FeaturesKHR);
         break;
 #endif
-    default: cr_assert(false, "a structure of sType %d is asked for", (int)type);
+    default: cr_assert(false, "unexpected structure of sType %d", (int)type);
     }
     return (size - sizeof(VkBaseOutStructure)) / sizeof(VkBool32);
 }
@@ -61,7 +61,7 @@ static VKAPI_ATTR void VKAPI_CALL get_features(VkPhysicalDevice device, VkPhysic
 
 #define OFFERED 16
 
-/* An app on the device, without features and extensions of its own. */
+/* An app that enables no features or extensions itself. */
 typedef struct app {
     VkExtensionProperties offered[OFFERED];
     const char *extensions[2 + DMATTN_MAX_DEVICE_EXTENSIONS];
@@ -78,7 +78,7 @@ static void offer(app *a, const char *name)
 static void app_init(app *a, uint32_t version)
 {
     memset(a, 0, sizeof *a);
-    lacking = VK_STRUCTURE_TYPE_APPLICATION_INFO; /* no such structure of features */
+    lacking = VK_STRUCTURE_TYPE_APPLICATION_INFO; /* not a structure of features */
     dmattn_get_device_needs(version, &a->needs);
     a->features.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2;
     a->setup = (dmattn_device_setup){.get_features = get_features,
@@ -102,7 +102,7 @@ static const VkBool32 *find(const VkPhysicalDeviceFeatures2 *chain, VkStructureT
     return found;
 }
 
-/* Whether all that is wanted is in the chain, each in its own structure. */
+/* Expects all features of `wanted` in the chain, each in its own structure. */
 static void expect_all(const app *a, const VkPhysicalDeviceFeatures2 *wanted)
 {
     for (const VkBaseInStructure *s = (const void *)wanted; s; s = s->pNext) {
@@ -131,15 +131,15 @@ Test(needs, alone)
         expect_all(&a, a.needs.required);
         expect_all(&a, a.needs.recommended);
         cr_expect_eq(a.setup.extension_count, a.needs.recommended_extension_count);
-        cr_expect_eq(a.features.features.shaderFloat64, VK_FALSE, "what is not wanted is not enabled");
-        /* Once more adds nothing. */
+        cr_expect_eq(a.features.features.shaderFloat64, VK_FALSE, "a feature that dmattn does not need is enabled");
+        /* A second call adds nothing. */
         cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_SUCCESS);
         expect_all(&a, a.needs.recommended);
         cr_expect_eq(a.setup.extension_count, a.needs.recommended_extension_count);
     }
 }
 
-/* Vulkan forbids the structure of a version beside those that it contains. */
+/* Vulkan forbids chaining the structure of a whole version together with those of its features. */
 Test(needs, whole_versions)
 {
     app a;
@@ -153,9 +153,9 @@ Test(needs, whole_versions)
     cr_expect(v12.bufferDeviceAddress && v12.vulkanMemoryModel && v12.vulkanMemoryModelDeviceScope
               && v12.shaderFloat16);
     cr_expect(v13.subgroupSizeControl && v13.computeFullSubgroups && v13.maintenance4);
-    cr_expect(v12.timelineSemaphore && v13.synchronization2, "what the app enables stays enabled");
+    cr_expect(v12.timelineSemaphore && v13.synchronization2, "a feature that the app enables is disabled");
     cr_expect(!v12.bufferDeviceAddressCaptureReplay && !v12.shaderInt8 && !v13.inlineUniformBlock,
-              "what nobody wants is not enabled");
+              "a feature that nobody needs is enabled");
     cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES));
     cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES));
     cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES));
@@ -167,7 +167,7 @@ Test(needs, whole_versions)
 #endif
 }
 
-/* A structure of a feature, and an extension, that the app has itself. */
+/* The app has the structure of a feature, and an extension, itself. */
 Test(needs, own)
 {
     app a;
@@ -188,8 +188,7 @@ Test(needs, own)
     cr_expect_eq(a.setup.extension_count, 1 + a.needs.recommended_extension_count);
 }
 
-/* What the device lacks: an extension, and with it its structure; a feature that is recommended; one that is required.
- */
+/* The device lacks an extension, and so its structure; a recommended feature; a required feature. */
 Test(needs, missing)
 {
     app a;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The host runtime: devices, buffers, copies, commands, times. */
+ * The host runtime: devices, buffers, copies, commands, timestamps. */
 #include "problem.h"
 #include "support/harness.h"
 
@@ -46,13 +46,14 @@ DEVICE_TEST(runtime, find_device)
     snprintf(selector, sizeof selector, "%u", h.index);
     ASSERT_OK(dmattn_runtime_find_device(h.runtime, selector, &index));
     cr_expect_eq(index, h.index);
-    /* A part of a name finds a device that has it, and whole names are parts. */
+    /* A part of a name, or the whole name, finds a device with that name. */
     const size_t length = strlen(h.info.name);
     snprintf(selector, sizeof selector, "%.*s", (int)(length / 2 + 1), h.info.name + length / 4);
     ASSERT_OK(dmattn_runtime_find_device(h.runtime, selector, &index));
     dmattn_device_info info;
     ASSERT_OK(dmattn_runtime_device_info(h.runtime, index, &info));
-    cr_expect(strstr(info.name, selector) || strstr(info.driver, selector), "%s is none of %s", selector, info.name);
+    cr_expect(strstr(info.name, selector) || strstr(info.driver, selector), "%s is not part of %s", selector,
+              info.name);
     ASSERT_OK(dmattn_runtime_find_device(h.runtime, NULL, &index));
     ASSERT_OK(dmattn_runtime_find_device(h.runtime, "best", &index));
     EXPECT_FAILURE(dmattn_runtime_find_device(h.runtime, "no such device", &index), DMATTN_ERROR_INVALID,
@@ -71,7 +72,7 @@ DEVICE_TEST(runtime, handles)
     cr_expect_not_null(dmattn_device_context(h.device));
 }
 
-/* One problem on two devices in turn, with everything of both alive at once. */
+/* One problem on two devices that exist at the same time. */
 DEVICE_TEST(runtime, two_devices)
 {
     dmattn_device *second, *devices[2] = {h.device, NULL};
@@ -110,7 +111,7 @@ static unsigned char *noise(size_t size, uint64_t seed)
     return bytes;
 }
 
-/* A model of the buffer in host memory; every copy must leave them alike. */
+/* Compares the buffer with a model in host memory after every copy. */
 DEVICE_TEST(buffers, odd_copies)
 {
     enum { SIZE = 4099 };
@@ -133,7 +134,7 @@ DEVICE_TEST(buffers, odd_copies)
                   (unsigned long long)offset);
         free(piece);
     }
-    /* a range of it */
+    /* a range of the buffer */
     const dmattn_buffer range = {buffer.buffer, 1001, 503};
     ASSERT_OK(dmattn_download(h.device, &range, 3, back, 500));
     cr_expect_arr_eq(back, model + 1004, 500);
@@ -144,7 +145,7 @@ DEVICE_TEST(buffers, odd_copies)
     cr_expect(!buffer.buffer && !buffer.size);
 }
 
-/* Larger than any staging memory. */
+/* Copies larger than the staging buffer. */
 DEVICE_TEST(buffers, large_copies)
 {
     const uint64_t size = (UINT64_C(37) << 20) + 5;
@@ -162,7 +163,7 @@ DEVICE_TEST(buffers, large_copies)
     dmattn_buffer_destroy(h.device, &buffer);
 }
 
-DEVICE_TEST(buffers, what_is_refused)
+DEVICE_TEST(buffers, invalid_arguments)
 {
     dmattn_buffer buffer = {.size = 7}, none = {0};
     unsigned char byte = 1;
@@ -181,7 +182,7 @@ DEVICE_TEST(buffers, what_is_refused)
     EXPECT_FAILURE(dmattn_upload(h.device, &buffer, 0, NULL, 1), DMATTN_ERROR_INVALID, "data");
     EXPECT_FAILURE(dmattn_upload(h.device, &none, 0, &byte, 1), DMATTN_ERROR_INVALID, "buffer");
     EXPECT_FAILURE(dmattn_download(h.device, NULL, 0, &byte, 1), DMATTN_ERROR_INVALID, "buffer");
-    /* a range that claims more than its buffer has */
+    /* a range larger than its buffer */
     const dmattn_buffer claim = {buffer.buffer, 4, 1000}, whole = {buffer.buffer, 4, VK_WHOLE_SIZE};
     EXPECT_FAILURE(dmattn_download(h.device, &claim, 0, &byte, 5), DMATTN_ERROR_INVALID, "outside");
     EXPECT_FAILURE(dmattn_download(h.device, &whole, 4, &byte, 1), DMATTN_ERROR_INVALID, "outside");
@@ -190,7 +191,7 @@ DEVICE_TEST(buffers, what_is_refused)
     dmattn_buffer_destroy(h.device, &buffer);
 }
 
-/* Refused with a status, whichever limit a device has. Beyond max_allocation the driver decides. */
+/* Sizes beyond a limit of the device fail with a status. Beyond max_allocation the driver decides. */
 DEVICE_TEST(buffers, too_large)
 {
     const uint64_t sizes[] = {UINT64_MAX, UINT64_C(1) << 62, h.info.max_allocation + 1, UINT64_C(1) << 46};
@@ -210,12 +211,12 @@ DEVICE_TEST(buffers, too_large)
         cr_expect_eq(h.sentences, 1);
         cr_expect(!buffer.buffer && !buffer.size);
     }
-    dmattn_buffer buffer; /* and all is well afterwards */
+    dmattn_buffer buffer; /* the device still works */
     ASSERT_OK(dmattn_buffer_create(h.device, 100, &buffer));
     dmattn_buffer_destroy(h.device, &buffer);
 }
 
-/* The device destroys what is left. */
+/* The device destroys the buffers that remain. */
 DEVICE_TEST(buffers, left_to_the_device)
 {
     dmattn_buffer buffer;
@@ -273,8 +274,8 @@ DEVICE_TEST(commands, cancel_and_begin_again)
     EXPECT_FAILURE(dmattn_commands_begin(h.device, NULL), DMATTN_ERROR_INVALID, "commands");
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     fill_function()(commands, buffer.buffer, 0, VK_WHOLE_SIZE, 2);
-    cr_expect_eq(first_word(&buffer), 0); /* copies in between are fine, and come first */
-    dmattn_commands_barrier(h.device);    /* for shaders; copies have their own */
+    cr_expect_eq(first_word(&buffer), 0); /* copies are allowed during recording, and run first */
+    dmattn_commands_barrier(h.device);    /* orders shaders only, not copies */
     wait_for_fill(commands);
     fill_function()(commands, buffer.buffer, 0, VK_WHOLE_SIZE, 3);
     ASSERT_OK(dmattn_commands_submit(h.device));
@@ -285,7 +286,7 @@ DEVICE_TEST(commands, cancel_and_begin_again)
 DEVICE_TEST(commands, left_recording)
 {
     VkCommandBuffer commands;
-    ASSERT_OK(dmattn_commands_begin(h.device, &commands)); /* and the device destroyed */
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands)); /* then the device is destroyed */
 }
 
 DEVICE_TEST(commands, times)

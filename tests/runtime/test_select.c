@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Choosing a device by name, index or rank. */
+ * Selection of a device by name, index or rank. */
 #include "runtime/select.h"
 #include "support/sentences.h"
 
@@ -23,11 +23,11 @@ static const dmattn_device_info infos[] = {
 };
 #define COUNT (sizeof infos / sizeof *infos)
 
-/* Index, or a part of the one sentence. */
+/* The index, or -1 and a part of the message. */
 typedef struct selection {
     const char *selector;
     int index;
-    const char *sentence;
+    const char *message;
 } selection;
 
 static const selection selections[] = {
@@ -41,9 +41,9 @@ static const selection selections[] = {
     {"LLVMPIPE", 0, NULL},
     {"llvm 15", 0, NULL},
     {"swift", 5, NULL},
-    {"card", 3, NULL},   /* the first of the best */
+    {"card", 3, NULL},   /* the first of equals */
     {"card b", 4, NULL}, /* by name */
-    {"mesa", 3, NULL},   /* by driver: the discrete one before the others */
+    {"mesa", 3, NULL},   /* by driver: the discrete GPU is the best */
     {"open-source", 2, NULL},
     {")", 2, NULL}, /* integrated before CPU */
     {"9", -1, "9"},
@@ -73,7 +73,7 @@ Test(select, device)
             cr_expect_eq(s.count, 0);
         } else {
             cr_expect_eq(status, DMATTN_ERROR_INVALID, "%s", selector);
-            cr_expect(s.count == 1 && strstr(s.text, want->sentence), "%s: %s", selector, s.text);
+            cr_expect(s.count == 1 && strstr(s.text, want->message), "%s: %s", selector, s.text);
         }
     }
 }

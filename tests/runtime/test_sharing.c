@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Sharing memory and a timeline with another interface, as which the test itself acts, through Vulkan. Drivers for CPUs
- * do not export timelines; fake_cuda.c stands before the Vulkan loader and does. */
+ * Shares memory and a timeline with another interface. The test itself acts as that interface, through Vulkan. Drivers
+ * for CPUs do not export timelines; fake_cuda.c, loaded in place of the Vulkan loader, does. */
 #include "support/harness.h"
 
 #include "runtime/objects.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the other side ------------------------------------------------------------------------------------------- */
+/* ---- the other interface--------------------------------------------------------------------------------------- */
 
 static PFN_vkVoidFunction device_function(const char *name)
 {
@@ -42,13 +42,13 @@ static void wait_for_timeline(uint64_t value)
     cr_assert_eq(VULKAN(vkWaitSemaphores)(h.device->device, &info, UINT64_C(60000000000)), VK_SUCCESS);
 }
 
-/* False: the device, or the system, cannot share; the reason has been told. */
+/* Returns false, and logs the reason, if the device or the system cannot share. */
 static bool share(uint64_t size, dmattn_buffer *buffer)
 {
     int fd;
     dmattn_shared_memory memory;
     if (dmattn_timeline_export(h.device, &fd)) {
-        cr_log_info("dmattn tests: skipped, as %s", h.sentence);
+        cr_log_info("dmattn tests: skipped: %s", h.sentence);
         return false;
     }
     cr_expect(fd >= 0 && !close(fd));
@@ -58,10 +58,10 @@ static bool share(uint64_t size, dmattn_buffer *buffer)
     return true;
 }
 
-/* ---- taking turns --------------------------------------------------------------------------------------------- */
+/* ---- order of runs -------------------------------------------------------------------------------------------- */
 
-/* Nothing runs before its turn, everything in its turn, and the host may get further ahead than there are command
- * buffers. */
+/* A run begins only when the timeline reaches its value, runs keep their order, and the host may enqueue more runs than
+ * there are command buffers. */
 DEVICE_TEST(sharing, turns)
 {
     enum { ROUNDS = 3 * COMMANDS_IN_FLIGHT };
@@ -73,7 +73,7 @@ DEVICE_TEST(sharing, turns)
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     VULKAN(vkCmdFillBuffer)(commands, buffer.buffer, 0, VK_WHOLE_SIZE, 77);
     ASSERT_OK(dmattn_commands_submit_shared(h.device, 1, 2));
-    cr_expect_eq(timeline_value(), 0, "it did not wait for its turn");
+    cr_expect_eq(timeline_value(), 0, "the run did not wait for the timeline");
     signal_timeline(1);
     wait_for_timeline(2);
     uint32_t words[16];
@@ -93,7 +93,7 @@ DEVICE_TEST(sharing, turns)
         signal_timeline(2 * i + 3);
         wait_for_timeline(2 * i + 4);
     }
-    ASSERT_OK(dmattn_commands_begin(h.device, &commands)); /* and with the host waiting, as ever */
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands)); /* a submission for which the host waits */
     ASSERT_OK(dmattn_commands_submit(h.device));
     ASSERT_OK(dmattn_download(h.device, &buffer, 0, words, sizeof words));
     for (uint32_t i = 0; i < 16; i++)
@@ -101,7 +101,7 @@ DEVICE_TEST(sharing, turns)
     dmattn_buffer_destroy(h.device, &buffer);
 }
 
-/* More shared buffers than one barrier takes, and the device destroyed with a run under way. */
+/* More shared buffers than one barrier holds; and the device is destroyed while a run is pending. */
 DEVICE_TEST(sharing, many_buffers)
 {
     dmattn_buffer buffers[40];
@@ -122,9 +122,9 @@ DEVICE_TEST(sharing, many_buffers)
     ASSERT_OK(dmattn_commands_submit_shared(h.device, 1, 2));
 }
 
-/* ---- what is refused, and what fails -------------------------------------------------------------------------- */
+/* ---- invalid arguments and failures --------------------------------------------------------------------------- */
 
-DEVICE_TEST(sharing, what_is_refused)
+DEVICE_TEST(sharing, invalid_arguments)
 {
     dmattn_buffer buffer;
     dmattn_shared_memory memory;
@@ -195,41 +195,41 @@ static VKAPI_ATTR VkResult VKAPI_CALL no_submission(VkQueue queue, uint32_t coun
 
 DEVICE_TEST(sharing, calls_that_fail)
 {
-    const device_table well = h.device->vk;
+    const device_table working = h.device->vk;
     dmattn_buffer buffer;
     dmattn_shared_memory memory;
     VkCommandBuffer commands;
     int fd;
-    /* a driver without it */
+    /* a driver that cannot export */
     h.device->vk.GetMemoryFdKHR = NULL;
     h.device->vk.GetSemaphoreFdKHR = NULL;
     EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, &buffer, &memory), DMATTN_ERROR_UNSUPPORTED, "memory");
     cr_expect(memory.fd == -1 && !buffer.buffer);
     EXPECT_FAILURE(dmattn_timeline_export(h.device, &fd), DMATTN_ERROR_UNSUPPORTED, "timeline");
     cr_expect_eq(fd, -1);
-    h.device->vk = well;
+    h.device->vk = working;
     h.device->vk.GetMemoryFdKHR = no_memory_fd;
     h.device->vk.GetSemaphoreFdKHR = no_semaphore_fd;
     h.device->vk.CreateSemaphore = no_semaphore;
-    if (well.GetMemoryFdKHR) {
+    if (working.GetMemoryFdKHR) {
         EXPECT_FAILURE(dmattn_buffer_create_shared(h.device, 4, &buffer, &memory), DMATTN_ERROR_VULKAN,
                        "vkGetMemoryFdKHR");
         cr_expect(memory.fd == -1 && !buffer.buffer && !h.device->buffers);
     }
-    if (well.GetSemaphoreFdKHR) {
+    if (working.GetSemaphoreFdKHR) {
         EXPECT_FAILURE(dmattn_timeline_export(h.device, &fd), DMATTN_ERROR_OUT_OF_MEMORY, "vkCreateSemaphore");
         cr_expect_eq(fd, -1);
-        h.device->vk.CreateSemaphore = well.CreateSemaphore;
+        h.device->vk.CreateSemaphore = working.CreateSemaphore;
         EXPECT_FAILURE(dmattn_timeline_export(h.device, &fd), DMATTN_ERROR_VULKAN, "vkGetSemaphoreFdKHR");
         cr_expect_eq(fd, -1);
     }
-    h.device->vk = well;
+    h.device->vk = working;
     if (!share(4, &buffer))
         return;
     h.device->vk.QueueSubmit = no_submission;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     EXPECT_FAILURE(dmattn_commands_submit_shared(h.device, 0, 1), DMATTN_ERROR_OUT_OF_MEMORY, "vkQueueSubmit");
-    h.device->vk = well;
+    h.device->vk = working;
     for (uint64_t i = 0; i < COMMANDS_IN_FLIGHT; i++) {
         ASSERT_OK(dmattn_commands_begin(h.device, &commands));
         ASSERT_OK(dmattn_commands_submit_shared(h.device, 0, i + 1));
@@ -237,7 +237,7 @@ DEVICE_TEST(sharing, calls_that_fail)
     h.device->vk.WaitSemaphores = no_wait;
     EXPECT_FAILURE(dmattn_commands_begin(h.device, &commands), DMATTN_ERROR_VULKAN, "vkWaitSemaphores");
     cr_expect_null(commands);
-    h.device->vk = well;
+    h.device->vk = working;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     ASSERT_OK(dmattn_commands_submit(h.device));
 }

@@ -110,9 +110,9 @@ static safetensors_status parse_tensor(const cJSON *json, safetensors_tensor *t,
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(json, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(json, "data_offsets");
     if (!cJSON_IsString(dtype))
-        return BAD("tensor '%.64s' has no string dtype", name);
+        return BAD("tensor '%.64s' has no dtype, or it is not a string", name);
     if (!cJSON_IsArray(shape))
-        return BAD("tensor '%.64s' has no array shape", name);
+        return BAD("tensor '%.64s' has no shape, or it is not an array", name);
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2)
         return BAD("tensor '%.64s' has no data_offsets of two numbers", name);
     if (cJSON_GetArraySize(json) != 3)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the tests use of Criterion, where Criterion is not to be had: for Windows, and where an emulator runs the tests
- * and no program can start itself anew. Tests run in one process, one after the other. */
+ * The part of Criterion that the tests use, for systems without it: Windows, and emulators, in which a program cannot
+ * start itself again. Tests run one after another in one process. */
 #ifndef DMATTN_TESTS_CRITERION_H
 #define DMATTN_TESTS_CRITERION_H
 
@@ -12,13 +12,13 @@
 #include <string.h>
 
 struct minimal_options {
-    int none; /* so that there is something to initialise */
+    int none; /* a structure needs a member to be initialised */
     void (*init)(void);
     void (*fini)(void);
 };
 
 struct minimal_test {
-    const char *category, *name; /* the suite and the test; no name: options of the suite */
+    const char *category, *name; /* the suite and the test; without a name, options of the suite */
     void (*run)(void);
     struct minimal_options options;
     struct minimal_test *next;
@@ -28,7 +28,7 @@ extern const struct minimal_test *criterion_current_test;
 
 void minimal_add(struct minimal_test *test);
 
-/* If it does not hold prints where and why, and ends the test if it is `fatal`. */
+/* If a condition does not hold, prints the place and the message; if `fatal`, ends the test. */
 #if defined(__MINGW32__)
 __attribute__((format(gnu_printf, 6, 7)))
 #else
