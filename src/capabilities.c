@@ -88,6 +88,22 @@ static void read_feature(capabilities *caps, companions *c, const VkBaseInStruct
     }
 }
 
+/* The drivers whose layout of matrices is known. Kernels that rely on it check it as they run. */
+static const struct {
+    VkDriverId driver;
+    uint32_t layout;
+} known_layouts[] = {
+    {VK_DRIVER_ID_NVIDIA_PROPRIETARY, LAYOUT_QUAD_ROWS}, /* that of the mma instructions, from Ampere to Hopper */
+};
+
+static uint32_t layout_of(VkDriverId driver)
+{
+    for (size_t i = 0; i < sizeof known_layouts / sizeof *known_layouts; i++)
+        if (known_layouts[i].driver == driver)
+            return known_layouts[i].layout;
+    return LAYOUT_UNKNOWN;
+}
+
 void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *p,
                               const VkPhysicalDeviceFeatures2 *features)
 {
@@ -113,9 +129,7 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
         read_feature(caps, &c, s);
     caps->cooperative_matrix = c.matrix && c.memory_model && c.float16 && c.int64;
     caps->cooperative_matrix2 = c.matrix2 && c.maintenance4; /* its shaders are SPIR-V 1.6 */
-    /* NVIDIA's matrices are laid out so from Ampere to Hopper, as its mma instructions are. Kernels that rely on it
-       check it as they run. */
-    caps->known_fragments = caps->driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY;
+    caps->fragment_layout = layout_of(caps->driver);
 }
 
 #ifdef VK_KHR_cooperative_matrix

@@ -4,6 +4,8 @@
 #ifndef DMATTN_CAPABILITIES_H
 #define DMATTN_CAPABILITIES_H
 
+#include "../shaders/lib/fragment_layout.h"
+
 #include <dmattn/dmattn.h>
 
 #include <stddef.h>
@@ -34,8 +36,7 @@ typedef struct capabilities {
     bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and what
                                  its shaders need besides */
     bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
-    /* Whether matrices of 16 x 16 x 16 are known to be laid out in registers as lib/fragment_layout.glsl says. */
-    bool known_fragments;
+    uint32_t fragment_layout; /* how matrices of 16 x 16 x 16 lie in registers: shaders/lib/fragment_layout.h */
 } capabilities;
 
 /* The structures to be chained to vkGetPhysicalDeviceProperties2, and what they say. */

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The online softmax of a subgroup's rows with scores and probabilities in registers.
+// The online softmax of a subgroup's rows, with scores and probabilities in registers. Values for a row are kept where its scores
+// are (fragment_layout.glsl). Its maximum and sum are found in one of two ways:
 //
-// All accumulators of a shape are laid out alike, so what belongs to a row is found where its scores are: each invocation
-// has ROW_VALUES values for the rows of a block, that of element e being ROW_VALUE(e). There are two ways to have them:
-//
-//     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
-//                neighbouring invocations, and a probability has the same position in an operand as in an accumulator
-//     otherwise  nothing is known of it; rows are reduced, and accumulators made operands, by GL_NV_cooperative_matrix2
+//     FRAGMENTS  by shuffles among the invocations that share the row; a probability becomes an operand in place
+//     otherwise  by GL_NV_cooperative_matrix2, which reduces rows and converts accumulators to operands
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
 
@@ -19,18 +16,16 @@ const uint HELD_BLOCKS = COLUMN_BLOCKS;
 
 void max_over_rows(inout float x[ROW_VALUES])
 {
-    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
-        x[r] = max(x[r], subgroupShuffleXor(x[r], 1));
-        x[r] = max(x[r], subgroupShuffleXor(x[r], 2));
-    }
+    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+        [[unroll]] for (uint lane = 1; lane < ROW_INVOCATIONS; lane *= 2)
+            x[r] = max(x[r], subgroupShuffleXor(x[r], lane));
 }
 
 void sum_over_rows(inout float x[ROW_VALUES])
 {
-    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
-        x[r] += subgroupShuffleXor(x[r], 1);
-        x[r] += subgroupShuffleXor(x[r], 2);
-    }
+    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+        [[unroll]] for (uint lane = 1; lane < ROW_INVOCATIONS; lane *= 2)
+            x[r] += subgroupShuffleXor(x[r], lane);
 }
 
 #else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Parameters of the attention kernels, for C and for GLSL. */
+#include "fragment_layout.h"
 #include "shared.h"
 
 /* Values of the constants below; the masks are those of dmattn_mask. */
@@ -102,7 +103,8 @@
     X(84, DV_HEAD_LOW, 0)                                                                                              \
     X(85, DV_HEAD_HIGH, 0)                                                                                             \
     X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */                                  \
-    X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */
+    X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */                     \
+    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, fragments */
 
 /* Bits of DERIVED_STRIDES: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define DERIVED_Q    1

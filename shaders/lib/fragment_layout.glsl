@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Which row and column the elements of an accumulator belong to that an invocation holds. All accumulators of a shape are laid
-// out alike, so what belongs to a row can be kept where its elements are: each invocation has ROW_VALUES values for the rows
-// of a block, that of element e being ROW_VALUE(e), and e the first element of which it is where IS_ROW_VALUE(e).
+// Which row and column of an accumulator an element belongs to. All accumulators of a shape have the same layout, so values for
+// a row are kept where its elements are: each invocation has ROW_VALUES values for the rows of a block. ROW_VALUE(e) is the one
+// of element e, and IS_ROW_VALUE(e) tells whether e is the first element with it.
 //
-//     FRAGMENTS  the layout is known (capabilities.h): an invocation holds elements of two rows, of which each lies in four
-//                neighbouring invocations, and an element has the same position in an operand as in an accumulator
-//     otherwise  nothing is known of it, and an accumulator of numbers tells
+//     FRAGMENTS  the layout is known, FRAGMENT_LAYOUT says which one (fragment_layout.h): an element has the same position in an
+//                operand as in an accumulator, and ROW_INVOCATIONS neighbours share a row
+//     otherwise  the layout is unknown: an accumulator whose elements are their own positions is loaded once
 //
-// Before it is included, each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`.
+// Before this file is included, each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`.
 #ifndef LIB_FRAGMENT_LAYOUT_GLSL
 #define LIB_FRAGMENT_LAYOUT_GLSL
 
 #include "matrix.glsl"
 
-// An accumulator whose elements tell their position.
+// An accumulator whose elements are their own positions, row * MATRIX_N + column.
 const uint NUMBER_PITCH = MATRIX_N / 4 + 1;
 
 MATRIX_C load_numbers()
@@ -31,18 +31,21 @@ MATRIX_C load_numbers()
 
 #ifdef FRAGMENTS
 
-const uint ROW_VALUES = 2;
+// These are of LAYOUT_QUAD_ROWS, the only layout so far.
+const uint ROW_VALUES = 2, ROW_INVOCATIONS = 4;
 #define ROW_VALUE(e) ((e) >> 2)
 #define IS_ROW_VALUE(e) (((e) & 3) == 0)
 
-// Row and column of an element of an accumulator.
+// Row and column of an element.
 uvec2 element_position(uint e)
 {
-    return uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
+    const uvec2 quad_rows =
+        uvec2(gl_SubgroupInvocationID / 4 + 8 * (e >> 2), gl_SubgroupInvocationID % 4 * 2 + (e & 1) + 4 * (e & 2));
+    return FRAGMENT_LAYOUT == LAYOUT_QUAD_ROWS ? quad_rows : uvec2(0);
 }
 
-// Whether matrices are laid out so, seen by loading numbers that tell their position. A device on which they are not is not to
-// give wrong results unseen: its scale becomes NaN, and so do they.
+// Whether matrices have this layout. It loads matrices whose elements are their own positions. If they are elsewhere, the caller
+// makes its scale NaN, so that a device with another layout gives NaN and never a wrong number.
 bool layout_is_right()
 {
     const MATRIX_C c = load_numbers();

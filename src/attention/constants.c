@@ -50,6 +50,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_MATRIX_M] = tile->matrix.m;
     c[CONSTANT_MATRIX_N] = tile->matrix.n;
     c[CONSTANT_MATRIX_K] = tile->matrix.k;
+    c[CONSTANT_FRAGMENT_LAYOUT] = tile->fragment_layout;
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
     c[CONSTANT_DOUT_BLOCKS] = tile->dout_blocks;
     c[CONSTANT_TILE_BUFFERS] = tile->tile_buffers;

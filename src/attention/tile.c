@@ -98,7 +98,9 @@ bool dmattn_tile_matrix_fits(const attention_tile *t, const capabilities *caps, 
     case FORM_SHARED: /* a lane's columns are whole units of 16 bytes */
         return rows == t->workgroup / t->subgroup_size * x->m && columns % (t->subgroup_size / x->m * 8) == 0;
     case FORM_REDUCED: /* accumulators become operands */ return x->n == x->k;
-    default: return caps->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16;
+    default:
+        return caps->fragment_layout != LAYOUT_UNKNOWN && t->subgroup_size == 32 && x->m == 16 && x->n == 16
+               && x->k == 16;
     }
 }
 
@@ -265,6 +267,7 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
     }
     tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && caps->bf16_matrix.m;
     tile->matrix = tile->bf16_operands ? caps->bf16_matrix : caps->f16_matrix;
+    tile->fragment_layout = caps->fragment_layout;
     if (!tile->matrix.m) {
         snprintf(why, size, "the device has no matrices of f16");
         return false;

@@ -32,8 +32,9 @@ typedef struct attention_tile {
     uint32_t dout_blocks;  /* backward: and of dout (of keys: of v) */
     uint32_t tile_buffers; /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
     bool lazy, guarded;
-    uint32_t splits; /* parts of the keys, whose results are joined; 0: 1 */
-    uint32_t slice;  /* workgroups of a dispatch, at most; 0: by the work that they have */
+    uint32_t fragment_layout; /* LAYOUT_..., of FORM_FRAGMENTS */
+    uint32_t splits;          /* parts of the keys, whose results are joined; 0: 1 */
+    uint32_t slice;           /* workgroups of a dispatch, at most; 0: by the work that they have */
 } attention_tile;
 
 /* Queries in a tile. */

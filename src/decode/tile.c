@@ -62,7 +62,7 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
     if (t->form == FORM_SHARED && d->cache == DMATTN_CACHE_PAGED)
         return false; /* blocks of pages in shared memory were slower than the portable kernel */
     if (t->form == FORM_FRAGMENTS)
-        return caps->known_fragments && t->subgroup_size == 32 && x->m == 16 && x->n == 16
+        return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
                /* what is loaded is multiplied as it is */
                && t->bf16_operands == (d->attention.type == DMATTN_TYPE_BF16)

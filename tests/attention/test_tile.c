@@ -105,7 +105,7 @@ static const char *broken_softmax(const attention_tile *t, const capabilities *c
         break;
     default:
         TAKEN_FOR_GRANTED(t->form == FORM_FRAGMENTS && t->level != DMATTN_LEVEL_PORTABLE);
-        TAKEN_FOR_GRANTED(caps->known_fragments && t->subgroup_size == 32);
+        TAKEN_FOR_GRANTED(caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32);
         TAKEN_FOR_GRANTED(m == 16 && t->matrix.n == 16 && t->matrix.k == 16);
     }
     return NULL;
@@ -229,7 +229,7 @@ Test(tile, every_matrix_device)
                             capabilities caps = matrix_capabilities();
                             set_device(&caps, subgroup, control, shared_sizes[s], invocations[i]);
                             caps.f16_matrix = caps.bf16_matrix = shapes[x];
-                            caps.known_fragments = known;
+                            caps.fragment_layout = known ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
                             each_dim(&caps, DMATTN_LEVEL_MATRIX, false);
                             each_dim(&caps, DMATTN_LEVEL_MATRIX2, false);
                         }
@@ -245,7 +245,7 @@ Test(tile, searched)
     for (size_t i = 0; i < COUNT(dims) * COUNT(subgroups) * COUNT(shapes) * COUNT(levels) * 2; i++) {
         const dmattn_level level = levels[i % 2];
         size_t at = i / 2;
-        caps.known_fragments = at % 2;
+        caps.fragment_layout = at % 2 ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         at /= 2;
         caps.f16_matrix = shapes[at % COUNT(shapes)];
         at /= COUNT(shapes);
@@ -272,7 +272,7 @@ Test(tile, matrices_for_every_dim)
 {
     capabilities caps = matrix_capabilities(); /* 16 x 16 x 16, subgroups of 32, 48 KiB */
     for (int known = 0; known < 2; known++) {
-        caps.known_fragments = known;
+        caps.fragment_layout = known ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         each_dim(&caps, DMATTN_LEVEL_MATRIX, true);
         each_dim(&caps, DMATTN_LEVEL_MATRIX2, true);
     }
@@ -325,7 +325,7 @@ Test(tile, forms)
         cr_expect_eq(t.form, level == DMATTN_LEVEL_MATRIX ? FORM_SHARED : FORM_REDUCED);
         cr_expect_str_eq(kernel_name(&t),
                          level == DMATTN_LEVEL_MATRIX ? "attention_shared_f16" : "attention_reduced_f16");
-        caps.known_fragments = true;
+        caps.fragment_layout = LAYOUT_QUAD_ROWS;
         t = chosen(&caps, &d, level);
         cr_expect_eq(t.form, FORM_FRAGMENTS);
         cr_expect_str_eq(kernel_name(&t), "attention_fragments_f16");
@@ -439,7 +439,7 @@ Test(tile, which_matrices_do_not_fit)
     t = shared;
     t.form = FORM_FRAGMENTS;
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));
-    caps.known_fragments = true;
+    caps.fragment_layout = LAYOUT_QUAD_ROWS;
     cr_expect(dmattn_tile_fits(&t, &caps, &d));
     t.matrix.m = 8;
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));

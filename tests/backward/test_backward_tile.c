@@ -65,7 +65,7 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, const
     } else if (t->form == FORM_REDUCED)
         cr_expect_eq(x->n, x->k);
     else
-        cr_expect(caps->known_fragments && x->m == 16 && x->n == 16 && x->k == 16);
+        cr_expect(caps->fragment_layout == LAYOUT_QUAD_ROWS && x->m == 16 && x->n == 16 && x->k == 16);
 }
 
 static void expect_tiles(const backward_tiles *t, const capabilities *caps, const dmattn_attention_desc *d)
@@ -105,7 +105,7 @@ Test(backward_tile, on_every_device)
         caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = devices[i % COUNT(devices)].subgroup;
         caps.shared_memory = devices[i % COUNT(devices)].shared;
         caps.f16_matrix = caps.bf16_matrix = devices[i % COUNT(devices)].matrix;
-        caps.known_fragments = devices[i % COUNT(devices)].fragments;
+        caps.fragment_layout = devices[i % COUNT(devices)].fragments ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         const bool masked = i >= COUNT(devices) * COUNT(dims) * COUNT(dims);
         const backward_desc b =
             resolved((backward_desc){.attention = {.batch = 1,

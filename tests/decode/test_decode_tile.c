@@ -248,7 +248,7 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
     caps.f16_matrix = caps.bf16_matrix = shape;
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
     caps.shared_memory = shared_memory;
-    caps.known_fragments = known;
+    caps.fragment_layout = known ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
     unsigned fitting = 0, fragments = 0, paged_fragments = 0;
     for (size_t i = 0; i < COUNT(dims) * COUNT(dims) * COUNT(batches) * COUNT(windows); i++)
         for (uint32_t variant = 0; variant < 8; variant++) {
@@ -330,7 +330,7 @@ Test(decode_tile, levels)
     cr_expect(dmattn_decode_tile_choose(&caps, &asked, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
     d.attention.level = 0;
     capabilities known = caps; /* and so does who has matrices of a known layout, which win with any number */
-    known.known_fragments = true;
+    known.fragment_layout = LAYOUT_QUAD_ROWS;
     const dmattn_decode_desc many = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&known, &many, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
     cr_expect_eq(t.form, FORM_FRAGMENTS);

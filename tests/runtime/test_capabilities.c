@@ -322,7 +322,7 @@ Test(capabilities, fragments)
         p.driver.driverID = (VkDriverId)driver;
         dmattn_capabilities_read(&caps, VK_API_VERSION_1_3, &p, NULL);
         cr_expect_eq(caps.driver, p.driver.driverID);
-        cr_expect_eq(caps.known_fragments, driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY);
+        cr_expect_eq(caps.fragment_layout == LAYOUT_QUAD_ROWS, driver == VK_DRIVER_ID_NVIDIA_PROPRIETARY);
     }
 }
 
