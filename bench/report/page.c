@@ -135,14 +135,13 @@ static bool ceiling_throttled(const page *p, const ceiling *x)
 static void print_legend(FILE *stream, const page *p)
 {
     char text[768];
-    snprintf(
-        text, sizeof text,
-        "ms: median time of back-to-back runs, with warm caches; %s%s. rate: arithmetic on visible pairs, or bytes "
-        "of inputs and outputs. roof%%: percent of the roofline limit that the ceilings give. dense: speedup over "
-        "dense attention. Every result was checked against the CPU.",
-        p->repeats > 1 ? "of the medians of all repeats. run%: half their range"
-                       : "+-%: half the width of its 95 % confidence interval",
-        p->cold ? ". cold ms: with cold caches" : "");
+    snprintf(text, sizeof text,
+             "ms: median time of back-to-back runs, with warm caches%s%s. rate: arithmetic on visible pairs, or bytes "
+             "of inputs and outputs. roof%%: percent of the roofline limit that the ceilings give. dense: speedup over "
+             "dense attention. Every result was checked against the CPU.",
+             p->repeats > 1 ? ", over all repeats. run%: half the range of their medians"
+                            : "; +-%: half the width of its 95 % confidence interval",
+             p->cold ? ". cold ms: with cold caches" : "");
     print_paragraph(stream, "", text);
 }
 

@@ -24,7 +24,7 @@ stopped_by() {
     wait "$job" || status=$?
     cat "$folder/page" "$folder/progress"
     [ "$status" -eq 130 ] || { echo "$*: the exit status is $status"; exit 1; }
-    grep -q '^! It was stopped' "$folder/page"
+    grep -q '^! vkbench was stopped' "$folder/page"
     grep -Eq '"interrupted":[[:space:]]+true' "$folder/results.json"
     grep -Eq '"repeat":[[:space:]]+1,' "$folder/results.json"
 }
