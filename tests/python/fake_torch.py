@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Lets the package run where PyTorch has no CUDA: with tests/runtime/fake_cuda.c the device's memory is the host's, so its tensors
-can be PyTorch's CPU tensors. What is replaced is the few places where the package asks PyTorch for CUDA."""
+"""Lets the package run without CUDA in PyTorch. With tests/runtime/fake_cuda.c device memory is host memory, so the tensors can
+be CPU tensors. install() replaces the few functions of the package that use CUDA through PyTorch."""
 import ctypes
 
 import torch
@@ -13,7 +13,7 @@ TYPES = {"|u1": torch.uint8, "<i4": torch.int32, "<f2": torch.float16, "<f4": to
 def as_tensor(block, _ordinal):
     about = block.__cuda_array_interface__
     memory = type("Memory", (ctypes.c_uint8 * block.size,), {}).from_address(about["data"][0])
-    memory.block = block  # kept as long as the tensor keeps the memory
+    memory.block = block  # lives as long as the tensor
     elements = 1
     for extent in about["shape"]:
         elements *= extent

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Dynamic mask attention in plain PyTorch, with every pair of query and key: its gradients are autograd's."""
+"""Dynamic mask attention in plain PyTorch over all pairs of query and key; autograd computes the gradients."""
 import torch
 
 
 def importance_of(v, dt_weight, a, dt_bias=None, activation="exp_softplus"):
-    """[batch, kv_heads, keys], of v [batch, keys, kv_heads, dim]."""
+    """Returns [batch, kv_heads, keys], from v [batch, keys, kv_heads, dim]."""
     z = v.flatten(2) @ dt_weight.t()
     if dt_bias is not None:
         z = z + dt_bias
@@ -13,8 +13,8 @@ def importance_of(v, dt_weight, a, dt_bias=None, activation="exp_softplus"):
 
 
 def visible_of(importance, queries, window, causal=True, key_valid=None, query_offsets=None, key_offsets=None):
-    """bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important ones of the query's prefix, of
-    equals the later one, in its document, padding left out. Straight from the definition."""
+    """Returns bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important keys of the query's
+    prefix, in the query's document and without padding; of equal keys the later one is preferred. By definition."""
     batch, heads, keys = importance.shape
     visible = torch.zeros(batch, heads, queries, keys, dtype=torch.bool)
     values = importance.detach().double().tolist()

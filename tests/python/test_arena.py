@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The arena of tools/python against a model: pieces never overlap, and what comes back can be had again."""
+"""Tests the arena of tools/python with random operations: pieces never overlap, and freed memory can be allocated again."""
 import pathlib
 import random
 import sys
@@ -34,9 +34,9 @@ for step in range(20000):
         for segment in pool.segments:
             used = sum(length for (other, _, length), _ in held if other is segment)
             assert used + sum(length for _, length in segment.free) == segment.size
-            assert all(a + n < b for (a, n), (b, _) in zip(segment.free, segment.free[1:])), "neighbours are not joined"
+            assert all(a + n < b for (a, n), (b, _) in zip(segment.free, segment.free[1:])), "adjacent free pieces are not merged"
 for piece, _ in held:
     pool.returned.append(piece)
 assert sorted(pool.drop_unused()) == list(range(1, len(made) + 1)) and not pool.segments
 assert min(made) == 1 << 20 and max(made) == 3 << 20
-print("%d segments, all of them given back" % len(made))
+print("%d segments, all freed" % len(made))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Has a C compiler compare what tools/python mirrors of the headers with the headers.
+"""Compares the declarations in tools/python with the headers, by a C compiler.
 
     test_layouts.py ROOT VULKAN_INCLUDES COMPILER..."""
 import ctypes
@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 root, vulkan, compiler = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
-sys.path.insert(0, str(root / "tools/python/dmattn"))  # the modules by themselves: the package needs PyTorch
+sys.path.insert(0, str(root / "tools/python/dmattn"))  # imports single modules, because the package needs PyTorch
 import cuda  # noqa: E402
 import native  # noqa: E402
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The package of tools/python against plain PyTorch: outputs, and all gradients against autograd's. On the CUDA device, or
-where PyTorch has none, on a Vulkan device of the CPU by tests/runtime/fake_cuda.c.
+"""Compares outputs and gradients of the package in tools/python with those of plain PyTorch and autograd. Runs on the CUDA
+device, or, if PyTorch has none, on a Vulkan device of the CPU through tests/runtime/fake_cuda.c.
 
 The yardstick is that of tests/support/low_precision.h: the same in float32 with the roundings that a kernel for the case's type has to
 make. Twice its distance from float64 is allowed, as its sums are rounded in another order, and one unit in the last place of the
@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/pyth
 try:
     import torch
 except ImportError as error:
-    print("dmattn tests: no device, as there is no PyTorch: %s" % error)
+    print("dmattn tests: no device: PyTorch is missing: %s" % error)
     sys.exit(0)
 import dmattn  # noqa: E402
 import fake_torch  # noqa: E402
@@ -291,7 +291,7 @@ def check_refusals():
     refuses(ValueError, "float16", lambda: dmattn.attention(q, q.half(), q))
     refuses(ValueError, "do not fit", lambda: dmattn.attention(q, q[:, :4], q))
     refuses(TypeError, "float64", lambda: dmattn.attention(q.double(), q.double(), q.double()))
-    refuses(ValueError, "needed", lambda: dmattn.dma_attention(q, q, q, window=4))
+    refuses(ValueError, "must be given", lambda: dmattn.dma_attention(q, q, q, window=4))
     refuses(ValueError, "importance", lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance[:, :1]))
     refuses(ValueError, "top", lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance, select="top"))
     refuses(native.Error, "window", lambda: dmattn.dma_attention(q, q, q, importance=importance))

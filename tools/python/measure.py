@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What it costs to hand over from PyTorch to dmattn and back, and dynamic mask attention beside PyTorch's dense attention, in
-one process on one CUDA device.
+"""Measures the cost of switching from PyTorch to dmattn and back, and compares dynamic mask attention with the dense attention
+of PyTorch, in one process on one CUDA device.
 
     measure.py [--calls N] [--json FILE]"""
 import argparse
@@ -23,12 +23,12 @@ def median(values):
 
 
 def device_us(run, calls):
-    """Median device time of run(), of which the host has enqueued everything before it begins."""
+    """Median device time of run(), with everything enqueued before the device begins."""
     times = []
     for _ in range(calls):
         begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         torch.cuda.synchronize()
-        torch.cuda._sleep(2000000)  # some 1 ms
+        torch.cuda._sleep(2000000)  # about 1 ms
         begin.record()
         run()
         end.record()
@@ -38,7 +38,7 @@ def device_us(run, calls):
 
 
 def each_us(run, calls):
-    """Time a call, of calls one behind the other."""
+    """Time per call, of calls enqueued without waiting."""
     torch.cuda.synchronize()
     began = time.perf_counter()
     for _ in range(calls):
@@ -48,8 +48,8 @@ def each_us(run, calls):
 
 
 def alone_us(run, calls):
-    """Medians of calls that the host waits for: how long each takes, and how long the host takes to enqueue it. Of calls that
-    it does not wait for the latter says nothing: the host soon waits for the device to catch up."""
+    """Medians of calls for each of which the host waits: the whole time, and the time to enqueue. Without waiting the latter
+    would be meaningless, because the host soon has to wait for the device."""
     whole, host = [], []
     for _ in range(calls):
         torch.cuda.synchronize()
@@ -73,17 +73,17 @@ def measure_hand_over(calls):
     device = device_at(torch.cuda.current_device())
     q = torch.zeros(1, 64, 1, 8, device="cuda")
     figures = {
-        "hand-over and back, nothing in between": measure_calls(lambda: device.submit(lambda _commands: None), calls),
+        "switch to dmattn and back, empty": measure_calls(lambda: device.submit(lambda _commands: None), calls),
         "attention of 64 queries, copied to shared memory": measure_calls(lambda: dmattn.attention(q, q, q), calls),
     }
     for name, times in figures.items():
-        print(name + ": %(each_us).1f us a call one behind the other; alone, with the host waiting, %(alone_us).1f us, of which the "
-              "host takes %(host_us).1f us to enqueue it; %(device_us).1f us of the device's time" % times)
+        print(name + ": %(each_us).1f us per call if enqueued without waiting; if the host waits for each, %(alone_us).1f us, "
+              "%(host_us).1f us of it to enqueue; %(device_us).1f us of device time" % times)
     return figures
 
 
 def measure_attention(heads, kv_heads, n, dim, window):
-    """Milliseconds forward, and forward with backward."""
+    """Milliseconds of forward, and of forward and backward together."""
     make = lambda *shape: torch.randn(*shape, device="cuda", dtype=torch.bfloat16)
     q, k, v = make(1, n, heads, dim), make(1, n, kv_heads, dim), make(1, n, kv_heads, dim)
     dt_weight, a = make(kv_heads, kv_heads * dim) * (kv_heads * dim) ** -0.5, make(kv_heads) * 0.5
@@ -124,7 +124,7 @@ def main():
     if options.calls < 1:
         parser.error("--calls must be at least 1")
     if not torch.cuda.is_available():
-        sys.exit("measure.py: PyTorch has no CUDA device here")
+        sys.exit("measure.py: PyTorch finds no CUDA device")
     print("%s; PyTorch %s" % (device_at(torch.cuda.current_device()).name, torch.__version__))
     figures = {"hand_over": measure_hand_over(options.calls), "attention": measure_attention(16, 4, 16384, 128, 1024)}
     if options.json:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pieces of large segments of memory. Knows nothing of what the memory is."""
+"""Divides large segments of memory, of any kind, into pieces."""
 import bisect
 import collections
 
@@ -7,14 +7,14 @@ ALIGNMENT = 512
 
 
 class Segment:
-    """A range of memory of which pieces are free: `free` holds (offset, size) of each, in order, none touching the next."""
+    """A range of memory. `free` lists its free pieces as (offset, size), in order; adjacent ones are merged."""
 
     def __init__(self, memory, size):
         self.memory, self.size = memory, size
         self.free = [(0, size)]
 
     def take(self, size):
-        """The offset of a piece, the first that is large enough; None: there is none."""
+        """Takes the first free piece that is large enough. Returns its offset, or None."""
         for i, (offset, room) in enumerate(self.free):
             if room >= size:
                 if room == size:
@@ -35,11 +35,11 @@ class Segment:
 
 
 class Arena:
-    """Segments, and pieces that are given back from anywhere: even a garbage collection in the middle of allocate() only
-    notes them down."""
+    """Allocates pieces from segments. Pieces may be returned at any time, even by a garbage collection during allocate(),
+    because returning only appends to a list."""
 
     def __init__(self, make, least):
-        self.make, self.least = make, least  # make(size) gives what a segment's `memory` is
+        self.make, self.least = make, least  # make(size) returns the `memory` of a new segment
         self.segments = []
         self.returned = collections.deque()
 
@@ -49,7 +49,7 @@ class Arena:
             segment.give_back(offset, size)
 
     def allocate(self, size):
-        """(segment, offset, size) of a piece of at least `size` bytes; append it to `returned` to give it back."""
+        """Returns (segment, offset, size) of a piece of at least `size` bytes. To free it, append it to `returned`."""
         self.collect()
         size = max(-(-size // ALIGNMENT), 1) * ALIGNMENT
         for segment in self.segments:
@@ -62,7 +62,7 @@ class Arena:
         return segment, segment.take(size), size
 
     def drop_unused(self):
-        """Forgets the segments of which nothing is in use, and returns their memory."""
+        """Removes the unused segments and returns their memory."""
         self.collect()
         unused = [s for s in self.segments if s.free == [(0, s.size)]]
         self.segments = [s for s in self.segments if s not in unused]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is needed of CUDA's driver interface, as ctypes sees it. tools/cuda/cuda_driver.h has the same for C, and
-tests/python/test_layouts.py has the C compiler compare the two."""
+"""The part of the CUDA driver interface that this package uses, for ctypes. tools/cuda/cuda_driver.h is the same for C;
+tests/python/test_layouts.py compares both with a C compiler."""
 import ctypes
 from ctypes import POINTER, Structure, Union, byref, c_char_p, c_int, c_uint, c_uint8, c_uint32, c_uint64, c_void_p
 
@@ -53,11 +53,11 @@ FUNCTIONS = {
 
 
 class Error(RuntimeError):
-    """A call of CUDA's driver that failed."""
+    """A failed call of the CUDA driver."""
 
 
 class Driver:
-    """libcuda.so.1; its functions are attributes."""
+    """libcuda.so.1, with its functions as attributes."""
 
     def __init__(self):
         try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A GPU as CUDA and Vulkan share it: memory that both see, and runs of dmattn between what a CUDA stream does.
+"""A GPU used by both CUDA and Vulkan: shared memory, and runs of dmattn in the order of a CUDA stream.
 
-    signal n + 1 on the stream  ->  Vulkan waits for it, runs, signals n + 2  ->  the stream waits for that
+    the stream signals n + 1  ->  Vulkan waits for it, runs, signals n + 2  ->  the stream waits for that
 
-by one timeline semaphore; the host waits for nothing, but where it is 16 runs ahead of the device."""
+One timeline semaphore does this. The host does not wait, unless it is 16 runs ahead of the device."""
 import collections
 import os
 import threading
@@ -15,8 +15,8 @@ import torch
 from . import cuda, native
 from .arena import Arena
 
-SEGMENT = 64 << 20  # bytes, at least; larger tensors have segments of their own
-PLANS = 256  # kept; the one that was used longest ago goes first
+SEGMENT = 64 << 20  # minimum size in bytes; larger tensors get their own segments
+PLANS = 256  # the number of plans kept; the least recently used one is evicted
 
 TYPESTR = {torch.uint8: "|u1", torch.int32: "<i4", torch.float16: "<f2", torch.float32: "<f4",
            torch.bfloat16: "<i2"}  # NumPy has no bf16
@@ -24,9 +24,9 @@ ELEMENT_SIZE = {dtype: int(typestr[-1]) for dtype, typestr in TYPESTR.items()}
 
 
 def stream_of(ordinal):
-    """The handle of the stream that PyTorch works on, in which a run takes its place."""
+    """The handle of the current stream of PyTorch, in whose order dmattn runs."""
     if torch.cuda.is_current_stream_capturing():
-        raise RuntimeError("dmattn cannot be captured into a CUDA graph: Vulkan's part would not be in it")
+        raise RuntimeError("dmattn cannot be captured into a CUDA graph, which cannot contain Vulkan work")
     return torch.cuda.current_stream(ordinal).cuda_stream
 
 
@@ -35,14 +35,14 @@ def as_tensor(block, ordinal):
 
 
 class Memory:
-    """A Vulkan buffer, and where CUDA sees it."""
+    """A Vulkan buffer and its CUDA address."""
 
     def __init__(self, buffer, imported, address):
         self.buffer, self.imported, self.address = buffer, imported, address
 
 
 class Block:
-    """A piece of shared memory. The tensor over it keeps it, and with the tensor's storage it goes back."""
+    """A piece of shared memory, owned by the storage of a tensor and freed with it."""
 
     def __init__(self, arena, piece, shape, dtype):
         self.arena, self.piece = arena, piece
@@ -59,7 +59,7 @@ class Block:
 class Device:
     def __init__(self, ordinal):
         self.ordinal = ordinal
-        self.lock = threading.RLock()  # a dmattn_device is one thread's at a time
+        self.lock = threading.RLock()  # only one thread at a time may use a dmattn_device
         self.thread = threading.local()
         self.library, self.driver = native.Library(), cuda.Driver()
         self.context = c_void_p()
@@ -70,23 +70,23 @@ class Device:
         self.handle = self._open_vulkan(cuda_device)
         self.timeline = self._import_timeline()
         self.signal, self.wait = cuda.SemaphoreParams(), cuda.SemaphoreParams()
-        self.turn = 0  # the timeline's value once all that was enqueued is done
+        self.turn = 0  # the value of the timeline when all enqueued work is complete
         self.stream = None  # of the last run
-        self.arenas = {}  # by stream: memory is used again in the stream's order, as PyTorch's own is
+        self.arenas = {}  # by stream: memory is reused in the order of the stream, as in PyTorch
         self.blocks = weakref.WeakValueDictionary()  # by address
         self.plans = collections.OrderedDict()
-        self.workspace = native.Buffer()  # one for all, as runs follow each other
+        self.workspace = native.Buffer()  # shared by all runs, because they do not overlap
 
-    # ---- setting up --------------------------------------------------------------------------------------------------
+    # ---- initialization ----------------------------------------------------------------------------------------------
 
     def _enter_context(self):
-        """Each thread needs the context once; PyTorch's threads for backward may not have it."""
+        """Makes the CUDA context current, once per thread; PyTorch's backward threads may not have it."""
         if not getattr(self.thread, "entered", False):
             self.driver.cuCtxSetCurrent(self.context)
             self.thread.entered = True
 
     def _open_vulkan(self, cuda_device):
-        """The Vulkan device that the CUDA device is."""
+        """Opens the Vulkan device that is the same GPU as the CUDA device."""
         runtime, info, handle = native.Runtime(), native.DeviceInfo(), native.Device()
         self.library.runtime_create(byref(native.RuntimeDesc(message=native.keep_message)), byref(runtime))
         uuid = (c_uint8 * 16)()
@@ -97,7 +97,7 @@ class Device:
                 self.name = "%s, %s" % (info.name.decode(), info.driver.decode())
                 self.library.device_create(runtime, index, byref(handle))
                 return handle
-        raise RuntimeError("CUDA device %d is none of Vulkan's devices: is its Vulkan driver installed?" % self.ordinal)
+        raise RuntimeError("CUDA device %d is not a Vulkan device: is its Vulkan driver installed?" % self.ordinal)
 
     def _import_timeline(self):
         desc = cuda.SemaphoreDesc(type=cuda.EXTERNAL_SEMAPHORE_TIMELINE_FD)
@@ -108,7 +108,7 @@ class Device:
         try:
             self.driver.cuImportExternalSemaphore(byref(imported), byref(desc))
         except cuda.Error:
-            os.close(fd.value)  # with success it is CUDA's
+            os.close(fd.value)  # after success CUDA owns it
             raise
         return imported
 
@@ -136,15 +136,15 @@ class Device:
             if imported:
                 self.driver.cuDestroyExternalMemory(imported)
             else:
-                os.close(shared.fd)  # with an import it is CUDA's
+                os.close(shared.fd)  # after an import CUDA owns it
             self.library.buffer_destroy(self.handle, byref(buffer))
             raise
         return Memory(buffer, imported, address.value)
 
     def empty(self, shape, dtype):
-        """A tensor in shared memory, contiguous, its contents undefined."""
+        """A contiguous tensor in shared memory; its contents are undefined."""
         if dtype not in TYPESTR:
-            raise TypeError("dmattn has no tensors of %s" % dtype)
+            raise TypeError("dmattn does not support tensors of type %s" % dtype)
         elements = 1
         for extent in shape:
             elements *= extent
@@ -160,12 +160,12 @@ class Device:
         return tensor.view(dtype) if dtype == torch.bfloat16 else tensor
 
     def block_of(self, tensor):
-        """The block that a tensor's storage is; None: it is not in shared memory."""
+        """The block of the storage of a tensor; None if it is not in shared memory."""
         return self.blocks.get(tensor.data_ptr() - tensor.storage_offset() * tensor.element_size())
 
     def share(self, tensor):
-        """The tensor itself where dmattn can read it in place, otherwise a copy in shared memory, made by PyTorch on the
-        device. In place: in shared memory, rows contiguous and at a multiple of 16 bytes, not all elements repeated."""
+        """The tensor itself if dmattn can read it in place, otherwise a copy in shared memory, made by PyTorch on the device.
+        In place requires shared memory, contiguous rows, alignment to 16 bytes, and some stride other than 0."""
         if (self.block_of(tensor) is not None and tensor.data_ptr() % 16 == 0
                 and (tensor.is_contiguous() or (tensor.dim() == 4 and tensor.stride(3) == 1 and any(tensor.stride()[:3])))):
             return tensor
@@ -177,7 +177,7 @@ class Device:
         return native.Buffer(block.memory.buffer.buffer, block.offset + inside, block.size - inside)
 
     def drop_unused(self):
-        """Gives memory that no tensor uses back to the driver; whether there was any."""
+        """Frees memory that no tensor uses. Returns whether there was any."""
         with self.lock:
             unused = [memory for arena in self.arenas.values() for memory in arena.drop_unused()]
             if unused:
@@ -192,13 +192,13 @@ class Device:
     # ---- running -----------------------------------------------------------------------------------------------------
 
     def _synchronize(self):
-        """Waits for all runs, so that what they use can be destroyed."""
+        """Waits for all runs, so that objects that they use can be destroyed."""
         commands = native.Commands()
         self.library.commands_begin(self.handle, byref(commands))
         self.library.commands_submit(self.handle)
 
     def _plan(self, operator, desc):
-        """The plan for a descriptor, and its workspace's size."""
+        """The plan for a descriptor, and the size of its workspace."""
         key = (operator, bytes(desc))
         found = self.plans.get(key)
         if found:
@@ -220,7 +220,7 @@ class Device:
             self.library.buffer_create(self.handle, size, byref(self.workspace))
 
     def run(self, operator, desc, args):
-        """Runs dmattn_<operator> in the place of the current stream."""
+        """Runs dmattn_<operator> in the order of the current stream."""
         with self.lock:
             self._enter_context()
             plan, workspace_size = self._plan(operator, desc)
@@ -230,7 +230,7 @@ class Device:
             self.submit(lambda commands: record(plan, commands, byref(args)))
 
     def submit(self, record):
-        """Has the device do what record(commands) writes, in the place of the current stream."""
+        """Runs the commands that record(commands) records, in the order of the current stream."""
         stream = stream_of(self.ordinal)
         library, driver, commands = self.library, self.driver, native.Commands()
         with self.lock:
@@ -238,7 +238,7 @@ class Device:
             library.commands_begin(self.handle, byref(commands))
             try:
                 record(commands)
-                if stream != self.stream and self.turn:  # the timeline only ever goes up
+                if stream != self.stream and self.turn:  # the values of the timeline must increase
                     self.wait.value = self.turn
                     driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
                 self.stream = None  # until the stream waits for this run
@@ -248,7 +248,7 @@ class Device:
                 library.commands_submit_shared(self.handle, self.signal.value, self.wait.value)
                 self.turn = self.wait.value
             except BaseException:
-                library.commands_cancel(self.handle)  # if they are not submitted
+                library.commands_cancel(self.handle)  # has no effect if they were submitted
                 raise
             driver.cuWaitExternalSemaphoresAsync(byref(self.timeline), byref(self.wait), 1, stream)
             self.stream = stream
@@ -259,9 +259,9 @@ _devices_lock = threading.Lock()
 
 
 def device_of(tensor):
-    """The Device that a tensor is on."""
+    """The Device of a tensor."""
     if not tensor.is_cuda:
-        raise ValueError("dmattn takes CUDA tensors, but one is on %s" % tensor.device)
+        raise ValueError("dmattn needs CUDA tensors, but one is on %s" % tensor.device)
     return device_at(tensor.device.index)
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""libdmattn as ctypes sees it: the structures, constants and functions of its headers that this package uses.
+"""The structures, constants and functions of libdmattn that this package uses, for ctypes.
 
-tests/python/test_layouts.py has the C compiler compare all of it with the headers."""
+tests/python/test_layouts.py compares them with the headers by a C compiler."""
 import ctypes
 import os
 import threading
 from ctypes import POINTER, Structure, c_bool, c_char, c_char_p, c_double, c_float, c_int, c_uint8, c_uint32, c_uint64, c_void_p
 
-VERSION = (0, 1)  # of the interface that is mirrored here
+VERSION = (0, 1)  # of the interface declared here
 LIBRARY = "libdmattn.so.%d.%d" % VERSION
 
 SUCCESS = 0
@@ -47,7 +47,7 @@ class Commands(c_void_p):
 # ---- structures ------------------------------------------------------------------------------------------------------
 
 def structure(name, *fields):
-    """A structure of the C name dmattn_<name>; each field is a type and the names of its members, one after the other."""
+    """Declares the structure dmattn_<name>. Each field is a type and the names of consecutive members of that type."""
     members = [(member, kind) for kind, names in fields for member in names.split()]
     return type(name, (Structure,), {"_fields_": members, "c_name": "dmattn_" + name})
 
@@ -99,7 +99,7 @@ STRUCTURES = (Strides, ScoreShape, Buffer, RuntimeDesc, DeviceInfo, SharedMemory
 
 # ---- functions -------------------------------------------------------------------------------------------------------
 
-# Those that return a status; a failure becomes an Error.
+# Functions that return a status; a failure raises an Error.
 FALLIBLE = {
     "runtime_create": (POINTER(RuntimeDesc), POINTER(Runtime)),
     "runtime_device_info": (Runtime, c_uint32, POINTER(DeviceInfo)),
@@ -132,7 +132,7 @@ OTHERS = {
 
 
 class Error(RuntimeError):
-    """What libdmattn refused or failed at, in its own words."""
+    """A failed call of libdmattn, with its message."""
 
     def __init__(self, status, text):
         super().__init__(text)
@@ -144,13 +144,13 @@ _last = threading.local()
 
 @MESSAGE_FN
 def keep_message(_user, severity, text):
-    """The message callback: keeps the sentence for the Error that the same call then raises."""
+    """The message callback: keeps the message for the Error that the same call then raises."""
     if severity == SEVERITY_ERROR:
-        _last.sentence = text.decode(errors="replace")
+        _last.message = text.decode(errors="replace")
 
 
 class Library:
-    """The loaded library; its functions are attributes, without the dmattn_ that their names begin with."""
+    """The loaded library, with its functions as attributes, without the prefix dmattn_."""
 
     def __init__(self):
         path = os.environ.get("DMATTN_LIBRARY") or LIBRARY
@@ -172,14 +172,14 @@ class Library:
         try:
             function = getattr(library, "dmattn_" + name)
         except AttributeError:
-            raise ImportError("the libdmattn that was loaded has no dmattn_%s: it is older than this package" % name) from None
+            raise ImportError("the loaded libdmattn has no dmattn_%s: it is older than this package" % name) from None
         function.restype, function.argtypes = result, parameters
         setattr(self, name, function)
         return function
 
     def _check(self, status, _function, _arguments):
         if status != SUCCESS:
-            text = getattr(_last, "sentence", None) or self.status_string(status).decode()
-            _last.sentence = None
+            text = getattr(_last, "message", None) or self.status_string(status).decode()
+            _last.message = None
             raise Error(status, text)
         return status

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""dmattn's operators on PyTorch's CUDA tensors, with their gradients."""
+"""The operators of dmattn on CUDA tensors of PyTorch, with their gradients."""
 import torch
 from torch.autograd.function import once_differentiable
 
@@ -21,7 +21,7 @@ def empty(shape, dtype=torch.float32, device=None):
 
 
 def empty_cache(device=None):
-    """Gives shared memory that no tensor uses back to the driver."""
+    """Frees shared memory that no tensor uses."""
     device_at(_ordinal(device)).drop_unused()
 
 
@@ -38,12 +38,12 @@ def _strides(tensor):
 
 def _type(tensor, name):
     if tensor.dtype not in TYPES:
-        raise TypeError("%s is of %s, but dmattn takes float32, float16 and bfloat16" % (name, tensor.dtype))
+        raise TypeError("%s has type %s, but must have float32, float16 or bfloat16" % (name, tensor.dtype))
     return TYPES[tensor.dtype]
 
 
 def _describe(q, k, v, **options):
-    """What is known of an attention before its tensors are in shared memory; libdmattn checks the values."""
+    """Makes the descriptor, without strides, which are set once the tensors are in shared memory. libdmattn checks the values."""
     for name, tensor in (("q", q), ("k", k), ("v", v)):
         if tensor.dim() != 4:
             raise ValueError("%s has %d dimensions, but must be [batch, sequence, heads, dim]" % (name, tensor.dim()))
@@ -60,7 +60,7 @@ def _describe(q, k, v, **options):
 
 
 def _expect(name, tensor, shape, like, dtype):
-    """Refuses a tensor that libdmattn could only take at its word."""
+    """Checks a tensor whose shape and type libdmattn cannot check."""
     if tuple(tensor.shape) != tuple(shape) or tensor.dtype != dtype or tensor.device != like.device:
         raise ValueError("%s is %s of %s on %s, but must be %s of %s on %s"
                          % (name, tuple(tensor.shape), tensor.dtype, tensor.device, tuple(shape), dtype, like.device))
@@ -82,7 +82,7 @@ def _fill(device, args, tensors):
 # ---- the operators ---------------------------------------------------------------------------------------------------
 
 class _Operator:
-    """What differs between attention and dynamic mask attention: names, and where the attention's descriptor is."""
+    """The differences between attention and dynamic mask attention: names, types, and how to find the attention descriptor."""
 
     def __init__(self, name, inputs, products, forward_args, backward_desc, backward_args, attention_in):
         self.name, self.inputs, self.products = name, inputs, products
@@ -100,7 +100,7 @@ DMA = _Operator("dma", ("q", "k", "v", "dt_weight", "a", "dt_bias", "importance"
 class _Run(torch.autograd.Function):
     @staticmethod
     def forward(ctx, operator, desc, keep, *inputs):
-        """`keep`: gradients will be asked for, so what they need is kept."""
+        """`keep`: gradients may be requested, so save what they need."""
         device = device_of(inputs[0])
         tensors = {name: None if t is None else device.share(t) for name, t in zip(operator.inputs, inputs)}
         q, k, v = (tensors[name] for name in "qkv")
@@ -130,7 +130,7 @@ class _Run(torch.autograd.Function):
         tensors["dout"] = device.share(dout)
         gradients = {}
         for name in wanted:
-            like = tensors[name]  # those of importance and its parameters are f32
+            like = tensors[name]  # gradients of importance and its parameters are f32
             gradients[name] = device.empty(like.shape, like.dtype if name in "qkv" else torch.float32)
             tensors["d" + name] = gradients[name]
         desc = operator.backward_desc(ctx.desc, sum(GRADIENTS[name] for name in wanted), _strides(tensors["dout"]))
@@ -146,8 +146,8 @@ def _run(operator, desc, inputs):
 
 
 def attention(q, k, v, *, causal=False, scale=0.0, soft_cap=0.0, level=native.LEVEL_BEST):
-    """Attention of q [batch, queries, heads, dim] to k and v [batch, keys, kv_heads, dim]. `scale` 0: 1 / sqrt(dim);
-    `soft_cap` 0: none; with `causal` the last query sees the last key."""
+    """Attention of q [batch, queries, heads, dim] to k and v [batch, keys, kv_heads, dim]. `scale` 0 selects 1 / sqrt(dim);
+    `soft_cap` 0 selects no cap. With `causal` the last query sees up to the last key."""
     return _run(ATTENTION, _describe(q, k, v, causal=causal, scale=scale, soft_cap=soft_cap, level=level), (q, k, v))
 
 
@@ -155,20 +155,20 @@ def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, im
                   activation="exp_softplus", select="topw", threshold=0.0, sinks=0, recent=0, sliding=0, causal=True,
                   key_valid=None, query_offsets=None, key_offsets=None, scale=0.0, soft_cap=0.0,
                   level=native.LEVEL_BEST):
-    """Dynamic mask attention: each query sees the `window` most important keys of its prefix, and the importance is
-    their bias. It is made of v by dt_weight [kv_heads, kv_heads * value_dim], a [kv_heads] and dt_bias [kv_heads], or
-    given, float32 [batch, kv_heads, keys]. What the rest means is in mask.h, dmattn_importance and dmattn_selection;
-    key_valid is uint8 [batch, keys], the offsets of packed documents are int32 [batch, documents + 1]."""
+    """Dynamic mask attention: each query sees the `window` most important keys of its prefix, with the importance as bias.
+    The importance is computed from v by dt_weight [kv_heads, kv_heads * value_dim], a [kv_heads] and dt_bias [kv_heads],
+    or given as float32 [batch, kv_heads, keys]. key_valid is uint8 [batch, keys]; the offsets of packed documents are
+    int32 [batch, documents + 1]. For the other options see dmattn_importance and dmattn_selection in mask.h."""
     attention_desc = _describe(q, k, v, scale=scale, soft_cap=soft_cap, level=level)
     batch, keys, kv_heads, value_dim = v.shape
     parameter = native.Importance(activation=_choice("activation", activation, ACTIVATIONS), dt_bias=dt_bias is not None)
     if importance is not None:
         if dt_weight is not None or a is not None or dt_bias is not None:
-            raise ValueError("importance is given, so dt_weight, a and dt_bias have no meaning")
+            raise ValueError("dt_weight, a and dt_bias are not allowed with importance")
         _expect("importance", importance, (batch, kv_heads, keys), q, torch.float32)
     else:
         if dt_weight is None or a is None:
-            raise ValueError("dt_weight and a are needed, or importance")
+            raise ValueError("either importance, or dt_weight and a, must be given")
         parameter.parameter_type = _type(dt_weight, "dt_weight")
         _expect("dt_weight", dt_weight, (kv_heads, kv_heads * value_dim), q, dt_weight.dtype)
         _expect("a", a, (kv_heads,), q, dt_weight.dtype)
@@ -179,7 +179,7 @@ def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, im
         _expect("key_valid", key_valid, (batch, keys), q, torch.uint8)
     if query_offsets is not None or key_offsets is not None:
         if query_offsets is None or key_offsets is None:
-            raise ValueError("query_offsets and key_offsets belong together")
+            raise ValueError("query_offsets and key_offsets must be given together")
         documents = query_offsets.shape[-1] - 1 if query_offsets.dim() == 2 else 0
         if documents < 1:
             raise ValueError("query_offsets is %s, but must be [batch, documents + 1]" % (tuple(query_offsets.shape),))
