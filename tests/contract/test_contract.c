@@ -53,6 +53,46 @@ static void record(rig *r, const operator_case *o, const dmattn_plan *plan, fake
     cr_expect_eq(o->record(plan, buffer), DMATTN_SUCCESS, "%s: %s", o->name, r->said.text);
 }
 
+/* ---- sizes beyond 64 bits ---------------------------------------------------------------------------------------- */
+
+static void allow_large_grids(VkPhysicalDeviceProperties2 *properties)
+{
+    for (int i = 0; i < 3; i++)
+        properties->properties.limits.maxComputeWorkGroupCount[i] = UINT32_MAX;
+}
+
+/* With 64 bits, the first has an importance of 0 bytes, the second lists of 64 GiB. */
+Test(contract, sizes_beyond_64_bits)
+{
+    const dmattn_mask_desc descs[] = {{.stages = DMATTN_STAGE_IMPORTANCE,
+                                       .batch = 1u << 15,
+                                       .keys = 1u << 29,
+                                       .kv_heads = 1u << 18,
+                                       .type = DMATTN_TYPE_F16,
+                                       .value_dim = 8,
+                                       .v_strides = {0, 0, 8}},
+                                      {.stages = DMATTN_STAGE_LISTS,
+                                       .batch = 1u << 13,
+                                       .queries = (1u << 30) - 1,
+                                       .keys = (1u << 30) - 1,
+                                       .kv_heads = 1,
+                                       .list_queries = 2048,
+                                       .list_capacity = (1u << 30) - 1}};
+    for (size_t i = 0; i < 2; i++)
+        for (int large = 0; large < 2; large++) {
+            rig r;
+            dmattn_plan *plan = (dmattn_plan *)&r;
+            rig_init(&r);
+            r.vulkan.change_limits = large ? allow_large_grids : NULL;
+            cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+            const dmattn_status status = dmattn_mask_plan(r.context, &descs[i], &plan);
+            cr_expect(status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED, "%zu: status %d", i,
+                      status);
+            cr_expect(!plan && *r.said.text);
+            rig_destroy(&r);
+        }
+}
+
 /* ---- outputs that are NULL --------------------------------------------------------------------------------------- */
 
 Test(contract, null_outputs)

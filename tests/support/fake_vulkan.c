@@ -206,7 +206,6 @@ static VKAPI_ATTR void VKAPI_CALL CmdDispatchBase(VkCommandBuffer commands, uint
 static VKAPI_ATTR void VKAPI_CALL GetPhysicalDeviceProperties2(VkPhysicalDevice device,
                                                                VkPhysicalDeviceProperties2 *properties)
 {
-    (void)device;
     VkPhysicalDeviceLimits *limits = &properties->properties.limits;
     properties->properties.apiVersion = VK_API_VERSION_1_3;
     limits->maxComputeWorkGroupInvocations = 1024;
@@ -227,6 +226,8 @@ static VKAPI_ATTR void VKAPI_CALL GetPhysicalDeviceProperties2(VkPhysicalDevice 
             p->minSubgroupSize = p->maxSubgroupSize = 32;
             p->requiredSubgroupSizeStages = VK_SHADER_STAGE_COMPUTE_BIT;
         }
+    if (DEVICE(device)->change_limits)
+        DEVICE(device)->change_limits(properties);
 }
 
 #ifdef VK_KHR_cooperative_matrix

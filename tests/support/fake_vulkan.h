@@ -22,6 +22,8 @@ typedef struct fake_vulkan {
     VkPhysicalDeviceFeatures2 features;
     VkPhysicalDeviceBufferDeviceAddressFeatures address;
 
+    void (*change_limits)(VkPhysicalDeviceProperties2 *properties); /* if not NULL: makes another device of it */
+
     const char *loaded[FAKE_NAMES]; /* names that were asked for and exist; and those that do not */
     const char *refused[FAKE_NAMES];
     uint32_t loaded_count, refused_count;
