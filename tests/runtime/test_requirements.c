@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * dmattn_add_device_needs(): which features and extensions it adds to those of an app, in the app's own structures, in
  * structures of whole Vulkan versions, and in structures of its own. */
-#include <dmattn/dmattn.h>
+#include "capabilities.h"
 
 #include <criterion/criterion.h>
 
@@ -233,4 +233,60 @@ Test(needs, invalid)
     a.setup.offered_count = 1;
     cr_expect_eq(dmattn_add_device_needs(&a.setup), DMATTN_ERROR_INVALID);
     cr_expect_null(a.features.pNext);
+}
+
+/* ---- the list of requirements ------------------------------------------------------------------------------------ */
+
+static const void *find_structure(const VkPhysicalDeviceFeatures2 *chain, VkStructureType type)
+{
+    for (const VkBaseInStructure *s = (const void *)chain; s; s = s->pNext)
+        if (s->sType == type)
+            return s;
+    return NULL;
+}
+
+static bool recommends(const dmattn_device_needs *needs, const char *extension)
+{
+    for (uint32_t i = 0; i < needs->recommended_extension_count; i++)
+        if (!strcmp(needs->recommended_extensions[i], extension))
+            return true;
+    return false;
+}
+
+/* The requirements must agree with what dmattn_capabilities_level() checks. */
+Test(device_needs, versions)
+{
+    static const uint32_t versions[] = {VK_API_VERSION_1_2, VK_API_VERSION_1_3};
+    for (int i = 0; i < 2; i++) {
+        dmattn_device_needs needs;
+        dmattn_get_device_needs(versions[i], &needs);
+        cr_expect_eq(needs.api_version, VK_API_VERSION_1_2);
+        cr_expect_eq(needs.required->sType, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+        cr_expect_eq(needs.recommended->sType, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2);
+        cr_expect_eq(needs.required_extension_count, 0);
+        cr_expect(find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES)
+                  || find_structure(needs.required, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES));
+        cr_expect_eq(recommends(&needs, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
+        cr_expect_eq(recommends(&needs, VK_KHR_MAINTENANCE_4_EXTENSION_NAME), versions[i] < VK_API_VERSION_1_3);
+
+        device_properties p;
+        capabilities caps;
+        dmattn_device_properties_chain(&p, true);
+        dmattn_capabilities_read(&caps, versions[i], &p, needs.required);
+        cr_expect(caps.buffer_device_address);
+        dmattn_capabilities_read(&caps, versions[i], &p, needs.recommended);
+        cr_expect(caps.subgroup_size_control && caps.full_subgroups);
+#ifdef VK_KHR_cooperative_matrix
+        cr_expect(caps.cooperative_matrix);
+        cr_expect(recommends(&needs, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
+#endif
+#ifdef VK_NV_cooperative_matrix2
+        cr_expect(caps.cooperative_matrix2);
+        cr_expect(recommends(&needs, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME));
+#endif
+#ifdef VK_KHR_shader_bfloat16
+        cr_expect(caps.bf16_matrices);
+        cr_expect(recommends(&needs, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME));
+#endif
+    }
 }

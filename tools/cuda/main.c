@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * dmattn-cuda: attention on data of CUDA, in memory shared by CUDA and Vulkan. CUDA writes q, k and v, dmattn computes,
  * and CUDA reads out. A timeline semaphore orders them on the device; the host waits once, at the end. Then the program
- * measures the cost of switching to dmattn and back. It uses the public headers of dmattn only. */
+ * measures the cost of a hand-over to dmattn and back. It uses the public headers of dmattn only. */
 #define _POSIX_C_SOURCE 200809L
 #include "cuda_driver.h"
 
@@ -233,7 +233,7 @@ static int run_attention(session *s)
     return DONE;
 }
 
-/* ---- the cost of a switch ------------------------------------------------------------------------------------ */
+/* ---- the cost of a hand-over----------------------------------------------------------------------------------- */
 
 static double now_us(void)
 {
@@ -288,7 +288,7 @@ static int measure(session *s, int calls)
         status = time_together(s, calls, &each);
     if (!status)
         printf(
-            "switching to dmattn and back, %d empty calls: %.1f us per call if enqueued without waiting; if the host "
+            "hand-over to dmattn and back, %d empty calls: %.1f us per call if enqueued without waiting; if the host "
             "waits for each, median %.1f us, %.1f us of it to enqueue\n",
             calls, each, median(host + calls, calls), median(host, calls));
     free(host);
@@ -336,7 +336,7 @@ int main(int argc, char **argv)
     if (argc > 2 || *end || calls < 1 || calls > 1000000) {
         fputs("Usage: dmattn-cuda [CALLS]\n"
               "\n"
-              "Computes attention in memory shared by CUDA and Vulkan. Then measures CALLS empty runs of dmattn\n"
+              "Computes attention in memory shared by CUDA and Vulkan. Then measures CALLS hand-overs to dmattn\n"
               "(default: 1000, at most 1000000). For each the GPU switches from CUDA to Vulkan and back: 0.33 ms\n"
               "on an H200.\n"
               "\n"
@@ -347,5 +347,6 @@ int main(int argc, char **argv)
     session s = {0};
     const int status = run(&s, (int)calls);
     close_session(&s);
-    return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written") : status;
+    return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written")
+                                                         : status;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures the cost of switching from PyTorch to dmattn and back, and compares dynamic mask attention with the dense attention
+"""Measures the cost of a hand-over from PyTorch to dmattn and back, and compares dynamic mask attention with the dense attention
 of PyTorch, in one process on one CUDA device.
 
     measure.py [--calls N] [--json FILE]"""
@@ -73,7 +73,7 @@ def measure_hand_over(calls):
     device = device_at(torch.cuda.current_device())
     q = torch.zeros(1, 64, 1, 8, device="cuda")
     figures = {
-        "switch to dmattn and back, empty": measure_calls(lambda: device.submit(lambda _commands: None), calls),
+        "hand-over to dmattn and back, empty": measure_calls(lambda: device.submit(lambda _commands: None), calls),
         "attention of 64 queries, copied to shared memory": measure_calls(lambda: dmattn.attention(q, q, q), calls),
     }
     for name, times in figures.items():
