@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * What the tests that need a device share. In the environment:
+ * For tests that need a device. Environment variables:
  *
  *     DMATTN_TEST_DEVICE          which device: an index, part of a name, or best (default)
- *     DMATTN_REQUIRE_DEVICE=1     it is a failure, not a reason to skip, if there is none
- *     DMATTN_REQUIRE_VALIDATION=1 likewise, if the validation layer is not there
- *     DMATTN_REQUIRE_LEVEL=matrix likewise, if the device and this build do not offer that level
- *     DMATTN_TEST_SHARE=2/4       the second of four shares of the cases of the large tables
+ *     DMATTN_REQUIRE_DEVICE=1     fail, instead of skipping, if there is no device
+ *     DMATTN_REQUIRE_VALIDATION=1 fail if the validation layer is not installed
+ *     DMATTN_REQUIRE_LEVEL=matrix fail if the device or this build does not offer that level
+ *     DMATTN_TEST_SHARE=2/4       run only the second of four shares of the large tables of cases
  *
- * Criterion runs each test in a process of its own, so each opens the device once and walks through its cases. */
+ * Criterion runs each test in its own process, so each test opens the device once and loops over its cases. */
 #ifndef DMATTN_TESTS_HARNESS_H
 #define DMATTN_TESTS_HARNESS_H
 
@@ -23,14 +23,14 @@ typedef struct harness {
     dmattn_context *context; /* the device's */
     uint32_t index;
     dmattn_device_info info;
-    bool validation;                      /* the layer is loaded */
-    unsigned validation_errors;           /* its findings of severity ERROR */
+    bool validation;                      /* the validation layer is loaded */
+    unsigned validation_errors;           /* findings of the layer with severity ERROR */
     unsigned sentences;                   /* other messages of severity ERROR */
-    char sentence[512];                   /* the last of them */
+    char sentence[512];                   /* the last one */
     char kernel[512];                     /* the last message of severity INFO */
-    int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* of each level: 0 not known yet, 1 no, 2 yes */
+    int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* for each level: 0 not known yet, 1 no, 2 yes */
     int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
-    unsigned runs, runs_taken; /* that harness_takes() was asked for, and those of the share */
+    unsigned runs, runs_taken; /* calls of harness_takes(), and those that returned true */
 } harness;
 
 extern harness h;
@@ -38,35 +38,34 @@ extern harness h;
 /* Opens the device; skips the test if there is none. */
 void harness_begin(void);
 
-/* Closes it; the validation layer must have found nothing. */
+/* Closes the device and fails if the validation layer reported errors. */
 void harness_end(void);
 
-/* Whether the device and this build can do f16 at a level: tests try all of them. Leaves no sentence behind. */
+/* Returns whether the device and this build support f16 at a level. Leaves no message behind. */
 bool harness_offers(dmattn_level level);
 
-/* Likewise gradients. */
+/* The same for gradients. */
 bool harness_offers_backward(dmattn_level level);
 
-/* Whether the share that is to be run holds number `i`: that of a case in its table or, where a case is run at several
- * levels, that plus the level, so that halves are not of cases but of each case's levels. How many are left out is said
- * when the test ends. */
+/* Returns whether the share to run contains number `i`: the index of a case in its table, plus the level if a case runs at
+ * several levels, so that shares divide the levels of each case. harness_end() prints how many were left out. */
 bool harness_takes(size_t i);
 
-/* Whether gradients of many cases are to be computed in small tiles, which a CPU compiles sooner. */
+/* Returns whether gradients of many cases should use small tiles, which compile faster on a CPU. */
 bool harness_small_tiles(void);
 
-/* The next one that is offered above a level; 0 if there is none. */
+/* The next offered level above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
 
-/* The tile to try a case with, its descriptor being resolved and of a level; NULL: the one that is chosen anyway. On a
- * CPU compiling a kernel takes much longer than running it, up to minutes for one by matrices with a large tile: there
- * it is the one with the fewest keys that are more than one matrix. */
+/* The tile for a case, whose descriptor must be resolved and have a level; NULL selects the default tile. On a CPU, where
+ * compiling a matrix kernel with a large tile takes up to minutes, it is the tile with the fewest keys that has more than
+ * one matrix of them. */
 const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile);
 
-/* A dmattn_message_fn that counts and keeps; `user` is the harness. */
+/* A dmattn_message_fn that counts messages and keeps the last; `user` is the harness. */
 void harness_message(void *user, dmattn_severity severity, const char *text);
 
-/* Expects `status`, and for an error exactly one sentence, since the last call, that contains `part`. */
+/* Expects `status`, and for an error exactly one message since the last call, which contains `part`. */
 void harness_expect(const char *file, int line, dmattn_status got, dmattn_status want, const char *part);
 #define EXPECT_FAILURE(call, status, part) \
     (h.sentences = 0, h.sentence[0] = 0, harness_expect(__FILE__, __LINE__, (call), (status), (part)))
@@ -76,7 +75,7 @@ void harness_expect(const char *file, int line, dmattn_status got, dmattn_status
         cr_assert_eq(status_, DMATTN_SUCCESS, "%s: %s", dmattn_status_string(status_), h.sentence); \
     } while (0)
 
-/* A test between harness_begin() and harness_end(), which is called in its body: a failure in .fini would not count. */
+/* A test between harness_begin() and harness_end(). harness_end() is not in .fini, where a failure would not count. */
 #define DEVICE_TEST(suite, test)             \
     static void suite##_##test##_body(void); \
     Test(suite, test)                        \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Catches the sentences of functions that take a messenger. */
+ * Keeps the messages of functions that take a messenger. */
 #ifndef DMATTN_TESTS_SENTENCES_H
 #define DMATTN_TESTS_SENTENCES_H
 
