@@ -47,8 +47,8 @@ bool harness_offers(dmattn_level level);
 /* The same for gradients. */
 bool harness_offers_backward(dmattn_level level);
 
-/* Returns whether the share to run contains number `i`: the index of a case in its table, plus the level if a case runs at
- * several levels, so that shares divide the levels of each case. harness_end() prints how many were left out. */
+/* Returns whether the share to run contains number `i`: the index of a case in its table, plus the level if a case runs
+ * at several levels, so that shares divide the levels of each case. harness_end() prints how many were left out. */
 bool harness_takes(size_t i);
 
 /* Returns whether gradients of many cases should use small tiles, which compile faster on a CPU. */
@@ -57,9 +57,9 @@ bool harness_small_tiles(void);
 /* The next offered level above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
 
-/* The tile for a case, whose descriptor must be resolved and have a level; NULL selects the default tile. On a CPU, where
- * compiling a matrix kernel with a large tile takes up to minutes, it is the tile with the fewest keys that has more than
- * one matrix of them. */
+/* The tile for a case, whose descriptor must be resolved and have a level; NULL selects the default tile. On a CPU,
+ * where compiling a matrix kernel with a large tile takes up to minutes, it is the tile with the fewest keys that has
+ * more than one matrix of them. */
 const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile);
 
 /* A dmattn_message_fn that counts messages and keeps the last; `user` is the harness. */
