@@ -178,7 +178,7 @@ bad "query_offsets has shape [2]" "$dma,$q,$k,$v,$weight,$a,$(tensor query_offse
 words() {
     local word
     for word in "$@"; do
-        printf "$(printf '\\x%02x' $((word & 255)) $((word >> 8 & 255)) $((word >> 16 & 255)) $((word >> 24 & 255)))"
+        printf '%b' "$(printf '\\x%02x' $((word & 255)) $((word >> 8 & 255)) $((word >> 16 & 255)) $((word >> 24 & 255)))"
     done
 }
 # offsets Q0 Q1 K0 K1: makes a case with one document of at most one query and one key
