@@ -124,7 +124,7 @@ void begin_walk(uvec4 item)
 // Of the mask's bitmap: whether some query of a tile sees some of the keys, and whether all see all.
 uvec2 mask_bits(uint tile)
 {
-    return MASK == MASK_DENSE
+    return BITMAP
                ? Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), tile)).p[key_tile / 32] >> key_tile % 32 & 1u
                : uvec2(1);
 }
@@ -298,7 +298,7 @@ void main()
             find_queries(now);
             const int first = int(first_query), end = int(end_query);
             if (any_query.x < end && first < any_query.y) {
-                const bool full = all_queries.x <= first && end <= all_queries.y && (MASK != MASK_DENSE || mask_bits(now).y != 0);
+                const bool full = all_queries.x <= first && end <= all_queries.y && (BITMAP ? mask_bits(now).y != 0 : true);
 #ifdef FRAGMENTS // where code without what partial tiles need is faster
                 if (full)
                     ATTEND(false)

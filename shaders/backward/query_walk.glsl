@@ -27,7 +27,7 @@ bool next_tile()
 {
     for (; walk_next < walk_end; walk_next++) {
         uvec2 bits = uvec2(0xffffffffu);
-        if (MASK == MASK_DENSE)
+        if (BITMAP)
             bits = Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next)).p[key_tile / 32] >> key_tile % 32;
         if ((bits.x & 1u) == 0)
             continue;

@@ -45,10 +45,10 @@ void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
     walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_tile = MASK == MASK_DENSE ? walk_tiles.x & ~31u : walk_tiles.x;
+    walk_tile = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_live = 0;
     walk_partial = false;
-    if (MASK == MASK_DENSE)
+    if (BITMAP)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
@@ -79,7 +79,7 @@ key_tile next_tile_of_bitmap(uint slots)
 
 key_tile next_tile(uint slots)
 {
-    if (MASK == MASK_DENSE)
+    if (BITMAP)
         return next_tile_of_bitmap(slots);
     const uint tile = walk_tile++;
     return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles.y, slots);

@@ -16,9 +16,9 @@ void begin_walk()
 {
     const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
     walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_next = MASK == MASK_DENSE ? walk_tiles.x & ~31u : walk_tiles.x;
+    walk_next = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_bits = uvec2(0);
-    if (MASK == MASK_DENSE)
+    if (BITMAP)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
@@ -26,7 +26,7 @@ void begin_walk()
 // last one of a tile.
 bool next_tile()
 {
-    while (MASK == MASK_DENSE && walk_bits.x == 0) {
+    while (BITMAP && walk_bits.x == 0) {
         if (walk_next >= walk_tiles.y)
             return false;
         walk_bits = Pairs(walk_bitmap).p[walk_next / 32];
@@ -35,7 +35,7 @@ bool next_tile()
     }
     uint tile = walk_next;
     bool full = true;
-    if (MASK == MASK_DENSE) {
+    if (BITMAP) {
         const uint bit = findLSB(walk_bits.x);
         walk_bits.x &= walk_bits.x - 1;
         tile = walk_next - 32 + bit;

@@ -12,8 +12,9 @@
 #include "attention.glsl"
 #include "math.glsl"
 
-// With interval masks keys come from lists.
+// Where the tiles of keys come from: a list of keys, the bitmap of mask_tiles.comp, or else all tiles.
 const bool LISTED = MASK == MASK_INTERVALS;
+const bool BITMAP = MASK == MASK_DENSE;
 
 // 1: a key has one bias for all rows of the tile. A number, as glslang makes no valid constant of && and !.
 const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS_PER_TILE - 1 : 0;
