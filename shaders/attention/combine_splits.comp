@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Joins the results of parts of the keys. With the largest score m_i of each part and its sum l_i of e^(score - m_i):
+// Combines the partial results of the splits of the keys. With the largest score m_i of split i and its sum l_i of e^(S - m_i):
 //
 //     m = max m_i;  w_i = l_i exp(m_i - m);  out = sum w_i out_i / sum w_i;  lse = m + ln sum w_i
 //
-// which is the same for any number of parts, but for rounding (Dao et al. 2023, "Flash-Decoding"). The parts' lse would not
-// do: beside a large m_i it loses l_i.
+// Except for rounding, the result is the same for any number of splits (Dao et al. 2023, "Flash-Decoding"). The lse of a split
+// is not enough: beside a large m_i it loses l_i.
 //
-// An invocation has 4 columns of a row; p.q holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.k (m_i, l_i) [B, SPLITS, H, Sq].
+// Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation has 4 columns of a row. p.q holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.k (m_i, l_i) [B, SPLITS, H, Sq].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -34,8 +34,8 @@ void main()
         largest = max(largest, split_softmax(item, split, head, query).x);
     vec4 o = vec4(0);
     for (uint split = 0; split < SPLITS; split++) {
-        const vec2 part = split_softmax(item, split, head, query);
-        const float weight = part.y * exp2((part.x - largest) * LOG2_E);
+        const vec2 softmax = split_softmax(item, split, head, query);
+        const float weight = softmax.y * exp2((softmax.x - largest) * LOG2_E);
         const uvec2 rows = advance(p.q, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * p.heads, 0));
         o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
         sum += weight;

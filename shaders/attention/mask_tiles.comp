@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reduces a dense mask to a bitmap of tiles: which hold a visible pair, which hold no hidden one. Made once for each mask, not
-// for each query head; the attention kernels walk the tiles whose bit is set and no others.
+// Reduces a dense mask to a bitmap of tiles with two bits each: some pair of the tile is visible; all pairs are. The bitmap is
+// made once for each head of the mask. The attention kernels visit only the tiles whose first bit is set.
 //
 // Workgroup (x, y, z): row of tiles x, tiles 32 y to 32 y + 31 of it, batch item and head z of the mask.
 #version 460

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The online softmax of a subgroup's rows with scores and probabilities in shared memory, where nothing is known of how
-// matrices are laid out in registers. A row belongs to ROW_LANES neighbouring invocations. ROW_BLOCKS is 1.
+// The online softmax of a subgroup's rows, with scores and probabilities in shared memory, for devices whose fragment layout is
+// unknown. ROW_LANES neighbouring invocations share a row. ROW_BLOCKS is 1.
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Gradients of keys, values and a bias by key, portable level: for each tile of keys the queries that see any of them, tile
-// by tile. Its pairs have a key to a row and a query to a column.
+// Gradients of keys, values and a bias by key, portable level. A workgroup has a tile of keys and visits the tiles of queries
+// that see some of its keys. Rows of pairs are keys, columns are queries.
 //
 //     P^T  = exp(S - lse)^T, 0 where hidden
-//     dv   = sum of P^T dout
-//     dS^T = P^T * (dout v^T - D)^T
-//     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
+//     dv   = P^T dout
+//     dS^T = P^T o (dout v^T - D)^T
+//     dk   = scale dS^T q;  dbias = sum of dS^T over queries
 //
 // Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl).
 #version 460

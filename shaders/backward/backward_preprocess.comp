@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What the backward kernels need to know of each query and head: its lse, and
+// Preprocesses out and dout for the backward kernels: for each query and head, side by side, its lse and
 //
-//     D = sum of out * dout
+//     D = sum over i of out[i] dout[i]
 //
-// A query that sees no key gets an lse of infinity, with which all its probabilities are 0, and a D of 0.
+// A query that sees no key gets lse = +infinity, so that its probabilities are 0, and D = 0.
 //
 // Workgroup (x, y, z): queries x * WORKGROUP / LANES and on, head y, batch item z. LANES invocations beside each other share a
 // row.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Gradients of queries, portable level: as forward, for each tile of queries the keys that it sees, tile by tile.
+// Gradients of queries, portable level. Like the forward kernel, a workgroup has a tile of queries (lib/tile.glsl) and visits the
+// tiles of keys that its queries see. lse and D are from backward_preprocess.comp.
 //
 //     P  = exp(S - lse), 0 where hidden
-//     dS = P * (dout v^T - D)
-//     dq = scale * sum of dS k
+//     dS = P o (dout v^T - D)
+//     dq = scale dS k
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require

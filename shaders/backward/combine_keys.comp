@@ -20,7 +20,7 @@ uint invocation;
 
 uvec4 tile;
 
-// Of 4 sums, the first of which is float `at` of each part.
+// The sums of 4 floats over the partial results of the tile; `at` is the first of them.
 vec4 combine(uint at)
 {
     vec4 sum = vec4(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the backward kernels know of the rows of a tile of queries: dout, lse and D.
+// dout, lse and D of the rows of a tile of queries, for the backward kernels.
 #ifndef LIB_DOUT_GLSL
 #define LIB_DOUT_GLSL
 

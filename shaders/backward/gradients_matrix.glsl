@@ -210,7 +210,7 @@ void make_weights(const PAIRS(x), out WEIGHTS(w))
 
 #include "../lib/operands.glsl"
 
-// Whether the places of elements are known to be right, without which nothing is: results become NaN.
+// Prepares element_position(). False if the layout is not the known one; the caller then makes its results NaN.
 bool check_layout()
 {
 #ifdef FRAGMENTS

@@ -131,9 +131,9 @@ uvec2 out_row(uint row)
                            uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
 
-// ---- parts -----------------------------------------------------------------------------------------------------------------
+// ---- splits ----------------------------------------------------------------------------------------------------------------
 
-// How many of `all` keys are a part's, at most: by matrices, whole ones, or whole blocks.
+// How many of `all` keys a split has, at most: a multiple of the keys of a matrix (fragments) or of a block (matrices).
 uint split_size(uint all)
 {
 #if defined(FRAGMENTS)
@@ -146,7 +146,7 @@ uint split_size(uint all)
     return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
 }
 
-// Where results of rows of this part go.
+// Where the partial result of a row of a split is.
 uvec2 partial_row(uint of_split, uint row)
 {
     const uint rows = TOKENS * GROUP;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to BLOCK_ROWS rows to a workgroup's part of the cache, portable level. k and v are read once for all rows,
-// from memory to registers: with so few rows nothing is won by having them in shared memory.
+// Attention of up to BLOCK_ROWS rows to the workgroup's split of the cache, portable level. k and v are read once for all rows,
+// from memory to registers. With so few rows, shared memory would gain nothing.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
@@ -85,7 +85,7 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     }
 }
 
-// Of two rows a lane keeps the one that its bit says, and hands its part of the other to its neighbour.
+// Of two rows a lane keeps the one that its bit says, and gives its sum of the other to its neighbour.
 float halve(uint lane, uint bit, float even, float odd)
 {
     const bool keeps_odd = (lane & bit) != 0;

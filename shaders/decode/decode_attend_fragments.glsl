@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to 16 rows to a workgroup's part of the cache, by cooperative matrices of 16 x 16 x 16 whose layout in
-// registers is known (fragment_layout.glsl). Each subgroup has keys of its own, 16 at a time, and needs neither shared memory nor
+// Attention of up to 16 rows to the workgroup's split of the cache, by cooperative matrices of 16 x 16 x 16 whose fragment
+// layout is LAYOUT_QUAD_ROWS (fragment_layout.h). Each subgroup has keys of its own, 16 at a time, and needs neither shared memory nor
 // barriers for them: 16 bytes that an invocation loads are elements of the matrices that it holds. Only the results of the
-// subgroups are joined through shared memory.
+// subgroups are combined through shared memory.
 //
-// Of a matrix an invocation holds two rows (of queries, of keys or of columns of v) and four places of the sums between them:
+// Of a matrix an invocation holds two rows (of queries, of keys or of columns of v) and four columns, which are summed over:
 //
-//     S = q k^T   sums over columns of k in any order, if those of q are in the same: place 4 of a matrix is column
+//     S = q k^T   sums over columns of k in any order, if those of q are in the same: column 4 of a matrix is column
 //                 4 of the invocation's unit, and so on
-//     O = P v     places are keys; columns of the output come in any order: matrix i has columns 2 i and 2 i + 1 of each unit
+//     O = P v     columns of P are keys; columns of the output come in any order: matrix i has columns 2 i and 2 i + 1 of each unit
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
@@ -38,11 +38,11 @@ float score_scale; // NaN if the layout is not the known one
 #include "../lib/score.glsl"
 #include "../lib/visible.glsl"
 
-uint lane_row, lane_column; // of an invocation in its subgroup: row and row + 8; places 2 * lane_column + {0, 1, 8, 9}
+uint lane_row, lane_column; // of an invocation in its subgroup: row and row + 8; columns 2 * lane_column + {0, 1, 8, 9}
 
 // ---- how matrices lie in registers ------------------------------------------------------------------------------------------
 
-// The element of a matrix of any use that is in row lane_row + 8 r of it (of b^T) and in place element_column(n), n from 0 to 3.
+// The element of a matrix of any use that is in row lane_row + 8 r of it (of b^T) and in column element_column(n), n from 0 to 3.
 #define ELEMENT(r, n) (4 * (r) + (n))
 
 uint element_column(uint n)
@@ -55,8 +55,8 @@ vec2 operand_pair(uint word)
     return unpack_halves(OPERAND_TYPE, word);
 }
 
-// Whether they lie so, seen by loading numbers that tell their place. A device on which they do not is not to give wrong results
-// unseen: its scale becomes NaN, and so do they. Once for each sequence, as it takes a tenth of a step.
+// Whether matrices have this layout. It loads matrices whose elements are their own positions. If they are elsewhere, the scale
+// becomes NaN, and so do the results. The check takes a tenth of a step, so it runs once for each sequence.
 bool layout_is_right()
 {
     const uint slice = gl_SubgroupID * CHECK_UNITS;
@@ -277,7 +277,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
     }
 }
 
-// Joins the subgroups' results, in order.
+// Combines the results of the subgroups, in order.
 void store_partial(uint first_row)
 {
     for (uint i = invocation; i < STORED_ROWS * VALUE_DIM / 4; i += WORKGROUP) {

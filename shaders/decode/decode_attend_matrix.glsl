@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to MATRIX_M rows to a workgroup's part of a bounded cache, by cooperative matrices of 16-bit operands, all sums
+// Attention of up to MATRIX_M rows to the workgroup's split of a bounded cache, by cooperative matrices of 16-bit operands, all sums
 // in f32. A block's k and v come to shared memory in 16 bytes an invocation, from where they are read as matrices; a subgroup
 // multiplies some columns of scores, has some rows in the softmax, and then some columns of the output. Nothing is assumed of
 // how a matrix lies in registers.

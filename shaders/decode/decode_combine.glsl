@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The end of a step of decoding: of the workgroups that share the keys of a sequence and head the last one to arrive joins
-// their results, in order, whoever it is.
+// The end of a step of decoding. The last workgroup to arrive, of those that share the keys of a sequence and kv head, combines
+// the partial results. It does so in the order of the splits, so that it does not matter which one is last.
 #ifndef LIB_DECODE_COMBINE_GLSL
 #define LIB_DECODE_COMBINE_GLSL
 
-const uint SPLITS_AHEAD = 16; // that are under way at a time
+const uint SPLITS_AHEAD = 16; // splits that are loaded at a time
 
 shared bool is_last;
 
@@ -21,9 +21,9 @@ bool is_last_of(uint counter, uint workgroups)
     return is_last;
 }
 
-// With the largest score m_i of each part and its sum l_i of e^(score - m_i), as in combine_splits.comp: m = max m_i;
-// w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. An invocation has 4 columns of a row, and m
-// grows as the parts come.
+// With the largest score m_i of split i and its sum l_i of e^(S - m_i), as in combine_splits.comp: m = max m_i;
+// w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. An invocation has 4 columns of a row. m grows
+// from one group of SPLITS_AHEAD splits to the next.
 void combine(uint first_row)
 {
     for (uint i = invocation; i < BLOCK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The tiles of keys that a tile of queries sees, one after the other, and what is known of their keys. Before it is included,
-// SLOT_SETS is the number of tiles of which that is known at a time.
+// Iterates over the tiles of keys that a tile of queries sees, at the matrix levels. For each key of a tile, a slot in shared
+// memory holds its number, its visible range and its bias. Before this file is included, SLOT_SETS is the number of tiles that
+// have slots at a time.
 #ifndef LIB_KEY_TILES_GLSL
 #define LIB_KEY_TILES_GLSL
 
@@ -115,7 +116,7 @@ void store_slot(key_tile t, slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED) {
-            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // where there is none, its life says so
+            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // if there is no key, its visible range is empty
             slot_range[t.slots + invocation] = s.range;
         }
         if (BIAS_BY_KEY != 0)

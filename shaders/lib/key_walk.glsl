@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The tiles of keys that a tile of queries sees, one after the other, for the portable level: neighbours, or those of a list.
+// Iterates over the tiles of keys that a tile of queries sees, at the portable level. The keys of a tile are neighbours, or
+// entries of a list.
 #ifndef LIB_KEY_WALK_GLSL
 #define LIB_KEY_WALK_GLSL
 

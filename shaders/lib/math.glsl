@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A soft cap; exp and softplus to within 2 units in the last place on every device. The built-in functions may be off by more: log2 by
-// 2^-21, absolutely, near 1, which is too much to tell apart the importance of two keys.
+// A soft cap, and exp and softplus to within 2 units in the last place on every device. Built-in functions may be less exact: near
+// 1, the absolute error of log2 may be 2^-21, which is too much to tell the importance of two keys apart.
 #ifndef LIB_MATH_GLSL
 #define LIB_MATH_GLSL
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sums of parts that workgroups have left behind, always in the same order:
+// Adds up partial results of workgroups, always in the same order:
 //
 //     out[o, i] = sum over r of in[o, r, i]
 //

@@ -16,7 +16,7 @@
 
 const bool SORTED = SELECTION == SELECT_TOPW_CAUSAL || SELECTION == SELECT_TOPW_SHARED;
 
-// The queries and keys among which a key lives: all, or those of its document.
+// The queries and keys of the document of a key, or all of them.
 int first_query, end_query, first_key, end_key;
 
 // False if the key is in no document.

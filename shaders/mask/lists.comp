@@ -132,7 +132,7 @@ items look(uint first, uint items_count, bool blocks, bool again)
         x.range[i] = 0;
     }
     if (listed && !blocks) {
-        // What is read behind the last one still belongs to the list's place.
+        // Reads behind the last one stay within the memory of the list.
         const uint at = min(first, items_count - 1 & ~(LANE_ITEMS - 1)) / 2;
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i += 2) {
             const uvec4 two = Quads(candidates).q[at + i / 2];
