@@ -51,6 +51,20 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, d
     return dmattn_kernel_build_from(ctx, k, layout, values, pipeline);
 }
 
+/* Debuggers and the validation layer show the name. Everything works without it, so that failures are ignored. */
+static void name_pipeline(const dmattn_context *ctx, const kernel *k, VkPipeline pipeline)
+{
+    if (!ctx->vk.SetDebugUtilsObjectNameEXT)
+        return;
+    char name[KERNEL_NAME + 16];
+    snprintf(name, sizeof name, "dmattn %s (%s)", k->name, dmattn_level_string(k->level));
+    const VkDebugUtilsObjectNameInfoEXT info = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
+                                                .objectType = VK_OBJECT_TYPE_PIPELINE,
+                                                .objectHandle = (uint64_t)(uintptr_t)pipeline,
+                                                .pObjectName = name};
+    (void)ctx->vk.SetDebugUtilsObjectNameEXT(ctx->device, &info);
+}
+
 dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
                                        const kernel_values *values, VkPipeline *pipeline)
 {
@@ -96,6 +110,7 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
         *pipeline = VK_NULL_HANDLE;
         return dmattn_fail_vulkan(&ctx->messenger, result, "vkCreateComputePipelines");
     }
+    name_pipeline(ctx, k, *pipeline);
     return DMATTN_SUCCESS;
 }
 

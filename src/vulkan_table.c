@@ -11,6 +11,8 @@ const char *dmattn_vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcA
 #define GET    get
 #define HANDLE instance
     VULKAN_INSTANCE_FUNCTIONS(LOAD)
+#define LOAD_OPTIONAL(name) table->name = (PFN_vk##name)get(instance, "vk" #name);
+    VULKAN_OPTIONAL_FUNCTIONS(LOAD_OPTIONAL)
 #undef GET
 #undef HANDLE
 #define GET    table->GetDeviceProcAddr

@@ -28,10 +28,14 @@
     X(CmdDispatch)                 \
     X(CmdDispatchBase)
 
+/* NULL unless the app has enabled VK_EXT_debug_utils. */
+#define VULKAN_OPTIONAL_FUNCTIONS(X) X(SetDebugUtilsObjectNameEXT)
+
 typedef struct vulkan_table {
 #define MEMBER(name) PFN_vk##name name;
     VULKAN_INSTANCE_FUNCTIONS(MEMBER)
     VULKAN_DEVICE_FUNCTIONS(MEMBER)
+    VULKAN_OPTIONAL_FUNCTIONS(MEMBER)
 #undef MEMBER
 } vulkan_table;
 

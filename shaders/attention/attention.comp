@@ -15,6 +15,9 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
+#define PARAMS ATTENTION_PARAMS
+#define TILE_OUT p.out_
+#define TILE_LSE p.lse
 #include "../lib/tile.glsl"
 
 #define PAIR_ROWS TILE_ROWS

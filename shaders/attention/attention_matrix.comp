@@ -21,6 +21,10 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_vote : require
+
+#define PARAMS ATTENTION_PARAMS
+#define TILE_OUT p.out_
+#define TILE_LSE p.lse
 #ifdef REGISTERS
 #include "softmax_registers.glsl"
 #else

@@ -6,18 +6,20 @@
 // Except for rounding, the result is the same for any number of splits (Dao et al. 2023, "Flash-Decoding"). The lse of a split
 // is not enough: beside a large m_i it loses l_i.
 //
-// Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation has 4 columns of a row. p.q holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.k (m_i, l_i) [B, SPLITS, H, Sq].
+// Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation has 4 columns of a row.
+// p.partials holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.sums (m_i, l_i) [B, SPLITS, H, Sq].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_GOOGLE_include_directive : require
 
+#define PARAMS COMBINE_PARAMS
 #include "../lib/tile.glsl"
 
 vec2 split_softmax(uint item, uint split, uint head, uint query)
 {
-    const uint plane = (item * SPLITS + split) * p.heads + head;
-    return uintBitsToFloat(Pairs(advance(p.k, plane, uvec2(8 * p.queries, 0))).p[query]);
+    const uint plane = (item * SPLITS + split) * HEADS + head;
+    return uintBitsToFloat(Pairs(advance(p.sums, plane, uvec2(8 * p.queries, 0))).p[query]);
 }
 
 void main()
@@ -25,9 +27,9 @@ void main()
     const uint columns = VALUE_DIM / 4, rows_here = WORKGROUP / columns;
     const uint row = gl_WorkGroupID.x * rows_here + gl_LocalInvocationIndex / columns;
     const uint column = gl_LocalInvocationIndex % columns, item = gl_WorkGroupID.y;
-    if (row >= p.queries * p.heads || gl_LocalInvocationIndex >= rows_here * columns)
+    if (row >= p.queries * HEADS || gl_LocalInvocationIndex >= rows_here * columns)
         return;
-    const uint query = row / p.heads, head = row % p.heads;
+    const uint query = row / HEADS, head = row % HEADS;
 
     float largest = LOWEST, sum = 0;
     for (uint split = 0; split < SPLITS; split++)
@@ -36,7 +38,7 @@ void main()
     for (uint split = 0; split < SPLITS; split++) {
         const vec2 softmax = split_softmax(item, split, head, query);
         const float weight = softmax.y * exp2((softmax.x - largest) * LOG2_E);
-        const uvec2 rows = advance(p.q, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * p.heads, 0));
+        const uvec2 rows = advance(p.partials, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * HEADS, 0));
         o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
         sum += weight;
     }
@@ -47,6 +49,6 @@ void main()
     store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
             sum > 0 ? o / sum : vec4(0));
     if (LSE != 0 && column == 0)
-        Words(advance(p.lse, item * p.heads + head, uvec2(4 * p.queries, 0))).w[query] =
+        Words(advance(p.lse, item * HEADS + head, uvec2(4 * p.queries, 0))).w[query] =
             floatBitsToUint(softmax_lse(largest, sum));
 }

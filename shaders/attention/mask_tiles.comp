@@ -8,7 +8,8 @@
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_GOOGLE_include_directive : require
 
-#include "../lib/attention.glsl"
+#define PARAMS MASK_TILES_PARAMS
+#include "../lib/pairs.glsl"
 
 shared uint visible_tiles;
 shared uint hidden_tiles;
@@ -41,7 +42,7 @@ void main()
     for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
         uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
         uint all = 0x01010101u >> 8 * (4 - count);
-        uvec2 address = advance(mask_row(p.mask, batch, head, first_query), first_key + c, uvec2(1, 0));
+        uvec2 address = advance(mask_row(p.DENSE_MASK, batch, head, first_query), first_key + c, uvec2(1, 0));
         for (uint t = first_query; t < end_query; t++) {
             uint bytes = nonzero_bytes(load_bytes(address, count)) & all;
             seen |= bytes != 0 ? bit : 0;

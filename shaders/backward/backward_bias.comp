@@ -11,7 +11,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_KEY_PARAMS
+#define WALK WORKSPACE(p.walk_at)
 #include "../lib/tile.glsl"
 
 #define PAIR_ROWS TILE_ROWS
@@ -75,7 +76,7 @@ void main()
 {
     begin_lanes();
     const uint heads = score_heads(BIAS_HEADS), bias_batch = gl_WorkGroupID.z / heads, bias_head = gl_WorkGroupID.z % heads;
-    const uint sharing = p.heads / heads;
+    const uint sharing = HEADS / heads;
     find_queries(gl_WorkGroupID.y);
     first_key = gl_WorkGroupID.x * TILE_KEYS;
     PAIRS(sum);

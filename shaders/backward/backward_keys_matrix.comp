@@ -22,7 +22,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_vote : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_KEY_PARAMS
+#define WALK WORKSPACE(p.walk_at)
 #define PAIR_ROWS TILE_KEYS
 #define PAIR_COLUMNS TILE_ROWS
 #include "../lib/matrix.glsl"

@@ -15,7 +15,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define BACKWARD
+#define PARAMS PREPROCESS_PARAMS
 #include "../lib/attention.glsl"
 
 #define LANES KEY_LANES
@@ -45,9 +45,9 @@ void main()
         sum += subgroupShuffleXor(sum, other);
     if (lane != 0 || query >= p.queries)
         return;
-    const uint plane = batch * p.heads + head;
+    const uint plane = batch * HEADS + head;
     const uint lse = Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query];
     const bool sees_nothing = lse == 0xff800000u;
-    Pairs(advance(p.rows, plane, uvec2(8 * p.queries, 0))).p[query] =
+    Pairs(advance(p.workspace, plane, uvec2(8 * p.queries, 0))).p[query] =
         sees_nothing ? uvec2(0x7f800000u, 0) : uvec2(lse, floatBitsToUint(sum));
 }

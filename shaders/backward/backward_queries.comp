@@ -13,7 +13,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_QUERY_PARAMS
+#define TILE_OUT p.dq
 #include "../lib/tile.glsl"
 
 #define PAIR_ROWS TILE_ROWS

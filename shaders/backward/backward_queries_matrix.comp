@@ -20,7 +20,8 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_KHR_shader_subgroup_vote : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_QUERY_PARAMS
+#define TILE_OUT p.dq
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
 #include "../lib/matrix.glsl"

@@ -10,7 +10,8 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_KEY_PARAMS
+#define WALK WORKSPACE(p.walk_at)
 #include "../lib/tile.glsl"
 
 uint invocation;

@@ -24,7 +24,7 @@ uvec2 dout_row(uint row)
 
 vec2 softmax_of(uint row)
 {
-    const uvec2 head = advance(p.rows, batch * p.heads + row_head(row), uvec2(8 * p.queries, 0));
+    const uvec2 head = advance(p.workspace, batch * HEADS + row_head(row), uvec2(8 * p.queries, 0));
     const vec2 known = uintBitsToFloat(Pairs(head).p[row_query(row)]);
     return row_exists(row) ? known : vec2(uintBitsToFloat(0x7f800000u), 0);
 }

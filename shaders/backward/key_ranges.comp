@@ -9,7 +9,8 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_KEY_PARAMS
+#define WALK WORKSPACE(p.walk_at)
 #include "../lib/tile.glsl"
 
 uint invocation;
@@ -41,7 +42,7 @@ void main()
     if (invocation == 0) {
         const uint begin = uint(range_begin) / TILE_QUERIES;
         const uint end = range_begin < range_end ? (uint(range_end) - 1) / TILE_QUERIES + 1 : begin;
-        const uint tile = (batch * (p.heads / GROUP) + kv_head) * key_tiles() + gl_WorkGroupID.x;
+        const uint tile = (batch * (HEADS / GROUP) + kv_head) * key_tiles() + gl_WorkGroupID.x;
         work_tile(tile).q[0] = uvec4(begin, end, 0, 0);
     }
 }

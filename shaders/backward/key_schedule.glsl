@@ -4,7 +4,7 @@
 // there are tiles. A tile of one item stores its sums as results. The items of other tiles store partial results, which
 // combine_keys.comp adds up.
 //
-// At `lse`, which the kernels that include this do not read otherwise, lie the work items, then a record for each tile, then
+// At p.work_at lie the work items, then a record for each tile, then
 // the partial results.
 #ifndef LIB_KEY_SCHEDULE_GLSL
 #define LIB_KEY_SCHEDULE_GLSL
@@ -20,7 +20,7 @@ uint key_tiles()
 
 uint all_key_tiles()
 {
-    return p.batches * (p.heads / GROUP) * key_tiles();
+    return p.batches * (HEADS / GROUP) * key_tiles();
 }
 
 uint max_items()
@@ -32,7 +32,7 @@ uint max_items()
 // (NONE: it is the only item of its tile).
 Quads work_item(uint i)
 {
-    return Quads(advance(p.lse, i, uvec2(16, 0)));
+    return Quads(advance(WORKSPACE(p.work_at), i, uvec2(16, 0)));
 }
 
 // A tile: the query tiles from x to y - 1 see some of its keys; the index of its first partial result; its number of items.
@@ -49,15 +49,15 @@ const uint PARTIAL_FLOATS = PARTIAL_BIAS + TILE_KEYS * BIAS_PLANES;
 
 uvec2 partial_address(uint partial_index)
 {
-    return advance(advance(p.lse, max_items() + all_key_tiles(), uvec2(16, 0)), partial_index, uvec2(4 * PARTIAL_FLOATS, 0));
+    return advance(advance(WORKSPACE(p.work_at), max_items() + all_key_tiles(), uvec2(16, 0)), partial_index, uvec2(4 * PARTIAL_FLOATS, 0));
 }
 
 // The kv head and batch item of a tile; returns which of theirs it is.
 uint find_plane(uint tile)
 {
     const uint plane = tile / key_tiles();
-    kv_head = plane % (p.heads / GROUP);
-    batch = plane / (p.heads / GROUP);
+    kv_head = plane % (HEADS / GROUP);
+    batch = plane / (HEADS / GROUP);
     return tile % key_tiles();
 }
 
@@ -67,7 +67,7 @@ uvec2 dk_base, dv_base;
 
 void find_outputs()
 {
-    dk_base = head_base(p.out_, batch, p.keys, kv_head, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+    dk_base = head_base(p.dk, batch, p.keys, kv_head, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     dv_base = head_base(p.dv, batch, p.keys, kv_head, is_derived(DERIVED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
                         uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH), uvec2(DV_HEAD_LOW, DV_HEAD_HIGH));
@@ -86,7 +86,7 @@ uvec2 dv_row(uint key)
 // dbias of the keys, of all heads of the kv head or of those of one tile of heads.
 uvec2 dbias_row(uint head_tile)
 {
-    const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? p.heads : p.heads / GROUP;
+    const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS : HEADS / GROUP;
     const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? kv_head * GROUP + head_tile : kv_head);
     return advance(p.dbias, plane, uvec2(4 * p.keys, 0));
 }

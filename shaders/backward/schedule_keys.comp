@@ -10,7 +10,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define BACKWARD
+#define PARAMS BACKWARD_KEY_PARAMS
+#define WALK WORKSPACE(p.walk_at)
 #include "../lib/tile.glsl"
 #include "key_schedule.glsl"
 #include "../lib/scan.glsl"

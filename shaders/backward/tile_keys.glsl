@@ -17,9 +17,9 @@ void find_keys(uint tile)
         uint key = slot;
         if (LISTED) {
             const uint padded = (p.keys + KEY_ORDER_BLOCK - 1) & ~(KEY_ORDER_BLOCK - 1);
-            const uint plane = MASK_BATCHES * batch * (MASK_HEADS == SCORE_HEADS_ONE ? 1 : p.heads / GROUP)
+            const uint plane = MASK_BATCHES * batch * (MASK_HEADS == SCORE_HEADS_ONE ? 1 : HEADS / GROUP)
                                + (MASK_HEADS == SCORE_HEADS_ONE ? 0 : kv_head);
-            Pairs order = Pairs(advance(p.tiles, plane, uvec2(8 * padded, padded >> 29)));
+            Pairs order = Pairs(advance(WALK, plane, uvec2(8 * padded, padded >> 29)));
             key = slot < padded ? order.p[slot].y : p.keys;
         }
         tile_keys[i] = key;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The attention problem as the kernels see it: constants, parameters, and where things are.
+// The attention problem as the kernels see it: constants and parameters. Before this file is included, PARAMS is one of the
+// lists of push constants in attention.h.
 #ifndef LIB_ATTENTION_GLSL
 #define LIB_ATTENTION_GLSL
 
@@ -9,11 +10,7 @@
 ATTENTION_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
-#ifdef BACKWARD
-    BACKWARD_PARAMS
-#else
-    ATTENTION_PARAMS
-#endif
+    PARAMS
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -23,67 +20,12 @@ const uint TILE_QUERIES = TILE_ROWS / HEADS_PER_TILE;
 // Tiles of heads in a group.
 const uint GROUP_TILES = (GROUP + HEADS_PER_TILE - 1) / HEADS_PER_TILE;
 
+// An address in the workspace.
+#define WORKSPACE(at) advance(p.workspace, at, uvec2(16, 0))
+
 bool is_derived(uint bit)
 {
     return (DERIVED_STRIDES & bit) != 0;
-}
-
-uint score_heads(uint heads_kind)
-{
-    return heads_kind == SCORE_HEADS_ALL ? p.heads : heads_kind == SCORE_HEADS_KV ? p.heads / GROUP : 1;
-}
-
-// Which head of a mask or bias a query head reads.
-uint score_head(uint heads_kind, uint head)
-{
-    return heads_kind == SCORE_HEADS_ALL ? head : heads_kind == SCORE_HEADS_KV ? head / GROUP : 0;
-}
-
-// Key 0 of a row of the mask (or of begin, or of end), given the mask's own head.
-uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
-{
-    uint b = MASK_BATCHES * batch, t = MASK_QUERIES * query;
-    if (is_derived(DERIVED_MASK)) {
-        uint row = (b * score_heads(MASK_HEADS) + mask_head) * (MASK_QUERIES != 0 ? p.queries : 1) + t;
-        return advance(base, row, uvec2(MASK == MASK_DENSE ? p.keys : 4 * p.keys, 0));
-    }
-    uvec2 item = advance(base, b, uvec2(MASK_BATCH_LOW, MASK_BATCH_HIGH));
-    uvec2 plane = advance(item, mask_head, uvec2(MASK_HEAD_LOW, MASK_HEAD_HIGH));
-    return advance(plane, t, uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
-}
-
-uvec2 bias_row(uint batch, uint head, uint query)
-{
-    uint b = BIAS_BATCHES * batch, h = score_head(BIAS_HEADS, head), t = BIAS_QUERIES * query;
-    if (is_derived(DERIVED_BIAS)) {
-        uint row = (b * score_heads(BIAS_HEADS) + h) * (BIAS_QUERIES != 0 ? p.queries : 1) + t;
-        return advance(p.bias, row, uvec2(element_size(BIAS_TYPE) * p.keys, 0));
-    }
-    uvec2 item = advance(p.bias, b, uvec2(BIAS_BATCH_LOW, BIAS_BATCH_HIGH));
-    uvec2 plane = advance(item, h, uvec2(BIAS_HEAD_LOW, BIAS_HEAD_HIGH));
-    return advance(plane, t, uvec2(BIAS_QUERY_LOW, BIAS_QUERY_HIGH));
-}
-
-// The bitmap of tiles: for each batch item and head of the mask and each row of tiles, one pair of words for every 32
-// tiles. Bit i of the first: some query sees some key of the tile; of the second: every query sees every key.
-uint tile_words()
-{
-    return ((p.keys - 1) / TILE_KEYS) / 32 + 1;
-}
-
-uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
-{
-    uint query_tiles = MASK_QUERIES != 0 ? (p.queries - 1) / TILE_QUERIES + 1 : 1;
-    uint t = query_tiles == 1 ? 0 : query_tile;
-    uint row = (MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head) * query_tiles + t;
-    return advance(p.tiles, row, uvec2(8 * tile_words(), 0));
-}
-
-// The header of the list that a tile of queries takes its keys from: lists.comp.
-uvec4 list_header(uint batch, uint mask_head, uint first_query)
-{
-    uint lists = (p.queries - 1) / LIST_QUERIES + 1, plane = MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head;
-    return Quads(advance(p.tiles, plane * lists + first_query / LIST_QUERIES, uvec2(16, 0))).q[0];
 }
 
 #endif

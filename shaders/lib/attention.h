@@ -104,7 +104,8 @@
     X(85, DV_HEAD_HIGH, 0)                                                                                             \
     X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */                                  \
     X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */                     \
-    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, fragments */
+    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, fragments */                                                     \
+    X(89, HEADS, 1) /* query heads */
 
 /* Bits of DERIVED_STRIDES: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
 #define DERIVED_Q    1
@@ -129,30 +130,70 @@
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
-/* Push constants. */
-#define ATTENTION_PARAMS                                                              \
-    DMATTN_ADDRESS q;                                                                 \
-    DMATTN_ADDRESS k;                                                                 \
-    DMATTN_ADDRESS v;                                                                 \
-    DMATTN_ADDRESS out_;                                                              \
-    DMATTN_ADDRESS lse;                                                               \
-    DMATTN_ADDRESS mask; /* the dense mask, or begin */                               \
-    DMATTN_ADDRESS end;                                                               \
-    DMATTN_ADDRESS bias;                                                              \
-    DMATTN_ADDRESS tiles; /* the bitmap: mask_tiles.comp; or the lists: lists.comp */ \
-    DMATTN_UINT queries;                                                              \
-    DMATTN_UINT keys;                                                                 \
-    DMATTN_UINT heads;                                                                \
-    DMATTN_FLOAT scale;                                                               \
+/* Push constants. The app's buffers are addresses. Intermediates are offsets from the workspace, in units of 16 bytes,
+ * where a kernel has several of them. */
+
+/* What all kernels have that look at pairs of a query and a key. Two names stand for one field where MASK says which of
+ * them it is. */
+#define DENSE_MASK     visible[0]
+#define INTERVAL_BEGIN visible[0]
+#define INTERVAL_END   visible[1]
+#define PAIR_PARAMS                                                                            \
+    DMATTN_ADDRESS q;                                                                          \
+    DMATTN_ADDRESS k;                                                                          \
+    DMATTN_ADDRESS v;                                                                          \
+    DMATTN_ADDRESS bias;                                                                       \
+    DMATTN_ADDRESS visible[2]; /* DENSE_MASK, or INTERVAL_BEGIN and INTERVAL_END */            \
+    DMATTN_UINT queries;                                                                       \
+    DMATTN_UINT keys;                                                                          \
+    DMATTN_FLOAT scale;                                                                        \
     DMATTN_FLOAT soft_cap;
 
-/* Those of the backward kernels. out_ is out for backward_preprocess.comp, dq for backward_queries.comp and dk for
- * those of keys, for which tiles are, with intervals, the keys in the order of range_codes.comp, and lse is the work
- * (backward/key_schedule.glsl). */
-#define BACKWARD_PARAMS                                                                          \
-    ATTENTION_PARAMS                                                                             \
-    DMATTN_UINT batches; /* here, so that there is no padding */                                 \
-    DMATTN_ADDRESS dout;                                                                         \
-    DMATTN_ADDRESS rows; /* f32 pairs [B, H, Sq]: lse and D, made by backward_preprocess.comp */ \
-    DMATTN_ADDRESS dv;                                                                           \
-    DMATTN_ADDRESS dbias; /* f32 */
+/* mask_tiles.comp */
+#define MASK_TILES_PARAMS                                                                      \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS walk; /* the bitmap that it makes */
+
+/* attention*.comp; where the keys are split, out_ and lse are partials and sums of combine_splits.comp */
+#define ATTENTION_PARAMS                                                                       \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
+    DMATTN_ADDRESS out_;                                                                       \
+    DMATTN_ADDRESS lse;
+
+/* combine_splits.comp */
+#define COMBINE_PARAMS                                                                         \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS walk;                                                                       \
+    DMATTN_ADDRESS partials; /* f32 rows of out, of each split */                              \
+    DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum, of each split */                 \
+    DMATTN_ADDRESS out_;                                                                       \
+    DMATTN_ADDRESS lse;
+
+/* backward_preprocess.comp */
+#define PREPROCESS_PARAMS                                                                      \
+    DMATTN_ADDRESS out_;                                                                       \
+    DMATTN_ADDRESS lse;                                                                        \
+    DMATTN_ADDRESS dout;                                                                       \
+    DMATTN_ADDRESS workspace; /* f32 pairs [B, H, Sq]: lse and D */                            \
+    DMATTN_UINT queries;
+
+/* backward_queries*.comp */
+#define BACKWARD_QUERY_PARAMS                                                                  \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
+    DMATTN_ADDRESS dout;                                                                       \
+    DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
+    DMATTN_ADDRESS dq;
+
+/* The kernels of keys, and backward_bias.comp */
+#define BACKWARD_KEY_PARAMS                                                                    \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS dout;                                                                       \
+    DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
+    DMATTN_ADDRESS dk;                                                                         \
+    DMATTN_ADDRESS dv;                                                                         \
+    DMATTN_ADDRESS dbias; /* f32 */                                                            \
+    DMATTN_UINT walk_at;  /* the bitmap of a dense mask, or the keys of intervals in order */  \
+    DMATTN_UINT work_at;  /* backward/key_schedule.glsl */                                     \
+    DMATTN_UINT batches;

@@ -9,7 +9,7 @@
 #define LIB_TILE_GLSL
 
 #include "lists.h"
-#include "attention.glsl"
+#include "pairs.glsl"
 #include "math.glsl"
 
 // Where the tiles of keys come from: a list of keys, the bitmap of mask_tiles.comp, or else all tiles.
@@ -24,7 +24,7 @@ const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
-uvec2 q_item, out_item, k_base, v_base, bias_base;
+uvec2 q_item, k_base, v_base, bias_base;
 uvec4 list;       // the header of the tile's list, and
 uvec2 list_words; // where its words are
 
@@ -60,22 +60,6 @@ void find_queries(uint tile)
     end_query = min(first_query + TILE_QUERIES, p.queries);
 }
 
-void begin_tile()
-{
-    kv_head = gl_WorkGroupID.y / GROUP_TILES;
-    batch = gl_WorkGroupID.z / SPLITS;
-    find_heads(gl_WorkGroupID.y % GROUP_TILES);
-    find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
-    find_inputs();
-    out_item = head_base(p.out_, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
-                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
-    find_bias();
-    if (LISTED) {
-        list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
-        list_words = advance(p.tiles, list.x, uvec2(LIST_UNIT, 0));
-    }
-}
-
 // ---- rows ----------------------------------------------------------------------------------------------------------------
 
 // The query and head of a row, those of another where it has none.
@@ -100,25 +84,47 @@ uvec2 q_row(uint row)
                    uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
+#ifdef TILE_OUT // where the kernel writes a row for each row of the tile
+uvec2 out_item;
+
+void begin_tile()
+{
+    kv_head = gl_WorkGroupID.y / GROUP_TILES;
+    batch = gl_WorkGroupID.z / SPLITS;
+    find_heads(gl_WorkGroupID.y % GROUP_TILES);
+    find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
+    find_inputs();
+    out_item = head_base(TILE_OUT, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
+                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    find_bias();
+    if (LISTED) {
+        list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
+        list_words = advance(WALK, list.x, uvec2(LIST_UNIT, 0));
+    }
+}
+
 uvec2 out_row(uint row)
 {
     return advance(advance(out_item, row_query(row), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row),
                    uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
+#endif
 
+#ifdef TILE_LSE // where it writes a number for each of them
 // Whether what the softmax has found of a row is stored.
 const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
 
 // Stores the softmax of a row: its lse, or, of a split, the largest score and the sum of e^(score - largest).
 void store_softmax(uint row, float largest, float sum)
 {
-    const uint plane = gl_WorkGroupID.z * p.heads + row_head(row), query = row_query(row);
+    const uint plane = gl_WorkGroupID.z * HEADS + row_head(row), query = row_query(row);
     if (SPLITS > 1)
-        Pairs(advance(p.lse, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
+        Pairs(advance(TILE_LSE, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
     else
-        Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query] =
+        Words(advance(TILE_LSE, plane, uvec2(4 * p.queries, 0))).w[query] =
             floatBitsToUint(softmax_lse(largest, sum));
 }
+#endif
 
 // ---- keys ----------------------------------------------------------------------------------------------------------------
 
@@ -173,7 +179,7 @@ ivec2 visible_range(uint key)
     ivec2 range = ivec2(0, p.queries);
     if (MASK == MASK_INTERVALS) {
         const uint mask_head = score_head(MASK_HEADS, first_head);
-        range = ivec2(Words(mask_row(p.mask, batch, mask_head, 0)).w[key], Words(mask_row(p.end, batch, mask_head, 0)).w[key]);
+        range = ivec2(Words(mask_row(p.INTERVAL_BEGIN, batch, mask_head, 0)).w[key], Words(mask_row(p.INTERVAL_END, batch, mask_head, 0)).w[key]);
     }
     if (CAUSAL != 0)
         range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
@@ -188,7 +194,7 @@ bool range_meets_tile(ivec2 range)
 // An element of a dense mask. `query` is ignored if the mask has no query dimension.
 bool load_mask(uint key, uint query)
 {
-    uvec2 row = mask_row(p.mask, batch, score_head(MASK_HEADS, first_head), query);
+    uvec2 row = mask_row(p.DENSE_MASK, batch, score_head(MASK_HEADS, first_head), query);
     return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) != 0;
 }
 

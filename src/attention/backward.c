@@ -154,8 +154,8 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     }
     /* One workgroup does it all: as large a one as all devices have. Of the rest it needs little, so that most problems
      * share its pipeline. */
-    const uint32_t needed[] = {CONSTANT_TILE_ROWS, CONSTANT_TILE_KEYS, CONSTANT_HEADS_PER_TILE, CONSTANT_LIST_QUERIES,
-                               CONSTANT_GROUP};
+    const uint32_t needed[] = {CONSTANT_TILE_ROWS,    CONSTANT_TILE_KEYS, CONSTANT_HEADS_PER_TILE,
+                               CONSTANT_LIST_QUERIES, CONSTANT_GROUP,     CONSTANT_HEADS};
     uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         work[needed[i]] = constants[needed[i]];
@@ -201,84 +201,120 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
 
-/* What the kernels of queries and of keys need: what is known of rows, bitmaps, the order of keys. */
-static void record_preparation(const backward_stage *s, recorder *r, backward_params *queries, backward_params *keys)
+static void record_bitmap(recorder *r, VkPipeline pipeline, const dmattn_attention_desc *d, VkDeviceAddress bitmap,
+                          grid g)
 {
-    if (s->order.codes) {
-        keys->tiles = dmattn_key_order_record(&s->order, r);
-    }
+    const mask_tiles_params params = {
+        .DENSE_MASK = r->tensor[TENSOR_MASK], .queries = d->queries, .keys = d->keys, .walk = bitmap};
+    dmattn_recorder_beside(r);
+    dmattn_recorder_dispatch(r, pipeline, &params, sizeof params, g);
+}
+
+/* What the kernels of queries and of keys need: lse and D, bitmaps, the work items of keys. */
+static void record_preparation(const backward_stage *s, recorder *r, const backward_key_params *keys)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const preprocess_params preprocess = {
+        .out_ = r->tensor[TENSOR_OUT],
+        .lse = r->tensor[TENSOR_LSE],
+        .dout = r->tensor[TENSOR_DOUT],
+        .workspace = r->workspace + s->at.rows,
+        .queries = d->queries,
+    };
     if (s->ranges) {
-        keys->lse = r->workspace + s->at.work;
         dmattn_recorder_dispatch(r, s->ranges, keys, sizeof *keys, dmattn_backward_ranges_grid(&s->desc, &s->tile.key));
         dmattn_recorder_dispatch(r, s->work, keys, sizeof *keys, (grid){1, 1, 1});
         dmattn_recorder_beside(r);
     }
-    dmattn_recorder_dispatch(r, s->rows, queries, sizeof *queries, s->rows_grid);
-    if (s->query_tiles) {
-        queries->tiles = r->workspace + s->at.query_tiles;
-        dmattn_recorder_beside(r);
-        dmattn_recorder_dispatch(r, s->query_tiles, queries, sizeof(attention_params), s->query_tiles_grid);
-    }
-    if (s->key_tiles) {
-        keys->tiles = r->workspace + s->at.key_tiles;
-        dmattn_recorder_beside(r);
-        dmattn_recorder_dispatch(r, s->key_tiles, keys, sizeof(attention_params), s->key_tiles_grid);
-    }
+    dmattn_recorder_dispatch(r, s->rows, &preprocess, sizeof preprocess, s->rows_grid);
+    if (s->query_tiles)
+        record_bitmap(r, s->query_tiles, d, r->workspace + s->at.query_tiles, s->query_tiles_grid);
+    if (s->key_tiles)
+        record_bitmap(r, s->key_tiles, d, r->workspace + s->at.key_tiles, s->key_tiles_grid);
 }
 
-static void record_beside(recorder *r, bool *first, VkPipeline pipeline, const backward_params *params, grid g,
-                          uint32_t slice)
+static backward_query_params query_params(const backward_stage *s, const recorder *r)
 {
-    dmattn_recorder_one_of(r, first);
-    dmattn_recorder_dispatch_slices(r, pipeline, params, sizeof *params, g, slice);
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    return (backward_query_params){
+        .q = r->tensor[TENSOR_Q],
+        .k = r->tensor[TENSOR_K],
+        .v = r->tensor[TENSOR_V],
+        .bias = r->tensor[TENSOR_BIAS],
+        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
+        .queries = d->queries,
+        .keys = d->keys,
+        .scale = d->scale,
+        .soft_cap = d->soft_cap,
+        .walk = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles,
+        .dout = r->tensor[TENSOR_DOUT],
+        .workspace = r->workspace + s->at.rows,
+        .dq = r->tensor[TENSOR_DQ],
+    };
+}
+
+/* Offsets in the workspace from lse and D on, in units of 16 bytes. */
+static uint32_t units(const backward_stage *s, uint64_t at)
+{
+    return (uint32_t)((at - s->at.rows) / 16);
+}
+
+/* `order`: offset of the keys in order. `dbias`: the planes that the kernel writes. */
+static backward_key_params key_params(const backward_stage *s, const recorder *r, uint64_t order, VkDeviceAddress dbias)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    return (backward_key_params){
+        .q = r->tensor[TENSOR_Q],
+        .k = r->tensor[TENSOR_K],
+        .v = r->tensor[TENSOR_V],
+        .bias = r->tensor[TENSOR_BIAS],
+        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
+        .queries = d->queries,
+        .keys = d->keys,
+        .scale = d->scale,
+        .soft_cap = d->soft_cap,
+        .dout = r->tensor[TENSOR_DOUT],
+        .workspace = r->workspace + s->at.rows,
+        .dk = r->tensor[TENSOR_DK],
+        .dv = r->tensor[TENSOR_DV],
+        .dbias = dbias,
+        .walk_at = units(s, listed ? order : s->at.key_tiles),
+        .work_at = units(s, s->at.work),
+        .batches = d->batch,
+    };
 }
 
 void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
-    const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS, summed = dmattn_backward_partial_bytes(s) > 0;
-    backward_params queries = {
-        .q = r->tensor[TENSOR_Q],
-        .k = r->tensor[TENSOR_K],
-        .v = r->tensor[TENSOR_V],
-        .out_ = r->tensor[TENSOR_OUT],
-        .lse = r->tensor[TENSOR_LSE],
-        .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
-        .end = r->tensor[TENSOR_END],
-        .bias = r->tensor[TENSOR_BIAS],
-        .tiles = r->tensor[TENSOR_LISTS],
-        .queries = d->queries,
-        .keys = d->keys,
-        .heads = d->heads,
-        .scale = d->scale,
-        .soft_cap = d->soft_cap,
-        .batches = d->batch,
-        .dout = r->tensor[TENSOR_DOUT],
-        .rows = r->workspace + s->at.rows,
-        .dv = r->tensor[TENSOR_DV],
-        .dbias = r->tensor[TENSOR_DBIAS],
-    };
-    backward_params keys = queries;
-    record_preparation(s, r, &queries, &keys);
-    queries.out_ = r->tensor[TENSOR_DQ];
-    keys.out_ = r->tensor[TENSOR_DK];
-    if (summed)
-        keys.dbias = r->workspace + s->at.dbias;
+    const bool summed = dmattn_backward_partial_bytes(s) > 0;
+    const VkDeviceAddress dbias = r->tensor[TENSOR_DBIAS], planes = summed ? r->workspace + s->at.dbias : dbias;
+    const uint64_t order = s->order.codes ? dmattn_key_order_record(&s->order, r) : s->at.rows;
+    const backward_query_params queries = query_params(s, r);
+    const backward_key_params keys = key_params(s, r, order, planes), bias = key_params(s, r, order, dbias);
+    record_preparation(s, r, &keys);
 
     /* None of these needs another's results: they fill the device together. */
     bool first = true;
-    if (s->queries)
-        record_beside(r, &first, s->queries, &queries, s->query_grid, s->query_slice);
+    if (s->queries) {
+        dmattn_recorder_one_of(r, &first);
+        dmattn_recorder_dispatch_slices(r, s->queries, &queries, sizeof queries, s->query_grid, s->query_slice);
+    }
     for (int pass = 0; pass < KEY_PASSES; pass++)
-        if (s->keys[pass])
-            record_beside(r, &first, s->keys[pass], &keys, s->key_grid, s->key_slice);
-    if (s->bias)
-        record_beside(r, &first, s->bias, &queries, s->bias_grid, s->key_slice);
+        if (s->keys[pass]) {
+            dmattn_recorder_one_of(r, &first);
+            dmattn_recorder_dispatch_slices(r, s->keys[pass], &keys, sizeof keys, s->key_grid, s->key_slice);
+        }
+    if (s->bias) {
+        dmattn_recorder_one_of(r, &first);
+        dmattn_recorder_dispatch_slices(r, s->bias, &bias, sizeof bias, s->bias_grid, s->key_slice);
+    }
     if (s->combine)
         dmattn_recorder_dispatch(r, s->combine, &keys, sizeof keys,
                                  dmattn_backward_combine_grid(&s->desc, &s->tile.key));
     if (summed)
-        dmattn_sum_partials_record(&s->sum, r, keys.dbias, r->tensor[TENSOR_DBIAS], sum_of(d));
+        dmattn_sum_partials_record(&s->sum, r, planes, dbias, sum_of(&s->desc.attention));
 }
 
 uint64_t dmattn_attention_backward_alignment(const backward_stage *s, tensor_id tensor)

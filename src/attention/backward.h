@@ -16,10 +16,19 @@
 #include "key_order.h"
 #include "stage.h"
 
-typedef struct backward_params {
-    BACKWARD_PARAMS
-} backward_params;
-_Static_assert(sizeof(backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+typedef struct preprocess_params {
+    PREPROCESS_PARAMS
+    uint32_t padding;
+} preprocess_params;
+typedef struct backward_query_params {
+    BACKWARD_QUERY_PARAMS
+} backward_query_params;
+typedef struct backward_key_params {
+    BACKWARD_KEY_PARAMS
+    uint32_t padding;
+} backward_key_params;
+_Static_assert(sizeof(backward_query_params) <= FREE_PUSH_CONSTANTS, "32 bytes are left for what comes");
+_Static_assert(sizeof(backward_key_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
 
 /* All that there are of attention. */
 #define ATTENTION_GRADIENTS \

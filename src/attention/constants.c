@@ -62,6 +62,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_NEAR] = is_near(&d->k_strides, d->keys, size) && is_near(&d->v_strides, d->keys, size);
     c[CONSTANT_HEAD_DIM] = d->head_dim;
     c[CONSTANT_VALUE_DIM] = d->value_dim;
+    c[CONSTANT_HEADS] = d->heads;
     c[CONSTANT_GROUP] = d->heads / d->kv_heads;
     c[CONSTANT_TYPE] = d->type;
     c[CONSTANT_BIAS_TYPE] = d->bias_type;

@@ -38,7 +38,7 @@ uint64_t dmattn_key_order_scratch_bytes(const key_order *o)
     return dmattn_add(o->codes_bytes, dmattn_sort_scratch_bytes(&o->sort.layout));
 }
 
-VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r)
+uint64_t dmattn_key_order_record(const key_order *o, recorder *r)
 {
     const VkDeviceAddress scratch = r->workspace + o->scratch_at;
     const key_order_desc *d = &o->desc;
@@ -57,5 +57,5 @@ VkDeviceAddress dmattn_key_order_record(const key_order *o, recorder *r)
     dmattn_recorder_dispatch(r, o->codes, &codes, sizeof codes, o->grid);
     selection_params sort = {.importance = scratch, .queries = d->queries, .keys = d->keys, .heads = d->heads};
     dmattn_key_sort_record(&o->sort, r, scratch + o->codes_bytes, &sort);
-    return sort.sorted_in;
+    return sort.sorted_in - r->workspace;
 }

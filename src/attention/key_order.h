@@ -37,8 +37,8 @@ dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx,
 void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
 uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
 
-/* Returns the address of the sorted keys, which lie in the workspace at order->scratch_at: pairs, of which the second
+/* Returns the offset of the sorted keys in the workspace: pairs, of which the second
  * is the key, in planes of a multiple of KEY_ORDER_BLOCK (shaders/lib/attention.h). */
-VkDeviceAddress dmattn_key_order_record(const key_order *order, recorder *r);
+uint64_t dmattn_key_order_record(const key_order *order, recorder *r);
 
 #endif

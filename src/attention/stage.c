@@ -70,36 +70,37 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
 {
     const dmattn_attention_desc *d = &s->desc;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
-    attention_params params = {
+    const VkDeviceAddress bitmap = r->workspace + s->at.mask_tiles;
+    const VkDeviceAddress partials = r->workspace + s->at.partials;
+    const VkDeviceAddress sums = partials + 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
+    const attention_params params = {
         .q = r->tensor[TENSOR_Q],
         .k = r->tensor[TENSOR_K],
         .v = r->tensor[TENSOR_V],
-        .out_ = r->tensor[TENSOR_OUT],
-        .lse = r->tensor[TENSOR_LSE],
-        .mask = r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK],
-        .end = r->tensor[TENSOR_END],
         .bias = r->tensor[TENSOR_BIAS],
-        .tiles = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.mask_tiles,
+        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
         .queries = d->queries,
         .keys = d->keys,
-        .heads = d->heads,
         .scale = d->scale,
         .soft_cap = d->soft_cap,
+        .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
+        .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
+        .lse = s->combine ? sums : r->tensor[TENSOR_LSE],
     };
-    if (s->mask_tiles && !reuse_mask_tiles)
-        dmattn_recorder_dispatch(r, s->mask_tiles, &params, sizeof params, s->mask_grid);
-    if (!s->combine) {
-        dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
-        return;
+    if (s->mask_tiles && !reuse_mask_tiles) {
+        const mask_tiles_params mask = {
+            .DENSE_MASK = params.DENSE_MASK, .queries = d->queries, .keys = d->keys, .walk = bitmap};
+        dmattn_recorder_dispatch(r, s->mask_tiles, &mask, sizeof mask, s->mask_grid);
     }
-    params.out_ = r->workspace + s->at.partials;
-    params.lse = params.out_ + 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
-    params.q = params.out_;
-    params.k = params.lse;
-    params.out_ = r->tensor[TENSOR_OUT];
-    params.lse = r->tensor[TENSOR_LSE];
-    dmattn_recorder_dispatch(r, s->combine, &params, sizeof params, dmattn_combine_grid(d));
+    if (s->combine) {
+        const combine_params combine = {.queries = d->queries,
+                                        .partials = partials,
+                                        .sums = sums,
+                                        .out_ = r->tensor[TENSOR_OUT],
+                                        .lse = r->tensor[TENSOR_LSE]};
+        dmattn_recorder_dispatch(r, s->combine, &combine, sizeof combine, dmattn_combine_grid(d));
+    }
 }
 
 void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info *info)

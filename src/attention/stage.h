@@ -11,11 +11,17 @@
 #include "../../shaders/lib/attention.h"
 
 /* The kernels' push constants and specialization constants, from the header that they share with the shaders. */
+typedef struct mask_tiles_params {
+    MASK_TILES_PARAMS
+} mask_tiles_params;
 typedef struct attention_params {
     ATTENTION_PARAMS
-    uint32_t padding;
 } attention_params;
-_Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+typedef struct combine_params {
+    COMBINE_PARAMS
+} combine_params;
+_Static_assert(sizeof(attention_params) <= FREE_PUSH_CONSTANTS, "32 bytes are left for what comes");
+_Static_assert(sizeof(combine_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
 
 #define CONSTANT_ID(id, name, default_value) CONSTANT_##name = (id),
 enum attention_constant_id { ATTENTION_CONSTANTS(CONSTANT_ID) ATTENTION_CONSTANT_COUNT };

@@ -49,6 +49,9 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
         TRY(dmattn_key_order_plan(&s->order, ctx, plan->layout, &order));
         s->order.scratch_at = dmattn_plan_reserve(plan, dmattn_key_order_scratch_bytes(&s->order));
     }
+    if ((plan->workspace_size - s->at.rows) / 16 > UINT32_MAX)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
+                           "the gradients take more than 64 GiB of workspace");
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         const uint64_t bytes = dmattn_attention_backward_tensor_bytes(b, t);

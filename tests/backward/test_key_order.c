@@ -72,7 +72,7 @@ static void go(order_run *r)
     rec.tensor[TENSOR_END] = address(&end);
     rec.workspace = address(&scratch);
     ASSERT_OK(dmattn_commands_begin(h.device, &rec.commands));
-    const VkDeviceAddress at = dmattn_key_order_record(&order, &rec);
+    const VkDeviceAddress at = rec.workspace + dmattn_key_order_record(&order, &rec);
     ASSERT_OK(dmattn_commands_submit(h.device));
     const uint64_t order_bytes = 8 * (uint64_t)r->planes * r->padded;
     cr_assert(at >= address(&scratch) && at + order_bytes <= address(&scratch) + scratch_bytes);

@@ -167,6 +167,19 @@ Test(contract, functions)
     rig_destroy(&r);
 }
 
+/* Pipelines have names where the app has enabled VK_EXT_debug_utils. */
+Test(contract, debug_names)
+{
+    rig r;
+    rig_init(&r);
+    r.vulkan.debug_utils = true;
+    cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    cr_expect_eq(r.vulkan.named, r.vulkan.made[FAKE_PIPELINE]);
+    rig_destroy(&r);
+}
+
 /* Leaves nonzero bytes on the stack, which uninitialized variables then contain. Called through a pointer, so that it
  * is not inlined. */
 static void fill(int byte)

@@ -114,6 +114,17 @@ static VKAPI_ATTR VkResult VKAPI_CALL CreateComputePipelines(VkDevice device, Vk
     return result;
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL SetDebugUtilsObjectNameEXT(VkDevice device,
+                                                                 const VkDebugUtilsObjectNameInfoEXT *info)
+{
+    fake_vulkan *v = DEVICE(device);
+    note(v, v->debug_utils, "objects get names only where VK_EXT_debug_utils is enabled");
+    note(v, info->objectType == VK_OBJECT_TYPE_PIPELINE && info->pObjectName[0], "what gets a name is a pipeline");
+    check(v, OBJECT(info->objectHandle), FAKE_PIPELINE, "what gets a name is alive");
+    atomic_fetch_add_explicit(&v->named, 1, RELAXED);
+    return VK_ERROR_OUT_OF_HOST_MEMORY; /* which is ignored */
+}
+
 static VKAPI_ATTR void VKAPI_CALL DestroyPipeline(VkDevice device, VkPipeline pipeline,
                                                   const VkAllocationCallbacks *allocator)
 {
@@ -293,6 +304,8 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetDeviceProcAddr(VkDevice devic
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetInstanceProcAddr(VkInstance instance, const char *name)
 {
+    if (!strcmp(name, "vkSetDebugUtilsObjectNameEXT")) /* its absence is no refusal */
+        return DEVICE(instance)->debug_utils ? (PFN_vkVoidFunction)SetDebugUtilsObjectNameEXT : NULL;
     static const named_function functions[] = {
         FUNCTION(GetDeviceProcAddr),
         FUNCTION(GetPhysicalDeviceProperties2),

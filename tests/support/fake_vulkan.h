@@ -28,6 +28,9 @@ typedef struct fake_vulkan {
     const char *refused[FAKE_NAMES];
     uint32_t loaded_count, refused_count;
 
+    bool debug_utils;  /* the app has enabled VK_EXT_debug_utils, */
+    atomic_uint named; /* and so many pipelines got names */
+
     VkPipelineCache cache; /* the app's; 0: pipelines may be made with any */
     atomic_uint made[FAKE_KINDS], destroyed[FAKE_KINDS];
 

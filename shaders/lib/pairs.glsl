@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Where the mask, the bias, the bitmap of tiles and the tile lists are.
+#ifndef LIB_PAIRS_GLSL
+#define LIB_PAIRS_GLSL
+
+#include "attention.glsl"
+
+// The bitmap or the lists that the kernel walks.
+#ifndef WALK
+#define WALK p.walk
+#endif
+
+uint score_heads(uint heads_kind)
+{
+    return heads_kind == SCORE_HEADS_ALL ? HEADS : heads_kind == SCORE_HEADS_KV ? HEADS / GROUP : 1;
+}
+
+// Which head of a mask or bias a query head reads.
+uint score_head(uint heads_kind, uint head)
+{
+    return heads_kind == SCORE_HEADS_ALL ? head : heads_kind == SCORE_HEADS_KV ? head / GROUP : 0;
+}
+
+// Key 0 of a row of the mask (or of begin, or of end), given the mask's own head.
+uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
+{
+    uint b = MASK_BATCHES * batch, t = MASK_QUERIES * query;
+    if (is_derived(DERIVED_MASK)) {
+        uint row = (b * score_heads(MASK_HEADS) + mask_head) * (MASK_QUERIES != 0 ? p.queries : 1) + t;
+        return advance(base, row, uvec2(MASK == MASK_DENSE ? p.keys : 4 * p.keys, 0));
+    }
+    uvec2 item = advance(base, b, uvec2(MASK_BATCH_LOW, MASK_BATCH_HIGH));
+    uvec2 plane = advance(item, mask_head, uvec2(MASK_HEAD_LOW, MASK_HEAD_HIGH));
+    return advance(plane, t, uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH));
+}
+
+uvec2 bias_row(uint batch, uint head, uint query)
+{
+    uint b = BIAS_BATCHES * batch, h = score_head(BIAS_HEADS, head), t = BIAS_QUERIES * query;
+    if (is_derived(DERIVED_BIAS)) {
+        uint row = (b * score_heads(BIAS_HEADS) + h) * (BIAS_QUERIES != 0 ? p.queries : 1) + t;
+        return advance(p.bias, row, uvec2(element_size(BIAS_TYPE) * p.keys, 0));
+    }
+    uvec2 item = advance(p.bias, b, uvec2(BIAS_BATCH_LOW, BIAS_BATCH_HIGH));
+    uvec2 plane = advance(item, h, uvec2(BIAS_HEAD_LOW, BIAS_HEAD_HIGH));
+    return advance(plane, t, uvec2(BIAS_QUERY_LOW, BIAS_QUERY_HIGH));
+}
+
+// The bitmap of tiles: for each batch item and head of the mask and each row of tiles, one pair of words for every 32
+// tiles. Bit i of the first: some query sees some key of the tile; of the second: every query sees every key.
+uint tile_words()
+{
+    return ((p.keys - 1) / TILE_KEYS) / 32 + 1;
+}
+
+uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
+{
+    uint query_tiles = MASK_QUERIES != 0 ? (p.queries - 1) / TILE_QUERIES + 1 : 1;
+    uint t = query_tiles == 1 ? 0 : query_tile;
+    uint row = (MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head) * query_tiles + t;
+    return advance(WALK, row, uvec2(8 * tile_words(), 0));
+}
+
+// The header of the list that a tile of queries takes its keys from: lists.comp.
+uvec4 list_header(uint batch, uint mask_head, uint first_query)
+{
+    uint lists = (p.queries - 1) / LIST_QUERIES + 1, plane = MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head;
+    return Quads(advance(WALK, plane * lists + first_query / LIST_QUERIES, uvec2(16, 0))).q[0];
+}
+
+#endif
