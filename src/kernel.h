@@ -40,8 +40,8 @@ typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level le
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
-/* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has a
- * member there: padding would be pushed as the stack happened to leave it. */
+/* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has
+ * a member there instead, because padding has no defined value. */
 #define MAX_PUSH_CONSTANTS 128
 
 /* Kernels with more options to come take no more than this. */
@@ -59,7 +59,7 @@ typedef struct kernel_values {
 dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
                                   VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline);
 
-/* Likewise, of a kernel that is not in this table. */
+/* The same for a kernel that is not in this table. */
 dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
                                        const kernel_values *values, VkPipeline *pipeline);
 

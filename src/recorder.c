@@ -5,7 +5,7 @@
 static void prepare(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size)
 {
     const vulkan_table *vk = &r->ctx->vk;
-    /* Also of reads: what one reads, the next may overwrite. */
+    /* The execution dependency also covers reads: the next dispatch may overwrite what this one reads. */
     const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                      .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
                                      .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
@@ -44,7 +44,7 @@ static uint32_t at_most(uint32_t a, uint32_t b)
 void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g,
                                      uint32_t most)
 {
-    /* Whole planes if one fits, else whole rows, else parts of a row. */
+    /* Slices are whole planes if one fits, otherwise whole rows, otherwise pieces of a row. */
     const uint64_t row = g.x, plane = row * g.y;
     const grid slice = plane <= most ? (grid){g.x, g.y, at_most(g.z, (uint32_t)(most / plane))}
                        : row <= most ? (grid){g.x, at_most(g.y, most / g.x), 1}

@@ -12,7 +12,7 @@ dmattn_status dmattn_sum_partials_plan(sum_partials *s, const dmattn_context *ct
                                        sum_shape largest)
 {
     const uint32_t constants[] = {WORKGROUP};
-    TRY(dmattn_check_grid(ctx, "the sum of parts", grid_of(largest)));
+    TRY(dmattn_check_grid(ctx, "the sum of partial results", grid_of(largest)));
     return dmattn_kernel_build(ctx, "sum_partials", DMATTN_LEVEL_PORTABLE, layout, &(kernel_values){constants, 1, 0},
                                &s->pipeline);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Sums of f32 parts that workgroups have left behind, as a part of a stage: sum_partials.comp. */
+ * Sums partial results in f32, for the stages of gradients: sum_partials.comp. */
 #ifndef DMATTN_SUM_PARTIALS_H
 #define DMATTN_SUM_PARTIALS_H
 

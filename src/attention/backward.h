@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The gradients of attention as a stage of a plan:
  *
- *     backward_rows     lse and D of each query and head
+ *     backward_preprocess  lse and D of each query and head
  *     backward_queries  dq, by tiles of queries
  *     key_ranges, schedule_keys  how the work of the next is shared out
- *     backward_keys     dk, dv and dbias by key, by tiles of keys; these, with intervals, in the order of their lives
- *     combine_keys         of tiles that were shared
+ *     backward_keys     dk, dv and dbias by key, by tiles of keys; with intervals in the order of their visible
+ *                       ranges
+ *     combine_keys      sums the partial results of tiles that several work items share
  *     backward_bias     dbias by query and key
- *     sum_partials         dbias by key, over the batch items and heads that share it
+ *     sum_partials      dbias by key, over the batch items and heads that share it
  */
 #ifndef DMATTN_ATTENTION_BACKWARD_H
 #define DMATTN_ATTENTION_BACKWARD_H
@@ -30,7 +31,7 @@ typedef struct backward_key_params {
 _Static_assert(sizeof(backward_query_params) <= FREE_PUSH_CONSTANTS, "32 bytes are left for what comes");
 _Static_assert(sizeof(backward_key_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
 
-/* All that there are of attention. */
+/* The gradients that attention has. */
 #define ATTENTION_GRADIENTS \
     ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
 
@@ -58,7 +59,7 @@ typedef struct backward_stage {
     backward_places at;
     key_order order;
     sum_partials sum;
-    /* NULL where they are not there */
+    /* NULL if a plan does not need them */
     VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias;
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* no higher level */
@@ -123,7 +124,7 @@ void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, 
 grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const capabilities *caps);
 
 /* Of backward_keys*.comp, which has a workgroup for each item of the work, the bytes of the work, and the kernels that
- * share it out and join it (backward/key_schedule.glsl). */
+ * schedule it and combine its results (backward/key_schedule.glsl). */
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
-/* One of dq, dk and dv, whose elements may not share places. */
+/* One of dq, dk and dv. No two elements may share an address. */
 static dmattn_status resolve_gradient(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
                                       uint32_t sequence, uint32_t heads, uint32_t dim)
 {

@@ -10,7 +10,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
-/* `staged` and `weights` of lib/products.glsl: a tile of rows x columns, of which sums have `dim` elements. */
+/* `staged` and `weights` of lib/products.glsl: a tile of rows x columns, whose sums have `dim` elements. */
 static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, uint32_t columns, uint32_t dim)
 {
     const uint32_t units = dmattn_ceil_div(dim / 4, t->key_lanes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The order of keys by their lives as a part of a stage: range_codes.comp, then a sort. */
+ * Sorts keys by their visible ranges, for the stage of gradients: range_codes.comp, then a sort. */
 #ifndef DMATTN_ATTENTION_KEY_ORDER_H
 #define DMATTN_ATTENTION_KEY_ORDER_H
 

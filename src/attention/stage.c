@@ -27,12 +27,12 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     s->attention_grid = dmattn_attention_grid(d, &s->tile);
     s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
     s->slice = s->tile.slice ? s->tile.slice : dmattn_grid_slice(s->attention_grid, dmattn_attention_flops(d));
-    char how[KERNEL_NAME], parts[32] = "";
+    char how[KERNEL_NAME], splits[32] = "";
     dmattn_tile_describe(&s->tile, d->type, how);
     if (s->tile.splits > 1)
-        snprintf(parts, sizeof parts, " in %u parts", s->tile.splits);
+        snprintf(splits, sizeof splits, " in %u splits", s->tile.splits);
     snprintf(s->name, sizeof s->name, "%s %ux%u d%u/%u%s", how, s->tile.rows, s->tile.keys, d->head_dim, d->value_dim,
-             parts);
+             splits);
     TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
     if (s->tile.splits > 1)
         TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(d)));

@@ -200,7 +200,7 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
 /* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows; `keys` are for matrices of N =
  * 16, others have as many blocks. */
 typedef struct matrix_candidate {
-    uint32_t max_rows, max_keys; /* that there are: rows of a group */
+    uint32_t max_rows, max_keys; /* of the problem: rows of a group, and keys */
     uint32_t max_dim;            /* of heads and values */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */

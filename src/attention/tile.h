@@ -33,7 +33,7 @@ typedef struct attention_tile {
     uint32_t tile_buffers; /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
     bool lazy, guarded;
     uint32_t fragment_layout; /* LAYOUT_..., of FORM_FRAGMENTS */
-    uint32_t splits;          /* parts of the keys, whose results are joined; 0: 1 */
+    uint32_t splits;          /* of the keys, whose partial results are combined; 0: 1 */
     uint32_t slice;           /* workgroups of a dispatch, at most; 0: by the work that they have */
 } attention_tile;
 
@@ -81,7 +81,7 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
 #define LEVEL_FORMS 2
 const tile_form *dmattn_level_forms(dmattn_level level);
 
-/* Whether the device's matrices make up a tile of pairs, `rows` of which are shared out among subgroups. */
+/* Whether the device's matrices make up a tile of pairs, whose `rows` are shared by subgroups. */
 bool dmattn_tile_matrix_fits(const attention_tile *tile, const capabilities *caps, uint32_t rows, uint32_t columns);
 
 #endif

@@ -12,7 +12,7 @@
 /* Slots come in multiples of these, so that all arrays of the state begin at multiples of 16 bytes. */
 #define SLOT_UNIT 16
 
-/* The kernel counts rows of all parts of the keys, and 16 bytes of a sequence, in 32 bits. */
+/* The kernel counts rows of all splits, and units of 16 bytes of a sequence, in 32 bits. */
 #define MAX_ROWS           (UINT64_C(1) << 24)
 #define MAX_SEQUENCE_BYTES (UINT64_C(1) << 36)
 

@@ -62,7 +62,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&tile, a->type, how);
-    snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u parts", how,
+    snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u splits", how,
              desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
     return build(s, ctx, layout);

@@ -72,8 +72,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }
 
-/* Keys that a subgroup multiplies at a time with fragments, of which parts are made; pages are listed in larger blocks,
- * of so many for each invocation, which looks at them all at once. */
+/* Keys that a subgroup multiplies at a time with fragments; splits are multiples of them. Pages are listed in larger
+ * blocks, of so many for each invocation, which looks at them all at once. */
 #define FRAGMENT_KEYS 16
 #define LISTED_KEYS   8
 
@@ -111,9 +111,9 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
  * once, which is one on a multiprocessor of the H200, as others would wait for all of them. */
 #define MATRIX_WORKGROUPS 132
 
-/* One workgroup joins the parts: that takes time by rows and parts, as attending does by keys over parts and subgroups.
- * More parts than with which both take as long cost more than they save. Measured with fragments alone
- * (docs/notes/experiments.md). */
+/* One workgroup combines the splits. That takes time in proportion to rows times splits; attending takes time in
+ * proportion to keys / (splits * subgroups). More splits than those at which both are equal cost more than they save.
+ * Measured with fragments alone (docs/notes/experiments.md). */
 #define JOINED_KEYS 16
 
 static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)
@@ -199,7 +199,7 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
     tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                   : choose_matrix_splits(tile, keys, workgroups, rows);
-    /* No larger lists than parts: those of a few keys would have few invocations look at several each. */
+    /* Lists are no larger than splits: for a few keys, few invocations would look at several keys each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)

@@ -9,7 +9,7 @@
 #define ALL_STAGES ((uint32_t)(DMATTN_STAGE_IMPORTANCE | DMATTN_STAGE_INTERVALS | DMATTN_STAGE_LISTS))
 
 /* Checks `desc` and writes it to *resolved with every default filled in: stages, strides, list_capacity; a selection
- * that comes to the same as a simpler one is that. What the stages do not need is zeroed. */
+ * that is equivalent to a simpler one becomes it. What the stages do not need is zeroed. */
 dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask_desc *resolved,
                                        const messenger *messenger);
 

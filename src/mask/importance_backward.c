@@ -74,7 +74,7 @@ key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, 
     return c;
 }
 
-/* Puts a piece behind what there is, and returns where. */
+/* Appends a piece and returns its offset. */
 static uint64_t put(importance_backward_layout *l, uint64_t bytes)
 {
     const uint64_t offset = l->bytes;

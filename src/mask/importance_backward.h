@@ -4,7 +4,7 @@
  *     importance_terms     dz and the terms of da, by key
  *     importance_weights   ddt_weight, of each chunk of keys
  *     sum_keys             ddt_bias and da, of each chunk of keys
- *     importance_values    dv, added to what is there
+ *     importance_values    adds to dv
  *     sum_partials            these over the chunks
  */
 #ifndef DMATTN_MASK_IMPORTANCE_BACKWARD_H
@@ -58,7 +58,7 @@ typedef struct importance_backward_stage {
     grid terms_grid, weights_grid, sums_grid, values_grid;
     uint32_t weights_slice, values_slice; /* workgroups of a dispatch, at most */
     sum_partials sum;
-    VkPipeline terms, weights, sums, values; /* NULL where they are not there */
+    VkPipeline terms, weights, sums, values; /* NULL if a plan does not need them */
 } importance_backward_stage;
 
 /* `desc` and `dv_strides` are resolved. Of `gradients` those that are not the stage's do not matter; if none is, the

@@ -16,7 +16,7 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
 /* Bytes of an input or result; 0 where there is none, and of lists, which lie in the workspace. */
 uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor);
 
-/* Backward: the parts of attention and of the importance, for what is wanted. */
+/* Backward: the descriptors of attention and of the importance, for the gradients that are wanted. */
 typedef struct dma_backward_parts {
     dmattn_attention_backward_desc attention; /* resolved; the importance is its bias */
     dmattn_mask_desc mask;                    /* not resolved but for strides and sizes */
