@@ -252,15 +252,16 @@ bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attenti
 
 static bool least_portable(const capabilities *caps, const dmattn_attention_backward_desc *b, backward_tiles *tiles)
 {
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32), lanes = subgroup < 8 ? subgroup : 8;
     attention_tile t = {.level = DMATTN_LEVEL_PORTABLE,
-                        .workgroup = 32,
-                        .rows = 16,
-                        .keys = 16,
-                        .key_lanes = 4,
+                        .workgroup = 64,
+                        .rows = 64 / lanes,
+                        .keys = 64 / lanes,
+                        .key_lanes = lanes,
                         .depth = 8,
                         .value_keys = 8,
                         .splits = 1,
-                        .subgroup_size = dmattn_capabilities_subgroup_size(caps, 32)};
+                        .subgroup_size = subgroup};
     t.heads_per_tile = dmattn_tile_heads_per_tile(&b->attention, t.rows);
     tiles->query = t;
     t.heads_per_tile = key_heads_per_tile(b, t.rows);

@@ -55,6 +55,25 @@ ATTENTION_GROUPS(DECLARE_GROUP)
 /* Fills a problem made of the case's descriptor. Repeatable. */
 void case_fill_inputs(const attention_case *c, problem *p);
 
+/* Matrices do not compute in f32, so at their levels a case of f32 is one of f16 or of bf16, for its sizes, masks and
+ * biases. `in_group`: the case's place in its group. */
+dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level);
+
+/* A case as it is run at a level, and whether it is one of the few that are run unless all are asked for. */
+typedef struct attention_choice {
+    const attention_case *c;
+    dmattn_type type;
+    bool chosen;
+} attention_choice;
+
+#define ATTENTION_MOST_CASES 320
+
+/* All cases of the table at a level, or those whose gradients are computed; how many they are. */
+size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES]);
+
+/* Whether a case is one of the few. */
+bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradients);
+
 /* For the tables. */
 #define SIZE(b, sq, sk, h, hk, d, dv) \
     .batch = (b), .queries = (sq), .keys = (sk), .heads = (h), .kv_heads = (hk), .head_dim = (d), .value_dim = (dv)

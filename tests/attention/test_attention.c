@@ -75,7 +75,9 @@ static void expect_repeat(const char *name, guarded_problem *g, bool reuse_mask_
                  reuse_mask_tiles ? " that reuses the mask's tiles" : "");
 }
 
-static void run_at_level(const char *case_name, const problem *of, dmattn_level level, const expectation *want)
+/* `tile`: NULL selects the library's. */
+static void run_at_level(const char *case_name, const problem *of, dmattn_level level, const attention_tile *tile,
+                         const expectation *want)
 {
     problem p = *of;
     const dmattn_attention_desc *d = &p.desc;
@@ -83,9 +85,8 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     float *out = malloc(rows * d->value_dim * sizeof *out), *lse = calloc(rows, sizeof *lse);
     char why[128], name[160];
     snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
-    attention_tile tile;
     p.desc.level = level;
-    p.tile = harness_tile(d, &tile);
+    p.tile = tile;
     guarded_problem g;
     dmattn_status status = guarded_create(&p, &g);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
@@ -106,8 +107,8 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     free(lse);
 }
 
-/* Case `i` with a type that it may not have been made for, at all levels from `lowest` on. */
-static void run_case(const char *name, const attention_case *c, size_t i, dmattn_type type, dmattn_level lowest)
+/* A case with a type that it may not have been made for, at all levels from `lowest` on. */
+static void run_case(const char *name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
     attention_case of_type = *c;
     problem p;
@@ -120,11 +121,14 @@ static void run_case(const char *name, const attention_case *c, size_t i, dmattn
     poison_hidden_keys(&p, TENSOR_V, false);
     expectation want = {0};
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
-        if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_takes(i + level))
+        if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE)
+            || !harness_takes(name, attention_is_chosen(c, level, false)))
             continue;
         if (!want.out)
             want = expect_of(name, &p);
-        run_at_level(name, &p, level, &want);
+        attention_tile tile;
+        p.desc.level = level;
+        run_at_level(name, &p, level, harness_tile(&p.desc, &tile), &want);
     }
     free(want.out);
     free(want.lse);
@@ -141,7 +145,6 @@ static void expect_no_matrices(const char *name, const dmattn_attention_desc *de
     dmattn_plan_destroy(plan);
 }
 
-/* Matrices do not compute in f32, so there a case of f32 is one of f16 or of bf16, for its sizes, masks and biases. */
 static void run_group(const char *group, const attention_group *g)
 {
     char name[128];
@@ -149,15 +152,44 @@ static void run_group(const char *group, const attention_group *g)
     for (size_t i = 0; i < g->count; i++) {
         const attention_case *c = &g->cases[i];
         snprintf(name, sizeof name, "%s, %s", group, c->name);
-        run_case(name, c, i, c->desc.type, DMATTN_LEVEL_PORTABLE);
+        run_case(name, c, c->desc.type, DMATTN_LEVEL_PORTABLE);
         if (c->desc.type != DMATTN_TYPE_F32 || !matrices)
             continue;
-        const dmattn_type type = i % 3 == 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
+        const dmattn_type type = attention_case_type(c, i, DMATTN_LEVEL_MATRIX);
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
             if (level > DMATTN_LEVEL_PORTABLE)
                 expect_no_matrices(name, &c->desc, level);
         snprintf(name, sizeof name, "%s, %s in %s", group, c->name, dmattn_type_string(type));
-        run_case(name, c, i, type, DMATTN_LEVEL_MATRIX);
+        run_case(name, c, type, DMATTN_LEVEL_MATRIX);
+    }
+}
+
+/* ---- the library's tiles ------------------------------------------------------------------------------------- */
+
+/* For few and for many queries, for wide values, through lists. A CPU takes seconds to compile each. */
+static const attention_case own_tiles[] = {
+    {.name = "few queries", .desc = {F16, SIZE(2, 5, 130, 2, 1, 32, 0), LSE, CAUSAL}},
+    {.name = "many queries", .desc = {F32, SIZE(1, 129, 127, 2, 1, 32, 0), LSE, CAUSAL, BIAS(F32, .queries = 129)}},
+    {.name = "wide", .desc = {BF16, SIZE(1, 70, 66, 2, 1, 24, 160), LSE, DENSE(.queries = 70)}},
+    {.name = "lists", .desc = {F16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2), BIAS(F16, .heads = 2)}},
+};
+
+DEVICE_TEST(attention, own_tiles)
+{
+    for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++) {
+        const attention_case *c = &own_tiles[i];
+        problem p;
+        ASSERT_OK(problem_create(&c->desc, NULL, &p));
+        case_fill_inputs(c, &p);
+        poison_hidden_keys(&p, TENSOR_K, true);
+        poison_hidden_keys(&p, TENSOR_V, false);
+        if (harness_takes(c->name, true)) {
+            expectation want = expect_of(c->name, &p);
+            run_at_level(c->name, &p, DMATTN_LEVEL_PORTABLE, NULL, &want);
+            free(want.out);
+            free(want.lse);
+        }
+        problem_destroy(&p);
     }
 }
 

@@ -111,6 +111,10 @@ DEVICE_TEST(cuts, do_not_matter)
             problem_randomize(&p, 5);
             cr_assert(dmattn_tile_choose(&h.context->caps, &p.desc, level, &tile, why, sizeof why), "%s: %s", name,
                       why);
+            attention_tile small;
+            p.desc.level = level;
+            if (level == DMATTN_LEVEL_PORTABLE && harness_tile(&p.desc, &small))
+                tile = small;
             tile.splits = 1;
             tile.slice = UINT32_MAX;
             run(&p, &tile, whole);

@@ -54,16 +54,15 @@ static device_problem run_forward(const char *name, problem *p, attention_tile *
     return dp;
 }
 
-/* Case `i` of a table with a type that it may not have been made for, at all levels from `lowest` on that the share
- * holds. */
-static void run_case(const char *case_name, size_t i, const attention_case *c, dmattn_type type, dmattn_level lowest)
+/* A case with a type that it may not have been made for, at all levels from `lowest` on. */
+static void run_case(const char *case_name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
     problem p = make(case_name, c, type);
     p.least_tiles = harness_small_tiles();
     gradients want = {0};
     for (dmattn_level level = lowest; level <= DMATTN_LEVEL_MATRIX2; level++) {
         if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level)
-            || !harness_takes(i + level))
+            || !harness_takes(case_name, attention_is_chosen(c, level, true)))
             continue;
         if (!want.tensor[TENSOR_DQ])
             want = backward_expect(&p);
@@ -84,8 +83,7 @@ static bool offers_matrices(void)
     return harness_offers_backward(DMATTN_LEVEL_MATRIX) || harness_offers_backward(DMATTN_LEVEL_MATRIX2);
 }
 
-/* As in the forward tests a case of f32 is one of a 16-bit type for matrices. Rows whose biases are all the lowest
- * number that there is are left out: beside it nothing is left of the sum in lse. */
+/* Rows whose biases are all the lowest number are left out: beside it nothing is left of the sum in lse. */
 static void run_group(const char *group, const attention_group *g)
 {
     char name[128];
@@ -94,12 +92,12 @@ static void run_group(const char *group, const attention_group *g)
         if (c->data == DATA_LOWEST_ROWS)
             continue;
         snprintf(name, sizeof name, "%s, %s", group, c->name);
-        run_case(name, i, c, c->desc.type, DMATTN_LEVEL_PORTABLE);
+        run_case(name, c, c->desc.type, DMATTN_LEVEL_PORTABLE);
         if (c->desc.type != DMATTN_TYPE_F32 || !offers_matrices())
             continue;
-        const dmattn_type type = i % 3 == 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
+        const dmattn_type type = attention_case_type(c, i, DMATTN_LEVEL_MATRIX);
         snprintf(name, sizeof name, "%s, %s in %s", group, c->name, dmattn_type_string(type));
-        run_case(name, i, c, type, DMATTN_LEVEL_MATRIX);
+        run_case(name, c, type, DMATTN_LEVEL_MATRIX);
     }
 }
 
@@ -123,6 +121,7 @@ DEVICE_TEST(backward, subsets)
             attention_tile tile;
             problem p = make(subsets[i].name, &subsets[i], type);
             p.desc.level = level;
+            p.least_tiles = harness_small_tiles();
             device_problem dp = run_forward(subsets[i].name, &p, &tile);
             gradients want = backward_expect(&p);
             backward_check_subsets(subsets[i].name, &dp, &want);
@@ -148,6 +147,7 @@ DEVICE_TEST(backward, repeated_dout)
         ASSERT_OK(problem_create(&desc, NULL, &p));
         ASSERT_OK(problem_add_backward(&p, &(problem_backward){.dout_strides = {0, 0, 1}}, NULL));
         problem_randomize(&p, 1);
+        p.least_tiles = harness_small_tiles();
         const char *name = dmattn_type_string(desc.type);
         gradients want = backward_expect(&p);
         device_problem dp = run_forward(name, &p, &tile);

@@ -49,10 +49,10 @@ static void run_problem(const char *name, problem *p)
 }
 
 /* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
-static void run_case(size_t i, const dma_case *c)
+static void run_case(const dma_case *c)
 {
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
-        if (!harness_offers_backward(level) || !harness_takes(i + level))
+        if (!harness_offers_backward(level) || !harness_takes(c->name, dma_is_chosen(c, level)))
             continue;
         dmattn_dma_desc desc = c->desc;
         char name[128];
@@ -71,7 +71,7 @@ static void run_case(size_t i, const dma_case *c)
     DEVICE_TEST(dma_backward, group)                     \
     {                                                    \
         for (size_t i = 0; i < cases_##group.count; i++) \
-            run_case(i, &cases_##group.cases[i]);        \
+            run_case(&cases_##group.cases[i]);           \
     }
 DMA_GROUPS(GROUP_TEST)
 

@@ -245,12 +245,12 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     free_results(&r);
 }
 
-/* Case `i` at every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
-static void run_case(const dma_case *c, size_t i)
+/* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
+static void run_case(const dma_case *c)
 {
     const dmattn_type type = c->desc.attention.type;
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
-        if (harness_takes(i + level))
+        if (harness_takes(c->name, dma_is_chosen(c, level)))
             run_at_level(c->name, &c->desc,
                          type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : type, level);
 }
@@ -259,7 +259,7 @@ static void run_case(const dma_case *c, size_t i)
     DEVICE_TEST(dma, group)                              \
     {                                                    \
         for (size_t i = 0; i < cases_##group.count; i++) \
-            run_case(&cases_##group.cases[i], i);        \
+            run_case(&cases_##group.cases[i]);           \
     }
 DMA_GROUPS(GROUP_TEST)
 

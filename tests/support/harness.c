@@ -87,6 +87,8 @@ static dmattn_status try_level(dmattn_level level, bool backward)
 
 bool harness_offers(dmattn_level level)
 {
+    if (level == DMATTN_LEVEL_PORTABLE) /* always, and trying it takes time */
+        return true;
     if (!h.offers[level])
         h.offers[level] = try_level(level, false) ? 1 : 2;
     return h.offers[level] == 2;
@@ -94,20 +96,44 @@ bool harness_offers(dmattn_level level)
 
 bool harness_offers_backward(dmattn_level level)
 {
+    if (level == DMATTN_LEVEL_PORTABLE)
+        return true;
     if (!h.offers_backward[level])
         h.offers_backward[level] = harness_offers(level) && !try_level(level, true) ? 2 : 1;
     return h.offers_backward[level] == 2;
 }
 
-bool harness_takes(size_t i)
+static const char *cases_asked(void)
 {
-    const char *share = getenv("DMATTN_TEST_SHARE");
-    unsigned first = 1, step = 1;
-    if (share && *share)
-        cr_assert(sscanf(share, "%u/%u", &first, &step) == 2 && first >= 1 && first <= step,
-                  "DMATTN_TEST_SHARE=%s is no share such as 1/4", share);
-    const bool taken = i % step == first - 1;
+    const char *cases = getenv("DMATTN_TEST_CASES");
+    return cases ? cases : "";
+}
+
+bool harness_takes_all(void)
+{
+    return !strcmp(cases_asked(), "all");
+}
+
+/* Where the shares of a test begin, so that those of many short tests are of equal size. */
+static unsigned first_of_test(void)
+{
+    unsigned sum = 0;
+    for (const char *c = criterion_current_test->name; *c; c++)
+        sum += (unsigned char)*c;
+    return sum;
+}
+
+bool harness_takes(const char *name, bool chosen)
+{
+    const char *share = getenv("DMATTN_TEST_SHARE"), *cases = cases_asked();
+    unsigned mine = 1, of = 1;
     h.runs++;
+    if (!harness_takes_all() && !(*cases ? strstr(name, cases) != NULL : chosen))
+        return false;
+    if (share && *share)
+        cr_assert(sscanf(share, "%u/%u", &mine, &of) == 2 && mine >= 1 && mine <= of,
+                  "DMATTN_TEST_SHARE=%s is no share such as 1/4", share);
+    const bool taken = (first_of_test() + h.runs_asked++) % of == mine - 1;
     h.runs_taken += taken;
     return taken;
 }
@@ -125,13 +151,34 @@ dmattn_level harness_next_level(dmattn_level level)
     return DMATTN_LEVEL_BEST;
 }
 
+/* As many invocations as there are: what each does is unrolled, and so takes the longer to compile. */
+static bool small_portable_tile(const dmattn_attention_desc *desc, attention_tile *tile)
+{
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(&h.context->caps, 32),
+                   lanes = subgroup < 8 ? subgroup : 8;
+    *tile = (attention_tile){.level = DMATTN_LEVEL_PORTABLE,
+                             .subgroup_size = subgroup,
+                             .workgroup = 64,
+                             .rows = 64 / lanes,
+                             .keys = 2 * lanes,
+                             .key_lanes = lanes,
+                             .depth = 16,
+                             .value_keys = 8,
+                             .splits = 1};
+    tile->heads_per_tile = dmattn_tile_heads_per_tile(desc, tile->rows);
+    return dmattn_tile_fits(tile, &h.context->caps, desc);
+}
+
 const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile)
 {
     attention_tile tiles[16] = {0};
     char why[224];
     uint32_t count = 0;
-    if (h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU && desc->level > DMATTN_LEVEL_PORTABLE)
-        count = dmattn_tile_candidates(&h.context->caps, desc, desc->level, tiles, 16, why, sizeof why);
+    if (h.info.type != VK_PHYSICAL_DEVICE_TYPE_CPU)
+        return NULL;
+    if (desc->level <= DMATTN_LEVEL_PORTABLE)
+        return !harness_takes_all() && small_portable_tile(desc, tile) ? tile : NULL;
+    count = dmattn_tile_candidates(&h.context->caps, desc, desc->level, tiles, 16, why, sizeof why);
     *tile = tiles[0];
     for (uint32_t i = 1; i < count; i++)
         if (tiles[i].keys < tile->keys && tiles[i].keys > tiles[i].matrix.n)
@@ -146,8 +193,8 @@ void harness_end(void)
     h.device = NULL;
     h.runtime = NULL;
     if (h.runs_taken < h.runs)
-        fprintf(stderr, "dmattn tests: %s/%s: %u of %u runs, DMATTN_TEST_SHARE=%s\n", criterion_current_test->category,
-                criterion_current_test->name, h.runs_taken, h.runs, getenv("DMATTN_TEST_SHARE"));
+        fprintf(stderr, "dmattn tests: %s/%s: %u of %u runs\n", criterion_current_test->category,
+                criterion_current_test->name, h.runs_taken, h.runs);
     cr_assert_eq(h.validation_errors, 0, "the validation layer found %u errors", h.validation_errors);
 }
 

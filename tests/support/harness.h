@@ -5,7 +5,9 @@
  *     DMATTN_REQUIRE_DEVICE=1     fail, instead of skipping, if there is no device
  *     DMATTN_REQUIRE_VALIDATION=1 fail if the validation layer is not installed
  *     DMATTN_REQUIRE_LEVEL=matrix fail if the device or this build does not offer that level
- *     DMATTN_TEST_SHARE=2/4       run only the second of four shares of the large tables of cases
+ *     DMATTN_TEST_CASES=all       run every case of the large tables; default: a few that together have every option
+ *     DMATTN_TEST_CASES=odd       run only the cases with this text in their names
+ *     DMATTN_TEST_SHARE=2/4       run only the second of four shares of these cases
  *
  * Criterion runs each test in its own process, so each test opens the device once and loops over its cases. */
 #ifndef DMATTN_TESTS_HARNESS_H
@@ -30,7 +32,8 @@ typedef struct harness {
     char kernel[512];                     /* the last message of severity INFO */
     int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* for each level: 0 not known yet, 1 no, 2 yes */
     int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
-    unsigned runs, runs_taken; /* calls of harness_takes(), and those that returned true */
+    unsigned runs, runs_asked, runs_taken; /* calls of harness_takes(); those DMATTN_TEST_CASES selects; those that
+                                              returned true */
 } harness;
 
 extern harness h;
@@ -47,9 +50,12 @@ bool harness_offers(dmattn_level level);
 /* The same for gradients. */
 bool harness_offers_backward(dmattn_level level);
 
-/* Returns whether the share to run contains number `i`: the index of a case in its table, plus the level if a case runs
- * at several levels, so that shares divide the levels of each case. harness_end() prints how many were left out. */
-bool harness_takes(size_t i);
+/* Returns whether to run a case of a large table at one level. `chosen`: the case is run by default. Must be called in
+ * the same order in each process, as shares are dealt out in turn. harness_end() prints how many were left out. */
+bool harness_takes(const char *name, bool chosen);
+
+/* Returns whether DMATTN_TEST_CASES selects every case. */
+bool harness_takes_all(void);
 
 /* Returns whether gradients of many cases should use small tiles, which compile faster on a CPU. */
 bool harness_small_tiles(void);
@@ -57,9 +63,10 @@ bool harness_small_tiles(void);
 /* The next offered level above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
 
-/* The tile for a case, whose descriptor must be resolved and have a level; NULL selects the default tile. On a CPU,
- * where compiling a matrix kernel with a large tile takes up to minutes, it is the tile with the fewest keys that has
- * more than one matrix of them. */
+/* The tile for a case, whose descriptor must be resolved and have a level; NULL selects the default tile. A CPU takes
+ * up to minutes to compile a matrix kernel with a large tile; there the tile is the one with the fewest keys that has
+ * more than one matrix of them. At the level portable it has one row and two keys per invocation on a CPU, unless
+ * DMATTN_TEST_CASES selects every case. */
 const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile);
 
 /* A dmattn_message_fn that counts messages and keeps the last; `user` is the harness. */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ * What each case of the table is about, and the few that together have all of it. */
+#include "dma_cases.h"
+
+#include "support/cover.h"
+
+#include <criterion/criterion.h>
+
+static unsigned dim_class(uint32_t dim)
+{
+    return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
+}
+
+static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level level)
+{
+    const dmattn_attention_desc *d = &c->desc.attention;
+    const dmattn_selection *s = &c->desc.selection;
+    const dmattn_importance *importance = &c->desc.importance;
+    const uint32_t group = d->kv_heads ? d->heads / d->kv_heads : 1;
+    const bool given = c->desc.importance_given;
+    cover_traits t = {.paired = 2};
+    cover_add(&t, d->type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : d->type);
+    cover_add(&t, s->select);
+
+    cover_add(&t, s->causal);
+    cover_add(&t, s->sinks > 0);
+    cover_add(&t, s->recent > 0);
+    cover_add(&t, s->sliding > 0);
+    cover_add(&t, s->key_valid);
+    cover_add(&t, s->documents > 0);
+    cover_add(&t, s->window <= 1 ? s->window : s->window < d->keys ? 2 : 3);
+    cover_add(&t, s->threshold > 1000);
+    cover_add(&t, given);
+    cover_add(&t, given ? 0 : 1 + importance->activation);
+    cover_add(&t, given ? 0 : 1 + importance->parameter_type);
+    cover_add(&t, importance->dt_bias);
+    cover_add(&t, d->soft_cap > 0);
+    cover_add(&t, d->q_strides.batch || d->q_strides.sequence);
+    cover_add(&t, d->k_strides.batch || d->k_strides.sequence);
+    cover_add(&t, d->v_strides.batch || d->v_strides.sequence);
+    cover_add(&t, dim_class(d->head_dim));
+    cover_add(&t, d->value_dim == 0 ? 0 : d->value_dim < d->head_dim ? 1 : 2);
+    cover_add(&t, d->queries == 1 ? 0 : d->queries * group <= 16 ? 1 : d->queries < 1000 ? 2 : 3);
+    cover_add(&t, d->keys < d->queries);
+    cover_add(&t, group <= 3 ? group : group <= 16 ? 4 : 5);
+    cover_add(&t, d->kv_heads > 8);
+    cover_add(&t, c->desc.list_capacity > 0);
+    cover_add_kernel(&t, 1 + number);
+    return t;
+}
+
+size_t dma_choose(dmattn_level level, const dma_case *cases[DMA_MOST_CASES], bool chosen[DMA_MOST_CASES])
+{
+#define POINTER(name) &cases_##name,
+    static const dma_group *const groups[] = {DMA_GROUPS(POINTER)};
+#undef POINTER
+    static cover_traits traits[DMA_MOST_CASES];
+    size_t count = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            cr_assert_lt(count, DMA_MOST_CASES);
+            cases[count] = &groups[g]->cases[i];
+            traits[count] = traits_of(cases[count], count, level);
+            count++;
+        }
+    cover_choose(traits, count, chosen);
+    return count;
+}
+
+bool dma_is_chosen(const dma_case *c, dmattn_level level)
+{
+    static struct {
+        size_t count;
+        const dma_case *cases[DMA_MOST_CASES];
+        bool chosen[DMA_MOST_CASES];
+    } tables[DMATTN_LEVEL_MATRIX2 + 1];
+    if (!tables[level].count)
+        tables[level].count = dma_choose(level, tables[level].cases, tables[level].chosen);
+    for (size_t i = 0; i < tables[level].count; i++)
+        if (tables[level].cases[i] == c)
+            return tables[level].chosen[i];
+    return false;
+}
