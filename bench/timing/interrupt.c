@@ -14,7 +14,7 @@ static void stop(int number)
 {
     const time_t now = time(NULL);
     if (asked && now - asked_at >= PATIENCE_SECONDS) {
-        new_file_remove_unfinished();
+        new_file_remove_unfinished(); /* NOLINT(bugprone-signal-handler): it calls unlink() only */
         signal(number, SIG_DFL);
         raise(number);
         return;

@@ -86,7 +86,7 @@ Test(results, fields)
     cr_expect_eq(neighbours_speedup(&n, sparse), 2);
     cr_expect(isnan(neighbours_speedup(&n, r)));
     neighbours_destroy(&n);
-    cr_expect_eq(result_dense_pairs(r), 4 * 64 * 65 / 2);
+    cr_expect_eq(result_dense_pairs(r), 4 * 32 * 65);
     results_destroy(&all);
 }
 
@@ -567,7 +567,7 @@ Test(charts, what_is_drawn)
     cr_expect_str_eq(time->series[0].note, "2.00");
     cr_assert_eq(speedup->series_count, 1);
     cr_expect_eq(speedup->series[0].points[0].y, 2);
-    cr_expect_float_eq(speedup->series[0].points[0].x, 500 / (4 * 64 * 65 / 2.0), 1e-12);
+    cr_expect_float_eq(speedup->series[0].points[0].x, 500 / (4 * 32 * 65.0), 1e-12);
     cr_expect_eq(roofline->series[0].points[0].x, 10); /* 1 TFLOP/s at 100 GB/s */
     cr_expect_eq(roofline->guide_count, 2);            /* copy and f32; there are no matrix ceilings */
     char *text = written(write_chart, time);
