@@ -8,9 +8,9 @@ cmake_minimum_required(VERSION 3.25)
 project(variants LANGUAGES NONE)
 include(${SHADERS}/kernels.cmake)
 set(variants
-  \"plain   | portable | mask_tiles.comp |                                                  | vulkan1.2 | \"
-  \"known   | matrix   | mask_tiles.comp | GL_KHR_shader_subgroup_basic GL_EXT_buffer_reference | vulkan1.2 | EXTRA=1\"
-  \"unknown | matrix2  | mask_tiles.comp | GL_KHR_shader_subgroup_basic GL_DMATTN_unknown    | vulkan1.2 | \")
+  \"plain   | portable | attention/mask_tiles.comp |                                                  | vulkan1.2 | \"
+  \"known   | matrix   | attention/mask_tiles.comp | GL_KHR_shader_subgroup_basic GL_EXT_buffer_reference | vulkan1.2 | EXTRA=1\"
+  \"unknown | matrix2  | attention/mask_tiles.comp | GL_KHR_shader_subgroup_basic GL_DMATTN_unknown    | vulkan1.2 | \")
 dmattn_add_kernels(\"\${variants}\" kernels)
 add_custom_target(kernels ALL DEPENDS \${kernels})
 ")
