@@ -44,9 +44,6 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level,
  * a member there instead, because padding has no defined value. */
 #define MAX_PUSH_CONSTANTS 128
 
-/* Kernels with more options to come take no more than this. */
-#define FREE_PUSH_CONSTANTS (MAX_PUSH_CONSTANTS - 32)
-
 /* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as
  * dmattn_capabilities_subgroup_size() gave it; 0 if it does not matter. */
 typedef struct kernel_values {

@@ -3,11 +3,9 @@
 
 const char *dmattn_tensor_name(tensor_id tensor)
 {
-    static const char *const names[TENSOR_COUNT] = {
-        "q",     "k",         "v",      "out",     "lse",       "mask",          "begin",       "end",
-        "bias",  "dt_weight", "a",      "dt_bias", "key_valid", "query_offsets", "key_offsets", "importance",
-        "lists", "dout",      "dq",     "dk",      "dv",        "dbias",         "dimportance", "ddt_weight",
-        "da",    "ddt_bias",  "counts", "keep",    "state",     "pages",         "table"};
+#define NAME(id, name) #name,
+    static const char *const names[] = {TENSORS(NAME)};
+#undef NAME
     return names[tensor];
 }
 

@@ -5,42 +5,47 @@
 
 #include <dmattn/dmattn.h>
 
-typedef enum tensor_id {
-    TENSOR_Q,
-    TENSOR_K,
-    TENSOR_V,
-    TENSOR_OUT,
-    TENSOR_LSE,
-    TENSOR_MASK,
-    TENSOR_BEGIN,
-    TENSOR_END,
-    TENSOR_BIAS,
-    TENSOR_DT_WEIGHT,
-    TENSOR_A,
-    TENSOR_DT_BIAS,
-    TENSOR_KEY_VALID,
-    TENSOR_QUERY_OFFSETS,
-    TENSOR_KEY_OFFSETS,
-    TENSOR_IMPORTANCE,
-    TENSOR_LISTS,
-    /* backward: the gradient of out, and those of the others */
-    TENSOR_DOUT,
-    TENSOR_DQ,
-    TENSOR_DK,
-    TENSOR_DV,
-    TENSOR_DBIAS,
-    TENSOR_DIMPORTANCE,
-    TENSOR_DDT_WEIGHT,
-    TENSOR_DA,
-    TENSOR_DDT_BIAS,
-    /* decoding */
-    TENSOR_COUNTS,
-    TENSOR_KEEP,
-    TENSOR_STATE,
-    TENSOR_PAGES,
-    TENSOR_TABLE,
-    TENSOR_COUNT
-} tensor_id;
+/* X(ID, name). Those of attention, which its gradients also have; the names are those of members of both `args`. */
+#define ATTENTION_TENSORS(X) \
+    X(Q, q)                  \
+    X(K, k)                  \
+    X(V, v)                  \
+    X(OUT, out)              \
+    X(LSE, lse)              \
+    X(MASK, mask)            \
+    X(BEGIN, begin)          \
+    X(END, end)              \
+    X(BIAS, bias)
+
+/* All: of attention, dynamic masks and tile lists; backward, the gradient of out and those of the others; decoding. */
+#define TENSORS(X)                  \
+    ATTENTION_TENSORS(X)            \
+    X(DT_WEIGHT, dt_weight)         \
+    X(A, a)                         \
+    X(DT_BIAS, dt_bias)             \
+    X(KEY_VALID, key_valid)         \
+    X(QUERY_OFFSETS, query_offsets) \
+    X(KEY_OFFSETS, key_offsets)     \
+    X(IMPORTANCE, importance)       \
+    X(LISTS, lists)                 \
+    X(DOUT, dout)                   \
+    X(DQ, dq)                       \
+    X(DK, dk)                       \
+    X(DV, dv)                       \
+    X(DBIAS, dbias)                 \
+    X(DIMPORTANCE, dimportance)     \
+    X(DDT_WEIGHT, ddt_weight)       \
+    X(DA, da)                       \
+    X(DDT_BIAS, ddt_bias)           \
+    X(COUNTS, counts)               \
+    X(KEEP, keep)                   \
+    X(STATE, state)                 \
+    X(PAGES, pages)                 \
+    X(TABLE, table)
+
+#define TENSOR_ID(id, name) TENSOR_##id,
+typedef enum tensor_id { TENSORS(TENSOR_ID) TENSOR_COUNT } tensor_id;
+#undef TENSOR_ID
 
 /* "q", "out", … */
 const char *dmattn_tensor_name(tensor_id tensor);

@@ -134,7 +134,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                 // The difference first where a bias may make scores so large that the rounding of `base` matters.
                 const float s = score[m][n][e];
-                const float x = exp2(BIAS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2 : fma(s, to_2, -base[ROW_VALUE(e)]));
+                const float x = exp2(PAIR_TERMS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2 : fma(s, to_2, -base[ROW_VALUE(e)]));
                 row_sum[m][ROW_VALUE(e)] += x;
 #ifdef CONVERT_ACCUMULATORS
                 score[m][n][e] = x;

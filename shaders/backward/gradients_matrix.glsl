@@ -125,7 +125,7 @@ void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PA
             if (NEEDS_SLOPE)
                 slope[m][n][e] = s_slope;
         float base = row_softmax[softmax + row].x;
-        if (BIAS != 0) // the difference first: both may be large
+        if (PAIR_TERMS != 0) // the difference first: both may be large
             base -= pair_bias(row, number_of(key), BIAS_BY_KEY != 0 ? bias_of(key) : 0);
         const float probability = exp2(fma(s, exponent_scale() * LOG2_E, -base * LOG2_E));
         x[m][n][e] = !partial || is_visible(number_of(key), row, range_of(key)) ? probability : 0;

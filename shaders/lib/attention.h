@@ -138,7 +138,7 @@
 #define DENSE_MASK     visible[0]
 #define INTERVAL_BEGIN visible[0]
 #define INTERVAL_END   visible[1]
-#define PAIR_PARAMS                                                                            \
+#define PAIR_MEMBERS                                                                           \
     DMATTN_ADDRESS q;                                                                          \
     DMATTN_ADDRESS k;                                                                          \
     DMATTN_ADDRESS v;                                                                          \
@@ -148,6 +148,14 @@
     DMATTN_UINT keys;                                                                          \
     DMATTN_FLOAT scale;                                                                        \
     DMATTN_FLOAT soft_cap;
+#ifdef GL_core_profile /* GLSL */
+#define PAIR_PARAMS PAIR_MEMBERS
+#else
+#define PAIR_PARAMS pair_params pair;
+#endif
+
+/* Bytes that attention*.comp and backward_queries*.comp leave to options to come; one that takes some lowers this. */
+#define FREE_PUSH_CONSTANTS 32
 
 /* mask_tiles.comp */
 #define MASK_TILES_PARAMS                                                                      \

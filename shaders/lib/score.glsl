@@ -4,10 +4,11 @@
 //     s = scale x                 with a soft cap c: s = c tanh(scale x / c)
 //     S = s + bias                -infinity if the query does not see the key
 //
-// and the end of a row's softmax. An option that changes scores belongs here and in pair_bias() of tile.glsl.
+// and the end of a row's softmax. An option that changes s belongs here; one that adds to it in pair_bias() of tile.glsl.
 //
 // Before this file is included, SOFT_CAP, BIAS, p.scale and p.soft_cap exist. Macros of the includer:
 //
+//     PAIR_TERMS         not 0: something is added to s; a bias, if it is not said what
 //     SCORE_SCALE        the scale, if it is not p.scale
 //     SCALE_IN_EXPONENT  if scores are linear in x, they are not multiplied by the scale: exponent_scale() is left for the
 //                        exponent of the softmax
@@ -17,6 +18,9 @@
 
 #include "math.glsl"
 
+#ifndef PAIR_TERMS
+#define PAIR_TERMS BIAS
+#endif
 #ifndef SCORE_SCALE
 #define SCORE_SCALE p.scale
 #endif
@@ -35,7 +39,7 @@ const uint BIAS_AT_START = NONLINEAR != 0 ? 0 : BIAS_BY_KEY;
 #else
 const uint BIAS_AT_START = 0;
 #endif
-const uint BIAS_AT_END = BIAS_AT_START != 0 ? 0 : BIAS;
+const uint BIAS_AT_END = BIAS_AT_START != 0 ? 0 : PAIR_TERMS;
 
 // The factor of scores that is still missing.
 float exponent_scale()

@@ -20,6 +20,9 @@ const bool BITMAP = MASK == MASK_DENSE;
 const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS_PER_TILE - 1 : 0;
 const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 
+// Not 0: pair_bias() has something to add. Another term than a bias is one more summand; where there is one, it makes
+// BIAS_BY_KEY 0.
+#define PAIR_TERMS BIAS
 #include "score.glsl"
 
 uint batch, kv_head, first_head, end_head;

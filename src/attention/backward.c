@@ -143,7 +143,7 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const attention_tile *tile = &s->tile.key, around = portable(tile);
     dmattn_backward_key_constants(&s->desc, tile, s->aligned, constants);
-    if (s->desc.attention.mask == DMATTN_MASK_DENSE)
+    if (s->key_tiles_grid.x)
         TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->key_tiles));
     TRY(build(ctx, layout, &around, "key_ranges", constants, &s->ranges));
     TRY(build(ctx, layout, &around, "combine_keys", constants, &s->combine));
@@ -173,7 +173,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_contex
     TRY(build(ctx, layout, &around, "backward_preprocess", constants, &s->rows));
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
-        if (d->mask == DMATTN_MASK_DENSE)
+        if (s->query_tiles_grid.x)
             TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->query_tiles));
         TRY(build(ctx, layout, &s->tile.query, "backward_queries", constants, &s->queries));
     }
@@ -204,8 +204,7 @@ void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
 static void record_bitmap(recorder *r, VkPipeline pipeline, const dmattn_attention_desc *d, VkDeviceAddress bitmap,
                           grid g)
 {
-    const mask_tiles_params params = {
-        .DENSE_MASK = r->tensor[TENSOR_MASK], .queries = d->queries, .keys = d->keys, .walk = bitmap};
+    const mask_tiles_params params = {.pair = dmattn_pair_params(d, r->tensor), .walk = bitmap};
     dmattn_recorder_beside(r);
     dmattn_recorder_dispatch(r, pipeline, &params, sizeof params, g);
 }
@@ -238,15 +237,7 @@ static backward_query_params query_params(const backward_stage *s, const recorde
     const dmattn_attention_desc *d = &s->desc.attention;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
     return (backward_query_params){
-        .q = r->tensor[TENSOR_Q],
-        .k = r->tensor[TENSOR_K],
-        .v = r->tensor[TENSOR_V],
-        .bias = r->tensor[TENSOR_BIAS],
-        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
-        .queries = d->queries,
-        .keys = d->keys,
-        .scale = d->scale,
-        .soft_cap = d->soft_cap,
+        .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles,
         .dout = r->tensor[TENSOR_DOUT],
         .workspace = r->workspace + s->at.rows,
@@ -266,15 +257,7 @@ static backward_key_params key_params(const backward_stage *s, const recorder *r
     const dmattn_attention_desc *d = &s->desc.attention;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
     return (backward_key_params){
-        .q = r->tensor[TENSOR_Q],
-        .k = r->tensor[TENSOR_K],
-        .v = r->tensor[TENSOR_V],
-        .bias = r->tensor[TENSOR_BIAS],
-        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
-        .queries = d->queries,
-        .keys = d->keys,
-        .scale = d->scale,
-        .soft_cap = d->soft_cap,
+        .pair = dmattn_pair_params(d, r->tensor),
         .dout = r->tensor[TENSOR_DOUT],
         .workspace = r->workspace + s->at.rows,
         .dk = r->tensor[TENSOR_DK],

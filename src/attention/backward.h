@@ -28,7 +28,7 @@ typedef struct backward_key_params {
     BACKWARD_KEY_PARAMS
     uint32_t padding;
 } backward_key_params;
-_Static_assert(sizeof(backward_query_params) <= FREE_PUSH_CONSTANTS, "32 bytes are left for what comes");
+_Static_assert(sizeof(backward_query_params) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, "shaders/lib/attention.h");
 _Static_assert(sizeof(backward_key_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
 
 /* The gradients that attention has. */

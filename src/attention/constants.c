@@ -100,6 +100,21 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_DERIVED_STRIDES] = derived;
 }
 
+pair_params dmattn_pair_params(const dmattn_attention_desc *d, const VkDeviceAddress tensor[TENSOR_COUNT])
+{
+    return (pair_params){
+        .q = tensor[TENSOR_Q],
+        .k = tensor[TENSOR_K],
+        .v = tensor[TENSOR_V],
+        .bias = tensor[TENSOR_BIAS],
+        .visible = {tensor[d->mask == DMATTN_MASK_INTERVALS ? TENSOR_BEGIN : TENSOR_MASK], tensor[TENSOR_END]},
+        .queries = d->queries,
+        .keys = d->keys,
+        .scale = d->scale,
+        .soft_cap = d->soft_cap,
+    };
+}
+
 void dmattn_attention_split_constants(const dmattn_attention_desc *d, const attention_tile *tile,
                                       uint32_t c[ATTENTION_CONSTANT_COUNT])
 {

@@ -45,7 +45,7 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_cont
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.subgroup_size};
     dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
-    if (s->desc.mask == DMATTN_MASK_DENSE)
+    if (s->mask_grid.x)
         TRY(dmattn_kernel_build(ctx, "mask_tiles", DMATTN_LEVEL_PORTABLE, layout, &values, &s->mask_tiles));
     if (s->tile.splits > 1) {
         const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
@@ -74,27 +74,18 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     const VkDeviceAddress partials = r->workspace + s->at.partials;
     const VkDeviceAddress sums = partials + 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     const attention_params params = {
-        .q = r->tensor[TENSOR_Q],
-        .k = r->tensor[TENSOR_K],
-        .v = r->tensor[TENSOR_V],
-        .bias = r->tensor[TENSOR_BIAS],
-        .visible = {r->tensor[listed ? TENSOR_BEGIN : TENSOR_MASK], r->tensor[TENSOR_END]},
-        .queries = d->queries,
-        .keys = d->keys,
-        .scale = d->scale,
-        .soft_cap = d->soft_cap,
+        .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
         .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
         .lse = s->combine ? sums : r->tensor[TENSOR_LSE],
     };
     if (s->mask_tiles && !reuse_mask_tiles) {
-        const mask_tiles_params mask = {
-            .DENSE_MASK = params.DENSE_MASK, .queries = d->queries, .keys = d->keys, .walk = bitmap};
+        const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
         dmattn_recorder_dispatch(r, s->mask_tiles, &mask, sizeof mask, s->mask_grid);
     }
     dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
     if (s->combine) {
-        const combine_params combine = {.queries = d->queries,
+        const combine_params combine = {.pair = params.pair,
                                         .partials = partials,
                                         .sums = sums,
                                         .out_ = r->tensor[TENSOR_OUT],

@@ -11,6 +11,9 @@
 #include "../../shaders/lib/attention.h"
 
 /* The kernels' push constants and specialization constants, from the header that they share with the shaders. */
+typedef struct pair_params {
+    PAIR_MEMBERS
+} pair_params;
 typedef struct mask_tiles_params {
     MASK_TILES_PARAMS
 } mask_tiles_params;
@@ -20,7 +23,8 @@ typedef struct attention_params {
 typedef struct combine_params {
     COMBINE_PARAMS
 } combine_params;
-_Static_assert(sizeof(attention_params) <= FREE_PUSH_CONSTANTS, "32 bytes are left for what comes");
+_Static_assert(sizeof(pair_params) % 8 == 0, "an address follows without padding, as in GLSL");
+_Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, "shaders/lib/attention.h");
 _Static_assert(sizeof(combine_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
 
 #define CONSTANT_ID(id, name, default_value) CONSTANT_##name = (id),
@@ -72,6 +76,10 @@ double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* read or wri
  * the size of a dense mask's bitmap. */
 void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+
+/* What all kernels of pairs have among their push constants. */
+pair_params dmattn_pair_params(const dmattn_attention_desc *desc, const VkDeviceAddress tensor[TENSOR_COUNT]);
+
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
@@ -84,6 +92,7 @@ void dmattn_attention_split_constants(const dmattn_attention_desc *desc, const a
 uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
 grid dmattn_combine_grid(const dmattn_attention_desc *desc);
 
+/* That of mask_tiles.comp; x is 0 if the mask has no bitmap. */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 

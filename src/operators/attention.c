@@ -50,16 +50,9 @@ static void describe(const dmattn_plan *base, dmattn_plan_info *info)
     dmattn_attention_stage_describe(&((const attention_plan *)base)->attention, info);
 }
 
+#define ATTENTION_BUFFER(id, member) BUFFER(dmattn_attention_args, id, member),
 static const operator_buffer buffers[] = {
-    BUFFER(dmattn_attention_args, Q, q),
-    BUFFER(dmattn_attention_args, K, k),
-    BUFFER(dmattn_attention_args, V, v),
-    BUFFER(dmattn_attention_args, OUT, out),
-    BUFFER(dmattn_attention_args, LSE, lse),
-    BUFFER(dmattn_attention_args, MASK, mask),
-    BUFFER(dmattn_attention_args, BEGIN, begin),
-    BUFFER(dmattn_attention_args, END, end),
-    BUFFER(dmattn_attention_args, BIAS, bias),
+    ATTENTION_TENSORS(ATTENTION_BUFFER) /* and */
     BUFFER(dmattn_attention_args, LISTS, lists),
     END_OF_BUFFERS,
 };

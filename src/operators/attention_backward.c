@@ -25,15 +25,16 @@ static void describe(const dmattn_plan *base, dmattn_plan_info *info)
     dmattn_backward_stages_describe(&((const attention_backward_plan *)base)->stages, info);
 }
 
+#define ATTENTION_BUFFER(id, member) BUFFER(dmattn_attention_backward_args, id, member),
 static const operator_buffer buffers[] = {
-    BUFFER(dmattn_attention_backward_args, Q, q),         BUFFER(dmattn_attention_backward_args, K, k),
-    BUFFER(dmattn_attention_backward_args, V, v),         BUFFER(dmattn_attention_backward_args, OUT, out),
-    BUFFER(dmattn_attention_backward_args, LSE, lse),     BUFFER(dmattn_attention_backward_args, MASK, mask),
-    BUFFER(dmattn_attention_backward_args, BEGIN, begin), BUFFER(dmattn_attention_backward_args, END, end),
-    BUFFER(dmattn_attention_backward_args, BIAS, bias),   BUFFER(dmattn_attention_backward_args, LISTS, lists),
-    BUFFER(dmattn_attention_backward_args, DOUT, dout),   BUFFER(dmattn_attention_backward_args, DQ, dq),
-    BUFFER(dmattn_attention_backward_args, DK, dk),       BUFFER(dmattn_attention_backward_args, DV, dv),
-    BUFFER(dmattn_attention_backward_args, DBIAS, dbias), END_OF_BUFFERS,
+    ATTENTION_TENSORS(ATTENTION_BUFFER) /* and */
+    BUFFER(dmattn_attention_backward_args, LISTS, lists),
+    BUFFER(dmattn_attention_backward_args, DOUT, dout),
+    BUFFER(dmattn_attention_backward_args, DQ, dq),
+    BUFFER(dmattn_attention_backward_args, DK, dk),
+    BUFFER(dmattn_attention_backward_args, DV, dv),
+    BUFFER(dmattn_attention_backward_args, DBIAS, dbias),
+    END_OF_BUFFERS,
 };
 const operator_type dmattn_attention_backward_operator = {
     .name = "the gradients of attention",

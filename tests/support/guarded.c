@@ -12,10 +12,8 @@
 
 static dmattn_buffer *range_of(dmattn_attention_args *args, int tensor)
 {
-    dmattn_buffer *const ranges[TENSOR_COUNT + 1] = {
-        &args->q,    &args->k,     &args->v,   &args->out,  &args->lse,
-        &args->mask, &args->begin, &args->end, &args->bias, [TENSOR_COUNT] = &args->workspace};
-    return ranges[tensor];
+    return tensor == TENSOR_COUNT ? &args->workspace
+                                  : dmattn_operator_buffer(&dmattn_attention_operator, args, (tensor_id)tensor);
 }
 
 static bool is_result(int tensor)
