@@ -108,6 +108,16 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     return DMATTN_SUCCESS;
 }
 
+const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
+{
+    return d->causal                          ? "causal"
+           : d->bias                          ? "bias"
+           : d->lists                         ? "lists"
+           : d->mask == DMATTN_MASK_INTERVALS ? "mask"
+           : d->list_capacity                 ? "list_capacity"
+                                              : NULL;
+}
+
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
     uint64_t size = dmattn_type_size(d->type);

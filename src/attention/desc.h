@@ -23,4 +23,7 @@ double dmattn_attention_pairs(const dmattn_attention_desc *desc);
 /* Which of a score shape's heads a query head reads. */
 uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads);
 
+/* The first member of `desc` that is set although decoding does not have it; NULL if there is none. */
+const char *dmattn_attention_not_decoded(const dmattn_attention_desc *desc);
+
 #endif

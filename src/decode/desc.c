@@ -21,12 +21,7 @@ _Static_assert(DECODE_MAX_TOKENS == DMATTN_DECODE_MAX_TOKENS, "the header promis
 static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m)
 {
     dmattn_attention_desc *a = &d->attention;
-    const char *extra = a->causal                          ? "causal"
-                        : a->bias                          ? "bias"
-                        : a->lists                         ? "lists"
-                        : a->mask == DMATTN_MASK_INTERVALS ? "mask"
-                        : a->list_capacity                 ? "list_capacity"
-                                                           : NULL;
+    const char *extra = dmattn_attention_not_decoded(a);
     if (extra)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.%s is set, but what a query sees is the selection's to say", extra);
