@@ -11,6 +11,7 @@ typedef struct decode_case {
     decode_habits habits;
     unsigned rounds;
     bool strides;
+    bool extra; /* run only if all cases are asked for: the others have its options, too */
 } decode_case;
 
 #define F32  DMATTN_TYPE_F32
@@ -41,6 +42,7 @@ typedef struct decode_case {
 
 static const decode_case selections[] = {
     {.name = "window 8",
+     .extra = true,
      .desc = {{SHAPE(F32, 4, 4, 4, 2, 8)}, .importance_given = true, TOPW(8), .rollback = 6},
      LIVELY,
      .rounds = 30},
@@ -49,14 +51,17 @@ static const decode_case selections[] = {
      LIVELY,
      .rounds = 30},
     {.name = "sinks",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 3, 2, 2, 8)}, .importance_given = true, TOPW(5, .sinks = 3), .rollback = 3},
      LIVELY,
      .rounds = 30},
     {.name = "recent",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 5, 2, 2, 8)}, .importance_given = true, TOPW(5, .recent = 7), .rollback = 16},
      LIVELY,
      .rounds = 30},
     {.name = "sliding",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 4, 2, 2, 8)}, .importance_given = true, TOPW(9, .sliding = 12), .rollback = 5},
      LIVELY,
      .rounds = 30},
@@ -72,6 +77,7 @@ static const decode_case selections[] = {
      LIVELY,
      .rounds = 40},
     {.name = "sliding window",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 4, 2, 1, 8)},
               .importance_given = true,
               ALL(.sliding = 10, .sinks = 2, .recent = 30),
@@ -92,7 +98,11 @@ static const decode_case selections[] = {
 };
 
 static const decode_case types_and_sizes[] = {
-    {.name = "f16", .desc = {{SHAPE(F16, 3, 3, 8, 2, 64)}, TOPW(20), .rollback = 4}, LIVELY, .rounds = 6},
+    {.name = "f16",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 3, 8, 2, 64)}, TOPW(20), .rollback = 4},
+     LIVELY,
+     .rounds = 6},
     {.name = "bf16", .desc = {{SHAPE(BF16, 3, 2, 4, 4, 128)}, TOPW(20), .rollback = 4}, LIVELY, .rounds = 6},
     {.name = "f16, bias, softplus",
      .desc = {{SHAPE(F16, 3, 2, 4, 2, 32), .value_dim = 48},
@@ -108,7 +118,11 @@ static const decode_case types_and_sizes[] = {
               .rollback = 4},
      LIVELY,
      .rounds = 6},
-    {.name = "wide", .desc = {{SHAPE(F16, 2, 3, 2, 1, 256)}, TOPW(30), .rollback = 4}, LIVELY, .rounds = 4},
+    {.name = "wide",
+     .extra = true,
+     .desc = {{SHAPE(F16, 2, 3, 2, 1, 256)}, TOPW(30), .rollback = 4},
+     LIVELY,
+     .rounds = 4},
     {.name = "wide values",
      .desc = {{SHAPE(BF16, 2, 3, 12, 1, 8), .value_dim = 256}, TOPW(30), .rollback = 4},
      LIVELY,
@@ -123,6 +137,7 @@ static const decode_case types_and_sizes[] = {
      .rounds = 6,
      .strides = true},
     {.name = "strides, f32",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 3, 4, 2, 16)}, .importance_given = true, TOPW(12), .rollback = 4},
      LIVELY,
      .rounds = 6,
@@ -132,6 +147,7 @@ static const decode_case types_and_sizes[] = {
      .habits = {.rollback = 9, .fill = 2, .most_tokens = 1000},
      .rounds = 20},
     {.name = "many sequences",
+     .extra = true,
      .desc = {{SHAPE(F16, 70, 1, 2, 2, 16)}, .importance_given = true, TOPW(300), .rollback = 4},
      .habits = {.rollback = 9, .fork = 2, .fill = 1, .most_tokens = 700},
      .rounds = 8},
@@ -160,6 +176,7 @@ static const decode_case paged[] = {
      PAGED_CACHE,
      .rounds = 20},
     {.name = "dense mask, broadcast",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 3, 4, 2, 16), .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = 2}},
               .importance_given = true,
               ALL(.sinks = 0),
@@ -180,7 +197,9 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     desc.attention.level = level;
     snprintf(name, sizeof name, "%s, %s", c->name, dmattn_level_string(level));
     /* What happens to sequences is the same code at all levels. */
-    const unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
+    unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
+    if (rounds > 100 && harness_small_tiles() && !harness_takes_all())
+        rounds /= 4;
     decode_run(name, &desc, &c->habits, rounds, c->strides, seed, &results);
     cr_expect_gt(results.rows, 0, "%s: nothing was compared", name);
     cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", name);
@@ -198,7 +217,7 @@ static void run_cases(const decode_case *cases, size_t count)
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
             if ((level == DMATTN_LEVEL_PORTABLE
                  || (level == DMATTN_LEVEL_MATRIX && c->desc.attention.type != F32 && !c->desc.cache))
-                && harness_takes(c->name, true))
+                && harness_takes(c->name, !c->extra))
                 run_case(c, level, 1 + i);
     }
 }
@@ -238,7 +257,7 @@ DEVICE_TEST(decode, repeatable)
     }
 }
 
-/* 10^5 steps of sequences. */
+/* 10^5 steps of sequences if all cases are asked for, else a quarter. */
 DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {

@@ -162,6 +162,13 @@ static void differentiate_on_device(const char *name, const golden *g, const dev
     differentiated++;
 }
 
+/* A CPU takes seconds to compile the kernels of a case's gradients, so it runs those of a third of the cases unless all
+ * are asked for. */
+static bool takes_gradients(const char *name)
+{
+    return !harness_small_tiles() || harness_takes_all() || strlen(name) % 3 == 0;
+}
+
 static void run_at_level(const char *name, dmattn_level level)
 {
     golden g;
@@ -189,7 +196,7 @@ static void run_at_level(const char *name, dmattn_level level)
     char at_level[128];
     snprintf(at_level, sizeof at_level, "%s, %s", name, dmattn_level_string(level));
     expect_results(at_level, &g, tolerance);
-    if (g.problem.backward.gradients && harness_offers_backward(level))
+    if (g.problem.backward.gradients && takes_gradients(name) && harness_offers_backward(level))
         differentiate_on_device(at_level, &g, &dp, tolerance);
     device_problem_destroy(&dp);
     golden_close(&g);
@@ -236,5 +243,6 @@ DEVICE_TEST(golden, device)
 {
     each_case(run_on_device);
     if (h.runs_taken == h.runs)
-        cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
+        cr_expect_geq(differentiated, harness_small_tiles() && !harness_takes_all() ? 5 : 21,
+                      "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }
