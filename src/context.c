@@ -121,6 +121,6 @@ void dmattn_context_destroy(dmattn_context *ctx)
         return;
     if (ctx->owns_cache)
         ctx->vk.DestroyPipelineCache(ctx->device, ctx->cache, ctx->allocator);
-    VkAllocationCallbacks copy = ctx->allocator_copy; /* it frees the memory that it lives in */
+    VkAllocationCallbacks copy = ctx->allocator_copy; /* it frees the memory that holds it */
     dmattn_host_free(ctx->allocator ? &copy : NULL, ctx);
 }

@@ -12,7 +12,7 @@ typedef struct sum_partials_params {
     SUM_PARTIALS_PARAMS
 } sum_partials_params;
 
-/* out[outer, inner] = sum over the parts of in[outer, parts, inner] */
+/* out[outer, inner] = sum over the partial results of in[outer, partials, inner] */
 typedef struct sum_shape {
     uint32_t outer, partials, inner;
 } sum_shape;

@@ -87,11 +87,11 @@ DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
 DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, dout_address, none_is_hidden)
 
 uint walk_next, walk_end; // of the item's tiles of queries
-ivec2 any_query;          // those that see any of these keys, from x on and before y,
-ivec2 all_queries;        // and those that see all
+ivec2 any_query;          // the queries that see any of these keys: from x on and before y
+ivec2 all_queries;        // the queries that see all of these keys
 
-// Of which tiles of queries a subgroup's own keys decide. Where it has barriers of its own in between, all keys of the tile do,
-// as some drivers let all subgroups wait at them.
+// A subgroup's own keys decide which tiles of queries it visits. Where it has barriers of its own in between, all keys of
+// the tile decide, because some drivers let all subgroups wait at these barriers.
 #ifdef REGISTERS
 #define FIRST_KEY tile_row_of(0, 0)
 #define OWN_KEYS (ROW_BLOCKS * MATRIX_M)
@@ -310,7 +310,7 @@ void main()
 #endif
             }
             end_buffer();
-#ifndef REGISTERS // where those that there are do not hold them meanwhile
+#ifndef REGISTERS // too few registers to hold them during the products
             find_queries(next != NONE ? next : now);
             fetch_queries(coming_queries);
             fetch_douts(coming_douts);

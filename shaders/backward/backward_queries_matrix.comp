@@ -5,8 +5,8 @@
 //     dS = P * (dout v^T - D)                the next tile's k and v arrive meanwhile
 //     dq = scale * sum of dS k
 //
-// A subgroup has rows of its own, of which q and dout are in registers (and shared memory, where those do not suffice); k and v
-// of a tile are in shared memory for all of them.
+// Each subgroup has rows of its own. Their q and dout are in registers, and in shared memory where registers do not suffice;
+// k and v of a tile are in shared memory for all subgroups.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require

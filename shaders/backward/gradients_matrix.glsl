@@ -149,7 +149,7 @@ void uncap(const PAIRS(slope), inout PAIRS(x))
 
 // ---- operands ------------------------------------------------------------------------------------------------------------
 
-// make_weights(x, w): pairs as operands, of which WEIGHT(w, m, k) is one.
+// make_weights(x, w): makes operands of pairs. WEIGHT(w, m, k) is one operand.
 #ifdef REGISTERS
 
 #define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][COLUMN_BLOCKS]

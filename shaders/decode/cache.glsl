@@ -72,7 +72,7 @@ uvec2 page_importance(uvec2 page, uint kv_head, uint key)
 
 const bool RANKED = SELECTION == SELECT_TOPW_CAUSAL;
 
-// Who evicts a key of which nothing but its importance is known.
+// The position of the token that evicts a key if only its importance is known.
 uint eviction_by_itself(uint position, float importance)
 {
     return SELECTION == SELECT_THRESHOLD && order_of(importance) <= order_of(uintBitsToFloat(THRESHOLD)) ? position : NEVER;
@@ -112,7 +112,7 @@ uvec4 load_quad(uvec2 row, bool aligned, uint i)
     return words;
 }
 
-// Copies a row, by `count` invocations of which this is number `i`.
+// Copies a row. `count` invocations share the work; this one has the number `i`.
 void copy_row(uvec2 to, uvec2 from, bool aligned, uint bytes, uint i, uint count)
 {
     for (uint quad = i; quad < bytes / 16; quad += count)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys, the
-// last of which are the new tokens'. Those that no query sees are never read but for their importance.
+// The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys; the
+// last entries are the new tokens. Of a key that no query sees, only the importance is read.
 #ifndef LIB_CACHE_PAGED_GLSL
 #define LIB_CACHE_PAGED_GLSL
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Which keys of a prompt a bounded cache holds: those that are needed when the next token comes, in order.
+// Selects the keys of a prompt that a bounded cache holds: the keys that the next token may need, in order.
 //
-// Of the `window` most important ones the least is found digit by digit, from the top: a histogram of the keys that have the
-// digits found so far. Of those that are as important as it the latest are taken.
+// The w-th largest importance is found digit by digit, from the top: each step makes a histogram of the keys that have the
+// digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected.
 //
-// A workgroup has a kv head. It passes over the importance six times, which is less than a prompt's attention reads of k.
+// One workgroup for each kv head. It reads the importance six times, which is less than what the prompt's attention reads
+// of k.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require

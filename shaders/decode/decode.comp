@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A step of decoding: new tokens of each sequence join the cache, and their queries attend to it. All in one dispatch, as a
-// step is too short to wait for another.
+// A step of decoding: new tokens of each sequence join the cache, and their queries attend to it. One dispatch does
+// everything, because a step is too short to wait for a second one.
 //
 //     importance of the new tokens
 //     who evicts whom, in order              for t: the least important of the `window` and of token t goes
 //     for each block of this workgroup's keys    decode_attend.glsl, or, by matrices, decode_attend_matrix.glsl
-//         those that some query sees         k and v of the cache, or of the new tokens
+//         its visible keys                   k and v of the cache, or of the new tokens
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
 //     the last workgroup to arrive

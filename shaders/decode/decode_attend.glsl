@@ -166,8 +166,8 @@ void find_probabilities(uint listed)
     barrier();
 }
 
-// `v` holds the first of the block's values, and the next ones are on their way likewise. Those of keys that no row sees may be
-// anything.
+// `v` holds the first values of the block; the next values are loaded while these are added. Values of keys that no row sees
+// may be anything.
 void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
 {
     const uint group = invocation / VALUE_UNITS;

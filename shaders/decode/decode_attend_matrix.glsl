@@ -40,8 +40,8 @@ const uint ALL_KEY_STEPS = KEY_STEPS + NEW_KEY_STEPS, ALL_VALUE_STEPS = VALUE_ST
 #define KEYS(k) uvec4 k[ALL_KEY_STEPS]
 #define VALUES(v) uvec4 v[ALL_VALUE_STEPS]
 
-// Of the BLOCK_KEYS entries from `block` on those that are slots: their rows are beside each other. Loads are unconditional,
-// from a clamped place: a branch around each would make each wait for the one before.
+// Loads the rows of the slots among the BLOCK_KEYS entries from `block` on. The rows of slots are contiguous. Loads are
+// unconditional, from a clamped position: a branch around each load would make it wait for the load before.
 void fetch_block(uint block, inout KEYS(k), inout VALUES(v))
 {
     fetch_list(block);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The end of a step of decoding. The last workgroup to arrive, of those that share the keys of a sequence and kv head, combines
-// the partial results. It does so in the order of the splits, so that it does not matter which one is last.
+// The end of a step of decoding. SPLITS workgroups share the keys of a sequence and kv head; the last one to arrive combines
+// the partial results. It does so in the order of the splits, so the result does not depend on which workgroup is last.
 #ifndef LIB_DECODE_COMBINE_GLSL
 #define LIB_DECODE_COMBINE_GLSL
 

@@ -10,8 +10,8 @@ const uint PIECES_AHEAD = 8; // of 8 values, that are under way at a time
 
 shared float token_importance[TOKENS];
 
-// z of a token, by COLUMN_LANES invocations beside each other, all of which get it. In the very order of importance.comp, so
-// that the bits are the same: whether two keys are equally important must not depend on which kernel looked.
+// z of a token, computed by COLUMN_LANES neighbouring invocations; each of them returns it. The order of the sums is that of
+// importance.comp, so the result has the same bits: whether two keys tie must not depend on the kernel.
 float find_z(uint token, uint lane)
 {
     const uint head_pieces = VALUE_DIM / 8, pieces = KV_HEADS * head_pieces;

@@ -111,9 +111,9 @@ void store_weights(PAIRS(x))
         weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + column_lane / 4 + n * (KEY_LANES / 4)][column_lane % 4] = x[i][n];
 }
 
-// void name(inout sum): sum += W B, W being the weights, and the rows of B, of which each belongs to a column, `dim` elements
-// long, being where column_address() says, and 0 where column_hidden() says so, whatever they hold: 0 * NaN would be NaN.
-// VALUE_KEYS rows are staged at a time.
+// void name(inout sum): sum += W B. W is the weights. B has a row of `dim` elements for each column of W, at
+// column_address(). A row counts as 0 if column_hidden(), whatever it holds: 0 * NaN would be NaN. VALUE_KEYS rows are staged
+// at a time.
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
     void name(inout SUMS(sum, lane_units))                                                                             \
     {                                                                                                                  \

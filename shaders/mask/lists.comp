@@ -5,11 +5,11 @@
 //
 // A list is a header of four words, and words at the multiple of LIST_UNIT bytes that the first of them counts.
 //     final lists:  offset; slots; full slots; shift.   Slot s is about key (word[s >> shift] << shift | s & mask): words
-//                   are keys (shift 0), or blocks of 32 keys where the keys do not fit. First come those that every query
-//                   of the node sees all of: the full slots.
+//                   are keys (shift 0), or blocks of 32 keys where the keys do not fit. First come the full slots: every
+//                   query of the node sees all their keys.
 //     other lists:  offset; keys, or LIST_OVERFLOW; the least key; the greatest, plus 1. Two words are a key and its range
-//                   within the node, 16 bits for the first query that sees it and as many for the end: the nodes below
-//                   need not gather from begin and end, of which 7 bytes in 8 would be others' in each read.
+//                   within the node, 16 bits for the first query that sees it and 16 for the end. So the nodes
+//                   below read neighbouring words instead of gathering from begin and end.
 //
 // Workgroup (x, y, z): node x + y * (workgroups in x) of plane z.
 #version 460

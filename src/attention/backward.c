@@ -31,7 +31,7 @@ static uint32_t partial_heads(const dmattn_attention_desc *d)
     return d->bias_shape.heads > 1 && d->bias_shape.heads == d->heads ? d->heads : d->kv_heads;
 }
 
-/* Those that are summed up, a group each of the planes of dbias. */
+/* The partial results of dbias that are summed: a group of them for each plane of dbias. */
 static sum_shape sum_of(const dmattn_attention_desc *d)
 {
     const dmattn_score_shape *s = &d->bias_shape;

@@ -37,8 +37,8 @@ dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx,
 void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
 uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
 
-/* Returns the offset of the sorted keys in the workspace: pairs, of which the second
- * is the key, in planes of a multiple of KEY_ORDER_BLOCK (shaders/lib/attention.h). */
+/* Returns the offset of the sorted keys in the workspace. They are pairs whose second number is the key, in planes of a
+ * multiple of KEY_ORDER_BLOCK pairs (shaders/lib/attention.h). */
 uint64_t dmattn_key_order_record(const key_order *order, recorder *r);
 
 #endif

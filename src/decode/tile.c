@@ -19,7 +19,7 @@ static uint32_t at_most(uint64_t a, uint32_t b)
     return a < b ? (uint32_t)a : b;
 }
 
-/* Parts of the keys, where without any there would be so many workgroups. */
+/* Splits of the keys; without splits there would be `workgroups` workgroups. */
 static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
 {
     uint64_t splits = (FILLING_WORKGROUPS + workgroups - 1) / workgroups;
@@ -107,8 +107,9 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
            || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
 }
 
-/* Parts are of whole blocks, and no less than one for each subgroup that has its own; no more workgroups than run at
- * once, which is one on a multiprocessor of the H200, as others would wait for all of them. */
+/* A split is a whole number of blocks, at least one for each subgroup that has blocks of its own. There are no more
+ * workgroups than run at once (one on each multiprocessor of the H200), because the others would wait for all of them.
+ */
 #define MATRIX_WORKGROUPS 132
 
 /* One workgroup combines the splits. That takes time in proportion to rows times splits; attending takes time in

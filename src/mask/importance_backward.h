@@ -61,8 +61,8 @@ typedef struct importance_backward_stage {
     VkPipeline terms, weights, sums, values; /* NULL if a plan does not need them */
 } importance_backward_stage;
 
-/* `desc` and `dv_strides` are resolved. Of `gradients` those that are not the stage's do not matter; if none is, the
- * stage is not there. The pipelines may have been made in part when it fails. */
+/* `desc` and `dv_strides` are resolved. Bits of `gradients` that are not this stage's are ignored; without any of its
+ * bits, the stage stays empty. On failure some pipelines may exist: destroy the stage. */
 dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *stage, const dmattn_context *ctx,
                                                     VkPipelineLayout layout, const dmattn_mask_desc *desc,
                                                     uint32_t gradients, const dmattn_strides *dv_strides);

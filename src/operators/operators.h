@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * All operators, for those that plan with tiles of their own or need to know where args have a tensor: tools and tests.
- */
+ * All operators, for tools and tests: plans with given tiles, and where an args struct has each tensor. */
 #ifndef DMATTN_OPERATORS_H
 #define DMATTN_OPERATORS_H
 
