@@ -26,7 +26,8 @@ typedef struct harness {
     uint32_t index;
     dmattn_device_info info;
     bool validation;                      /* the validation layer is loaded */
-    unsigned validation_errors;           /* findings of the layer with severity ERROR */
+    const char *expected;                 /* NULL, or part of the findings of the layer that a test expects */
+    unsigned validation_errors;           /* its other findings with severity ERROR */
     unsigned sentences;                   /* other messages of severity ERROR */
     char sentence[512];                   /* the last one */
     char kernel[512];                     /* the last message of severity INFO */
