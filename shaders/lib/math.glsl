@@ -62,14 +62,14 @@ float softplus(float z)
     return max(z, 0) + log_of_1_plus(accurate_exp(-abs(z)));
 }
 
-// cap * tanh(x / cap)
-float soft_cap(float x, float cap)
+// cap tanh(x / cap). `slope` is its derivative, from e = e^(-2 |x| / cap): 1 - tanh^2 would lose its digits where tanh is near 1.
+float soft_cap(float x, float cap, out float slope)
 {
-    const float y = x / cap, y2 = y * y;
-    // Near 0 the quotient below loses its digits.
-    const float t = abs(y) < 0.2 ? y * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315)))
-                                 : sign(y) * (1 - 2 / (exp2(2 * 1.44269504088896 * min(abs(y), 20)) + 1));
-    return cap * t;
+    const float y = x / cap, y2 = y * y, e = exp2(-2 * LOG2_E * abs(y));
+    slope = 4 * e / ((1 + e) * (1 + e));
+    // Near 0, 1 - e loses its digits.
+    const float t = abs(y) < 0.2 ? abs(y) * (1 + y2 * (-1.0 / 3 + y2 * (2.0 / 15 - y2 * 17.0 / 315))) : (1 - e) / (1 + e);
+    return y < 0 ? -cap * t : cap * t;
 }
 
 // 1 / (1 + e^-z), the derivative of softplus

@@ -53,10 +53,8 @@ float scale_and_cap(float x, out float slope)
     slope = 1;
     if (SCALED != 0)
         x *= SCORE_SCALE;
-    if (SOFT_CAP != 0) {
-        x = soft_cap(x, p.soft_cap);
-        slope = 1 - x / p.soft_cap * (x / p.soft_cap);
-    }
+    if (SOFT_CAP != 0)
+        x = soft_cap(x, p.soft_cap, slope);
     return x;
 }
 

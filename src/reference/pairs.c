@@ -48,9 +48,9 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
         dot += element_load(d->type, in->q, q + i) * element_load(d->type, in->k, k + i);
     double s = d->scale * dot, by_dot = 1;
     if (d->soft_cap > 0) {
-        const double bent = tanh(s / d->soft_cap);
-        s = d->soft_cap * bent;
-        by_dot = 1 - bent * bent;
+        const double x = s / d->soft_cap, e = exp(-2 * fabs(x));
+        s = d->soft_cap * tanh(x);
+        by_dot = 4 * e / ((1 + e) * (1 + e)); /* 1 - tanh^2 would lose its digits where tanh is near 1 */
     }
     if (slope)
         *slope = by_dot;

@@ -5,6 +5,7 @@
 #include "reference/element.h"
 #include "support/poison.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -154,6 +155,69 @@ DEVICE_TEST(backward, repeated_dout)
         backward_check(name, &dp, &want);
         device_problem_destroy(&dp);
         gradients_destroy(&want);
+        problem_destroy(&p);
+    }
+}
+
+/* ---- soft cap ------------------------------------------------------------------------------------------------ */
+
+#define CAP_KEYS 4
+
+/* The right values of test_backward_reference.c, times dout: 2^14, which keeps dS a normal number of f16. */
+static const double saturated_dq[CAP_KEYS] = {0.068091256769290856, -0.0026792813729958572, 0.00015141335219212365,
+                                              -3.634215108168275e-06};
+
+static problem saturated_cap(dmattn_type type, dmattn_level level)
+{
+    problem p;
+    const dmattn_attention_desc desc = {
+        .type = type, SIZE(1, 1, CAP_KEYS, 1, 1, 16, 0), .scale = 1, .soft_cap = 2, .level = level};
+    ASSERT_OK(problem_create(&desc, NULL, &p));
+    ASSERT_OK(problem_add_backward(&p, NULL, NULL));
+    for (uint64_t j = 0; j < CAP_KEYS; j++) {
+        static const double v[CAP_KEYS] = {1, -1, 2, -2};
+        element_store(type, p.tensor[TENSOR_Q], j, 1);
+        element_store(type, p.tensor[TENSOR_K], 16 * j + j, 4 * ((double)j + 1));
+        element_store(type, p.tensor[TENSOR_V], 16 * j, v[j]);
+    }
+    element_store(type, p.tensor[TENSOR_DOUT], 0, 0x1p14);
+    p.least_tiles = harness_small_tiles();
+    return p;
+}
+
+/* The relative error that rounding explains, x being the score divided by the cap. exp2 of 2 x log2(e) is off by
+ * 3 + 2 (2 x log2(e)) units of 2^-23, as Vulkan lets it be, and by what the rounding of that argument does: half a unit
+ * of it, three times. 20 units for the few operations of P, dP and D. In f16, out, dS and dq are rounded besides. */
+static double cap_tolerance(dmattn_type type, double x)
+{
+    const double argument = 2 * x / log(2);
+    const double f32 = 0x1p-23 * (3 + 2 * argument + 3 * argument * log(2) / 2 + 20);
+    return type == DMATTN_TYPE_F32 ? f32 : f32 + 3 * 0x1p-11;
+}
+
+DEVICE_TEST(backward, saturated_cap)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
+        const dmattn_type type = level == DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F32 : DMATTN_TYPE_F16;
+        if (!harness_offers_backward(level))
+            continue;
+        attention_tile tile;
+        problem p = saturated_cap(type, level);
+        device_problem dp = run_forward("saturated cap", &p, &tile);
+        device_gradients dg;
+        gradients got;
+        ASSERT_OK(gradients_create(&p, &got));
+        ASSERT_OK(device_gradients_create(&dp, &dg));
+        ASSERT_OK(device_gradients_run(&dg));
+        ASSERT_OK(device_gradients_download(&dg, &got));
+        for (int j = 0; j < CAP_KEYS; j++) {
+            const double dq = (double)got.tensor[TENSOR_DQ][j] / 0x1p14;
+            cr_expect_leq(fabs(dq / saturated_dq[j] - 1), cap_tolerance(type, 2 * j + 2),
+                          "%s, key %d: %.9g instead of %.9g", dmattn_level_string(level), j, dq, saturated_dq[j]);
+        }
+        gradients_destroy(&got);
+        device_gradients_destroy(&dg);
+        device_problem_destroy(&dp);
         problem_destroy(&p);
     }
 }

@@ -152,6 +152,28 @@ Test(backward_reference, soft_cap)
     check(&(dmattn_attention_desc){SIZES, .soft_cap = 2, .scale = 1, .causal = true, .bias = true});
 }
 
+/* One query and four keys whose scores are 2, 4, 6 and 8 times the cap, where tanh is near 1. The right values have
+ * been computed with 40 digits. */
+Test(backward_reference, saturated_cap)
+{
+    const float q[8] = {1, 1, 1, 1}, dout[8] = {1};
+    float k[4 * 8] = {0}, v[4 * 8] = {1, [8] = -1, [16] = 2, [24] = -2};
+    static const double right[4] = {0.068091256769290856, -0.0026792813729958572, 0.00015141335219212365,
+                                    -3.634215108168275e-06};
+    double dq[8];
+    dmattn_attention_desc d;
+    const dmattn_attention_desc desc = {
+        .batch = 1, .queries = 1, .keys = 4, .heads = 1, .head_dim = 8, .scale = 1, .soft_cap = 2};
+    for (int j = 0; j < 4; j++)
+        k[9 * j] = (float)(4 * (j + 1));
+    cr_assert_eq(dmattn_attention_desc_resolve(&desc, &d, NULL), DMATTN_SUCCESS);
+    cr_assert_eq(reference_attention_backward(&d, &(reference_inputs){.q = q, .k = k, .v = v},
+                                              &(reference_dout){dout, d.out_strides}, &(attention_gradients){.dq = dq}),
+                 DMATTN_SUCCESS);
+    for (int j = 0; j < 4; j++)
+        cr_expect_leq(fabs(dq[j] / right[j] - 1), 1e-13, "%d: %.17g instead of %.17g", j, dq[j], right[j]);
+}
+
 /* Over items, heads, and queries. */
 Test(backward_reference, biases)
 {

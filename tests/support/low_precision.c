@@ -67,9 +67,9 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
     float s = d->scale * dot(d->type, q, k, d->head_dim);
     if (d->soft_cap > 0) {
-        const float bent = tanhf(s / d->soft_cap);
-        s = d->soft_cap * bent;
-        *slope = 1 - bent * bent;
+        const float x = s / d->soft_cap, e = expf(-2 * fabsf(x));
+        s = d->soft_cap * tanhf(x);
+        *slope = 4 * e / ((1 + e) * (1 + e));
     }
     if (d->bias) {
         const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
