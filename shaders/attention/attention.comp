@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Attention, forward, portable level: an online softmax over tiles of keys, all sums in f32, products by FMA.
 //
-//     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
+//     for each tile of keys          neighbouring keys, or keys from the tile list
 //         S = scale * q k^T                  q and k staged DEPTH elements of their rows at a time
-//         S = cap(S) + bias, -inf where hidden
+//         S = cap(S) + bias; -inf if the pair is hidden
 //         m' = max(m, max S);  P = exp(S - m');  l = l * exp(m - m') + sum P;  m = m'
 //         O = O * exp(m - m') + P v          v staged VALUE_KEYS rows at a time
 //     out = O / l;  lse = m + ln l
@@ -27,14 +27,14 @@
 
 #include "../lib/key_walk.glsl"
 
-// What an invocation holds besides: of its rows the maximum, and the sum of its own keys' probabilities.
+// Each invocation keeps the maximum of each of its rows, and the sum of the probabilities of its own keys.
 #define MAXIMA float row_max[LANE_ROWS]
 #define ROW_SUMS float row_sum[LANE_ROWS]
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
 DEFINE_SUM(multiply_pv, VALUE_DIM, VALUE_UNITS, v_row_at, key_is_hidden_at)
 
-// Products become scores.
+// Turns products into scores.
 void finish_scores(inout PAIRS(score))
 {
     EACH_COLUMN(n) {
@@ -53,7 +53,7 @@ void finish_scores(inout PAIRS(score))
     }
 }
 
-// Turns scores into probabilities relative to the new maximum, and rescales what was summed so far.
+// Turns scores into probabilities relative to the new maximum, and rescales the sums so far.
 void update_softmax(inout PAIRS(score), inout MAXIMA, inout ROW_SUMS, inout SUMS(o, VALUE_UNITS))
 {
     EACH_ROW(i) {
@@ -73,7 +73,7 @@ void update_softmax(inout PAIRS(score), inout MAXIMA, inout ROW_SUMS, inout SUMS
     }
 }
 
-// One tile of keys.
+// Attends to one tile of keys.
 void attend(inout MAXIMA, inout ROW_SUMS, inout SUMS(o, VALUE_UNITS))
 {
     PAIRS(score);
@@ -86,7 +86,7 @@ void attend(inout MAXIMA, inout ROW_SUMS, inout SUMS(o, VALUE_UNITS))
 
 void store_rows(MAXIMA, ROW_SUMS, SUMS(o, VALUE_UNITS))
 {
-    // First of all, while all lanes go together.
+    // All lanes must take part in the shuffles, so this loop comes before the one in which lanes skip rows.
     EACH_ROW(i)
         row_sum[i] = sum_over_row(row_sum[i]);
     EACH_ROW(i) {

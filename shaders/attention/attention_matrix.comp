@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Attention, forward, by cooperative matrices: an online softmax over tiles of keys, products of 16-bit operands, all sums
-// in f32.
+// Attention, forward, with cooperative matrices: an online softmax over tiles of keys. Operands have 16 bits, all sums
+// are f32.
 //
-//     for each tile of keys, which are neighbours, or those of a list of all keys that some query of the tile sees
-//         S = q k^T                          q in registers (and shared memory, where those do not suffice)
-//         P, O = softmax_*.glsl              the next tile's k arrives meanwhile
-//         O = O + P v                        the next tile's v arrives meanwhile
+//     for each tile of keys              neighbouring keys, or keys from the tile list
+//         S = q k^T                          q in registers, the rest in shared memory if registers are too few
+//         P, O = softmax_*.glsl              meanwhile, the next tile's k is loaded
+//         O = O + P v                        meanwhile, the next tile's v is loaded
 //     out = O / l;  lse = m + ln l
 //
-// A subgroup has rows of its own; k and v of a tile are in shared memory for all of them.
+// Each subgroup has its own rows. All subgroups share k and v of a tile in shared memory.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -32,11 +32,12 @@
 #endif
 #include "../lib/operands.glsl"
 
-// ---- queries -------------------------------------------------------------------------------------------------------------
+// ---- queries --------------------------------------------------------------------------------------------------------
 
 #define QUERIES MATRIX_A q[ROW_BLOCKS][QUERY_BLOCKS]
 
-// 8 elements of a row of q, 0 where it has none. The scale's sign goes into q, so that larger products are larger scores.
+// 8 elements of a row of q; 0 beyond its end. The scale's sign is multiplied into q, so that a larger product is a
+// larger score.
 uvec4 q_unit(uint row, uint column)
 {
     const uvec4 x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
@@ -47,15 +48,15 @@ uvec4 q_unit(uint row, uint column)
 DEFINE_LOAD_ROWS(q, HEAD_BLOCKS, QUERY_BLOCKS, q_unit)
 DEFINE_PRODUCT(q, HEAD_BLOCKS, QUERY_BLOCKS, KEY_PITCH)
 
-// ---- tiles of keys -------------------------------------------------------------------------------------------------------
+// ---- tiles of keys --------------------------------------------------------------------------------------------------
 
-// Rows of k, or of v, on their way to shared memory.
+// `coming`: the loaded rows of k or v that are not yet in shared memory.
 const uint KEY_STEPS = (TILE_KEYS * HEAD_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 const uint VALUE_STEPS = (TILE_KEYS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 const uint STEPS = KEY_STEPS > VALUE_STEPS ? KEY_STEPS : VALUE_STEPS;
 #define COMING uvec4 coming[STEPS]
 
-// Loads are unconditional, from a clamped place: a branch around each would make each wait for the one before.
+// Loads are unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
 void fetch_keys(key_tile t, inout COMING)
 {
     [[unroll]] for (uint step = 0; step < KEY_STEPS; step++) {
@@ -94,7 +95,8 @@ void store_values(COMING)
     }
 }
 
-// Makes those of hidden keys 0 whatever they hold, as 0 * NaN would be NaN: each invocation what it has stored.
+// Sets the values of hidden keys to 0. They may hold NaN, and 0 * NaN is NaN. Each invocation does this for the
+// elements that it stored itself, so no barrier is needed.
 void hide_values(key_tile t)
 {
     for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP)
@@ -102,7 +104,7 @@ void hide_values(key_tile t)
             staged[VALUES + i / VALUE_COLUMNS * VALUE_PITCH + i % VALUE_COLUMNS] = uvec4(0);
 }
 
-// ---- output --------------------------------------------------------------------------------------------------------------
+// ---- output ---------------------------------------------------------------------------------------------------------
 
 DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
 
@@ -114,7 +116,7 @@ void put_output(uint row, uint column, vec4 x, vec4 y)
 
 DEFINE_STORE_ROWS(o, VALUE_BLOCKS, put_output)
 
-// One tile of keys.
+// Attends to one tile of keys.
 #define ATTEND(partial)                                                                     \
     if (GUARDED == 0 || next.exists)                                                        \
         fetch_keys(next, coming);                                                           \
@@ -156,8 +158,8 @@ void main()
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
             o[m][d] = MATRIX_C(0.0);
 
-    // Three tiles are under way: `now` is in shared memory; the rows of `next` follow, as its slots are there; those of
-    // `after` are being fetched. At first all three are, and as much as can be at once.
+    // Three tiles are in progress: `now` is in shared memory; the slots of `next` are, so its rows can be loaded; the
+    // slots of `after` are being loaded. At the start, as many loads as possible are issued together.
     key_tile now = next_tile(0), next = next_tile(TILE_KEYS), after = next_tile(0);
     slot first, second, coming_slot;
     fetch_slot_key(now, first);
@@ -169,7 +171,7 @@ void main()
     fetch_slot(next, second);
     store_slot(now, first);
     store_slot(next, second);
-    barrier(); // and slices end here, keys begin
+    barrier(); // also: shared memory held slices before, and holds keys from here on
     {
         uvec4 first_keys[STEPS];
         fetch_keys(now, first_keys);
@@ -179,14 +181,14 @@ void main()
     }
     barrier();
 
-#ifdef FRAGMENTS // where a loop without the code of partial tiles is faster
+#ifdef FRAGMENTS // here, a separate loop without the code for partial tiles is faster
     while (now.exists && !now.partial) {
         ATTEND(false)
     }
 #endif
     while (now.exists) {
         if (now.partial)
-            hide_values(now); // seen after the barrier before the product
+            hide_values(now); // the barrier before the product makes this visible
         ATTEND(now.partial)
     }
     finish_rows(row_max, row_sum, o);

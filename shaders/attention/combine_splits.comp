@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Combines the partial results of the splits of the keys. With the largest score m_i of split i and its sum l_i of e^(S - m_i):
+// Combines the partial results of the splits of the keys. Of split i, m_i is the largest score and l_i the sum of all
+// exp(score - m_i):
 //
 //     m = max m_i;  w_i = l_i exp(m_i - m);  out = sum w_i out_i / sum w_i;  lse = m + ln sum w_i
 //
-// Except for rounding, the result is the same for any number of splits (Dao et al. 2023, "Flash-Decoding"). The lse of a split
-// is not enough: beside a large m_i it loses l_i.
+// Except for rounding, the result is the same for any number of splits (Dao et al. 2023, "Flash-Decoding"). The lse of
+// a split, m_i + ln l_i, is not enough: if m_i is large, rounding loses ln l_i.
 //
-// Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation has 4 columns of a row.
-// p.partials holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.sums (m_i, l_i) [B, SPLITS, H, Sq].
+// Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation computes 4 columns of
+// a row. p.partials holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.sums (m_i, l_i) [B, SPLITS, H, Sq].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -44,8 +45,8 @@ void main()
     }
     // A row that sees no key has weights of 0 only.
     const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
-    const uvec2 base =
-        head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
+    const uvec2 base = head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT),
+                                 uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
     store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
             sum > 0 ? o / sum : vec4(0));
     if (LSE != 0 && column == 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Reduces a dense mask to a bitmap of tiles with two bits each: some pair of the tile is visible; all pairs are. The bitmap is
-// made once for each head of the mask. The attention kernels visit only the tiles whose first bit is set.
+// Reduces a dense mask to a bitmap of tiles with two bits each: some pair of the tile is visible; all pairs are. The
+// bitmap is made once for each head of the mask. The attention kernels visit only the tiles whose first bit is set.
 //
-// Workgroup (x, y, z): row of tiles x, tiles 32 y to 32 y + 31 of it, batch item and head z of the mask.
+// Workgroup (x, y, z): tiles 32 y to 32 y + 31 of row x of tiles, batch item and head z of the mask.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -14,7 +14,7 @@
 shared uint visible_tiles;
 shared uint hidden_tiles;
 
-// The lowest bit of each byte that is not 0.
+// Sets the lowest bit of each byte that is not 0, and no others.
 uint nonzero_bytes(uint x)
 {
     x = x & 0x0f0f0f0fu | x >> 4 & 0x0f0f0f0fu;
@@ -38,7 +38,7 @@ void main()
 
     const uvec2 query_stride = is_derived(DERIVED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
     uint seen = 0, holes = 0;
-    // A tile's width is a multiple of 4: four bytes at a time belong to one tile.
+    // A tile's width is a multiple of 4, so the four bytes belong to one tile.
     for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
         uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
         uint all = 0x01010101u >> 8 * (4 - count);
@@ -55,5 +55,6 @@ void main()
     barrier();
 
     if (gl_LocalInvocationIndex == 0)
-        Pairs(tile_row(batch, head, gl_WorkGroupID.x)).p[gl_WorkGroupID.y] = uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
+        Pairs(tile_row(batch, head, gl_WorkGroupID.x)).p[gl_WorkGroupID.y] =
+            uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The forward kernel's tile: what lies in shared memory and registers, and from products to scores.
+// The forward kernel's tile: its memory layout in shared memory and registers, and how products become scores.
 #ifndef LIB_SCORES_GLSL
 #define LIB_SCORES_GLSL
 
-// Products are scores in units of score_unit, unless a soft cap or a bias is still to come. The scale's sign is in q.
+// Products are already scores, in units of score_unit, unless a soft cap or a bias must still be applied. The scale's
+// sign is in q.
 #define SCORE_SCALE abs(p.scale)
 #define IN_SCORE_UNITS(bias) score_bias(bias)
 #ifdef FRAGMENTS
@@ -17,16 +18,16 @@ float score_bias(float bias);
 
 const uint HEAD_COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, VALUE_COLUMNS = VALUE_BLOCKS * MATRIX_N / 8;
 const uint KEY_PITCH = HEAD_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
-const uint VALUES = TILE_KEYS * KEY_PITCH; // where those begin
+const uint VALUES = TILE_KEYS * KEY_PITCH; // rows of v begin here
 const uint STAGED = VALUES + TILE_KEYS * VALUE_PITCH;
-// Before and after the tiles of keys, each subgroup has a slice.
+// Before the first and after the last tile of keys, the same memory is divided into one slice per subgroup.
 const uint STAGED_UNITS = STAGED > SUBGROUPS * BLOCK_UNITS ? STAGED : SUBGROUPS * BLOCK_UNITS;
 const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;
 
 shared uvec4 staged[STAGED_UNITS];
 
-// What a subgroup holds in registers; softmax_*.glsl says what ROW_VALUES and HELD_BLOCKS are. In main()'s own arrays: some
-// drivers keep larger global ones in memory.
+// What a subgroup holds in registers. softmax_*.glsl defines ROW_VALUES and HELD_BLOCKS. These are local arrays of
+// main(), because some drivers keep large global arrays in memory.
 #define SCORES MATRIX_C score[ROW_BLOCKS][COLUMN_BLOCKS]
 #define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
 #define OUTPUTS MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS]
@@ -36,7 +37,7 @@ shared uvec4 staged[STAGED_UNITS];
 float score_unit; // exponent_scale()
 float score_inverse;
 
-// A bias in units of scores. A finite one stays finite, so that nothing becomes NaN.
+// A bias in units of score_unit. A finite bias stays finite, so that no score becomes NaN.
 float score_bias(float bias)
 {
     return bias == MINUS_INFINITY ? bias : clamp(bias * score_inverse, -3e38, 3e38);
@@ -45,7 +46,7 @@ float score_bias(float bias)
 #define SLOT_SETS 2
 #include "../lib/key_tiles.glsl"
 
-// The score of a row and key i of the tile from their product x. `partial`: the key may be hidden.
+// The score of a row and key i of the tile, from their product x. `partial`: the key may be hidden.
 float tile_score(key_tile t, const bool partial, uint row, uint i, float x)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The online softmax of a subgroup's rows, with scores and probabilities in registers. Values for a row are kept where its scores
-// are (fragment_layout.glsl). Its maximum and sum are found in one of two ways:
+// The online softmax of a subgroup's rows, with scores and probabilities in registers. Each invocation keeps the values
+// of those rows whose scores it holds (fragment_layout.glsl). A row's maximum and sum are computed in one of two ways:
 //
-//     FRAGMENTS  by shuffles among the invocations that share the row; a probability becomes an operand in place
+//     FRAGMENTS  by shuffles among the invocations that share the row; a probability becomes an operand where it is
 //     otherwise  by GL_NV_cooperative_matrix2, which reduces rows and converts accumulators to operands
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
@@ -82,16 +82,17 @@ void begin_scores(key_tile t, out SCORES)
     }
 }
 
-// Registers can be told apart by constants only, so where it is about speed this is unrolled; elsewhere it would take minutes
-// to compile.
+// Only a constant can index registers, so this loop is unrolled with FRAGMENTS, the fast form. In the other form, the
+// driver would compile the unrolled loop for minutes.
 #ifdef FRAGMENTS
 #define FINISH_LOOP [[unroll]]
 #else
 #define FINISH_LOOP [[dont_unroll]]
 #endif
 
-// score -> probability, relative to the new maximum; what was summed so far is rescaled.
-void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
+// Turns scores into probabilities relative to the new maximum, and rescales the sums so far.
+void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS,
+                    inout OUTPUTS)
 {
     const float to_2 = score_unit * LOG2_E;
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
@@ -99,7 +100,8 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
             FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
                 FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 position = element_position(e);
-                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y, score[m][n][e]);
+                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y,
+                                                score[m][n][e]);
                 }
 
         float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
@@ -113,7 +115,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
         bool grown = false;
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
             new_max[r] = max(row_max[m][r], tile_max[r]);
-            // Probabilities up to 2^8 do no harm in f16, so as long as the maximum grows by less, it need not follow.
+            // Probabilities up to 2^8 fit in f16, so the maximum is not updated while it has grown by less than that.
             if (LAZY != 0 && (new_max[r] - row_max[m][r]) * to_2 <= 8)
                 new_max[r] = row_max[m][r];
             grown = grown || new_max[r] != row_max[m][r];
@@ -132,9 +134,10 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
 
         [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-                // The difference first where a bias may make scores so large that the rounding of `base` matters.
+                // A bias may make scores so large that the rounding of `base` matters. Then subtract first.
                 const float s = score[m][n][e];
-                const float x = exp2(PAIR_TERMS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2 : fma(s, to_2, -base[ROW_VALUE(e)]));
+                const float x = exp2(PAIR_TERMS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2
+                                                     : fma(s, to_2, -base[ROW_VALUE(e)]));
                 row_sum[m][ROW_VALUE(e)] += x;
 #ifdef CONVERT_ACCUMULATORS
                 score[m][n][e] = x;
@@ -153,7 +156,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
 #define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
 #define WEIGHT(x, m, k) x[m][k]
 
-// O = O / l; lse
+// Divides the output by the row sums and stores lse.
 void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The online softmax of a subgroup's rows, with scores and probabilities in shared memory, for devices whose fragment layout is
-// unknown. ROW_LANES neighbouring invocations share a row. ROW_BLOCKS is 1.
+// The online softmax of a subgroup's rows, with scores and probabilities in shared memory. For devices whose fragment
+// layout is unknown. ROW_LANES neighbouring invocations share a row. ROW_BLOCKS is 1.
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
 
@@ -10,12 +10,12 @@ const uint ROW_LANES = SUBGROUP / MATRIX_M;
 const uint LANE_KEYS = TILE_KEYS / ROW_LANES;
 const uint SCORE_PITCH = TILE_KEYS / 4 + 1;
 
-// Of each subgroup: scores, then factors of the output's rows, then probabilities.
+// For each subgroup, one after another in the same memory: scores, factors for the output's rows, probabilities.
 shared uvec4 scores[SUBGROUPS * MATRIX_M * SCORE_PITCH];
 
-const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // of probabilities none
+const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in registers
 
-// The row of a block and the first of its columns that a lane has.
+// A lane's row of a block, and its first column in that row.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
 #define LANE_COLUMN (gl_SubgroupInvocationID % ROW_LANES * LANE_KEYS)
 #define SUBGROUP_SCORES (gl_SubgroupID * MATRIX_M * SCORE_PITCH)
@@ -33,7 +33,7 @@ void begin_scores(key_tile t, out SCORES)
         score[0][n] = MATRIX_C(0.0);
 }
 
-// O = O * factor, row by row
+// Multiplies each row of the output by its factor.
 void scale_rows(float factor, inout OUTPUTS)
 {
     [[unroll]] for (uint i = gl_SubgroupInvocationID % ROW_LANES; i < MATRIX_N / 4; i += ROW_LANES)
@@ -47,14 +47,15 @@ void scale_rows(float factor, inout OUTPUTS)
     subgroup_sync();
 }
 
-void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
+void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS,
+                    inout OUTPUTS)
 {
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
     subgroup_sync();
 
     const float to_2 = score_unit * LOG2_E;
-    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place, and not unrolled because it is much code
+    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place; not unrolled, because the body is large
         [[dont_unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
             const uint at = LANE_SCORES + (LANE_COLUMN + i) / 4, c = i % 4;
             scores[at][c] = floatBitsToUint(
@@ -77,8 +78,9 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
         const vec4 a = exp2((x[2 * i] - new_max) * to_2), b = exp2((x[2 * i + 1] - new_max) * to_2);
         row_sum[0][0] += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
-        scores[LANE_SCORES + LANE_COLUMN / 8 + i] = uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw),
-                                                          pack_halves(OPERAND_TYPE, b.xy), pack_halves(OPERAND_TYPE, b.zw));
+        scores[LANE_SCORES + LANE_COLUMN / 8 + i] =
+            uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw), pack_halves(OPERAND_TYPE, b.xy),
+                  pack_halves(OPERAND_TYPE, b.zw));
     }
     subgroup_sync();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Gradient of a bias with a query dimension, portable level: for each tile of it dS, summed over the batch items and heads
-// that share it.
+// Gradient of a bias with a query dimension, portable level: each tile of it is dS, summed over the batch items and
+// heads that share the tile.
 //
 // Workgroup (x, y, z): tile x of keys, tile y of queries, batch item and head z of the bias. HEADS_PER_TILE is 1.
 #version 460
@@ -75,8 +75,8 @@ void add_head(uint head, inout PAIRS(sum))
 void main()
 {
     begin_lanes();
-    const uint heads = score_heads(BIAS_HEADS), bias_batch = gl_WorkGroupID.z / heads, bias_head = gl_WorkGroupID.z % heads;
-    const uint sharing = HEADS / heads;
+    const uint heads = score_heads(BIAS_HEADS), sharing = HEADS / heads;
+    const uint bias_batch = gl_WorkGroupID.z / heads, bias_head = gl_WorkGroupID.z % heads;
     find_queries(gl_WorkGroupID.y);
     first_key = gl_WorkGroupID.x * TILE_KEYS;
     PAIRS(sum);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Gradients of keys, values and a bias by key, portable level. A workgroup has a tile of keys and visits the tiles of queries
-// that see some of its keys. Rows of pairs are keys, columns are queries.
+// Gradients of keys, values and a bias by key, portable level. A workgroup has a tile of keys and visits the tiles of
+// queries that see some of its keys. Rows of pairs are keys, columns are queries.
 //
-//     P^T  = exp(S - lse)^T, 0 where hidden
+//     P^T  = exp(S - lse)^T; 0 if the pair is hidden
 //     dv   = P^T dout
 //     dS^T = P^T o (dout v^T - D)^T
 //     dk   = scale dS^T q;  dbias = sum of dS^T over queries
@@ -45,7 +45,7 @@ DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, ro
 DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, no_row)
 DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, no_row)
 
-// What is made, where it is not left out.
+// Whether any requested gradient needs dS.
 const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
 #define DBIAS float dbias[LANE_ROWS]
 
@@ -54,7 +54,7 @@ void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS
     PAIRS(probability);
     PAIRS(ds);
     PAIRS(slope);
-    barrier(); // nothing of the tile before is read any more
+    barrier(); // all reads of the previous tile are done
     load_row_softmax();
     multiply_kq(probability);
     find_probabilities(partial, probability, slope);
@@ -78,7 +78,8 @@ void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS
 
 uint partial_index;
 
-// Unit `unit` of a row of dk or dv: into the row itself, or into the partial result, from float `at` on.
+// Stores unit `unit` of a row of dk or dv: in the row itself, or in the partial result, where the row begins at float
+// `at`.
 void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
 {
     if (partial_index != NONE)
@@ -87,14 +88,15 @@ void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
         store_4(TYPE, OUT_ALIGNED != 0, row, unit, x);
 }
 
-// dbias of the keys for the heads that were summed over, which then begin anew.
+// Stores dbias of the keys for the heads summed so far, and sets the sums to 0.
 void store_bias(uint head_tile, inout DBIAS)
 {
     EACH_ROW(i) {
         const float sum = sum_over_row(dbias[i]);
         const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
         if (column_lane == 0 && partial_index != NONE)
-            Words(partial_address(partial_index)).w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
+            Words(partial_address(partial_index))
+                .w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
         else if (column_lane == 0 && key < p.keys)
             Words(dbias_row(head_tile)).w[key] = floatBitsToUint(sum);
         dbias[i] = 0;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Gradients of keys, values and a bias by key by cooperative matrices: for each tile of keys the queries that see any of them,
-// tile by tile. Its pairs have a key to a row and a query to a column.
+// Gradients of keys, values and a bias by key, with cooperative matrices. A workgroup has a tile of keys and visits the
+// tiles of queries that see some of its keys. Rows of pairs are keys, columns are queries.
 //
-//     P^T  = exp(S - lse)^T, 0 where hidden
+//     P^T  = exp(S - lse)^T; 0 if the pair is hidden
 //     dv   = sum of P^T dout
-//     dS^T = P^T * (dout v^T - D)^T          the next tile's q and dout arrive meanwhile
+//     dS^T = P^T * (dout v^T - D)^T          meanwhile, the next tile's q and dout are loaded
 //     dk   = scale * sum of dS^T q;  dbias = sum of dS^T over its columns
 //
-// Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl). A subgroup has keys of its own, whose k and v are in
-// registers (and shared memory, where those do not suffice); q and dout of a tile are in shared memory for all of them.
+// Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl). Each subgroup has its own keys. Their k and v are
+// in registers; if registers are too few, the rest is in shared memory. All subgroups share q and dout of a tile in
+// shared memory.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -53,13 +54,13 @@ float bias_of(uint key)
     return tile_bias[key];
 }
 
-// What is made, where it is not left out.
+// Whether any requested gradient needs dS, or the slope of the soft cap.
 const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
 const bool NEEDS_SLOPE = (GRADIENTS & GRADIENT_K) != 0;
 
 #include "gradients_matrix.glsl"
 
-// ---- keys ----------------------------------------------------------------------------------------------------------------
+// ---- keys -----------------------------------------------------------------------------------------------------------
 
 uvec4 k_unit(uint row, uint column)
 {
@@ -76,7 +77,7 @@ uvec4 v_unit(uint row, uint column)
 DEFINE_LOAD_ROWS(k, HEAD_BLOCKS, QUERY_BLOCKS, k_unit)
 DEFINE_LOAD_ROWS(v, VALUE_FACTORS, DOUT_BLOCKS, v_unit)
 
-// ---- tiles of queries ----------------------------------------------------------------------------------------------------
+// ---- tiles of queries -----------------------------------------------------------------------------------------------
 
 bool none_is_hidden(uint column)
 {
@@ -86,12 +87,13 @@ bool none_is_hidden(uint column)
 DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
 DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, dout_address, none_is_hidden)
 
-uint walk_next, walk_end; // of the item's tiles of queries
-ivec2 any_query;          // the queries that see any of these keys: from x on and before y
-ivec2 all_queries;        // the queries that see all of these keys
+uint walk_next, walk_end; // the next of the item's tiles of queries, and the end
+ivec2 any_query;          // no query outside x to y - 1 sees any of these keys
+ivec2 all_queries;        // the queries from x to y - 1 see all of these keys
 
-// A subgroup's own keys decide which tiles of queries it visits. Where it has barriers of its own in between, all keys of
-// the tile decide, because some drivers let all subgroups wait at these barriers.
+// A subgroup visits the tiles of queries that see some of its own keys. Without REGISTERS, the loop contains subgroup
+// barriers, and some drivers let all subgroups of the workgroup wait there. So all subgroups then visit the same tiles:
+// those that see some key of the tile.
 #ifdef REGISTERS
 #define FIRST_KEY tile_row_of(0, 0)
 #define OWN_KEYS (ROW_BLOCKS * MATRIX_M)
@@ -100,7 +102,8 @@ ivec2 all_queries;        // the queries that see all of these keys
 #define OWN_KEYS TILE_KEYS
 #endif
 
-// Of the present heads, what the mask and a bias say of the keys.
+// Loads the visible ranges and the bias of the keys for the current heads, and begins with the item's first tile of
+// queries.
 void begin_walk(uvec4 item)
 {
     barrier();
@@ -122,7 +125,7 @@ void begin_walk(uvec4 item)
     walk_end = item.z;
 }
 
-// Of the mask's bitmap: whether some query of a tile sees some of the keys, and whether all see all.
+// Bit 0 of x, y from the mask's bitmap: some query of the tile sees some of the keys; all see all.
 uvec2 mask_bits(uint tile)
 {
     return BITMAP
@@ -137,43 +140,43 @@ uint next_query_tile()
     return walk_next < walk_end ? walk_next++ : NONE;
 }
 
-// ---- products ------------------------------------------------------------------------------------------------------------
+// ---- products -------------------------------------------------------------------------------------------------------
 
 DEFINE_PRODUCT(k, HEAD_BLOCKS, QUERY_BLOCKS, HEAD_PITCH)
 DEFINE_PRODUCT(v, VALUE_FACTORS, DOUT_BLOCKS, VALUE_PITCH)
 DEFINE_SUM(add_p_dout, VALUE_BLOCKS, VALUE_PITCH)
 DEFINE_SUM(add_ds_q, HEAD_SUMS, HEAD_PITCH)
 
-#define DBIAS float dbias[ROW_BLOCKS][ROW_VALUES] // of an invocation's own pairs
+#define DBIAS float dbias[ROW_BLOCKS][ROW_VALUES] // sums of an invocation's own pairs
 
-// One tile of queries.
-#define ATTEND(partial)                                                    \
-    {                                                                      \
-        begin_scores(probability);                                         \
-        add_k(k, buffer_, probability);                                      \
-        if (MAKES_DS) {                                                    \
-            begin_gradients(softmax, ds);                                  \
-            add_v(v, buffer_ + BUFFER_VALUES, ds);                            \
-        }                                                                  \
-        find_probabilities(partial, softmax, probability, slope);          \
-        if ((GRADIENTS & GRADIENT_V) != 0) {                               \
-            make_weights(probability, w);                                  \
-            add_p_dout(w, buffer_ + BUFFER_VALUES, dv);                       \
-        }                                                                  \
-        if (MAKES_DS) {                                                    \
-            find_gradients(probability, ds);                               \
-            if ((GRADIENTS & GRADIENT_BIAS) != 0)                          \
-                EACH_PAIR(m, n, e)                                         \
-                    dbias[m][ROW_VALUE(e)] += ds[m][n][e];                 \
-            if ((GRADIENTS & GRADIENT_K) != 0) {                           \
-                uncap(slope, ds);                                          \
-                make_weights(ds, w);                                       \
-                add_ds_q(w, buffer_, dk);                                    \
-            }                                                              \
-        }                                                                  \
+// Handles one tile of queries.
+#define ATTEND(partial)                                           \
+    {                                                             \
+        begin_scores(probability);                                \
+        add_k(k, buffer_, probability);                           \
+        if (MAKES_DS) {                                           \
+            begin_gradients(softmax, ds);                         \
+            add_v(v, buffer_ + BUFFER_VALUES, ds);                \
+        }                                                         \
+        find_probabilities(partial, softmax, probability, slope); \
+        if ((GRADIENTS & GRADIENT_V) != 0) {                      \
+            make_weights(probability, w);                         \
+            add_p_dout(w, buffer_ + BUFFER_VALUES, dv);           \
+        }                                                         \
+        if (MAKES_DS) {                                           \
+            find_gradients(probability, ds);                      \
+            if ((GRADIENTS & GRADIENT_BIAS) != 0)                 \
+                EACH_PAIR(m, n, e)                                \
+                    dbias[m][ROW_VALUE(e)] += ds[m][n][e];        \
+            if ((GRADIENTS & GRADIENT_K) != 0) {                  \
+                uncap(slope, ds);                                 \
+                make_weights(ds, w);                              \
+                add_ds_q(w, buffer_, dk);                         \
+            }                                                     \
+        }                                                         \
     }
 
-// ---- results -------------------------------------------------------------------------------------------------------------
+// ---- results --------------------------------------------------------------------------------------------------------
 
 float dk_scale, dv_scale;
 uint partial_index;
@@ -210,7 +213,7 @@ void put_dv(uint row, uint column, vec4 x, vec4 y)
 DEFINE_STORE_ROWS(dk, HEAD_SUMS, put_dk)
 DEFINE_STORE_ROWS(dv, VALUE_BLOCKS, put_dv)
 
-// dbias of the keys for the heads that were summed over, which then begin anew.
+// Stores dbias of the keys for the heads summed so far, and sets the sums to 0.
 void store_dbias(uint head_tile, inout DBIAS)
 {
     const uint pitch = MATRIX_N / 4 + 1, slice = gl_SubgroupID * SLICE_UNITS;
@@ -227,7 +230,8 @@ void store_dbias(uint head_tile, inout DBIAS)
                 sum += uintBitsToFloat(staged[slice + r * pitch + i]);
             const uint row = tile_row_of(m, r), x = floatBitsToUint(sum.x + sum.y + (sum.z + sum.w));
             if (partial_index != NONE)
-                Words(partial_address(partial_index)).w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = x;
+                Words(partial_address(partial_index))
+                    .w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = x;
             else if (tile_keys[row] < p.keys)
                 Words(dbias_row(head_tile)).w[tile_keys[row]] = x;
         }
@@ -299,8 +303,9 @@ void main()
             find_queries(now);
             const int first = int(first_query), end = int(end_query);
             if (any_query.x < end && first < any_query.y) {
-                const bool full = all_queries.x <= first && end <= all_queries.y && (BITMAP ? mask_bits(now).y != 0 : true);
-#ifdef FRAGMENTS // where code without what partial tiles need is faster
+                const bool full =
+                    all_queries.x <= first && end <= all_queries.y && (BITMAP ? mask_bits(now).y != 0 : true);
+#ifdef FRAGMENTS // here, separate code for full tiles is faster
                 if (full)
                     ATTEND(false)
                 else
@@ -310,7 +315,7 @@ void main()
 #endif
             }
             end_buffer();
-#ifndef REGISTERS // too few registers to hold them during the products
+#ifndef REGISTERS // too few registers to hold the loaded rows during the products
             find_queries(next != NONE ? next : now);
             fetch_queries(coming_queries);
             fetch_douts(coming_douts);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Preprocesses out and dout for the backward kernels: for each query and head, side by side, its lse and
+// Preprocesses out and dout for the backward kernels. For each query and head, it stores lse and, beside it,
 //
 //     D = sum over i of out[i] dout[i]
 //
 // A query that sees no key gets lse = +infinity, so that its probabilities are 0, and D = 0.
 //
-// Workgroup (x, y, z): queries x * WORKGROUP / LANES and on, head y, batch item z. LANES invocations beside each other share a
-// row.
+// Workgroup (x, y, z): WORKGROUP / LANES queries from x * WORKGROUP / LANES on, head y, batch item z. LANES
+// neighbouring invocations share a row.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -25,7 +25,8 @@ void main()
     const uint invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID, lane = invocation % LANES;
     const uint query = gl_WorkGroupID.x * (WORKGROUP / LANES) + invocation / LANES, head = gl_WorkGroupID.y;
     const uint batch = gl_WorkGroupID.z, loaded = min(query, p.queries - 1);
-    const uvec2 out_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), out_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
+    const uvec2 out_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH);
+    const uvec2 out_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
     const uvec2 dout_sequence = uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH);
     const uvec2 dout_head = uvec2(DOUT_HEAD_LOW, DOUT_HEAD_HIGH);
     const uvec2 out_row = advance(head_base(p.out_, batch, p.queries, head, is_derived(DERIVED_OUT),

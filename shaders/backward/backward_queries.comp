@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Gradients of queries, portable level. Like the forward kernel, a workgroup has a tile of queries (lib/tile.glsl) and visits the
-// tiles of keys that its queries see. lse and D are from backward_preprocess.comp.
+// Gradients of queries, portable level. Like the forward kernel, a workgroup has a tile of queries (lib/tile.glsl) and
+// visits the tiles of keys that its queries see. lse and D are from backward_preprocess.comp.
 //
-//     P  = exp(S - lse), 0 where hidden
+//     P  = exp(S - lse); 0 if the pair is hidden
 //     dS = P o (dout v^T - D)
 //     dq = scale dS k
 #version 460

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Gradients of queries by cooperative matrices: as forward, for each tile of queries the keys that it sees, tile by tile.
+// Gradients of queries, with cooperative matrices. Like the forward kernel, a workgroup has a tile of queries and
+// visits the tiles of keys that its queries see.
 //
-//     P  = exp(S - lse), 0 where hidden
-//     dS = P * (dout v^T - D)                the next tile's k and v arrive meanwhile
+//     P  = exp(S - lse); 0 if the pair is hidden
+//     dS = P * (dout v^T - D)                meanwhile, the next tile's k and v are loaded
 //     dq = scale * sum of dS k
 //
-// Each subgroup has rows of its own. Their q and dout are in registers, and in shared memory where registers do not suffice;
-// k and v of a tile are in shared memory for all subgroups.
+// Each subgroup has its own rows. Their q and dout are in registers; if registers are too few, the rest is in shared
+// memory. All subgroups share k and v of a tile in shared memory.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -30,7 +31,7 @@
 #include "../lib/key_tiles.glsl"
 #include "dout.glsl"
 
-key_tile now, next; // what is in shared memory, and what follows
+key_tile now, next; // the tile in shared memory, and the one after it
 
 #define QUERY_OF(i, j) (i)
 #define KEY_OF(i, j) (j)
@@ -54,7 +55,7 @@ const bool NEEDS_SLOPE = true;
 
 #include "gradients_matrix.glsl"
 
-// ---- rows ----------------------------------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------------------------------
 
 uvec4 q_unit(uint row, uint column)
 {
@@ -71,7 +72,7 @@ uvec4 dout_unit(uint row, uint column)
 DEFINE_LOAD_ROWS(q, HEAD_BLOCKS, QUERY_BLOCKS, q_unit)
 DEFINE_LOAD_ROWS(dout, VALUE_FACTORS, DOUT_BLOCKS, dout_unit)
 
-// ---- tiles of keys -------------------------------------------------------------------------------------------------------
+// ---- tiles of keys --------------------------------------------------------------------------------------------------
 
 uvec2 k_address(uint column, uint unit)
 {
@@ -91,13 +92,13 @@ bool k_is_hidden(uint column)
 
 bool v_is_hidden(uint column)
 {
-    return false; // find_gradients() drops what comes of it
+    return false; // find_gradients() ignores the resulting dP
 }
 
 DEFINE_STAGING(keys, HEAD_COLUMNS, HEAD_DIM, 0, k_address, k_is_hidden)
 DEFINE_STAGING(values, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, v_address, v_is_hidden)
 
-// ---- products ------------------------------------------------------------------------------------------------------------
+// ---- products -------------------------------------------------------------------------------------------------------
 
 DEFINE_PRODUCT(q, HEAD_BLOCKS, QUERY_BLOCKS, HEAD_PITCH)
 DEFINE_PRODUCT(dout, VALUE_FACTORS, DOUT_BLOCKS, VALUE_PITCH)
@@ -113,31 +114,31 @@ void put_dq(uint row, uint column, vec4 x, vec4 y)
 
 DEFINE_STORE_ROWS(dq, HEAD_SUMS, put_dq)
 
-// One tile of keys. Three are under way: `now` is in shared memory, the rows of `next` follow, as its slots are there, and
-// those of `after` are being fetched.
-#define ATTEND(partial)                                        \
-    fetch_keys(coming_keys);                                   \
-    fetch_values(coming_values);                               \
-    fetch_slot(after, coming_slot);                            \
-    begin_scores(probability);                                 \
-    add_q(q, buffer_, probability);                              \
-    find_probabilities(partial, 0, probability, slope);        \
-    begin_gradients(0, ds);                                    \
-    add_dout(dout, buffer_ + BUFFER_VALUES, ds);                  \
-    find_gradients(probability, ds);                           \
-    uncap(slope, ds);                                          \
-    make_weights(ds, w);                                       \
-    add_ds_k(w, buffer_, dq);                                    \
-    end_buffer();                                               \
-    store_keys(OTHER_BUFFER - buffer_, coming_keys);               \
-    store_values(OTHER_BUFFER - buffer_, coming_values);           \
-    store_slot(after, coming_slot);                            \
-    buffer_ = OTHER_BUFFER - buffer_;                                \
-    const uint free_slots = now.slots;                         \
-    now = next;                                                \
-    next = after;                                              \
-    after = next_tile(free_slots);                             \
-    fetch_slot_key(after, coming_slot);                        \
+// Handles one tile of keys. Three tiles are in progress: `now` is in shared memory; the slots of `next` are, so its
+// rows can be loaded; the slots of `after` are being loaded.
+#define ATTEND(partial)                                  \
+    fetch_keys(coming_keys);                             \
+    fetch_values(coming_values);                         \
+    fetch_slot(after, coming_slot);                      \
+    begin_scores(probability);                           \
+    add_q(q, buffer_, probability);                      \
+    find_probabilities(partial, 0, probability, slope);  \
+    begin_gradients(0, ds);                              \
+    add_dout(dout, buffer_ + BUFFER_VALUES, ds);         \
+    find_gradients(probability, ds);                     \
+    uncap(slope, ds);                                    \
+    make_weights(ds, w);                                 \
+    add_ds_k(w, buffer_, dq);                            \
+    end_buffer();                                        \
+    store_keys(OTHER_BUFFER - buffer_, coming_keys);     \
+    store_values(OTHER_BUFFER - buffer_, coming_values); \
+    store_slot(after, coming_slot);                      \
+    buffer_ = OTHER_BUFFER - buffer_;                    \
+    const uint free_slots = now.slots;                   \
+    now = next;                                          \
+    next = after;                                        \
+    after = next_tile(free_slots);                       \
+    fetch_slot_key(after, coming_slot);                  \
     barrier();
 void main()
 {
@@ -157,7 +158,7 @@ void main()
 
     CLEAR(dq, HEAD_SUMS)
     begin_walk();
-    next = next_tile(0); // until its rows are there, the first tile is the next one
+    next = next_tile(0); // the first tile is `next` until its rows are loaded
     key_tile second_tile = next_tile(TILE_KEYS), after = next_tile(2 * TILE_KEYS);
     fetch_slot_key(next, first);
     fetch_slot_key(second_tile, second);
@@ -170,7 +171,7 @@ void main()
     fetch_slot(second_tile, second);
     store_slot(next, first);
     store_slot(second_tile, second);
-    barrier(); // and slices end here, stages begin
+    barrier(); // also: shared memory held slices before, and holds tile buffers from here on
     fetch_keys(coming_keys);
     fetch_values(coming_values);
     store_keys(0, coming_keys);
@@ -179,7 +180,7 @@ void main()
     next = second_tile;
     barrier();
 
-#ifdef FRAGMENTS // where a loop without the code of partial tiles is faster
+#ifdef FRAGMENTS // here, a separate loop without the code for partial tiles is faster
     while (now.exists && !now.partial) {
         ATTEND(false)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Adds up the partial results of the tiles of keys that the tile scheduler cut into several work items (key_schedule.glsl), in
-// the order of the items.
+// Some tiles of keys are split into several work items (key_schedule.glsl). This kernel adds up their partial results,
+// in the order of the items.
 //
 // Workgroup (x, y): tile y * ITEM_ROW + x.
 #version 460
@@ -21,7 +21,7 @@ uint invocation;
 
 uvec4 tile;
 
-// The sums of 4 floats over the partial results of the tile; `at` is the first of them.
+// Sums the 4 floats from float `at` on over the tile's partial results.
 vec4 combine(uint at)
 {
     vec4 sum = vec4(0);

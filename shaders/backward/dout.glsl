@@ -3,12 +3,12 @@
 #ifndef LIB_DOUT_GLSL
 #define LIB_DOUT_GLSL
 
-#ifndef SOFTMAX_SETS // of how many tiles of queries lse and D are known at a time
+#ifndef SOFTMAX_SETS // the number of tiles of queries whose lse and D are in shared memory at a time
 #define SOFTMAX_SETS 1
 #endif
 
 uvec2 dout_item;
-shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS]; // lse and D; lse is infinite where there is no row
+shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS]; // lse and D; lse is infinite if the row does not exist
 
 void find_dout()
 {
@@ -29,7 +29,7 @@ vec2 softmax_of(uint row)
     return row_exists(row) ? known : vec2(uintBitsToFloat(0x7f800000u), 0);
 }
 
-// Of the present queries and heads; they can be read after the next barrier.
+// Loads lse and D of the current queries and heads. They can be read after the next barrier.
 void load_row_softmax()
 {
     for (uint row = invocation; row < TILE_ROWS; row += WORKGROUP)

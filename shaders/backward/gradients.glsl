@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// From a tile's products to P and dS, portable level. Before it is included it is said which way round the pairs lie:
-// QUERY_OF(r), r < LANE_QUERIES, is the row of the tile of queries, KEY_OF(k), k < LANE_KEYS, the key, and PAIR(x, r, k) the
-// pair of both.
+// Turns a tile's products into P and dS, portable level. The includer defines how pairs are arranged: QUERY_OF(r), r <
+// LANE_QUERIES, is a row of the tile of queries, KEY_OF(k), k < LANE_KEYS, is a key, and PAIR(x, r, k) is the element
+// of x for both.
 #ifndef LIB_GRADIENTS_GLSL
 #define LIB_GRADIENTS_GLSL
 
@@ -10,7 +10,7 @@
 #define EACH_KEY(k) [[unroll]] for (uint k = 0; k < LANE_KEYS; k++)
 #define EACH_QUERY(r) [[unroll]] for (uint r = 0; r < LANE_QUERIES; r++)
 
-// From q k^T to P; `slope` is that of the soft cap.
+// Turns q k^T into P; `slope` is the derivative of the soft cap.
 void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
 {
     EACH_KEY(k) {
@@ -27,7 +27,7 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
     }
 }
 
-// From dP = dout v^T to dS. A hidden key may hold anything.
+// Turns dP = dout v^T into dS. A hidden key may hold anything, even NaN.
 void find_gradients(PAIRS(probability), inout PAIRS(x))
 {
     EACH_QUERY(r) {
@@ -37,7 +37,7 @@ void find_gradients(PAIRS(probability), inout PAIRS(x))
     }
 }
 
-// On the way back through the soft cap.
+// The gradient through the soft cap.
 void uncap(PAIRS(slope), inout PAIRS(x))
 {
     if (NONLINEAR != 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// For each tile of keys the range of query tiles that see some of its keys: from the first of them to the last.
+// For each tile of keys, finds the first and the last tile of queries that sees some of its keys.
 //
 // Workgroup (x, y, z): tile x of keys, kv head y, batch item z.
 #version 460

@@ -5,11 +5,11 @@
 
 #include "tile_keys.glsl"
 
-bool partial;             // some query of the present tile does not see some key
+bool partial;             // some query of the current tile may not see some key
 ivec2 all_queries;        // the queries from x to y - 1 are in the visible ranges of all keys
 uint walk_next, walk_end; // tiles of queries
 
-// Begins with the first query tile of a work item, for the present heads.
+// Begins with the first query tile of a work item, for the current heads.
 void begin_walk(uvec4 item)
 {
     barrier();
@@ -28,7 +28,8 @@ bool next_tile()
     for (; walk_next < walk_end; walk_next++) {
         uvec2 bits = uvec2(0xffffffffu);
         if (BITMAP)
-            bits = Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next)).p[key_tile / 32] >> key_tile % 32;
+            bits = Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next)).p[key_tile / 32]
+                   >> key_tile % 32;
         if ((bits.x & 1u) == 0)
             continue;
         find_queries(walk_next++);

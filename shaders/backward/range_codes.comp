@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A code for each key. Sorted by it, neighbouring keys have similar visible ranges [begin, end): the code is the position of
-// (begin, end) on a Hilbert curve (Hilbert 1891), which visits all of a quarter of a square before it leaves it. Keys that no
-// query sees come last.
+// A code for each key. If keys are sorted by it, neighbours have similar visible ranges [begin, end). The code is the
+// position of (begin, end) on a Hilbert curve (Hilbert 1891). This curve visits all of a quarter of a square before it
+// leaves the quarter. Keys that no query sees come last.
 //
-// The kernel that sorts is the one for importance, which puts the largest float first. So the code is the bits of a float:
-// 1 + position, 0 for keys that no query sees.
+// The kernels that sort by importance also sort codes. They put the largest float first. So the code is the bits of a
+// float: 1 + position, or 0 for keys that no query sees.
 //
-// Workgroup (x, y): keys x * WORKGROUP and on of plane y.
+// Workgroup (x, y): WORKGROUP keys of plane y, from key x * WORKGROUP on.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -32,7 +32,7 @@ uint position_on_curve(uvec2 at)
     for (uint bit = 1u << (BITS - 1); bit != 0; bit >>= 1) {
         const bvec2 far = notEqual(at & bit, uvec2(0));
         position = position << 2 | (far.x ? far.y ? 2 : 3 : far.y ? 1 : 0);
-        // The curve within the quarter is turned.
+        // Within this quarter, the curve is mirrored.
         if (!far.y) {
             if (far.x)
                 at = (1u << BITS) - 1 - at;

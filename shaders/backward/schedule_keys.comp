@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Makes the work items of the gradients of keys (key_schedule.glsl) from the ranges of query tiles of key_ranges.comp.
+// Makes the work items for the gradients of keys (key_schedule.glsl) from the ranges of query tiles that
+// key_ranges.comp found.
 //
 // One workgroup.
 #version 460
@@ -18,7 +19,8 @@
 
 shared float sums[WORKGROUP];
 
-// The number of query tiles of a work item, at most. The sum is in floats because it may exceed 2^32; 1.001 covers rounding.
+// The maximum number of query tiles of a work item. The sum is a float because it may exceed 2^32. The factor 1.001
+// allows for rounding errors.
 uint item_size(uint invocation)
 {
     float sum = 0;

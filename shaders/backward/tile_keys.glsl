@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The keys of a tile of the backward kernels of keys: neighbours, or, with intervals, neighbours in the order of range_codes.comp.
+// The keys of a tile in the backward kernels of keys. They are neighbouring keys, or, with intervals, neighbours in the
+// order of range_codes.comp.
 #ifndef LIB_TILE_KEYS_GLSL
 #define LIB_TILE_KEYS_GLSL
 
-shared uint tile_keys[TILE_KEYS]; // what is not below p.keys is none
+shared uint tile_keys[TILE_KEYS]; // numbers from p.keys on mean: no key
 shared ivec2 tile_ranges[TILE_KEYS];
 
 uint key_tile;
 
-// Tile `tile` of keys of the present batch item and kv head.
+// Finds the keys of tile `tile` of the current batch item and kv head.
 void find_keys(uint tile)
 {
     key_tile = tile;
