@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// From z to the importance of a key.
+// Turns z into the importance of a key.
 #ifndef LIB_ACTIVATION_GLSL
 #define LIB_ACTIVATION_GLSL
 
 #include "math.glsl"
 
-// `exponential`: exp(a softplus(z)), else a softplus(z). NaN becomes -infinity.
+// Returns exp(a softplus(z)) if `exponential`, otherwise a softplus(z). NaN becomes -infinity.
 float activate(float z, float a, bool exponential)
 {
     const float x = a * softplus(z);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The attention problem as the kernels see it: constants and parameters. Before this file is included, PARAMS is one of the
-// lists of push constants in attention.h.
+// Constants and parameters of the attention kernels. The includer defines PARAMS as one of the lists of push constants
+// in attention.h.
 #ifndef LIB_ATTENTION_GLSL
 #define LIB_ATTENTION_GLSL
 
@@ -17,10 +17,10 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
 const uint TILE_QUERIES = TILE_ROWS / HEADS_PER_TILE;
 
-// Tiles of heads in a group.
+// The number of tiles of heads in a group.
 const uint GROUP_TILES = (GROUP + HEADS_PER_TILE - 1) / HEADS_PER_TILE;
 
-// An address in the workspace.
+// The address at offset `at` of the workspace.
 #define WORKSPACE(at) advance(p.workspace, at, uvec2(16, 0))
 
 bool is_derived(uint bit)

@@ -3,28 +3,28 @@
 #include "fragment_layout.h"
 #include "shared.h"
 
-/* Values of the constants below; the masks are those of dmattn_mask. */
+/* Values of the constants below. MASK has the values of dmattn_mask. */
 #define MASK_NONE      0
 #define MASK_DENSE     1
 #define MASK_INTERVALS 2
 
-#define SCORE_HEADS_ONE 0 /* a mask or bias of one head for all, */
-#define SCORE_HEADS_KV  1 /* of one for each kv head, */
-#define SCORE_HEADS_ALL 2 /* of one for each query head */
+#define SCORE_HEADS_ONE 0 /* the mask or bias has one head, for all query heads */
+#define SCORE_HEADS_KV  1 /* it has a head for each kv head */
+#define SCORE_HEADS_ALL 2 /* it has a head for each query head */
 
-/* Specialization constants, X(id, name, default). Strides are in bytes, split into low and high words; those of a
- * broadcast dimension are 0. A stride that follows from the lengths is left out and its bit is set in DERIVED_STRIDES,
- * so that problems that differ only in lengths share a pipeline. */
+/* Specialization constants, X(id, name, default). Strides are in bytes, as low and high words. The stride of a
+ * broadcast dimension is 0. A stride that follows from the lengths is 0, and its bit in DERIVED_STRIDES is set. So
+ * problems that differ only in lengths share a pipeline. */
 #define ATTENTION_CONSTANTS(X)                                                                                         \
     X(0, WORKGROUP, 128) /* invocations */                                                                             \
-    X(1, TILE_ROWS, 64) /* the tile: rows, of which a query has HEADS_PER_TILE, */                                     \
-    X(2, TILE_KEYS, 32) /* and columns */                                                                              \
+    X(1, TILE_ROWS, 64) /* rows of a tile, HEADS_PER_TILE for each query */                                            \
+    X(2, TILE_KEYS, 32) /* columns of a tile */                                                                        \
     X(3, HEADS_PER_TILE, 1) /* head packing: heads of a group that share a tile */                                     \
-    X(4, LIST_QUERIES, 1) /* queries to a list, a multiple of the tile's */                                            \
-    X(5, KEY_LANES, 8) /* portable: invocations beside each other that share a row of the tile */                      \
+    X(4, LIST_QUERIES, 1) /* queries of a tile list, a multiple of the tile's */                                       \
+    X(5, KEY_LANES, 8) /* portable: neighbouring invocations that share a row of the tile */                           \
     X(6, HEAD_DIM, 64)                                                                                                 \
     X(7, VALUE_DIM, 64)                                                                                                \
-    X(8, GROUP, 1) /* query heads to a kv head */                                                                      \
+    X(8, GROUP, 1) /* query heads per kv head */                                                                       \
     X(9, TYPE, TYPE_F32)                                                                                               \
     X(10, BIAS_TYPE, TYPE_F32)                                                                                         \
     X(11, MASK, MASK_NONE)                                                                                             \
@@ -32,11 +32,11 @@
     X(13, CAUSAL, 0)                                                                                                   \
     X(14, SOFT_CAP, 0)                                                                                                 \
     X(15, LSE, 0)                                                                                                      \
-    X(16, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                                       \
+    X(16, ALIGNED, 1) /* rows of q, k, v and out begin at multiples of 16 bytes */                                     \
     X(17, DERIVED_STRIDES, 0)                                                                                          \
-    X(18, MASK_BATCHES, 0) /* 1: the mask has a batch dimension, */                                                    \
+    X(18, MASK_BATCHES, 0) /* 1: the mask has a batch dimension */                                                     \
     X(19, MASK_HEADS, SCORE_HEADS_ONE)                                                                                 \
-    X(20, MASK_QUERIES, 0) /* and a query dimension */                                                                 \
+    X(20, MASK_QUERIES, 0) /* 1: the mask has a query dimension */                                                     \
     X(21, BIAS_BATCHES, 0)                                                                                             \
     X(22, BIAS_HEADS, SCORE_HEADS_ONE)                                                                                 \
     X(23, BIAS_QUERIES, 0)                                                                                             \
@@ -82,14 +82,14 @@
     X(63, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                                         \
     X(64, MATRIX_N, 16)                                                                                                \
     X(65, MATRIX_K, 16)                                                                                                \
-    X(66, QUERY_BLOCKS, 16) /* matrix: of a row of q, how many K are kept in registers; the others in shared memory */ \
-    X(67, LAZY, 0) /* matrix: output is rescaled only where the maximum has grown by much */                           \
-    X(68, GUARDED, 0) /* matrix: no loads behind the last tile */                                                      \
+    X(66, QUERY_BLOCKS, 16) /* matrix: blocks of K of a row of q in registers; the others are in shared memory */      \
+    X(67, LAZY, 0) /* matrix: rescale the output only if the maximum has grown much */                                 \
+    X(68, GUARDED, 0) /* matrix: no loads after the last tile */                                                       \
     X(69, NEAR, 0) /* matrix: k and v of a head span less than 4 GiB */                                                \
     X(70, SPLITS, 1) /* splits of the keys, whose partial results are combined */                                      \
     X(71, OUT_TYPE, TYPE_F32)                                                                                          \
     X(72, OUT_ALIGNED, 1)                                                                                              \
-    X(73, GRADIENTS, 0) /* backward: bits of those that the kernel makes */                                            \
+    X(73, GRADIENTS, 0) /* backward: bits of the gradients that the kernel computes */                                 \
     X(74, DOUT_BATCH_LOW, 0)                                                                                           \
     X(75, DOUT_BATCH_HIGH, 0)                                                                                          \
     X(76, DOUT_SEQUENCE_LOW, 0)                                                                                        \
@@ -102,12 +102,13 @@
     X(83, DV_SEQUENCE_HIGH, 0)                                                                                         \
     X(84, DV_HEAD_LOW, 0)                                                                                              \
     X(85, DV_HEAD_HIGH, 0)                                                                                             \
-    X(86, DOUT_BLOCKS, 16) /* matrix, backward: likewise of a row of dout, or of v */                                  \
+    X(86, DOUT_BLOCKS, 16) /* matrix, backward: as QUERY_BLOCKS, for a row of dout or v */                             \
     X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */                     \
-    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, fragments */                                                     \
+    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
     X(89, HEADS, 1) /* query heads */
 
-/* Bits of DERIVED_STRIDES: the batch stride is the sequence's length times its stride; mask and bias are contiguous. */
+/* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is
+ * contiguous. */
 #define DERIVED_Q    1
 #define DERIVED_K    2
 #define DERIVED_V    4
@@ -117,24 +118,25 @@
 #define DERIVED_DOUT 64
 #define DERIVED_DV   128
 
-/* Bits of GRADIENTS, those of dmattn_gradient. */
+/* Bits of GRADIENTS, the same as in dmattn_gradient. */
 #define GRADIENT_Q    1
 #define GRADIENT_K    2
 #define GRADIENT_V    4
 #define GRADIENT_BIAS 8
 
-/* Keys in the order of range_codes.comp are pairs (code, key), in planes whose length is a multiple of this. */
+/* Keys sorted by the codes of range_codes.comp are pairs (code, key). The length of a plane is a multiple of this. */
 #define KEY_ORDER_BLOCK 1024
 
-/* Gradients of keys: about how many work items share all the work, and how many query tiles a work item has at least. */
+/* Gradients of keys: the approximate number of work items that share all the work, and the minimum number of query
+ * tiles of a work item. */
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
-/* Push constants. The app's buffers are addresses. Intermediates are offsets from the workspace, in units of 16 bytes,
- * where a kernel has several of them. */
+/* Push constants. The app's buffers are addresses. If a kernel has several intermediate buffers, they are offsets from
+ * the workspace, in units of 16 bytes. */
 
-/* What all kernels have that look at pairs of a query and a key. Two names stand for one field where MASK says which of
- * them it is. */
+/* What all kernels have that look at pairs of a query and a key. Some fields have two names; MASK says which is
+ * valid. */
 #define DENSE_MASK     visible[0]
 #define INTERVAL_BEGIN visible[0]
 #define INTERVAL_END   visible[1]
@@ -154,15 +156,16 @@
 #define PAIR_PARAMS pair_params pair;
 #endif
 
-/* Bytes that attention*.comp and backward_queries*.comp leave to options to come; one that takes some lowers this. */
+/* Bytes that attention*.comp and backward_queries*.comp leave free for future options. An option that takes bytes
+ * lowers this number. */
 #define FREE_PUSH_CONSTANTS 32
 
 /* mask_tiles.comp */
 #define MASK_TILES_PARAMS                                                                      \
     PAIR_PARAMS                                                                                \
-    DMATTN_ADDRESS walk; /* the bitmap that it makes */
+    DMATTN_ADDRESS walk; /* result: the bitmap */
 
-/* attention*.comp; where the keys are split, out_ and lse are partials and sums of combine_splits.comp */
+/* attention*.comp. If SPLITS > 1, out_ and lse are `partials` and `sums` of combine_splits.comp. */
 #define ATTENTION_PARAMS                                                                       \
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
@@ -173,8 +176,8 @@
 #define COMBINE_PARAMS                                                                         \
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS walk;                                                                       \
-    DMATTN_ADDRESS partials; /* f32 rows of out, of each split */                              \
-    DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum, of each split */                 \
+    DMATTN_ADDRESS partials; /* f32 rows of out for each split */                              \
+    DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum for each split */                 \
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;
 
@@ -194,7 +197,7 @@
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
     DMATTN_ADDRESS dq;
 
-/* The kernels of keys, and backward_bias.comp */
+/* The backward kernels of keys, and backward_bias.comp */
 #define BACKWARD_KEY_PARAMS                                                                    \
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS dout;                                                                       \
@@ -202,6 +205,6 @@
     DMATTN_ADDRESS dk;                                                                         \
     DMATTN_ADDRESS dv;                                                                         \
     DMATTN_ADDRESS dbias; /* f32 */                                                            \
-    DMATTN_UINT walk_at;  /* the bitmap of a dense mask, or the keys of intervals in order */  \
+    DMATTN_UINT walk_at;  /* the bitmap of a dense mask, or the sorted keys of intervals */    \
     DMATTN_UINT work_at;  /* backward/key_schedule.glsl */                                     \
     DMATTN_UINT batches;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Cooperative matrices: types, and elements on their way to them. Before it is included, TYPE is the tensors' type, and
-// MATRIX_M, MATRIX_N and MATRIX_K are the device's sizes.
+// Cooperative matrices: their types, and conversion of elements to operands. The includer defines TYPE, the tensors'
+// type, and MATRIX_M, MATRIX_N and MATRIX_K, the device's sizes.
 #ifndef LIB_COOPMAT_GLSL
 #define LIB_COOPMAT_GLSL
 
@@ -21,7 +21,7 @@
 #define BY_ROWS gl_CooperativeMatrixLayoutRowMajor
 #define BY_COLUMNS gl_CooperativeMatrixLayoutColumnMajor
 
-// What a subgroup has written to shared memory can be read by all of it.
+// Makes what the subgroup has written to shared memory visible to all its invocations.
 void subgroup_sync()
 {
     subgroupMemoryBarrierShared();
@@ -31,13 +31,13 @@ void subgroup_sync()
 // 8 elements of TYPE as operands.
 uvec4 as_operands(uvec4 x)
 {
-    if (TYPE != OPERAND_TYPE) // bf16, whose range is larger, as f16
+    if (TYPE != OPERAND_TYPE) // bf16 operands as f16, whose range is smaller
         [[unroll]] for (uint i = 0; i < 4; i++)
             x[i] = packHalf2x16(clamp(unpack_halves(TYPE, x[i]), -65504, 65504));
     return x;
 }
 
-// Two numbers as operands, to nearest even as by the hardware that has matrices.
+// Packs two numbers as operands. Hardware with matrices rounds to nearest even, so the conversion does, too.
 uint pack_operands(vec2 x)
 {
     return OPERAND_TYPE == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_halves(OPERAND_TYPE, x);

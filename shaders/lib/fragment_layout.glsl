@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Which row and column of an accumulator an element belongs to. All accumulators of a shape have the same layout, so values for
-// a row are kept where its elements are: each invocation has ROW_VALUES values for the rows of a block. ROW_VALUE(e) is the one
-// of element e, and IS_ROW_VALUE(e) tells whether e is the first element with it.
+// The row and column of each element of an accumulator. All accumulators of a shape have the same layout. So an
+// invocation keeps the values of those rows whose elements it holds: ROW_VALUES values for a block. ROW_VALUE(e) is the
+// index of the value for element e. IS_ROW_VALUE(e) tells whether e is the first element with this value.
+//     FRAGMENTS  FRAGMENT_LAYOUT is the known layout (fragment_layout.h). An element has the same position in an
+//                operand as in an accumulator. ROW_INVOCATIONS neighbours share a row.
+//     otherwise  The layout is unknown. An accumulator whose elements are their own positions is loaded once.
 //
-//     FRAGMENTS  the layout is known, FRAGMENT_LAYOUT says which one (fragment_layout.h): an element has the same position in an
-//                operand as in an accumulator, and ROW_INVOCATIONS neighbours share a row
-//     otherwise  the layout is unknown: an accumulator whose elements are their own positions is loaded once
-//
-// Before this file is included, each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`.
+// The includer defines `staged`, shared memory in which each subgroup has a slice of SLICE_UNITS units.
 #ifndef LIB_FRAGMENT_LAYOUT_GLSL
 #define LIB_FRAGMENT_LAYOUT_GLSL
 
@@ -31,7 +30,7 @@ MATRIX_C load_numbers()
 
 #ifdef FRAGMENTS
 
-// These are of LAYOUT_QUAD_ROWS, the only layout so far.
+// These values are for LAYOUT_QUAD_ROWS, the only layout so far.
 const uint ROW_VALUES = 2, ROW_INVOCATIONS = 4;
 #define ROW_VALUE(e) ((e) >> 2)
 #define IS_ROW_VALUE(e) (((e) & 3) == 0)
@@ -44,8 +43,8 @@ uvec2 element_position(uint e)
     return FRAGMENT_LAYOUT == LAYOUT_QUAD_ROWS ? quad_rows : uvec2(0);
 }
 
-// Whether matrices have this layout. It loads matrices whose elements are their own positions. If they are elsewhere, the caller
-// makes its scale NaN, so that a device with another layout gives NaN and never a wrong number.
+// Whether matrices have this layout. Loads matrices whose elements are their own positions and compares. If the layout
+// is another one, the caller sets its scale to NaN. Then all results are NaN, never a wrong number.
 bool layout_is_right()
 {
     const MATRIX_C c = load_numbers();

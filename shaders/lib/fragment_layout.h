@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * How elements of matrices of 16 x 16 lie in the registers of a subgroup of 32, for C and for GLSL: the values of
- * FRAGMENT_LAYOUT. Their positions are in fragment_layout.glsl, the drivers that have them in src/capabilities.c. */
+ * Values of FRAGMENT_LAYOUT, for C and for GLSL: which elements of a 16 x 16 matrix each invocation of a subgroup of 32
+ * holds. fragment_layout.glsl has the positions, src/capabilities.c the drivers that use the layouts. */
 #ifndef DMATTN_FRAGMENT_LAYOUT_H
 #define DMATTN_FRAGMENT_LAYOUT_H
 
 #define LAYOUT_UNKNOWN   0
-#define LAYOUT_QUAD_ROWS 1 /* rows i and i + 8 lie in the four neighbouring invocations from 4 i on */
+#define LAYOUT_QUAD_ROWS 1 /* the four invocations 4 i to 4 i + 3 hold rows i and i + 8 */
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Iterates over the tiles of keys that a tile of queries sees, at the matrix levels. For each key of a tile, a slot in shared
-// memory holds its number, its visible range and its bias. Before this file is included, SLOT_SETS is the number of tiles that
-// have slots at a time.
+// Iterates over the tiles of keys that a tile of queries sees, at the matrix levels. For each key of a tile, a slot in
+// shared memory holds its number, its visible range and its bias. The includer defines SLOT_SETS, the number of tiles
+// that have slots at a time.
 #ifndef LIB_KEY_TILES_GLSL
 #define LIB_KEY_TILES_GLSL
 
@@ -9,12 +9,12 @@ shared uint slot_key[LISTED ? SLOT_SETS * TILE_KEYS : 1];
 shared ivec2 slot_range[LISTED ? SLOT_SETS * TILE_KEYS : 1];
 shared float slot_bias[SLOT_SETS * TILE_KEYS];
 
-// A tile of keys: neighbours from `first` on, or those of a list in the slots from `first` on.
+// A tile of keys: neighbouring keys from `first` on, or the keys of the tile list from entry `first` on.
 struct key_tile {
     uint first;
-    bool partial; // some query does not see some key
+    bool partial; // some query may not see some key
     bool exists;
-    uint slots; // where its slots are
+    uint slots; // the index of its first slot in shared memory
 };
 
 uint tile_key(key_tile t, uint i)
@@ -32,13 +32,14 @@ bool tile_hides(key_tile t, uint i)
     return LISTED ? !range_meets_tile(slot_range[t.slots + i]) : key_is_hidden(t.first + i);
 }
 
-// ---- the walk ------------------------------------------------------------------------------------------------------------
+// ---- the walk -------------------------------------------------------------------------------------------------------
 
-// Full tiles come first, so that the loop over them needs no code for the others: in a list they are its beginning, with
-// causality alone those of the first keys, and a dense mask's bitmap is walked twice.
-uint walk_tile;  // the next one to look at
-uvec2 walk_tiles; // the first one, and one past the last one
-uint walk_live;             // of a dense mask's bitmap: what is left of the present 32, which begin at walk_tile - 32
+// Full tiles come first, so that the loop over them needs no code for partial tiles. A tile list begins with full
+// tiles. With causality alone, the tiles of the first keys are full. A dense mask's bitmap is walked twice: first for
+// full tiles, then for partial ones.
+uint walk_tile;             // the next tile to look at
+uvec2 walk_tiles;           // the tiles from x to y - 1
+uint walk_live;             // dense mask: bits of tiles still to visit, of the 32 tiles from walk_tile - 32 on
 bool walk_partial;
 uvec2 walk_bitmap;
 
@@ -53,7 +54,7 @@ void begin_walk()
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
-// How many tiles, from the first on, are full as far as the number of keys and causality go.
+// The number of tiles at the beginning that are full, if only the number of keys and causality matter.
 uint full_tiles()
 {
     return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
@@ -86,14 +87,14 @@ key_tile next_tile(uint slots)
     return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles.y, slots);
 }
 
-// What is known of a key on its way to shared memory, by one of the first invocations for each slot of a tile.
+// The content of a slot before it is stored in shared memory. Invocation i loads it for slot i of a tile.
 struct slot {
     uint key;
     ivec2 range;
     float bias;
 };
 
-// Whether there is anything to know.
+// Whether slots have any content.
 const uint SLOTS = MASK == MASK_INTERVALS ? 1 : BIAS_BY_KEY;
 
 void fetch_slot_key(key_tile t, inout slot s)
@@ -105,7 +106,7 @@ void fetch_slot_key(key_tile t, inout slot s)
 void fetch_slot(key_tile t, inout slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
-        if (LISTED && t.partial) // in others all queries see all keys
+        if (LISTED && t.partial) // in full tiles, all queries see all keys
             s.range = visible_range(s.key);
         if (BIAS_BY_KEY != 0)
             s.bias = IN_SCORE_UNITS(load_bias_of_key(min(s.key, p.keys - 1)));
@@ -124,7 +125,7 @@ void store_slot(key_tile t, slot s)
     }
 }
 
-// Where 8 elements of a key's row are. In a plane of less than 4 GiB by an offset of 32 bits, which takes fewer registers.
+// The address of 8 elements of a key's row. In a plane of less than 4 GiB, a 32-bit offset takes fewer registers.
 uvec2 row_unit(uvec2 base, uvec2 stride, uint key, uint unit)
 {
     return NEAR != 0 ? advance(base, key * stride.x + 16 * unit, uvec2(1, 0))

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Iterates over the tiles of keys that a tile of queries sees, at the portable level. The keys of a tile are neighbours, or
-// entries of a list.
+// Iterates over the tiles of keys that a tile of queries sees, at the portable level. The keys of a tile are
+// neighbours, or entries of the tile list.
 #ifndef LIB_KEY_WALK_GLSL
 #define LIB_KEY_WALK_GLSL
 
-uint first_key;                     // of the present tile, if its keys are neighbours
-shared uint listed_keys[TILE_KEYS]; // otherwise they; what is not below p.keys is none
-bool partial;                       // some query does not see some key
+uint first_key;                     // of the current tile, if its keys are neighbours
+shared uint listed_keys[TILE_KEYS]; // otherwise, its keys; numbers from p.keys on mean: no key
+bool partial;                       // some query may not see some key
 
-uvec2 walk_tiles; // the tiles from x on and before y
+uvec2 walk_tiles; // the tiles from x to y - 1
 uint walk_next;
-uvec2 walk_bits; // of a dense mask's bitmap: what is left of the present 32, which end at walk_next
+uvec2 walk_bits; // dense mask: bits of tiles still to visit, of the 32 tiles before walk_next
 uvec2 walk_bitmap;
 
 void begin_walk()
@@ -23,8 +23,8 @@ void begin_walk()
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
-// Goes to the next tile; false behind the last one. listed_keys can be read after the next barrier, and are read before the
-// last one of a tile.
+// Goes to the next tile. Returns false after the last one. listed_keys can be read after the next barrier, and must
+// have been read before the tile's last barrier.
 bool next_tile()
 {
     while (BITMAP && walk_bits.x == 0) {

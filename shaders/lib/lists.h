@@ -2,23 +2,24 @@
  * Parameters of lists.comp, for C and for GLSL. */
 #include "shared.h"
 
-/* Lists begin at multiples of this, in bytes, and their offsets are counted in it. */
+/* Lists begin at multiples of this number of bytes. It is also the unit of their offsets. */
 #define LIST_UNIT 64
 
-/* Keys in a block, of those lists that hold blocks: its logarithm. */
+/* If a list holds blocks of keys, a block has 2^LIST_BLOCK_SHIFT keys. */
 #define LIST_BLOCK_SHIFT 5
 
-/* Queries of a node whose list is for the level below, at most: visible ranges within it take 16 bits. */
+/* The maximum number of queries of a node with a union list: begin and end of a visible range within it have 16 bits
+ * each. */
 #define LIST_MAX_NODE_QUERIES 65535
 
-/* Instead of a node's count of keys: they did not fit. */
+/* Stands in place of a node's number of keys if the keys did not fit. */
 #define LIST_OVERFLOW 0xffffffff
 
 /* Specialization constants, X(id, name, default). */
-#define LISTS_CONSTANTS(X)                                                                 \
-    X(0, WORKGROUP, 256)                                                                   \
-    X(1, HAS_PARENTS, 0) /* 0: the candidates are all keys; 1: those of the nodes above */ \
-    X(2, FINAL, 1)       /* the lists for the attention kernels; 0: for the level below */ \
+#define LISTS_CONSTANTS(X)                                                                    \
+    X(0, WORKGROUP, 256)                                                                      \
+    X(1, HAS_PARENTS, 0) /* 0: the candidates are all keys; 1: the keys of the parent node */ \
+    X(2, FINAL, 1)       /* 1: tile lists, for the attention kernels; 0: union lists */       \
     X(3, CAUSAL, 0)
 
 /* Push constants. */
@@ -33,5 +34,5 @@
     DMATTN_UINT keys;                                             \
     DMATTN_UINT heads; /* planes of a batch item */               \
     DMATTN_UINT node_queries;                                     \
-    DMATTN_UINT fanout;   /* nodes that share a parent */         \
-    DMATTN_UINT capacity; /* keys of a list, a multiple of LIST_UNIT / 4 */
+    DMATTN_UINT fanout;   /* nodes per parent */                  \
+    DMATTN_UINT capacity; /* maximum number of keys of a list, a multiple of LIST_UNIT / 4 */

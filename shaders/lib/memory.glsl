@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Device memory by 64-bit addresses held in pairs of 32-bit words, so that no device needs 64-bit integers. All reads and
-// writes are of whole 32-bit words, so that none needs 8-bit or 16-bit storage or 16-bit arithmetic.
+// Access to device memory. Addresses are pairs of 32-bit words, so that no device needs 64-bit integers. All reads and
+// writes are of whole 32-bit words, so that no device needs 8-bit or 16-bit storage or 16-bit arithmetic.
 #ifndef LIB_MEMORY_GLSL
 #define LIB_MEMORY_GLSL
 
@@ -17,7 +17,7 @@ layout(buffer_reference, std430, buffer_reference_align = 16) buffer Quads {
 };
 
 // address + index * stride
-#ifdef INT64 // one instruction
+#ifdef INT64 // the device has 64-bit integers
 uvec2 advance(uvec2 address, uint index, uvec2 stride)
 {
     return unpackUint2x32(packUint2x32(address) + uint64_t(index) * packUint2x32(stride));
@@ -32,8 +32,8 @@ uvec2 advance(uvec2 address, uint index, uvec2 stride)
 }
 #endif
 
-// The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `derived`: the batch's stride is `rows`
-// times the sequence's.
+// The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `derived`: the batch stride is `rows`
+// times the sequence stride.
 uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool derived, uvec2 batch_stride, uvec2 sequence_stride,
                 uvec2 head_stride)
 {
@@ -46,13 +46,14 @@ uint element_size(uint type)
     return type == TYPE_F32 ? 4 : 2;
 }
 
-// Two 16-bit elements of a word, the lower half first.
+// Unpacks the two 16-bit elements of a word, the lower half first.
 vec2 unpack_halves(uint type, uint word)
 {
-    return type == TYPE_F16 ? unpackHalf2x16(word) : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+    return type == TYPE_F16 ? unpackHalf2x16(word)
+                            : vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
 }
 
-// Rounds to 16 bits, to nearest even; built-in packing may truncate.
+// Rounds to f16, to nearest even. The built-in function may truncate instead.
 uint round_half(float x)
 {
     uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
@@ -60,7 +61,7 @@ uint round_half(float x)
         return 0x7e00u; // NaN
     if (size >= 0x47800000u)
         return sign | 0x7c00u;
-    if (size < 0x38800000u) // below the least normal half: adding 1/2 leaves its units in the last place
+    if (size < 0x38800000u) // below the smallest normal f16: adding 1/2 rounds to multiples of 2^-24
         return sign | (floatBitsToUint(uintBitsToFloat(size) + 0.5) - 0x3f000000u);
     return sign | (size - 0x38000000u + 0xfffu + (size >> 13 & 1u)) >> 13;
 }
@@ -83,7 +84,7 @@ uint pack_halves(uint type, vec2 x)
     return round_16(type, x.x) | round_16(type, x.y) << 16;
 }
 
-// Element `index` of a row anywhere.
+// Element `index` of a row at any address.
 float load_element(uint type, uvec2 row, uint index)
 {
     if (type == TYPE_F32)
@@ -94,7 +95,7 @@ float load_element(uint type, uvec2 row, uint index)
     return (address.x & 2u) == 0u ? pair.x : pair.y;
 }
 
-// Elements 8 * index to 8 * index + 7 of a row. `aligned`: the row lies at a multiple of 16 bytes.
+// Elements 8 * index to 8 * index + 7 of a row. `aligned`: the row begins at a multiple of 16 bytes.
 void load_8(uint type, bool aligned, uvec2 row, uint index, out vec4 a, out vec4 b)
 {
     if (!aligned) {
@@ -127,7 +128,8 @@ void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
         Pairs(row).p[index] = uvec2(pack_halves(type, x.xy), pack_halves(type, x.zw));
         return;
     }
-    // A row may begin in the middle of a word whose other half is someone else's: each half is set atomically.
+    // A row may begin in the middle of a word. Another invocation may write the other half, so each half is set
+    // atomically.
     for (uint i = 0; i < 4; i++) {
         uvec2 address = advance(row, 4 * index + i, uvec2(2, 0));
         Words word = Words(uvec2(address.x & ~3u, address.y));
@@ -137,7 +139,7 @@ void store_4(uint type, bool aligned, uvec2 row, uint index, vec4 x)
     }
 }
 
-// `count` (1 to 4) bytes from any address on, the first one lowest; what is above them is arbitrary.
+// Loads `count` (1 to 4) bytes from any address. The first byte is the lowest one. Bytes above them are undefined.
 uint load_bytes(uvec2 address, uint count)
 {
     Words words = Words(uvec2(address.x & ~3u, address.y));

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
-// Rows on their way from tensors to cooperative matrices, products of them, and sums on their way back. Before it is included,
-// each subgroup has a slice of SLICE_UNITS units of shared memory in `staged`, for use while nothing else is there.
+// Loads rows of tensors into cooperative matrices, multiplies them, and stores sums as rows. The includer defines
+// `staged`, shared memory in which each subgroup has a slice of SLICE_UNITS units. These functions use it while nothing
+// else is there.
 #ifndef LIB_OPERANDS_GLSL
 #define LIB_OPERANDS_GLSL
 
 #include "matrix.glsl"
 
-// load_name(x): a subgroup's rows of the tile as operands. Of their `blocks` of MATRIX_K the first `held` come into registers;
-// the others, for all rows of the tile, into shared memory, where they can be read after the next barrier. unit_of(row,
-// column) gives 8 elements of a row.
+// load_name(x) loads a subgroup's rows of the tile as operands. A row has `blocks` blocks of MATRIX_K elements. The
+// first `held` blocks are kept in registers. The others, of all rows of the tile, are kept in shared memory and can be
+// read after the next barrier. unit_of(row, column) returns 8 elements of a row.
 #define DEFINE_LOAD_ROWS(name, blocks, held, unit_of)                                                               \
     const uint name##_PITCH = ((blocks) - (held)) * MATRIX_K / 8 + 1;                                               \
     shared uvec4 name##_rows[(blocks) > (held) ? PAIR_ROWS * name##_PITCH : 1];                                     \
                                                                                                                     \
     void load_##name(out MATRIX_A x[ROW_BLOCKS][held])                                                              \
     {                                                                                                               \
-        /* As many blocks at a time as fit in the subgroup's slice. */                                              \
+        /* At a time, as many blocks are loaded as fit in the subgroup's slice. */                                  \
         const uint block = MATRIX_K / 8, most = (SLICE_UNITS / MATRIX_M - 1) / block;                               \
         const uint at_once = most < (held) ? most : (held), pitch = at_once * block + 1;                            \
         const uint slice = gl_SubgroupID * SLICE_UNITS;                                                             \
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
             [[unroll]] for (uint first = 0; first < (held); first += at_once) {                                     \
-                /* unrolled, so that all loads are under way at once */                                             \
+                /* unrolled, so that all loads are issued together */                                               \
                 [[unroll]] for (uint step = 0; step < MATRIX_M * at_once * block; step += SUBGROUP) {               \
                     const uint i = step + gl_SubgroupInvocationID, r = i / (at_once * block);                       \
                     const uint c = i % (at_once * block);                                                           \
@@ -42,8 +43,8 @@
             }                                                                                                       \
     }
 
-// add_name(x, at, y): y = y + x c^T, x as loaded by load_name() and c the tile's columns, whose rows of 8 * (pitch - 1)
-// elements begin at staged[at].
+// add_name(x, at, y) adds x c^T to y. x is from load_name(). c are the tile's columns, rows of 8 * (pitch - 1) elements
+// from staged[at] on.
 #define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
     void add_##name(const MATRIX_A x[ROW_BLOCKS][held], uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])       \
     {                                                                                                               \
@@ -64,7 +65,7 @@
         }                                                                                                           \
     }
 
-// name(w, at, sum): sum = sum + w c, the weights w as an includer's WEIGHT(w, m, k) gives them.
+// name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w.
 #define DEFINE_SUM(name, blocks, pitch)                                                                             \
     void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
     {                                                                                                               \
@@ -77,14 +78,15 @@
             }                                                                                                       \
     }
 
-// store_name(sum): put(row, column, x, y) is called for each 8 sums of a row of the tile, also where the tensor has none.
+// store_name(sum) calls put(row, column, x, y) for every 8 sums of each row of the tile. The row or column may be
+// outside the tensor.
 #define DEFINE_STORE_ROWS(name, blocks, put)                                                                        \
     void store_##name(const MATRIX_C sum[ROW_BLOCKS][blocks])                                                       \
     {                                                                                                               \
         const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;                               \
         const uint at_once = most < (blocks) ? most : (blocks), pitch = at_once * block + 1;                        \
         const uint slice = gl_SubgroupID * SLICE_UNITS, columns = at_once * MATRIX_N / 8;                           \
-        barrier(); /* what was in shared memory ends here, slices begin */                                          \
+        barrier(); /* from here on, shared memory holds slices */                                                   \
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
             [[unroll]] for (uint first = 0; first < (blocks); first += at_once) {                                   \
                 [[unroll]] for (uint b = 0; b < at_once; b++)                                                       \
@@ -101,13 +103,13 @@
             }                                                                                                       \
     }
 
-// Two elements as `type`; to f16 as by the hardware that has its matrices, which rounds to nearest even.
+// Packs two elements as `type`. Hardware with f16 matrices converts to f16 rounding to nearest even.
 uint pack_hardware(uint type, vec2 x)
 {
     return type == TYPE_F16 ? packFloat2x16(f16vec2(x)) : pack_halves(type, x);
 }
 
-// 8 elements of a row.
+// Stores 8 elements of a row.
 void store_8(uint type, bool aligned, uvec2 row, uint column, vec4 x, vec4 y)
 {
     if (type != TYPE_F32 && aligned)

@@ -3,8 +3,9 @@
 #ifndef LIB_ORDER_GLSL
 #define LIB_ORDER_GLSL
 
-// A number that grows with the importance, by its bits alone, so that no device's treatment of tiny numbers matters. NaN
-// counts as -infinity and -0 as 0; less than all of them is 0, which is for keys that are never seen.
+// Turns an importance into an integer that grows with it. Only integer operations are used, because devices treat
+// subnormal numbers differently. NaN counts as -infinity, and -0 as 0. 0 is less than all results; it is for keys that
+// are never seen.
 #define NEVER_SEEN 0u
 
 uint order_of(float importance)

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Where the mask, the bias, the bitmap of tiles and the tile lists are.
+// Addresses of the mask, the bias, the bitmap of tiles and the tile lists.
 #ifndef LIB_PAIRS_GLSL
 #define LIB_PAIRS_GLSL
 
 #include "attention.glsl"
 
-// The bitmap or the lists that the kernel walks.
+// The bitmap or the tile lists that the kernel walks over.
 #ifndef WALK
 #define WALK p.walk
 #endif
@@ -15,13 +15,14 @@ uint score_heads(uint heads_kind)
     return heads_kind == SCORE_HEADS_ALL ? HEADS : heads_kind == SCORE_HEADS_KV ? HEADS / GROUP : 1;
 }
 
-// Which head of a mask or bias a query head reads.
+// The head of a mask or bias that a query head reads.
 uint score_head(uint heads_kind, uint head)
 {
     return heads_kind == SCORE_HEADS_ALL ? head : heads_kind == SCORE_HEADS_KV ? head / GROUP : 0;
 }
 
-// Key 0 of a row of the mask (or of begin, or of end), given the mask's own head.
+// The address of key 0 in a row of the mask (or of begin, or of end). `mask_head` is a head of the mask, not a query
+// head.
 uvec2 mask_row(uvec2 base, uint batch, uint mask_head, uint query)
 {
     uint b = MASK_BATCHES * batch, t = MASK_QUERIES * query;
@@ -46,8 +47,8 @@ uvec2 bias_row(uint batch, uint head, uint query)
     return advance(plane, t, uvec2(BIAS_QUERY_LOW, BIAS_QUERY_HIGH));
 }
 
-// The bitmap of tiles: for each batch item and head of the mask and each row of tiles, one pair of words for every 32
-// tiles. Bit i of the first: some query sees some key of the tile; of the second: every query sees every key.
+// The bitmap of tiles has, for each batch item and head of the mask and each row of tiles, one pair of words per 32
+// tiles. Bit i of the first word: some query sees some key of tile i. Bit i of the second: every query sees every key.
 uint tile_words()
 {
     return ((p.keys - 1) / TILE_KEYS) / 32 + 1;
@@ -61,7 +62,7 @@ uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
     return advance(WALK, row, uvec2(8 * tile_words(), 0));
 }
 
-// The header of the list that a tile of queries takes its keys from: lists.comp.
+// The header of the tile list for the tile that begins with first_query (lists.comp).
 uvec4 list_header(uint batch, uint mask_head, uint first_query)
 {
     uint lists = (p.queries - 1) / LIST_QUERIES + 1, plane = MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head;

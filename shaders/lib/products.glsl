@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Products of a tile of PAIR_ROWS x PAIR_COLUMNS pairs by FMA, portable level, all sums in f32.
+// Products of a tile of PAIR_ROWS x PAIR_COLUMNS pairs with FMA, portable level. All sums are f32.
 //
-// Invocation (row_lane, column_lane) has the pairs of the rows row_lane + i * ROW_LANES and the columns column_lane +
-// n * KEY_LANES, and of sums over columns the units (of 4 elements) column_lane + c * KEY_LANES of its rows.
+// Invocation (row_lane, column_lane) computes the pairs in rows row_lane + i * ROW_LANES and columns column_lane + n *
+// KEY_LANES. Of sums over columns, it computes the units (4 elements) column_lane + c * KEY_LANES of its rows.
 //
-// Loads are unconditional, from a clamped place, and what lies outside is dropped afterwards: a branch around each would
-// make each wait for the one before.
+// Loads are unconditional, with clamped indices, and elements outside are set to 0 afterwards: with a branch around
+// each load, each would wait for the one before.
 #ifndef LIB_PRODUCTS_GLSL
 #define LIB_PRODUCTS_GLSL
 
@@ -15,10 +15,10 @@ const uint LANE_COLUMNS = PAIR_COLUMNS / KEY_LANES;
 
 // In units of 4 elements.
 const uint DEPTH_4 = DEPTH / 4;
-const uint HEAD_UNITS = (HEAD_DIM / 4 + KEY_LANES - 1) / KEY_LANES; // of a lane
+const uint HEAD_UNITS = (HEAD_DIM / 4 + KEY_LANES - 1) / KEY_LANES; // units of a row in a lane
 const uint VALUE_UNITS = (VALUE_DIM / 4 + KEY_LANES - 1) / KEY_LANES;
 
-// One unit more than needed apart, so that rows start in different banks.
+// There is an unused unit after each row, so that rows start in different banks.
 const uint STAGE_PITCH = DEPTH_4 + 1;
 const uint WEIGHT_PITCH = PAIR_COLUMNS / 4 + 1;
 
@@ -30,13 +30,13 @@ shared vec4 weights[PAIR_ROWS * WEIGHT_PITCH];
 
 uint invocation, row_lane, column_lane;
 
-// What an invocation holds. In main()'s own arrays: some drivers keep larger global ones in memory.
+// What an invocation holds. These are local arrays of main(), because some drivers keep large global arrays in memory.
 #define PAIRS(x) float x[LANE_ROWS][LANE_COLUMNS]
 #define SUMS(x, units) vec4 x[LANE_ROWS][units]
 #define EACH_ROW(i) [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
 #define EACH_COLUMN(n) [[unroll]] for (uint n = 0; n < LANE_COLUMNS; n++)
 
-// Neighbours in a row must be neighbours in a subgroup, which the local index does not promise.
+// Lanes that share a row must be neighbours in a subgroup. The local index does not guarantee this.
 void begin_lanes()
 {
     invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
@@ -44,7 +44,7 @@ void begin_lanes()
     column_lane = invocation % KEY_LANES;
 }
 
-// The largest value among the lanes of a row, and their sum.
+// The maximum over the lanes of a row, and the sum.
 float max_over_row(float x)
 {
     [[unroll]] for (uint lane = 1; lane < KEY_LANES; lane *= 2)
@@ -77,8 +77,8 @@ void multiply_staged(inout PAIRS(x))
     }
 }
 
-// void name(out x): x = A B^T, the rows of A and of B, `dim` elements long, being where row_address() and column_address()
-// say, and 0 where row_there() and column_there() say no; DEPTH elements of them staged at a time.
+// void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
+// row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
     void name(out PAIRS(x))                                                                                            \
     {                                                                                                                  \
@@ -104,16 +104,17 @@ void multiply_staged(inout PAIRS(x))
         }                                                                                                              \
     }
 
-// The pairs as factors of the next sum: read behind its first barrier, so nothing may read the former ones any more.
+// Stores the pairs as factors of the next sum. They are read after its first barrier. Reads of the previous factors
+// must be done.
 void store_weights(PAIRS(x))
 {
     EACH_ROW(i) EACH_COLUMN(n)
-        weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + column_lane / 4 + n * (KEY_LANES / 4)][column_lane % 4] = x[i][n];
+        weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + column_lane / 4 + n * (KEY_LANES / 4)][column_lane % 4] =
+            x[i][n];
 }
 
 // void name(inout sum): sum += W B. W is the weights. B has a row of `dim` elements for each column of W, at
-// column_address(). A row counts as 0 if column_hidden(), whatever it holds: 0 * NaN would be NaN. VALUE_KEYS rows are staged
-// at a time.
+// column_address(). A row counts as 0 if column_hidden(), even if it holds NaN. VALUE_KEYS rows are staged at a time.
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
     void name(inout SUMS(sum, lane_units))                                                                             \
     {                                                                                                                  \

@@ -3,15 +3,16 @@
 #ifndef LIB_SCAN_GLSL
 #define LIB_SCAN_GLSL
 
-shared uint scan_sums[WORKGROUP / 4]; // of the subgroups, the smallest of which have 4 invocations
+shared uint scan_sums[WORKGROUP / 4]; // one sum per subgroup; subgroups have at least 4 invocations
 
-// The index of an invocation in the order of subgroups. The local index may be in another order.
+// The index of an invocation, counted subgroup by subgroup. The local index may count in another order.
 uint ordered_invocation()
 {
     return gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
 }
 
-// The sum of x over all invocations before this one; `total`, over all. In uniform control flow.
+// Returns the sum of x over all invocations before this one, and in `total` the sum over all. Call it in uniform
+// control flow.
 uint exclusive_scan(uint x, out uint total)
 {
     const uint lane = gl_SubgroupInvocationID;

@@ -4,15 +4,15 @@
 //     s = scale x                 with a soft cap c: s = c tanh(scale x / c)
 //     S = s + bias                -infinity if the query does not see the key
 //
-// and the end of a row's softmax. An option that changes s belongs here; one that adds to it in pair_bias() of tile.glsl.
+// and the end of a row's softmax. An option that changes s belongs here. An option that adds to s belongs in
+// pair_bias() of tile.glsl.
 //
-// Before this file is included, SOFT_CAP, BIAS, p.scale and p.soft_cap exist. Macros of the includer:
-//
-//     PAIR_TERMS         not 0: something is added to s; a bias, if it is not said what
-//     SCORE_SCALE        the scale, if it is not p.scale
-//     SCALE_IN_EXPONENT  if scores are linear in x, they are not multiplied by the scale: exponent_scale() is left for the
-//                        exponent of the softmax
-//     START_FROM_BIAS    if scores are linear in x, sums of products start from the bias by key, and it is not added again
+// The includer defines SOFT_CAP, BIAS, p.scale and p.soft_cap. It may define these macros:
+//     PAIR_TERMS         not 0: something is added to s (default: BIAS)
+//     SCORE_SCALE        the scale (default: p.scale)
+//     SCALE_IN_EXPONENT  If s is linear in x, s is not multiplied by the scale. Instead, the exponent of the softmax is
+//                        multiplied by exponent_scale().
+//     START_FROM_BIAS    If s is linear in x, sums of products start from the bias by key. It is not added again.
 #ifndef LIB_SCORE_GLSL
 #define LIB_SCORE_GLSL
 
@@ -25,7 +25,7 @@
 #define SCORE_SCALE p.scale
 #endif
 
-// 1: s is not a multiple of x. Numbers, as glslang makes no valid constant of && and !.
+// 1: s is not a multiple of x. These are numbers because glslang makes no valid constants from && and !.
 const uint NONLINEAR = SOFT_CAP;
 
 #ifdef SCALE_IN_EXPONENT
@@ -41,13 +41,13 @@ const uint BIAS_AT_START = 0;
 #endif
 const uint BIAS_AT_END = BIAS_AT_START != 0 ? 0 : PAIR_TERMS;
 
-// The factor of scores that is still missing.
+// The factor by which scores must still be multiplied.
 float exponent_scale()
 {
     return SCALED != 0 ? 1 : SCORE_SCALE;
 }
 
-// s of a product, and ds / d(scale x).
+// s of a product x; `slope` is ds / d(scale x).
 float scale_and_cap(float x, out float slope)
 {
     slope = 1;
@@ -72,9 +72,9 @@ float finish_score(float x, float bias, bool visible)
     return finish_score(x, bias, visible, slope);
 }
 
-// ---- the end of a row, from its largest score and the sum of e^(S - largest), which is 0 if the row sees no key ------------
+// ---- the end of a row, from its largest score and the sum of e^(S - largest), which is 0 if the row sees no key -----
 
-// What the sum of P v is multiplied by.
+// The factor for the sum of P v.
 float softmax_inverse(float sum)
 {
     return sum > 0 ? 1 / sum : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What C and GLSL have in common. A kernel's header (attention.h, …) is included by both and declares
+ * What C and GLSL share. A kernel's header (attention.h, …) is included by both and declares
  *   - its specialization constants as one list X(id, name, default);
  *   - its push constants as one list of members, at most 128 bytes, addresses first so that there is no padding.
  */

@@ -3,7 +3,7 @@
 //
 //     out[o, i] = sum over r of in[o, r, i]
 //
-// Workgroup (x, y): sums x * WORKGROUP and on of plane y.
+// Workgroup (x, y): WORKGROUP sums of plane y, from x * WORKGROUP on.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -31,7 +31,7 @@ void main()
         return;
     float sum = 0;
     for (uint first = 0; first < p.partials; first += BESIDE) {
-        float x[BESIDE]; // on their way at the same time: where sums are few, reading is all the time that they take
+        float x[BESIDE]; // loaded together: if there are few sums, the kernel mostly waits for loads
         [[unroll]] for (uint n = 0; n < BESIDE; n++) {
             const uint partial = min(first + n, p.partials - 1);
             x[n] = uintBitsToFloat(Words(advance(p.in_, plane * p.partials + partial, row)).w[i]);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The tile of rows that a workgroup computes, and which keys its queries see.
 //
-// Workgroup (x, y, z): tile x of queries (counted from the end if causal, so that the longest come first), tile y of heads, batch
-// item z / SPLITS, split z % SPLITS of the keys. With head packing a query has HEADS_PER_TILE rows, one for each of as many heads
-// of a group, which read the same keys. With SPLITS > 1, out is f32 and has SPLITS items for each batch item, and lse holds the
-// maximum and the sum of each row of each split: combine_splits.comp.
+// Workgroup (x, y, z): tile x of queries (if causal, counted from the end, so that the tiles with most keys come
+// first), tile y of heads, batch item z / SPLITS, split z % SPLITS of the keys. With head packing, a query has
+// HEADS_PER_TILE rows, one per head; these heads of a group read the same keys. With SPLITS > 1, out is f32 and has
+// SPLITS items for each batch item, and lse holds the maximum and the sum of each row of each split
+// (combine_splits.comp).
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
@@ -12,26 +13,27 @@
 #include "pairs.glsl"
 #include "math.glsl"
 
-// Where the tiles of keys come from: a list of keys, the bitmap of mask_tiles.comp, or else all tiles.
+// The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
 const bool LISTED = MASK == MASK_INTERVALS;
 const bool BITMAP = MASK == MASK_DENSE;
 
-// 1: a key has one bias for all rows of the tile. A number, as glslang makes no valid constant of && and !.
+// 1: a key has one bias for all rows of the tile. This is a number because glslang makes no valid constant from && and
+// !.
 const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS_PER_TILE - 1 : 0;
 const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 
-// Not 0: pair_bias() has something to add. Another term than a bias is one more summand; where there is one, it makes
-// BIAS_BY_KEY 0.
+// Not 0: pair_bias() adds something to a score. A term of another kind is added to this sum; if it exists, BIAS_BY_KEY
+// must be 0.
 #define PAIR_TERMS BIAS
 #include "score.glsl"
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
 uvec2 q_item, k_base, v_base, bias_base;
-uvec4 list;       // the header of the tile's list, and
-uvec2 list_words; // where its words are
+uvec4 list;       // the header of the tile list
+uvec2 list_words; // the address of its words
 
-// Where q, k and v of `batch` and `kv_head` are.
+// Finds the addresses of q, k and v for `batch` and `kv_head`.
 void find_inputs()
 {
     q_item = head_base(p.q, batch, p.queries, 0, is_derived(DERIVED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
@@ -42,14 +44,14 @@ void find_inputs()
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
 
-// Where the bias by key of `batch` and `first_head` is.
+// Finds the address of the bias by key for `batch` and `first_head`.
 void find_bias()
 {
     if (BIAS_BY_KEY != 0)
         bias_base = bias_row(batch, first_head, 0);
 }
 
-// The heads of a tile of heads of a kv head, and the queries of a tile.
+// Sets the heads of a tile of heads of the kv head.
 void find_heads(uint head_tile)
 {
     first_head = kv_head * GROUP + head_tile * HEADS_PER_TILE;
@@ -63,9 +65,9 @@ void find_queries(uint tile)
     end_query = min(first_query + TILE_QUERIES, p.queries);
 }
 
-// ---- rows ----------------------------------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------------------------------
 
-// The query and head of a row, those of another where it has none.
+// The query and head of a row. If the row does not exist, they are those of another row.
 uint row_query(uint row)
 {
     return min(first_query + row / HEADS_PER_TILE, end_query - 1);
@@ -78,7 +80,8 @@ uint row_head(uint row)
 
 bool row_exists(uint row)
 {
-    return row < TILE_QUERIES * HEADS_PER_TILE && first_query + row / HEADS_PER_TILE < end_query && first_head + row % HEADS_PER_TILE < end_head;
+    return row < TILE_QUERIES * HEADS_PER_TILE && first_query + row / HEADS_PER_TILE < end_query
+           && first_head + row % HEADS_PER_TILE < end_head;
 }
 
 uvec2 q_row(uint row)
@@ -87,7 +90,7 @@ uvec2 q_row(uint row)
                    uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
-#ifdef TILE_OUT // where the kernel writes a row for each row of the tile
+#ifdef TILE_OUT // the kernel writes a row of a tensor for each row of the tile
 uvec2 out_item;
 
 void begin_tile()
@@ -97,8 +100,9 @@ void begin_tile()
     find_heads(gl_WorkGroupID.y % GROUP_TILES);
     find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
     find_inputs();
-    out_item = head_base(TILE_OUT, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
-                         uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+    out_item = head_base(TILE_OUT, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT),
+                         uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),
+                         uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
     if (LISTED) {
         list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
@@ -113,11 +117,11 @@ uvec2 out_row(uint row)
 }
 #endif
 
-#ifdef TILE_LSE // where it writes a number for each of them
-// Whether what the softmax has found of a row is stored.
+#ifdef TILE_LSE // the kernel writes lse for each row of the tile
+// Whether the maximum and the sum of a row are stored, as lse or as numbers of a split.
 const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
 
-// Stores the softmax of a row: its lse, or, of a split, the largest score and the sum of e^(score - largest).
+// Stores the lse of a row, or, of a split, its largest score and the sum of exp(score - largest).
 void store_softmax(uint row, float largest, float sum)
 {
     const uint plane = gl_WorkGroupID.z * HEADS + row_head(row), query = row_query(row);
@@ -129,7 +133,7 @@ void store_softmax(uint row, float largest, float sum)
 }
 #endif
 
-// ---- keys ----------------------------------------------------------------------------------------------------------------
+// ---- keys -----------------------------------------------------------------------------------------------------------
 
 uvec2 k_row(uint key)
 {
@@ -141,7 +145,7 @@ uvec2 v_row(uint key)
     return advance(v_base, min(key, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
 }
 
-// The key of a slot of the list, p.keys where there is none.
+// The key of a slot of the tile list; p.keys if there is none.
 uint listed_key(uint slot)
 {
     if (slot >= list.y)
@@ -150,7 +154,7 @@ uint listed_key(uint slot)
     return min(word << list.w | slot & (1u << list.w) - 1, p.keys);
 }
 
-// One past the last key that `causal` leaves to a query: it stands at position query + keys - queries.
+// One past the last key that a causal query sees. The query is at position query + keys - queries.
 uint causal_end(uint query)
 {
     return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
@@ -161,20 +165,21 @@ uint low_bits(uint count)
     return count >= 32 ? 0xffffffffu : (1u << count) - 1;
 }
 
-// Which of `tiles` tiles of keys are in the workgroup's split: from x to y - 1.
+// Of `tiles` tiles of keys, the workgroup's split has the tiles from x to y - 1.
 uvec2 split_of(uint tiles)
 {
     const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(gl_WorkGroupID.z % SPLITS * each, tiles);
     return uvec2(first, min(first + each, tiles));
 }
 
-// Of 32 tiles from a multiple of 32 on those in a range, as bits.
+// Bit i tells whether tile first + i is in `range`, for 32 tiles. `first` is a multiple of 32.
 uint bits_of(uvec2 range, uint first)
 {
     return low_bits(range.y > first ? range.y - first : 0) & ~low_bits(range.x > first ? range.x - first : 0);
 }
 
-// The visible range of a key: the queries from x to y - 1, by its interval and causality; empty if the key does not exist.
+// The visible range of a key, from its interval and causality: the queries from x to y - 1. Empty if the key does not
+// exist.
 ivec2 visible_range(uint key)
 {
     if (key >= p.keys)
@@ -182,7 +187,8 @@ ivec2 visible_range(uint key)
     ivec2 range = ivec2(0, p.queries);
     if (MASK == MASK_INTERVALS) {
         const uint mask_head = score_head(MASK_HEADS, first_head);
-        range = ivec2(Words(mask_row(p.INTERVAL_BEGIN, batch, mask_head, 0)).w[key], Words(mask_row(p.INTERVAL_END, batch, mask_head, 0)).w[key]);
+        range = ivec2(Words(mask_row(p.INTERVAL_BEGIN, batch, mask_head, 0)).w[key],
+                      Words(mask_row(p.INTERVAL_END, batch, mask_head, 0)).w[key]);
     }
     if (CAUSAL != 0)
         range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
@@ -208,27 +214,27 @@ bool mask_allows(uint key, uint row)
 
 #include "visible.glsl"
 
-// Whether no query of the tile sees a key, as far as the visible range and a mask without a query dimension tell.
+// Whether no query of the tile sees a key. A mask with a query dimension is not read for this.
 bool key_is_hidden(uint key)
 {
     return !range_meets_tile(visible_range(key)) || MASK == MASK_DENSE && MASK_QUERIES == 0 && !load_mask(key, 0);
 }
 
-// ---- biases --------------------------------------------------------------------------------------------------------------
+// ---- biases ---------------------------------------------------------------------------------------------------------
 
-// The includer may keep scores in another unit.
+// The includer may have another unit for scores.
 #ifndef IN_SCORE_UNITS
 #define IN_SCORE_UNITS(bias) (bias)
 #endif
 
-// NaN counts as -infinity, as it does where keys are selected.
+// NaN counts as -infinity, as in the selection of keys.
 float load_bias(uint head, uint query, uint key)
 {
     float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
     return is_nan(bias) ? MINUS_INFINITY : bias;
 }
 
-// That of a key for all rows of the tile, if BIAS_BY_KEY.
+// The bias of a key for all rows of the tile, if BIAS_BY_KEY.
 float load_bias_of_key(uint key)
 {
     float bias = BIAS_TYPE == TYPE_F32 ? uintBitsToFloat(Words(advance(bias_base, key, uvec2(4, 0))).w[0])
@@ -236,7 +242,7 @@ float load_bias_of_key(uint key)
     return is_nan(bias) ? MINUS_INFINITY : bias;
 }
 
-// That of a pair. `key_bias`: what load_bias_of_key() has given, if BIAS_BY_KEY.
+// The bias of a pair. `key_bias`: the result of load_bias_of_key(), if BIAS_BY_KEY.
 float pair_bias(uint row, uint key, float key_bias)
 {
     return BIAS_BY_KEY != 0 ? key_bias

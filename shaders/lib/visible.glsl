@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether a query sees a key: the only such test of attention, its gradients and decoding. Before this file is included, these
-// are defined:
+// Whether a query sees a key. Attention, its gradients and decoding all use this test. The includer defines:
 //
 //     uint row_query(uint row)               the query of a row of the tile
 //     bool mask_allows(uint key, uint row)   whether the mask, if one exists, lets the row see the key
