@@ -12,8 +12,8 @@ foreach(row IN LISTS rows)
   file(READ ${binary} hex HEX)
   # SPIR-V is written in words of the machine that compiled it: little-endian wherever Vulkan runs.
   string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
-  string(REGEX REPLACE "(0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,)"
-                       "\\1\n" words "${words}")
+  string(REPEAT "0x[0-9a-f]+," 8 eight_words)
+  string(REGEX REPLACE "(${eight_words})" "\\1\n" words "${words}")
   string(TOUPPER ${level} level_name)
   string(APPEND arrays "static const uint32_t ${name}_${level}[] = {\n${words}};\n\n")
   string(APPEND table "    {\"${name}\", DMATTN_LEVEL_${level_name}, ${name}_${level}, sizeof ${name}_${level}},\n")

@@ -7,8 +7,8 @@ if(NOT DMATTN_GLSLANG AND NOT DMATTN_GLSLC)
   message(FATAL_ERROR "dmattn: no shader compiler found; install glslang-tools (tools/setup does) or glslc")
 endif()
 
-# Sets RESULT to the command with which COMPILER (glslang or glslc) compiles a shader and writes OUTPUT.d, a list of what it
-# includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
+# Sets RESULT to the command with which COMPILER (glslang or glslc) compiles a shader and writes OUTPUT.d, a list of
+# what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
 function(dmattn_shader_command COMPILER SOURCE OUTPUT ENVIRONMENT DEFINITIONS RESULT)
   list(TRANSFORM DEFINITIONS PREPEND -D)
   if(COMPILER STREQUAL glslang)
@@ -57,8 +57,8 @@ function(dmattn_choose_compiler EXTENSIONS RESULT UNKNOWN)
   set(${UNKNOWN} "${best_unknown}" PARENT_SCOPE)
 endfunction()
 
-# Adds the variants to the build; sets RESULT to the generated C file. The shaders are in DIRECTORY (default: the one of this
-# file), the table in C is called PREFIX_kernels (default: dmattn_kernels).
+# Adds the variants to the build; sets RESULT to the generated C file. The shaders are in DIRECTORY (default: the one of
+# this file), the table in C is called PREFIX_kernels (default: dmattn_kernels).
 function(dmattn_add_kernels VARIANTS RESULT)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "DIRECTORY;PREFIX" "")
   set(script_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Every kernel variant, one row each:
+# Every kernel variant has one row:
 #   name | level | source | GLSL extensions that the shader compiler must know | target environment | definitions
 # Configuring leaves out a variant whose extensions the compiler does not know, and says so.
 
-# ---- one kernel, one variant --------------------------------------------------------------------------------------------
+# ---- one kernel, one variant -----------------------------------------------------------------------------------------
 
 set(DMATTN_VARIANTS
     "mask_tiles          | portable | attention/mask_tiles.comp          | | vulkan1.2 | "
@@ -35,7 +35,7 @@ set(DMATTN_VARIANTS
     "copy_state          | portable | decode/copy_state.comp             | | vulkan1.2 | "
 )
 
-# ---- cooperative matrices: each kernel in each form, at each level, for each type -----------------------------------------
+# ---- cooperative matrices: each kernel in each form, at each level, for each type ------------------------------------
 
 # form | level | definitions. docs/architecture.md says what the forms are.
 set(matrix_forms

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The cache of keys that decoding reads and writes: where things are in it, and which queries see a key.
+// The cache of keys that decoding reads and writes: its memory layout, and which queries see a key.
 #ifndef LIB_CACHE_GLSL
 #define LIB_CACHE_GLSL
 
@@ -17,7 +17,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
 const uint KEY_BYTES = HEAD_DIM * (TYPE == TYPE_F32 ? 4 : 2), VALUE_BYTES = VALUE_DIM * (TYPE == TYPE_F32 ? 4 : 2);
 
-// ---- a sequence's state --------------------------------------------------------------------------------------------------
+// ---- a sequence's state ---------------------------------------------------------------------------------------------
 
 uvec2 sequence_state(uvec2 state, uint sequence)
 {
@@ -29,7 +29,8 @@ uvec2 header_of(uvec2 sequence, uint kv_head)
     return advance(sequence, kv_head, uvec2(4 * HEADER_WORDS, 0));
 }
 
-// Slot 0 of a kv head in an array of a bounded cache; bytes of all arrays before it, and of it, for each slot.
+// The address of slot 0 of a kv head in an array of a bounded cache. A slot has `bytes` bytes in this array, and
+// `bytes_before` bytes in the arrays before it.
 uvec2 array_of(uvec2 sequence, uint kv_head, uint bytes_before, uint bytes)
 {
     const uvec2 array = advance(advance(sequence, KV_HEADS, uvec2(4 * HEADER_WORDS, 0)), KV_HEADS * CAPACITY,
@@ -41,11 +42,11 @@ uvec2 slots_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head
 uvec2 keys_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16, KEY_BYTES); }
 uvec2 values_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16 + KEY_BYTES, VALUE_BYTES); }
 
-// ---- a page: rows of k of each kv head, then of v, then importance if there is one ------------------------------------------
+// ---- a page: rows of k of each kv head, then of v, then importance if there is one ----------------------------------
 
 const uint PAGE_KEY_BYTES = KV_HEADS * PAGE_SIZE * KEY_BYTES, PAGE_VALUE_BYTES = KV_HEADS * PAGE_SIZE * VALUE_BYTES;
 const uint PAGE_BYTES = PAGE_KEY_BYTES + PAGE_VALUE_BYTES + (BIAS != 0 ? 4 * KV_HEADS * PAGE_SIZE : 0);
-const uint TABLE_PAGES = (CAPACITY + PAGE_SIZE - 1) / PAGE_SIZE; // of a sequence, at most
+const uint TABLE_PAGES = (CAPACITY + PAGE_SIZE - 1) / PAGE_SIZE; // maximum number of pages of a sequence
 
 uvec2 page_of(uvec2 pages, uvec2 table, uint sequence, uint key)
 {
@@ -60,7 +61,8 @@ uvec2 page_key(uvec2 page, uint kv_head, uint key)
 
 uvec2 page_value(uvec2 page, uint kv_head, uint key)
 {
-    return advance(advance(page, 1, uvec2(PAGE_KEY_BYTES, 0)), kv_head * PAGE_SIZE + key % PAGE_SIZE, uvec2(VALUE_BYTES, 0));
+    return advance(advance(page, 1, uvec2(PAGE_KEY_BYTES, 0)), kv_head * PAGE_SIZE + key % PAGE_SIZE,
+                   uvec2(VALUE_BYTES, 0));
 }
 
 uvec2 page_importance(uvec2 page, uint kv_head, uint key)
@@ -68,14 +70,15 @@ uvec2 page_importance(uvec2 page, uint kv_head, uint key)
     return advance(page, PAGE_KEY_BYTES + PAGE_VALUE_BYTES + 4 * (kv_head * PAGE_SIZE + key % PAGE_SIZE), uvec2(1, 0));
 }
 
-// ---- selection -----------------------------------------------------------------------------------------------------------
+// ---- selection ------------------------------------------------------------------------------------------------------
 
 const bool RANKED = SELECTION == SELECT_TOPW_CAUSAL;
 
-// The position of the token that evicts a key if only its importance is known.
+// The position of the token that evicts a key, as far as it follows from the key's own importance.
 uint eviction_by_itself(uint position, float importance)
 {
-    return SELECTION == SELECT_THRESHOLD && order_of(importance) <= order_of(uintBitsToFloat(THRESHOLD)) ? position : NEVER;
+    return SELECTION == SELECT_THRESHOLD && order_of(importance) <= order_of(uintBitsToFloat(THRESHOLD)) ? position
+                                                                                                         : NEVER;
 }
 
 // One past the last position whose query sees a key.
@@ -85,8 +88,8 @@ uint end_of(uint position, uint evicted)
     return position < SINKS ? NEVER : SLIDING != 0 ? min(end, position + SLIDING) : end;
 }
 
-// Whether a key may still be needed when no query will ever stand before `floor`: some query sees it, or, as the token at
-// `floor` may be replaced by another, would see it, or it has its place among the most important ones.
+// Whether a key may still be needed. All later queries are at position floor_ or after it. The token at floor_ may be
+// replaced by another one. A key is needed if a query may see it, or if it is one of the most important keys.
 bool is_needed(uint position, uint evicted, uint floor_)
 {
     return evicted >= floor_ && (RANKED || SLIDING == 0 || floor_ < position + SLIDING) || position < SINKS
@@ -99,9 +102,9 @@ float clean(float importance)
     return is_nan(importance) ? MINUS_INFINITY : importance;
 }
 
-// ---- rows ----------------------------------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------------------------------------
 
-// 16 bytes of a row; rows of the cache lie at multiples of them.
+// Loads 16 bytes of a row. `aligned`: the row begins at a multiple of 16 bytes, as all rows of the cache do.
 uvec4 load_quad(uvec2 row, bool aligned, uint i)
 {
     if (aligned)

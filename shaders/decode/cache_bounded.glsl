@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The bounded cache in a step of decoding. Entries are its slots, and behind them the new tokens.
+// The bounded cache in a step of decoding. Entries are its slots, followed by the new tokens.
 //
-// Token t evicts the least important of the `window` keys before it and of itself, if there are as many before it; of equally
-// important ones the earliest.
+// If there are `window` keys before token t, it evicts the least important among them and itself. Of equally important
+// keys, it evicts the earliest.
 #ifndef LIB_CACHE_BOUNDED_GLSL
 #define LIB_CACHE_BOUNDED_GLSL
 
-shared uint victims[TOKENS]; // the entry that token t evicts; NONE
+shared uint victims[TOKENS]; // the entry that token t evicts, or NONE
 shared uint targets[TOKENS]; // the slot that token t goes to
-uint last_victim, last_target; // of the last token, which where it is the only one spares a barrier
-shared uvec4 found[WORKGROUP / 4]; // by each subgroup: order, position and entry of its victim, and a free slot
+uint last_victim, last_target; // of the last token; with one token, no shared memory and no barrier is needed
+shared uvec4 found[WORKGROUP / 4]; // for each subgroup: order, position and entry of its victim, and a free slot
 
-// Of an invocation, that are under way at a time; and whether these are all, so that none is read twice.
+// The number of slots of an invocation, and how many it loads at a time. If these are all, no slot is read twice.
 const uint INVOCATION_SLOTS = (CAPACITY + WORKGROUP - 1) / WORKGROUP;
 const uint SLOTS_AHEAD = INVOCATION_SLOTS < 10 ? INVOCATION_SLOTS : 5;
 const bool SLOTS_ARE_HELD = SLOTS_AHEAD == INVOCATION_SLOTS;
@@ -22,7 +22,7 @@ struct slot {
     float importance;
 };
 
-// What came after the tokens that are kept has not been.
+// Tokens may have been taken back. Then slots and evictions of later tokens do not count.
 slot slot_of(uvec4 words)
 {
     slot s;
@@ -53,7 +53,7 @@ uint target_of(uint t)
     return TOKENS == 1 ? last_target : targets[t];
 }
 
-// The new token that evicts an entry, NONE if it stays; of the first `tokens`.
+// Which of the first `tokens` new tokens evicts an entry; NONE if it stays.
 uint evictor_of(uint entry, uint tokens)
 {
     uint by = NONE;
@@ -80,7 +80,7 @@ uvec4 better(uvec4 a, uvec4 b)
     return uvec4(is_before(b, a) ? b.xyz : a.xyz, min(a.w, b.w));
 }
 
-// The best of `lanes` invocations beside each other, a power of 2.
+// The best of `lanes` neighbouring invocations. `lanes` is a power of 2.
 uvec4 best_of(uvec4 x, uint lanes)
 {
     for (uint step = 1; step < lanes; step *= 2)
@@ -88,7 +88,7 @@ uvec4 best_of(uvec4 x, uint lanes)
     return x;
 }
 
-// An invocation's slots, SLOTS_AHEAD of them.
+// SLOTS_AHEAD slots of an invocation.
 #define SLOTS(s) uvec4 s[SLOTS_AHEAD]
 
 void fetch_slots(uint first, inout SLOTS(s))
@@ -97,7 +97,7 @@ void fetch_slots(uint first, inout SLOTS(s))
         s[n] = fetch_slot(first + n * WORKGROUP + invocation);
 }
 
-// Where they are held, a bit for each of an invocation's slots: whether a new token has evicted it, or goes to it.
+// If SLOTS_ARE_HELD, a bit for each slot of an invocation: a new token has evicted its key; a new token goes to it.
 uint evicted_bits = 0, taken_bits = 0;
 
 uint bit_of(uint entry)
@@ -110,8 +110,8 @@ bool bit_is_set(uint bits, uint n)
     return (bits >> n & 1) != 0;
 }
 
-// Of an invocation's slots: order, position and number of the least important one that none of the first `tokens` tokens has
-// evicted, and one that is free. `s` holds the first ones.
+// Finds in an invocation's slots the least important key that none of the first `tokens` tokens has evicted (its order,
+// position and slot) and a free slot. `s` holds the first slots.
 uvec4 scan_slots(uint tokens, inout SLOTS(s))
 {
     uvec4 best = uvec4(NONE);
@@ -133,15 +133,15 @@ uvec4 scan_slots(uint tokens, inout SLOTS(s))
     return best;
 }
 
-// Whom token t evicts, and where it goes; `own` is what scan_slots() has found, and the importance of all tokens is known
-// behind the barrier.
+// Finds the entry that token t evicts, and the slot that it goes to. `own` is the result of scan_slots(). After the
+// barrier, all invocations know the importance of all tokens.
 void insert_token(uint t, uvec4 own)
 {
     const uvec4 of_subgroup = best_of(own, gl_SubgroupSize);
     if (gl_SubgroupInvocationID == 0)
         found[gl_SubgroupID] = of_subgroup;
     barrier();
-    // An invocation each, if there are as many, for what subgroups have found and for the tokens.
+    // One invocation for each subgroup's result and for each token, if there are enough invocations.
     const uint all = max(gl_NumSubgroups, t + 1);
     uint lanes = 1;
     while (lanes < all && lanes < gl_SubgroupSize)
@@ -165,11 +165,11 @@ void insert_token(uint t, uvec4 own)
     }
 }
 
-// `s` holds what fetch_slots(0, s) has fetched.
+// `s` is from fetch_slots(0, s).
 void begin_cache(inout SLOTS(s))
 {
     uvec4 own = scan_slots(0, s);
-    for (uint t = 0; t < TOKENS; t++) // known where it is 1
+    for (uint t = 0; t < TOKENS; t++) // TOKENS is constant, so with one token there is no loop
         if (t < count) {
             insert_token(t, own);
             const bool lost = own.z != NONE && own.z == last_victim || own.w != NONE && own.w == last_target;
@@ -181,9 +181,10 @@ void begin_cache(inout SLOTS(s))
         }
 }
 
-// ---- entries -------------------------------------------------------------------------------------------------------------
+// ---- entries --------------------------------------------------------------------------------------------------------
 
-// The new tokens [x, y) whose queries see an entry, and its importance; `words` are its slot's, if it is one.
+// The new tokens x to y - 1, whose queries see an entry, and its importance. If the entry is a slot, `words` is its
+// content.
 uvec2 entry_range(uint entry, uvec4 words, out float importance)
 {
     const bool is_new = entry >= CAPACITY;
@@ -199,8 +200,8 @@ uvec2 entry_range(uint entry, uvec4 words, out float importance)
     return s.position == NONE ? uvec2(0) : range;
 }
 
-// Nearly all slots are seen, so that a block's keys are all of its entries, and where they are is known before anything is
-// read.
+// Nearly all slots are visible, so a block's list contains all its entries. Their addresses are known before anything
+// is read.
 #define FIRST_IS_KNOWN true
 
 uvec2 split_entries(uint tokens)
@@ -209,7 +210,7 @@ uvec2 split_entries(uint tokens)
     return uvec2(min(first, CAPACITY + tokens), min(first + each, CAPACITY + tokens));
 }
 
-// Slot `invocation` of the block that begins with entry `own_block`.
+// Slot `own_block` + `invocation`; `own_block` is the first entry of a block.
 uvec4 own_slot;
 uint own_block;
 
@@ -219,7 +220,7 @@ void fetch_list(uint block)
     own_slot = fetch_slot(block + invocation);
 }
 
-// Looks at entries [first, end), BLOCK_KEYS or fewer; returns their number.
+// Finds ranges and biases of entries first to end - 1 (at most BLOCK_KEYS). Returns their number.
 uint list_entries(uint first, uint end)
 {
     for (uint i = invocation; i < end - first; i += WORKGROUP) {
@@ -235,7 +236,7 @@ uint list_entries(uint first, uint end)
     return end - first;
 }
 
-// Number `i` of the block that begins with entry `block`.
+// The entry with number `i` in the block that begins with entry `block`.
 uint entry_at(uint block, uint i)
 {
     return block + i;
@@ -265,7 +266,7 @@ bool mask_allows(uint entry, uint row)
     return true;
 }
 
-// ---- the state after the step ----------------------------------------------------------------------------------------------
+// ---- the state after the step ---------------------------------------------------------------------------------------
 
 void store_slot(uint i, uint position, uint evicted, float importance)
 {
@@ -288,12 +289,13 @@ void end_cache()
             Words(slots_of(state, kv_head)).w[4 * victim_of(t) + 2] = length_ + t;
         if (target_of(t) < CAPACITY)
             store_slot(target_of(t), length_ + t,
-                       by != NONE ? length_ + by : eviction_by_itself(length_ + t, token_importance[t]), token_importance[t]);
+                       by != NONE ? length_ + by : eviction_by_itself(length_ + t, token_importance[t]),
+                       token_importance[t]);
     }
     for (uint t = 0; t < count; t++) {
         const uint to = min(target_of(t), CAPACITY - 1);
-        copy_row(advance(keys_of(state, kv_head), to, uvec2(KEY_BYTES, 0)), new_key(t), ALIGNED != 0, KEY_BYTES, invocation,
-                 WORKGROUP);
+        copy_row(advance(keys_of(state, kv_head), to, uvec2(KEY_BYTES, 0)), new_key(t), ALIGNED != 0, KEY_BYTES,
+                 invocation, WORKGROUP);
         copy_row(advance(values_of(state, kv_head), to, uvec2(VALUE_BYTES, 0)), new_value(t), ALIGNED != 0, VALUE_BYTES,
                  invocation, WORKGROUP);
     }

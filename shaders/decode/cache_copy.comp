@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Copies rows of k and v of a prompt to the cache: those of its slots, or, PAGED, all. WORKGROUP / COPY_LANES rows of kv head y
-// are a workgroup's at a time.
+// Copies rows of k and v of a prompt to the cache: the rows of the keys in its slots, or, if PAGED, all rows. Workgroup
+// (x, y) copies WORKGROUP / COPY_LANES rows of kv head y at a time.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -15,8 +15,10 @@ layout(push_constant, std430) uniform Params {
 void copy(uint key, uvec2 to_k, uvec2 to_v, uint lane)
 {
     const uint kv_head = gl_WorkGroupID.y;
-    copy_row(to_k, advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head), p.aligned != 0, KEY_BYTES, lane, COPY_LANES);
-    copy_row(to_v, advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head), p.aligned != 0, VALUE_BYTES, lane, COPY_LANES);
+    copy_row(to_k, advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head), p.aligned != 0, KEY_BYTES, lane,
+             COPY_LANES);
+    copy_row(to_v, advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head), p.aligned != 0, VALUE_BYTES, lane,
+             COPY_LANES);
 }
 
 #ifdef PAGED

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys; the
-// last entries are the new tokens. Of a key that no query sees, only the importance is read.
+// The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys;
+// the last entries are the new tokens. Of a key that no query sees, only the importance is read.
 #ifndef LIB_CACHE_PAGED_GLSL
 #define LIB_CACHE_PAGED_GLSL
 
@@ -26,8 +26,8 @@ uvec2 split_entries(uint tokens)
     return uvec2(first, min(first + each, all));
 }
 
-// The new tokens [x, y) whose queries see an entry, as far as the mask lets them, and its importance. What is read is read in
-// any case: a branch around it would make each of several wait for the one before.
+// The new tokens x to y - 1, whose queries see an entry if the mask allows it, and its importance. Loads are
+// unconditional: with a branch around each load, each would wait for the one before.
 uvec2 entry_range(uint entry, out float importance)
 {
     const uint old = min(entry, max(length_, 1) - 1);
@@ -44,7 +44,7 @@ void fetch_list(uint block)
 {
 }
 
-shared uint entries[BLOCK_KEYS]; // of the present block, that some row sees
+shared uint entries[BLOCK_KEYS]; // the entries of the current block that some row sees
 
 bool mask_allows(uint entry, uint row)
 {
@@ -65,14 +65,14 @@ bool some_row_is_allowed(uint entry)
     return allowed;
 }
 
-// Of a block's entries an invocation looks at so many, all at once.
+// The number of entries of a block that an invocation looks at, all together.
 const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
 
-// Lists those of entries [first, end), BLOCK_KEYS or fewer, that some row sees; returns their number.
+// Of entries first to end - 1 (at most BLOCK_KEYS), lists the ones that some row sees. Returns their number.
 uint list_entries(uint first, uint end)
 {
     const uint own = first + LOOKS * invocation;
-    uint range[LOOKS]; // as in ranges[]; 0: seen by none
+    uint range[LOOKS]; // as in ranges[]; 0: no row sees it
     float importance[LOOKS];
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
@@ -94,7 +94,7 @@ uint list_entries(uint first, uint end)
     return total;
 }
 
-// Number `i` of the block that begins with entry `block`.
+// The entry with number `i` in the list of the block that begins with entry `block`.
 uint entry_at(uint block, uint i)
 {
     return entries[i];
@@ -120,7 +120,8 @@ void end_cache()
     for (uint t = 0; t < count; t++) {
         const uvec2 page = entry_page(length_ + t);
         copy_row(page_key(page, kv_head, length_ + t), new_key(t), ALIGNED != 0, KEY_BYTES, invocation, WORKGROUP);
-        copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation, WORKGROUP);
+        copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation,
+                 WORKGROUP);
         if (BIAS != 0 && invocation == 0)
             Words(page_importance(page, kv_head, length_ + t)).w[0] = floatBitsToUint(token_importance[t]);
     }

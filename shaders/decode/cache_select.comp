@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Selects the keys of a prompt that a bounded cache holds: the keys that the next token may need, in order.
 //
-// The w-th largest importance is found digit by digit, from the top: each step makes a histogram of the keys that have the
-// digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected.
+// The w-th largest importance is found digit by digit, from the top: each step makes a histogram of the keys that have
+// the digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected.
 //
-// One workgroup for each kv head. It reads the importance six times, which is less than what the prompt's attention reads
-// of k.
+// One workgroup for each kv head. It reads the importance six times. The prompt's attention reads more bytes of k than
+// that.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -34,7 +34,8 @@ float importance_at(uint key)
     return clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key]));
 }
 
-// The order of the least of the most important ones; how many as important are taken (`left_`), and there are (`equals_`).
+// Finds `least_`, the order of the WINDOW-th most important key. `equals_` keys have this order, and `left_` of them
+// are selected.
 void find_least()
 {
     if (invocation == 0) {

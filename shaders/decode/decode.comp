@@ -3,17 +3,18 @@
 // everything, because a step is too short to wait for a second one.
 //
 //     importance of the new tokens
-//     who evicts whom, in order              for t: the least important of the `window` and of token t goes
-//     for each block of this workgroup's keys    decode_attend.glsl, or, by matrices, decode_attend_matrix.glsl
-//         its visible keys                   k and v of the cache, or of the new tokens
+//     evictions, in the order of tokens       token t evicts the least important of the `window` keys and itself
+//     for each block of this workgroup's keys decode_attend*.glsl
+//         its visible keys                   k and v from the cache, or of the new tokens
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
 //     the last workgroup to arrive
 //         combines the splits                as combine_splits.comp does
-//         writes the new tokens to the cache when none reads it any more
+//         writes the new tokens to the cache     no workgroup reads the cache any more
 //
-// Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv head y,
-// sequence z. A row is a pair (new token, query head of the group). Each workgroup finds the evictions itself, from 16 bytes a slot.
+// Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv
+// head y, sequence z. A row is a pair (new token, query head of the group). Each workgroup finds the evictions itself.
+// It reads 16 bytes per slot for that.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -60,8 +61,8 @@ void main()
     SLOTS(slots);
     FIRST_QUERIES(q);
     begin_workgroup();
-    // What is read from known places is on its way at once: the rows of keys while the importance is found, but behind what that
-    // waits for.
+    // Loads from known addresses are issued first, so that they overlap. Rows of keys are loaded while the importance
+    // is computed, after the loads that it needs.
     fetch_header();
     fetch_slots(0, slots);
     find_importance();
@@ -73,7 +74,7 @@ void main()
         attend(row, q, k, v);
     if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SPLITS))
         return;
-    if (ROW_BLOCKS == 1) // its writes are under way while the splits are combined
+    if (ROW_BLOCKS == 1) // its writes overlap with combining the splits
         end_cache();
     for (uint row = first_row; row < rows; row += step)
         combine(row);

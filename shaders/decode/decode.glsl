@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A step of decoding as its kernel sees it: parameters, the sequence's header, rows.
+// What the includes of decode.comp share: parameters, the sequence's header, rows.
 #ifndef LIB_DECODE_GLSL
 #define LIB_DECODE_GLSL
 
@@ -11,7 +11,7 @@ layout(push_constant, std430) uniform Params {
 
 #include "../lib/scan.glsl"
 
-// What workgroups of one dispatch hand to each other.
+// Memory through which workgroups of one dispatch exchange data.
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedWords {
     uint w[];
 };
@@ -24,15 +24,16 @@ layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer Sh
 
 uint invocation;
 uint split, row_block, kv_head, sequence;
-uint length_, count; // tokens of the sequence before this step, and new ones
-uint floor_;         // of the header, after this step
-bool broken;
-bool layout_seen;    // decode/decode_attend_fragments.glsl
+uint length_, count; // the number of tokens before this step, and of new ones
+uint floor_;         // the header's floor, after this step
+bool broken;         // out and lse become NaN
+bool layout_seen;    // the fragment layout has been checked (decode_attend_fragments.glsl)
 bool went_back;      // tokens were taken back
 uvec2 state;         // of the sequence
 uvec2 k_base, v_base;
 
-// Of the keys of the present block: the first token that sees it, and, from bit 8 on, one past the last; importance.
+// For each key of the current block. ranges: the first token that sees it, and, from bit 8 on, one past the last.
+// biases: its importance.
 shared uint ranges[BLOCK_KEYS];
 shared float biases[BLOCK_KEYS];
 
@@ -41,7 +42,7 @@ ivec2 unpack_range(uint range)
     return ivec2(range & 0xffu, range >> 8);
 }
 
-// Where the workgroup is at work; needs nothing of memory.
+// Finds the workgroup's part of the work. Reads no memory.
 void begin_workgroup()
 {
     invocation = ordered_invocation();
@@ -54,8 +55,8 @@ void begin_workgroup()
     v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
 
-// The sequence's word of a tensor that need not be there. Something is read in any case: some drivers read what the branch not
-// taken would, if the address is the same for all invocations.
+// The sequence's word of an optional tensor. If there is no tensor, another valid address is read: some drivers load
+// even in a branch that is not taken, if the address is the same for all invocations.
 uint word_of(uvec2 tensor, uint otherwise)
 {
     const bool there = tensor != uvec2(0);
@@ -101,14 +102,14 @@ void end_step()
         Quads(header_of(state, kv_head)).q[invocation] = uvec4(0);
 }
 
-// ---- rows: of token row / GROUP and head row % GROUP of the group ----------------------------------------------------------
+// ---- rows: of token row / GROUP and head row % GROUP of the group ---------------------------------------------------
 
 bool row_exists(uint row)
 {
     return row < count * GROUP;
 }
 
-// Which of the new tokens its query is.
+// The new token to which the row's query belongs.
 uint row_query(uint row)
 {
     return min(row, count * GROUP - 1) / GROUP;
@@ -128,12 +129,14 @@ uvec2 q_row(uint row)
 uvec2 out_row(uint row)
 {
     return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_query(row),
-                           uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)), row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+                           uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)),
+                   row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
 
-// ---- splits ----------------------------------------------------------------------------------------------------------------
+// ---- splits ---------------------------------------------------------------------------------------------------------
 
-// How many of `all` keys a split has, at most: a multiple of the keys of a matrix (fragments) or of a block (matrices).
+// The maximum number of keys of a split, of `all` keys. It is a multiple of a matrix's keys (form fragments) or of a
+// block's keys (form shared).
 uint split_size(uint all)
 {
 #if defined(FRAGMENTS)
@@ -146,11 +149,12 @@ uint split_size(uint all)
     return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
 }
 
-// Where the partial result of a row of a split is.
+// The address of the partial result of a row of a split.
 uvec2 partial_row(uint of_split, uint row)
 {
     const uint rows = TOKENS * GROUP;
-    return advance(p.partials, ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * rows + row, uvec2(4 * VALUE_DIM, 0));
+    return advance(p.partials, ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * rows + row,
+                   uvec2(4 * VALUE_DIM, 0));
 }
 
 uvec2 partial_softmax(uint of_split, uint row)
@@ -160,7 +164,7 @@ uvec2 partial_softmax(uint of_split, uint row)
                    ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
-// ---- new tokens ------------------------------------------------------------------------------------------------------------
+// ---- new tokens -----------------------------------------------------------------------------------------------------
 
 uvec2 new_key(uint token)
 {

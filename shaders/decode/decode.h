@@ -6,30 +6,30 @@
 #define CACHE_BOUNDED 0
 #define CACHE_PAGED   1
 
-/* Most new tokens of a sequence in a step, and most that are taken back. */
+/* The maximum number of new tokens of a sequence in a step, and of tokens that are taken back. */
 #define DECODE_MAX_TOKENS 16
 
-/* Invocations that copy a row together. */
+/* The number of invocations that copy a row together. */
 #define COPY_LANES 8
 
 /* The state, 32-bit words. Each sequence has STATE_BYTES: for each kv head a header of HEADER_WORDS, then, if the cache
  * is bounded, three arrays of CAPACITY slots for each kv head: four words (position + 1, 0 being an empty slot;
  * importance; evicted, see below; 0), then rows of k, then rows of v. */
 #define HEADER_LENGTH  0 /* tokens of the sequence so far */
-#define HEADER_FLOOR   1 /* the least length that can be gone back to, but for 0 */
-#define HEADER_ARRIVED 2 /* row blocks that are done in this step */
+#define HEADER_FLOOR   1 /* the smallest length, besides 0, to which tokens can be taken back */
+#define HEADER_ARRIVED 2 /* the number of row blocks that are done in this step */
 #define HEADER_FLAGS   3
-#define HEADER_ROW_BLOCKS   4 /* workgroups of each row block that are done */
+#define HEADER_ROW_BLOCKS   4 /* for each row block, the number of workgroups that are done */
 #define HEADER_WORDS   12
 
-#define FLAG_BROKEN 1 /* gone back to less than the floor: what is needed is lost */
-#define FLAG_LAYOUT 2 /* the layout of matrices has been seen to be the known one */
+#define FLAG_BROKEN 1 /* tokens were taken back beyond the floor: needed keys are lost */
+#define FLAG_LAYOUT 2 /* the fragment layout was checked and is the known one */
 
-/* Most row blocks that have workgroups of their own. */
+/* The maximum number of row blocks with their own workgroups. */
 #define DECODE_MAX_ROW_BLOCKS (HEADER_WORDS - HEADER_ROW_BLOCKS)
 
-/* The position of the token that has evicted a key from the `window` most important ones; its own, if it never was one
- * of them. NEVER: it is one. */
+/* `evicted` is the position of the token that evicted a key from the `window` most important ones. If the key never was
+ * one of them, it is the key's own position. NEVER: the key is one of them. */
 #define NEVER 0x7fffffff
 
 /* Specialization constants, X(id, name, default). Strides in bytes, low and high words. */
@@ -37,19 +37,19 @@
     X(0, WORKGROUP, 128)                                                                        \
     X(1, CACHE, CACHE_BOUNDED)                                                                  \
     X(2, TYPE, TYPE_F32)                                                                        \
-    X(3, TOKENS, 1) /* new ones of a sequence, at most */                                       \
+    X(3, TOKENS, 1) /* maximum number of new tokens of a sequence */                            \
     X(4, KV_HEADS, 1)                                                                           \
-    X(5, GROUP, 1) /* query heads to a kv head */                                               \
+    X(5, GROUP, 1) /* query heads per kv head */                                                \
     X(6, HEAD_DIM, 64)                                                                          \
     X(7, VALUE_DIM, 64)                                                                         \
-    X(8, KEY_LANES, 8) /* invocations beside each other that share a row of k */                \
-    X(9, BLOCK_ROWS, 4) /* rows (tokens times group) of a block, which are computed together */ \
-    X(10, BLOCK_KEYS, 256) /* keys that are looked at at a time */                              \
+    X(8, KEY_LANES, 8) /* neighbouring invocations that share a row of k */                     \
+    X(9, BLOCK_ROWS, 4) /* rows (tokens times group) that are computed together */              \
+    X(10, BLOCK_KEYS, 256) /* keys that are processed at a time */                              \
     X(11, SPLITS, 1) /* workgroups that share the keys of a sequence and head */                \
     X(12, COLUMN_LANES, 8) /* as in importance.h */                                             \
     X(13, SOFT_CAP, 0)                                                                          \
     X(14, LSE, 0)                                                                               \
-    X(15, ALIGNED, 1) /* rows of q, k, v and out lie at multiples of 16 bytes */                \
+    X(15, ALIGNED, 1) /* rows of q, k, v and out begin at multiples of 16 bytes */              \
     X(16, BIAS, 1) /* the importance is added to scores */                                      \
     X(17, IMPORTANCE_GIVEN, 0)                                                                  \
     X(18, PARAMETER_TYPE, TYPE_F32)                                                             \
@@ -57,15 +57,15 @@
     X(20, DT_BIAS, 0)                                                                           \
     X(21, SELECTION, 0) /* as in selection.h */                                                 \
     X(22, WINDOW, 0)                                                                            \
-    X(23, THRESHOLD, 0) /* its bits */                                                          \
+    X(23, THRESHOLD, 0) /* the bits of the float */                                             \
     X(24, SINKS, 0)                                                                             \
     X(25, RECENT, 0)                                                                            \
     X(26, SLIDING, 0)                                                                           \
     X(27, ROLLBACK, 0)                                                                          \
-    X(28, CAPACITY, 1) /* bounded: slots; paged: keys of a sequence at most */                  \
+    X(28, CAPACITY, 1) /* bounded: slots; paged: maximum number of keys of a sequence */        \
     X(29, PAGE_SIZE, 16) /* paged */                                                            \
-    X(30, MASK, 0) /* paged: there is a mask [B or 1, heads, T or 1, CAPACITY] */               \
-    X(31, MASK_HEADS, 1) /* 1, KV_HEADS, or all */                                              \
+    X(30, MASK, 0) /* paged: 1: a mask exists, [B or 1, heads, T or 1, CAPACITY] */             \
+    X(31, MASK_HEADS, 1) /* heads of the mask: 1, KV_HEADS, or all query heads */               \
     X(32, MASK_BATCH_LOW, 0)                                                                    \
     X(33, MASK_BATCH_HIGH, 0)                                                                   \
     X(34, MASK_HEAD_LOW, 0)                                                                     \
@@ -98,7 +98,7 @@
     X(61, OUT_HEAD_HIGH, 0)                                                                     \
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
     X(63, STATE_HIGH, 0)                                                                        \
-    X(64, ROW_BLOCKS, 1) /* workgroups that share the rows, each with some blocks */            \
+    X(64, ROW_BLOCKS, 1) /* workgroups that share the blocks of rows */                         \
     X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
     X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
     X(67, MATRIX_N, 16)                                                                         \
@@ -112,19 +112,20 @@
     DMATTN_ADDRESS out_;                                                                                      \
     DMATTN_ADDRESS lse;                                                                                       \
     DMATTN_ADDRESS state;                                                                                     \
-    DMATTN_ADDRESS partials;     /* f32 [B, Hk, SPLITS, T * G, Dv], then likewise pairs of maximum and sum */ \
+    DMATTN_ADDRESS partials;     /* f32 [B, Hk, SPLITS, T * G, Dv], then pairs (maximum, sum) */              \
     DMATTN_ADDRESS counts;    /* int32 [B] */                                                                 \
     DMATTN_ADDRESS keep;      /* int32 [B] */                                                                 \
     DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                         \
     DMATTN_ADDRESS a;                                                                                         \
     DMATTN_ADDRESS dt_bias;                                                                                   \
     DMATTN_ADDRESS pages; /* paged */                                                                         \
-    DMATTN_ADDRESS table; /* paged: int32 [B, pages of a sequence at most] */                                 \
+    DMATTN_ADDRESS table; /* paged: int32 [B, maximum number of pages of a sequence] */                       \
     DMATTN_ADDRESS mask;  /* paged */                                                                         \
     DMATTN_FLOAT scale;                                                                                       \
     DMATTN_FLOAT soft_cap;
 
-/* Of cache_select.comp and cache_copy.comp, which put a prompt into the cache of a sequence. Strides in bytes. */
+/* Push constants of cache_select.comp and cache_copy.comp, which put a prompt into the cache of a sequence. Strides are
+ * in bytes. */
 #define FILL_PARAMS                                              \
     DMATTN_ADDRESS k;          /* of the sequence [Sk, Hk, D] */ \
     DMATTN_ADDRESS v;          /* likewise */                    \
@@ -138,9 +139,9 @@
     DMATTN_ADDRESS v_head;                                       \
     DMATTN_UINT sequence;                                        \
     DMATTN_UINT keys;                                            \
-    DMATTN_UINT aligned; /* rows of k and v lie at multiples of 16 bytes */
+    DMATTN_UINT aligned; /* rows of k and v begin at multiples of 16 bytes */
 
-/* Of copy_state.comp: a sequence's state to another's. */
+/* Push constants of copy_state.comp, which copies the state of a sequence to another one. */
 #define COPY_PARAMS      \
     DMATTN_ADDRESS from; \
     DMATTN_ADDRESS to;   \

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to BLOCK_ROWS rows to the workgroup's split of the cache, portable level. k and v are read once for all rows,
-// from memory to registers. With so few rows, shared memory would gain nothing.
+// Attention of up to BLOCK_ROWS rows to the workgroup's split of the cache, portable level. k and v are read once for
+// all rows, from memory to registers. With so few rows, shared memory would gain nothing.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
 #include "../lib/score.glsl"
 #include "../lib/visible.glsl"
 
-// A unit is 8 elements of a row, in 16 bytes, or 32 of f32.
+// A unit is 8 elements of a row: 16 bytes, or 32 bytes of f32.
 const uint UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1;
-const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // of a row of k, an invocation's
+const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // units of a row of k in an invocation
 const uint LANE_QUADS = LANE_UNITS * UNIT_QUADS;
 const uint QUERY_VECTORS = 2 * LANE_UNITS;
 const uint KEY_GROUPS = WORKGROUP / KEY_LANES;
 const uint VALUE_UNITS = VALUE_DIM / 8;
 const uint VALUE_GROUPS = WORKGROUP / VALUE_UNITS;
 
-// Rows that are under way at a time, of a group.
+// The number of rows that a group loads at a time.
 const uint KEYS_AHEAD = LANE_QUADS > 2 ? 2 : 4;
 const uint VALUES_AHEAD = UNIT_QUADS == 1 ? 8 : 4;
 
 shared float scores[BLOCK_ROWS * BLOCK_KEYS]; // then probabilities
 shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS], row_shrink[BLOCK_ROWS];
-// Rows that are added up at a time: more shared memory would keep other workgroups out.
+// The number of rows that are added up at a time. With more shared memory, fewer workgroups would run at the same time.
 const uint SUM_ROWS = BLOCK_ROWS < 2 ? 1 : 2;
 shared vec4 sums[SUM_ROWS * 2 * WORKGROUP];
 
-// What an invocation holds: rows of q, the sums of its columns of v, and rows of k and v that are on their way.
+// What an invocation holds: rows of q, the sums of its columns of v, and loaded rows of k and v.
 #define QUERIES vec4 q[BLOCK_ROWS][QUERY_VECTORS]
 #define OUTPUTS vec4 o[BLOCK_ROWS][2]
 #define KEYS(k) uvec4 k[KEYS_AHEAD][LANE_QUADS]
@@ -55,15 +55,15 @@ void load_queries(uint first_row, inout QUERIES)
         }
 }
 
-// An invocation's unit number `i` of a row; where there is none, of another, with which q is 0.
+// Unit number `i` of an invocation in a row. If it does not exist, another unit; q is 0 for it.
 uint lane_unit(uint i, uint lane)
 {
     const uint unit = i * KEY_LANES + lane;
     return LANE_UNITS * KEY_LANES == HEAD_DIM / 8 ? unit : min(unit, HEAD_DIM / 8 - 1);
 }
 
-// Of a block that begins with entry `block` and has `listed` keys, those from number `first` on. Loads are from clamped
-// places, so that none waits for a branch.
+// Loads keys from number `first` on, of the `listed` keys of the block that begins with entry `block`. Loads are
+// unconditional, with clamped indices, so that none waits for a branch.
 void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
     const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
@@ -71,7 +71,8 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
         const uint entry = entry_at(block, min(first + n * KEY_GROUPS + group, listed - 1));
         const uvec2 row = entry_key(entry);
         [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
-            k[n][u] = load_quad(row, entry_is_aligned(entry), lane_unit(u / UNIT_QUADS, lane) * UNIT_QUADS + u % UNIT_QUADS);
+            k[n][u] = load_quad(row, entry_is_aligned(entry),
+                                lane_unit(u / UNIT_QUADS, lane) * UNIT_QUADS + u % UNIT_QUADS);
     }
 }
 
@@ -85,7 +86,8 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     }
 }
 
-// Of two rows a lane keeps the one that its bit says, and gives its sum of the other to its neighbour.
+// Of two rows, a lane keeps one, as a bit of its number says, and adds its neighbour's sum of it. It gives the
+// neighbour its own sum of the other row.
 float halve(uint lane, uint bit, float even, float odd)
 {
     const bool keeps_odd = (lane & bit) != 0;
@@ -107,7 +109,7 @@ float sum_of_row(uint lane, float score[BLOCK_ROWS])
     return sum;
 }
 
-// `k` holds the first of the block's keys. The next ones are on their way while these are multiplied.
+// `k` holds the first of the block's keys. The next keys are loaded while these are multiplied.
 void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k))
 {
     const uint lane = invocation % KEY_LANES, group = invocation / KEY_LANES;
@@ -140,7 +142,7 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
     barrier();
 }
 
-// A row is a subgroup's.
+// A subgroup computes a row.
 void find_probabilities(uint listed)
 {
     for (uint r = gl_SubgroupID; r < BLOCK_ROWS; r += gl_NumSubgroups) {
@@ -166,8 +168,8 @@ void find_probabilities(uint listed)
     barrier();
 }
 
-// `v` holds the first values of the block; the next values are loaded while these are added. Values of keys that no row sees
-// may be anything.
+// `v` holds the first values of the block; the next values are loaded while these are added. Values of keys that no row
+// sees may be anything.
 void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
 {
     const uint group = invocation / VALUE_UNITS;
@@ -223,9 +225,9 @@ void store_partial(uint first_row, OUTPUTS)
             floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
 }
 
-#define FIRST_QUERIES(q) uint q // not here: they would take registers from the keys
+#define FIRST_QUERIES(q) uint q // not loaded early, because the keys need the registers
 
-// The first of the first block, if that is known.
+// Loads the first keys and values of the first block, if its entries are known.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     const uvec2 range = split_entries(TOKENS);
@@ -238,7 +240,7 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 
 uint listed = 0;
 
-// `k` and `v` hold what fetch_first() has fetched.
+// `k` and `v` are from fetch_first().
 void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VALUES(v))
 {
     QUERIES;
@@ -247,14 +249,14 @@ void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VAL
     [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
         [[unroll]] for (uint i = 0; i < 2; i++)
             o[r][i] = vec4(0);
-    barrier(); // the rows before have been stored
+    barrier(); // the previous rows have been stored
     if (invocation < BLOCK_ROWS) {
         row_max[invocation] = LOWEST;
         row_sum[invocation] = 0;
     }
     const uvec2 range = split_entries(count);
     for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
-        if (first_row == row_block * BLOCK_ROWS || range.y - range.x > BLOCK_KEYS) // otherwise it is there
+        if (first_row == row_block * BLOCK_ROWS || range.y - range.x > BLOCK_KEYS) // else: listed before
             listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         if (listed == 0)
             continue;

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to 16 rows to the workgroup's split of the cache, by cooperative matrices of 16 x 16 x 16 whose fragment
-// layout is LAYOUT_QUAD_ROWS (fragment_layout.h). Each subgroup has keys of its own, 16 at a time, and needs neither shared memory nor
-// barriers for them: 16 bytes that an invocation loads are elements of the matrices that it holds. Only the results of the
-// subgroups are combined through shared memory.
+// Attention of up to 16 rows to the workgroup's split of the cache, with cooperative matrices of 16 x 16 x 16 whose
+// fragment layout is LAYOUT_QUAD_ROWS (fragment_layout.h). Each subgroup has its own keys, 16 at a time. It needs no
+// shared memory and no barriers for them, because the 16 bytes that an invocation loads are elements of the matrices
+// that it holds. Only the results of the subgroups are combined through shared memory.
 //
-// Of a matrix an invocation holds two rows (of queries, of keys or of columns of v) and four columns, which are summed over:
-//
-//     S = q k^T   sums over columns of k in any order, if those of q are in the same: column 4 of a matrix is column
-//                 4 of the invocation's unit, and so on
-//     O = P v     columns of P are keys; columns of the output come in any order: matrix i has columns 2 i and 2 i + 1 of each unit
+// An invocation holds elements of two rows of a matrix (queries, keys or columns of v) in four columns, which are
+// summed over:
+//     S = q k^T   The order of the summed columns does not matter if it is the same in q and k. An invocation's four
+//                 columns of two matrices are the 8 columns of its unit.
+//     O = P v     The columns of P are keys. The order of the output's columns does not matter. Matrix i has columns
+//                 2 i and 2 i + 1 of each unit.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
 #include "../lib/coopmat.glsl"
 
 const uint SUBGROUPS = WORKGROUP / SUBGROUP;
-const uint STEP_KEYS = 16; // of a subgroup, at a time
-const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // of 8 elements
+const uint STEP_KEYS = 16; // keys of a subgroup at a time
+const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // units of 8 elements
 const uint KEY_STEPS = (HEAD_UNITS + 3) / 4, VALUE_STEPS = (VALUE_UNITS + 7) / 8;
 const uint OUT_MATRICES = 4 * VALUE_STEPS;
 const uint STORED_ROWS = TOKENS * GROUP < 16 ? TOKENS * GROUP : 16;
-const uint OUT_PITCH = VALUE_DIM / 4 + 1; // in units of 16 bytes, one more than a row has: rows start in different banks
+const uint OUT_PITCH = VALUE_DIM / 4 + 1; // in units of 16 bytes; one is unused, so that rows start in different banks
 const uint CHECK_PITCH = 5, CHECK_UNITS = 16 * CHECK_PITCH;
 const uint SUM_UNITS = SUBGROUPS * (STORED_ROWS * OUT_PITCH > CHECK_UNITS ? STORED_ROWS * OUT_PITCH : CHECK_UNITS);
 
@@ -38,11 +39,12 @@ float score_scale; // NaN if the layout is not the known one
 #include "../lib/score.glsl"
 #include "../lib/visible.glsl"
 
-uint lane_row, lane_column; // of an invocation in its subgroup: row and row + 8; columns 2 * lane_column + {0, 1, 8, 9}
+uint lane_row, lane_column; // an invocation has rows lane_row + {0, 8}, columns 2 lane_column + {0, 1, 8, 9}
 
-// ---- how matrices lie in registers ------------------------------------------------------------------------------------------
+// ---- the fragment layout --------------------------------------------------------------------------------------------
 
-// The element of a matrix of any use that is in row lane_row + 8 r of it (of b^T) and in column element_column(n), n from 0 to 3.
+// The index of the element in row lane_row + 8 r and column element_column(n), n from 0 to 3, of a matrix (of b^T, for
+// use B).
 #define ELEMENT(r, n) (4 * (r) + (n))
 
 uint element_column(uint n)
@@ -55,8 +57,9 @@ vec2 operand_pair(uint word)
     return unpack_halves(OPERAND_TYPE, word);
 }
 
-// Whether matrices have this layout. It loads matrices whose elements are their own positions. If they are elsewhere, the scale
-// becomes NaN, and so do the results. The check takes a tenth of a step, so it runs once for each sequence.
+// Whether matrices have this layout. Loads matrices whose elements are their own positions and compares. If the layout
+// is another one, the scale and all results become NaN. The check takes a tenth of a step's time, so it runs once for
+// each sequence.
 bool layout_is_right()
 {
     const uint slice = gl_SubgroupID * CHECK_UNITS;
@@ -86,10 +89,10 @@ bool layout_is_right()
     return subgroupAll(known);
 }
 
-// ---- loads ------------------------------------------------------------------------------------------------------------------
+// ---- loads ----------------------------------------------------------------------------------------------------------
 
-// Of the subgroup's keys: those from number `first` on of the `listed` ones of a block that begins with entry `block`. Loads are
-// unconditional, from a clamped place: a branch around each would make each wait for the one before.
+// Loads the subgroup's keys from number `first` on, of the `listed` keys of the block that begins with entry `block`.
+// Loads are unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
 void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
 #ifndef PAGED
@@ -113,7 +116,7 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     }
 }
 
-// Of rows that there are not, those of others: no row of the result depends on another.
+// For rows that do not exist, other rows are loaded. This is harmless, because no row of the result depends on another.
 void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
 {
     [[unroll]] for (uint r = 0; r < 2; r++)
@@ -124,7 +127,7 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
         }
 }
 
-// The first rows, and the first keys if they are known.
+// Loads the first rows, and the first keys if they are known.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     lane_row = gl_SubgroupInvocationID / 4;
@@ -137,9 +140,10 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 #endif
 }
 
-// ---- who sees a key ---------------------------------------------------------------------------------------------------------
+// ---- who sees a key -------------------------------------------------------------------------------------------------
 
-// Of the keys that an invocation has in its matrices: as in ranges[] and biases[], 0 behind the last one.
+// Ranges and biases of the keys that an invocation has in its matrices, as in ranges[] and biases[]; 0 after the last
+// key.
 #ifdef PAGED
 void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
 {
@@ -150,7 +154,7 @@ void find_ranges(uint block, uint first, uint listed, out uint range[4], out flo
     }
 }
 #else
-// An invocation looks at one of them.
+// Each invocation looks at one key and gets the others by shuffles.
 void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
 {
     const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
@@ -165,7 +169,7 @@ void find_ranges(uint block, uint first, uint listed, out uint range[4], out flo
 }
 #endif
 
-// ---- products ---------------------------------------------------------------------------------------------------------------
+// ---- products -------------------------------------------------------------------------------------------------------
 
 // S = q k^T
 MATRIX_C find_scores(FIRST_QUERIES(q), KEYS(k))
@@ -188,7 +192,7 @@ MATRIX_C find_scores(FIRST_QUERIES(q), KEYS(k))
     return s;
 }
 
-// O = O + P v, v being 0 if no row sees the key, whatever it is, as 0 * NaN would be NaN.
+// O = O + P v. If no row sees a key, its v counts as 0, because 0 * NaN is NaN.
 void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
 {
     [[unroll]] for (uint n = 0; n < 4; n++)
@@ -205,17 +209,17 @@ void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
     }
 }
 
-// ---- softmax ----------------------------------------------------------------------------------------------------------------
+// ---- softmax --------------------------------------------------------------------------------------------------------
 
-// The largest of the four invocations that share a row.
+// The maximum over the four invocations that share a row.
 float max_of_row(float x)
 {
     x = max(x, subgroupShuffleXor(x, 1));
     return max(x, subgroupShuffleXor(x, 2));
 }
 
-// Probabilities of the subgroup's keys. Of the largest scores so far an invocation has those of its two rows, of the sums its
-// part.
+// Computes the probabilities of the subgroup's keys. `row_max` has the largest scores so far of the invocation's two
+// rows, `row_sum` the sums over its own keys.
 void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUERIES(q), KEYS(k), inout vec2 row_max,
                  inout vec2 row_sum, out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
 {
@@ -250,7 +254,7 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
             o[i][e] *= shrink[e / 4];
 }
 
-// ---- results ----------------------------------------------------------------------------------------------------------------
+// ---- results --------------------------------------------------------------------------------------------------------
 
 void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
 {
@@ -262,7 +266,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
         if (row < STORED_ROWS) {
             if (lane_column == 0)
                 softmax[at] = vec2(row_max[r], sum);
-            // Columns of two units of each 8.
+            // The invocation has columns of two of every 8 units.
             [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
                 [[unroll]] for (uint c = 0; c < 2; c++) {
                     const uint unit = 8 * i + 2 * lane_column + c;
@@ -299,7 +303,8 @@ void store_partial(uint first_row)
     }
 }
 
-// The workgroup's keys of a block, shared out among subgroups; `k` and `v` hold the first ones of each.
+// Attends to the workgroup's keys of a block, which the subgroups share. `k` and `v` hold the first keys of each
+// subgroup.
 void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v),
                   inout vec2 row_max, inout vec2 row_sum, inout OUTPUTS)
 {
@@ -308,13 +313,13 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
         MATRIX_A probabilities;
         bool seen[4];
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
-        fetch_keys(block, first + step, listed, k); // on their way while these values are added
+        fetch_keys(block, first + step, listed, k); // loaded while these values are added
         add_values(probabilities, v, seen, o);
         fetch_values(block, first + step, listed, v);
     }
 }
 
-// `q`, `k` and `v` hold what fetch_first() has fetched.
+// `q`, `k` and `v` are from fetch_first().
 void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     OUTPUTS;
@@ -329,7 +334,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     const uvec2 range = split_entries(count);
 #ifdef PAGED
     for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
-        barrier(); // the list before has been read
+        barrier(); // the previous list has been read
         const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         if (listed == 0)
             continue;
@@ -344,7 +349,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     }
     attend_block(first_row, range.x, range.y - range.x, q, k, v, row_max, row_sum, o);
 #endif
-    barrier(); // what was in shared memory has been read
+    barrier(); // the previous content of shared memory has been read
     store_subgroup(row_max, row_sum, o);
     barrier();
     store_partial(first_row);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Attention of up to MATRIX_M rows to the workgroup's split of a bounded cache, by cooperative matrices of 16-bit operands, all sums
-// in f32. A block's k and v come to shared memory in 16 bytes an invocation, from where they are read as matrices; a subgroup
-// multiplies some columns of scores, has some rows in the softmax, and then some columns of the output. Nothing is assumed of
-// how a matrix lies in registers.
+// Attention of up to MATRIX_M rows to the workgroup's split of a bounded cache, with cooperative matrices. Operands
+// have 16 bits, all sums are f32. Invocations load a block's k and v, 16 bytes each at a time, to shared memory, and
+// subgroups read them as matrices. A subgroup computes some columns of the scores, some rows of the softmax, and some
+// columns of the output. This works with any fragment layout.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
@@ -14,23 +14,24 @@ const uint SUBGROUPS = WORKGROUP / SUBGROUP;
 const uint HEAD_BLOCKS = (HEAD_DIM + MATRIX_K - 1) / MATRIX_K;
 const uint VALUE_BLOCKS = (VALUE_DIM + MATRIX_N - 1) / MATRIX_N;
 const uint SUBGROUP_VALUE_BLOCKS = (VALUE_BLOCKS + SUBGROUPS - 1) / SUBGROUPS;
-const uint ELEMENTS = MATRIX_M * MATRIX_N / SUBGROUP; // of an accumulator that an invocation holds
+const uint ELEMENTS = MATRIX_M * MATRIX_N / SUBGROUP; // elements of an accumulator in an invocation
 
-// Shared memory is in units of 16 bytes: 8 elements, or 4 sums. Rows lie one unit more apart than they are long, so that
-// they start in different banks.
-const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // that there are of a row, and with what is 0 behind them:
+// The unit of shared memory is 16 bytes: 8 elements, or 4 sums. There is an unused unit after each row, so that rows
+// start in different banks.
+const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // units of a row; below, padded with 0:
 const uint KEY_COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, VALUE_COLUMNS = VALUE_BLOCKS * MATRIX_N / 8;
 const uint KEY_PITCH = KEY_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
-const uint SCORE_PITCH = BLOCK_KEYS / 4 + 1, FACTOR_PITCH = MATRIX_N / 4 + 1, OUT_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
+const uint SCORE_PITCH = BLOCK_KEYS / 4 + 1, FACTOR_PITCH = MATRIX_N / 4 + 1;
+const uint OUT_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
 
 shared uvec4 query_rows[BLOCK_ROWS * KEY_PITCH];
 shared uvec4 key_rows[BLOCK_KEYS * KEY_PITCH];
-shared uvec4 value_rows[BLOCK_KEYS * VALUE_PITCH]; // at last the output's
+shared uvec4 value_rows[BLOCK_KEYS * VALUE_PITCH]; // at the end, rows of the output
 shared uvec4 scores[BLOCK_ROWS * SCORE_PITCH];      // then probabilities
-shared uvec4 factors[BLOCK_ROWS * FACTOR_PITCH];    // of what was summed so far, row by row
+shared uvec4 factors[BLOCK_ROWS * FACTOR_PITCH];    // for each row, the factor of its sums so far
 shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS];
 
-// What an invocation holds: columns of the output, and units of rows of k and v that are on their way.
+// What an invocation holds: columns of the output, and loaded units of rows of k and v.
 #define OUTPUTS MATRIX_C o[SUBGROUP_VALUE_BLOCKS]
 const uint KEY_STEPS = (BLOCK_KEYS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 const uint VALUE_STEPS = (BLOCK_KEYS * VALUE_COLUMNS + WORKGROUP - 1) / WORKGROUP;
@@ -41,7 +42,7 @@ const uint ALL_KEY_STEPS = KEY_STEPS + NEW_KEY_STEPS, ALL_VALUE_STEPS = VALUE_ST
 #define VALUES(v) uvec4 v[ALL_VALUE_STEPS]
 
 // Loads the rows of the slots among the BLOCK_KEYS entries from `block` on. The rows of slots are contiguous. Loads are
-// unconditional, from a clamped position: a branch around each load would make it wait for the load before.
+// unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
 void fetch_block(uint block, inout KEYS(k), inout VALUES(v))
 {
     fetch_list(block);
@@ -79,7 +80,7 @@ void store_key(uint key, uint column, uvec4 unit)
     key_rows[key * KEY_PITCH + column] = column < HEAD_UNITS ? as_operands(unit) : uvec4(0);
 }
 
-// 0 if no row sees the key, whatever it is, as 0 * NaN would be NaN.
+// Stores 0 if no row sees the key, because 0 * NaN is NaN.
 void store_value(uint key, uint listed, uint column, uvec4 unit)
 {
     const bool counts = key < listed && ranges[key] != 0 && column < VALUE_UNITS;
@@ -98,7 +99,7 @@ void store_block(uint block, uint listed, KEYS(k), VALUES(v))
         if (key < BLOCK_KEYS && !is_new(block + key))
             store_value(key, listed, i % VALUE_COLUMNS, v[step]);
     }
-    // k and v of new tokens that are not among those.
+    // k and v of the new tokens.
     [[unroll]] for (uint step = 0; step < NEW_KEY_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation, token = i / KEY_COLUMNS, key = CAPACITY + token - block;
         if (token < TOKENS && key < BLOCK_KEYS)
@@ -111,7 +112,7 @@ void store_block(uint block, uint listed, KEYS(k), VALUES(v))
     }
 }
 
-// Of rows that there are not, those of others, or anything: no row of the result depends on another.
+// For rows that do not exist, other rows are loaded. This is harmless, because no row of the result depends on another.
 #define FIRST_QUERIES(q) uvec4 q[QUERY_STEPS]
 const uint QUERY_STEPS = (BLOCK_ROWS * KEY_COLUMNS + WORKGROUP - 1) / WORKGROUP;
 
@@ -149,7 +150,7 @@ void find_scores(uint listed)
     barrier();
 }
 
-// The score of a row and key `at` of the block's `listed` from their product x; -infinity behind the last key.
+// The score of a row and key `at` of the block's `listed` keys, from their product x; -infinity after the last key.
 float block_score(float x, uint block, uint at, uint listed, uint row)
 {
     const uint clamped = min(at, listed - 1);
@@ -157,7 +158,8 @@ float block_score(float x, uint block, uint at, uint listed, uint row)
     return finish_score(x, biases[clamped], visible);
 }
 
-// Over a subgroup; by shuffles, as what NVIDIA's driver (580.159) made of subgroupMin() gave ~0 in some of these kernels.
+// The maximum over a subgroup. It uses shuffles, because NVIDIA's driver 580.159 compiled subgroupMin() wrongly in some
+// of these kernels: it returned ~0.
 float max_of_all(float x)
 {
     [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2)
@@ -172,13 +174,15 @@ float sum_of_all(float x)
     return x;
 }
 
-// Scores become probabilities, in pairs, relative to the new maximum. A row is a subgroup's.
+// Turns scores into probabilities relative to the new maximum. A subgroup computes a row, and an invocation pairs of
+// keys.
 const uint ROW_PAIRS = (BLOCK_KEYS / 2 + SUBGROUP - 1) / SUBGROUP;
 
 void find_probabilities(uint first_row, uint block, uint listed)
 {
     const uint rows = min(count * GROUP - first_row, BLOCK_ROWS);
-    // Uniform, as some drivers take a subgroup's barrier for the workgroup's.
+    // All subgroups run this loop equally often, because some drivers let the whole workgroup wait at a subgroup's
+    // barrier.
     for (uint first = 0; first < rows; first += SUBGROUPS) {
         const uint r = min(first + gl_SubgroupID, BLOCK_ROWS - 1);
         const bool exists = first + gl_SubgroupID < rows;
@@ -215,7 +219,7 @@ void find_probabilities(uint first_row, uint block, uint listed)
     barrier();
 }
 
-// O = O * factors + P v, a subgroup some columns
+// O = O * factors + P v. Each subgroup computes some columns.
 void add_values(uint listed, bool started, inout OUTPUTS)
 {
     if (started) {
@@ -229,7 +233,7 @@ void add_values(uint listed, bool started, inout OUTPUTS)
         MATRIX_A a;
         coopMatLoad(a, scores, k * MATRIX_K / 8, SCORE_PITCH, BY_ROWS);
         [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++) {
-            // where there are no such columns, of others: to no end
+            // if these columns do not exist, others are computed and not used
             const uint column = min(gl_SubgroupID + i * SUBGROUPS, VALUE_BLOCKS - 1);
             MATRIX_B b;
             coopMatLoad(b, value_rows, k * MATRIX_K * VALUE_PITCH + column * MATRIX_N / 8, VALUE_PITCH, BY_ROWS);
@@ -241,7 +245,7 @@ void add_values(uint listed, bool started, inout OUTPUTS)
 void store_partial(uint first_row, OUTPUTS)
 {
     const uint units = MATRIX_N / 4;
-    barrier(); // values have been read
+    barrier(); // the values have been read
     [[unroll]] for (uint i = 0; i < SUBGROUP_VALUE_BLOCKS; i++) {
         const uint column = gl_SubgroupID + i * SUBGROUPS;
         if (column < VALUE_BLOCKS)
@@ -258,7 +262,7 @@ void store_partial(uint first_row, OUTPUTS)
             floatBitsToUint(vec2(row_max[invocation], row_sum[invocation]));
 }
 
-// The first rows and block, and the new tokens.
+// Loads the first rows, the first block and the new tokens.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     const uvec2 range = split_entries(TOKENS);
@@ -274,7 +278,7 @@ void compute(uint first_row, uint block, uint listed, bool started, inout OUTPUT
     add_values(listed, started, o);
 }
 
-// `q`, `k` and `v` hold what fetch_first() has fetched.
+// `q`, `k` and `v` are from fetch_first().
 void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 {
     OUTPUTS;
@@ -284,7 +288,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     const uvec2 range = split_entries(count);
     if (!is_first) {
         fetch_queries(first_row, q);
-        barrier(); // the rows before have been stored
+        barrier(); // the previous rows have been stored
     }
     store_queries(q);
     if (invocation < BLOCK_ROWS) {
@@ -297,7 +301,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
         const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         store_block(block, listed, k, v);
         barrier();
-        if (block + BLOCK_KEYS < range.y) // on its way while this one is computed
+        if (block + BLOCK_KEYS < range.y) // loaded while this block is computed
             fetch_block(block + BLOCK_KEYS, k, v);
         compute(first_row, block, listed, block > range.x, o);
     }

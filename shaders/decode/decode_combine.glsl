@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The end of a step of decoding. SPLITS workgroups share the keys of a sequence and kv head; the last one to arrive combines
-// the partial results. It does so in the order of the splits, so the result does not depend on which workgroup is last.
+// The end of a step of decoding. SPLITS workgroups share the keys of a sequence and kv head; the last one to arrive
+// combines the partial results. It does so in the order of the splits, so the result does not depend on which workgroup
+// is last.
 #ifndef LIB_DECODE_COMBINE_GLSL
 #define LIB_DECODE_COMBINE_GLSL
 
@@ -8,8 +9,8 @@ const uint SPLITS_AHEAD = 16; // splits that are loaded at a time
 
 shared bool is_last;
 
-// Whether this is the last of so many workgroups to come here: what the others have written can be read, and they read the
-// cache no more.
+// Whether this workgroup is the last of `workgroups` ones to call this. Then it can read what the others have written,
+// and they do not read the cache any more.
 bool is_last_of(uint counter, uint workgroups)
 {
     memoryBarrierBuffer();
@@ -21,9 +22,10 @@ bool is_last_of(uint counter, uint workgroups)
     return is_last;
 }
 
-// With the largest score m_i of split i and its sum l_i of e^(S - m_i), as in combine_splits.comp: m = max m_i;
-// w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. An invocation has 4 columns of a row. m grows
-// from one group of SPLITS_AHEAD splits to the next.
+// Combines the splits as combine_splits.comp does. Of split i, m_i is the largest score and l_i the sum of all
+// exp(score - m_i): m = max m_i; w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. Here,
+// out_i are not yet divided by l_i. An invocation computes 4 columns of a row. m is updated after each group of
+// SPLITS_AHEAD splits.
 void combine(uint first_row)
 {
     for (uint i = invocation; i < BLOCK_ROWS * VALUE_DIM / 4; i += WORKGROUP) {

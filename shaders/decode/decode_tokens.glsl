@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The importance of a step's new tokens, and of those up to TOKENS that there are not, so that nothing is waited for.
+// The importance of a step's new tokens. It is computed for all TOKENS tokens, before the real number is loaded.
 #ifndef LIB_DECODE_TOKENS_GLSL
 #define LIB_DECODE_TOKENS_GLSL
 
 #include "../lib/activation.glsl"
 #include "../mask/importance.h"
 
-const uint PIECES_AHEAD = 8; // of 8 values, that are under way at a time
+const uint PIECES_AHEAD = 8; // pieces of 8 values that are loaded at a time
 
 shared float token_importance[TOKENS];
 
-// z of a token, computed by COLUMN_LANES neighbouring invocations; each of them returns it. The order of the sums is that of
-// importance.comp, so the result has the same bits: whether two keys tie must not depend on the kernel.
+// z of a token, computed by COLUMN_LANES neighbouring invocations; each of them returns it. The order of the sums is
+// that of importance.comp, so the result has the same bits: whether two keys tie must not depend on the kernel.
 float find_z(uint token, uint lane)
 {
     const uint head_pieces = VALUE_DIM / 8, pieces = KV_HEADS * head_pieces;
@@ -23,8 +23,8 @@ float find_z(uint token, uint lane)
         vec4 low[PIECES_AHEAD], high[PIECES_AHEAD], a[PIECES_AHEAD], b[PIECES_AHEAD];
         [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++) {
             const uint piece = min(first + n * COLUMN_LANES + lane, pieces - 1);
-            load_8(TYPE, ALIGNED != 0, advance(row, piece / head_pieces, uvec2(V_HEAD_LOW, V_HEAD_HIGH)), piece % head_pieces,
-                   low[n], high[n]);
+            load_8(TYPE, ALIGNED != 0, advance(row, piece / head_pieces, uvec2(V_HEAD_LOW, V_HEAD_HIGH)),
+                   piece % head_pieces, low[n], high[n]);
             load_8(PARAMETER_TYPE, true, weights, piece, a[n], b[n]);
         }
         [[unroll]] for (uint n = 0; n < PIECES_AHEAD; n++)
@@ -37,7 +37,7 @@ float find_z(uint token, uint lane)
     return z;
 }
 
-// It is known to all behind the next barrier.
+// All invocations can read token_importance after the next barrier.
 void find_importance()
 {
     if (IMPORTANCE_GIVEN != 0) {
@@ -51,7 +51,7 @@ void find_importance()
             dt_bias = load_element(PARAMETER_TYPE, p.dt_bias, kv_head);
         for (uint first = 0; first < TOKENS; first += WORKGROUP / COLUMN_LANES) {
             if (first + gl_SubgroupID * gl_SubgroupSize / COLUMN_LANES >= TOKENS)
-                break; // all of the subgroup, which would only load what others need
+                break; // the whole subgroup leaves: it has no token
             const uint token = first + invocation / COLUMN_LANES;
             const float z = find_z(min(token, TOKENS - 1), invocation % COLUMN_LANES) + dt_bias;
             if (token < TOKENS && invocation % COLUMN_LANES == 0)

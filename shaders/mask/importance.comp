@@ -4,13 +4,13 @@
 //     z[j,h]          = sum over i of v[j,i] dt_weight[h,i], + dt_bias[h]
 //     importance[h,j] = exp(a[h] softplus(z)), or a[h] softplus(z)            NaN becomes -infinity
 //
-// BACKWARD: from the importance's gradient g, what the gradients of z and of a[h] are sums of
+// BACKWARD: from the gradient g of the importance, the gradient of z and the terms whose sum is the gradient of a[h]
 //
-//     dz[h,j]       = g importance a[h] sigmoid(z), or g a[h] sigmoid(z)      0 where the importance is -infinity
+//     dz[h,j]       = g importance a[h] sigmoid(z), or g a[h] sigmoid(z)      0 if the importance is -infinity
 //     da_terms[h,j] = g importance softplus(z), or g softplus(z)              or g is 0
 //
-// Workgroup (x, y, z): TILE_KEYS keys, LANE_HEADS heads, batch item z. A row of v is read once by COLUMN_LANES invocations
-// beside each other, a piece of 8 elements each at a time; the weights of DEPTH pieces lie in shared memory.
+// Workgroup (x, y, z): TILE_KEYS keys, LANE_HEADS heads, batch item z. COLUMN_LANES neighbouring invocations read a row
+// of v once. Each invocation reads pieces of 8 elements. The weights of DEPTH pieces are in shared memory.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -42,7 +42,7 @@ const uint PIECES = KV_HEADS * HEAD_PIECES;
 const uint DEPTH = 32;
 const uint OUTPUTS = LANE_KEYS * LANE_HEADS;
 
-// [head][half of a piece][piece]: invocations beside each other read what lies side by side.
+// [head][half of a piece][piece], so that neighbouring invocations read neighbouring elements.
 shared vec4 weights[LANE_HEADS * 2 * DEPTH];
 
 void stage_weights(uint invocation, uint first_head, uint first_piece)
@@ -63,7 +63,7 @@ void store_term(uvec2 terms, uint plane, uint key, float term)
         Words(advance(terms, plane, uvec2(4 * p.keys, 0))).w[key] = floatBitsToUint(term);
 }
 
-// v of a key that no query sees may hold anything. Its g is 0, and 0 times whatever comes of it must be 0.
+// v of a key that no query sees may hold anything, even NaN. Its g is 0, and its terms must be 0.
 void store_terms(float z, uint plane, uint head, uint key)
 {
     if (DT_BIAS != 0)
@@ -91,8 +91,8 @@ void main()
     const uint first_key = gl_WorkGroupID.x * TILE_KEYS + row_lane, first_head = gl_WorkGroupID.y * LANE_HEADS;
     const uint batch = gl_WorkGroupID.z;
     const uvec2 head_stride = uvec2(V_HEAD_LOW, V_HEAD_HIGH), sequence_stride = uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH);
-    const uvec2 item = head_base(p.v, batch, p.keys, 0, DERIVED_STRIDES != 0, uvec2(V_BATCH_LOW, V_BATCH_HIGH), sequence_stride,
-                                 head_stride);
+    const uvec2 item = head_base(p.v, batch, p.keys, 0, DERIVED_STRIDES != 0, uvec2(V_BATCH_LOW, V_BATCH_HIGH),
+                                 sequence_stride, head_stride);
 
     uvec2 row[LANE_KEYS];
     float z[LANE_KEYS][LANE_HEADS];
@@ -124,7 +124,7 @@ void main()
             [[unroll]] for (uint lane = 1; lane < COLUMN_LANES; lane *= 2)
                 z[r][h] += subgroupShuffleXor(z[r][h], lane);
 
-    // The invocations of a row share out its results.
+    // The invocations of a row share its results: each one stores some of them.
     [[unroll]] for (uint first = 0; first < OUTPUTS; first += COLUMN_LANES) {
         const uint output_ = first + column_lane;
         const uint key = first_key + output_ / LANE_HEADS * ROW_LANES, head = first_head + output_ % LANE_HEADS;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What the importance adds to the gradient of the values:
+// Adds the part of the gradient of the values that comes from the importance:
 //
 //     dv[j,i] += sum over h of dz[h,j] dt_weight[h,i]
 //
-// Workgroup (x, y, z): TILE_KEYS keys, 8 * COLUMN_LANES columns, batch item z. An invocation has 8 columns of LANE_KEYS keys;
-// the weights of BLOCK_HEADS heads lie in shared memory.
+// Workgroup (x, y, z): TILE_KEYS keys, 8 * COLUMN_LANES columns, batch item z. An invocation computes 8 columns of
+// LANE_KEYS keys. The weights of BLOCK_HEADS heads are in shared memory.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -74,8 +74,8 @@ void main()
     if (piece >= PIECES)
         return;
     const uvec2 head_stride = uvec2(HEAD_LOW, HEAD_HIGH), sequence_stride = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH);
-    const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, DERIVED_STRIDES != 0, uvec2(BATCH_LOW, BATCH_HIGH),
-                                 sequence_stride, head_stride);
+    const uvec2 head = head_base(p.rows, batch, p.keys, piece / HEAD_PIECES, DERIVED_STRIDES != 0,
+                                 uvec2(BATCH_LOW, BATCH_HIGH), sequence_stride, head_stride);
     [[unroll]] for (uint r = 0; r < LANE_KEYS; r++) {
         const uint key = first_key + r * ROW_LANES;
         if (key >= p.keys || !any_term[r])

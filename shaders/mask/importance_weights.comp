@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The gradient of the importance's weights, a small matrix product over all keys, for each chunk of them:
+// The gradient of the importance's weights, a small matrix product over all keys. One result for each chunk of keys:
 //
 //     ddt_weight[h,i] = sum over b and j of dz[b,h,j] v[b,j,i]
 //
-// Workgroup (x, y, z): 8 * COLUMN_LANES columns, BLOCK_HEADS heads, chunk z. An invocation has 8 columns of all these heads
-// and goes through every ROW_LANES-th key; at the end they are summed up in order. sums [chunk, Hk, Hk * Dv].
+// Workgroup (x, y, z): 8 * COLUMN_LANES columns, BLOCK_HEADS heads, chunk z. An invocation has 8 columns of all these
+// heads and every ROW_LANES-th key. At the end, the invocations' sums are added in order. sums is [chunk, Hk, Hk * Dv].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -70,7 +70,7 @@ void main()
                 term[h] = dz[h * TILE_KEYS + row_lane + r * ROW_LANES];
                 any_term = any_term || term[h] != 0;
             }
-            // v of a key that no query sees may hold anything, and 0 times NaN is NaN.
+            // v of a key that no query sees may hold NaN, and 0 * NaN is NaN.
             a[r] = any_term ? a[r] : vec4(0);
             b[r] = any_term ? b[r] : vec4(0);
             [[unroll]] for (uint h = 0; h < BLOCK_HEADS; h++) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// For each key the interval of queries that see it.
+// For each key, finds the interval of queries that see it.
 //
-// A key is kept, from its own position on, until w keys that beat it have come: until the w-th smallest index among the
-// keys that do. Those are the keys before it in the sorted order. Neighbours in that order, which neighbouring
-// invocations take, go nearly the same way down the tree.
+// A key is kept from its own position on, until w keys that beat it have come: until the w-th smallest index among the
+// keys that beat it. These are the keys before it in the sorted order. Neighbouring invocations handle neighbours in
+// this order, so they take nearly the same path down the tree.
 //
-// Invocation (x, y): rank x in the order of plane y (key x where nothing is sorted).
+// Invocation (x, y): rank x in the order of plane y (key x if keys are not sorted).
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -16,7 +16,7 @@
 
 const bool SORTED = SELECTION == SELECT_TOPW_CAUSAL || SELECTION == SELECT_TOPW_SHARED;
 
-// The queries and keys of the document of a key, or all of them.
+// The queries and keys of the key's document, or all of them.
 int first_query, end_query, first_key, end_key;
 
 // False if the key is in no document.
@@ -30,7 +30,7 @@ bool find_document(uint batch, uint key)
         return true;
     const uvec2 row = uvec2(4 * (p.documents + 1), 0);
     Words queries = Words(advance(p.query_offsets, batch, row)), keys = Words(advance(p.key_offsets, batch, row));
-    uint low = 0, high = p.documents; // the last document that begins at or before the key, if any does
+    uint low = 0, high = p.documents; // finds the last document that begins at or before the key, if one exists
     while (low < high) {
         uint middle = (low + high + 1) / 2;
         if (middle < p.documents && int(keys.w[middle]) <= int(key))
@@ -45,15 +45,15 @@ bool find_document(uint batch, uint key)
     return first_key <= int(key) && int(key) < end_key;
 }
 
-// The position from which on a key is not kept any more; at or before its own: it never is. `beaten_by`: its rank in
-// the order, which is the number of keys that beat it.
+// The position from which on a key is not kept any more. If this is at or before its own position, it is never kept.
+// `beaten_by`: its rank in the order, which is the number of keys that beat it.
 int kept_until(uint plane, uint key, uint beaten_by)
 {
     if (SELECTION == SELECT_THRESHOLD)
         return order_of(load_importance(plane, key)) > order_of(p.threshold) ? end_key : int(key);
     if (!SORTED)
         return end_key;
-    // In other documents no key beats it.
+    // Keys of other documents do not count.
     const uint before = first_key > 0 ? count_below(plane, beaten_by, uint(first_key)) : 0;
     if (SELECTION == SELECT_TOPW_SHARED) {
         uint within = (DOCUMENTS != 0 ? count_below(plane, beaten_by, uint(end_key)) : beaten_by) - before;
@@ -82,7 +82,7 @@ void main()
 
     int begin = 0, end = 0;
     if (seen && find_document(plane / p.heads, key)) {
-        // Positions low to high - 1. A query stands end_query - query before end_key.
+        // The key is kept at positions low to high - 1. Query t is at position end_key - (end_query - t).
         const int own = int(key), first = end_key - (end_query - first_query);
         const int until = kept_until(plane, key, rank);
         const bool sink = key - uint(first_key) < p.sinks;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
-// For each node, a range of queries, the list of keys that some query of it sees, in ascending order. Nodes of few queries
-// take their candidates from the list of a node of `fanout` times as many, their parent; those of the topmost nodes are
-// all keys.
-//
-// A list is a header of four words, and words at the multiple of LIST_UNIT bytes that the first of them counts.
-//     final lists:  offset; slots; full slots; shift.   Slot s is about key (word[s >> shift] << shift | s & mask): words
-//                   are keys (shift 0), or blocks of 32 keys where the keys do not fit. First come the full slots: every
-//                   query of the node sees all their keys.
-//     other lists:  offset; keys, or LIST_OVERFLOW; the least key; the greatest, plus 1. Two words are a key and its range
-//                   within the node, 16 bits for the first query that sees it and 16 for the end. So the nodes
-//                   below read neighbouring words instead of gathering from begin and end.
+// A node is a range of queries. This kernel makes, for each node, the list of keys that some of its queries sees, in
+// ascending order. The candidates of a node are the list of its parent, a node of `fanout` times as many queries. The
+// candidates of the topmost nodes are all keys.
+// A list consists of a header of four words, and words at `offset` (in units of LIST_UNIT bytes).
+//     tile lists   Header: offset; slots; full slots; shift. Slot s has the key (word[s >> shift] << shift | s & mask):
+//                  words are keys (shift 0), or blocks of 32 keys if the keys do not fit. Full slots come first: every
+//                  query of the node sees their keys.
+//     union lists  Header: offset; number of keys, or LIST_OVERFLOW; the least key; the greatest key plus 1. Two words
+//                  are a key and its range within the node: 16 bits for the first query that sees it, 16 for the end.
+//                  So the nodes below read neighbouring words instead of gathering from begin and end.
 //
 // Workgroup (x, y, z): node x + y * (workgroups in x) of plane z.
 #version 460
@@ -37,7 +36,7 @@ const uint LANE_ITEMS = 4;
 const uint CHUNK = WORKGROUP * LANE_ITEMS;
 const uint BLOCK = 1u << LIST_BLOCK_SHIFT;
 
-// How much of an item is seen by the node's queries.
+// How many pairs of an item and the node's queries are visible: none, some or all.
 const uint NOTHING = 0, PARTLY = 1, FULLY = 2;
 
 shared uint least_key, past_key;
@@ -45,7 +44,7 @@ shared uint least_key, past_key;
 int first_query, end_query;
 uvec2 begin, end;
 
-// Candidates: `count` keys from `first_key` on, or those of a list.
+// The candidates: `count` keys from `first_key` on, or `count` keys of the parent's list.
 bool listed;
 uint count, first_key;
 uvec2 candidates;
@@ -61,14 +60,14 @@ uvec2 header_of(uvec2 lists, uint nodes, uint plane, uint node)
     return advance(lists, plane * nodes + node, uvec2(16, 0));
 }
 
-// In LIST_UNITs: where the list of a node begins.
+// The offset of a node's list, in units of LIST_UNIT bytes.
 uint offset_of(uint nodes, uint plane, uint node)
 {
     uint headers = (nodes * gl_NumWorkGroups.z * 16 + LIST_UNIT - 1) / LIST_UNIT;
     return headers + (plane * nodes + node) * (p.capacity * (FINAL != 0 ? 4 : 8) / LIST_UNIT);
 }
 
-// The queries that see a key, from x on and before y.
+// The visible range of a key: the queries from x to y - 1.
 ivec2 visible_range(uint key)
 {
     if (key >= p.keys)
@@ -108,14 +107,14 @@ uint see_block(uint block)
     return least == FULLY ? FULLY : min(most, PARTLY);
 }
 
-// Item i of the candidates: a key, or a block of them. Four at a time, for the reads to overlap.
+// LANE_ITEMS neighbouring candidates; each is a key or a block of keys. They are read together, so that loads overlap.
 struct items {
     uint value[LANE_ITEMS];
-    uint range[LANE_ITEMS]; // of a candidate of a list
+    uint range[LANE_ITEMS]; // of a candidate from a list
     uint seen[LANE_ITEMS];
 };
 
-// What count_items() saw in the first chunks, 2 bits an item, so that the second go need not look again.
+// What count_items() found in the first chunks, 2 bits per item, so that the second pass need not look again.
 const uint REMEMBERED_CHUNKS = 16 / LANE_ITEMS;
 uint remembered;
 
@@ -132,7 +131,7 @@ items look(uint first, uint items_count, bool blocks, bool again)
         x.range[i] = 0;
     }
     if (listed && !blocks) {
-        // Reads behind the last one stay within the memory of the list.
+        // Reads after the last key stay within the memory of the list.
         const uint at = min(first, items_count - 1 & ~(LANE_ITEMS - 1)) / 2;
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i += 2) {
             const uvec4 two = Quads(candidates).q[at + i / 2];
@@ -174,7 +173,7 @@ void choose_candidates(uint plane, uint node)
     }
 }
 
-// The keys in one go, as long as they fit; and their bounds.
+// Makes a union list in one pass: the keys, if they fit, and their bounds.
 void make_list(uvec2 list, uvec2 header, uint offset)
 {
     if (ordered_invocation() == 0) {
@@ -205,10 +204,11 @@ void make_list(uvec2 list, uvec2 header, uint offset)
     atomicMax(past_key, past);
     barrier();
     if (ordered_invocation() == 0)
-        Quads(header).q[0] = uvec4(offset, kept <= p.capacity ? kept : LIST_OVERFLOW, min(least_key, past_key), past_key);
+        Quads(header).q[0] =
+            uvec4(offset, kept <= p.capacity ? kept : LIST_OVERFLOW, min(least_key, past_key), past_key);
 }
 
-// How many items are fully seen, and partly.
+// The number of items that are fully visible, and of partly visible ones.
 uvec2 count_items(uint items_count, bool blocks)
 {
     uint full = 0, part = 0;
@@ -228,14 +228,14 @@ uvec2 count_items(uint items_count, bool blocks)
     return totals;
 }
 
-// Two goes: the full ones come first, so their number must be known.
+// Makes a tile list in two passes, because full slots come first and their number must be known before.
 void make_final_list(uvec2 list, uvec2 header, uint offset)
 {
     uint items_count = count;
     uvec2 totals = count_items(items_count, false);
     const bool blocks = totals.x + totals.y > p.capacity;
     if (blocks) {
-        if (listed) { // by its first and last
+        if (listed) { // all keys from its first to its last one
             first_key = Pairs(candidates).p[0].x;
             count = Pairs(candidates).p[count - 1].x + 1 - first_key;
         }
@@ -245,7 +245,7 @@ void make_final_list(uvec2 list, uvec2 header, uint offset)
     uint full_at = 0, part_at = totals.x;
     for (uint chunk = 0; chunk < items_count; chunk += CHUNK) {
         const items x = look(chunk + ordered_invocation() * LANE_ITEMS, items_count, blocks, true);
-        uint mine = 0, total; // both in one number: a chunk has fewer than 2^16
+        uint mine = 0, total; // both counts in one number, because a chunk has fewer than 2^16 items
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++)
             mine += x.seen[i] == FULLY ? 1 : x.seen[i] == PARTLY ? 0x10000 : 0;
         const uint before = exclusive_scan(mine, total);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Merging two sorted runs within a workgroup, and what of it goes into the tree.
+// Merges two sorted runs within a workgroup, and records the merge in the tree.
 #ifndef LIB_MERGE_GLSL
 #define LIB_MERGE_GLSL
 
@@ -13,8 +13,8 @@ shared uint indices[TREE_BLOCK];
 shared uint bits[TREE_BLOCK / 32];
 shared uint counts[TREE_BLOCK / 32];
 
-// How many of the sorted keys `first` to `first + length - 1` of the tile come before `order`: those of higher order, and
-// `equals`, those of the same.
+// The number of keys, among the sorted keys first to first + length - 1 of the tile, that come before `order`: keys of
+// higher order and, if `equals`, of the same order.
 uint count_before(uint first, uint length, uint order, bool equals)
 {
     uint low = 0, high = length;
@@ -28,9 +28,9 @@ uint count_before(uint first, uint length, uint order, bool equals)
     return low;
 }
 
-// Merges in place: the tile consists of pairs of runs, `left` keys and then `right`, and becomes one of merged ones. Each
-// run is the part of a longer run whose `left_before` and `right_before` ranks were merged before. In the right run lie
-// the later keys, which win a tie.
+// Merges in place. The tile consists of pairs of runs, `left` keys and then `right` keys, and each pair becomes one
+// run. A run may be a part of a longer run; then `left_before` keys of the left run were merged before. The right run
+// has the later keys, which win a tie.
 void merge_tile(uint left, uint right, uint left_before)
 {
     uint order[LANE_KEYS], index[LANE_KEYS], rank[LANE_KEYS], count[LANE_KEYS];
@@ -40,9 +40,10 @@ void merge_tile(uint left, uint right, uint left_before)
         order[i] = orders[at];
         index[i] = indices[at];
         is_left[i] = at - pair < left;
-        const uint others = count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i], is_left[i]);
+        const uint others =
+            count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i], is_left[i]);
         rank[i] = is_left[i] ? at + others : at - left + others;
-        count[i] = left_before + (is_left[i] ? at - pair : others); // left ones before it
+        count[i] = left_before + (is_left[i] ? at - pair : others); // number of left keys before it
     }
     barrier();
     [[unroll]] for (uint i = 0; i < LANE_KEYS; i++) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Merges runs of 2^level keys, TREE_BLOCK or more, in pairs: one level of the tree.
 //
-// Workgroup (x, y): ranks x * TREE_BLOCK and on of plane y. Which keys come there, those from left_begin on of the left
-// run and those from right_begin on of the right, is found by a search along the diagonal (Green, McColl and Bader 2012).
+// Workgroup (x, y): TREE_BLOCK ranks of plane y, from rank x * TREE_BLOCK on. A search along the diagonal (Green,
+// McColl and Bader 2012) finds the keys that go there: from left_begin on in the left run, from right_begin on in the
+// right run.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -11,13 +12,14 @@
 
 #include "merge.glsl"
 
-shared uint passed[2]; // invocations of each half whose sample is among the merged keys before the diagonal
+shared uint passed[2]; // for each half, the number of samples among the merged keys before the diagonal
 
-// How many keys of the left run are among the first `ranks[side]` merged ones, for both sides of the tile at once: each
-// half of the workgroup narrows one down by its number of samples at a time.
+// For both sides of the tile, the number of keys of the left run among the first ranks[side] merged keys. Each half of
+// the workgroup searches for one side. In each step, it compares many samples and continues between two of them.
 uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_length, uvec2 ranks)
 {
-    const uint samples = WORKGROUP / 2, side = gl_LocalInvocationIndex / samples, sample_ = gl_LocalInvocationIndex % samples;
+    const uint samples = WORKGROUP / 2;
+    const uint side = gl_LocalInvocationIndex / samples, sample_ = gl_LocalInvocationIndex % samples;
     uvec2 low = ranks - min(ranks, uvec2(right_length)), high = min(ranks, uvec2(left_length));
     while (low != high) {
         const uvec2 step = (high - low) / (samples + 1) + 1;
@@ -25,7 +27,7 @@ uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_le
         if (gl_LocalInvocationIndex < 2)
             passed[gl_LocalInvocationIndex] = 0;
         barrier();
-        // The left run's key `at` is among them if it comes before the right run's key ranks - 1 - at.
+        // Key `at` of the left run is among them if it comes before key ranks - 1 - at of the right run.
         const uint at = low[side] + (sample_ + 1) * step[side] - 1;
         if (at < high[side] && sorted.p[left + at].x > sorted.p[right + ranks[side] - 1 - at].x)
             atomicAdd(passed[side], 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The selection's problem as its kernels see it: constants, parameters, and the order of keys.
+// What the kernels of the selection share: constants, parameters, and the order of keys.
 #ifndef LIB_SELECTION_GLSL
 #define LIB_SELECTION_GLSL
 

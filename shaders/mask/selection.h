@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * Parameters of the kernels that turn importance into intervals, for C and for GLSL: sort_blocks.comp, merge_runs.comp and
- * intervals.comp, in this order. */
+ * Parameters of the kernels that turn importance into intervals, for C and for GLSL: sort_blocks.comp, merge_runs.comp
+ * and intervals.comp, in this order. */
 #include "../lib/shared.h"
 
-/* Values of SELECTION, those of dmattn_select. */
+/* Values of SELECTION, the same as in dmattn_select. */
 #define SELECT_ALL         0
 #define SELECT_TOPW_CAUSAL 1
 #define SELECT_TOPW_SHARED 2
 #define SELECT_THRESHOLD   3
 
-/* Keys are padded to a multiple of this and sorted in blocks of it; the tree's lowest TREE_BLOCK_LEVELS levels are made
- * within a block. */
+/* The number of keys is padded to a multiple of TREE_BLOCK. Blocks of this size are sorted first, which makes the
+ * tree's lowest TREE_BLOCK_LEVELS levels. */
 #define TREE_BLOCK        1024
 #define TREE_BLOCK_LEVELS 10
 
@@ -37,7 +37,7 @@
     DMATTN_UINT keys;                                                                    \
     DMATTN_UINT heads;  /* of a batch item */                                            \
     DMATTN_UINT levels; /* of the tree */                                                \
-    DMATTN_UINT level;  /* that merge_runs.comp makes */                                 \
+    DMATTN_UINT level;  /* the level that merge_runs.comp makes */                       \
     DMATTN_UINT documents;                                                               \
     DMATTN_UINT window;                                                                  \
     DMATTN_FLOAT threshold;                                                              \

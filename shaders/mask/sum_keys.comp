@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Sums over all keys, for each chunk of them:
+// Sums over all keys, one result for each chunk of keys:
 //
 //     sums[h] = sum over b and j of terms[b,h,j]
 //
-// Workgroup (x, y): head x, chunk y. sums [chunk, Hk].
+// Workgroup (x, y): head x, chunk y. sums is [chunk, Hk].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// A merge sort's memory: a wavelet tree over the keys' indices (Grossi, Gupta and Vitter 2003), made bottom up.
+// The history of a merge sort: a wavelet tree over the keys' indices (Grossi, Gupta and Vitter 2003), made from the
+// bottom up.
 //
-// Keys are sorted by importance, the most important first and among equals the later first, in runs of 2, 4, 8, … keys
-// that were neighbours. Level l is about runs of 2^(l+1): for each place in the sorted run one bit, "this key came from
-// the left half", and for each 32 places, beside their bits, how many of the run's places before them did. So for the
-// first p places of a run, which are its p most important keys, the number of those in the left half is one look away, and
-// the search for the k-th smallest index among the p most important keys of all goes down the tree, one look a level.
+// Keys are sorted by importance, the most important first. Of equally important keys, the later one comes first. Runs
+// have 2, 4, 8, … neighbouring keys. Level l has runs of 2^(l+1) keys. For each place in a sorted run, it stores one
+// bit: whether this key came from the left half. For every 32 places, beside their bits, it stores the number of such
+// keys in the run before these places. The first p places of a run are its p most important keys, and one read tells
+// how many of them are in the left half. The search for the k-th smallest index among the p most important of all keys
+// goes down the tree, with one read per level.
 #ifndef LIB_TREE_GLSL
 #define LIB_TREE_GLSL
 
@@ -22,7 +24,7 @@ Pairs sorted_keys(uvec2 base, uint plane)
     return Pairs(advance(base, plane, uvec2(8 * padded_keys(), padded_keys() >> 29)));
 }
 
-// Bits and counts of a level.
+// The words of a level: 32 bits, and the count before them.
 Pairs tree_level(uint plane, uint level)
 {
     const uint words = padded_keys() / 32;
@@ -30,8 +32,8 @@ Pairs tree_level(uint plane, uint level)
     return Pairs(advance(base, level, uvec2(8 * words, 0)));
 }
 
-// ---- questions: the run of a level that begins at key `run`, and the first `count` (at least 1) places of it
-
+// The number of keys from the left half among the first `count` (at least 1) keys of the sorted run of level `level`
+// that begins at key `run`.
 uint count_left(uint plane, uint level, uint run, uint count)
 {
     const uint last = run + count - 1, word = last / 32;
@@ -57,7 +59,7 @@ uint nth_smallest(uint plane, uint count, uint k)
     return run;
 }
 
-// How many of the `count` most important keys have an index below `bound`.
+// The number of keys with an index below `bound` among the `count` most important keys.
 uint count_below(uint plane, uint count, uint bound)
 {
     if (bound >= padded_keys())

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the Markdown files of a tree: check_docs.py ROOT
+"""Checks the Markdown files and the shaders of a tree: check_docs.py ROOT
 
-- Lines have at most 120 columns and do not end in spaces.
+- Lines have at most 120 columns and do not end in spaces. For shaders, this is all: clang-format checks other sources.
 - Relative links and images lead to files that exist; #anchors lead to headings.
 - Paths of the repository in `code` exist, for example `src/plan.c` or `tests/*/test_dma.c`. CHANGELOG.md may name old ones.
 
-Prints one line for each finding, FILE:LINE: ..., and exits with 1 if there is any.
+Prints one line for each finding, FILE:LINE: ..., and exits with 1 if there are findings.
 """
 import pathlib
 import re
 import sys
 
 COLUMNS = 120
+SHADERS = (".comp", ".glsl", ".h")
 FOLDERS = ("bench", "cmake", "docs", "include", "shaders", "src", "tests", "tools", ".ci", ".github")
 FENCE = re.compile(r"\s*```")
 HEADING = re.compile(r"#{1,6} +(.*?)\s*$")
@@ -21,10 +22,13 @@ CODE = re.compile(r"`([^`]+)`")
 PATH = re.compile(r"(?:%s)/[\w.*/-]*" % "|".join(re.escape(folder) for folder in FOLDERS))
 
 
-def markdown_files(root):
-    for path in sorted(root.rglob("*.md")):
+def files_of(root):
+    """The Markdown files, and the files of folders called shaders: GLSL, and headers that C and GLSL share."""
+    for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        if not any(part.startswith("build") or part in (".git", "__pycache__") for part in parts):
+        if any(part.startswith("build") or part in (".git", "__pycache__") for part in parts):
+            continue
+        if path.suffix == ".md" or "shaders" in parts and path.suffix in SHADERS:
             yield path
 
 
@@ -78,6 +82,8 @@ def check(root, path):
         if line != line.rstrip():
             yield number, "spaces at the end of the line"
         text += ("" if code else line) + "\n"
+    if path.suffix != ".md":
+        return
     for span in CODE.finditer(text) if path.name != "CHANGELOG.md" else ():
         name = span.group(1)
         if PATH.fullmatch(name) and not list(root.glob(name.rstrip("/"))):
@@ -91,7 +97,7 @@ def check(root, path):
 
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
-    files = list(markdown_files(root))
+    files = list(files_of(root))
     findings = 0
     for path in files:
         for number, finding in check(root, path):

@@ -27,6 +27,19 @@ class CheckDocs(unittest.TestCase):
         self.assertEqual(self.check("a " * 60 + "a\n" + "b\n"), [1])
         self.assertEqual(self.check("a \n"), [1])
 
+    def test_shader(self):
+        self.assertEqual(self.check("// `src/none.c` [a](none.md)\n", "shaders/a.comp"), [])
+        self.assertEqual(self.check("b\n" + "// " + "a " * 60 + "a\n", "shaders/lib/a.glsl"), [2])
+        self.assertEqual(self.check("b \n", "bench/shaders/a.h"), [1])
+
+    def test_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            for name in ("shaders/lib/a.glsl", "bench/shaders/b.comp", "shaders/c.h", "docs/d.md", "src/e.h", "build/f.md"):
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text("a\n", encoding="utf-8")
+            self.assertEqual([path.name for path in check_docs.files_of(root)], ["b.comp", "d.md", "c.h", "a.glsl"])
+
     def test_link(self):
         self.assertEqual(self.check("[a](none.md)\n\n[two\nlines](none.md) ![c](none.svg)\n"), [1, 3, 4])
         self.assertEqual(self.check("[a](#none) [b](other.md#none)\n"), [1, 1])

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Copies memory in pieces of 16 bytes. Workgroup x copies the x-th block of WORKGROUP * PIECES pieces. An invocation issues
+// Copies memory in pieces of 16 bytes. Workgroup x copies block x of WORKGROUP * PIECES pieces. An invocation issues
 // all its reads before its first write.
 #version 460
 #extension GL_EXT_buffer_reference : require

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The device's maximum rate of f32 multiply-adds: each invocation moves PAIRS of numbers round ellipses.
+// The device's maximum rate of f32 multiply-adds: each invocation moves PAIRS points (x, y) along ellipses.
 //
 //     repeat: TURNS times x = x + a y;  y = y - a x
 //
-// Both lines accumulate in place, as a matrix product does, because some devices have faster instructions for that. Every
-// operand but a changes in each turn, so that a compiler can move nothing out of the loop. The numbers neither grow nor
-// vanish, however many turns there are.
+// Both lines accumulate in place, as a matrix product does, because some devices have faster instructions for that. All
+// operands except a change in each turn, so that a compiler can move nothing out of the loop. The numbers stay bounded
+// and do not vanish, for any number of turns.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The device's maximum rate of cooperative matrix products: each subgroup holds ROWS matrices A and COLUMNS matrices B in
-// registers and accumulates the product of each pair (A, B) in a sum of its own, also in registers.
+// The device's maximum rate of cooperative matrix products: each subgroup holds ROWS matrices A and COLUMNS matrices B
+// in registers and accumulates the product of each pair (A, B) in a separate sum, also in registers.
 //
 //     repeat: C[i][j] = A[i] B[j] + C[i][j]
 //     out = sum of all C[i][j]
@@ -37,7 +37,7 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 #define BY_ROWS gl_CooperativeMatrixLayoutRowMajor
 
 const uint SUBGROUPS = WORKGROUP / SUBGROUP;
-// In units of 16 bytes: 8 operands, or 4 sums.
+// The unit is 16 bytes: 8 operands, or 4 sums.
 const uint A_UNITS = MATRIX_M * MATRIX_K / 8, B_UNITS = MATRIX_K * MATRIX_N / 8;
 
 void main()

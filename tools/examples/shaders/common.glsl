@@ -25,9 +25,9 @@ layout(push_constant, std430) uniform Params {
     OPERAND weight;
     Floats other;
     Sequence sequence;
-    uint rows;    // count of tokens in the run
+    uint rows;    // number of tokens in the run
     uint width;   // of a source row
-    uint columns; // of a target row; rope.comp: count of heads
+    uint columns; // of a target row; rope.comp: number of heads
     uint option;  // see the shader
     uint dim;     // of a head
 } p;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// target[rows, columns] = source[rows, width] * weight[columns, width]^T. An invocation computes one column of four rows.
-// Option 1: target = other[columns] * target + product, which is a residual. Option 2: the target has a row for every
-// position of the sequence.
+// target[rows, columns] = source[rows, width] * weight[columns, width]^T. An invocation computes one column of four
+// rows. Option 1: target = other[columns] * target + product, which is a residual. Option 2: the target has a row for
+// every position of the sequence.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #define OPERAND Vectors

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Normalises and rotates queries and keys in place in target[rows, width], one invocation for each row and head: RMSNorm
-// over the head with weight (queries, the first `option` heads) or other (keys, the heads up to `columns`), then the rotation
-// by position. source[positions, dim] holds the cosines and sines, computed on the CPU, because those of a shader may be
-// inaccurate.
+// Normalises and rotates queries and keys in place in target[rows, width], one invocation for each row and head:
+// RMSNorm over the head with `weight` (queries, the first `option` heads) or `other` (keys, the other heads), then the
+// rotation by position. source[positions, dim] holds the cosines and sines. They are computed on the CPU, because
+// shaders may compute them inaccurately.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -20,7 +20,8 @@ void main()
     for (uint i = 0; i < p.dim / 2; i++) {
         const uint j = i + p.dim / 2;
         const float cosine = p.source.v[angle + i], sine = p.source.v[angle + j];
-        const float wi = head < p.option ? p.weight.v[i] : p.other.v[i], wj = head < p.option ? p.weight.v[j] : p.other.v[j];
+        const float wi = head < p.option ? p.weight.v[i] : p.other.v[i];
+        const float wj = head < p.option ? p.weight.v[j] : p.other.v[j];
         const float x = wi * (p.target.v[at + i] * scale), y = wj * (p.target.v[at + j] * scale);
         p.target.v[at + i] = x * cosine - y * sine;
         p.target.v[at + j] = y * cosine + x * sine;
