@@ -171,8 +171,10 @@ dmattn_status dmattn_plan_resolve_tensor(const dmattn_plan *plan, recorder *r, t
         return DMATTN_SUCCESS;
     if (t->in_workspace && !(buffer && buffer->buffer)) {
         r->tensor[tensor] = r->workspace + t->offset;
+        r->bytes[tensor] = t->bytes;
         return DMATTN_SUCCESS;
     }
+    r->bytes[tensor] = buffer ? buffer->size : 0;
     return dmattn_plan_resolve_buffer(plan, dmattn_tensor_name(tensor), buffer, t->bytes, t->alignment,
                                       &r->tensor[tensor]);
 }

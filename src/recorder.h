@@ -14,6 +14,7 @@ typedef struct recorder {
     bool begun; /* there is a dispatch to wait for */
     /* addresses; 0 if the call has no such buffer */
     VkDeviceAddress tensor[TENSOR_COUNT];
+    uint64_t bytes[TENSOR_COUNT]; /* that may be accessed from there on */
     VkDeviceAddress workspace;
 } recorder;
 

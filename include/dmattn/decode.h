@@ -105,7 +105,8 @@ typedef struct dmattn_decode_args {
     dmattn_buffer a;          /**< as in dmattn_mask_args */
     dmattn_buffer dt_bias;    /**< as in dmattn_mask_args */
     dmattn_buffer importance; /**< f32 [B, Hk, T] of the new tokens, if desc.importance_given */
-    dmattn_buffer counts;     /**< optional: int32 [B], number of new tokens of each sequence, 0 to T; no buffer: T */
+    dmattn_buffer counts;     /**< optional: int32 [B], number of new tokens of each sequence, 0 to T; other values
+                               count as T; no buffer: T */
     dmattn_buffer keep;  /**< optional: int32 [B], number of tokens of each sequence to keep before the new tokens are
                             added. Negative values and values above the sequence's length keep all tokens; 0 starts a
                             new sequence. BOUNDED: if more tokens are taken back than desc.rollback, or tokens of the
@@ -114,7 +115,8 @@ typedef struct dmattn_decode_args {
     dmattn_buffer pages; /**< PAGED: the pool, layout.pages_size bytes, at a multiple of 16; updated */
     dmattn_buffer table; /**< PAGED: the block table, int32 [B, layout.table_pages]. Entry i is the page of tokens
                             i * desc.page_size and following; entries for the new tokens must be set, later ones may
-                            hold anything. Tokens beyond max_keys are dropped */
+                            hold anything. A number that is no page of the pool counts as the last page. Tokens beyond
+                            max_keys are dropped */
     dmattn_buffer mask;  /**< uint8 of shape mask_shape with max_keys keys, if DMATTN_MASK_DENSE */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this step is complete */
 } dmattn_decode_args;

@@ -38,6 +38,12 @@
  * - Descriptors: a member that is zero has its default value. Initialise a descriptor with { 0 } and set what you need.
  *   Descriptors and argument structs are copied and may be freed after the call.
  * - Sizes: batch, heads, queries and keys are each below 2^30. A tensor may span more than 4 GiB.
+ * - Contents of buffers: no number in a buffer makes a kernel access memory outside of its tensors and the workspace.
+ *   Intervals, document offsets, counts, lengths, page numbers and tile lists may hold anything: a value that is out of
+ *   range is clamped (docs/embedding.md has a table). The results of its batch item may have no meaning then; those of
+ *   other items are right.
+ * - Aliasing: inputs of a run may overlap each other. Its results and its workspace may overlap nothing else that the
+ *   run accesses.
  * - Errors: every function that can fail returns a dmattn_status. On failure the output pointer is set to NULL, nothing
  *   is leaked and nothing is half done. The context's message callback receives one sentence that names the argument
  * and the limit; if the context or plan itself is NULL there is no callback, only the status.

@@ -98,7 +98,9 @@ typedef struct dmattn_selection {
  *                32 * w + 31
  *
  * Keys ascend among the full slots, and again among the other slots. The other slots may contain keys that no query of
- * the tile sees. A list uses blocks if its tile has more keys than `list_capacity`. */
+ * the tile sees. A list uses blocks if its tile has more keys than `list_capacity`.
+ *
+ * Attention reads no word behind the end of the buffer, whatever the headers say, unless its size is VK_WHOLE_SIZE. */
 typedef struct dmattn_mask_desc {
     uint32_t stages;   /**< bits of dmattn_mask_stage, of consecutive stages; 0: all. Results of other stages that they
                           read are inputs */
@@ -142,8 +144,9 @@ typedef struct dmattn_mask_args {
     dmattn_buffer end;           /**< int32 [B, Hk, Sk], output of INTERVALS, else an input */
     dmattn_buffer lists;         /**< output of LISTS: info.lists_size bytes, at a multiple of 64 bytes */
     dmattn_buffer workspace;     /**< info.workspace_size bytes; no other run may use them until this run is complete */
-    uint32_t
-        reuse; /**< bits of dmattn_mask_stage: stages whose results the buffers already hold: do not run them again */
+    uint32_t reuse; /**< bits of dmattn_mask_stage: stages whose results the buffers already hold: do not run them
+                       again. If intervals that the app gives let a tile see more keys than `selection` can keep, its
+                       list lacks keys */
 } dmattn_mask_args;
 
 /** Records one run of a mask plan; see dmattn_attention_record(). */

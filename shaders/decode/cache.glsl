@@ -48,10 +48,12 @@ const uint PAGE_KEY_BYTES = KV_HEADS * PAGE_SIZE * KEY_BYTES, PAGE_VALUE_BYTES =
 const uint PAGE_BYTES = PAGE_KEY_BYTES + PAGE_VALUE_BYTES + (BIAS != 0 ? 4 * KV_HEADS * PAGE_SIZE : 0);
 const uint TABLE_PAGES = (CAPACITY + PAGE_SIZE - 1) / PAGE_SIZE; // maximum number of pages of a sequence
 
+// The page of a key. The table may hold anything. A number that is no page counts as the last page.
 uvec2 page_of(uvec2 pages, uvec2 table, uint sequence, uint key)
 {
     const uint at = min(key / PAGE_SIZE, TABLE_PAGES - 1);
-    return advance(pages, Words(advance(table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], uvec2(PAGE_BYTES, 0));
+    const uint page = Words(advance(table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at];
+    return advance(pages, min(page, PAGES - 1), uvec2(PAGE_BYTES, 0));
 }
 
 uvec2 page_key(uvec2 page, uint kv_head, uint key)

@@ -36,7 +36,7 @@ void copy_to(uint key, uvec2 state, uint kv_head, uint lane)
 void copy_to(uint slot, uvec2 state, uint kv_head, uint lane)
 {
     const uint key = Quads(slots_of(state, kv_head)).q[slot].x - 1;
-    if (key != NONE)
+    if (key < p.keys)
         copy(key, advance(keys_of(state, kv_head), slot, uvec2(KEY_BYTES, 0)),
              advance(values_of(state, kv_head), slot, uvec2(VALUE_BYTES, 0)), lane);
 }

@@ -102,7 +102,8 @@
     X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
     X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
     X(67, MATRIX_N, 16)                                                                         \
-    X(68, MATRIX_K, 16)
+    X(68, MATRIX_K, 16)                                                                         \
+    X(69, PAGES, 1) /* paged: of the pool */
 
 /* Push constants of decode.comp. */
 #define DECODE_PARAMS                                                                                         \

@@ -158,7 +158,7 @@
 
 /* Bytes that attention*.comp and backward_queries*.comp leave free for future options. An option that takes bytes
  * lowers this number. */
-#define FREE_PUSH_CONSTANTS 32
+#define FREE_PUSH_CONSTANTS 24
 
 /* mask_tiles.comp */
 #define MASK_TILES_PARAMS                                                                      \
@@ -170,7 +170,8 @@
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
     DMATTN_ADDRESS out_;                                                                       \
-    DMATTN_ADDRESS lse;
+    DMATTN_ADDRESS lse;                                                                        \
+    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */
 
 /* combine_splits.comp */
 #define COMBINE_PARAMS                                                                         \
@@ -195,7 +196,8 @@
     DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
-    DMATTN_ADDRESS dq;
+    DMATTN_ADDRESS dq;                                                                         \
+    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */
 
 /* The backward kernels of keys, and backward_bias.comp */
 #define BACKWARD_KEY_PARAMS                                                                    \

@@ -30,7 +30,7 @@ const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
 uvec2 q_item, k_base, v_base, bias_base;
-uvec4 list;       // the header of the tile list
+uvec4 list;       // the header of the tile list, clamped by find_list()
 uvec2 list_words; // the address of its words
 
 // Finds the addresses of q, k and v for `batch` and `kv_head`.
@@ -93,6 +93,22 @@ uvec2 q_row(uint row)
 #ifdef TILE_OUT // the kernel writes a row of a tensor for each row of the tile
 uvec2 out_item;
 
+// The app may have written the lists, so a header may hold anything. Here it is clamped: all slots are within the
+// memory of the lists.
+void find_list()
+{
+    list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
+    list_words = advance(WALK, list.x, uvec2(LIST_UNIT, 0));
+    const uvec2 first = advance(uvec2(0), list.x, uvec2(LIST_UNIT / 4, 0));
+    uint borrow;
+    const uint low = usubBorrow(p.lists_end.x, first.x, borrow);
+    const uint words = first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low;
+    list.w = min(list.w, LIST_BLOCK_SHIFT);
+    list.y = min(list.y, min(words, 0x7fffffffu >> list.w) << list.w);
+    list.y = min(list.y, p.keys + (1u << LIST_BLOCK_SHIFT) - 1); // no key is in a list twice
+    list.z = min(list.z, list.y);
+}
+
 void begin_tile()
 {
     kv_head = gl_WorkGroupID.y / GROUP_TILES;
@@ -104,10 +120,8 @@ void begin_tile()
                          uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),
                          uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
-    if (LISTED) {
-        list = list_header(batch, score_head(MASK_HEADS, first_head), first_query);
-        list_words = advance(WALK, list.x, uvec2(LIST_UNIT, 0));
-    }
+    if (LISTED)
+        find_list();
 }
 
 uvec2 out_row(uint row)

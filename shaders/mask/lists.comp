@@ -241,6 +241,9 @@ void make_final_list(uvec2 list, uvec2 header, uint offset)
         }
         items_count = (first_key + count - 1 >> LIST_BLOCK_SHIFT) - (first_key >> LIST_BLOCK_SHIFT) + 1;
         totals = count_items(items_count, true);
+        // Intervals of the app may exceed the bound of the selection. Then not all blocks fit, and the last ones are left out.
+        totals.x = min(totals.x, p.capacity);
+        totals.y = min(totals.y, p.capacity - totals.x);
     }
     uint full_at = 0, part_at = totals.x;
     for (uint chunk = 0; chunk < items_count; chunk += CHUNK) {
@@ -251,9 +254,9 @@ void make_final_list(uvec2 list, uvec2 header, uint offset)
         const uint before = exclusive_scan(mine, total);
         uint full = full_at + (before & 0xffffu), part = part_at + (before >> 16);
         [[unroll]] for (uint i = 0; i < LANE_ITEMS; i++) {
-            if (x.seen[i] == FULLY)
+            if (x.seen[i] == FULLY && full < totals.x)
                 Words(list).w[full++] = x.value[i];
-            if (x.seen[i] == PARTLY)
+            if (x.seen[i] == PARTLY && part < totals.x + totals.y)
                 Words(list).w[part++] = x.value[i];
         }
         full_at += total & 0xffffu;

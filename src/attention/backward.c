@@ -242,6 +242,7 @@ static backward_query_params query_params(const backward_stage *s, const recorde
         .dout = r->tensor[TENSOR_DOUT],
         .workspace = r->workspace + s->at.rows,
         .dq = r->tensor[TENSOR_DQ],
+        .lists_end = r->bytes[TENSOR_LISTS] / 4,
     };
 }
 

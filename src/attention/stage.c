@@ -78,6 +78,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
         .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
         .lse = s->combine ? sums : r->tensor[TENSOR_LSE],
+        .lists_end = r->bytes[TENSOR_LISTS] / 4,
     };
     if (s->mask_tiles && !reuse_mask_tiles) {
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};

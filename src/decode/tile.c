@@ -297,6 +297,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_ROLLBACK] = d->rollback;
     c[DECODE_CAPACITY] = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : l.slots;
     c[DECODE_PAGE_SIZE] = d->page_size ? d->page_size : 1;
+    c[DECODE_PAGES] = d->pages ? d->pages : 1;
     c[DECODE_MASK] = a->mask != DMATTN_MASK_NONE;
     c[DECODE_MASK_HEADS] = a->mask_shape.heads ? a->mask_shape.heads : 1;
     dmattn_put_stride(c, DECODE_MASK_BATCH_LOW, a->mask_shape.batch, a->mask_shape.batch_stride, 1);

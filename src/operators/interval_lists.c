@@ -37,6 +37,7 @@ void dmattn_interval_lists_record(const interval_lists *l, recorder *r, bool reu
     if (!l->stage.final)
         return;
     r->tensor[TENSOR_LISTS] = r->workspace + l->lists_at;
+    r->bytes[TENSOR_LISTS] = dmattn_lists_bytes(&l->stage.layout);
     if (!reuse)
         dmattn_lists_stage_record(&l->stage, r);
 }

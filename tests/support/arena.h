@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ * A plan of any operator with all of its tensors in one buffer, and guard words round each of them: a kernel that
+ * writes outside of its tensors shows, and so does one that writes to an input. */
+#ifndef DMATTN_TESTS_ARENA_H
+#define DMATTN_TESTS_ARENA_H
+
+#include "harness.h"
+#include "operators/operators.h"
+
+typedef struct arena {
+    const operator_type *type;
+    dmattn_plan *plan;
+    void *args; /* the operator's args struct; arena_create() sets its buffers */
+    dmattn_buffer buffer;
+    unsigned char *before, *after; /* what the buffer holds before and after a run */
+    /* for each tensor and, last, the workspace */
+    uint64_t at[TENSOR_COUNT + 1];
+    uint64_t bytes[TENSOR_COUNT + 1];
+    bool result[TENSOR_COUNT + 1]; /* the run may write it; arena_create() sets that of the workspace */
+} arena;
+
+/* Makes the buffer. Tensors that a plan may have in its workspace are there, unless the operator has buffers for them.
+ * `list_bytes`: size of tile lists that are an input, or 0. Owns `plan` from then on. */
+void arena_create(arena *a, dmattn_plan *plan, void *args, uint64_t list_bytes);
+void arena_destroy(arena *a);
+
+/* What a tensor holds before and after a run; NULL if the plan has no such tensor. */
+void *arena_input(const arena *a, tensor_id tensor);
+const void *arena_output(const arena *a, tensor_id tensor);
+
+/* Uploads, runs once, downloads, and expects that nothing but results and the workspace was written. `reuse`: bits of
+ * dmattn_mask_stage. `what` is for messages. */
+void arena_run(arena *a, uint32_t reuse, const char *what);
+
+/* The same in two parts, with other commands in between. */
+VkCommandBuffer arena_begin(const arena *a);
+void arena_end(arena *a, const char *what);
+
+#endif
