@@ -64,26 +64,20 @@ static void read_feature(capabilities *caps, companions *c, const VkBaseInStruct
         caps->full_subgroups |= f->computeFullSubgroups;
         break;
     }
-#ifdef VK_KHR_cooperative_matrix
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR:
-        c->matrix |= ((const VkPhysicalDeviceCooperativeMatrixFeaturesKHR *)s)->cooperativeMatrix;
+    case NEWER_STRUCTURE_TYPE_MATRIX_FEATURES:
+        c->matrix |= ((const newer_matrix_features *)s)->cooperativeMatrix;
         break;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV: {
-        const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *f = (const void *)s;
+    case NEWER_STRUCTURE_TYPE_MATRIX2_FEATURES: {
+        const newer_matrix2_features *f = (const void *)s;
         c->matrix2 |= f->cooperativeMatrixReductions && f->cooperativeMatrixConversions
                       && f->cooperativeMatrixPerElementOperations;
         break;
     }
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR: {
-        const VkPhysicalDeviceShaderBfloat16FeaturesKHR *f = (const void *)s;
+    case NEWER_STRUCTURE_TYPE_BFLOAT16_FEATURES: {
+        const newer_bfloat16_features *f = (const void *)s;
         caps->bf16_matrices |= f->shaderBFloat16Type && f->shaderBFloat16CooperativeMatrix;
         break;
     }
-#endif
     default: break;
     }
 }
@@ -132,53 +126,44 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
     caps->fragment_layout = layout_of(caps->driver);
 }
 
-#ifdef VK_KHR_cooperative_matrix
 /* Larger ones first, as fewer instructions are more work each; m = n = k before others, as any level can use it. */
 static const matrix_shape shapes[] = {{16, 16, 16}, {8, 16, 16}, {16, 8, 16}, {8, 8, 16}, {16, 16, 8}, {8, 8, 8}};
 
-static matrix_shape choose_shape(const VkCooperativeMatrixPropertiesKHR *products, uint32_t count, int type)
+static matrix_shape choose_shape(const newer_matrix_properties *products, uint32_t count, int type)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (uint32_t i = 0; i < count; i++) {
-            const VkCooperativeMatrixPropertiesKHR *p = &products[i];
-            if ((int)p->AType == type && (int)p->BType == type && p->CType == VK_COMPONENT_TYPE_FLOAT32_KHR
-                && p->ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && p->scope == VK_SCOPE_SUBGROUP_KHR
+            const newer_matrix_properties *p = &products[i];
+            if ((int)p->AType == type && (int)p->BType == type && p->CType == NEWER_COMPONENT_FLOAT32
+                && p->ResultType == NEWER_COMPONENT_FLOAT32 && p->scope == NEWER_SCOPE_SUBGROUP
                 && p->MSize == shapes[s].m && p->NSize == shapes[s].n && p->KSize == shapes[s].k)
                 return shapes[s];
         }
     return (matrix_shape){0};
 }
 
-void dmattn_capabilities_read_matrices(capabilities *caps, const VkCooperativeMatrixPropertiesKHR *products,
-                                       uint32_t count)
+void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_properties *products, uint32_t count)
 {
-    caps->f16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_FLOAT16_KHR);
-#ifdef VK_KHR_shader_bfloat16
+    caps->f16_matrix = choose_shape(products, count, NEWER_COMPONENT_FLOAT16);
     if (caps->bf16_matrices)
-        caps->bf16_matrix = choose_shape(products, count, VK_COMPONENT_TYPE_BFLOAT16_KHR);
-#endif
+        caps->bf16_matrix = choose_shape(products, count, NEWER_COMPONENT_BFLOAT16);
 }
-#endif
 
 VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                                           VkPhysicalDevice device)
 {
-#ifdef VK_KHR_cooperative_matrix
-    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ask =
-        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)get(instance, ASKS_MATRICES);
-    VkCooperativeMatrixPropertiesKHR products[MAX_MATRIX_PRODUCTS];
+    const newer_get_matrix_properties ask =
+        (newer_get_matrix_properties)get(instance, NEWER_GET_COOPERATIVE_MATRIX_PROPERTIES);
+    newer_matrix_properties products[MAX_MATRIX_PRODUCTS];
     uint32_t count = MAX_MATRIX_PRODUCTS;
     for (uint32_t i = 0; i < count; i++)
-        products[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+        products[i] = (newer_matrix_properties){.sType = NEWER_STRUCTURE_TYPE_MATRIX_PROPERTIES};
     if (!caps->cooperative_matrix || !ask)
         return VK_SUCCESS;
     const VkResult result = ask(device, &count, products);
     if (result < 0)
         return result;
     dmattn_capabilities_read_matrices(caps, products, count); /* incomplete is enough */
-#else
-    (void)caps, (void)get, (void)instance, (void)device;
-#endif
     return VK_SUCCESS;
 }
 

@@ -5,6 +5,7 @@
 #define DMATTN_CAPABILITIES_H
 
 #include "../shaders/lib/fragment_layout.h"
+#include "newer_vulkan.h"
 
 #include <dmattn/dmattn.h>
 
@@ -56,14 +57,11 @@ void dmattn_device_properties_chain(device_properties *properties, bool size_con
 void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *properties,
                               const VkPhysicalDeviceFeatures2 *features);
 
-#ifdef VK_KHR_cooperative_matrix
 /* Of the products that a device reports, the shapes to use; after dmattn_capabilities_read(). */
-void dmattn_capabilities_read_matrices(capabilities *caps, const VkCooperativeMatrixPropertiesKHR *products,
-                                       uint32_t count);
-#endif
+void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_properties *products, uint32_t count);
 
-/* Asks the device for them, if they can be used. A failure is what the Vulkan function, whose name is given, says. */
-#define ASKS_MATRICES "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"
+/* Reads the device's matrix products, if it has cooperative matrices. Returns what the Vulkan function
+ * NEWER_GET_COOPERATIVE_MATRIX_PROPERTIES returned. */
 VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                                           VkPhysicalDevice device);
 

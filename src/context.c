@@ -71,7 +71,7 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
     VkResult result = dmattn_capabilities_ask_matrices(&ctx->caps, desc->get_instance_proc_addr, desc->instance,
                                                        desc->physical_device);
     if (result)
-        return dmattn_fail_vulkan(m, result, ASKS_MATRICES);
+        return dmattn_fail_vulkan(m, result, NEWER_GET_COOPERATIVE_MATRIX_PROPERTIES);
     char why[128];
     if (dmattn_capabilities_level(&ctx->caps, why, sizeof why) == DMATTN_LEVEL_BEST)
         return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "the device cannot be used: %s", why);

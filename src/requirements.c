@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The requirements of dmattn: the features and extensions that an app enables in vkCreateDevice.
  * dmattn_capabilities_level() checks the same list. The public functions and types call the requirements "needs". */
+#include "newer_vulkan.h"
+
 #include <dmattn/dmattn.h>
 
 #include <stddef.h>
@@ -29,7 +31,7 @@ static const VkPhysicalDeviceMaintenance4Features maintenance4 = {
     .maintenance4 = VK_TRUE,
 };
 
-/* For cooperative matrices. Vulkan headers too old to define them leave them out below. */
+/* The rest is for cooperative matrices. */
 static const VkPhysicalDeviceVulkanMemoryModelFeatures memory_model = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
     .pNext = (void *)&maintenance4,
@@ -44,61 +46,39 @@ static const VkPhysicalDeviceShaderFloat16Int8Features float16 = {
     .shaderFloat16 = VK_TRUE,
 };
 
-#ifdef VK_KHR_cooperative_matrix
-static const VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix = {
-    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+static const newer_matrix_features matrix = {
+    .sType = NEWER_STRUCTURE_TYPE_MATRIX_FEATURES,
     .pNext = (void *)&float16,
     .cooperativeMatrix = VK_TRUE,
 };
-#define AFTER_MATRIX matrix
-#else
-#define AFTER_MATRIX float16
-#endif
 
-#ifdef VK_NV_cooperative_matrix2
-static const VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2 = {
-    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-    .pNext = (void *)&AFTER_MATRIX,
+static const newer_matrix2_features matrix2 = {
+    .sType = NEWER_STRUCTURE_TYPE_MATRIX2_FEATURES,
+    .pNext = (void *)&matrix,
     .cooperativeMatrixReductions = VK_TRUE,
     .cooperativeMatrixConversions = VK_TRUE,
     .cooperativeMatrixPerElementOperations = VK_TRUE,
 };
-#define AFTER_MATRIX2 matrix2
-#else
-#define AFTER_MATRIX2 AFTER_MATRIX
-#endif
 
-#ifdef VK_KHR_shader_bfloat16
-static const VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
-    .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
-    .pNext = (void *)&AFTER_MATRIX2,
+static const newer_bfloat16_features bfloat16 = {
+    .sType = NEWER_STRUCTURE_TYPE_BFLOAT16_FEATURES,
+    .pNext = (void *)&matrix2,
     .shaderBFloat16Type = VK_TRUE,
     .shaderBFloat16CooperativeMatrix = VK_TRUE,
 };
-#define AFTER_BFLOAT16 bfloat16
-#else
-#define AFTER_BFLOAT16 AFTER_MATRIX2
-#endif
 
 static const VkPhysicalDeviceFeatures2 recommended = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
     .features = {.shaderInt64 = VK_TRUE}, /* the matrix kernels use 64-bit addresses, too */
-    .pNext = (void *)&AFTER_BFLOAT16,
+    .pNext = (void *)&bfloat16,
 };
 
 /* The first CORE_IN_1_3 extensions are core in Vulkan 1.3. */
 #define CORE_IN_1_3 2
 static const char *const extensions[] = {
     VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, VK_KHR_MAINTENANCE_4_EXTENSION_NAME,
-#ifdef VK_KHR_cooperative_matrix
-    VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME,
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME,
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME,
-#endif
+    NEWER_COOPERATIVE_MATRIX_EXTENSION_NAME,     NEWER_COOPERATIVE_MATRIX_2_EXTENSION_NAME,
+    NEWER_SHADER_BFLOAT16_EXTENSION_NAME,
 };
 
 void dmattn_get_device_needs(uint32_t api_version, dmattn_device_needs *needs)
@@ -125,15 +105,9 @@ typedef struct needed_structures {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size;
     VkPhysicalDeviceMaintenance4Features maintenance4;
-#ifdef VK_KHR_cooperative_matrix
-    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16;
-#endif
+    newer_matrix_features matrix;
+    newer_matrix2_features matrix2;
+    newer_bfloat16_features bfloat16;
 } needed_structures;
 _Static_assert(sizeof(needed_structures) <= sizeof((dmattn_device_setup *)0)->storage, "storage is too small");
 _Static_assert(sizeof extensions / sizeof *extensions <= DMATTN_MAX_DEVICE_EXTENSIONS, "too many extensions");
@@ -166,18 +140,9 @@ static const needed_structure structures[] = {
      VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME, WHOLE(1, 3, subgroupSizeControl)},
     {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES, MEMBER(maintenance4), VK_API_VERSION_1_3,
      VK_KHR_MAINTENANCE_4_EXTENSION_NAME, WHOLE(1, 3, maintenance4)},
-#ifdef VK_KHR_cooperative_matrix
-    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR, MEMBER(matrix), 0,
-     VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME, NO_WHOLE},
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV, MEMBER(matrix2), 0,
-     VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, NO_WHOLE},
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR, MEMBER(bfloat16), 0,
-     VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME, NO_WHOLE},
-#endif
+    {NEWER_STRUCTURE_TYPE_MATRIX_FEATURES, MEMBER(matrix), 0, NEWER_COOPERATIVE_MATRIX_EXTENSION_NAME, NO_WHOLE},
+    {NEWER_STRUCTURE_TYPE_MATRIX2_FEATURES, MEMBER(matrix2), 0, NEWER_COOPERATIVE_MATRIX_2_EXTENSION_NAME, NO_WHOLE},
+    {NEWER_STRUCTURE_TYPE_BFLOAT16_FEATURES, MEMBER(bfloat16), 0, NEWER_SHADER_BFLOAT16_EXTENSION_NAME, NO_WHOLE},
 };
 #define STRUCTURE_COUNT (sizeof structures / sizeof *structures)
 

@@ -183,15 +183,9 @@ typedef struct matrix_chain {
     VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
-#ifdef VK_KHR_cooperative_matrix
-    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16;
-#endif
+    newer_matrix_features matrix;
+    newer_matrix2_features matrix2;
+    newer_bfloat16_features bfloat16;
 } matrix_chain;
 
 /* Enables all features. With `core`, those of Vulkan 1.2 and 1.3 are in the structures of these versions. */
@@ -215,30 +209,20 @@ static void fill_chain(matrix_chain *c, bool core)
         .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES, .maintenance4 = VK_TRUE},
     };
     void *next = core ? (void *)&c->v12 : &c->memory_model;
-#ifdef VK_KHR_cooperative_matrix
-    c->matrix = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-        .pNext = next,
-        .cooperativeMatrix = VK_TRUE};
+    c->matrix = (newer_matrix_features){
+        .sType = NEWER_STRUCTURE_TYPE_MATRIX_FEATURES, .pNext = next, .cooperativeMatrix = VK_TRUE};
     next = &c->matrix;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    c->matrix2 = (VkPhysicalDeviceCooperativeMatrix2FeaturesNV){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
-        .pNext = next,
-        .cooperativeMatrixReductions = VK_TRUE,
-        .cooperativeMatrixConversions = VK_TRUE,
-        .cooperativeMatrixPerElementOperations = VK_TRUE};
+    c->matrix2 = (newer_matrix2_features){.sType = NEWER_STRUCTURE_TYPE_MATRIX2_FEATURES,
+                                          .pNext = next,
+                                          .cooperativeMatrixReductions = VK_TRUE,
+                                          .cooperativeMatrixConversions = VK_TRUE,
+                                          .cooperativeMatrixPerElementOperations = VK_TRUE};
     next = &c->matrix2;
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    c->bfloat16 = (VkPhysicalDeviceShaderBfloat16FeaturesKHR){
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
-        .pNext = next,
-        .shaderBFloat16Type = VK_TRUE,
-        .shaderBFloat16CooperativeMatrix = VK_TRUE};
+    c->bfloat16 = (newer_bfloat16_features){.sType = NEWER_STRUCTURE_TYPE_BFLOAT16_FEATURES,
+                                            .pNext = next,
+                                            .shaderBFloat16Type = VK_TRUE,
+                                            .shaderBFloat16CooperativeMatrix = VK_TRUE};
     next = &c->bfloat16;
-#endif
     c->head.features.shaderInt64 = VK_TRUE;
     c->head.pNext = next;
 }
@@ -266,32 +250,16 @@ static capabilities read_chain(const matrix_chain *c)
 Test(capabilities, matrix_features)
 {
     matrix_chain c;
-    bool m = false, m2 = false, b = false; /* whether the Vulkan headers define them */
-#ifdef VK_KHR_cooperative_matrix
-    m = true;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    m2 = true;
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    b = true;
-#endif
-    WITHOUT(head.features, geometryShader, m, m2, b); /* not needed by dmattn */
-#ifdef VK_KHR_cooperative_matrix
-    WITHOUT(matrix, cooperativeMatrix, false, m2, b);
-    WITHOUT(matrix, cooperativeMatrixRobustBufferAccess, m, m2, b);
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    WITHOUT(matrix2, cooperativeMatrixReductions, m, false, b);
-    WITHOUT(matrix2, cooperativeMatrixConversions, m, false, b);
-    WITHOUT(matrix2, cooperativeMatrixPerElementOperations, m, false, b);
-    WITHOUT(matrix2, cooperativeMatrixWorkgroupScope, m, m2, b);
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    WITHOUT(bfloat16, shaderBFloat16Type, m, m2, false);
-    WITHOUT(bfloat16, shaderBFloat16CooperativeMatrix, m, m2, false);
-    WITHOUT(bfloat16, shaderBFloat16DotProduct, m, m2, b);
-#endif
+    WITHOUT(head.features, geometryShader, true, true, true); /* not needed by dmattn */
+    WITHOUT(matrix, cooperativeMatrix, false, true, true);
+    WITHOUT(matrix, cooperativeMatrixRobustBufferAccess, true, true, true);
+    WITHOUT(matrix2, cooperativeMatrixReductions, true, false, true);
+    WITHOUT(matrix2, cooperativeMatrixConversions, true, false, true);
+    WITHOUT(matrix2, cooperativeMatrixPerElementOperations, true, false, true);
+    WITHOUT(matrix2, cooperativeMatrixWorkgroupScope, true, true, true);
+    WITHOUT(bfloat16, shaderBFloat16Type, true, true, false);
+    WITHOUT(bfloat16, shaderBFloat16CooperativeMatrix, true, true, false);
+    WITHOUT(bfloat16, shaderBFloat16DotProduct, true, true, true);
     /* other features that matrices need */
     static const struct {
         bool memory_model, scope, float16, int64, maintenance4;
@@ -306,9 +274,9 @@ Test(capabilities, matrix_features)
             c.maintenance4.maintenance4 = c.v13.maintenance4 = rows[i].maintenance4;
             const capabilities caps = read_chain(&c);
             cr_expect_eq(caps.cooperative_matrix,
-                         m && rows[i].memory_model && rows[i].scope && rows[i].float16 && rows[i].int64,
-                         "row %zu, core %d", i, core);
-            cr_expect_eq(caps.cooperative_matrix2, m2 && rows[i].maintenance4, "row %zu, core %d", i, core);
+                         rows[i].memory_model && rows[i].scope && rows[i].float16 && rows[i].int64, "row %zu, core %d",
+                         i, core);
+            cr_expect_eq(caps.cooperative_matrix2, rows[i].maintenance4, "row %zu, core %d", i, core);
         }
 }
 
@@ -326,13 +294,11 @@ Test(capabilities, fragments)
     }
 }
 
-#ifdef VK_KHR_cooperative_matrix
-#define PRODUCT(m, n, k, a, b, c, r, where)                                                               \
-    {                                                                                                     \
-        .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR, .MSize = m, .NSize = n, .KSize = k, \
-        .AType = VK_COMPONENT_TYPE_##a##_KHR, .BType = VK_COMPONENT_TYPE_##b##_KHR,                       \
-        .CType = VK_COMPONENT_TYPE_##c##_KHR, .ResultType = VK_COMPONENT_TYPE_##r##_KHR,                  \
-        .scope = VK_SCOPE_##where##_KHR                                                                   \
+#define PRODUCT(m, n, k, a, b, c, r, where)                                                       \
+    {                                                                                             \
+        .sType = NEWER_STRUCTURE_TYPE_MATRIX_PROPERTIES, .MSize = m, .NSize = n, .KSize = k,      \
+        .AType = NEWER_COMPONENT_##a, .BType = NEWER_COMPONENT_##b, .CType = NEWER_COMPONENT_##c, \
+        .ResultType = NEWER_COMPONENT_##r, .scope = NEWER_SCOPE_##where                           \
     }
 #define F16_PRODUCT(m, n, k)  PRODUCT(m, n, k, FLOAT16, FLOAT16, FLOAT32, FLOAT32, SUBGROUP)
 #define BF16_PRODUCT(m, n, k) PRODUCT(m, n, k, BFLOAT16, BFLOAT16, FLOAT32, FLOAT32, SUBGROUP)
@@ -350,7 +316,7 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, NULL, 0);
     expect_shape("nothing", caps.f16_matrix, 0, 0, 0);
 
-    static const VkCooperativeMatrixPropertiesKHR others[] = {
+    static const newer_matrix_properties others[] = {
         PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP),
         PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT32, SUBGROUP),
         PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT16, SUBGROUP),
@@ -365,16 +331,16 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, others, COUNT(others));
     expect_shape("others", caps.f16_matrix, 0, 0, 0);
 
-    static const VkCooperativeMatrixPropertiesKHR lavapipe[] = {
-        PRODUCT(8, 8, 8, SINT8, SINT8, SINT32, SINT32, SUBGROUP), F16_PRODUCT(8, 8, 8),
-        PRODUCT(8, 8, 8, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP)};
+    static const newer_matrix_properties lavapipe[] = {PRODUCT(8, 8, 8, SINT8, SINT8, SINT32, SINT32, SUBGROUP),
+                                                       F16_PRODUCT(8, 8, 8),
+                                                       PRODUCT(8, 8, 8, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP)};
     dmattn_capabilities_read_matrices(&caps, lavapipe, COUNT(lavapipe));
     expect_shape("lavapipe", caps.f16_matrix, 8, 8, 8);
 
     /* the largest is chosen, in any order; of equal sizes a square one */
-    static const VkCooperativeMatrixPropertiesKHR several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
-                                                               F16_PRODUCT(8, 8, 16),  F16_PRODUCT(16, 8, 16),
-                                                               F16_PRODUCT(8, 16, 16), F16_PRODUCT(16, 16, 16)};
+    static const newer_matrix_properties several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
+                                                      F16_PRODUCT(8, 8, 16),  F16_PRODUCT(16, 8, 16),
+                                                      F16_PRODUCT(8, 16, 16), F16_PRODUCT(16, 16, 16)};
     static const matrix_shape best[] = {{8, 8, 8}, {16, 16, 8}, {8, 8, 16}, {16, 8, 16}, {8, 16, 16}, {16, 16, 16}};
     for (uint32_t count = 1; count <= COUNT(several); count++) {
         dmattn_capabilities_read_matrices(&caps, several, count);
@@ -383,8 +349,7 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* the former shapes must be gone */
     expect_shape("others", caps.f16_matrix, 0, 0, 0);
 
-#ifdef VK_KHR_shader_bfloat16
-    static const VkCooperativeMatrixPropertiesKHR both[] = {
+    static const newer_matrix_properties both[] = {
         PRODUCT(16, 16, 16, BFLOAT16, BFLOAT16, BFLOAT16, BFLOAT16, SUBGROUP), BF16_PRODUCT(16, 8, 16),
         F16_PRODUCT(8, 8, 16)};
     caps = (capabilities){.bf16_matrices = true};
@@ -395,6 +360,4 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
     expect_shape("f16", caps.f16_matrix, 8, 8, 16);
     expect_shape("bf16", caps.bf16_matrix, 0, 0, 0);
-#endif
 }
-#endif

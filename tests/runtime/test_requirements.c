@@ -31,21 +31,9 @@ static size_t word_count(VkStructureType type)
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES:
         size = sizeof(VkPhysicalDeviceMaintenance4Features);
         break;
-#ifdef VK_KHR_cooperative_matrix
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR:
-        size = sizeof(VkPhysicalDeviceCooperativeMatrixFeaturesKHR);
-        break;
-#endif
-#ifdef VK_NV_cooperative_matrix2
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV:
-        size = sizeof(VkPhysicalDeviceCooperativeMatrix2FeaturesNV);
-        break;
-#endif
-#ifdef VK_KHR_shader_bfloat16
-    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR:
-        size = sizeof(VkPhysicalDeviceShaderBfloat16FeaturesKHR);
-        break;
-#endif
+    case NEWER_STRUCTURE_TYPE_MATRIX_FEATURES: size = sizeof(newer_matrix_features); break;
+    case NEWER_STRUCTURE_TYPE_MATRIX2_FEATURES: size = sizeof(newer_matrix2_features); break;
+    case NEWER_STRUCTURE_TYPE_BFLOAT16_FEATURES: size = sizeof(newer_bfloat16_features); break;
     default: cr_assert(false, "unexpected structure of sType %d", (int)type);
     }
     return (size - sizeof(VkBaseOutStructure)) / sizeof(VkBool32);
@@ -162,9 +150,7 @@ Test(needs, whole_versions)
     cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES));
     cr_expect_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES));
     cr_expect(a.features.features.shaderInt64);
-#ifdef VK_KHR_cooperative_matrix
-    cr_expect_not_null(find(&a.features, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR));
-#endif
+    cr_expect_not_null(find(&a.features, NEWER_STRUCTURE_TYPE_MATRIX_FEATURES));
 }
 
 /* The app has the structure of a feature, and an extension, itself. */
@@ -276,17 +262,11 @@ Test(device_needs, versions)
         cr_expect(caps.buffer_device_address);
         dmattn_capabilities_read(&caps, versions[i], &p, needs.recommended);
         cr_expect(caps.subgroup_size_control && caps.full_subgroups);
-#ifdef VK_KHR_cooperative_matrix
         cr_expect(caps.cooperative_matrix);
-        cr_expect(recommends(&needs, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME));
-#endif
-#ifdef VK_NV_cooperative_matrix2
+        cr_expect(recommends(&needs, NEWER_COOPERATIVE_MATRIX_EXTENSION_NAME));
         cr_expect(caps.cooperative_matrix2);
-        cr_expect(recommends(&needs, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME));
-#endif
-#ifdef VK_KHR_shader_bfloat16
+        cr_expect(recommends(&needs, NEWER_COOPERATIVE_MATRIX_2_EXTENSION_NAME));
         cr_expect(caps.bf16_matrices);
-        cr_expect(recommends(&needs, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME));
-#endif
+        cr_expect(recommends(&needs, NEWER_SHADER_BFLOAT16_EXTENSION_NAME));
     }
 }

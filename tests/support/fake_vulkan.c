@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "fake_vulkan.h"
 
+#include "newer_vulkan.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,9 +243,9 @@ static VKAPI_ATTR void VKAPI_CALL GetPhysicalDeviceProperties2(VkPhysicalDevice 
         DEVICE(device)->change_limits(properties);
 }
 
-#ifdef VK_KHR_cooperative_matrix
-static VKAPI_ATTR VkResult VKAPI_CALL GetPhysicalDeviceCooperativeMatrixPropertiesKHR(
-    VkPhysicalDevice device, uint32_t *count, VkCooperativeMatrixPropertiesKHR *products)
+static VKAPI_ATTR VkResult VKAPI_CALL GetPhysicalDeviceCooperativeMatrixPropertiesKHR(VkPhysicalDevice device,
+                                                                                      uint32_t *count,
+                                                                                      newer_matrix_properties *products)
 {
     const VkResult result = next_call(DEVICE(device), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     if (result)
@@ -251,12 +253,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL GetPhysicalDeviceCooperativeMatrixProperti
     note(DEVICE(device), *count >= 1, "there is a place for matrices");
     *count = 1;
     products[0].MSize = products[0].NSize = products[0].KSize = 16;
-    products[0].AType = products[0].BType = VK_COMPONENT_TYPE_FLOAT16_KHR;
-    products[0].CType = products[0].ResultType = VK_COMPONENT_TYPE_FLOAT32_KHR;
-    products[0].scope = VK_SCOPE_SUBGROUP_KHR;
+    products[0].AType = products[0].BType = NEWER_COMPONENT_FLOAT16;
+    products[0].CType = products[0].ResultType = NEWER_COMPONENT_FLOAT32;
+    products[0].scope = NEWER_SCOPE_SUBGROUP;
     return VK_SUCCESS;
 }
-#endif
 
 typedef struct named_function {
     const char *name;
@@ -309,9 +310,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetInstanceProcAddr(VkInstance i
     static const named_function functions[] = {
         FUNCTION(GetDeviceProcAddr),
         FUNCTION(GetPhysicalDeviceProperties2),
-#ifdef VK_KHR_cooperative_matrix
         FUNCTION(GetPhysicalDeviceCooperativeMatrixPropertiesKHR),
-#endif
     };
     return find(DEVICE(instance), functions, sizeof functions / sizeof *functions, name);
 }
