@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: MIT
 # Compiles a table of kernel variants (variants.cmake) to SPIR-V and embeds them in one C file.
 
-find_program(DMATTN_GLSLANG NAMES glslang glslangValidator DOC "glslang, the shader compiler")
-find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
-if(NOT DMATTN_GLSLANG AND NOT DMATTN_GLSLC)
-  message(FATAL_ERROR "dmattn: no shader compiler found; install glslang-tools (tools/setup does) or glslc")
-endif()
+# Sets RESULT to the folder in which tools/glslang puts a newer glslang than the system's.
+function(dmattn_newer_tools RESULT)
+  set(cache $ENV{XDG_CACHE_HOME})
+  if(NOT cache)
+    set(cache $ENV{HOME}/.cache)
+  endif()
+  set(${RESULT} ${cache}/dmattn/glslang/bin PARENT_SCOPE)
+endfunction()
 
-# Sets RESULT to the command with which COMPILER (glslang or glslc) compiles a shader and writes OUTPUT.d, a list of
-# what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
+dmattn_newer_tools(newer_tools)
+find_program(DMATTN_GLSLANG NAMES glslang glslangValidator DOC "glslang, the shader compiler")
+find_program(DMATTN_NEWER_GLSLANG NAMES glslang PATHS ${newer_tools} NO_DEFAULT_PATH
+             DOC "glslang that tools/glslang unpacked")
+find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
+
+# Sets RESULT to the command with which COMPILER (glslang, newer_glslang or glslc) compiles a shader and writes OUTPUT.d, a
+# list of what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
 function(dmattn_shader_command COMPILER SOURCE OUTPUT ENVIRONMENT DEFINITIONS RESULT)
   list(TRANSFORM DEFINITIONS PREPEND -D)
-  if(COMPILER STREQUAL glslang)
-    set(command ${DMATTN_GLSLANG} --quiet -V --target-env ${ENVIRONMENT} -S comp ${DEFINITIONS}
+  string(TOUPPER DMATTN_${COMPILER} program)
+  if(COMPILER MATCHES glslang)
+    set(command ${${program}} --quiet -V --target-env ${ENVIRONMENT} -S comp ${DEFINITIONS}
                 --depfile ${OUTPUT}.d -o ${OUTPUT} ${SOURCE})
   else()
-    set(command ${DMATTN_GLSLC} --target-env=${ENVIRONMENT} -fshader-stage=compute -O0 ${DEFINITIONS}
+    set(command ${${program}} --target-env=${ENVIRONMENT} -fshader-stage=compute -O0 ${DEFINITIONS}
                 -MD -MF ${OUTPUT}.d -o ${OUTPUT} ${SOURCE})
   endif()
   set(${RESULT} "${command}" PARENT_SCOPE)
@@ -36,11 +46,11 @@ function(dmattn_unknown_extensions COMPILER EXTENSIONS RESULT)
   set(${RESULT} "${unknown}" PARENT_SCOPE)
 endfunction()
 
-# Sets RESULT to the compiler that knows more of EXTENSIONS, and UNKNOWN to those that it does not; glslang if both are
-# equal.
+# Sets RESULT to the compiler that knows most of EXTENSIONS, and UNKNOWN to the extensions that it does not know. The
+# first one is preferred.
 function(dmattn_choose_compiler EXTENSIONS RESULT UNKNOWN)
   set(best "")
-  foreach(compiler IN ITEMS glslang glslc)
+  foreach(compiler IN ITEMS glslang newer_glslang glslc)
     string(TOUPPER DMATTN_${compiler} program)
     if(NOT ${program})
       continue()
@@ -61,6 +71,9 @@ endfunction()
 # this file), the table in C is called PREFIX_kernels (default: dmattn_kernels).
 function(dmattn_add_kernels VARIANTS RESULT)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "DIRECTORY;PREFIX" "")
+  if(NOT DMATTN_GLSLANG AND NOT DMATTN_NEWER_GLSLANG AND NOT DMATTN_GLSLC)
+    message(FATAL_ERROR "dmattn: no shader compiler found; install glslang-tools (tools/setup does) or glslc")
+  endif()
   set(script_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
   set(shader_dir ${script_dir})
   set(prefix dmattn)
@@ -82,6 +95,8 @@ function(dmattn_add_kernels VARIANTS RESULT)
 
   set(binaries "")
   set(rows "")
+  set(left_out "")
+  set(left_out_for "")
   foreach(variant IN LISTS VARIANTS)
     string(REPLACE "|" ";" columns "${variant}")
     list(TRANSFORM columns STRIP)
@@ -101,7 +116,8 @@ function(dmattn_add_kernels VARIANTS RESULT)
       endif()
     endforeach()
     if(missing)
-      message(STATUS "dmattn: left out ${name} (${level}): ${compiler} does not know ${missing}")
+      list(APPEND left_out "${name} (${level})")
+      list(APPEND left_out_for ${missing})
       continue()
     endif()
 
@@ -118,6 +134,16 @@ function(dmattn_add_kernels VARIANTS RESULT)
     list(APPEND rows "${name}|${level}|${binary}")
   endforeach()
 
+  if(left_out)
+    list(REMOVE_DUPLICATES left_out_for)
+    list(LENGTH left_out count)
+    list(JOIN left_out ", " left_out)
+    list(JOIN left_out_for ", " left_out_for)
+    string(TOUPPER DMATTN_${compiler} program)
+    message(STATUS "${prefix}: ${count} kernels are left out because ${${program}} does not know ${left_out_for}")
+    message(VERBOSE "${prefix}: left out ${left_out}")
+  endif()
+
   set(generated ${out_dir}/kernels.c)
   list(JOIN rows "\n" rows)
   file(GENERATE OUTPUT ${out_dir}/kernels.txt CONTENT "${rows}\n")
@@ -129,4 +155,32 @@ function(dmattn_add_kernels VARIANTS RESULT)
     COMMENT "Embedding the kernels"
     VERBATIM)
   set(${RESULT} ${generated} PARENT_SCOPE)
+  set(${RESULT}_rows "${rows}" PARENT_SCOPE) # for dmattn_print_levels()
+endfunction()
+
+# Prints which levels a build has. ROWS: lines that name a kernel and its level, of dmattn_add_kernels() or of a kernels.c.
+function(dmattn_print_levels ROWS)
+  set(levels "portable")
+  foreach(level IN ITEMS matrix matrix2)
+    set(types "")
+    foreach(type IN ITEMS f16 bf16)
+      string(TOUPPER ${level} name)
+      if("${ROWS}" MATCHES "_${type}[|]${level}[|]|_${type}\", DMATTN_LEVEL_${name},")
+        list(APPEND types ${type})
+      endif()
+    endforeach()
+    if(types)
+      list(JOIN types ", " types)
+      string(APPEND levels "; ${level} (${types})")
+    endif()
+    if(NOT types MATCHES "bf16")
+      set(missing TRUE)
+    endif()
+  endforeach()
+  message(STATUS "dmattn: kernels of the levels ${levels}")
+  if(missing)
+    message(STATUS "dmattn: the shader compiler is too old for the other kernels, which are the fast ones on GPUs with "
+                   "cooperative matrices; on Debian and Ubuntu run tools/glslang, then configure again; "
+                   "elsewhere install glslang 15.4 or newer")
+  endif()
 endfunction()
