@@ -16,8 +16,8 @@ find_program(DMATTN_NEWER_GLSLANG NAMES glslang PATHS ${newer_tools} NO_DEFAULT_
              DOC "glslang that tools/glslang unpacked")
 find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
 
-# Sets RESULT to the command with which COMPILER (glslang, newer_glslang or glslc) compiles a shader and writes OUTPUT.d, a
-# list of what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
+# Sets RESULT to the command with which COMPILER (glslang, newer_glslang or glslc) compiles a shader and writes
+# OUTPUT.d, a list of what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
 function(dmattn_shader_command COMPILER SOURCE OUTPUT ENVIRONMENT DEFINITIONS RESULT)
   list(TRANSFORM DEFINITIONS PREPEND -D)
   string(TOUPPER DMATTN_${COMPILER} program)
@@ -158,7 +158,8 @@ function(dmattn_add_kernels VARIANTS RESULT)
   set(${RESULT}_rows "${rows}" PARENT_SCOPE) # for dmattn_print_levels()
 endfunction()
 
-# Prints which levels a build has. ROWS: lines that name a kernel and its level, of dmattn_add_kernels() or of a kernels.c.
+# Prints which levels a build has. ROWS: lines that name a kernel and its level, from dmattn_add_kernels() or from a
+# kernels.c.
 function(dmattn_print_levels ROWS)
   set(levels "portable")
   foreach(level IN ITEMS matrix matrix2)
