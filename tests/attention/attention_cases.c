@@ -2,7 +2,8 @@
  * Cases without masks: types, sizes, strides, scores. */
 #include "attention_cases.h"
 
-/* Dimensions by types; more than 128 values, few queries and all else are different tiles. */
+/* All dimensions with several types. There are three kinds of tiles: for more than 128 values, for few queries, for the
+ * rest. */
 static const attention_case dims[] = {
     {.name = "f32 d8", .desc = {F32, SIZE(1, 33, 40, 2, 1, 8, 0), LSE}},
     {.name = "f16 d8", .desc = {F16, SIZE(1, 70, 40, 2, 2, 8, 0), LSE, CAUSAL}},
@@ -33,7 +34,7 @@ static const attention_case dims[] = {
 };
 GROUP(dims, dims);
 
-/* Lengths round those of tiles, one key, one query; causal with dead rows where there are more queries than keys. */
+/* Lengths near those of tiles, one key, one query. Causal with more queries than keys: some queries see no key. */
 static const attention_case sizes[] = {
     {.name = "1 x 1", .desc = {F32, SIZE(1, 1, 1, 1, 1, 16, 0), LSE}},
     {.name = "1 x 1 causal", .desc = {F16, SIZE(3, 1, 1, 2, 1, 16, 0), LSE, CAUSAL}},
@@ -93,7 +94,7 @@ static const attention_case scores[] = {
 };
 GROUP(scores, scores);
 
-/* Rows at multiples of 16 bytes. */
+/* Rows begin at multiples of 16 bytes. */
 static const attention_case layouts[] = {
     {.name = "[B, H, S, D]",
      .desc = {F32, SIZE(2, 65, 50, 3, 1, 32, 0), LSE, CAUSAL, .q_strides = {3 * 65 * 32, 32, 65 * 32},
@@ -136,7 +137,7 @@ static const attention_case layouts[] = {
 };
 GROUP(layouts, layouts);
 
-/* Rows anywhere: 16-bit elements in the middle of words, neighbours of what is not theirs. */
+/* Rows begin at any element: rows of 16-bit elements may share a word with other data. */
 static const attention_case odd_layouts[] = {
     {.name = "odd rows f32",
      .desc = {F32, SIZE(2, 33, 65, 2, 1, 24, 0), LSE, .q_strides = {33 * 51, 51, 25}, .k_strides = {65 * 27, 27, 24},
@@ -173,7 +174,7 @@ static const attention_case odd_layouts[] = {
 };
 GROUP(odd_layouts, odd_layouts);
 
-/* Strides of 0: one row for all. */
+/* Strides of 0: several rows are the same row in memory. */
 static const attention_case repeats[] = {
     {.name = "k and v for all items",
      .desc = {F32, SIZE(3, 14, 65, 4, 2, 16, 0), LSE, .k_strides = {0, 32, 16}, .v_strides = {0, 32, 16}}},

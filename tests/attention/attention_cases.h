@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The table of cases that every attention kernel must get right on every device. */
+ * The table of cases for which every attention kernel must be right on every device. */
 #ifndef DMATTN_TESTS_ATTENTION_CASES_H
 #define DMATTN_TESTS_ATTENTION_CASES_H
 
 #include "problem.h"
 
-/* What is in the inputs, besides what problem_randomize() puts there. */
+/* What the inputs hold, instead of the random numbers of problem_randomize(). */
 typedef enum case_data {
     DATA_RANDOM = 0,
-    DATA_TILES,         /* dense: tiles of 64 x 64 empty, full, or random */
-    DATA_DEAD_ROWS,     /* dense: every third query sees nothing, nor do queries 64 to 127 */
+    DATA_TILES,         /* dense: tiles of 64 x 64 are empty, full, or random */
+    DATA_DEAD_ROWS,     /* dense: every third query and queries 64 to 127 see no key */
     DATA_NOTHING,       /* no query sees any key */
-    DATA_EVERYTHING,    /* all see all; interval bounds lie far outside */
-    DATA_ONE,           /* each query sees one key only; with intervals, each key lives for one query */
+    DATA_EVERYTHING,    /* all queries see all keys; interval bounds are far outside */
+    DATA_ONE,           /* each query sees only one key; with intervals, one query sees each key */
     DATA_WINDOW,        /* intervals: each key is seen from its own position on, for 40 queries */
-    DATA_INFINITE_BIAS, /* one bias in four is -infinity, and so is every seventh row of it */
+    DATA_INFINITE_BIAS, /* one bias in four is -infinity, and every seventh row is only -infinity */
     DATA_LARGE,         /* scores in the hundreds: q is 30 times as large */
-    DATA_LOWEST_BIAS,   /* one bias in four is the lowest number that its type has, as if it were -infinity */
-    DATA_LOWEST_ROWS,   /* the same, and so is every seventh row of it */
-    DATA_LARGE_VALUES   /* v from 57000 to 65000, which f16 just holds, of either sign */
+    DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */
+    DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
+    DATA_LARGE_VALUES   /* v is from 57000 to 65000, near the limit of f16, of either sign */
 } case_data;
 
 typedef struct attention_case {
@@ -32,7 +32,7 @@ typedef struct attention_group {
     size_t count;
 } attention_group;
 
-/* Each group is a test, so that several processes share the work. */
+/* Each group is a test of its own, so that several processes share the work. */
 #define ATTENTION_GROUPS(X) \
     X(dims)                 \
     X(sizes)                \
@@ -52,14 +52,14 @@ typedef struct attention_group {
 ATTENTION_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP
 
-/* Fills a problem made of the case's descriptor. Repeatable. */
+/* Fills a problem that was made from the case's descriptor. Each call fills in the same numbers. */
 void case_fill_inputs(const attention_case *c, problem *p);
 
-/* Matrices do not compute in f32, so at their levels a case of f32 is one of f16 or of bf16, for its sizes, masks and
- * biases. `in_group`: the case's place in its group. */
+/* The type of a case at a level. Matrices do not compute in f32, so at matrix levels, f32 cases run in f16 or bf16,
+ * because of their sizes, masks and biases. `in_group`: the case's index in its group. */
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level);
 
-/* A case as it is run at a level, and whether it is one of the few that are run unless all are asked for. */
+/* A case as it runs at a level, and whether it is one of the few that run by default. */
 typedef struct attention_choice {
     const attention_case *c;
     dmattn_type type;
@@ -68,13 +68,13 @@ typedef struct attention_choice {
 
 #define ATTENTION_MOST_CASES 320
 
-/* All cases of the table at a level, or those whose gradients are computed; how many they are. */
+/* Returns the number of cases at a level: all of the table, or only those whose gradients are computed. */
 size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES]);
 
-/* Whether a case is one of the few. */
+/* Whether a case is one of the few that run by default. */
 bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradients);
 
-/* For the tables. */
+/* Abbreviations for the tables. */
 #define SIZE(b, sq, sk, h, hk, d, dv) \
     .batch = (b), .queries = (sq), .keys = (sk), .heads = (h), .kv_heads = (hk), .head_dim = (d), .value_dim = (dv)
 #define F32                .type = DMATTN_TYPE_F32

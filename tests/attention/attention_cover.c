@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * What each case of the table is about, and the few that together have all of it. */
+ * The traits of each case of the table, and the few cases that together have all traits. */
 #include "attention_cases.h"
 
 #include "support/cover.h"
 
 #include <criterion/criterion.h>
 
-/* Heads and values up to 16, 64, 128 or more; in whole matrices or not. */
+/* Classes of head_dim and value_dim: up to 16, 64, 128 or more; a multiple of a matrix's size or not. */
 static unsigned dim_class(uint32_t dim)
 {
     const unsigned size = dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
@@ -30,7 +30,7 @@ static unsigned heads_class(uint32_t heads, const dmattn_attention_desc *d)
     return heads <= 1 ? 0 : heads == d->heads ? 2 : 1;
 }
 
-/* What it is broadcast over. */
+/* Adds the dimensions over which a mask or bias is broadcast. */
 static void add_shape(cover_traits *t, const dmattn_score_shape *s, bool is, const dmattn_attention_desc *d)
 {
     const unsigned batches = s->batch > 1, heads = heads_class(s->heads, d), queries = s->queries > 1;
@@ -50,7 +50,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     const layout layouts[] = {layout_of(&d->q_strides, type), layout_of(&d->k_strides, type),
                               layout_of(&d->v_strides, type), layout_of(&d->out_strides, type)};
     cover_traits t = {.paired = gradients ? 2 : 4};
-    /* of these each pair; for gradients, which take three kernels, of the first two */
+    /* each pair of these traits is covered; for gradients, which need three kernels, only pairs of the first two */
     cover_add(&t, type);
     cover_add(&t, d->mask);
     cover_add(&t, d->bias ? 1 + d->bias_type : 0);
@@ -107,7 +107,7 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
         for (size_t i = 0; i < groups[g]->count; i++) {
             const attention_case *c = &groups[g]->cases[i];
-            /* Beside biases that are all the lowest number nothing is left of the sum in lse. */
+            /* If all biases of a row are the lowest number, rounding loses the sum in lse. */
             if (gradients && c->data == DATA_LOWEST_ROWS)
                 continue;
             const dmattn_type type = attention_case_type(c, i, level);

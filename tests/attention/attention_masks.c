@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Cases with masks and biases, and what is in them. */
+ * Cases with masks and biases, and the content of masks and biases. */
 #include "attention_cases.h"
 
 #include "reference/element.h"
@@ -7,7 +7,7 @@
 #include <float.h>
 #include <math.h>
 
-/* Every broadcast of a score shape for 2 items, 4 heads of 2, and SQ queries. */
+/* Every broadcast of a score shape for 2 batch items, 4 query heads, 2 kv heads, and SQ queries. */
 #define BROADCASTS(X, SQ)                                                                                          \
     X(1, 1, 1), X(1, 2, 1), X(1, 4, 1), X(2, 1, 1), X(2, 2, 1), X(2, 4, 1), X(1, 1, SQ), X(1, 2, SQ), X(1, 4, SQ), \
         X(2, 1, SQ), X(2, 2, SQ), X(2, 4, SQ)
@@ -255,7 +255,7 @@ static const attention_case intervals_and_bias[] = {
 };
 GROUP(intervals_and_bias, intervals_and_bias);
 
-/* What is of interest where dimensions and tiles are cut into matrices, and scores kept in units of q k. */
+/* Cases for matrix levels: dimensions and tiles are divided into matrices, and scores are in units of q k. */
 static const attention_case matrices[] = {
     {.name = "d136 dv72 odd rows",
      .desc = {F16, SIZE(1, 40, 50, 2, 1, 136, 72), LSE, CAUSAL, .q_strides = {0, 275, 137}, .k_strides = {0, 137, 0},
@@ -278,7 +278,7 @@ static const attention_case matrices[] = {
      .desc = {BF16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, .scale = -2, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
     {.name = "scale 1e-6, bias by key",
      .desc = {F16, SIZE(1, 40, 66, 2, 1, 16, 0), LSE, .scale = 1e-6f, BIAS(F16, .heads = 2)}},
-    /* A scale above 1 / log2 e: the lowest number times it is -infinity. */
+    /* The scale is above 1 / log2 e, so the lowest number times the scale times log2 e is -infinity. */
     {.name = "scale 5, dead rows",
      .desc = {F16, SIZE(1, 200, 150, 2, 1, 16, 0), LSE, .scale = 5, DENSE(.queries = 200)},
      .data = DATA_DEAD_ROWS},
@@ -300,7 +300,7 @@ static const attention_case matrices[] = {
     {.name = "lowest bias and intervals",
      .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), LSE, INTERVALS(.heads = 1), BIAS(F32, .heads = 1)},
      .data = DATA_LOWEST_BIAS},
-    /* their lse is lowest, too, and not looked at */
+    /* their lse is the lowest number, too, and is not checked */
     {.name = "rows of lowest bias",
      .desc = {F16, SIZE(1, 66, 130, 2, 1, 16, 0), BIAS(F32, .queries = 66)},
      .data = DATA_LOWEST_ROWS},
@@ -323,7 +323,7 @@ GROUP(matrices, matrices);
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
 
-/* Whether the pair is visible in a dense mask of this data; DATA_RANDOM: as it was. */
+/* Whether the pair is visible in a dense mask with this data. DATA_RANDOM keeps the random value `was`. */
 static bool dense_visible(case_data data, uint32_t t, uint32_t j, bool was)
 {
     switch (data) {
@@ -351,7 +351,7 @@ static void fill_dense(const attention_case *c, problem *p)
                 for (uint32_t j = 0; j < d->keys; j++) {
                     uint8_t *byte = (uint8_t *)p->tensor[TENSOR_MASK] + b * s->batch_stride + head * s->head_stride
                                     + t * s->query_stride + j;
-                    /* any byte but 0 */
+                    /* any byte except 0 */
                     *byte = dense_visible(c->data, t, j, *byte) ? (uint8_t)(1 << random_bits(&state) % 8) : 0;
                 }
 }
@@ -368,7 +368,7 @@ static void fill_intervals(const attention_case *c, problem *p)
                 int32_t *begin = (int32_t *)p->tensor[TENSOR_BEGIN] + at, *end = (int32_t *)p->tensor[TENSOR_END] + at;
                 const int32_t position = (int32_t)j - offset;
                 switch (c->data) {
-                case DATA_NOTHING: /* empty in each way that there is */
+                case DATA_NOTHING: /* the three kinds of empty interval */
                     *begin = j % 3 == 0 ? 0 : j % 3 == 1 ? queries : (int32_t)(j % d->queries);
                     *end = j % 3 == 0 ? 0 : j % 3 == 1 ? INT32_MAX : *begin - (int32_t)(j % 2);
                     break;
@@ -417,7 +417,7 @@ static void enlarge_q(problem *p)
         element_store(d->type, p->tensor[TENSOR_Q], i, 30 * element_load(d->type, p->tensor[TENSOR_Q], i));
 }
 
-/* dout, if there is one, shrinks, so that f16 holds dS. */
+/* dout, if it exists, is made smaller, so that f16 can hold dS. */
 static void enlarge_v(problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The attention kernels against the reference, case by case and at every level that there is. */
+ * The attention kernels against the reference, case by case, at every level of the device. */
 #include "attention_cases.h"
 #include "reference/element.h"
 #include "support/guarded.h"
@@ -28,7 +28,7 @@ static void describe_lse(const dmattn_attention_desc *d, uint64_t at, char *text
              (unsigned long long)(at / d->queries % d->heads), (unsigned long long)(at % d->queries));
 }
 
-/* What a case should give, and how far from it a kernel may be. */
+/* The right results of a case, and the tolerance for a kernel. */
 typedef struct expectation {
     double *out, *lse;
     tolerances tolerance;
@@ -45,7 +45,7 @@ static expectation expect_of(const char *name, const problem *p)
     float *low_out = malloc(rows * d->value_dim * sizeof *low_out), *low_lse = malloc(rows * sizeof *low_lse);
     low_precision_attention(d, &in, low_out, low_lse);
     const errors low = compare_results(d, low_out, low_lse, want.out, want.lse);
-    cr_expect(!low.out_mismatch && !low.lse_mismatch, "%s: the low-precision evaluation is not the same thing", name);
+    cr_expect(!low.out_mismatch && !low.lse_mismatch, "%s: the low-precision evaluation computes something else", name);
     want.tolerance = derive_tolerances(d, &low);
     free(low_out);
     free(low_lse);
@@ -67,11 +67,11 @@ static void compare_case(const char *name, const dmattn_attention_desc *d, const
               want->lse[e.lse_at], e.lse, want->tolerance.lse);
 }
 
-/* Whether one more run leaves the same bytes. */
+/* Expects that another run gives the same bytes. */
 static void expect_repeat(const char *name, guarded_problem *g, bool reuse_mask_tiles, uint64_t hash)
 {
     ASSERT_OK(guarded_run(g, reuse_mask_tiles));
-    cr_expect_eq(guarded_hash(g), hash, "%s: a second run%s gives other bits", name,
+    cr_expect_eq(guarded_hash(g), hash, "%s: a second run%s gives different bits", name,
                  reuse_mask_tiles ? " that reuses the mask's tiles" : "");
 }
 
@@ -92,7 +92,7 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     dmattn_plan_info info;
     dmattn_plan_get_info(g.plan, &info);
-    cr_expect_eq(info.level, level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
+    cr_expect_eq(info.level, level, "%s: it runs at the wrong level %s", name, dmattn_level_string(info.level));
     status = guarded_run(&g, false);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     cr_expect(guarded_results(&g, out, lse, why, sizeof why), "%s: %s", name, why);
@@ -107,7 +107,7 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     free(lse);
 }
 
-/* A case with a type that it may not have been made for, at all levels from `lowest` on. */
+/* Runs a case in type `type` at all levels from `lowest` on. The type may differ from the case's own. */
 static void run_case(const char *name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
     attention_case of_type = *c;
@@ -166,7 +166,7 @@ static void run_group(const char *group, const attention_group *g)
 
 /* ---- the library's tiles ------------------------------------------------------------------------------------- */
 
-/* For few and for many queries, for wide values, through lists. A CPU takes seconds to compile each. */
+/* Tiles for few and for many queries, for wide values, and with tile lists. A CPU compiles each one for seconds. */
 static const attention_case own_tiles[] = {
     {.name = "few queries", .desc = {F16, SIZE(2, 5, 130, 2, 1, 32, 0), LSE, CAUSAL}},
     {.name = "many queries", .desc = {F32, SIZE(1, 129, 127, 2, 1, 32, 0), LSE, CAUSAL, BIAS(F32, .queries = 129)}},
@@ -195,7 +195,7 @@ DEVICE_TEST(attention, own_tiles)
 
 /* ---- rounding ------------------------------------------------------------------------------------------------ */
 
-/* A 16-bit number that is finite, and half the time next to the one before it, so that their mean is a tie. */
+/* A finite 16-bit number. Half of the time, it is next to the previous one, so that their mean is a tie. */
 static uint16_t random_element(dmattn_type type, bool in_f16, uint64_t *state, uint16_t last)
 {
     if (random_bits(state) % 2)
@@ -203,12 +203,13 @@ static uint16_t random_element(dmattn_type type, bool in_f16, uint64_t *state, u
     uint16_t sign = random_bits(state) & 0x8000;
     if (type == DMATTN_TYPE_F16)
         return sign | (uint16_t)(random_bits(state) % 0x7c00);
-    if (in_f16) /* from 2^-14 to 2^15: those are numbers of f16, too */
+    if (in_f16) /* from 2^-14 to 2^15: numbers that f16 has, too */
         return sign | (uint16_t)(0x3880 + random_bits(state) % 0xf00);
-    return sign | (uint16_t)(0x1000 + random_bits(state) % 0x6000); /* neither near overflow nor subnormal in f32 */
+    return sign | (uint16_t)(0x1000 + random_bits(state) % 0x6000); /* far from overflow, and not subnormal in f32 */
 }
 
-/* Two keys of equal scores: the mean of two values, which is exact in f32 and must be rounded to nearest, ties to even.
+/* Two keys have equal scores, so the result is the mean of two values. The mean is exact in f32 and must be rounded to
+ * nearest, ties to even.
  */
 static void try_rounding(dmattn_type type, bool aligned, dmattn_level level)
 {

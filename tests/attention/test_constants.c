@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What follows from a descriptor and a tile without a device: the shaders' constants, grids and bitmaps. */
+ * The specialization constants, grids and bitmaps that follow from a descriptor and a tile. No device is needed. */
 #include "attention/stage.h"
 #include "mask/importance_backward.h"
 #include "support/sentences.h"
@@ -74,7 +74,7 @@ Test(constants, packed)
     cr_expect_eq(stride(c, CONSTANT_K_BATCH_LOW), 0);
 }
 
-/* What only the kernels by matrices read. */
+/* Constants that only the kernels at matrix levels read. */
 Test(constants, of_matrices)
 {
     uint32_t c[ATTENTION_CONSTANT_COUNT];
@@ -105,7 +105,7 @@ Test(constants, of_matrices)
     cr_expect_eq(c[CONSTANT_GUARDED], 0);
 }
 
-/* Problems that differ in length alone share a pipeline. */
+/* Problems that differ only in lengths share a pipeline. */
 Test(constants, lengths_do_not_matter)
 {
     uint32_t c[2][ATTENTION_CONSTANT_COUNT];
@@ -134,7 +134,7 @@ Test(constants, lengths_do_not_matter)
 Test(constants, strided)
 {
     uint32_t c[ATTENTION_CONSTANT_COUNT];
-    const uint64_t far = UINT64_C(0x123456789); /* elements: beyond 32 bits in bytes */
+    const uint64_t far = UINT64_C(0x123456789); /* in elements; in bytes, it needs more than 32 bits */
     const dmattn_attention_desc d = resolved(
         (dmattn_attention_desc){.batch = 2,
                                 .queries = 5,
@@ -161,14 +161,14 @@ Test(constants, strided)
     cr_expect_eq(stride(c, CONSTANT_Q_HEAD_LOW), 80);
     cr_expect_eq(stride(c, CONSTANT_K_BATCH_LOW), 0);
     cr_expect_eq(stride(c, CONSTANT_K_SEQUENCE_LOW), 64);
-    cr_expect_eq(stride(c, CONSTANT_K_HEAD_LOW), 0); /* of one head */
+    cr_expect_eq(stride(c, CONSTANT_K_HEAD_LOW), 0); /* there is only one head */
     cr_expect_eq(stride(c, CONSTANT_V_SEQUENCE_LOW), 128);
     cr_expect_eq(stride(c, CONSTANT_OUT_BATCH_LOW), 64);
     cr_expect_eq(stride(c, CONSTANT_MASK_BATCH_LOW), 4 * far);
     cr_expect_eq(stride(c, CONSTANT_MASK_HEAD_LOW), 44);
     cr_expect_eq(c[CONSTANT_MASK_HEADS], SCORE_HEADS_ALL);
     cr_expect_eq(c[CONSTANT_MASK_BATCHES], 1);
-    cr_expect_eq(c[CONSTANT_BIAS_BATCHES], 1); /* repeated by its stride of 0 */
+    cr_expect_eq(c[CONSTANT_BIAS_BATCHES], 1); /* the stride of 0 repeats it */
     cr_expect_eq(c[CONSTANT_BIAS_HEADS], SCORE_HEADS_ONE);
     cr_expect_eq(stride(c, CONSTANT_BIAS_BATCH_LOW), 0);
 }
@@ -229,7 +229,7 @@ Test(grids, of_attention_and_masks)
           .kv_heads = 2,
           .head_dim = 8,
           .mask = DMATTN_MASK_DENSE,
-          .mask_shape = {.batch = 2, .heads = 4}}, /* by key: one row of tiles for all queries */
+          .mask_shape = {.batch = 2, .heads = 4}}, /* without a query dimension: one row of tiles for all queries */
          {3, 4, 2},
          {1, 2, 8}},
         {{.batch = 2,
@@ -241,7 +241,7 @@ Test(grids, of_attention_and_masks)
           .mask = DMATTN_MASK_INTERVALS,
           .mask_shape = {.heads = 2}},
          {3, 4, 2},
-         {0, 0, 0}}, /* they have lists instead */
+         {0, 0, 0}}, /* intervals have tile lists instead */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const dmattn_attention_desc d = resolved(rows[i].desc);
@@ -286,7 +286,7 @@ Test(importance_backward, constants)
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_BATCH_LOW), 0);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_SEQUENCE_LOW), 2 * 12 * 24);
     cr_expect_eq(stride(c, IMPORTANCE_BACKWARD_HEAD_LOW), 2 * 24);
-    /* those of dv are its own */
+    /* dv has its own strides */
     dmattn_importance_backward_constants(&d, &(dmattn_strides){UINT64_C(0x123456789), 301, 25}, c);
     cr_expect_eq(c[IMPORTANCE_BACKWARD_ALIGNED], 0);
     cr_expect_eq(c[IMPORTANCE_BACKWARD_DERIVED_STRIDES], 0);
@@ -325,7 +325,7 @@ Test(importance_backward, chunks)
             for (size_t w = 0; w < sizeof workgroups / sizeof *workgroups; w++) {
                 const key_chunks c = dmattn_key_chunks(batches[b], keys[k], 64, workgroups[w]);
                 const uint64_t tiles = (uint64_t)batches[b] * ((keys[k] + 63) / 64);
-                if (tiles > UINT32_MAX) { /* to be refused */
+                if (tiles > UINT32_MAX) { /* too many, the plan is refused */
                     cr_expect_eq(c.tiles, UINT32_MAX);
                     continue;
                 }
@@ -341,7 +341,7 @@ Test(importance_backward, chunks)
     cr_expect_eq(dmattn_key_chunks(1, 4096, 64, 8).count, 32);
 }
 
-/* A number for each key and head, twice; what chunks take is little beside it. */
+/* The scratch memory has two numbers for each key and head. The chunks need little more. */
 Test(importance_backward, scratch)
 {
     static const uint32_t shapes[][4] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * How the work is cut does not matter: slices of a dispatch give the same bits, parts of the keys the same but for
- * rounding. At every level. */
+ * The division of work does not change results: slices of a dispatch give the same bits, and splits of the keys differ
+ * only by rounding. At every level. */
 #include "check/check.h"
 #include "context.h"
 #include "problem.h"
@@ -14,7 +14,7 @@
 #define QUERIES 37
 #define KEYS    700
 #define HEADS   4
-#define DIM     8 /* kernels by matrices take a CPU long to compile */
+#define DIM     8 /* small, because a CPU compiles kernels for matrices slowly */
 #define ROWS    ((size_t)2 * QUERIES * HEADS)
 
 typedef struct results {
@@ -50,7 +50,7 @@ static void run(problem *p, const attention_tile *tile, results *r)
     device_problem_destroy(&dp);
 }
 
-/* The largest error of a row against another result. */
+/* The largest difference of a row between two results. */
 static double largest_error(const results *got, const results *want)
 {
     double largest = 0;
@@ -73,7 +73,7 @@ static void run_again(problem *p, const attention_tile *tile, const results *who
     cr_assert(r);
     memset(r, 0xff, sizeof *r);
     run(p, tile, r);
-    cr_expect_arr_eq(r, whole, sizeof *r, "%s: %u parts in slices of %u workgroups", name, tile->splits, tile->slice);
+    cr_expect_arr_eq(r, whole, sizeof *r, "%s: %u splits in slices of %u workgroups", name, tile->splits, tile->slice);
     free(r);
 }
 
@@ -85,7 +85,7 @@ static void run_in_parts(problem *p, attention_tile *tile, uint32_t splits, cons
     tile->slice = UINT32_MAX;
     run(p, tile, r);
     const double error = largest_error(r, whole), most = 2 * tolerance(p->desc.type);
-    cr_expect_leq(error, most, "%s: in %u parts the error is %g", name, splits, error);
+    cr_expect_leq(error, most, "%s: with %u splits, the error is %g", name, splits, error);
     tile->slice = 3;
     run_again(p, tile, r, name);
     free(r);
@@ -121,7 +121,7 @@ DEVICE_TEST(cuts, do_not_matter)
             tile.slice = 1;
             run_again(&p, &tile, whole, name);
             run_in_parts(&p, &tile, 3, whole, name);
-            run_in_parts(&p, &tile, 64, whole, name); /* some have no tile */
+            run_in_parts(&p, &tile, 64, whole, name); /* some splits have no tile */
             problem_destroy(&p);
         }
     free(whole);

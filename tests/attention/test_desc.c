@@ -70,7 +70,7 @@ Test(desc, defaults_of_scores)
     expect_shape(&d.bias_shape, 1, 2, 5, 2 * 5 * 7, 5 * 7, 7);
 }
 
-/* What is not asked for may hold anything. */
+/* Parts that the descriptor does not request may hold anything. */
 Test(desc, absent_parts_are_ignored)
 {
     const dmattn_score_shape nonsense = {77, 78, 79, 1, 2, 3};
@@ -147,7 +147,7 @@ static const bad_desc bad[] = {
     {"mask spans", {SIZES, DENSE, .mask_shape = {.batch = 2, .batch_stride = HUGE_STRIDE}}},
     {"mask spans", {SIZES, INTERVALS, .mask_shape = {.heads = 4, .head_stride = UINT64_MAX / 3 + 1}}},
     {"bias spans", {SIZES, .bias = true, .bias_shape = {.queries = 5, .query_stride = UINT64_MAX / 4 + 1}}},
-    /* of 2^30 - 1 each, contiguous */
+    /* 2^30 - 1 each, contiguous */
     {"q ", {.batch = (1u << 30) - 1, .queries = (1u << 30) - 1, .keys = 1, .heads = 1, .head_dim = 8}},
     {"k ", {.batch = (1u << 20), .queries = 1, .keys = (1u << 30) - 1, .heads = 1u << 20, .head_dim = 256}},
     {"mask ",
@@ -159,7 +159,7 @@ static const bad_desc bad[] = {
       .head_dim = 8,
       DENSE,
       .mask_shape = {.heads = 64, .queries = 1u << 29}}},
-    /* two elements of out in one place */
+    /* two elements of out have the same address */
     {"out_strides", {SIZES, .out_strides = {0, 96, 24}}},
     {"out_strides", {SIZES, .out_strides = {480, 0, 24}}},
     {"out_strides", {SIZES, .out_strides = {480, 96, 0}}},
@@ -182,7 +182,7 @@ Test(desc, what_is_refused)
         cr_expect_eq(s.severity, DMATTN_SEVERITY_ERROR);
         cr_expect(strstr(s.text, bad[i].sentence), "row %zu: no '%s' in: %s", i, bad[i].sentence, s.text);
         cr_expect(!strchr(s.text, '\n'), "row %zu: more than one line: %s", i, s.text);
-        /* and without anybody who listens */
+        /* without a message callback, too */
         cr_expect_eq(dmattn_attention_desc_resolve(&bad[i].desc, &d, NULL), DMATTN_ERROR_INVALID);
     }
     dmattn_attention_desc d;
@@ -191,7 +191,7 @@ Test(desc, what_is_refused)
     cr_expect(s.count == 1 && strstr(s.text, "descriptor is NULL"), "%s", s.text);
 }
 
-/* Whether elements of out share a place, straight from the definition. */
+/* Whether two elements of out have the same address, directly from the definition. */
 static bool overlaps(const dmattn_attention_desc *d)
 {
     static unsigned char taken[200000];
@@ -208,8 +208,8 @@ static bool overlaps(const dmattn_attention_desc *d)
     return false;
 }
 
-/* What overlaps is refused, and every order of dimensions with any gaps is taken; interleavings beyond that may be
- * refused although they do not overlap. */
+/* Overlapping strides are refused. Every order of dimensions with any gaps is accepted. Other interleavings may be
+ * refused even if they do not overlap. */
 Test(desc, overlapping_out)
 {
     uint64_t state = 1;
@@ -308,7 +308,7 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_END), 4 * 2 * 2 * 7);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
 
-    /* up to the last element, whatever the gaps; a dimension of one step has no stride that counts */
+    /* up to the last element, with any gaps; the stride of a dimension of length 1 does not count */
     d = resolved((dmattn_attention_desc){.batch = 2,
                                          .queries = 3,
                                          .keys = 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the embedding layer refuses on a device, what it says then, and that it leaves nothing behind. */
+ * What the embedding layer refuses on a device, its messages, and that it releases everything. */
 #include "problem.h"
 #include "support/allocator.h"
 #include "support/harness.h"
@@ -21,7 +21,7 @@ static const VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PH
                                                    .pNext = (void *)&address_features};
 static const VkPhysicalDeviceFeatures2 no_features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
 
-/* A second context on the harness's device, with the least that is required. */
+/* A second context on the harness's device, with only the required extensions and features. */
 static dmattn_context_desc context_desc(void)
 {
     dmattn_device_handles handles;
@@ -90,7 +90,7 @@ DEVICE_TEST(context, what_is_refused)
     dmattn_context_destroy(NULL);
 }
 
-/* The least that is required is enough, and so is a version of 0; messages are optional. */
+/* The required extensions and features are enough. An API version of 0 is valid. Messages are optional. */
 DEVICE_TEST(context, what_is_enough)
 {
     dmattn_context_desc desc = context_desc();
@@ -148,7 +148,8 @@ static dmattn_level highest_level(void)
     return highest;
 }
 
-/* A plan's level, the beginning of its reason for no higher one (all of it if empty), and a part of its kernel's name.
+/* Expects a plan's level, the beginning of why_not_higher (if `why` is empty, it must be empty), and a part of the
+ * kernel's name.
  */
 static void expect_level(dmattn_context *context, const dmattn_attention_desc *desc, dmattn_level level,
                          const char *why, const char *part)
@@ -168,7 +169,7 @@ static void expect_level(dmattn_context *context, const dmattn_attention_desc *d
     dmattn_plan_destroy(plan);
 }
 
-/* What is said of levels agrees with what the device and the build are known to have. */
+/* What plans say about levels agrees with what the device and the build have. */
 DEVICE_TEST(plan, levels_offered)
 {
     for (int i = DMATTN_LEVEL_PORTABLE; i <= DMATTN_LEVEL_MATRIX2; i++) {
@@ -194,7 +195,7 @@ DEVICE_TEST(plan, levels)
     dmattn_attention_desc d = f16;
     expect_level(h.context, &d, highest, highest == DMATTN_LEVEL_MATRIX2 ? "" : "matrix2: ", "f16");
     for (int i = DMATTN_LEVEL_PORTABLE; i <= DMATTN_LEVEL_MATRIX2; i++) {
-        /* that one and no other */
+        /* exactly this level */
         const dmattn_level level = (dmattn_level)i;
         char name[32];
         snprintf(name, sizeof name, "level %s: ", dmattn_level_string(level));
@@ -206,7 +207,7 @@ DEVICE_TEST(plan, levels)
             expect_level(h.context, &d, level, "", "f16");
         } else
             expect_no_plan(&d, DMATTN_ERROR_UNSUPPORTED, name);
-        /* none above that one */
+        /* no level above it */
         d = f16;
         d.max_level = level;
         dmattn_level best = level;
@@ -225,7 +226,7 @@ DEVICE_TEST(plan, levels)
     d.level = (dmattn_level)(DMATTN_LEVEL_MATRIX2 + 1);
     expect_no_plan(&d, DMATTN_ERROR_INVALID, "level 4");
 
-    /* f32 is for the portable level only; bf16 as f16 only for who asks */
+    /* only the portable level computes f32; bf16 runs as f16 only on request */
     expect_level(h.context, &f32, DMATTN_LEVEL_PORTABLE, "matrix2: ", "f32");
     const bool converts = !h.context->caps.bf16_matrix.m;
     expect_level(h.context, &bf16, converts ? DMATTN_LEVEL_PORTABLE : highest,
@@ -240,7 +241,8 @@ DEVICE_TEST(plan, levels)
     }
 }
 
-/* dmattn uses nothing that it is not told of: the harness's device may do matrices, but this context does not know. */
+/* dmattn uses only features that the context lists. The harness's device may have matrices, but this context does not
+ * list them. */
 DEVICE_TEST(plan, levels_without_features)
 {
     dmattn_context_desc desc = context_desc();
@@ -263,7 +265,7 @@ DEVICE_TEST(plan, levels_without_features)
     dmattn_context_destroy(context);
 }
 
-/* More workgroups than the device takes: Vulkan promises 65535, and few devices take 2^30 in the last dimensions. */
+/* More workgroups than the device accepts. Vulkan guarantees 65535; few devices accept 2^30 in the last dimensions. */
 DEVICE_TEST(plan, large_grids)
 {
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
@@ -283,7 +285,7 @@ DEVICE_TEST(plan, large_grids)
         d.batch = most[2] + 1;
         expect_no_plan(&d, DMATTN_ERROR_UNSUPPORTED, "dimension 2");
     }
-    if (most[2] < limit / 2) { /* the mask's bitmap, of which each item and head is a workgroup */
+    if (most[2] < limit / 2) { /* the mask's bitmap has a workgroup for each batch item and head */
         d = (dmattn_attention_desc){.batch = most[2] / 2 + 1,
                                     .queries = 1,
                                     .keys = 1,
@@ -311,7 +313,7 @@ DEVICE_TEST(plan, info)
     h.kernel[0] = 0;
     ASSERT_OK(dmattn_attention_plan(h.context, &d, &plan));
     dmattn_plan_get_info(plan, &info);
-    cr_expect(strstr(h.kernel, info.kernel), "'%s' says nothing of '%s'", h.kernel, info.kernel);
+    cr_expect(strstr(h.kernel, info.kernel), "'%s' does not contain '%s'", h.kernel, info.kernel);
     cr_expect(info.workspace_size && info.workspace_alignment);
     cr_expect_eq(info.data_alignment, 16);
     cr_expect(info.stages & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT);
@@ -339,7 +341,7 @@ static dmattn_buffer *buffer_of(dmattn_attention_args *args, int tensor)
                                   : dmattn_operator_buffer(&dmattn_attention_operator, args, (tensor_id)tensor);
 }
 
-/* Each buffer missing, too small, and at an offset that is not aligned. */
+/* Tries each buffer as missing, too small, and at an offset that is not aligned. */
 static void try_buffers(const dmattn_attention_desc *desc)
 {
     problem p;
@@ -362,7 +364,7 @@ static void try_buffers(const dmattn_attention_desc *desc)
         buffer->size = 0;
         EXPECT_FAILURE(dmattn_attention_record(dp.plan, commands, &args), DMATTN_ERROR_INVALID, part);
         *buffer = *buffer_of(&dp.args, t);
-        if (t != TENSOR_MASK) { /* which may lie anywhere */
+        if (t != TENSOR_MASK) { /* a mask may begin at any byte */
             buffer->offset = 1;
             EXPECT_FAILURE(dmattn_attention_record(dp.plan, commands, &args), DMATTN_ERROR_INVALID, part);
         }
@@ -379,7 +381,7 @@ static void try_buffers(const dmattn_attention_desc *desc)
     uint32_t first = 0;
     ASSERT_OK(dmattn_download(h.device, &dp.args.out, 0, &first, sizeof first));
     cr_expect_eq(first, UINT32_MAX);
-    /* and vouched for, it runs */
+    /* with right buffers, it runs */
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     ASSERT_OK(dmattn_attention_record(dp.plan, commands, &args));
     ASSERT_OK(dmattn_commands_submit(h.device));
@@ -429,7 +431,7 @@ DEVICE_TEST(host_memory, nothing_is_left)
     cr_expect_gt(a.live, of_context);
     ASSERT_OK(dmattn_attention_plan(context, &(dmattn_attention_desc){SIZES}, &plans[1]));
 
-    /* Recording allocates nothing. The buffers and commands are the harness's. */
+    /* Recording allocates nothing. Buffers and commands are from the harness. */
     problem p;
     device_problem dp;
     ASSERT_OK(problem_create(&with_mask, NULL, &p));
@@ -448,7 +450,7 @@ DEVICE_TEST(host_memory, nothing_is_left)
     dmattn_plan_destroy(plans[1]);
     dmattn_plan_destroy(plans[0]);
     dmattn_context_destroy(context);
-    cr_expect_eq(a.live, 0, "%lld allocations are left", (long long)a.live);
+    cr_expect_eq(a.live, 0, "%lld allocations were not freed", (long long)a.live);
 }
 
 static dmattn_status plan_forward(dmattn_context *context, dmattn_plan **plan)
@@ -456,7 +458,7 @@ static dmattn_status plan_forward(dmattn_context *context, dmattn_plan **plan)
     return dmattn_attention_plan(context, &with_mask, plan);
 }
 
-/* The plan of the most stages. */
+/* The plan with the most stages. */
 static dmattn_status plan_backward(dmattn_context *context, dmattn_plan **plan)
 {
     const dmattn_dma_backward_desc desc = {
@@ -472,7 +474,7 @@ static dmattn_status plan_decoding(dmattn_context *context, dmattn_plan **plan)
     return dmattn_decode_plan(context, &desc, plan);
 }
 
-/* Makes and destroys a context and a plan; the status of what failed. */
+/* Makes and destroys a context and a plan. Returns the status of the call that failed, or success. */
 static dmattn_status make_both(allocator *a, dmattn_status (*make_plan)(dmattn_context *, dmattn_plan **))
 {
     dmattn_context_desc desc = context_desc();
@@ -503,12 +505,13 @@ static void fail_each_allocation(dmattn_status (*make_plan)(dmattn_context *, dm
         a.fail_at = n;
         h.sentences = 0;
         dmattn_status status = make_both(&a, make_plan);
-        /* A driver may do without: a cache, say. */
+        /* A driver may succeed without this allocation, for example without a cache. */
         cr_expect(status == DMATTN_ERROR_OUT_OF_MEMORY || status == DMATTN_ERROR_VULKAN || status == DMATTN_SUCCESS,
                   "allocation %llu: %s", (unsigned long long)n, dmattn_status_string(status));
         cr_expect_eq(h.sentences, status ? 1u : 0u, "allocation %llu: %u sentences", (unsigned long long)n,
                      h.sentences);
-        cr_expect_eq(a.live, 0, "allocation %llu: %lld are left", (unsigned long long)n, (long long)a.live);
+        cr_expect_eq(a.live, 0, "allocation %llu failed: %lld allocations were not freed", (unsigned long long)n,
+                     (long long)a.live);
         if (n == 1)
             cr_expect_eq(status, DMATTN_ERROR_OUT_OF_MEMORY);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plan for more queries and keys than there are, as docs/embedding.md has it: in a document, or behind the last token
- * of a causal sequence. It must give what a plan of the very lengths gives. */
+ * A plan for more queries and keys than exist, as in docs/embedding.md: padding after a document, or after the last
+ * token of a causal sequence. It must give the same results as a plan for the exact lengths. */
 #include "support/harness.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static void randomize(float *values, size_t count)
         values[i] = (float)rand() / (float)RAND_MAX - 0.5f;
 }
 
-/* A buffer of `count` floats, of which the last ones are `padding`. */
+/* A buffer of `count` floats: `given` values, then `padding`. */
 static dmattn_buffer buffer_of(const float *values, size_t given, size_t count, float padding)
 {
     dmattn_buffer buffer;
@@ -44,7 +44,7 @@ static dmattn_buffer offsets_of(int32_t length)
     return buffer;
 }
 
-/* Dynamic mask attention of the first queries and keys of a sequence, by a plan for `planned` of them. */
+/* Runs dynamic mask attention for the first queries and keys of a sequence, with a plan for `planned` of them. */
 static void run(const sequence *s, const dmattn_selection *selection, uint32_t queries, uint32_t keys,
                 uint32_t planned_queries, uint32_t planned_keys, float padding, float *out)
 {
@@ -81,12 +81,13 @@ static void expect_same(const float *got, const float *want, size_t count, const
     float worst = 0;
     for (size_t i = 0; i < count; i++) {
         const float difference = fabsf(got[i] - want[i]);
-        worst = difference <= worst ? worst : difference; /* NaN, too */
+        worst = difference <= worst ? worst : difference; /* also if it is NaN */
     }
     cr_expect(worst < 1e-5f, "%s: off by %g", what, (double)worst);
 }
 
-/* Fewer queries than keys, so that they stand at the end of the sequence, not of what is planned. */
+/* There are fewer queries than keys. The queries must be at the end of the sequence, not at the end of the planned
+ * keys. */
 DEVICE_TEST(lengths, document)
 {
     static sequence s;
@@ -100,7 +101,7 @@ DEVICE_TEST(lengths, document)
         run(&s, &selection, QUERIES, KEYS, PADDED_QUERIES, PADDED_KEYS, NAN, got);
         expect_same(got, want, QUERIES * ROW, i ? "w of all keys" : "w of each prefix");
         for (int j = QUERIES * ROW; j < PADDED_QUERIES * ROW; j++)
-            cr_expect_eq(got[j], 0, "element %d behind the document is %g", j, (double)got[j]);
+            cr_expect_eq(got[j], 0, "element %d after the document is %g", j, (double)got[j]);
     }
 }
 
@@ -112,5 +113,5 @@ DEVICE_TEST(lengths, causal_prefix)
     const dmattn_selection selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 16, .causal = true};
     run(&s, &selection, QUERIES, QUERIES, QUERIES, QUERIES, 0, want);
     run(&s, &selection, QUERIES, QUERIES, PADDED_QUERIES, PADDED_QUERIES, 3, got);
-    expect_same(got, want, QUERIES * ROW, "padding behind the last token");
+    expect_same(got, want, QUERIES * ROW, "padding after the last token");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Conversion of elements, and the reference on cases that can be worked out by hand. */
+ * Conversion of elements, and the reference on cases with results computed by hand. */
 #include "problem.h"
 #include "reference/element.h"
 #include "reference/reference.h"
@@ -22,7 +22,7 @@ static double loaded(dmattn_type type, uint16_t bits)
     return element_load(type, &bits, 0);
 }
 
-/* Magnitude of a 16-bit float, from the definition of IEEE formats. */
+/* The magnitude of a 16-bit float, from the definition of IEEE formats. */
 static double decode(uint32_t bits, int mantissa_bits, int bias)
 {
     int exponent = (int)(bits >> mantissa_bits), mantissa = (int)(bits & ((1u << mantissa_bits) - 1));
@@ -50,7 +50,7 @@ Test(element, all_values_of_16_bits)
         }
 }
 
-/* Between each two neighbours: what is nearer, and at the middle what is even. */
+/* Numbers between two neighbours become the nearer one, and numbers in the middle the even one. */
 Test(element, rounding)
 {
     for (int type = DMATTN_TYPE_F16; type <= DMATTN_TYPE_BF16; type++) {
@@ -91,7 +91,7 @@ Test(element, ends_of_the_range)
     cr_expect(f[0] == 1.0f / 3 && f[1] == 7 && element_load(DMATTN_TYPE_F32, f, 1) == 7);
 }
 
-/* A NaN whose payload lies in its lower half alone must stay one in bf16. */
+/* A NaN with payload bits only in its lower half must stay NaN in bf16. */
 Test(element, nan_payloads)
 {
     const uint32_t bits = 0x7f800001;
@@ -203,7 +203,7 @@ Test(reference, soft_cap_and_bias)
     problem_destroy(&p);
 }
 
-/* Two batch items, four heads of two, a mask by item and kv head, intervals by head. */
+/* Two batch items, four query heads, two kv heads; a mask for each item and kv head, intervals for each query head. */
 Test(reference, masks_and_their_heads)
 {
     problem p = make((dmattn_attention_desc){.batch = 2,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The tile and the level, which are chosen without a device. */
+ * How the tile and the level are chosen. No device is needed. */
 #include "attention/stage.h"
 #include "context.h"
 #include "support/capabilities_fixture.h"
@@ -11,24 +11,25 @@
 
 /* ---- tiles --------------------------------------------------------------------------------------------------- */
 
-/* What is broken of what follows; NULL if nothing is. Not one assertion each: millions of tiles are looked at. */
+/* The functions below return the text of the first condition that does not hold, or NULL. They do not assert, because
+ * millions of tiles are checked. */
 #define TAKEN_FOR_GRANTED(condition) \
     do {                             \
         if (!(condition))            \
             return #condition;       \
     } while (0)
 
-/* What all kernels take for granted, mask_tiles.comp among them, which runs with the same constants. */
+/* What all kernels assume, also mask_tiles.comp, which has the same constants. */
 static const char *broken(const attention_tile *t)
 {
     TAKEN_FOR_GRANTED(t->rows && t->keys && t->workgroup && t->subgroup_size);
     TAKEN_FOR_GRANTED(t->workgroup % t->subgroup_size == 0); /* full subgroups */
-    TAKEN_FOR_GRANTED(t->keys <= t->workgroup);              /* each invocation fetches one key of a list */
+    TAKEN_FOR_GRANTED(t->keys <= t->workgroup);              /* each invocation loads one key of a list */
     TAKEN_FOR_GRANTED(t->keys % 4 == 0);                     /* words of the mask */
     TAKEN_FOR_GRANTED(t->heads_per_tile && t->heads_per_tile <= t->rows);
-    TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* tiles within a list's */
+    TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* a list is for whole tiles */
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) >= 16);
-    TAKEN_FOR_GRANTED(t->splits); /* parts of the keys */
+    TAKEN_FOR_GRANTED(t->splits); /* at least one split */
     return NULL;
 }
 
@@ -37,16 +38,16 @@ static bool is_power_of_2(uint32_t x)
     return x && !(x & (x - 1));
 }
 
-/* attention.comp. Shared memory is declared once more as the shader does. */
+/* What attention.comp assumes. Its shared memory is computed again here, as the shader declares it. */
 static const char *broken_portable(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes)); /* xor shuffles, */
-    TAKEN_FOR_GRANTED(t->key_lanes % 4 == 0);       /* a vec4 of probabilities, */
+    TAKEN_FOR_GRANTED(is_power_of_2(t->key_lanes)); /* xor shuffles */
+    TAKEN_FOR_GRANTED(t->key_lanes % 4 == 0);       /* a vec4 of probabilities */
     TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size);
-    TAKEN_FOR_GRANTED(t->subgroup_size % t->key_lanes == 0); /* a row within a subgroup */
+    TAKEN_FOR_GRANTED(t->subgroup_size % t->key_lanes == 0); /* a row is within a subgroup */
     TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0);
-    TAKEN_FOR_GRANTED(t->rows % (t->workgroup / t->key_lanes) == 0); /* as many rows to each lane, */
-    TAKEN_FOR_GRANTED(t->keys % t->key_lanes == 0);                  /* and keys */
+    TAKEN_FOR_GRANTED(t->rows % (t->workgroup / t->key_lanes) == 0); /* all lanes have the same number of rows */
+    TAKEN_FOR_GRANTED(t->keys % t->key_lanes == 0);                  /* and of keys */
     TAKEN_FOR_GRANTED(t->depth && t->depth % 8 == 0);                /* loads of 8 */
     TAKEN_FOR_GRANTED(t->value_keys && t->value_keys % 4 == 0);      /* 4 probabilities */
     TAKEN_FOR_GRANTED(t->keys % t->value_keys == 0);
@@ -58,16 +59,16 @@ static const char *broken_portable(const attention_tile *t, const dmattn_attenti
     return NULL;
 }
 
-/* attention_matrix.comp and lib/matrix.glsl, by the names that they use; units are 16 bytes. */
+/* What attention_matrix.comp and lib/matrix.glsl assume, with their names. Units are 16 bytes. */
 static const char *broken_matrix(const attention_tile *t, const dmattn_attention_desc *d)
 {
     const uint32_t m = t->matrix.m, n = t->matrix.n, k = t->matrix.k;
     TAKEN_FOR_GRANTED(m && n && k);
-    TAKEN_FOR_GRANTED(n % 8 == 0 && k % 8 == 0); /* blocks begin at whole units of 16-bit elements */
+    TAKEN_FOR_GRANTED(n % 8 == 0 && k % 8 == 0); /* blocks of 16-bit elements begin at whole units */
     const uint32_t subgroups = t->workgroup / t->subgroup_size, row_blocks = t->rows / (subgroups * m);
     TAKEN_FOR_GRANTED(row_blocks && t->rows == subgroups * row_blocks * m);
-    TAKEN_FOR_GRANTED(t->keys % n == 0); /* whole blocks of scores, */
-    TAKEN_FOR_GRANTED(t->keys % k == 0); /* and of probabilities */
+    TAKEN_FOR_GRANTED(t->keys % n == 0); /* whole blocks of scores */
+    TAKEN_FOR_GRANTED(t->keys % k == 0); /* whole blocks of probabilities */
     TAKEN_FOR_GRANTED(m * n % t->subgroup_size == 0);
     const uint32_t head_blocks = (d->head_dim + k - 1) / k, value_blocks = (d->value_dim + n - 1) / n;
     TAKEN_FOR_GRANTED(t->query_blocks >= 1 && t->query_blocks <= head_blocks);
@@ -76,18 +77,19 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     const uint32_t tiles = values + t->keys * (value_blocks * n / 8 + 1);
     const uint32_t block = m * (k / 8 > n / 4 ? k / 8 + 1 : n / 4 + 1);
     const uint32_t staged = tiles > subgroups * block ? tiles : subgroups * block, slice = staged / subgroups;
-    TAKEN_FOR_GRANTED(slice / m >= 1 + k / 8); /* load_queries(): at least one block at a time, and a unit more, */
-    TAKEN_FOR_GRANTED(slice / m >= 1 + n / 4); /* store_output() likewise */
+    TAKEN_FOR_GRANTED(slice / m >= 1 + k / 8); /* load_q(): at least one block at a time, and one unused unit */
+    TAKEN_FOR_GRANTED(slice / m >= 1 + n / 4); /* store_o(): the same */
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     const uint32_t queries = shared_blocks ? t->rows * (shared_blocks * k / 8 + 1) : 1;
     const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) : 0;
-    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1; /* a key, and two ends of its life */
+    const uint32_t slots =
+        d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1; /* a key, and begin and end of its visible range */
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d)
                       == 16 * (staged + queries + scores) + 4 * slots + 8 * slots + 4 * 2 * t->keys);
     return NULL;
 }
 
-/* lib/softmax_shared.glsl and lib/softmax_registers.glsl */
+/* What attention/softmax_shared.glsl and attention/softmax_registers.glsl assume. */
 static const char *broken_softmax(const attention_tile *t, const capabilities *caps)
 {
     const uint32_t m = t->matrix.m, row_lanes = t->subgroup_size / m;
@@ -97,7 +99,7 @@ static const char *broken_softmax(const attention_tile *t, const capabilities *c
         TAKEN_FOR_GRANTED(t->rows == t->workgroup / t->subgroup_size * m); /* one block of rows */
         TAKEN_FOR_GRANTED(is_power_of_2(row_lanes) && t->subgroup_size == row_lanes * m);
         TAKEN_FOR_GRANTED(t->keys / row_lanes % 8 == 0 && t->keys % row_lanes == 0); /* whole units of probabilities */
-        TAKEN_FOR_GRANTED(t->matrix.n <= t->keys); /* factors of rows lie where scores did */
+        TAKEN_FOR_GRANTED(t->matrix.n <= t->keys); /* the factors of rows are stored in place of scores */
         break;
     case FORM_REDUCED:
         TAKEN_FOR_GRANTED(t->level == DMATTN_LEVEL_MATRIX2);
@@ -111,7 +113,7 @@ static const char *broken_softmax(const attention_tile *t, const capabilities *c
     return NULL;
 }
 
-/* What is wrong with a tile on a device, NULL if nothing is. */
+/* What is wrong with a tile on a device; NULL if nothing is wrong. */
 static const char *wrong_with(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *d,
                               dmattn_level level)
 {
@@ -139,7 +141,7 @@ static void expect_nothing(const char *wrong, const capabilities *caps, const dm
                   caps->shared_memory, x->m, x->n, x->k, wrong);
 }
 
-/* The chosen tile, and all others that may be worth a try: they fit the device and are sound. */
+/* Expects that the chosen tile and all candidates of the search fit the device and are valid. */
 static void expect_good_tiles(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                               bool must_exist)
 {
@@ -172,7 +174,7 @@ Test(tile, every_device)
     static const uint32_t queries[] = {1, 15, 16, 17, 64, 100000};
     capabilities caps = usual_capabilities();
     for (uint32_t subgroup = 4; subgroup <= 128; subgroup *= 2)
-        for (int control = 0; control < 3; control++) /* a fixed size; any from 4 to 128; from 32 to 64 */
+        for (int control = 0; control < 3; control++) /* subgroup sizes: fixed; any from 4 to 128; from 32 to 64 */
             for (size_t s = 0; s < COUNT(shared_sizes); s++)
                 for (size_t i = 0; i < COUNT(invocations); i++) {
                     set_device(&caps, subgroup, control, shared_sizes[s], invocations[i]);
@@ -191,7 +193,7 @@ Test(tile, every_device)
 
 static const matrix_shape shapes[] = {{8, 8, 8}, {16, 16, 16}, {16, 8, 16}, {8, 16, 16}, {8, 8, 16}, {16, 16, 8}};
 
-/* Each head_dim with some value_dim, and the other way round. */
+/* Each head_dim with some value_dim, and each value_dim with some head_dim. */
 static void each_dim(const capabilities *caps, dmattn_level level, bool must_exist)
 {
     static const uint32_t others[] = {8, 72, 128, 136, 256};
@@ -210,7 +212,7 @@ static void each_dim(const capabilities *caps, dmattn_level level, bool must_exi
                                                                               : 70),
                                                  .head_dim = swapped ? other : dim,
                                                  .value_dim = swapped ? dim : other,
-                                                 /* their slots take shared memory */
+                                                 /* slots of intervals need shared memory */
                                                  .mask = variant % 4 < 2 ? DMATTN_MASK_INTERVALS : DMATTN_MASK_NONE,
                                                  .mask_shape = {.batch = 1, .heads = 1, .queries = 1},
                                                  .level = level};
@@ -235,7 +237,7 @@ Test(tile, every_matrix_device)
                         }
 }
 
-/* So are those of a search. */
+/* The candidates of the search are valid, too. */
 Test(tile, searched)
 {
     static attention_tile tiles[8192];
@@ -260,14 +262,14 @@ Test(tile, searched)
                                          .head_dim = dims[at],
                                          .value_dim = dims[at]};
         const uint32_t count = dmattn_tile_search(&caps, &d, level, tiles, COUNT(tiles));
-        const char *wrong = count == COUNT(tiles) ? "there are more" : NULL;
+        const char *wrong = count == COUNT(tiles) ? "there are more candidates" : NULL;
         for (uint32_t t = 0; !wrong && t < count; t++)
             wrong = wrong_with(&tiles[t], &caps, &d, level);
         expect_nothing(wrong, &caps, &d, level);
     }
 }
 
-/* Devices that are about: every case must find a tile. */
+/* On existing devices, every case must find a tile. */
 Test(tile, matrices_for_every_dim)
 {
     capabilities caps = matrix_capabilities(); /* 16 x 16 x 16, subgroups of 32, 48 KiB */
@@ -288,7 +290,8 @@ static void expect_no_tile(const capabilities *caps, const dmattn_attention_desc
 {
     attention_tile tile;
     char why[224] = "";
-    cr_expect_not(dmattn_tile_choose(caps, d, level, &tile, why, sizeof why), "not for want of '%s'", part);
+    cr_expect_not(dmattn_tile_choose(caps, d, level, &tile, why, sizeof why),
+                  "a tile was found although '%s' was expected", part);
     cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
 }
 
@@ -300,7 +303,7 @@ static attention_tile chosen(const capabilities *caps, const dmattn_attention_de
     return tile;
 }
 
-/* How matrices are used, and when not. */
+/* Which matrices a tile uses, and when it uses none. */
 static const char *kernel_name(const attention_tile *t)
 {
     static char name[KERNEL_NAME];
@@ -330,7 +333,7 @@ Test(tile, forms)
         cr_expect_eq(t.form, FORM_FRAGMENTS);
         cr_expect_str_eq(kernel_name(&t), "attention_fragments_f16");
 
-        /* each type by matrices of its own, */
+        /* each type has its own matrices */
         caps.bf16_matrix = (matrix_shape){16, 16, 16};
         caps.f16_matrix = (matrix_shape){8, 8, 8};
         d.type = DMATTN_TYPE_BF16;
@@ -340,7 +343,7 @@ Test(tile, forms)
         d.type = DMATTN_TYPE_F16;
         t = chosen(&caps, &d, level);
         cr_expect(!t.bf16_operands && t.matrix.m == 8);
-        /* bf16 by those of f16 only if asked, */
+        /* bf16 uses matrices of f16 only on request */
         caps = matrix_capabilities();
         d.type = DMATTN_TYPE_BF16;
         caps.bf16_matrix = (matrix_shape){0};
@@ -349,7 +352,7 @@ Test(tile, forms)
         t = chosen(&caps, &d, level);
         cr_expect(!t.bf16_operands && t.matrix.m == 16);
         d.level = 0;
-        /* f16 not by those of bf16, f32 by none */
+        /* f16 does not use matrices of bf16, and f32 uses none */
         caps.bf16_matrix = caps.f16_matrix;
         caps.f16_matrix = (matrix_shape){0};
         d.type = DMATTN_TYPE_F16;
@@ -358,12 +361,12 @@ Test(tile, forms)
         d.type = DMATTN_TYPE_F32;
         expect_no_tile(&caps, &d, level, "f32");
         d.type = DMATTN_TYPE_F16;
-        /* what the device cannot do at all */
+        /* the device has no matrices */
         caps.cooperative_matrix = false;
         expect_no_tile(&caps, &d, level, "VK_KHR_cooperative_matrix");
     }
     capabilities caps = matrix_capabilities();
-    caps.f16_matrix = (matrix_shape){16, 8, 16}; /* accumulators are no operands */
+    caps.f16_matrix = (matrix_shape){16, 8, 16}; /* accumulators cannot become operands */
     expect_no_tile(&caps, &d, DMATTN_LEVEL_MATRIX2, "16x8x16");
     cr_expect_eq(chosen(&caps, &d, DMATTN_LEVEL_MATRIX).form, FORM_SHARED);
 }
@@ -383,12 +386,12 @@ Test(tile, what_does_not_fit)
     cr_expect_not(dmattn_tile_fits(&tile, &caps, &d));
     caps = usual_capabilities();
     attention_tile wide = tile;
-    wide.subgroup_size = 4; /* fewer than a row has lanes */
+    wide.subgroup_size = 4; /* fewer than the lanes of a row */
     cr_expect_not(dmattn_tile_fits(&wide, &caps, &d));
-    wide.subgroup_size = 96; /* one would be partly filled */
+    wide.subgroup_size = 96; /* the last subgroup would not be full */
     cr_expect_not(dmattn_tile_fits(&wide, &caps, &d));
     wide = tile;
-    wide.keys = 256; /* more than there are invocations to fetch them */
+    wide.keys = 256; /* more keys than invocations to load them */
     caps.shared_memory = 1u << 20;
     cr_expect_not(dmattn_tile_fits(&wide, &caps, &d));
 
@@ -411,16 +414,16 @@ Test(tile, which_matrices_do_not_fit)
     capabilities caps = matrix_capabilities();
     attention_tile t = shared;
     cr_expect(dmattn_tile_fits(&t, &caps, &d));
-    t.rows = 128; /* two blocks to a subgroup */
+    t.rows = 128; /* two blocks per subgroup */
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));
     t = shared;
     t.keys = 24; /* one matrix and a half */
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));
     t = shared;
     t.matrix = (matrix_shape){8, 8, 16};
-    t.rows = 32; /* 4 lanes to a row, of 8 keys each, */
+    t.rows = 32; /* 4 lanes per row, 8 keys per lane */
     cr_expect(dmattn_tile_fits(&t, &caps, &d));
-    t.keys = 16; /* or of 4: half a unit */
+    t.keys = 16; /* 4 keys per lane: half a unit */
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));
     t = shared;
     t.matrix.m = 64; /* more rows than lanes */
@@ -445,7 +448,7 @@ Test(tile, which_matrices_do_not_fit)
     cr_expect_not(dmattn_tile_fits(&t, &caps, &d));
 }
 
-/* Heads of a group share tiles unless their masks differ, and few rows take a small tile. */
+/* Heads of a group share tiles unless their masks differ. Few rows get a small tile. */
 Test(tile, packs)
 {
     const capabilities caps = usual_capabilities();
@@ -479,7 +482,7 @@ Test(tile, packs)
 
 /* ---- choice of a level --------------------------------------------------------------------------------------- */
 
-/* What a device would run if it existed: no Vulkan call is made before a tile is chosen. */
+/* The level that a device with these capabilities would use. No Vulkan call is made before a tile is chosen. */
 static dmattn_status choose_level(const capabilities *caps, dmattn_attention_desc d, attention_stage *stage,
                                   sentences *said)
 {
@@ -493,7 +496,8 @@ static dmattn_status choose_level(const capabilities *caps, dmattn_attention_des
     return dmattn_attention_stage_choose(stage, &ctx, &d, NULL);
 }
 
-/* A level whose kernel the shader compiler did not know is as if the device could not do it. */
+/* If the shader compiler did not know the extensions of a level's kernel, the level is not available, as if the device
+ * lacked it. */
 Test(level, what_the_build_left_out)
 {
     static const char *const kernels[] = {"attention_reduced_f16", "attention_shared_f16"};
@@ -519,7 +523,7 @@ Test(level, what_the_build_left_out)
     cr_expect_eq(stage.tile.level, best);
 }
 
-/* The highest level is named even if one between did not do either. */
+/* The reason names the highest level, even if a level between is not available, either. */
 Test(level, why_not)
 {
     capabilities caps = matrix_capabilities();
@@ -531,7 +535,7 @@ Test(level, why_not)
     cr_expect_eq(choose_level(&caps, (dmattn_attention_desc){.type = DMATTN_TYPE_F32}, &stage, &said), DMATTN_SUCCESS);
     cr_expect_eq(stage.tile.level, DMATTN_LEVEL_PORTABLE);
     cr_expect(strstr(stage.why_not, "matrix2: ") == stage.why_not, "%s", stage.why_not);
-    caps.max_invocations = 8; /* nothing fits */
+    caps.max_invocations = 8; /* no tile fits */
     cr_expect_eq(choose_level(&caps, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said),
                  DMATTN_ERROR_UNSUPPORTED);
     cr_expect_eq(said.count, 1);

@@ -17,7 +17,7 @@ gradients backward_expect(const problem *p)
     return want;
 }
 
-/* What is right, how large it would be if nothing cancelled, and how far from it a kernel may be. */
+/* The right gradients, their size if no terms cancelled, and the tolerance for a kernel. */
 typedef struct expectation {
     const gradients *want;
     gradients size;
@@ -37,7 +37,7 @@ static expectation derive(const char *name, const device_problem *forward, const
     low_precision_backward(p, out, &low, &e.size);
     const gradient_errors low_errors = compare_gradients(p, &low, want, &e.size);
     for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
-        cr_expect(!low_errors.mismatch[t], "%s, %s: the low-precision evaluation is not the same thing", name,
+        cr_expect(!low_errors.mismatch[t], "%s, %s: the low-precision evaluation computes something else", name,
                   dmattn_tensor_name((tensor_id)t));
         e.tolerance[t] = gradient_tolerance(p, &low_errors, want, &e.size, (tensor_id)t);
     }
@@ -46,7 +46,7 @@ static expectation derive(const char *name, const device_problem *forward, const
     return e;
 }
 
-/* "dq[0, 3, 1, 7]": by the extents of its box */
+/* Writes a name such as "dq[0, 3, 1, 7]", from the tensor's extents. */
 static void describe(const problem *p, tensor_id t, uint64_t at, char *text, size_t size)
 {
     const tensor_box box = problem_box(p, t);
@@ -68,7 +68,7 @@ static void compare(const char *name, const problem *p, const gradients *got, co
         describe(p, (tensor_id)t, at, where, sizeof where);
         cr_expect(!found.mismatch[t] && found.error[t] <= e->tolerance[t],
                   "%s: %s is %.9g instead of %.9g%s; error %.3g, allowed %.3g", name, where, got->tensor[t][at],
-                  e->want->tensor[t][at], e->size.tensor[t][at] == 0 ? ", of which nothing is seen" : "",
+                  e->want->tensor[t][at], e->size.tensor[t][at] == 0 ? ", although no query sees it" : "",
                   found.error[t], e->tolerance[t]);
     }
 }
@@ -90,7 +90,7 @@ static dmattn_buffer *place_of(guarded_gradients *g, int tensor)
     return g->dg.forward->problem->dma ? &g->dg.dma_args.workspace : &g->dg.args.workspace;
 }
 
-/* Fills all of a buffer with NaN, and puts `data` in its place. */
+/* Fills the whole buffer with NaN, and puts `data` in the tensor's place. */
 static void fill(guarded_gradients *g, int tensor, const void *data)
 {
     const dmattn_buffer *whole = &g->whole[tensor], *place = place_of(g, tensor);
@@ -115,7 +115,7 @@ static void guard(guarded_gradients *g)
         const uint64_t offset = GUARD
                                 + (t == TENSOR_COUNT  ? info.workspace_alignment
                                    : t < TENSOR_DBIAS ? info.data_alignment
-                                                      : sizeof(float)); /* the most awkward ones */
+                                                      : sizeof(float)); /* the smallest valid alignment */
         dmattn_buffer_destroy(h.device, place);
         ASSERT_OK(dmattn_buffer_create(h.device, offset + bytes + GUARD, &g->whole[t]));
         *place = (dmattn_buffer){g->whole[t].buffer, offset, bytes};
@@ -133,7 +133,7 @@ static unsigned char *fetch(const guarded_gradients *g, int tensor)
     return bytes;
 }
 
-/* Overwrites a tensor's elements with NaN: then there must be nothing else. */
+/* Overwrites the tensor's elements with NaN. Then the whole buffer must be NaN. */
 static void expect_intact(const char *name, guarded_gradients *g, int tensor, unsigned char *bytes)
 {
     const problem *p = g->dg.forward->problem;
@@ -149,7 +149,7 @@ static void expect_intact(const char *name, guarded_gradients *g, int tensor, un
     uint64_t at = 0;
     while (at < g->whole[tensor].size && bytes[at] == 0xff)
         at++;
-    cr_expect_eq(at, g->whole[tensor].size, "%s: byte %lld of %s was written, which is none of its %llu bytes", name,
+    cr_expect_eq(at, g->whole[tensor].size, "%s: byte %lld of %s was written, but it has only %llu bytes", name,
                  (long long)at - (long long)place->offset,
                  tensor < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)tensor) : "the workspace",
                  (unsigned long long)place->size);
@@ -166,7 +166,7 @@ void backward_check(const char *name, const device_problem *forward, const gradi
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     dmattn_plan_info info;
     dmattn_plan_get_info(g.dg.plan, &info);
-    cr_expect_eq(info.level, p->desc.level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
+    cr_expect_eq(info.level, p->desc.level, "%s: it runs at the wrong level %s", name, dmattn_level_string(info.level));
     guard(&g);
     ASSERT_OK(gradients_create(p, &got));
     ASSERT_OK(device_gradients_run(&g.dg));
@@ -179,12 +179,12 @@ void backward_check(const char *name, const device_problem *forward, const gradi
     for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++)
         if ((first[t] = fetch(&g, t)))
             fill(&g, t, NULL);
-    ASSERT_OK(device_gradients_run(&g.dg)); /* with what the first one left in the workspace */
+    ASSERT_OK(device_gradients_run(&g.dg)); /* the workspace still holds the data of the first run */
     for (int t = TENSOR_DQ; t <= TENSOR_COUNT; t++) {
         unsigned char *second = fetch(&g, t);
         if (first[t])
-            cr_expect_eq(memcmp(first[t], second, g.whole[t].size), 0, "%s: a second run gives other bits in %s", name,
-                         dmattn_tensor_name((tensor_id)t));
+            cr_expect_eq(memcmp(first[t], second, g.whole[t].size), 0, "%s: a second run gives different bits in %s",
+                         name, dmattn_tensor_name((tensor_id)t));
         if (second)
             expect_intact(name, &g, t, second);
         free(first[t]);

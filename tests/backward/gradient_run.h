@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * What a device's gradients must be, for the tests of all operators that have them. */
+ * Checks of a device's gradients, for the tests of all operators with gradients. */
 #ifndef DMATTN_TESTS_GRADIENT_RUN_H
 #define DMATTN_TESTS_GRADIENT_RUN_H
 
 #include "gradients.h"
 #include "support/harness.h"
 
-/* What a problem that wants all gradients should give, by the reference; with dma the mask must be there. */
+/* The right gradients of a problem that requests all of them, from the reference. With dma, the problem must have its
+ * mask. */
 gradients backward_expect(const problem *p);
 
-/* Computes gradients on the device from a problem that has run forward, and expects that they are right, within what
- * rounding explains; that the level is the problem's; that nothing is written but their elements; and that a second run
- * leaves the same bits. With dma that of the importance must be wanted, too. */
+/* Computes gradients on the device from a problem that has run forward. Expects that they are right, except for
+ * rounding; that they run at the problem's level; that only their elements are written; and that a second run gives the
+ * same bits. With dma, the problem must also request the gradient of the importance. */
 void backward_check(const char *name, const device_problem *forward, const gradients *want);
 
-/* Computes each subset of the gradients, by matrices as far as the share holds it, and expects that it is right, too.
+/* Computes each subset of the gradients and expects that it is right, too. At matrix levels, only subsets that belong
+ * to this process's share are computed.
  */
 void backward_check_subsets(const char *name, const device_problem *forward, const gradients *want);
 

@@ -17,7 +17,7 @@ static int below(int bound, uint64_t *state)
     return (int)(random_bits(state) % (uint64_t)bound);
 }
 
-/* `count` different numbers below `bound`, in random order. */
+/* Draws `count` different numbers below `bound`, in random order. */
 static void draw(int *numbers, int count, int bound, uint64_t *state)
 {
     int all[RECALL_LENGTH];
@@ -74,7 +74,7 @@ void recall_model_make(recall_model *m, uint64_t seed)
     fill(m->parameter, RECALL_AT_LOGITS, 1 / sqrt(RECALL_WIDTH), &seed);
     fill(m->parameter + RECALL_AT_LOGITS, RECALL_AT_DT_WEIGHT - RECALL_AT_LOGITS, 1 / sqrt(RECALL_HEADS * RECALL_DIM),
          &seed);
-    /* Small: nothing is known of what is important, and it should take little to change that. */
+    /* Small weights: at first, nothing is known about importance, and a few steps should be able to change that. */
     fill(m->parameter + RECALL_AT_DT_WEIGHT, RECALL_DIM, 0.1 / sqrt(RECALL_DIM), &seed);
     m->parameter[RECALL_AT_A] = 0.5;
 }
@@ -95,7 +95,7 @@ dmattn_dma_desc recall_attention(void)
     };
 }
 
-/* What stands at a position. */
+/* The embedding at a position: the sum over its two tokens. */
 static void embed(const recall_model *m, const int token[2], double *x)
 {
     for (int i = 0; i < RECALL_WIDTH; i++)
@@ -132,7 +132,8 @@ void recall_project(const recall_model *m, const recall_batch *batch, problem *p
     copy(m->parameter + RECALL_AT_DT_BIAS, p->tensor[TENSOR_DT_BIAS], 1);
 }
 
-/* Of one answer: its part in the loss, and in the gradients of the logits' weights and of `row` of the result. */
+/* Computes the part of one answer in the loss. Adds its part to the gradients of the logits' weights and of `row` of
+ * the result. */
 static double answer(recall_model *m, const float *row, float *drow, int value, bool *right)
 {
     enum { ROW = RECALL_HEADS * RECALL_DIM };

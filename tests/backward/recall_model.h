@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Associative recall, the task that language models learn to copy by, and a model of one layer of dynamic mask
- * attention that learns it in some hundred steps: what a training loop does around attention, on the host.
+ * Associative recall, a task that language models must learn in order to copy, and a model with one layer of dynamic
+ * mask attention that learns it in a few hundred steps. This is the host's part of the training: everything except
+ * attention.
  *
- * A sequence is of keys with their values at a few positions, between them noise with values of no meaning,
- * and at the last positions keys with a question mark: there the model is to name the key's value. Each position holds
- * two tokens, whose embeddings add up. The window holds less than half of a sequence, so that the model must learn to
- * find noise unimportant, besides which key answers a question. */
+ * A sequence has keys with their values at a few positions. The positions between them hold noise with meaningless
+ * values. The last positions hold keys with a question mark: there, the model must name the key's value. Each position
+ * holds two tokens, whose embeddings are added. The window holds less than half of a sequence. So the model must learn
+ * that noise is unimportant, and which key answers a question. */
 #ifndef DMATTN_TESTS_RECALL_MODEL_H
 #define DMATTN_TESTS_RECALL_MODEL_H
 
@@ -15,27 +16,27 @@ enum {
     RECALL_BATCH = 8,
     RECALL_LENGTH = 32,
     RECALL_WINDOW = 12, /* of the selection */
-    RECALL_PAIRS = 4,   /* in a sequence, of different keys */
+    RECALL_PAIRS = 4,   /* pairs of key and value in a sequence, with different keys */
     RECALL_QUESTIONS = 4,
     RECALL_FIRST_QUESTION = RECALL_LENGTH - RECALL_QUESTIONS,
-    RECALL_KEYS = 4, /* tokens of each kind */
+    RECALL_KEYS = 4, /* number of tokens of each kind */
     RECALL_VALUES = 4,
     RECALL_NOISES = 3,
     RECALL_TOKENS = RECALL_KEYS + RECALL_VALUES + RECALL_NOISES + 1,
     RECALL_WIDTH = 16, /* of an embedding */
-    RECALL_HEADS = 2,  /* that read one kv head */
+    RECALL_HEADS = 2,  /* query heads; there is one kv head */
     RECALL_DIM = 16
 };
 
 typedef struct recall_batch {
     int token[RECALL_BATCH][RECALL_LENGTH][2];
-    int pair[RECALL_BATCH][RECALL_QUESTIONS];  /* where the key stands with the value that is asked for, */
-    int value[RECALL_BATCH][RECALL_QUESTIONS]; /* and that value */
+    int pair[RECALL_BATCH][RECALL_QUESTIONS];  /* the position of the pair that answers the question */
+    int value[RECALL_BATCH][RECALL_QUESTIONS]; /* its value */
 } recall_batch;
 
 void recall_batch_make(recall_batch *batch, uint64_t *random_state);
 
-/* The parameters, one behind the other. */
+/* Offsets of the parameters. */
 enum {
     RECALL_AT_Q = 0, /* weights [outputs, inputs] of q, k, v and the logits */
     RECALL_AT_K = RECALL_AT_Q + RECALL_HEADS * RECALL_DIM * RECALL_WIDTH,
@@ -48,7 +49,7 @@ enum {
 };
 
 typedef struct recall_model {
-    double embedding[RECALL_TOKENS][RECALL_WIDTH]; /* fixed */
+    double embedding[RECALL_TOKENS][RECALL_WIDTH]; /* not trained */
     double parameter[RECALL_PARAMETERS];
     double gradient[RECALL_PARAMETERS];
     double velocity[RECALL_PARAMETERS];
@@ -56,17 +57,17 @@ typedef struct recall_model {
 
 void recall_model_make(recall_model *model, uint64_t seed);
 
-/* What the attention in it is. */
+/* The descriptor of the model's attention. */
 dmattn_dma_desc recall_attention(void);
 
-/* From tokens to the inputs of its attention: q, k, v and the parameters of the importance. */
+/* Computes the inputs of attention from the tokens: q, k, v and the parameters of the importance. */
 void recall_project(const recall_model *model, const recall_batch *batch, problem *p);
 
-/* From attention's result to the loss, the mean cross-entropy of the answers; back to the gradient of the result, in
- * the problem, and that of the logits' weights. *right: the share of right answers. */
+/* Returns the loss, the mean cross-entropy of the answers, from attention's result. Computes the gradient of the
+ * result, in the problem, and of the logits' weights. *right is the share of right answers. */
 double recall_loss(recall_model *model, const recall_batch *batch, const float *out, problem *p, double *right);
 
-/* From attention's gradients to those of all other parameters. */
+/* Computes the gradients of all other parameters from attention's gradients. */
 void recall_backward(recall_model *model, const recall_batch *batch, const gradients *g);
 
 /* Gradient descent with momentum. */

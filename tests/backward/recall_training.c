@@ -137,7 +137,7 @@ static void forward_in_float(training *t)
 static void backward_in_float(training *t)
 {
     gradients seen;
-    gradients_destroy(&t->gradients); /* to be zero again */
+    gradients_destroy(&t->gradients); /* new ones are zero */
     ASSERT_OK(gradients_create(&t->problem, &t->gradients));
     ASSERT_OK(gradients_create(&t->problem, &seen));
     low_precision_backward(&t->problem, t->out, &t->gradients, &seen);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * One training of the model that learns to recall, whose attention is run in one of several ways, forward and backward:
- * what is around it is the same code for all, in double. */
+ * One training of the recall model. Its attention, forward and backward, runs in one of several ways. All else is the
+ * same code for all ways, in double. */
 #ifndef DMATTN_TESTS_RECALL_TRAINING_H
 #define DMATTN_TESTS_RECALL_TRAINING_H
 
 #include "recall_model.h"
 
 typedef enum attention_way {
-    ATTENTION_ON_DEVICE, /* as an app would */
-    ATTENTION_ON_CPU,    /* the reference, in double: only what goes in and comes out is rounded to f32 */
-    ATTENTION_IN_FLOAT   /* plain f32 on the host: its distance from the reference is what rounding does */
+    ATTENTION_ON_DEVICE, /* as in an app */
+    ATTENTION_ON_CPU,    /* the reference, in double: only inputs and results are rounded to f32 */
+    ATTENTION_IN_FLOAT   /* plain f32 on the host: its distance from the reference shows the effect of rounding */
 } attention_way;
 
 typedef struct training {
@@ -18,16 +18,16 @@ typedef struct training {
     problem problem; /* the inputs of its attention, and the mask */
     float *out;
     gradients gradients;
-    double loss, right;              /* of the last step: the share of right answers, too */
-    dmattn_plan *forward, *backward; /* on the device, as all below */
+    double loss, right;              /* loss and share of right answers of the last step */
+    dmattn_plan *forward, *backward; /* from here on: only for the device */
     dmattn_buffer buffer[TENSOR_COUNT], forward_workspace, backward_workspace;
 } training;
 
-/* The device is the harness's. */
+/* Uses the harness's device. */
 void training_begin(training *t, attention_way way, uint64_t seed);
 void training_end(training *t);
 
-/* A step but for the change of the parameters, recall_step(): the loss, the selection and the gradients are there. */
+/* Runs a step except for recall_step(): computes the loss, the selection and the gradients. */
 void training_run(training *t, const recall_batch *batch);
 
 #endif

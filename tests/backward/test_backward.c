@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of attention against the reference: the cases of the forward kernels, at every level that there is. */
+ * The gradients of attention against the reference: the cases of the forward kernels, at every level of the device. */
 #include "attention/attention_cases.h"
 #include "gradient_run.h"
 #include "reference/element.h"
@@ -11,7 +11,7 @@
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
-/* Strides of an input as those of its gradient; contiguous where elements would share a place. */
+/* The strides of an input's gradient: those of the input, or contiguous if elements would overlap. */
 static dmattn_strides apart(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads)
 {
     const bool shared = (batch > 1 && !s->batch) || (sequence > 1 && !s->sequence) || (heads > 1 && !s->head);
@@ -39,8 +39,8 @@ static problem make(const char *name, const attention_case *c, dmattn_type type)
     return p;
 }
 
-/* Runs forward: at the problem's level, or where kernels take long to compile at the level portable, as forward has
- * tests of its own. */
+/* Runs forward at the problem's level. If kernels compile slowly, it runs at the portable level, because forward has
+ * its own tests. */
 static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
 {
     device_problem dp;
@@ -55,7 +55,7 @@ static device_problem run_forward(const char *name, problem *p, attention_tile *
     return dp;
 }
 
-/* A case with a type that it may not have been made for, at all levels from `lowest` on. */
+/* Runs a case in type `type` at all levels from `lowest` on. The type may differ from the case's own. */
 static void run_case(const char *case_name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
     problem p = make(case_name, c, type);
@@ -84,7 +84,7 @@ static bool offers_matrices(void)
     return harness_offers_backward(DMATTN_LEVEL_MATRIX) || harness_offers_backward(DMATTN_LEVEL_MATRIX2);
 }
 
-/* Rows whose biases are all the lowest number are left out: beside it nothing is left of the sum in lse. */
+/* Rows whose biases are all the lowest number are left out, because rounding loses the sum in lse. */
 static void run_group(const char *group, const attention_group *g)
 {
     char name[128];
@@ -134,7 +134,7 @@ DEVICE_TEST(backward, subsets)
 
 /* ---- dout ---------------------------------------------------------------------------------------------------- */
 
-/* That of a sum of all of out is one number for all of it. */
+/* The gradient of the sum of out is 1 everywhere: all of dout is one number. */
 DEVICE_TEST(backward, repeated_dout)
 {
     for (int type = DMATTN_TYPE_F32; type <= DMATTN_TYPE_BF16; type++) {
@@ -163,7 +163,7 @@ DEVICE_TEST(backward, repeated_dout)
 
 #define CAP_KEYS 4
 
-/* The right values of test_backward_reference.c, times dout: 2^14, which keeps dS a normal number of f16. */
+/* The right values from test_backward_reference.c times dout, which is 2^14, so that dS is a normal number in f16. */
 static const double saturated_dq[CAP_KEYS] = {0.068091256769290856, -0.0026792813729958572, 0.00015141335219212365,
                                               -3.634215108168275e-06};
 
@@ -185,9 +185,9 @@ static problem saturated_cap(dmattn_type type, dmattn_level level)
     return p;
 }
 
-/* The relative error that rounding explains, x being the score divided by the cap. exp2 of 2 x log2(e) is off by
- * 3 + 2 (2 x log2(e)) units of 2^-23, as Vulkan lets it be, and by what the rounding of that argument does: half a unit
- * of it, three times. 20 units for the few operations of P, dP and D. In f16, out, dS and dq are rounded besides. */
+/* The relative error that rounding explains. x is the score divided by the cap. Vulkan allows an error of 3 + 2 (2 x
+ * log2(e)) units of 2^-23 for exp2 of 2 x log2(e). This argument is rounded three times, by half a unit each. The few
+ * operations of P, dP and D need 20 units. In f16, out, dS and dq are also rounded. */
 static double cap_tolerance(dmattn_type type, double x)
 {
     const double argument = 2 * x / log(2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What plans of gradients refuse on a device, and what they say of themselves. */
+ * What plans of gradients refuse on a device, and their information. */
 #include "gradients.h"
 #include "support/harness.h"
 
@@ -54,7 +54,7 @@ DEVICE_TEST(backward_plan, what_is_refused)
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
 
-/* Each buffer missing, too small, and at an offset that is not aligned; then nothing is recorded. */
+/* Tries each buffer as missing, too small, and at an offset that is not aligned. Then nothing is recorded. */
 static void try_buffers(problem *p, unsigned buffers)
 {
     device_problem dp;
@@ -79,7 +79,7 @@ static void try_buffers(problem *p, unsigned buffers)
         buffer->size--;
         EXPECT_FAILURE(device_gradients_record(&dg, commands), DMATTN_ERROR_INVALID, part);
         *buffer = whole;
-        if (t != TENSOR_MASK) { /* which may lie anywhere */
+        if (t != TENSOR_MASK) { /* a mask may begin at any byte */
             buffer->offset = 1;
             EXPECT_FAILURE(device_gradients_record(&dg, commands), DMATTN_ERROR_INVALID, part);
         }
@@ -119,7 +119,7 @@ DEVICE_TEST(backward_record, dma_buffers)
     try_buffers(&p, 19);
 }
 
-/* A plan is recorded by its own function only. */
+/* Each kind of plan can be recorded only by its own function. */
 DEVICE_TEST(backward_record, other_plans)
 {
     dmattn_plan *of_dma, *of_attention, *forward;
@@ -155,7 +155,7 @@ DEVICE_TEST(backward_plan, info)
     ASSERT_OK(
         dmattn_attention_backward_plan(h.context, &(dmattn_attention_backward_desc){.attention = intervals}, &plan));
     dmattn_plan_get_info(plan, &info);
-    cr_expect(strstr(h.kernel, info.kernel), "'%s' says nothing of '%s'", h.kernel, info.kernel);
+    cr_expect(strstr(h.kernel, info.kernel), "'%s' does not contain '%s'", h.kernel, info.kernel);
     dmattn_level highest = DMATTN_LEVEL_PORTABLE;
     for (dmattn_level level = highest; level; level = harness_next_level(level))
         highest = harness_offers_backward(level) ? level : highest;
@@ -166,7 +166,7 @@ DEVICE_TEST(backward_plan, info)
     cr_expect_eq(info.flops, 2.0 * 5 * 16 * 50 * 70 * 2 * 6);
     dmattn_plan_destroy(plan);
 
-    dmattn_attention_desc forbidden = dense; /* levels above, and rows that lie anywhere */
+    dmattn_attention_desc forbidden = dense; /* limits the level; then rows may begin at any element */
     forbidden.max_level = DMATTN_LEVEL_PORTABLE;
     ASSERT_OK(dmattn_attention_backward_plan(
         h.context, &(dmattn_attention_backward_desc){.attention = forbidden, .dv_strides = {5000, 51, 17}}, &plan));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the backward pass decides without a device: its descriptor, tiles, constants, grids, memory. */
+ * What a backward plan decides without a device: its descriptor, tiles, constants, grids, memory. */
 #include "attention/backward.h"
 #include "support/capabilities_fixture.h"
 #include "support/sentences.h"
@@ -97,7 +97,7 @@ Test(backward_plan, bytes)
         cr_expect_eq(dmattn_attention_backward_tensor_bytes(&q, (tensor_id)t), 0);
 }
 
-/* 5/2 of forward's for all of them: 5 products instead of 2. */
+/* All gradients take 5/2 of forward's work: 5 products instead of 2. */
 Test(backward_plan, work)
 {
     const backward_desc b = resolved(
@@ -111,7 +111,7 @@ Test(backward_plan, work)
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
-/* What backward_*.comp take for granted. */
+/* What backward_*.comp assume. */
 static void expect_tile(const attention_tile *t, const capabilities *caps, uint32_t rows, uint32_t columns,
                         uint32_t shared)
 {
@@ -128,7 +128,7 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, uint3
     cr_expect_eq(t->depth % 8, 0);
     cr_expect_eq(t->keys % 4, 0); /* mask_tiles.comp */
     cr_expect(t->heads_per_tile >= 1 && t->heads_per_tile <= t->rows);
-    cr_expect_leq(t->keys, t->workgroup); /* each invocation finds at most one key */
+    cr_expect_leq(t->keys, t->workgroup); /* each invocation loads at most one key */
     cr_expect_leq(shared, caps->shared_memory);
     cr_expect_leq(t->splits, 1);
 }
@@ -137,7 +137,7 @@ static void expect_tiles(const backward_tiles *t, const capabilities *caps, cons
 {
     expect_tile(&t->query, caps, t->query.rows, t->query.keys, dmattn_backward_query_shared_memory(&t->query, d));
     expect_tile(&t->key, caps, t->key.keys, t->key.rows, dmattn_backward_key_shared_memory(&t->key, d));
-    /* backward_bias.comp, the other way round */
+    /* backward_bias.comp has queries as rows */
     expect_tile(&t->key, caps, t->key.rows, t->key.keys, dmattn_backward_key_shared_memory(&t->key, d));
 }
 
@@ -175,7 +175,7 @@ Test(backward_plan, tiles_on_every_device)
                 }
 }
 
-/* Heads that see different keys, or want a dbias each, share no tile of queries. */
+/* Heads that see different keys, or need separate dbias, do not share tiles of queries. */
 Test(backward_plan, packs)
 {
     const capabilities caps = usual_capabilities();
@@ -229,7 +229,7 @@ Test(backward_plan, constants)
     cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & DERIVED_OUT, DERIVED_OUT);
 
     dmattn_backward_key_constants(&b, &t.key, true, c);
-    cr_expect_eq(c[CONSTANT_GRADIENTS], GRADIENT_K | GRADIENT_V); /* the bias has a kernel of its own */
+    cr_expect_eq(c[CONSTANT_GRADIENTS], GRADIENT_K | GRADIENT_V); /* the bias has its own kernel */
     cr_expect_eq(stride(c, CONSTANT_OUT_SEQUENCE_LOW), 2 * 48);
     cr_expect_eq(stride(c, CONSTANT_OUT_HEAD_LOW), 2 * 7 * 48);
     cr_expect_eq(stride(c, CONSTANT_DV_BATCH_LOW), 2 * 10000);
@@ -238,7 +238,7 @@ Test(backward_plan, constants)
     cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & (DERIVED_OUT | DERIVED_DV), 0);
 
     dmattn_backward_rows_constants(&b, &caps, true, c);
-    cr_expect_eq(c[CONSTANT_KEY_LANES], 2); /* of 24 elements: three units of 8 */
+    cr_expect_eq(c[CONSTANT_KEY_LANES], 2); /* a row of 24 elements has three units of 8 */
     cr_expect_eq(stride(c, CONSTANT_OUT_SEQUENCE_LOW), 2 * 4 * 24);
     cr_expect_eq(c[CONSTANT_DERIVED_STRIDES] & DERIVED_OUT, DERIVED_OUT);
     const grid rows = dmattn_backward_rows_grid(&b, &caps);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The reference's gradients against differences of the reference's results, and what must hold of them. */
+ * The reference's gradients against differences of the reference's results, and rules that gradients obey. */
 #include "problem.h"
 #include "reference/backward.h"
 
@@ -10,10 +10,10 @@
 
 /* ---- a problem and its gradients ----------------------------------------------------------------------------- */
 
-/* All in f32, out and dout contiguous. */
+/* All tensors are f32; out and dout are contiguous. */
 typedef struct differentiated {
     problem p;
-    uint64_t count[TENSOR_COUNT]; /* elements of q, k, v and bias, which are contiguous, and of dout */
+    uint64_t count[TENSOR_COUNT]; /* number of elements of q, k, v and bias, which are contiguous, and of dout */
     float *dout;
     attention_gradients g;
 } differentiated;
@@ -22,7 +22,7 @@ static double *doubles(uint64_t count)
 {
     double *array = malloc(count * sizeof *array);
     for (uint64_t i = 0; i < count; i++)
-        array[i] = NAN; /* what must not be left */
+        array[i] = NAN; /* all must be overwritten */
     return array;
 }
 
@@ -73,7 +73,8 @@ static double loss(const differentiated *x, double *out)
     return sum;
 }
 
-/* The derivative of a function of a float by it: the steps are those that the float takes. */
+/* The derivative of a function by one of its floats, from differences. The step is what remains after rounding to
+ * f32. */
 #define STEP 0x1p-10f
 static double difference(double (*function)(const void *user), const void *user, float *at)
 {
@@ -86,14 +87,14 @@ static double difference(double (*function)(const void *user), const void *user,
     return (high - low) / ((double)above - below);
 }
 
-/* Every element of a gradient; errors are of the order of STEP squared. */
+/* Checks every element of a gradient. Errors are of the order of STEP squared. */
 static void expect_gradient(const char *name, double (*function)(const void *user), const void *user, float *input,
                             const double *gradient, uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++) {
         const double want = difference(function, user, &input[i]);
-        cr_expect(fabs(gradient[i] - want) <= 1e-5 * (1 + fabs(want)), "%s, element %llu: %.9g, by differences %.9g",
-                  name, (unsigned long long)i, gradient[i], want);
+        cr_expect(fabs(gradient[i] - want) <= 1e-5 * (1 + fabs(want)),
+                  "%s, element %llu: %.9g, but differences give %.9g", name, (unsigned long long)i, gradient[i], want);
     }
 }
 
@@ -152,8 +153,8 @@ Test(backward_reference, soft_cap)
     check(&(dmattn_attention_desc){SIZES, .soft_cap = 2, .scale = 1, .causal = true, .bias = true});
 }
 
-/* One query and four keys whose scores are 2, 4, 6 and 8 times the cap, where tanh is near 1. The right values have
- * been computed with 40 digits. */
+/* One query and four keys whose scores are 2, 4, 6 and 8 times the cap, where tanh is near 1. The right values were
+ * computed with 40 digits. */
 Test(backward_reference, saturated_cap)
 {
     const float q[8] = {1, 1, 1, 1}, dout[8] = {1};
@@ -174,7 +175,7 @@ Test(backward_reference, saturated_cap)
         cr_expect_leq(fabs(dq[j] / right[j] - 1), 1e-13, "%d: %.17g instead of %.17g", j, dq[j], right[j]);
 }
 
-/* Over items, heads, and queries. */
+/* Biases with item, head and query dimensions. */
 Test(backward_reference, biases)
 {
     for (uint32_t batch = 1; batch <= 2; batch++)
@@ -196,8 +197,8 @@ Test(backward_reference, masks)
 
 /* ---- what must hold ------------------------------------------------------------------------------------------ */
 
-/* The probabilities of a query that sees anything add up to 1 whatever the scores: their gradients add up to 0. And so
- * the values share out dout: dv adds up to that of the queries. */
+/* If a query sees any key, its probabilities add up to 1 for all scores, so the scores' gradients add up to 0. And the
+ * sum of dv over keys is the sum of dout over queries. */
 Test(backward_reference, sums)
 {
     const dmattn_attention_desc desc = {SIZES,
@@ -209,7 +210,7 @@ Test(backward_reference, sums)
     differentiated x = make(&desc);
     uint8_t *mask = x.p.tensor[TENSOR_MASK];
     memset(mask, 1, 2 * 4 * 5 * 7);
-    memset(mask + 7 * 3, 0, 7); /* item 0, head 0, query 3 sees nothing, all others 3 keys or more */
+    memset(mask + 7 * 3, 0, 7); /* item 0, head 0: query 3 sees no key; all others see 3 or more */
     differentiate(&x);
     const double *dbias = x.g.dbias;
     for (int row = 0; row < 2 * 4 * 5; row++, dbias += 7) {
@@ -233,7 +234,8 @@ Test(backward_reference, sums)
     destroy(&x);
 }
 
-/* A broadcast bias has the sum of what it stands for; one gradient does not depend on which others are asked for. */
+/* The gradient of a broadcast bias is the sum over its copies. A gradient does not depend on which others are
+ * requested. */
 Test(backward_reference, broadcast_is_a_sum)
 {
     dmattn_attention_desc desc = {SIZES, .bias = true, .bias_shape = {.batch = 2, .heads = 4, .queries = 5}};
@@ -260,7 +262,8 @@ Test(backward_reference, broadcast_is_a_sum)
     destroy(&few);
 }
 
-/* Keys that no query sees, by their bias or their interval, have no gradient; the latter may hold anything. */
+/* Keys that no query sees, because of their bias or interval, have a gradient of 0. If because of the interval, they
+ * may hold anything. */
 Test(backward_reference, hidden_keys)
 {
     const dmattn_attention_desc desc = {SIZES, .mask = DMATTN_MASK_INTERVALS, .bias = true};
@@ -348,7 +351,7 @@ Test(backward_reference, importance)
     check_importance(DMATTN_ACTIVATION_EXP_SOFTPLUS, false);
 }
 
-/* Values that are not numbers make keys of no importance, which pass nothing on. */
+/* Values that are NaN give keys no importance. Such keys have no gradient. */
 Test(backward_reference, no_importance)
 {
     problem p = importance_problem(DMATTN_ACTIVATION_EXP_SOFTPLUS, true);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The backward pass by matrices: its tiles, its passes over keys and how its work is shared out, without a device. */
+ * Backward at matrix levels: its tiles, its passes over keys and its work items. No device is needed. */
 #include "attention/backward.h"
 #include "support/capabilities_fixture.h"
 
@@ -25,7 +25,8 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-/* What lib/gradients_matrix.glsl and lib/operands.glsl declare in shared memory, by their names; in units of 16 bytes.
+/* The shared memory that backward/gradients_matrix.glsl and lib/operands.glsl declare, with their names, in units of 16
+ * bytes.
  */
 static uint32_t declared(const attention_tile *t, const dmattn_attention_desc *d, uint32_t pair_rows,
                          uint32_t pair_columns)
@@ -54,7 +55,7 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, const
     cr_expect_eq(pair_columns % x->n, 0);
     cr_expect_eq(pair_columns % x->k, 0);
     cr_expect_eq(t->keys % 4, 0);              /* mask_tiles.comp */
-    cr_expect_leq(pair_columns, t->workgroup); /* each invocation fetches what is known of one */
+    cr_expect_leq(pair_columns, t->workgroup); /* each invocation loads one slot */
     cr_expect(t->tile_buffers == 1 || t->tile_buffers == 2);
     cr_expect(t->query_blocks >= 1 && t->query_blocks <= (d->head_dim + x->k - 1) / x->k);
     cr_expect(t->dout_blocks >= 1 && t->dout_blocks <= (d->value_dim + x->k - 1) / x->k);
@@ -75,10 +76,10 @@ static void expect_tiles(const backward_tiles *t, const capabilities *caps, cons
     const uint32_t keys = dmattn_backward_key_shared_memory(&t->key, d);
     expect_tile(&t->query, caps, d, t->query.rows, t->query.keys);
     expect_tile(&t->key, caps, d, t->key.keys, t->key.rows);
-    /* slot_key, slot_life, slot_bias, row_softmax */
+    /* slot_key, slot_range, slot_bias, row_softmax */
     cr_expect_eq(queries, 16 * declared(&t->query, d, t->query.rows, t->query.keys) + 4 * slots + 8 * slots
                               + 4 * 3 * t->query.keys + 8 * t->query.rows);
-    /* tile_keys, tile_lives, tile_bias, row_softmax */
+    /* tile_keys, tile_ranges, tile_bias, row_softmax */
     cr_expect_eq(keys,
                  16 * declared(&t->key, d, t->key.keys, t->key.rows) + (4 + 8 + 4) * t->key.keys + 2 * 8 * t->key.rows);
     cr_expect_leq(queries, caps->shared_memory);
@@ -86,7 +87,7 @@ static void expect_tiles(const backward_tiles *t, const capabilities *caps, cons
     cr_expect_eq(t->bias.level, DMATTN_LEVEL_PORTABLE);
 }
 
-/* Wherever there are tiles they are right; and there are some for all dimensions on the devices that are named. */
+/* All tiles that are found are valid. On the named devices, tiles exist for all dimensions. */
 Test(backward_tile, on_every_device)
 {
     static const struct {
@@ -148,7 +149,7 @@ Test(backward_tile, f32_has_none)
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 
-/* All gradients are made, each once. */
+/* Each gradient is computed exactly once. */
 Test(backward_tile, key_passes)
 {
     const struct {
@@ -174,8 +175,8 @@ Test(backward_tile, key_passes)
 
 /* ---- work ------------------------------------------------------------------------------------------------------ */
 
-/* As schedule_keys.comp shares out tiles that `size[i]` tiles of queries see: the items, and those of tiles that are
- * cut. */
+/* Counts work items as schedule_keys.comp makes them, if size[i] tiles of queries see tile i: all items, and those of
+ * split tiles. */
 static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uint32_t *parts)
 {
     float sum = 0;
@@ -191,7 +192,7 @@ static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uin
     }
 }
 
-/* Whatever the lives of keys, items and parts have room. */
+/* For any visible ranges of keys, the memory holds all work items and partial results. */
 Test(backward_tile, work_has_room)
 {
     static uint32_t size[5000];
@@ -213,12 +214,12 @@ Test(backward_tile, work_has_room)
         cr_expect_leq(items, g.x * g.y, "%u items", items);
         cr_expect_geq(join.x * join.y, tiles);
         const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS), part = 4 * 64 * (64 + 64 + 1);
-        cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + parts * part, "%u parts of %u tiles", parts,
-                      tiles);
+        cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + parts * part, "%u partial results of %u tiles",
+                      parts, tiles);
     }
 }
 
-/* Where nothing can be cut there is no room for parts. */
+/* If no tile can be split, there is no memory for partial results. */
 Test(backward_tile, small_work)
 {
     const attention_tile t = {.rows = 16, .keys = 64, .heads_per_tile = 1};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The few cases that are run unless all are asked for: they have every option that the tables have. */
+ * The few cases that run by default: together they have every option of the tables. */
 #include "attention/attention_cases.h"
 #include "mask/dma_cases.h"
 #include "support/cover.h"
@@ -16,17 +16,17 @@ Test(cover, of_a_small_table)
         cases[i].paired = 2;
         for (int j = 0; j < 3; j++)
             cover_add(&cases[i], values[i][j]);
-        cover_add_kernel(&cases[i], i == 4 ? 0 : i); /* number 4 runs the kernels of number 0 */
+        cover_add_kernel(&cases[i], i == 4 ? 0 : i); /* case 4 uses the same kernels as case 0 */
     }
     cr_expect_gt(cover_missing(cases, COUNT, chosen), 0);
     cover_choose(cases, COUNT, chosen);
     cr_expect_eq(cover_missing(cases, COUNT, chosen), 0);
-    /* each of the four pairs, and a third value that is 1 */
+    /* each of the four pairs, and a case whose third value is 1 */
     cr_expect(chosen[2] && chosen[3] && chosen[5] && (chosen[0] || chosen[1]));
     cr_expect_eq(chosen[0], chosen[4]);
 }
 
-/* Each option by itself, apart from what chose them. */
+/* Checks each option separately, without the code that chose the cases. */
 static void expect_attention(dmattn_level level, bool gradients)
 {
     static attention_choice choice[ATTENTION_MOST_CASES];
@@ -52,7 +52,7 @@ static void expect_attention(dmattn_level level, bool gradients)
         capacity |= d->list_capacity > 0;
         widest = d->head_dim > widest ? d->head_dim : widest;
     }
-    cr_expect(few < count / 3, "%zu of %zu cases are not few", few, count);
+    cr_expect(few < count / 3, "%zu of %zu cases are too many", few, count);
     const int first = level == DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F32 : DMATTN_TYPE_F16;
     for (int mask = DMATTN_MASK_NONE; mask <= DMATTN_MASK_INTERVALS; mask++) {
         for (int type = first; type <= DMATTN_TYPE_BF16; type++)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of dynamic mask attention against the reference, at every level that there is. */
+ * The gradients of dynamic mask attention against the reference, at every level of the device. */
 #include "gradient_run.h"
 #include "mask/dma_cases.h"
 
 #include <math.h>
 #include <stdio.h>
 
-/* All gradients, that of the importance among them. */
+/* Requests all gradients, also of the importance. */
 static problem make(const char *name, const dmattn_dma_desc *desc)
 {
     problem p;
@@ -20,8 +20,8 @@ static problem make(const char *name, const dmattn_dma_desc *desc)
     return p;
 }
 
-/* Runs forward; the mask is then in the problem, too. At the problem's level, or where kernels take long to compile at
- * the level portable, as forward has tests of its own. */
+/* Runs forward, which also puts the mask into the problem. It runs at the problem's level. If kernels compile slowly,
+ * it runs at the portable level, because forward has its own tests. */
 static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
 {
     device_problem dp;
@@ -48,7 +48,7 @@ static void run_problem(const char *name, problem *p)
     device_problem_destroy(&dp);
 }
 
-/* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
+/* Runs a case at every level. At matrix levels, f32 cases run in f16, because of their selection and sizes. */
 static void run_case(const dma_case *c)
 {
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
@@ -103,7 +103,7 @@ DEVICE_TEST(dma_backward, subsets)
 
 /* ---- edges --------------------------------------------------------------------------------------------------- */
 
-/* Gradients' strides that are those of [B, H, S, D], and rows in the middle of words. */
+/* Strides of gradients: the order [B, H, S, D], and rows that begin in the middle of words. */
 DEVICE_TEST(dma_backward, strides)
 {
     const dmattn_dma_desc desc = {.attention = {F16, SIZE(2, 50, 60, 4, 2, 16, 24), .level = DMATTN_LEVEL_PORTABLE},
@@ -121,7 +121,7 @@ DEVICE_TEST(dma_backward, strides)
     problem_destroy(&p);
 }
 
-/* Keys of an importance of NaN or -infinity that the app gives are not seen, and have no gradient. */
+/* If the app gives an importance of NaN or -infinity, no query sees the key, and its gradients are 0. */
 DEVICE_TEST(dma_backward, nan_importance)
 {
     const dmattn_dma_desc desc = {.attention = {F16, SIZE(2, 100, 100, 4, 2, 16, 0), .level = DMATTN_LEVEL_PORTABLE},
@@ -135,8 +135,8 @@ DEVICE_TEST(dma_backward, nan_importance)
     problem_destroy(&p);
 }
 
-/* Values that are not numbers make keys of no importance, which pass nothing on and do not spoil the others. That they
- * may hold such values no query may see them: so they come when there are other keys enough. */
+/* NaN in values gives keys no importance. They have no gradient and do not change other gradients. No query may see a
+ * key with such values, so these keys come after enough other keys. */
 DEVICE_TEST(dma_backward, nan_values)
 {
     const dmattn_dma_desc desc = {.attention = {F32, SIZE(1, 64, 64, 2, 2, 8, 0), .level = DMATTN_LEVEL_PORTABLE},

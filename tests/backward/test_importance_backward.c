@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of what the importance is made of, as a stage alone, against a computation in double. */
+ * The stage that computes gradients through the importance, alone, against a computation in double. */
 #include "mask/importance_backward.h"
 #include "operators/operators.h"
 #include "problem.h"
@@ -25,7 +25,7 @@ typedef struct backward_case {
     dmattn_mask_desc desc;
     dmattn_strides dv_strides;
     uint32_t gradients;  /* 0: all */
-    bool minus_infinity; /* is the importance of head 0 */
+    bool minus_infinity; /* the importance of head 0 is -infinity */
 } backward_case;
 
 static const backward_case sizes[] = {
@@ -93,8 +93,8 @@ typedef struct run {
     uint32_t gradients;
     dmattn_plan *plan;
     importance_backward_stage stage;
-    uint64_t offset[TENSOR_COUNT + 1], bytes[TENSOR_COUNT + 1]; /* of each tensor in its image, between guards */
-    unsigned char *image[TENSOR_COUNT + 1];                     /* as it is before the run */
+    uint64_t offset[TENSOR_COUNT + 1], bytes[TENSOR_COUNT + 1]; /* each tensor's place in its image, between guards */
+    unsigned char *image[TENSOR_COUNT + 1];                     /* the content before the run */
     unsigned char *got[TENSOR_COUNT + 1];
     dmattn_buffer buffer[TENSOR_COUNT + 1];
 } run;
@@ -121,7 +121,7 @@ static void add(run *r, int t, uint64_t bytes, uint64_t shift)
     ASSERT_OK(dmattn_buffer_create(h.device, image_bytes(r, t), &r->buffer[t]));
 }
 
-/* Where rows need not lie at multiples of 16 bytes, they are one element off. */
+/* If rows need not begin at multiples of 16 bytes, they begin one element later. */
 static void add_rows(run *r, int t, const dmattn_strides *s)
 {
     const dmattn_mask_desc *d = &r->d;
@@ -175,7 +175,7 @@ static VkDeviceAddress address(const run *r, int t)
     return r->bytes[t] ? h.context->vk.GetBufferDeviceAddress(h.context->device, &info) + r->offset[t] : 0;
 }
 
-/* Tensors that are not there have an address that nothing can be read from. */
+/* Tensors that do not exist have an invalid address, so that reading them fails. */
 static void go(run *r)
 {
     recorder rec = {.ctx = h.context, .layout = r->plan->layout};
@@ -210,13 +210,13 @@ static uint64_t at(const dmattn_strides *s, uint32_t batch, uint32_t key, uint32
     return batch * s->batch + key * s->sequence + head * s->head;
 }
 
-/* What there is among keys. */
+/* The kinds of keys. */
 typedef enum key_kind {
-    UNSEEN_NAN,      /* no query sees it, and it holds NaN, */
-    UNSEEN_INFINITY, /* or an infinity */
+    UNSEEN_NAN,      /* no query sees it, and it holds NaN */
+    UNSEEN_INFINITY, /* no query sees it, and it holds infinity */
     UNSEEN,
-    NAN_IMPORTANCE, /* as a NaN is in v; where it has a gradient all the same, that goes no further */
-    SEEN_BY_SOME,   /* heads */
+    NAN_IMPORTANCE, /* v holds NaN; even if its importance has a gradient, all others are 0 */
+    SEEN_BY_SOME,   /* some heads see it */
     SEEN
 } key_kind;
 
@@ -273,15 +273,16 @@ static void fill(run *r, bool minus_infinity, uint64_t seed)
 
 /* ---- in double ------------------------------------------------------------------------------------------------- */
 
-#define UNIT 0x1p-24 /* half of the last place of 1 in f32 */
+#define UNIT 0x1p-24 /* half a unit in the last place of 1 in f32 */
 
-/* A number, and how far off a computation in f32 may be. */
+/* A number, and the maximum error of its computation in f32. */
 typedef struct bounded {
     double value, error;
 } bounded;
 
-/* The terms of one key and head. Errors: of z by the additions, which are of every fourth piece of 8 at least and then
- * of the invocations; of exp and softplus by 2 units in the last place; the rest follows from their derivatives. */
+/* The terms of one key and head. Errors: z has rounding errors of its additions, first in an invocation, which adds at
+ * least every fourth piece of 8, then over invocations. exp and softplus have errors of 2 units in the last place. The
+ * other errors follow from derivatives. */
 static void find_terms(const run *r, uint32_t b, uint32_t head, uint32_t key, bounded *dz, bounded *da)
 {
     const dmattn_mask_desc *d = &r->d;
@@ -313,7 +314,7 @@ static void find_terms(const run *r, uint32_t b, uint32_t head, uint32_t key, bo
     da->error = fabs(da->value) * expm1(x_error + s_error / softplus + UNIT);
 }
 
-/* A sum that a gradient is. */
+/* A gradient as a sum. */
 typedef struct bounded_sum {
     double value, error, magnitude;
 } bounded_sum;
@@ -326,7 +327,7 @@ static void add_term(bounded_sum *s, bounded term, double factor)
 }
 
 typedef struct wanted {
-    bounded_sum *dv; /* [B, Sk, Hk, Dv] what is added */
+    bounded_sum *dv; /* [B, Sk, Hk, Dv], what the stage adds to dv */
     bounded_sum *ddt_weight, *da, *ddt_bias;
 } wanted;
 
@@ -354,7 +355,7 @@ static void compute(const run *r, const wanted *w)
 
 /* ---- comparisons ----------------------------------------------------------------------------------------------- */
 
-/* Of a sum of `depth` additions, one after the other. */
+/* Checks sums of `depth` additions, one after another. */
 static void check_sums(const run *r, int t, const bounded_sum *want, uint32_t depth)
 {
     for (uint64_t i = 0; i < r->bytes[t] / 4; i++) {
@@ -365,7 +366,7 @@ static void check_sums(const run *r, int t, const bounded_sum *want, uint32_t de
     }
 }
 
-/* Rounded once when it was made, here the input, and once when it was added to. */
+/* dv is rounded twice: before the stage (here, the input), and after the addition. */
 static void check_dv(const run *r, const bounded_sum *want)
 {
     const dmattn_mask_desc *d = &r->d;
@@ -384,7 +385,7 @@ static void check_dv(const run *r, const bounded_sum *want)
             }
 }
 
-/* Only elements of results were written, and inputs not at all. */
+/* Expects that only elements of results were written, and no inputs. */
 static void check_guards(const run *r)
 {
     const dmattn_mask_desc *d = &r->d;
@@ -403,7 +404,7 @@ static void check_guards(const run *r)
             }
         else if (is_result(t))
             memcpy(rest + r->offset[t], r->image[t] + r->offset[t], r->bytes[t]);
-        cr_assert_eq(memcmp(rest, r->image[t], image_bytes(r, t)), 0, "%s: something around %s was written", r->name,
+        cr_assert_eq(memcmp(rest, r->image[t], image_bytes(r, t)), 0, "%s: memory beside %s was written", r->name,
                      t < SCRATCH ? dmattn_tensor_name((tensor_id)t) : "the scratch memory");
         free(rest);
     }
@@ -420,8 +421,8 @@ static void check_again(run *r)
     go(r);
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (is_result(t) && r->bytes[t]) {
-            cr_assert_eq(memcmp(before[t], r->got[t], image_bytes(r, t)), 0, "%s: a second run gives other bits in %s",
-                         r->name, dmattn_tensor_name((tensor_id)t));
+            cr_assert_eq(memcmp(before[t], r->got[t], image_bytes(r, t)), 0,
+                         "%s: a second run gives different bits in %s", r->name, dmattn_tensor_name((tensor_id)t));
             free(before[t]);
         }
 }
@@ -481,7 +482,7 @@ DEVICE_TEST(importance_backward, subsets)
     run_cases(subsets, sizeof subsets / sizeof *subsets);
 }
 
-/* Gradients that are not the stage's, or none: it is not there. */
+/* If no gradient of this stage is requested, the stage does not exist. */
 DEVICE_TEST(importance_backward, nothing)
 {
     importance_backward_stage s = {0};

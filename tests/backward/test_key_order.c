@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The order of keys by their lives: complete, those that nobody sees last, and good enough that the queries that see
- * some key of a tile are hardly more than those that see each. */
+ * The order of keys by their visible ranges. It contains every key once, keys that no query sees come last, and tiles
+ * of it visit few pairs that are not visible. */
 #include "attention/key_order.h"
 #include "operators/operators.h"
 #include "problem.h"
@@ -14,7 +14,7 @@
 typedef struct order_run {
     key_order_desc desc;
     int32_t *begin, *end; /* [planes, keys] */
-    uint32_t *order;      /* pairs [planes, padded]; the second of each is the key */
+    uint32_t *order;      /* pairs [planes, padded]; the second number is the key */
     uint32_t planes, padded;
 } order_run;
 
@@ -85,7 +85,7 @@ static void go(order_run *r)
     dmattn_plan_destroy(plan);
 }
 
-/* The queries [*begin, *end) that see a key; false if none does. */
+/* The queries from *begin to *end - 1 see the key. Returns false if no query does. */
 static bool life(const order_run *r, uint32_t plane, uint32_t key, int64_t *begin, int64_t *end)
 {
     const key_order_desc *d = &r->desc;
@@ -98,7 +98,7 @@ static bool life(const order_run *r, uint32_t plane, uint32_t key, int64_t *begi
     return *begin < *end;
 }
 
-/* Each key once, and those that are seen before all others. */
+/* Expects each key once, and visible keys before all others. */
 static void expect_complete(const order_run *r)
 {
     bool *met = malloc(r->padded);
@@ -112,15 +112,15 @@ static void expect_complete(const order_run *r)
             cr_assert(key < r->padded && !met[key], "place %u of plane %u: key %u", i, plane, key);
             met[key] = true;
             const bool seen = key < r->desc.keys && life(r, plane, key, &begin, &end);
-            cr_assert(!seen || all_seen, "place %u of plane %u: key %u is seen, but one before it is not", i, plane,
-                      key);
+            cr_assert(!seen || all_seen, "place %u of plane %u: key %u is visible, but a key before it is not", i,
+                      plane, key);
             all_seen = seen;
         }
     }
     free(met);
 }
 
-/* Pairs that are visited, in tiles of so many keys and queries, for each that is visible. */
+/* The number of visited pairs per visible pair, for tiles of this size. */
 static double waste(const order_run *r, uint32_t tile_keys, uint32_t tile_queries)
 {
     double visited = 0, visible = 0;
@@ -144,8 +144,8 @@ static double waste(const order_run *r, uint32_t tile_keys, uint32_t tile_querie
     return visited / visible;
 }
 
-/* Intervals of a causal selection of the `window` most important keys, of random importance: a heap of those that are
- * seen, the least important at its top. */
+/* Makes intervals of a causal selection of the `window` most important keys, with random importance. A heap holds the
+ * selected keys, with the least important one at its top. */
 static void select_randomly(order_run *r, uint32_t window, uint64_t seed)
 {
     typedef struct kept {
@@ -166,7 +166,7 @@ static void select_randomly(order_run *r, uint32_t window, uint64_t seed)
         uint32_t at = count;
         if (count == window) {
             r->end[heap[0].key] = (int32_t)j;
-            for (at = 0; 2 * at + 1 < count;) { /* a hole sinks */
+            for (at = 0; 2 * at + 1 < count;) { /* moves the hole down */
                 uint32_t least = 2 * at + 1;
                 if (least + 1 < count && heap[least + 1].importance < heap[least].importance)
                     least++;
@@ -176,7 +176,8 @@ static void select_randomly(order_run *r, uint32_t window, uint64_t seed)
                 at = least;
             }
         } else
-            for (count++; at && now.importance < heap[(at - 1) / 2].importance; at = (at - 1) / 2) /* or rises */
+            for (count++; at && now.importance < heap[(at - 1) / 2].importance;
+                 at = (at - 1) / 2) /* moves the hole up */
                 heap[at] = heap[(at - 1) / 2];
         heap[at] = now;
     }
@@ -192,7 +193,8 @@ DEVICE_TEST(key_order, is_complete)
     uint64_t state = 1;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         order_run r = create(rows[i].batch, rows[i].heads, rows[i].queries, rows[i].keys, rows[i].causal);
-        for (uint64_t k = 0; k < (uint64_t)r.planes * r.desc.keys; k++) { /* some empty, some from before to behind */
+        for (uint64_t k = 0; k < (uint64_t)r.planes * r.desc.keys;
+             k++) { /* some are empty, some begin before 0 or end after the last query */
             r.begin[k] = (int32_t)(random_bits(&state) % (r.desc.queries + 2)) - 1;
             r.end[k] = (int32_t)(random_bits(&state) % (r.desc.queries + 2));
         }
@@ -207,7 +209,7 @@ DEVICE_TEST(key_order, wastes_little)
 {
     static const struct {
         uint32_t n, window;
-        double of_64, of_32, of_16; /* the most that tiles of so many keys may waste */
+        double of_64, of_32, of_16; /* the maximum for tiles of 64, 32 and 16 keys */
     } rows[] = {{16384, 1024, 1.42, 1.27, 1.2}, {32768, 1024, 1.38, 1.26, 1.18}, {32768, 2048, 1.27, 1.19, 1.13}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         order_run r = create(1, 1, rows[i].n, rows[i].n, true);
@@ -223,7 +225,7 @@ DEVICE_TEST(key_order, wastes_little)
     }
 }
 
-/* Where each key lives for as long, from its own position on, the order is theirs. */
+/* If all visible ranges are equally long and begin at the key's own position, the order is the order of keys. */
 DEVICE_TEST(key_order, of_a_sliding_window)
 {
     order_run r = create(1, 1, 8192, 8192, true);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Training: a model of one layer of dynamic mask attention learns to recall, its attention run on the device, forward
- * and backward, and ends with the parameters that the same training on the reference ends with. */
+ * Training: a model with one layer of dynamic mask attention learns to recall. Its attention runs on the device,
+ * forward and backward. At the end, it must have the same parameters as the same training with the reference. */
 #include "recall_training.h"
 #include "support/harness.h"
 
@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #define STEPS 240
-#define MEAN  20 /* steps that are judged together */
-#define SEED  9  /* one whose selections are never in doubt: see watch_selection() */
+#define MEAN  20 /* steps per mean */
+#define SEED  9  /* with this seed, the selection is always clear: see watch_selection() */
 
 /* ---- the selection ------------------------------------------------------------------------------------------- */
 
@@ -20,7 +20,7 @@ static bool sees(const training *t, int b, int query, int key)
     return begin[at] <= query && query < end[at];
 }
 
-/* The share of questions that see where their answer is. */
+/* The share of questions that see the position of their answer. */
 static double share_that_sees(const training *t, const recall_batch *batch)
 {
     int count = 0;
@@ -30,8 +30,8 @@ static double share_that_sees(const training *t, const recall_batch *batch)
     return (double)count / (RECALL_BATCH * RECALL_QUESTIONS);
 }
 
-/* How much more important a question's last selected key is than the first that is left out. Infinite if they are equal
- * to the bit, being the same tokens: then it is their order that decides. */
+/* The difference in importance between a question's last selected key and the first key that is not selected. Infinite
+ * if the two have the same bits, because they are the same tokens: then their order decides. */
 static double doubt(const float *importance, int query)
 {
     float sorted[RECALL_LENGTH];
@@ -45,12 +45,12 @@ static double doubt(const float *importance, int query)
     return gap > 0 ? gap : INFINITY;
 }
 
-/* Two trainings go the same way only while they select the same keys, of which one may depend on the last bit of an
- * importance. So all questions must see the same keys at each step, and not by luck: the importance of the keys that it
- * is close between must differ by more than twice what it differs by between the trainings. That is so with this seed
- * (2.2e-5, and 2e-6 or so between trainings); with most others it is not, sooner or later. */
+/* Two trainings stay equal only while they select the same keys, and this may depend on the last bit of an importance.
+ * So all questions must see the same keys at each step, and not by chance: the gap in importance between the last
+ * selected key and the next one must be more than twice the difference between trainings. With this seed, it is (the
+ * gap is 2.2e-5, the difference about 2e-6). With most other seeds, it is not at some step. */
 typedef struct closeness {
-    double gap, difference; /* the smallest, the largest until now */
+    double gap, difference; /* the smallest gap and the largest difference so far */
 } closeness;
 
 static void watch_selection(int step, const training *want, const training *got, closeness *c)
@@ -69,7 +69,7 @@ static void watch_selection(int step, const training *want, const training *got,
 
 /* ---- the parameters ------------------------------------------------------------------------------------------ */
 
-/* A gradient of nothing but zeros would go unnoticed where the reference's are small, too. */
+/* If the reference's gradients are small, a gradient of zeros would not be noticed. So they must not be small. */
 static void expect_gradients(const training *t)
 {
     static const struct {
@@ -87,11 +87,11 @@ static void expect_gradients(const training *t)
         double max = 0;
         for (int at = part[i].first; at < part[i].end; at++)
             max = fmax(max, fabs(t->model.gradient[at]));
-        cr_expect_gt(max, 1e-6, "the gradient of %s is %g at most", part[i].name, max);
+        cr_expect_gt(max, 1e-6, "the gradient of %s is at most %g", part[i].name, max);
     }
 }
 
-/* The largest difference of a parameter. */
+/* The largest difference between two trainings' parameters. */
 static double distance(const training *left, const training *right, int *at)
 {
     double max = 0;
@@ -104,11 +104,10 @@ static double distance(const training *left, const training *right, int *at)
     return max;
 }
 
-/* All that parts the trainings is rounding, which each step carries on and adds to. What it comes to in plain f32 on
- * the host is measured, as for a single run (docs/testing.md). A device rounds as often, but in another order, and its
- * exponentials may be off by some units in the last place where the host's are not by one: 8 times as much is allowed.
- * That is some 1e-5. The test is as strict as it looks: any one gradient that is off by 1 % fails it, here or by what
- * is selected. */
+/* The trainings differ only by rounding, which adds up from step to step. Its effect is measured with plain f32 on the
+ * host, as for a single run (docs/testing.md). A device rounds as often, but in another order. Its exponentials may
+ * have errors of several units in the last place, the host's have less than one. So 8 times the measured difference is
+ * allowed, about 1e-5. The test is strict: an error of 1 % in any gradient fails it, here or in the selection. */
 static void expect_same_parameters(const training *device, const training *cpu, const training *in_float)
 {
     int at = 0;
@@ -120,7 +119,7 @@ static void expect_same_parameters(const training *device, const training *cpu, 
 
 /* ---- the test ------------------------------------------------------------------------------------------------ */
 
-/* Means over some steps. */
+/* Means over MEAN steps. */
 typedef struct progress {
     double loss, right, sees;
 } progress;
@@ -157,15 +156,17 @@ DEVICE_TEST(training, recall)
     for (int i = 0; i < STEPS / MEAN; i++)
         cr_log_info("steps %d to %d: loss %.4f, %.3f right, %.3f see the answer", i * MEAN, (i + 1) * MEAN - 1,
                     p[i].loss, p[i].right, p[i].sees);
-    cr_log_info("importance: %.3g apart, %.3g between trainings", c.gap, c.difference);
-    cr_expect_gt(c.gap, 2 * c.difference, "importance is %.3g apart, and differs by %.3g", c.gap, c.difference);
+    cr_log_info("importance: the smallest gap is %.3g, the largest difference between trainings %.3g", c.gap,
+                c.difference);
+    cr_expect_gt(c.gap, 2 * c.difference, "the gap in importance is %.3g, the difference between trainings %.3g", c.gap,
+                 c.difference);
 
-    /* It starts as one who guesses, or worse, and whose window holds what it holds by chance. */
+    /* At first, the model guesses, or is worse, and its window holds random keys. */
     const progress *first = &p[0], *last = &p[STEPS / MEAN - 1];
     cr_expect(first->loss > log(RECALL_VALUES) && first->right < 0.4 && first->sees < 0.5,
-              "at first the loss is %g, %g right, %g see the answer", first->loss, first->right, first->sees);
+              "at the start, the loss is %g, %g right, %g see the answer", first->loss, first->right, first->sees);
     cr_expect(last->loss < 0.05 && last->right > 0.98 && last->sees > 0.95,
-              "at last the loss is %g, %g right, %g see the answer", last->loss, last->right, last->sees);
+              "at the end, the loss is %g, %g right, %g see the answer", last->loss, last->right, last->sees);
     expect_same_parameters(&device, &cpu, &in_float);
     for (int i = 0; i < 3; i++)
         training_end(all[i]);
