@@ -14,11 +14,19 @@ const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
     return NULL;
 }
 
+dmattn_level dmattn_kernel_highest_level(void)
+{
+    dmattn_level highest = DMATTN_LEVEL_PORTABLE;
+    for (size_t i = 0; i < dmattn_kernel_count; i++)
+        highest = dmattn_kernels[i].level > highest ? dmattn_kernels[i].level : highest;
+    return highest;
+}
+
 static bool are_built(const level_kernels *kernels, dmattn_level level, char *why, size_t size)
 {
     for (int i = 0; i < LEVEL_KERNELS; i++)
         if (kernels->name[i][0] && !dmattn_kernel_find(kernels->name[i], level)) {
-            snprintf(why, size, "the shader compiler that dmattn was built with does not know what %s needs",
+            snprintf(why, size, "this build does not have %s, because its shader compiler was too old",
                      kernels->name[i]);
             return false;
         }

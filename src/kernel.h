@@ -20,6 +20,9 @@ extern const size_t dmattn_kernel_count;
 /* NULL if there is none. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
+/* The highest level that a kernel of this build has. */
+dmattn_level dmattn_kernel_highest_level(void);
+
 /* The kernels of a stage whose names depend on the level; unused names are empty. */
 #define KERNEL_NAME   64
 #define LEVEL_KERNELS 2

@@ -236,6 +236,7 @@ static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool 
                                    .flops_of_pair = 2.0 * (a->head_dim + a->value_dim),
                                    .bytes = step_bytes(d, keys)};
     snprintf(m->planned[0].kernel, sizeof m->planned[0].kernel, "%s", d->info.kernel);
+    snprintf(m->planned[0].why_not_higher, sizeof m->planned[0].why_not_higher, "%s", d->info.why_not_higher);
     m->cache_bytes = d->layout.sequence_size
                      + d->layout.page_size * (d->desc.cache == DMATTN_CACHE_PAGED ? d->layout.table_pages : 0);
     tell_phase(d->settings, "check");

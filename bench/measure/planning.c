@@ -60,6 +60,7 @@ static dmattn_status plan_pass(const measure_settings *s, const bench_case *c,
                               .flops_of_pair = flops_of_pair(desc, pass),
                               .bytes = info.bytes};
     snprintf(planned->kernel, sizeof planned->kernel, "%s", info.kernel);
+    snprintf(planned->why_not_higher, sizeof planned->why_not_higher, "%s", info.why_not_higher);
     dmattn_plan_destroy(plan);
     return DMATTN_SUCCESS;
 }

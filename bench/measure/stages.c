@@ -110,6 +110,7 @@ static dmattn_status time_whole(const measure_settings *settings, const stages *
     dmattn_plan_get_info(s->mask.plan, &info);
     m->planned[0] = (planned_pass){.level = info.level, .workspace_bytes = info.workspace_size, .bytes = info.bytes};
     snprintf(m->planned[0].kernel, sizeof m->planned[0].kernel, "%s", info.kernel);
+    snprintf(m->planned[0].why_not_higher, sizeof m->planned[0].why_not_higher, "%s", info.why_not_higher);
     const dmattn_status status = keep_samples(settings, &making, log, m, &t);
     free(t.sorted);
     return status ? status : time_runs(&using, 1, &seconds);

@@ -2,6 +2,7 @@
 #include "page.h"
 
 #include "format.h"
+#include "kernel.h"
 #include "report.h"
 #include "results/provenance.h"
 #include "rows.h"
@@ -14,11 +15,14 @@
 
 static void print_device(FILE *stream, const page *p)
 {
+    char text[512];
     fprintf(stream, "vkbench %s, commit %s, suite %s\n", bench_version(), bench_commit(), p->suite);
     print_paragraph(stream, "device  ", p->info->name);
     print_paragraph(stream, "driver  ", p->info->driver);
     fprintf(stream, "type    %s, %.1f GiB, levels up to %s\n", device_type_string(p->info->type),
             (double)p->info->device_memory / 0x1p30, dmattn_level_string(p->info->level));
+    if (report_missing_level(p->info, dmattn_kernel_highest_level(), text, sizeof text))
+        print_paragraph(stream, "! ", text);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------- */
@@ -37,6 +41,25 @@ static const outcome *representative(const outcomes *o, uint32_t index)
 }
 
 /* ---- notes --------------------------------------------------------------------------------------------------- */
+
+/* Why plans do not use the highest level, if the device has it: the reason of each pass once. */
+static void print_why_not_higher(FILE *stream, const page *p)
+{
+    const char *told[4 * PASS_COUNT];
+    size_t count = 0;
+    for (uint32_t i = 0; i < p->outcomes->count; i++)
+        for (int n = 0; n < PASS_COUNT; n++) {
+            const planned_pass *planned = &p->outcomes->item[i].m.planned[n];
+            bool is_new = planned->level && planned->level < p->info->level && *planned->why_not_higher
+                          && count < sizeof told / sizeof *told;
+            for (size_t k = 0; k < count; k++)
+                is_new = is_new && strcmp(told[k], planned->why_not_higher) != 0;
+            if (is_new) {
+                told[count++] = planned->why_not_higher;
+                print_paragraph(stream, "Not higher: ", planned->why_not_higher);
+            }
+        }
+}
 
 /* The levels that each pass ran at. */
 static void print_levels(FILE *stream, const outcomes *o)
@@ -160,6 +183,7 @@ void page_print(FILE *stream, const page *p)
     }
     fputs("\n", stream);
     print_levels(stream, p->outcomes);
+    print_why_not_higher(stream, p);
     print_legend(stream, p);
     print_notes(stream, p->outcomes, p->cases, p->repeats);
     fflush(stream);

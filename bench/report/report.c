@@ -3,6 +3,7 @@
 
 #include "estimate.h"
 #include "format.h"
+#include "kernel.h"
 #include "results/provenance.h"
 
 #include <math.h>
@@ -10,9 +11,21 @@
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
+bool report_missing_level(const dmattn_device_info *info, dmattn_level built, char *text, size_t size)
+{
+    if (info->level <= built)
+        return false;
+    snprintf(text, size,
+             "This driver has cooperative matrices (level %s), but this build has only kernels up to the level %s. On "
+             "Debian and Ubuntu, run tools/glslang; elsewhere, install glslang 15.4 or newer. Then configure and build "
+             "again.",
+             dmattn_level_string(info->level), dmattn_level_string(built));
+    return true;
+}
+
 static void print_device(FILE *stream, uint32_t index, const dmattn_device_info *d)
 {
-    char first[16], subgroup[48], text[256];
+    char first[16], subgroup[48], text[512];
     snprintf(first, sizeof first, "%u  ", index);
     print_paragraph(stream, first, d->name);
     print_paragraph(stream, "   driver ", d->driver);
@@ -24,6 +37,8 @@ static void print_device(FILE *stream, uint32_t index, const dmattn_device_info 
     print_paragraph(stream, "   ", text);
     if (*d->unusable)
         print_paragraph(stream, "   cannot be used: ", d->unusable);
+    if (report_missing_level(d, dmattn_kernel_highest_level(), text, sizeof text))
+        print_paragraph(stream, "   ", text);
 }
 
 void report_devices(FILE *stream, const dmattn_runtime *runtime)

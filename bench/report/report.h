@@ -12,6 +12,10 @@
 /* The table of all devices. */
 void report_devices(FILE *stream, const dmattn_runtime *runtime);
 
+/* Whether the device has higher levels than the kernels of this build, whose highest level is `built`. Then `text` says
+ * so and what to do. */
+bool report_missing_level(const dmattn_device_info *info, dmattn_level built, char *text, size_t size);
+
 /* The device and the version of dmattn that the results belong to. */
 void report_title(FILE *stream, const dmattn_device_info *info);
 

@@ -2,6 +2,7 @@
  * vkbench's suites: model shapes, case names, the cases of each suite, and which options go together. */
 #include "app/options.h"
 #include "cases/parse.h"
+#include "report/report.h"
 #include "support/sentences.h"
 
 #include <criterion/criterion.h>
@@ -241,6 +242,23 @@ Test(options, models)
         cr_expect_not(options_set_models(&o, &shapes, why), "%s", wrong[i]);
         cr_expect(strstr(why, "--model"), "%s", why);
     }
+}
+
+/* vkbench tells the owner of a fast card that the build has only slow kernels. */
+Test(report, missing_level)
+{
+    char text[512] = "";
+    dmattn_device_info info = {.level = DMATTN_LEVEL_MATRIX2};
+    cr_expect(report_missing_level(&info, DMATTN_LEVEL_PORTABLE, text, sizeof text));
+    cr_expect(strstr(text, "(level matrix2)") && strstr(text, "up to the level portable.")
+                  && strstr(text, "run tools/glslang;") && strstr(text, "configure and build again."),
+              "%s", text);
+    cr_expect(report_missing_level(&info, DMATTN_LEVEL_MATRIX, text, sizeof text));
+    cr_expect_not(report_missing_level(&info, DMATTN_LEVEL_MATRIX2, text, sizeof text));
+    info.level = DMATTN_LEVEL_PORTABLE;
+    cr_expect_not(report_missing_level(&info, DMATTN_LEVEL_PORTABLE, text, sizeof text));
+    info.level = DMATTN_LEVEL_BEST; /* a device that cannot be used has no level */
+    cr_expect_not(report_missing_level(&info, DMATTN_LEVEL_PORTABLE, text, sizeof text));
 }
 
 /* A grid over models; a pass refuses masks that it does not support. */
