@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_CONSTANTS 96
+#define MAX_CONSTANTS 128
 
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
 {

@@ -47,6 +47,12 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level,
  * a member there instead, because padding has no defined value. */
 #define MAX_PUSH_CONSTANTS 128
 
+/* Bytes that each kernel leaves free for future options. */
+#define FREE_PUSH_CONSTANTS 32
+#define CHECK_PUSH_CONSTANTS(type)                                           \
+    _Static_assert(sizeof(type) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, \
+                   #type " leaves too few push constants free")
+
 /* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as
  * dmattn_capabilities_subgroup_size() gave it; 0 if it does not matter. */
 typedef struct kernel_values {

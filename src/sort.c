@@ -48,7 +48,7 @@ void dmattn_key_sort_destroy(key_sort *s, const dmattn_context *ctx)
     ctx->vk.DestroyPipeline(ctx->device, s->runs, ctx->allocator);
 }
 
-void dmattn_key_sort_record(const key_sort *s, recorder *r, VkDeviceAddress scratch, selection_params *params)
+VkDeviceAddress dmattn_key_sort_record(const key_sort *s, recorder *r, VkDeviceAddress scratch, sort_params *params)
 {
     const grid g = blocks_grid(&s->layout);
     VkDeviceAddress from = scratch, to = scratch + s->layout.sorted_bytes;
@@ -63,5 +63,5 @@ void dmattn_key_sort_record(const key_sort *s, recorder *r, VkDeviceAddress scra
         to = from;
         from = params->sorted_out;
     }
-    params->sorted_in = from;
+    return from;
 }

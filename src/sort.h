@@ -9,11 +9,10 @@
 
 #include "../shaders/mask/selection.h"
 
-typedef struct selection_params {
-    SELECTION_PARAMS
-    uint32_t padding;
-} selection_params;
-_Static_assert(sizeof(selection_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+typedef struct sort_params {
+    SORT_PARAMS
+} sort_params;
+CHECK_PUSH_CONSTANTS(sort_params);
 
 #define SELECTION_ID(id, name, default_value) SELECTION_##name = (id),
 enum selection_constant_id { SELECTION_CONSTANTS(SELECTION_ID) SELECTION_CONSTANT_COUNT };
@@ -36,9 +35,9 @@ dmattn_status dmattn_key_sort_plan(key_sort *sort, const dmattn_context *ctx, Vk
                                    uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT]);
 void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
 
-/* Sorts by params->importance in the memory at `scratch`, and says in *params where the sorted keys and the tree are:
- * sorted_in, tree, levels. */
-void dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress scratch, selection_params *params);
+/* Sorts by params->importance in the memory at `scratch`, and says in *params where the tree is: tree and levels.
+ * Returns where the sorted keys are. */
+VkDeviceAddress dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress scratch, sort_params *params);
 
 /* Without a device. */
 sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys);

@@ -41,7 +41,7 @@
 uvec4 q_unit(uint row, uint column)
 {
     const uvec4 x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
-    const uint negate = p.scale < 0 ? 0x80008000u : 0u;
+    const uint negate = uintBitsToFloat(SCALE) < 0 ? 0x80008000u : 0u;
     return row_exists(row) && column < HEAD_DIM / 8 ? x ^ negate : uvec4(0);
 }
 

@@ -15,7 +15,8 @@
 #extension GL_GOOGLE_include_directive : require
 
 #define PARAMS COMBINE_PARAMS
-#include "../lib/tile.glsl"
+#include "../lib/attention.glsl"
+#include "../lib/score.glsl"
 
 vec2 split_softmax(uint item, uint split, uint head, uint query)
 {

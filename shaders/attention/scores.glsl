@@ -5,7 +5,7 @@
 
 // Products are already scores, in units of score_unit, unless a soft cap or a bias must still be applied. The scale's
 // sign is in q.
-#define SCORE_SCALE abs(p.scale)
+#define SCORE_SCALE abs(uintBitsToFloat(SCALE))
 #define IN_SCORE_UNITS(bias) score_bias(bias)
 #ifdef FRAGMENTS
 #define START_FROM_BIAS

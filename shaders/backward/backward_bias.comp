@@ -11,8 +11,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define PARAMS BACKWARD_KEY_PARAMS
-#define WALK WORKSPACE(p.walk_at)
+#define PARAMS BACKWARD_BIAS_PARAMS
+#define WALK uvec2(0) // tiles of keys are not visited one after the other
 #include "../lib/tile.glsl"
 
 #define PAIR_ROWS TILE_ROWS

@@ -25,7 +25,7 @@
 #define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
 #include "../lib/products.glsl"
 
-#include "key_schedule.glsl"
+#include "key_results.glsl"
 #include "query_walk.glsl"
 
 #define LANE_QUERIES LANE_COLUMNS
@@ -114,7 +114,6 @@ void main()
     find_keys(find_plane(item.x));
     find_inputs();
     find_dout();
-    find_outputs();
     SUMS(dk, HEAD_UNITS);
     SUMS(dv, VALUE_UNITS);
     DBIAS;
@@ -136,12 +135,14 @@ void main()
             store_bias(head_tile, dbias);
     }
 
+    find_outputs();
     EACH_ROW(i) {
         const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
         if ((GRADIENTS & GRADIENT_K) != 0)
             [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
                 if (column_lane + c * KEY_LANES < HEAD_DIM / 4)
-                    store_sum(dk_row(key), row * HEAD_DIM, column_lane + c * KEY_LANES, key, dk[i][c] * p.scale);
+                    store_sum(dk_row(key), row * HEAD_DIM, column_lane + c * KEY_LANES, key,
+                              dk[i][c] * uintBitsToFloat(SCALE));
         if ((GRADIENTS & GRADIENT_V) != 0)
             [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
                 if (column_lane + c * KEY_LANES < VALUE_DIM / 4)

@@ -31,7 +31,7 @@
 
 #define SOFTMAX_SETS 2
 #include "dout.glsl"
-#include "key_schedule.glsl"
+#include "key_results.glsl"
 #include "tile_keys.glsl"
 
 shared float tile_bias[TILE_KEYS];
@@ -265,14 +265,13 @@ void main()
     find_keys(find_plane(item.x));
     find_inputs();
     find_dout();
-    find_outputs();
     CLEAR(dk, HEAD_SUMS)
     CLEAR(dv, VALUE_BLOCKS)
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             dbias[m][r] = 0;
     dv_scale = check_layout() ? 1 : uintBitsToFloat(0x7fc00000u);
-    dk_scale = p.scale * dv_scale;
+    dk_scale = uintBitsToFloat(SCALE) * dv_scale;
     load_k(k);
     load_v(v);
 
@@ -332,6 +331,7 @@ void main()
         if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || head_tile + 1 == GROUP_TILES))
             store_dbias(head_tile, dbias);
     }
+    find_outputs();
     if ((GRADIENTS & GRADIENT_K) != 0)
         store_dk(dk);
     if ((GRADIENTS & GRADIENT_V) != 0)

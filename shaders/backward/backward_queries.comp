@@ -69,7 +69,7 @@ void main()
         [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++) {
             const uint unit = column_lane + c * KEY_LANES;
             if (row_exists(row) && unit < HEAD_DIM / 4)
-                store_4(TYPE, OUT_ALIGNED != 0, out_row(row), unit, dq[i][c] * p.scale);
+                store_4(TYPE, OUT_ALIGNED != 0, out_row(row), unit, dq[i][c] * uintBitsToFloat(SCALE));
         }
     }
 }

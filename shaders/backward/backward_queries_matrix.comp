@@ -163,7 +163,7 @@ void main()
     fetch_slot_key(next, first);
     fetch_slot_key(second_tile, second);
     fetch_slot_key(after, coming_slot);
-    out_scale = check_layout() ? p.scale : uintBitsToFloat(0x7fc00000u);
+    out_scale = check_layout() ? uintBitsToFloat(SCALE) : uintBitsToFloat(0x7fc00000u);
     load_row_softmax();
     load_q(q);
     load_dout(dout);

@@ -16,7 +16,7 @@
 
 uint invocation;
 
-#include "key_schedule.glsl"
+#include "key_results.glsl"
 #include "tile_keys.glsl"
 
 uvec4 tile;

@@ -4,7 +4,9 @@
 // more than there are tiles. A tile of one item stores its sums as results. The items of other tiles store partial
 // results, which combine_keys.comp adds up.
 //
-// p.work_at points to the work items, then a record for each tile, then the partial results.
+// p.work_at points to a header of WORK_HEADER units, the work items, a record for each tile, and the partial results.
+// The header holds the addresses of dk, dv and dbias. A work item needs them only at its end, so they need not be push
+// constants.
 #ifndef LIB_KEY_SCHEDULE_GLSL
 #define LIB_KEY_SCHEDULE_GLSL
 
@@ -27,11 +29,16 @@ uint max_items()
     return all_key_tiles() + WORK_ITEMS;
 }
 
+Quads work_header()
+{
+    return Quads(WORKSPACE(p.work_at));
+}
+
 // A work item. x: its tile (NONE: the item does not exist); y, z: it has the query tiles from y to z - 1; w: the index
 // of its partial result (NONE: it is the only item of its tile).
 Quads work_item(uint i)
 {
-    return Quads(advance(WORKSPACE(p.work_at), i, uvec2(16, 0)));
+    return Quads(advance(WORKSPACE(p.work_at), WORK_HEADER + i, uvec2(16, 0)));
 }
 
 // A tile. x, y: the query tiles from x to y - 1 may see some of its keys; z: the index of its first partial result; w:
@@ -49,47 +56,8 @@ const uint PARTIAL_FLOATS = PARTIAL_BIAS + TILE_KEYS * BIAS_PLANES;
 
 uvec2 partial_address(uint partial_index)
 {
-    const uvec2 partials = advance(WORKSPACE(p.work_at), max_items() + all_key_tiles(), uvec2(16, 0));
+    const uvec2 partials = advance(WORKSPACE(p.work_at), WORK_HEADER + max_items() + all_key_tiles(), uvec2(16, 0));
     return advance(partials, partial_index, uvec2(4 * PARTIAL_FLOATS, 0));
-}
-
-// Sets the kv head and batch item of a tile. Returns the tile's index among the tiles of this kv head.
-uint find_plane(uint tile)
-{
-    const uint plane = tile / key_tiles();
-    kv_head = plane % (HEADS / GROUP);
-    batch = plane / (HEADS / GROUP);
-    return tile % key_tiles();
-}
-
-// ---- results --------------------------------------------------------------------------------------------------------
-
-uvec2 dk_base, dv_base;
-
-void find_outputs()
-{
-    dk_base = head_base(p.dk, batch, p.keys, kv_head, is_derived(DERIVED_OUT), uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH),
-                        uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
-    dv_base = head_base(p.dv, batch, p.keys, kv_head, is_derived(DERIVED_DV), uvec2(DV_BATCH_LOW, DV_BATCH_HIGH),
-                        uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH), uvec2(DV_HEAD_LOW, DV_HEAD_HIGH));
-}
-
-uvec2 dk_row(uint key)
-{
-    return advance(dk_base, key, uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH));
-}
-
-uvec2 dv_row(uint key)
-{
-    return advance(dv_base, key, uvec2(DV_SEQUENCE_LOW, DV_SEQUENCE_HIGH));
-}
-
-// The row of dbias for the kv head, or for one head of its group if the bias has all heads.
-uvec2 dbias_row(uint head_tile)
-{
-    const uint planes = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS : HEADS / GROUP;
-    const uint plane = batch * planes + (BIAS_HEADS == SCORE_HEADS_ALL ? kv_head * GROUP + head_tile : kv_head);
-    return advance(p.dbias, plane, uvec2(4 * p.keys, 0));
 }
 
 #endif

@@ -11,9 +11,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#define PARAMS BACKWARD_KEY_PARAMS
-#define WALK WORKSPACE(p.walk_at)
-#include "../lib/tile.glsl"
+#define PARAMS SCHEDULE_PARAMS
+#include "../lib/attention.glsl"
 #include "key_schedule.glsl"
 #include "../lib/scan.glsl"
 
@@ -39,6 +38,10 @@ uint item_size(uint invocation)
 void main()
 {
     const uint invocation = ordered_invocation(), most = item_size(invocation);
+    if (invocation == 0) {
+        work_header().q[0] = uvec4(p.dk, p.dv);
+        work_header().q[1] = uvec4(p.dbias, 0, 0);
+    }
     uint items = 0, partials = 0;
     for (uint first = 0; first < all_key_tiles(); first += WORKGROUP) {
         const uint i = first + invocation;

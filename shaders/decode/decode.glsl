@@ -7,6 +7,9 @@
 
 layout(push_constant, std430) uniform Params {
     DECODE_PARAMS
+#ifdef PAGED
+    PAGED_PARAMS
+#endif
 } p;
 
 #include "../lib/scan.glsl"

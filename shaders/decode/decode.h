@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Parameters of the kernels of decoding, for C and for GLSL. */
+#include "../lib/score.h"
 #include "../lib/shared.h"
 
 /* Values of CACHE, those of dmattn_cache. */
@@ -47,7 +48,7 @@
     X(10, BLOCK_KEYS, 256) /* keys that are processed at a time */                              \
     X(11, SPLITS, 1) /* workgroups that share the keys of a sequence and head */                \
     X(12, COLUMN_LANES, 8) /* as in importance.h */                                             \
-    X(13, SOFT_CAP, 0)                                                                          \
+    X(13, ROW_BLOCKS, 1) /* workgroups that share the blocks of rows */                         \
     X(14, LSE, 0)                                                                               \
     X(15, ALIGNED, 1) /* rows of q, k, v and out begin at multiples of 16 bytes */              \
     X(16, BIAS, 1) /* the importance is added to scores */                                      \
@@ -98,12 +99,12 @@
     X(61, OUT_HEAD_HIGH, 0)                                                                     \
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
     X(63, STATE_HIGH, 0)                                                                        \
-    X(64, ROW_BLOCKS, 1) /* workgroups that share the blocks of rows */                         \
-    X(65, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
-    X(66, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
-    X(67, MATRIX_N, 16)                                                                         \
-    X(68, MATRIX_K, 16)                                                                         \
-    X(69, PAGES, 1) /* paged: of the pool */
+    X(64, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
+    X(65, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
+    X(66, MATRIX_N, 16)                                                                         \
+    X(67, MATRIX_K, 16)                                                                         \
+    X(68, PAGES, 1) /* paged: of the pool */                                                    \
+    SCORE_CONSTANTS(X)
 
 /* Push constants of decode.comp. */
 #define DECODE_PARAMS                                                                                         \
@@ -118,12 +119,13 @@
     DMATTN_ADDRESS keep;      /* int32 [B] */                                                                 \
     DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                         \
     DMATTN_ADDRESS a;                                                                                         \
-    DMATTN_ADDRESS dt_bias;                                                                                   \
-    DMATTN_ADDRESS pages; /* paged */                                                                         \
-    DMATTN_ADDRESS table; /* paged: int32 [B, maximum number of pages of a sequence] */                       \
-    DMATTN_ADDRESS mask;  /* paged */                                                                         \
-    DMATTN_FLOAT scale;                                                                                       \
-    DMATTN_FLOAT soft_cap;
+    DMATTN_ADDRESS dt_bias;
+
+/* What its variants for a paged cache have in addition. */
+#define PAGED_PARAMS                                                                                  \
+    DMATTN_ADDRESS pages;                                                                             \
+    DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \
+    DMATTN_ADDRESS mask;
 
 /* Push constants of cache_select.comp and cache_copy.comp, which put a prompt into the cache of a sequence. Strides are
  * in bytes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Parameters of the attention kernels, for C and for GLSL. */
 #include "fragment_layout.h"
+#include "score.h"
 #include "shared.h"
 
 /* Values of the constants below. MASK has the values of dmattn_mask. */
@@ -30,7 +31,7 @@
     X(11, MASK, MASK_NONE)                                                                                             \
     X(12, BIAS, 0)                                                                                                     \
     X(13, CAUSAL, 0)                                                                                                   \
-    X(14, SOFT_CAP, 0)                                                                                                 \
+    X(14, HEADS, 1) /* query heads */                                                                                  \
     X(15, LSE, 0)                                                                                                      \
     X(16, ALIGNED, 1) /* rows of q, k, v and out begin at multiples of 16 bytes */                                     \
     X(17, DERIVED_STRIDES, 0)                                                                                          \
@@ -105,7 +106,7 @@
     X(86, DOUT_BLOCKS, 16) /* matrix, backward: as QUERY_BLOCKS, for a row of dout or v */                             \
     X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */                     \
     X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
-    X(89, HEADS, 1) /* query heads */
+    SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is
  * contiguous. */
@@ -132,6 +133,9 @@
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
+/* Size of what comes before the work items, in units of 16 bytes (backward/key_schedule.glsl). */
+#define WORK_HEADER 2
+
 /* Push constants. The app's buffers are addresses. If a kernel has several intermediate buffers, they are offsets from
  * the workspace, in units of 16 bytes. */
 
@@ -147,18 +151,12 @@
     DMATTN_ADDRESS bias;                                                                       \
     DMATTN_ADDRESS visible[2]; /* DENSE_MASK, or INTERVAL_BEGIN and INTERVAL_END */            \
     DMATTN_UINT queries;                                                                       \
-    DMATTN_UINT keys;                                                                          \
-    DMATTN_FLOAT scale;                                                                        \
-    DMATTN_FLOAT soft_cap;
+    DMATTN_UINT keys;
 #ifdef GL_core_profile /* GLSL */
 #define PAIR_PARAMS PAIR_MEMBERS
 #else
 #define PAIR_PARAMS pair_params pair;
 #endif
-
-/* Bytes that attention*.comp and backward_queries*.comp leave free for future options. An option that takes bytes
- * lowers this number. */
-#define FREE_PUSH_CONSTANTS 24
 
 /* mask_tiles.comp */
 #define MASK_TILES_PARAMS                                                                      \
@@ -175,12 +173,11 @@
 
 /* combine_splits.comp */
 #define COMBINE_PARAMS                                                                         \
-    PAIR_PARAMS                                                                                \
-    DMATTN_ADDRESS walk;                                                                       \
     DMATTN_ADDRESS partials; /* f32 rows of out for each split */                              \
     DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum for each split */                 \
     DMATTN_ADDRESS out_;                                                                       \
-    DMATTN_ADDRESS lse;
+    DMATTN_ADDRESS lse;                                                                        \
+    DMATTN_UINT queries;
 
 /* backward_preprocess.comp */
 #define PREPROCESS_PARAMS                                                                      \
@@ -199,14 +196,29 @@
     DMATTN_ADDRESS dq;                                                                         \
     DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */
 
-/* The backward kernels of keys, and backward_bias.comp */
+/* key_ranges.comp, backward_keys*.comp and combine_keys.comp */
 #define BACKWARD_KEY_PARAMS                                                                    \
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
+    DMATTN_UINT walk_at; /* the bitmap of a dense mask, or the sorted keys of intervals */     \
+    DMATTN_UINT work_at; /* backward/key_schedule.glsl */                                      \
+    DMATTN_UINT batches;
+
+/* schedule_keys.comp */
+#define SCHEDULE_PARAMS                                                                        \
+    DMATTN_ADDRESS workspace;                                                                  \
     DMATTN_ADDRESS dk;                                                                         \
     DMATTN_ADDRESS dv;                                                                         \
-    DMATTN_ADDRESS dbias; /* f32 */                                                            \
-    DMATTN_UINT walk_at;  /* the bitmap of a dense mask, or the sorted keys of intervals */    \
-    DMATTN_UINT work_at;  /* backward/key_schedule.glsl */                                     \
+    DMATTN_ADDRESS dbias; /* f32, by key */                                                    \
+    DMATTN_UINT keys;                                                                          \
+    DMATTN_UINT work_at;                                                                       \
+    DMATTN_UINT batches;
+
+/* backward_bias.comp */
+#define BACKWARD_BIAS_PARAMS                                                                   \
+    PAIR_PARAMS                                                                                \
+    DMATTN_ADDRESS dout;                                                                       \
+    DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
+    DMATTN_ADDRESS dbias;     /* f32, by query and key */                                      \
     DMATTN_UINT batches;

@@ -7,9 +7,9 @@
 // and the end of a row's softmax. An option that changes s belongs here. An option that adds to s belongs in
 // pair_bias() of tile.glsl.
 //
-// The includer defines SOFT_CAP, BIAS, p.scale and p.soft_cap. It may define these macros:
+// The includer defines BIAS and the constants of score.h. It may define these macros:
 //     PAIR_TERMS         not 0: something is added to s (default: BIAS)
-//     SCORE_SCALE        the scale (default: p.scale)
+//     SCORE_SCALE        the scale (default: the constant)
 //     SCALE_IN_EXPONENT  If s is linear in x, s is not multiplied by the scale. Instead, the exponent of the softmax is
 //                        multiplied by exponent_scale().
 //     START_FROM_BIAS    If s is linear in x, sums of products start from the bias by key. It is not added again.
@@ -22,7 +22,7 @@
 #define PAIR_TERMS BIAS
 #endif
 #ifndef SCORE_SCALE
-#define SCORE_SCALE p.scale
+#define SCORE_SCALE uintBitsToFloat(SCALE)
 #endif
 
 // 1: s is not a multiple of x. These are numbers because glslang makes no valid constants from && and !.
@@ -54,7 +54,7 @@ float scale_and_cap(float x, out float slope)
     if (SCALED != 0)
         x *= SCORE_SCALE;
     if (SOFT_CAP != 0)
-        x = soft_cap(x, p.soft_cap, slope);
+        x = soft_cap(x, uintBitsToFloat(SOFT_CAP), slope);
     return x;
 }
 

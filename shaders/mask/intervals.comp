@@ -12,6 +12,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
+#define PARAMS INTERVALS_PARAMS
 #include "tree.glsl"
 
 const bool SORTED = SELECTION == SELECT_TOPW_CAUSAL || SELECTION == SELECT_TOPW_SHARED;
@@ -50,18 +51,18 @@ bool find_document(uint batch, uint key)
 int kept_until(uint plane, uint key, uint beaten_by)
 {
     if (SELECTION == SELECT_THRESHOLD)
-        return order_of(load_importance(plane, key)) > order_of(p.threshold) ? end_key : int(key);
+        return order_of(load_importance(plane, key)) > order_of(uintBitsToFloat(THRESHOLD)) ? end_key : int(key);
     if (!SORTED)
         return end_key;
     // Keys of other documents do not count.
     const uint before = first_key > 0 ? count_below(plane, beaten_by, uint(first_key)) : 0;
     if (SELECTION == SELECT_TOPW_SHARED) {
         uint within = (DOCUMENTS != 0 ? count_below(plane, beaten_by, uint(end_key)) : beaten_by) - before;
-        return within < p.window ? end_key : int(key);
+        return within < WINDOW ? end_key : int(key);
     }
-    if (beaten_by - before < p.window)
+    if (beaten_by - before < WINDOW)
         return end_key;
-    return min(int(nth_smallest(plane, beaten_by, before + p.window)), end_key);
+    return min(int(nth_smallest(plane, beaten_by, before + WINDOW)), end_key);
 }
 
 void main()
@@ -72,7 +73,7 @@ void main()
     uint key = rank;
     bool seen;
     if (SORTED) {
-        const uvec2 pair = sorted_keys(p.sorted_in, plane).p[rank];
+        const uvec2 pair = sorted_keys(p.sorted, plane).p[rank];
         key = pair.y;
         seen = pair.x != NEVER_SEEN;
     } else
@@ -85,15 +86,15 @@ void main()
         // The key is kept at positions low to high - 1. Query t is at position end_key - (end_query - t).
         const int own = int(key), first = end_key - (end_query - first_query);
         const int until = kept_until(plane, key, rank);
-        const bool sink = key - uint(first_key) < p.sinks;
+        const bool sink = key - uint(first_key) < SINKS;
         int low = CAUSAL != 0 ? own : first, high = sink ? end_key : until;
         if (high <= own) { // not kept
             low = own;
             high = own;
         }
-        high = max(high, min(own + int(p.recent), end_key));
-        if (!sink && p.sliding != 0)
-            high = min(high, own + int(p.sliding));
+        high = max(high, min(own + int(RECENT), end_key));
+        if (!sink && SLIDING != 0)
+            high = min(high, own + int(SLIDING));
         begin = max(first_query, end_query - (end_key - low));
         end = end_query - (end_key - high);
         if (begin >= end)

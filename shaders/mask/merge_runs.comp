@@ -10,6 +10,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
+#define PARAMS SORT_PARAMS
 #include "merge.glsl"
 
 shared uint passed[2]; // for each half, the number of samples among the merged keys before the diagonal

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the kernels of the selection share: constants, parameters, and the order of keys.
+// What the kernels of the selection share: constants, parameters, and the order of keys. The includer defines PARAMS as
+// one of the lists of push constants in selection.h.
 #ifndef LIB_SELECTION_GLSL
 #define LIB_SELECTION_GLSL
 
@@ -10,7 +11,7 @@
 SELECTION_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
-    SELECTION_PARAMS
+    PARAMS
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

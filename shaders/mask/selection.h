@@ -15,32 +15,41 @@
 #define TREE_BLOCK_LEVELS 10
 
 /* Specialization constants, X(id, name, default). */
-#define SELECTION_CONSTANTS(X)  \
-    X(0, WORKGROUP, 256)        \
-    X(1, SELECTION, SELECT_ALL) \
-    X(2, CAUSAL, 0)             \
-    X(3, KEY_VALID, 0)          \
-    X(4, DOCUMENTS, 0)
+#define SELECTION_CONSTANTS(X)        \
+    X(0, WORKGROUP, 256)              \
+    X(1, SELECTION, SELECT_ALL)       \
+    X(2, CAUSAL, 0)                   \
+    X(3, KEY_VALID, 0)                \
+    X(4, DOCUMENTS, 0)                \
+    X(5, WINDOW, 0)                   \
+    X(6, THRESHOLD, 0) /* its bits */ \
+    X(7, SINKS, 0)                    \
+    X(8, RECENT, 0)                   \
+    X(9, SLIDING, 0) /* 0: no limit */
 
-/* Push constants. Planes are the heads of all batch items. */
-#define SELECTION_PARAMS                                                                 \
-    DMATTN_ADDRESS importance;    /* f32 [planes, keys] */                               \
-    DMATTN_ADDRESS key_valid;     /* u8 [batch, keys] */                                 \
-    DMATTN_ADDRESS query_offsets; /* i32 [batch, documents + 1] */                       \
-    DMATTN_ADDRESS key_offsets;                                                          \
-    DMATTN_ADDRESS sorted_in;  /* pairs [planes, padded]: mask/tree.glsl */              \
-    DMATTN_ADDRESS sorted_out;                                                           \
+/* Push constants. Planes are the heads of all batch items. These are in all of them: */
+#define SELECTION_MEMBERS                                                                \
+    DMATTN_ADDRESS importance; /* f32 [planes, keys] */                                  \
+    DMATTN_ADDRESS key_valid;  /* u8 [batch, keys] */                                    \
     DMATTN_ADDRESS tree;       /* pairs [planes, levels, padded / 32]: mask/tree.glsl */ \
-    DMATTN_ADDRESS begin;      /* i32 [planes, keys] */                                  \
-    DMATTN_ADDRESS end;                                                                  \
-    DMATTN_UINT queries;                                                                 \
     DMATTN_UINT keys;                                                                    \
     DMATTN_UINT heads;  /* of a batch item */                                            \
-    DMATTN_UINT levels; /* of the tree */                                                \
-    DMATTN_UINT level;  /* the level that merge_runs.comp makes */                       \
-    DMATTN_UINT documents;                                                               \
-    DMATTN_UINT window;                                                                  \
-    DMATTN_FLOAT threshold;                                                              \
-    DMATTN_UINT sinks;                                                                   \
-    DMATTN_UINT recent;                                                                  \
-    DMATTN_UINT sliding; /* 0: no limit */
+    DMATTN_UINT levels; /* of the tree */
+
+/* sort_blocks.comp and merge_runs.comp */
+#define SORT_PARAMS                                                                      \
+    DMATTN_ADDRESS sorted_in; /* pairs [planes, padded]: mask/tree.glsl */               \
+    DMATTN_ADDRESS sorted_out;                                                           \
+    SELECTION_MEMBERS                                                                    \
+    DMATTN_UINT level; /* the level that merge_runs.comp makes */
+
+/* intervals.comp */
+#define INTERVALS_PARAMS                                                                 \
+    DMATTN_ADDRESS sorted;        /* pairs [planes, padded]: mask/tree.glsl */           \
+    DMATTN_ADDRESS query_offsets; /* i32 [batch, documents + 1] */                       \
+    DMATTN_ADDRESS key_offsets;                                                          \
+    DMATTN_ADDRESS begin; /* i32 [planes, keys] */                                       \
+    DMATTN_ADDRESS end;                                                                  \
+    SELECTION_MEMBERS                                                                    \
+    DMATTN_UINT queries;                                                                 \
+    DMATTN_UINT documents;

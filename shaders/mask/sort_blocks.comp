@@ -8,6 +8,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
+#define PARAMS SORT_PARAMS
 #include "merge.glsl"
 
 void main()

@@ -210,7 +210,8 @@ static void record_bitmap(recorder *r, VkPipeline pipeline, const dmattn_attenti
 }
 
 /* What the kernels of queries and of keys need: lse and D, bitmaps, the work items of keys. */
-static void record_preparation(const backward_stage *s, recorder *r, const backward_key_params *keys)
+static void record_preparation(const backward_stage *s, recorder *r, const backward_key_params *keys,
+                               const schedule_params *work)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
     const preprocess_params preprocess = {
@@ -222,7 +223,7 @@ static void record_preparation(const backward_stage *s, recorder *r, const backw
     };
     if (s->ranges) {
         dmattn_recorder_dispatch(r, s->ranges, keys, sizeof *keys, dmattn_backward_ranges_grid(&s->desc, &s->tile.key));
-        dmattn_recorder_dispatch(r, s->work, keys, sizeof *keys, (grid){1, 1, 1});
+        dmattn_recorder_dispatch(r, s->work, work, sizeof *work, (grid){1, 1, 1});
         dmattn_recorder_beside(r);
     }
     dmattn_recorder_dispatch(r, s->rows, &preprocess, sizeof preprocess, s->rows_grid);
@@ -252,8 +253,8 @@ static uint32_t units(const backward_stage *s, uint64_t at)
     return (uint32_t)((at - s->at.rows) / 16);
 }
 
-/* `order`: offset of the keys in order. `dbias`: the planes that the kernel writes. */
-static backward_key_params key_params(const backward_stage *s, const recorder *r, uint64_t order, VkDeviceAddress dbias)
+/* `order`: offset of the keys in order. */
+static backward_key_params key_params(const backward_stage *s, const recorder *r, uint64_t order)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
@@ -261,11 +262,35 @@ static backward_key_params key_params(const backward_stage *s, const recorder *r
         .pair = dmattn_pair_params(d, r->tensor),
         .dout = r->tensor[TENSOR_DOUT],
         .workspace = r->workspace + s->at.rows,
+        .walk_at = units(s, listed ? order : s->at.key_tiles),
+        .work_at = units(s, s->at.work),
+        .batches = d->batch,
+    };
+}
+
+/* `dbias`: the planes that the kernel of keys writes. */
+static schedule_params work_params(const backward_stage *s, const recorder *r, VkDeviceAddress dbias)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    return (schedule_params){
+        .workspace = r->workspace + s->at.rows,
         .dk = r->tensor[TENSOR_DK],
         .dv = r->tensor[TENSOR_DV],
         .dbias = dbias,
-        .walk_at = units(s, listed ? order : s->at.key_tiles),
+        .keys = d->keys,
         .work_at = units(s, s->at.work),
+        .batches = d->batch,
+    };
+}
+
+static backward_bias_params bias_params(const backward_stage *s, const recorder *r)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    return (backward_bias_params){
+        .pair = dmattn_pair_params(d, r->tensor),
+        .dout = r->tensor[TENSOR_DOUT],
+        .workspace = r->workspace + s->at.rows,
+        .dbias = r->tensor[TENSOR_DBIAS],
         .batches = d->batch,
     };
 }
@@ -276,8 +301,10 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
     const VkDeviceAddress dbias = r->tensor[TENSOR_DBIAS], planes = summed ? r->workspace + s->at.dbias : dbias;
     const uint64_t order = s->order.codes ? dmattn_key_order_record(&s->order, r) : s->at.rows;
     const backward_query_params queries = query_params(s, r);
-    const backward_key_params keys = key_params(s, r, order, planes), bias = key_params(s, r, order, dbias);
-    record_preparation(s, r, &keys);
+    const backward_key_params keys = key_params(s, r, order);
+    const schedule_params work = work_params(s, r, planes);
+    const backward_bias_params bias = bias_params(s, r);
+    record_preparation(s, r, &keys, &work);
 
     /* None of these needs another's results: they fill the device together. */
     bool first = true;

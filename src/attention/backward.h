@@ -28,8 +28,19 @@ typedef struct backward_key_params {
     BACKWARD_KEY_PARAMS
     uint32_t padding;
 } backward_key_params;
-_Static_assert(sizeof(backward_query_params) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, "shaders/lib/attention.h");
-_Static_assert(sizeof(backward_key_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
+typedef struct schedule_params {
+    SCHEDULE_PARAMS
+    uint32_t padding;
+} schedule_params;
+typedef struct backward_bias_params {
+    BACKWARD_BIAS_PARAMS
+    uint32_t padding;
+} backward_bias_params;
+CHECK_PUSH_CONSTANTS(preprocess_params);
+CHECK_PUSH_CONSTANTS(backward_query_params);
+CHECK_PUSH_CONSTANTS(backward_key_params);
+CHECK_PUSH_CONSTANTS(schedule_params);
+CHECK_PUSH_CONSTANTS(backward_bias_params);
 
 /* The gradients that attention has. */
 #define ATTENTION_GRADIENTS \

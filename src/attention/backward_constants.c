@@ -116,7 +116,7 @@ uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *b,
     const uint32_t group = d->heads / d->kv_heads, head_tiles = dmattn_ceil_div(group, tile->heads_per_tile);
     const uint64_t biases = d->bias && d->bias_shape.heads == d->heads ? head_tiles : 1; /* for each key */
     const uint64_t sums = dmattn_product(4, partials, tile->keys, d->head_dim + d->value_dim + biases);
-    return dmattn_add(dmattn_product(16, dmattn_add(dmattn_product(2, tiles), WORK_ITEMS)), sums);
+    return dmattn_add(dmattn_product(16, dmattn_add(dmattn_product(2, tiles), WORK_ITEMS + WORK_HEADER)), sums);
 }
 
 grid dmattn_backward_bias_grid(const dmattn_attention_backward_desc *b, const attention_tile *tile)

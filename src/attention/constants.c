@@ -35,6 +35,13 @@ static bool is_near(const dmattn_strides *s, uint32_t rows, uint32_t size)
     return s->sequence <= (UINT32_MAX - 512 * 4) / size / rows;
 }
 
+void dmattn_score_constants(const dmattn_attention_desc *d, uint32_t *c)
+{
+    const float soft_cap = d->soft_cap > 0 ? d->soft_cap : 0; /* not -0 */
+    memcpy(&c[CONSTANT_SCALE], &d->scale, sizeof d->scale);
+    memcpy(&c[CONSTANT_SOFT_CAP], &soft_cap, sizeof soft_cap);
+}
+
 void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_tile *tile, bool aligned,
                                 uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
@@ -69,7 +76,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_MASK] = d->mask;
     c[CONSTANT_BIAS] = d->bias;
     c[CONSTANT_CAUSAL] = d->causal;
-    c[CONSTANT_SOFT_CAP] = d->soft_cap > 0;
+    dmattn_score_constants(d, c);
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_ALIGNED] = aligned;
     c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;
@@ -110,8 +117,6 @@ pair_params dmattn_pair_params(const dmattn_attention_desc *d, const VkDeviceAdd
         .visible = {tensor[d->mask == DMATTN_MASK_INTERVALS ? TENSOR_BEGIN : TENSOR_MASK], tensor[TENSOR_END]},
         .queries = d->queries,
         .keys = d->keys,
-        .scale = d->scale,
-        .soft_cap = d->soft_cap,
     };
 }
 

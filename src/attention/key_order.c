@@ -55,7 +55,6 @@ uint64_t dmattn_key_order_record(const key_order *o, recorder *r)
     while (d->queries >> codes.shift > MAX_COORDINATE)
         codes.shift++;
     dmattn_recorder_dispatch(r, o->codes, &codes, sizeof codes, o->grid);
-    selection_params sort = {.importance = scratch, .queries = d->queries, .keys = d->keys, .heads = d->heads};
-    dmattn_key_sort_record(&o->sort, r, scratch + o->codes_bytes, &sort);
-    return sort.sorted_in - r->workspace;
+    sort_params sort = {.importance = scratch, .keys = d->keys, .heads = d->heads};
+    return dmattn_key_sort_record(&o->sort, r, scratch + o->codes_bytes, &sort) - r->workspace;
 }

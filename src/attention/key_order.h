@@ -10,7 +10,7 @@
 typedef struct range_codes_params {
     RANGE_CODES_PARAMS
 } range_codes_params;
-_Static_assert(sizeof(range_codes_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(range_codes_params);
 
 #define RANGE_CODES_ID(id, name, default_value) RANGE_CODES_##name = (id),
 enum range_codes_constant_id { RANGE_CODES_CONSTANTS(RANGE_CODES_ID) RANGE_CODES_CONSTANT_COUNT };

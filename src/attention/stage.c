@@ -86,11 +86,11 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     }
     dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
     if (s->combine) {
-        const combine_params combine = {.pair = params.pair,
-                                        .partials = partials,
+        const combine_params combine = {.partials = partials,
                                         .sums = sums,
                                         .out_ = r->tensor[TENSOR_OUT],
-                                        .lse = r->tensor[TENSOR_LSE]};
+                                        .lse = r->tensor[TENSOR_LSE],
+                                        .queries = d->queries};
         dmattn_recorder_dispatch(r, s->combine, &combine, sizeof combine, dmattn_combine_grid(d));
     }
 }

@@ -22,10 +22,12 @@ typedef struct attention_params {
 } attention_params;
 typedef struct combine_params {
     COMBINE_PARAMS
+    uint32_t padding;
 } combine_params;
 _Static_assert(sizeof(pair_params) % 8 == 0, "an address follows without padding, as in GLSL");
-_Static_assert(sizeof(attention_params) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, "shaders/lib/attention.h");
-_Static_assert(sizeof(combine_params) <= MAX_PUSH_CONSTANTS, "Vulkan guarantees 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(mask_tiles_params);
+CHECK_PUSH_CONSTANTS(attention_params);
+CHECK_PUSH_CONSTANTS(combine_params);
 
 #define CONSTANT_ID(id, name, default_value) CONSTANT_##name = (id),
 enum attention_constant_id { ATTENTION_CONSTANTS(CONSTANT_ID) ATTENTION_CONSTANT_COUNT };
@@ -76,6 +78,9 @@ double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* read or wri
  * the size of a dense mask's bitmap. */
 void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+
+/* The constants of shaders/lib/score.h, which decoding has too. */
+void dmattn_score_constants(const dmattn_attention_desc *desc, uint32_t *constants);
 
 /* What all kernels of pairs have among their push constants. */
 pair_params dmattn_pair_params(const dmattn_attention_desc *desc, const VkDeviceAddress tensor[TENSOR_COUNT]);

@@ -79,26 +79,28 @@ void dmattn_decode_stage_destroy(decode_stage *s, const dmattn_context *ctx)
 void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
 {
     const VkDeviceAddress *t = r->tensor;
-    const decode_params params = {
-        .q = t[TENSOR_Q],
-        .k = t[TENSOR_K],
-        .v = t[TENSOR_V],
-        .out_ = t[TENSOR_OUT],
-        .lse = t[TENSOR_LSE],
-        .state = t[TENSOR_STATE],
-        .partials = r->workspace + s->partials_at,
-        .counts = t[TENSOR_COUNTS],
-        .keep = t[TENSOR_KEEP],
-        .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
-        .a = t[TENSOR_A],
-        .dt_bias = t[TENSOR_DT_BIAS],
+    const paged_decode_params params = {
+        .step =
+            {
+                .q = t[TENSOR_Q],
+                .k = t[TENSOR_K],
+                .v = t[TENSOR_V],
+                .out_ = t[TENSOR_OUT],
+                .lse = t[TENSOR_LSE],
+                .state = t[TENSOR_STATE],
+                .partials = r->workspace + s->partials_at,
+                .counts = t[TENSOR_COUNTS],
+                .keep = t[TENSOR_KEEP],
+                .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
+                .a = t[TENSOR_A],
+                .dt_bias = t[TENSOR_DT_BIAS],
+            },
         .pages = t[TENSOR_PAGES],
         .table = t[TENSOR_TABLE],
         .mask = t[TENSOR_MASK],
-        .scale = s->desc.attention.scale,
-        .soft_cap = s->desc.attention.soft_cap,
     };
-    dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
+    const bool paged = s->desc.cache == DMATTN_CACHE_PAGED;
+    dmattn_recorder_dispatch(r, s->step, &params, paged ? sizeof params : sizeof params.step, s->grid);
 }
 
 void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_params *params)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
+#include "../attention/stage.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -280,7 +282,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_MATRIX_N] = t->matrix.n;
     c[DECODE_MATRIX_K] = t->matrix.k;
     c[DECODE_COLUMN_LANES] = t->subgroup_size < 8 ? 4 : 8; /* as in importance.c */
-    c[DECODE_SOFT_CAP] = a->soft_cap > 0;
+    dmattn_score_constants(a, c);
     c[DECODE_LSE] = a->lse;
     c[DECODE_ALIGNED] = aligned;
     c[DECODE_BIAS] = !d->no_importance;

@@ -13,7 +13,7 @@ typedef struct importance_params {
     IMPORTANCE_PARAMS
     uint32_t padding;
 } importance_params;
-_Static_assert(sizeof(importance_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(importance_params);
 
 #define IMPORTANCE_ID(id, name, default_value) IMPORTANCE_##name = (id),
 enum importance_constant_id { IMPORTANCE_CONSTANTS(IMPORTANCE_ID) IMPORTANCE_CONSTANT_COUNT };

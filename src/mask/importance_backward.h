@@ -19,12 +19,12 @@ typedef struct importance_terms_params {
     IMPORTANCE_TERMS_PARAMS
     uint32_t padding;
 } importance_terms_params;
-_Static_assert(sizeof(importance_terms_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(importance_terms_params);
 
 typedef struct importance_backward_params {
     IMPORTANCE_BACKWARD_PARAMS
 } importance_backward_params;
-_Static_assert(sizeof(importance_backward_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(importance_backward_params);
 
 #define IMPORTANCE_BACKWARD_ID(id, name, default_value) IMPORTANCE_BACKWARD_##name = (id),
 enum importance_backward_constant_id {

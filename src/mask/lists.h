@@ -12,7 +12,7 @@
 typedef struct lists_params {
     LISTS_PARAMS
 } lists_params;
-_Static_assert(sizeof(lists_params) <= MAX_PUSH_CONSTANTS, "Vulkan promises 128 bytes of push constants");
+CHECK_PUSH_CONSTANTS(lists_params);
 
 #define LISTS_ID(id, name, default_value) LISTS_##name = (id),
 enum lists_constant_id { LISTS_CONSTANTS(LISTS_ID) LISTS_CONSTANT_COUNT };

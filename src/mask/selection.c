@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "selection.h"
 
+#include <string.h>
+
 uint64_t dmattn_selection_scratch_bytes(const dmattn_mask_desc *d)
 {
     const sort_layout l = dmattn_sort_layout((uint64_t)d->batch * d->kv_heads, d->keys);
@@ -13,7 +15,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     const dmattn_selection *selection = &d->selection;
     const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
     const uint64_t planes = dmattn_product(d->batch, d->kv_heads);
-    const uint32_t constants[SELECTION_CONSTANT_COUNT] = {
+    uint32_t constants[SELECTION_CONSTANT_COUNT] = {
         [SELECTION_WORKGROUP] = workgroup,
         [SELECTION_SELECTION] = selection->select,
         [SELECTION_CAUSAL] = selection->causal,
@@ -27,6 +29,11 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     s->intervals_grid =
         (grid){dmattn_ceil_div(sorts ? s->sort.layout.padded : d->keys, workgroup), dmattn_workgroups(planes), 1};
     TRY(dmattn_check_grid(ctx, "the selection", s->intervals_grid));
+    constants[SELECTION_WINDOW] = selection->window; /* these are of the intervals only */
+    memcpy(&constants[SELECTION_THRESHOLD], &selection->threshold, sizeof selection->threshold);
+    constants[SELECTION_SINKS] = selection->sinks;
+    constants[SELECTION_RECENT] = selection->recent;
+    constants[SELECTION_SLIDING] = selection->sliding;
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
     return dmattn_kernel_build(ctx, "intervals", DMATTN_LEVEL_PORTABLE, layout, &values, &s->intervals);
 }
@@ -39,25 +46,29 @@ void dmattn_selection_stage_destroy(selection_stage *s, const dmattn_context *ct
 
 void dmattn_selection_stage_record(const selection_stage *s, recorder *r)
 {
-    const dmattn_selection *selection = &s->desc.selection;
-    selection_params params = {
+    sort_params sort = {
         .importance = r->tensor[TENSOR_IMPORTANCE],
         .key_valid = r->tensor[TENSOR_KEY_VALID],
+        .keys = s->desc.keys,
+        .heads = s->desc.kv_heads,
+    };
+    VkDeviceAddress sorted = 0;
+    if (s->sort.blocks)
+        sorted = dmattn_key_sort_record(&s->sort, r, r->workspace + s->scratch_at, &sort);
+    const intervals_params params = {
+        .sorted = sorted,
         .query_offsets = r->tensor[TENSOR_QUERY_OFFSETS],
         .key_offsets = r->tensor[TENSOR_KEY_OFFSETS],
         .begin = r->tensor[TENSOR_BEGIN],
         .end = r->tensor[TENSOR_END],
+        .importance = sort.importance,
+        .key_valid = sort.key_valid,
+        .tree = sort.tree,
+        .keys = sort.keys,
+        .heads = sort.heads,
+        .levels = sort.levels,
         .queries = s->desc.queries,
-        .keys = s->desc.keys,
-        .heads = s->desc.kv_heads,
-        .documents = selection->documents,
-        .window = selection->window,
-        .threshold = selection->threshold,
-        .sinks = selection->sinks,
-        .recent = selection->recent,
-        .sliding = selection->sliding,
+        .documents = s->desc.selection.documents,
     };
-    if (s->sort.blocks)
-        dmattn_key_sort_record(&s->sort, r, r->workspace + s->scratch_at, &params);
     dmattn_recorder_dispatch(r, s->intervals, &params, sizeof params, s->intervals_grid);
 }

@@ -6,6 +6,12 @@
 #include "../sort.h"
 #include "desc.h"
 
+typedef struct intervals_params {
+    INTERVALS_PARAMS
+    uint32_t padding;
+} intervals_params;
+CHECK_PUSH_CONSTANTS(intervals_params);
+
 typedef struct selection_stage {
     dmattn_mask_desc desc; /* resolved */
     key_sort sort;

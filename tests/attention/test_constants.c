@@ -56,6 +56,7 @@ Test(constants, packed)
     cr_expect_eq(c[CONSTANT_MASK], MASK_DENSE);
     cr_expect_eq(c[CONSTANT_BIAS], 1);
     cr_expect_eq(c[CONSTANT_CAUSAL], 1);
+    cr_expect_eq(c[CONSTANT_SCALE], 0x3e800000, "0.25");
     cr_expect_eq(c[CONSTANT_SOFT_CAP], 0);
     cr_expect_eq(c[CONSTANT_LSE], 1);
     cr_expect_eq(c[CONSTANT_ALIGNED], 1);
@@ -142,6 +143,7 @@ Test(constants, strided)
                                 .heads = 4,
                                 .kv_heads = 1,
                                 .head_dim = 16,
+                                .scale = -3,
                                 .soft_cap = 2,
                                 .q_strides = {far, 100, 20},
                                 .k_strides = {0, 16, 999},
@@ -154,7 +156,7 @@ Test(constants, strided)
                                 .bias_shape = {.batch = 2, .batch_stride = 0, .head_stride = 3, .query_stride = 5}});
     dmattn_attention_constants(&d, &tile_64, false, c);
     cr_expect_eq(c[CONSTANT_ALIGNED], 0);
-    cr_expect_eq(c[CONSTANT_SOFT_CAP], 1);
+    cr_expect(c[CONSTANT_SCALE] == 0xc0400000 && c[CONSTANT_SOFT_CAP] == 0x40000000, "-3 and 2");
     cr_expect_eq(c[CONSTANT_DERIVED_STRIDES], DERIVED_V);
     cr_expect_eq(stride(c, CONSTANT_Q_BATCH_LOW), 4 * far);
     cr_expect_eq(stride(c, CONSTANT_Q_SEQUENCE_LOW), 400);

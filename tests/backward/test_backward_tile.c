@@ -213,7 +213,7 @@ Test(backward_tile, work_has_room)
         const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_combine_grid(&b, &t);
         cr_expect_leq(items, g.x * g.y, "%u items", items);
         cr_expect_geq(join.x * join.y, tiles);
-        const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS), part = 4 * 64 * (64 + 64 + 1);
+        const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS + WORK_HEADER), part = 4 * 64 * (64 + 64 + 1);
         cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + parts * part, "%u partial results of %u tiles",
                       parts, tiles);
     }
@@ -225,5 +225,5 @@ Test(backward_tile, small_work)
     const attention_tile t = {.rows = 16, .keys = 64, .heads_per_tile = 1};
     const backward_desc b =
         resolved((backward_desc){.attention = {.batch = 2, .queries = 128, .keys = 100, .heads = 3, .head_dim = 64}});
-    cr_expect_eq(dmattn_backward_schedule_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + WORK_ITEMS));
+    cr_expect_eq(dmattn_backward_schedule_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + WORK_ITEMS + WORK_HEADER));
 }

@@ -431,6 +431,7 @@ Test(decode_constants, bounded)
     dmattn_decode_desc desc = bounded;
     desc.attention.type = DMATTN_TYPE_BF16;
     desc.attention.lse = true;
+    desc.attention.scale = 2;
     desc.attention.soft_cap = 3;
     desc.attention.q_strides = (dmattn_strides){UINT64_C(1) << 33, 100, 16};
     desc.importance = (dmattn_importance){DMATTN_ACTIVATION_SOFTPLUS, DMATTN_TYPE_F16, true};
@@ -451,7 +452,8 @@ Test(decode_constants, bounded)
     cr_expect_eq(c[DECODE_COLUMN_LANES], 4);
     cr_expect(c[DECODE_CACHE] == CACHE_BOUNDED && c[DECODE_TYPE] == DMATTN_TYPE_BF16 && c[DECODE_TOKENS] == 4);
     cr_expect(c[DECODE_KV_HEADS] == 2 && c[DECODE_GROUP] == 3 && c[DECODE_HEAD_DIM] == 16 && c[DECODE_VALUE_DIM] == 24);
-    cr_expect(c[DECODE_SOFT_CAP] == 1 && c[DECODE_LSE] == 1 && c[DECODE_ALIGNED] == 1);
+    cr_expect(c[DECODE_SCALE] == 0x40000000u, "2");
+    cr_expect(c[DECODE_SOFT_CAP] == 0x40400000u && c[DECODE_LSE] == 1 && c[DECODE_ALIGNED] == 1);
     cr_expect(c[DECODE_BIAS] == 1 && c[DECODE_IMPORTANCE_GIVEN] == 0 && c[DECODE_DT_BIAS] == 1);
     cr_expect(c[DECODE_PARAMETER_TYPE] == DMATTN_TYPE_F16 && c[DECODE_ACTIVATION] == DMATTN_ACTIVATION_SOFTPLUS);
     cr_expect(c[DECODE_SELECTION] == DMATTN_SELECT_TOPW_CAUSAL && c[DECODE_WINDOW] == 1u << 26);
