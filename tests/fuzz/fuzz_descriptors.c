@@ -19,7 +19,7 @@
 #include <string.h>
 
 /* A plan of more work is cut into so many dispatches that recording takes too long. */
-#define MOST_FLOPS 1e15
+#define MOST_FLOPS 2e13
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -618,6 +618,62 @@ static void record(const dmattn_plan *plan)
     FUZZ_CHECK(!any_commands(&commands));
 }
 
+/* The call ended well, or it was refused with one message and recorded nothing. */
+static void check_call(dmattn_status status, const fake_commands *commands)
+{
+    FUZZ_CHECK(!status || status == DMATTN_ERROR_INVALID);
+    FUZZ_CHECK(errors == (status != DMATTN_SUCCESS) && any_commands(commands) == (status == DMATTN_SUCCESS));
+    errors = 0;
+}
+
+static dmattn_status fill(const dmattn_plan *plan, const dmattn_decode_fill_args *args)
+{
+    fake_commands commands;
+    const dmattn_status status = dmattn_decode_fill_record(plan, fake_commands_begin(&vulkan, &commands), args);
+    check_call(status, &commands);
+    return status;
+}
+
+/* A prompt for the cache; if it is taken, also with k of just the right size, and one byte less. Then a copy of a
+ * sequence. */
+static void record_cache(const dmattn_plan *plan)
+{
+    dmattn_decode_desc c;
+    FUZZ_CHECK(!dmattn_decode_desc_resolve(&d.decode, &c, NULL));
+    const dmattn_attention_desc *a = &c.attention;
+    const dmattn_buffer any = buffer(1, VK_WHOLE_SIZE);
+    dmattn_decode_fill_args args = {.sequence = once_in(4) ? wild_32() : below(a->batch),
+                                    .keys = once_in(4) ? wild_32() : small_size(),
+                                    .k = any,
+                                    .v = any,
+                                    .importance = any,
+                                    .state = any,
+                                    .pages = any,
+                                    .table = any};
+    args.k_strides = strides(1, args.keys, a->kv_heads, a->head_dim);
+    args.v_strides = strides(1, args.keys, a->kv_heads, a->value_dim);
+    errors = 0;
+    if (!fill(plan, &args)) {
+        FUZZ_CHECK(args.sequence < a->batch && args.keys && (c.cache != DMATTN_CACHE_PAGED || args.keys <= c.max_keys));
+        dmattn_strides s = args.k_strides;
+        if (!s.batch && !s.sequence && !s.head)
+            s = (dmattn_strides){0, (uint64_t)a->kv_heads * a->head_dim, a->head_dim};
+        const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2;
+        const wide bytes = element * span(&s, 1, args.keys, a->kv_heads, a->head_dim);
+        FUZZ_CHECK(bytes <= UINT64_C(1) << 62);
+        args.k.size = (VkDeviceSize)bytes;
+        FUZZ_CHECK(!fill(plan, &args));
+        args.k.size--;
+        FUZZ_CHECK(fill(plan, &args) == DMATTN_ERROR_INVALID);
+    }
+    const uint32_t from = once_in(3) ? wild_32() : below(a->batch), to = once_in(3) ? wild_32() : below(a->batch);
+    fake_commands commands;
+    const dmattn_status status =
+        dmattn_decode_fork_record(plan, fake_commands_begin(&vulkan, &commands), &any, from, to);
+    check_call(status, &commands);
+    FUZZ_CHECK(!status == (from < a->batch && to < a->batch && from != to));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     input = data;
@@ -648,6 +704,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             check_sizes(plan, &info);
             if (info.flops < MOST_FLOPS)
                 record(plan);
+            if (plan->type == &dmattn_decode_operator)
+                record_cache(plan);
         }
         dmattn_plan_destroy(plan);
         dmattn_context_destroy(context);
