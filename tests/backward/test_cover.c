@@ -73,29 +73,41 @@ Test(cover, of_attention)
             expect_attention(level, gradients);
 }
 
+static void expect_dma(dmattn_level level, bool gradients)
+{
+    const dma_case *cases[DMA_MOST_CASES];
+    bool chosen[DMA_MOST_CASES], type_and_select[4][4] = {{false}}, is[4][4] = {{false}}, types[4] = {false};
+    bool selects[4] = {false}, is_select[4] = {false};
+    bool given = false, softplus = false, bias = false, valid = false, documents = false, sliding = false;
+    const size_t count = dma_choose(level, gradients, cases, chosen);
+    for (size_t i = 0; i < count; i++) {
+        const dmattn_dma_desc *d = &cases[i]->desc;
+        is[d->attention.type][d->selection.select] = is_select[d->selection.select] = true;
+        if (!chosen[i])
+            continue;
+        type_and_select[d->attention.type][d->selection.select] = true;
+        types[d->attention.type] = selects[d->selection.select] = true;
+        given |= d->importance_given;
+        softplus |= d->importance.activation == DMATTN_ACTIVATION_SOFTPLUS;
+        bias |= d->importance.dt_bias;
+        valid |= d->selection.key_valid;
+        documents |= d->selection.documents > 0;
+        sliding |= d->selection.sliding > 0;
+    }
+    for (int type = 0; type < 4 && level == DMATTN_LEVEL_PORTABLE && !gradients; type++)
+        for (int select = 0; select < 4; select++)
+            cr_expect_eq(type_and_select[type][select], is[type][select], "type %d, selection %d", type, select);
+    for (int select = 0; select < 4; select++)
+        cr_expect_eq(selects[select], is_select[select], "selection %d", select);
+    cr_expect(types[DMATTN_TYPE_F16] && types[DMATTN_TYPE_BF16]);
+    cr_expect(types[DMATTN_TYPE_F32] || level > DMATTN_LEVEL_PORTABLE);
+    cr_expect(given && softplus && bias);
+    cr_expect(gradients || (valid && documents && sliding));
+}
+
 Test(cover, of_dynamic_masks)
 {
-    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
-        const dma_case *cases[DMA_MOST_CASES];
-        bool chosen[DMA_MOST_CASES], type_and_select[4][4] = {{false}}, is[4][4] = {{false}};
-        bool given = false, softplus = false, bias = false, valid = false, documents = false, sliding = false;
-        const size_t count = dma_choose(level, cases, chosen);
-        for (size_t i = 0; i < count; i++) {
-            const dmattn_dma_desc *d = &cases[i]->desc;
-            is[d->attention.type][d->selection.select] = true;
-            if (!chosen[i])
-                continue;
-            type_and_select[d->attention.type][d->selection.select] = true;
-            given |= d->importance_given;
-            softplus |= d->importance.activation == DMATTN_ACTIVATION_SOFTPLUS;
-            bias |= d->importance.dt_bias;
-            valid |= d->selection.key_valid;
-            documents |= d->selection.documents > 0;
-            sliding |= d->selection.sliding > 0;
-        }
-        for (int type = 0; type < 4 && level == DMATTN_LEVEL_PORTABLE; type++)
-            for (int select = 0; select < 4; select++)
-                cr_expect_eq(type_and_select[type][select], is[type][select], "type %d, selection %d", type, select);
-        cr_expect(given && softplus && bias && valid && documents && sliding);
-    }
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++)
+        for (int gradients = 0; gradients < 2; gradients++)
+            expect_dma(level, gradients);
 }

@@ -24,13 +24,15 @@ typedef struct dma_group {
 DMA_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP
 
-/* All cases of the table at a level, where by matrices one of f32 is one of f16, and which are the few that are run
- * unless all are asked for; how many cases there are. */
+/* Gives all cases of the table at a level, and which few of them run unless all are requested. At matrix levels, cases
+ * of f32 are cases of f16. For gradients, the few have every value of every option but those of the selection, because
+ * gradients take the intervals as they are. Returns the number of all cases. */
 #define DMA_MOST_CASES 96
-size_t dma_choose(dmattn_level level, const dma_case *cases[DMA_MOST_CASES], bool chosen[DMA_MOST_CASES]);
+size_t dma_choose(dmattn_level level, bool gradients, const dma_case *cases[DMA_MOST_CASES],
+                  bool chosen[DMA_MOST_CASES]);
 
 /* Whether a case is one of the few. */
-bool dma_is_chosen(const dma_case *c, dmattn_level level);
+bool dma_is_chosen(const dma_case *c, dmattn_level level, bool gradients);
 
 /* For the tables, besides those of attention_cases.h. */
 #define TOPW(...)              .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}

@@ -11,25 +11,30 @@ static unsigned dim_class(uint32_t dim)
     return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
 }
 
-static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level level)
+/* For gradients, which take the intervals as they are, only the kind of selection counts. */
+static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level level, bool gradients)
 {
     const dmattn_attention_desc *d = &c->desc.attention;
     const dmattn_selection *s = &c->desc.selection;
     const dmattn_importance *importance = &c->desc.importance;
     const uint32_t group = d->kv_heads ? d->heads / d->kv_heads : 1;
     const bool given = c->desc.importance_given;
-    cover_traits t = {.paired = 2};
+    cover_traits t = {.paired = gradients ? 0 : 2};
     cover_add(&t, d->type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : d->type);
     cover_add(&t, s->select);
 
-    cover_add(&t, s->causal);
-    cover_add(&t, s->sinks > 0);
-    cover_add(&t, s->recent > 0);
-    cover_add(&t, s->sliding > 0);
-    cover_add(&t, s->key_valid);
-    cover_add(&t, s->documents > 0);
-    cover_add(&t, s->window <= 1 ? s->window : s->window < d->keys ? 2 : 3);
-    cover_add(&t, s->threshold > 1000);
+    const unsigned options[] = {s->causal,
+                                s->sinks > 0,
+                                s->recent > 0,
+                                s->sliding > 0,
+                                s->key_valid,
+                                s->documents > 0,
+                                s->window <= 1        ? s->window
+                                : s->window < d->keys ? 2
+                                                      : 3,
+                                s->threshold > 1000};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        cover_add(&t, gradients ? 0 : options[i]);
     cover_add(&t, given);
     cover_add(&t, given ? 0 : 1 + importance->activation);
     cover_add(&t, given ? 0 : 1 + importance->parameter_type);
@@ -49,7 +54,8 @@ static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level lev
     return t;
 }
 
-size_t dma_choose(dmattn_level level, const dma_case *cases[DMA_MOST_CASES], bool chosen[DMA_MOST_CASES])
+size_t dma_choose(dmattn_level level, bool gradients, const dma_case *cases[DMA_MOST_CASES],
+                  bool chosen[DMA_MOST_CASES])
 {
 #define POINTER(name) &cases_##name,
     static const dma_group *const groups[] = {DMA_GROUPS(POINTER)};
@@ -60,24 +66,26 @@ size_t dma_choose(dmattn_level level, const dma_case *cases[DMA_MOST_CASES], boo
         for (size_t i = 0; i < groups[g]->count; i++) {
             cr_assert_lt(count, DMA_MOST_CASES);
             cases[count] = &groups[g]->cases[i];
-            traits[count] = traits_of(cases[count], count, level);
+            traits[count] = traits_of(cases[count], count, level, gradients);
             count++;
         }
     cover_choose(traits, count, chosen);
     return count;
 }
 
-bool dma_is_chosen(const dma_case *c, dmattn_level level)
+bool dma_is_chosen(const dma_case *c, dmattn_level level, bool gradients)
 {
     static struct {
         size_t count;
         const dma_case *cases[DMA_MOST_CASES];
         bool chosen[DMA_MOST_CASES];
-    } tables[DMATTN_LEVEL_MATRIX2 + 1];
-    if (!tables[level].count)
-        tables[level].count = dma_choose(level, tables[level].cases, tables[level].chosen);
-    for (size_t i = 0; i < tables[level].count; i++)
-        if (tables[level].cases[i] == c)
-            return tables[level].chosen[i];
+    } tables[DMATTN_LEVEL_MATRIX2 + 1][2];
+    const int which = gradients;
+    if (!tables[level][which].count)
+        tables[level][which].count =
+            dma_choose(level, gradients, tables[level][which].cases, tables[level][which].chosen);
+    for (size_t i = 0; i < tables[level][which].count; i++)
+        if (tables[level][which].cases[i] == c)
+            return tables[level][which].chosen[i];
     return false;
 }

@@ -250,7 +250,7 @@ static void run_case(const dma_case *c)
 {
     const dmattn_type type = c->desc.attention.type;
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
-        if (harness_takes(c->name, dma_is_chosen(c, level)))
+        if (harness_takes(c->name, dma_is_chosen(c, level, false)))
             run_at_level(c->name, &c->desc,
                          type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F16 : type, level);
 }
