@@ -144,9 +144,9 @@ static matrix_shape choose_shape(const newer_matrix_properties *products, uint32
 
 void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_properties *products, uint32_t count)
 {
-    caps->f16_matrix = choose_shape(products, count, NEWER_COMPONENT_FLOAT16);
+    caps->matrix[DMATTN_TYPE_F16] = choose_shape(products, count, NEWER_COMPONENT_FLOAT16);
     if (caps->bf16_matrices)
-        caps->bf16_matrix = choose_shape(products, count, NEWER_COMPONENT_BFLOAT16);
+        caps->matrix[DMATTN_TYPE_BF16] = choose_shape(products, count, NEWER_COMPONENT_BFLOAT16);
 }
 
 VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
@@ -198,7 +198,7 @@ bool dmattn_capabilities_can(const capabilities *caps, dmattn_level level, char 
         snprintf(why, size,
                  "VK_KHR_cooperative_matrix is missing or not enabled with vulkanMemoryModel, its DeviceScope, "
                  "shaderFloat16 and shaderInt64");
-    else if (!caps->f16_matrix.m && !caps->bf16_matrix.m)
+    else if (!caps->matrix[DMATTN_TYPE_F16].m && !caps->matrix[DMATTN_TYPE_BF16].m)
         snprintf(why, size, "the device has no matrices of 16-bit elements summed up in f32");
     else if (!caps->full_subgroups)
         snprintf(why, size, "the feature computeFullSubgroups is missing or not enabled");
@@ -228,6 +228,12 @@ bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size)
 {
     return caps->subgroup_size_control && caps->required_subgroup_size_stages & VK_SHADER_STAGE_COMPUTE_BIT
            && caps->min_subgroup_size <= size && size <= caps->max_subgroup_size;
+}
+
+matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type type, dmattn_type *operands)
+{
+    *operands = type == DMATTN_TYPE_BF16 && !caps->matrix[DMATTN_TYPE_BF16].m ? DMATTN_TYPE_F16 : type;
+    return caps->matrix[*operands];
 }
 
 uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted)

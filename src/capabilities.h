@@ -5,6 +5,7 @@
 #define DMATTN_CAPABILITIES_H
 
 #include "../shaders/lib/fragment_layout.h"
+#include "../shaders/lib/shared.h"
 #include "newer_vulkan.h"
 
 #include <dmattn/dmattn.h>
@@ -28,7 +29,7 @@ typedef struct capabilities {
     uint32_t max_workgroup_count[3];
     uint32_t shared_memory; /* of a workgroup, bytes */
     VkDriverId driver;
-    matrix_shape f16_matrix, bf16_matrix;
+    matrix_shape matrix[TYPE_COUNT]; /* by the type of its elements */
     /* features */
     bool buffer_device_address;
     bool subgroup_size_control;
@@ -77,5 +78,8 @@ bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size);
 /* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
  */
 uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted);
+
+/* The matrices that multiply tensors of a type, and the type of their operands: f16 if the device has none of bf16. */
+matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type type, dmattn_type *operands);
 
 #endif

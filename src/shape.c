@@ -3,6 +3,8 @@
 
 #include "tensor.h"
 
+#include "../shaders/lib/shared.h"
+
 uint64_t dmattn_multiply(const uint64_t *factors, size_t count)
 {
     uint64_t product = 1;
@@ -65,7 +67,7 @@ dmattn_status dmattn_check_size(const messenger *m, const char *name, uint32_t v
 
 dmattn_status dmattn_check_type(const messenger *m, const char *name, dmattn_type type)
 {
-    if ((unsigned)type > DMATTN_TYPE_BF16)
+    if ((unsigned)type >= TYPE_COUNT)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s %d is not a dmattn_type", name, (int)type);
     return DMATTN_SUCCESS;
 }

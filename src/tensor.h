@@ -5,17 +5,21 @@
 
 #include <dmattn/dmattn.h>
 
-/* X(ID, name). Those of attention, which its gradients also have; the names are those of members of both `args`. */
+/* X(ID, name). What masks and options of scores bring; the reference has them, too. */
+#define SCORE_TENSORS(X) \
+    X(MASK, mask)        \
+    X(BEGIN, begin)      \
+    X(END, end)          \
+    X(BIAS, bias)
+
+/* Those of attention, which its gradients also have; the names are those of members of both `args`. */
 #define ATTENTION_TENSORS(X) \
     X(Q, q)                  \
     X(K, k)                  \
     X(V, v)                  \
     X(OUT, out)              \
     X(LSE, lse)              \
-    X(MASK, mask)            \
-    X(BEGIN, begin)          \
-    X(END, end)              \
-    X(BIAS, bias)
+    SCORE_TENSORS(X)
 
 /* All: of attention, dynamic masks and tile lists; backward, the gradient of out and those of the others; decoding. */
 #define TENSORS(X)                  \

@@ -241,7 +241,7 @@ static dmattn_status find_shape(const ceiling_kernel *k, dmattn_type type, matri
         return DMATTN_SUCCESS;
     if (!dmattn_capabilities_can(caps, DMATTN_LEVEL_MATRIX, why, sizeof why))
         return dmattn_fail(k->log, DMATTN_ERROR_UNSUPPORTED, "%s", why);
-    *shape = type == DMATTN_TYPE_F16 ? caps->f16_matrix : caps->bf16_matrix;
+    *shape = caps->matrix[type];
     if (!shape->m)
         return dmattn_fail(k->log, DMATTN_ERROR_UNSUPPORTED, "the device has no %s matrices that accumulate in f32",
                            dmattn_type_string(type));

@@ -29,9 +29,7 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_vote : require
 #define INT64
-#endif
-#ifdef BF16
-#extension GL_EXT_bfloat16 : require
+#include "../lib/operand_type.glsl"
 #endif
 
 #include "decode.glsl"

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Cooperative matrices: their types, and conversion of elements to operands. The includer defines TYPE, the tensors'
-// type, and MATRIX_M, MATRIX_N and MATRIX_K, the device's sizes.
+// type, and MATRIX_M, MATRIX_N and MATRIX_K, the device's sizes. It has included operand_type.glsl.
 #ifndef LIB_COOPMAT_GLSL
 #define LIB_COOPMAT_GLSL
 
-#ifdef BF16
-#define OPERAND bfloat16_t
-#define OPERAND_TYPE TYPE_BF16
-#else
-#define OPERAND float16_t
-#define OPERAND_TYPE TYPE_F16
-#endif
 #ifdef MATRIX2
 #define CONVERT_ACCUMULATORS
 #endif

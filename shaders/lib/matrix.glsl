@@ -7,9 +7,7 @@
 #ifndef LIB_MATRIX_GLSL
 #define LIB_MATRIX_GLSL
 
-#ifdef BF16
-#extension GL_EXT_bfloat16 : require
-#endif
+#include "operand_type.glsl"
 #ifdef MATRIX2
 #extension GL_NV_cooperative_matrix2 : require
 #endif

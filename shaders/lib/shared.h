@@ -10,6 +10,7 @@
 #define TYPE_F32  0
 #define TYPE_F16  1
 #define TYPE_BF16 2
+#define TYPE_COUNT 3
 
 #ifdef GL_core_profile /* GLSL */
 

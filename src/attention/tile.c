@@ -29,14 +29,15 @@ void dmattn_tile_kernel(const attention_tile *t, const char *stem, char name[KER
     if (t->form == FORM_PORTABLE)
         snprintf(name, KERNEL_NAME, "%s", stem);
     else
-        snprintf(name, KERNEL_NAME, "%s_%s_%s", stem, form_names[t->form], t->bf16_operands ? "bf16" : "f16");
+        snprintf(name, KERNEL_NAME, "%s_%s_%s", stem, form_names[t->form], dmattn_type_string(t->operands));
 }
 
 void dmattn_tile_describe(const attention_tile *t, dmattn_type type, char text[KERNEL_NAME])
 {
-    const bool converted = t->form != FORM_PORTABLE && type == DMATTN_TYPE_BF16 && !t->bf16_operands;
-    snprintf(text, KERNEL_NAME, "%s%s%s %s", dmattn_level_string(t->level), t->form == FORM_PORTABLE ? "" : "/",
-             form_names[t->form], converted ? "bf16 as f16" : dmattn_type_string(type));
+    const bool converted = t->form != FORM_PORTABLE && type != t->operands;
+    snprintf(text, KERNEL_NAME, "%s%s%s %s%s%s", dmattn_level_string(t->level), t->form == FORM_PORTABLE ? "" : "/",
+             form_names[t->form], dmattn_type_string(type), converted ? " as " : "",
+             converted ? dmattn_type_string(t->operands) : "");
 }
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
@@ -265,11 +266,10 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
         snprintf(why, size, "matrices have elements of 16 bits, but the type is f32");
         return false;
     }
-    tile->bf16_operands = d->type == DMATTN_TYPE_BF16 && caps->bf16_matrix.m;
-    tile->matrix = tile->bf16_operands ? caps->bf16_matrix : caps->f16_matrix;
+    tile->matrix = dmattn_capabilities_matrix(caps, d->type, &tile->operands);
     tile->fragment_layout = caps->fragment_layout;
     if (!tile->matrix.m) {
-        snprintf(why, size, "the device has no matrices of f16");
+        snprintf(why, size, "the device has no matrices of %s", dmattn_type_string(tile->operands));
         return false;
     }
     if (caps->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128) {
@@ -277,8 +277,9 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
         return false;
     }
     /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
-    if (d->type == DMATTN_TYPE_BF16 && !tile->bf16_operands && d->level != level) {
-        snprintf(why, size, "the device has no matrices of bf16; as f16 it is computed only if the level is asked for");
+    if (d->type != tile->operands && d->level != level) {
+        snprintf(why, size, "the device has no matrices of %s; as %s it is computed only if the level is asked for",
+                 dmattn_type_string(d->type), dmattn_type_string(tile->operands));
         return false;
     }
     return true;

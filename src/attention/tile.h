@@ -27,7 +27,7 @@ typedef struct attention_tile {
     uint32_t value_keys;
     /* by matrices */
     matrix_shape matrix;
-    bool bf16_operands;    /* otherwise f16 */
+    dmattn_type operands;  /* the type of its elements */
     uint32_t query_blocks; /* of a row of q (backward, of keys: of k) in registers, in units of K, */
     uint32_t dout_blocks;  /* backward: and of dout (of keys: of v) */
     uint32_t tile_buffers; /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */

@@ -59,7 +59,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.row_blocks, a->kv_heads, a->batch};
-    const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .bf16_operands = s->tile.bf16_operands};
+    const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&tile, a->type, how);
     snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u splits", how,

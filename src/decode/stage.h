@@ -45,8 +45,8 @@ typedef struct decode_tile {
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;
-    matrix_shape matrix; /* matrix */
-    bool bf16_operands;  /* matrix: otherwise f16 */
+    matrix_shape matrix;  /* matrix */
+    dmattn_type operands; /* matrix: the type of its elements */
 } decode_tile;
 
 typedef struct decode_stage {

@@ -67,7 +67,7 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
         return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
                /* what is loaded is multiplied as it is */
-               && t->bf16_operands == (d->attention.type == DMATTN_TYPE_BF16)
+               && t->operands == d->attention.type
                /* registers for a row of q, of k, of v and of the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
     /* whole matrices of keys; their values' place is the output's at last */
@@ -154,7 +154,7 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             .block_rows = matrices.matrix.m,
             .block_keys = matrix_tiles[i].block_keys,
             .matrix = matrices.matrix,
-            .bf16_operands = matrices.bf16_operands,
+            .operands = matrices.operands,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile->block_keys = LISTED_KEYS * tile->workgroup;
@@ -252,7 +252,7 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
 
 void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
 {
-    const attention_tile tile = {.form = t->form, .bf16_operands = t->bf16_operands};
+    const attention_tile tile = {.form = t->form, .operands = t->operands};
     dmattn_tile_kernel(&tile, d->cache == DMATTN_CACHE_PAGED ? "decode_paged" : "decode_bounded", name);
 }
 

@@ -39,24 +39,14 @@ dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_
     dmattn_status status =
         visible && scores ? find_visible(d, importance, position, mask, visible) : DMATTN_ERROR_OUT_OF_MEMORY;
     if (!status) {
-        const dmattn_attention_desc one = {
-            .type = a->type,
-            .batch = 1,
-            .queries = 1,
-            .keys = keys,
-            .heads = 1,
-            .kv_heads = 1,
-            .head_dim = a->head_dim,
-            .value_dim = a->value_dim,
-            .scale = a->scale,
-            .soft_cap = a->soft_cap,
-            .k_strides = s->k_strides,
-            .v_strides = s->v_strides,
-            .mask = DMATTN_MASK_DENSE,
-            .mask_shape = {1, 1, 1, 0, 0, 0},
-            .bias = importance != NULL,
-            .bias_shape = {1, 1, 1, 0, 0, 0},
-        };
+        dmattn_attention_desc one = *a; /* with all options of scores */
+        one.batch = one.queries = one.heads = one.kv_heads = 1;
+        one.keys = keys;
+        one.k_strides = s->k_strides;
+        one.v_strides = s->v_strides;
+        one.mask = DMATTN_MASK_DENSE;
+        one.mask_shape = one.bias_shape = (dmattn_score_shape){1, 1, 1, 0, 0, 0};
+        one.bias = importance != NULL;
         const reference_inputs in = {
             .q = q,
             .k = (const char *)s->k + kv_head * size * s->k_strides.head,

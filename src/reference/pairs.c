@@ -32,8 +32,9 @@ static bool visible(const dmattn_attention_desc *d, const reference_inputs *in, 
         return true;
     uint64_t at = reference_score_at(d, &d->mask_shape, batch, head, query, key);
     if (d->mask == DMATTN_MASK_DENSE)
-        return in->mask[at] != 0;
-    return in->begin[at] <= (int64_t)query && (int64_t)query < in->end[at];
+        return ((const uint8_t *)in->mask)[at] != 0;
+    const int32_t *begin = in->begin, *end = in->end;
+    return begin[at] <= (int64_t)query && (int64_t)query < end[at];
 }
 
 double reference_score(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,

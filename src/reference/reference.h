@@ -9,9 +9,9 @@
 /* Inputs in host memory, with the types and strides of the descriptor; those that it does not use are ignored. */
 typedef struct reference_inputs {
     const void *q, *k, *v;
-    const uint8_t *mask;
-    const int32_t *begin, *end;
-    const void *bias;
+#define REFERENCE_INPUT(id, name) const void *name;
+    SCORE_TENSORS(REFERENCE_INPUT)
+#undef REFERENCE_INPUT
 } reference_inputs;
 
 /* Computes out[Dv] and *lse of one query. `desc` must be resolved; `scores` is scratch of desc->keys doubles. */

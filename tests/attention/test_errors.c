@@ -228,7 +228,7 @@ DEVICE_TEST(plan, levels)
 
     /* only the portable level computes f32; bf16 runs as f16 only on request */
     expect_level(h.context, &f32, DMATTN_LEVEL_PORTABLE, "matrix2: ", "f32");
-    const bool converts = !h.context->caps.bf16_matrix.m;
+    const bool converts = !h.context->caps.matrix[DMATTN_TYPE_BF16].m;
     expect_level(h.context, &bf16, converts ? DMATTN_LEVEL_PORTABLE : highest,
                  converts || highest < DMATTN_LEVEL_MATRIX2 ? "matrix2: " : "", "bf16");
     for (dmattn_level level = harness_next_level(DMATTN_LEVEL_PORTABLE); level; level = harness_next_level(level)) {

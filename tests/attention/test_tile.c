@@ -131,7 +131,7 @@ static const char *wrong_with(const attention_tile *t, const capabilities *caps,
 static void expect_nothing(const char *wrong, const capabilities *caps, const dmattn_attention_desc *d,
                            dmattn_level level)
 {
-    const matrix_shape *x = d->type == DMATTN_TYPE_BF16 ? &caps->bf16_matrix : &caps->f16_matrix;
+    const matrix_shape *x = &caps->matrix[d->type];
     if (wrong)
         cr_expect(false,
                   "%s %s d%u/%u, %u queries, subgroups of %u (%u to %u), %u invocations, %u bytes, matrices %ux%ux%u: "
@@ -230,7 +230,7 @@ Test(tile, every_matrix_device)
                         for (int known = 0; known < 2; known++) {
                             capabilities caps = matrix_capabilities();
                             set_device(&caps, subgroup, control, shared_sizes[s], invocations[i]);
-                            caps.f16_matrix = caps.bf16_matrix = shapes[x];
+                            caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = shapes[x];
                             caps.fragment_layout = known ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
                             each_dim(&caps, DMATTN_LEVEL_MATRIX, false);
                             each_dim(&caps, DMATTN_LEVEL_MATRIX2, false);
@@ -249,7 +249,7 @@ Test(tile, searched)
         size_t at = i / 2;
         caps.fragment_layout = at % 2 ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         at /= 2;
-        caps.f16_matrix = shapes[at % COUNT(shapes)];
+        caps.matrix[DMATTN_TYPE_F16] = shapes[at % COUNT(shapes)];
         at /= COUNT(shapes);
         set_device(&caps, subgroups[at % COUNT(subgroups)], 0, 102400, 1024);
         at /= COUNT(subgroups);
@@ -280,7 +280,7 @@ Test(tile, matrices_for_every_dim)
     }
     caps = matrix_capabilities(); /* lavapipe */
     set_device(&caps, 8, 0, 32768, 1024);
-    caps.f16_matrix = caps.bf16_matrix = (matrix_shape){8, 8, 8};
+    caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){8, 8, 8};
     each_dim(&caps, DMATTN_LEVEL_MATRIX, true);
     each_dim(&caps, DMATTN_LEVEL_MATRIX2, true);
 }
@@ -334,27 +334,27 @@ Test(tile, forms)
         cr_expect_str_eq(kernel_name(&t), "attention_fragments_f16");
 
         /* each type has its own matrices */
-        caps.bf16_matrix = (matrix_shape){16, 16, 16};
-        caps.f16_matrix = (matrix_shape){8, 8, 8};
+        caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){16, 16, 16};
+        caps.matrix[DMATTN_TYPE_F16] = (matrix_shape){8, 8, 8};
         d.type = DMATTN_TYPE_BF16;
         t = chosen(&caps, &d, level);
-        cr_expect(t.bf16_operands && t.matrix.m == 16);
+        cr_expect(t.operands == DMATTN_TYPE_BF16 && t.matrix.m == 16);
         cr_expect_str_eq(kernel_name(&t), "attention_fragments_bf16");
         d.type = DMATTN_TYPE_F16;
         t = chosen(&caps, &d, level);
-        cr_expect(!t.bf16_operands && t.matrix.m == 8);
+        cr_expect(t.operands == DMATTN_TYPE_F16 && t.matrix.m == 8);
         /* bf16 uses matrices of f16 only on request */
         caps = matrix_capabilities();
         d.type = DMATTN_TYPE_BF16;
-        caps.bf16_matrix = (matrix_shape){0};
+        caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){0};
         expect_no_tile(&caps, &d, level, "bf16");
         d.level = level;
         t = chosen(&caps, &d, level);
-        cr_expect(!t.bf16_operands && t.matrix.m == 16);
+        cr_expect(t.operands == DMATTN_TYPE_F16 && t.matrix.m == 16);
         d.level = 0;
         /* f16 does not use matrices of bf16, and f32 uses none */
-        caps.bf16_matrix = caps.f16_matrix;
-        caps.f16_matrix = (matrix_shape){0};
+        caps.matrix[DMATTN_TYPE_BF16] = caps.matrix[DMATTN_TYPE_F16];
+        caps.matrix[DMATTN_TYPE_F16] = (matrix_shape){0};
         d.type = DMATTN_TYPE_F16;
         expect_no_tile(&caps, &d, level, "no matrices of f16");
         caps = matrix_capabilities();
@@ -366,7 +366,7 @@ Test(tile, forms)
         expect_no_tile(&caps, &d, level, "VK_KHR_cooperative_matrix");
     }
     capabilities caps = matrix_capabilities();
-    caps.f16_matrix = (matrix_shape){16, 8, 16}; /* accumulators cannot become operands */
+    caps.matrix[DMATTN_TYPE_F16] = (matrix_shape){16, 8, 16}; /* accumulators cannot become operands */
     expect_no_tile(&caps, &d, DMATTN_LEVEL_MATRIX2, "16x8x16");
     cr_expect_eq(chosen(&caps, &d, DMATTN_LEVEL_MATRIX).form, FORM_SHARED);
 }

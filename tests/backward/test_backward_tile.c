@@ -105,7 +105,7 @@ Test(backward_tile, on_every_device)
         capabilities caps = matrix_capabilities();
         caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = devices[i % COUNT(devices)].subgroup;
         caps.shared_memory = devices[i % COUNT(devices)].shared;
-        caps.f16_matrix = caps.bf16_matrix = devices[i % COUNT(devices)].matrix;
+        caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = devices[i % COUNT(devices)].matrix;
         caps.fragment_layout = devices[i % COUNT(devices)].fragments ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         const bool masked = i >= COUNT(devices) * COUNT(dims) * COUNT(dims);
         const backward_desc b =

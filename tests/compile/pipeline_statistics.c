@@ -355,8 +355,8 @@ static void print(table *t, bool markdown)
     const dmattn_device_info *info = &t->device->info;
     printf("\n%s%s: %s, %s", markdown ? "### " : "", t->family, info->name, info->driver);
     printf(markdown ? "\n\nLevels up to %s" : ", levels up to %s", dmattn_level_string(info->level));
-    print_matrices("f16", &t->device->context->caps.f16_matrix);
-    print_matrices("bf16", &t->device->context->caps.bf16_matrix);
+    print_matrices("f16", &t->device->context->caps.matrix[DMATTN_TYPE_F16]);
+    print_matrices("bf16", &t->device->context->caps.matrix[DMATTN_TYPE_BF16]);
     printf(markdown ? ".\n" : "\n");
     for (unsigned i = 0; i < t->left_out; i++)
         printf(markdown ? "Left out: %s.\n" : "left out: %s\n", t->reason[i]);

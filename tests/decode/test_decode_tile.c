@@ -91,8 +91,8 @@ static const char *fragments_broken(const decode_tile *t, const dmattn_attention
 {
     const matrix_shape *x = &t->matrix;
     TAKEN_FOR_GRANTED(t->subgroup_size == 32 && x->m == 16 && x->n == 16 && x->k == 16);
-    TAKEN_FOR_GRANTED(t->bf16_operands == (a->type == DMATTN_TYPE_BF16)); /* nothing is converted */
-    TAKEN_FOR_GRANTED(a->head_dim <= 128 && a->value_dim <= 128);         /* registers */
+    TAKEN_FOR_GRANTED(t->operands == a->type);                    /* nothing is converted */
+    TAKEN_FOR_GRANTED(a->head_dim <= 128 && a->value_dim <= 128); /* registers */
     const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
     const uint32_t subgroups = t->workgroup / 32, sums = rows * (a->value_dim / 4 + 1), numbers = 16 * 5;
     TAKEN_FOR_GRANTED(shared >= common + subgroups * (16 * (sums > numbers ? sums : numbers) + 8 * rows));
@@ -245,7 +245,7 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
     static const uint32_t dims[] = {8, 24, 64, 128, 136, 256}, batches[] = {1, 5, 100},
                           windows[] = {1, 100, 1000, 1000000};
     capabilities caps = matrix_capabilities();
-    caps.f16_matrix = caps.bf16_matrix = shape;
+    caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = shape;
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup;
     caps.shared_memory = shared_memory;
     caps.fragment_layout = known ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;

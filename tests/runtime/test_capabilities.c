@@ -71,10 +71,10 @@ Test(capabilities, matrix_levels)
     expect_cannot(&caps, DMATTN_LEVEL_MATRIX2, "Vulkan 1.3");
     cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX);
     caps = matrix_capabilities(); /* one type is enough */
-    caps.f16_matrix = (matrix_shape){0};
+    caps.matrix[DMATTN_TYPE_F16] = (matrix_shape){0};
     cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX2);
     caps = matrix_capabilities();
-    caps.bf16_matrix = (matrix_shape){0};
+    caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){0};
     cr_expect_eq(dmattn_capabilities_level(&caps, why, sizeof why), DMATTN_LEVEL_MATRIX2);
 
     static const struct {
@@ -91,7 +91,7 @@ Test(capabilities, matrix_levels)
             *(bool *)((char *)&caps + flags[i].flag) = false;
             part = flags[i].part;
         } else if (i == 2) {
-            caps.f16_matrix = caps.bf16_matrix = (matrix_shape){0};
+            caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){0};
             part = "no matrices of 16-bit elements";
         } else
             caps.subgroup_operations &= ~(VkSubgroupFeatureFlags)VK_SUBGROUP_FEATURE_VOTE_BIT;
@@ -314,7 +314,7 @@ Test(capabilities, matrices)
 {
     capabilities caps = {0};
     dmattn_capabilities_read_matrices(&caps, NULL, 0);
-    expect_shape("nothing", caps.f16_matrix, 0, 0, 0);
+    expect_shape("nothing", caps.matrix[DMATTN_TYPE_F16], 0, 0, 0);
 
     static const newer_matrix_properties others[] = {
         PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP),
@@ -329,13 +329,13 @@ Test(capabilities, matrices)
         F16_PRODUCT(16, 16, 4),
     };
     dmattn_capabilities_read_matrices(&caps, others, COUNT(others));
-    expect_shape("others", caps.f16_matrix, 0, 0, 0);
+    expect_shape("others", caps.matrix[DMATTN_TYPE_F16], 0, 0, 0);
 
     static const newer_matrix_properties lavapipe[] = {PRODUCT(8, 8, 8, SINT8, SINT8, SINT32, SINT32, SUBGROUP),
                                                        F16_PRODUCT(8, 8, 8),
                                                        PRODUCT(8, 8, 8, FLOAT16, FLOAT16, FLOAT16, FLOAT16, SUBGROUP)};
     dmattn_capabilities_read_matrices(&caps, lavapipe, COUNT(lavapipe));
-    expect_shape("lavapipe", caps.f16_matrix, 8, 8, 8);
+    expect_shape("lavapipe", caps.matrix[DMATTN_TYPE_F16], 8, 8, 8);
 
     /* the largest is chosen, in any order; of equal sizes a square one */
     static const newer_matrix_properties several[] = {F16_PRODUCT(8, 8, 8),   F16_PRODUCT(16, 16, 8),
@@ -344,20 +344,20 @@ Test(capabilities, matrices)
     static const matrix_shape best[] = {{8, 8, 8}, {16, 16, 8}, {8, 8, 16}, {16, 8, 16}, {8, 16, 16}, {16, 16, 16}};
     for (uint32_t count = 1; count <= COUNT(several); count++) {
         dmattn_capabilities_read_matrices(&caps, several, count);
-        expect_shape("several", caps.f16_matrix, best[count - 1].m, best[count - 1].n, best[count - 1].k);
+        expect_shape("several", caps.matrix[DMATTN_TYPE_F16], best[count - 1].m, best[count - 1].n, best[count - 1].k);
     }
     dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* the former shapes must be gone */
-    expect_shape("others", caps.f16_matrix, 0, 0, 0);
+    expect_shape("others", caps.matrix[DMATTN_TYPE_F16], 0, 0, 0);
 
     static const newer_matrix_properties both[] = {
         PRODUCT(16, 16, 16, BFLOAT16, BFLOAT16, BFLOAT16, BFLOAT16, SUBGROUP), BF16_PRODUCT(16, 8, 16),
         F16_PRODUCT(8, 8, 16)};
     caps = (capabilities){.bf16_matrices = true};
     dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
-    expect_shape("f16", caps.f16_matrix, 8, 8, 16);
-    expect_shape("bf16", caps.bf16_matrix, 16, 8, 16);
+    expect_shape("f16", caps.matrix[DMATTN_TYPE_F16], 8, 8, 16);
+    expect_shape("bf16", caps.matrix[DMATTN_TYPE_BF16], 16, 8, 16);
     caps = (capabilities){0}; /* the feature is not enabled */
     dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
-    expect_shape("f16", caps.f16_matrix, 8, 8, 16);
-    expect_shape("bf16", caps.bf16_matrix, 0, 0, 0);
+    expect_shape("f16", caps.matrix[DMATTN_TYPE_F16], 8, 8, 16);
+    expect_shape("bf16", caps.matrix[DMATTN_TYPE_BF16], 0, 0, 0);
 }

@@ -29,7 +29,7 @@ static inline capabilities matrix_capabilities(void)
 {
     capabilities caps = usual_capabilities();
     caps.subgroup_operations |= VK_SUBGROUP_FEATURE_VOTE_BIT;
-    caps.f16_matrix = caps.bf16_matrix = (matrix_shape){16, 16, 16};
+    caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){16, 16, 16};
     caps.cooperative_matrix = caps.cooperative_matrix2 = caps.bf16_matrices = true;
     return caps;
 }

@@ -42,9 +42,10 @@ static bool is_visible(const dmattn_attention_desc *d, const reference_inputs *i
     bool visible = !d->causal || (int64_t)j <= (int64_t)t + d->keys - d->queries;
     uint64_t at = d->mask ? score_at(d, &d->mask_shape, b, h, t, j) : 0;
     if (d->mask == DMATTN_MASK_DENSE)
-        visible = visible && in->mask[at];
+        visible = visible && ((const uint8_t *)in->mask)[at];
     if (d->mask == DMATTN_MASK_INTERVALS)
-        visible = visible && in->begin[at] <= (int64_t)t && (int64_t)t < in->end[at];
+        visible =
+            visible && ((const int32_t *)in->begin)[at] <= (int64_t)t && (int64_t)t < ((const int32_t *)in->end)[at];
     return visible;
 }
 

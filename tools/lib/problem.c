@@ -201,15 +201,17 @@ void problem_destroy(problem *p)
 
 reference_inputs problem_inputs(const problem *p)
 {
-    return (reference_inputs){
+#define SCORE_INPUT(id, name) .name = p->tensor[TENSOR_##id],
+    reference_inputs in = {
         .q = p->tensor[TENSOR_Q],
         .k = p->tensor[TENSOR_K],
         .v = p->tensor[TENSOR_V],
-        .mask = p->tensor[TENSOR_MASK],
-        .begin = p->tensor[TENSOR_BEGIN],
-        .end = p->tensor[TENSOR_END],
-        .bias = p->tensor[p->dma ? TENSOR_IMPORTANCE : TENSOR_BIAS],
+        SCORE_TENSORS(SCORE_INPUT) /* and */
     };
+#undef SCORE_INPUT
+    if (p->dma)
+        in.bias = p->tensor[TENSOR_IMPORTANCE];
+    return in;
 }
 
 mask_inputs problem_mask_inputs(const problem *p)
