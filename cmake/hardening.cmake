@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-# What compilers, the C library and linkers offer against memory faults, for everything that the project builds. What the
-# compiler or the linker does not know is left out.
+# Protection against memory faults by compilers, the C library and linkers, for everything that the project builds.
+# Flags that the compiler or the linker does not know are left out.
 include(CheckCCompilerFlag)
 include(CheckLinkerFlag)
 include(CheckPIESupported)
 
-# Programs are at random addresses.
+# Programs are loaded at random addresses.
 check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 if(MINGW)
@@ -13,18 +13,18 @@ if(MINGW)
   if(DMATTN_HAS_DYNAMIC_BASE)
     add_link_options("LINKER:--dynamicbase,--high-entropy-va,--nxcompat")
   endif()
-  # The functions behind the other checks are in libssp, which each app that links the library would have to link, too.
+  # On this system, the other checks need libssp, which each app that links the library would have to link, too.
   return()
 endif()
 
-# Functions with arrays check at their end that nothing was written behind these.
+# Functions with arrays check, before they return, that nothing was written after the arrays.
 check_c_compiler_flag(-fstack-protector-strong DMATTN_HAS_STACK_PROTECTOR)
 if(DMATTN_HAS_STACK_PROTECTOR)
   add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fstack-protector-strong>)
 endif()
 
-# The C library's functions check the sizes of what they write to, in optimised code. Not if the flags or the compiler
-# define a level already; and not with sanitizers, which know the plain functions only.
+# The C library's functions check the sizes of what they write to, in optimised code. Left out if the flags or the
+# compiler already define a level, and with sanitizers, which know only the plain functions.
 block(PROPAGATE fortified)
   set(CMAKE_TRY_COMPILE_CONFIGURATION Release)
   try_compile(fortified SOURCE_FROM_CONTENT fortify.c [[
@@ -42,7 +42,7 @@ if(fortified)
   add_compile_options($<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CONFIG:Release,RelWithDebInfo,MinSizeRel>>:-D_FORTIFY_SOURCE=3>)
 endif()
 
-# All functions of other libraries are found when a program starts, and their table cannot be written afterwards.
+# When a program starts, all functions of other libraries are resolved. Afterwards, their table is read-only.
 check_linker_flag(C "LINKER:-z,relro,-z,now" DMATTN_HAS_RELRO)
 if(DMATTN_HAS_RELRO)
   add_link_options("LINKER:-z,relro,-z,now")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Headers, the library, a CMake package (find_package(dmattn), dmattn::dmattn) and a pkg-config file, none of which knows where
-# it was installed.
+# Installs headers, the library, a CMake package (find_package(dmattn), dmattn::dmattn) and a pkg-config file. None of
+# them contains the path of the installation.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -22,14 +22,14 @@ install(FILES ${PROJECT_BINARY_DIR}/dmattn-config.cmake ${PROJECT_BINARY_DIR}/dm
 
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/dmattn)
 
-# From the file's own folder to the prefix.
+# The path from the file's own folder to the prefix.
 file(RELATIVE_PATH pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 set(pc_libraries "")
 set(pc_definition "")
 if(BUILD_SHARED_LIBS)
   set(pc_definition " -DDMATTN_SHARED")
-else() # there is no other kind to link, so that nobody need ask for --static
+else() # the library is always static, so --static must not be needed
   foreach(library IN LISTS system_libraries)
     string(APPEND pc_libraries " -l${library}")
   endforeach()
@@ -37,7 +37,7 @@ endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/dmattn.pc.in ${PROJECT_BINARY_DIR}/dmattn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dmattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# `cpack` in the build folder: a tarball and a package for Debian and its relatives; for Windows an archive.
+# `cpack` in the build folder makes a tarball and a package for Debian and similar systems; for Windows, an archive.
 set(CPACK_PACKAGE_NAME dmattn)
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Sparse attention as Vulkan compute kernels")
 set(CPACK_PACKAGE_VENDOR dmattn)

@@ -10,7 +10,7 @@ foreach(row IN LISTS rows)
   list(GET row 1 level)
   list(GET row 2 binary)
   file(READ ${binary} hex HEX)
-  # SPIR-V is written in words of the machine that compiled it: little-endian wherever Vulkan runs.
+  # SPIR-V has the byte order of the machine that compiled it. All machines with Vulkan are little-endian.
   string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
   string(REPEAT "0x[0-9a-f]+," 8 eight_words)
   string(REGEX REPLACE "(${eight_words})" "\\1\n" words "${words}")

@@ -17,7 +17,8 @@ find_program(DMATTN_NEWER_GLSLANG NAMES glslang PATHS ${newer_tools} NO_DEFAULT_
 find_program(DMATTN_GLSLC NAMES glslc DOC "glslc, the shader compiler if there is no glslang")
 
 # Sets RESULT to the command with which COMPILER (glslang, newer_glslang or glslc) compiles a shader and writes
-# OUTPUT.d, a list of what it includes. No optimiser: drivers have their own, and spirv-opt has broken cooperative matrices before.
+# OUTPUT.d, a list of what it includes. No optimiser is used: drivers have their own, and spirv-opt has broken
+# cooperative matrices before.
 function(dmattn_shader_command COMPILER SOURCE OUTPUT ENVIRONMENT DEFINITIONS RESULT)
   list(TRANSFORM DEFINITIONS PREPEND -D)
   string(TOUPPER DMATTN_${COMPILER} program)

@@ -16,9 +16,9 @@ void dmattn_device_properties_chain(device_properties *p, bool size_control)
     p->size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES;
 }
 
-#define MAX_MATRIX_PRODUCTS 128 /* drivers report some 20 */
+#define MAX_MATRIX_PRODUCTS 128 /* drivers report about 20 */
 
-/* Features that shaders with cooperative matrices need besides. */
+/* Other features that shaders with cooperative matrices need. */
 typedef struct companions {
     bool matrix, memory_model, float16, int64;
     bool matrix2, maintenance4;
@@ -82,12 +82,12 @@ static void read_feature(capabilities *caps, companions *c, const VkBaseInStruct
     }
 }
 
-/* The drivers whose layout of matrices is known. Kernels that rely on it check it as they run. */
+/* The drivers with a known fragment layout. Kernels that rely on it check it when they run. */
 static const struct {
     VkDriverId driver;
     uint32_t layout;
 } known_layouts[] = {
-    {VK_DRIVER_ID_NVIDIA_PROPRIETARY, LAYOUT_QUAD_ROWS}, /* that of the mma instructions, from Ampere to Hopper */
+    {VK_DRIVER_ID_NVIDIA_PROPRIETARY, LAYOUT_QUAD_ROWS}, /* the layout of the mma instructions, from Ampere to Hopper */
 };
 
 static uint32_t layout_of(VkDriverId driver)
@@ -126,7 +126,8 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
     caps->fragment_layout = layout_of(caps->driver);
 }
 
-/* Larger ones first, as fewer instructions are more work each; m = n = k before others, as any level can use it. */
+/* Larger shapes first, because fewer instructions do the same work. m = n = k before others, because every level can
+ * use it. */
 static const matrix_shape shapes[] = {{16, 16, 16}, {8, 16, 16}, {16, 8, 16}, {8, 8, 16}, {16, 16, 8}, {8, 8, 8}};
 
 static matrix_shape choose_shape(const newer_matrix_properties *products, uint32_t count, int type)
@@ -163,11 +164,11 @@ VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceP
     const VkResult result = ask(device, &count, products);
     if (result < 0)
         return result;
-    dmattn_capabilities_read_matrices(caps, products, count); /* incomplete is enough */
+    dmattn_capabilities_read_matrices(caps, products, count); /* VK_INCOMPLETE is no failure */
     return VK_SUCCESS;
 }
 
-/* The reason in `why` that no kernel can run. */
+/* Whether the device can run kernels at all; if not, the reason in `why`. */
 static bool can_portable(const capabilities *caps, char *why, size_t size)
 {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
@@ -207,7 +208,7 @@ bool dmattn_capabilities_can(const capabilities *caps, dmattn_level level, char 
     else if (level == DMATTN_LEVEL_MATRIX2 && !caps->cooperative_matrix2)
         snprintf(why, size, "VK_NV_cooperative_matrix2 is missing or not enabled with maintenance4");
     else if (level == DMATTN_LEVEL_MATRIX2 && caps->api_version < VK_API_VERSION_1_3)
-        snprintf(why, size, "VK_NV_cooperative_matrix2 is used with Vulkan 1.3 only");
+        snprintf(why, size, "VK_NV_cooperative_matrix2 is used only with Vulkan 1.3");
     else
         return true;
     return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What kernels need to know of a device, as plain numbers: tile choice and limits are functions of it and are tested
- * without a device. */
+ * What kernels need to know about a device, as plain numbers. Tile choice and limits are functions of these numbers and
+ * are tested without a device. */
 #ifndef DMATTN_CAPABILITIES_H
 #define DMATTN_CAPABILITIES_H
 
@@ -34,14 +34,14 @@ typedef struct capabilities {
     bool buffer_device_address;
     bool subgroup_size_control;
     bool full_subgroups;
-    bool cooperative_matrix;  /* VK_KHR_cooperative_matrix, and what its shaders need besides */
-    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and what
-                                 its shaders need besides */
+    bool cooperative_matrix;  /* VK_KHR_cooperative_matrix, and the other features that its shaders need */
+    bool cooperative_matrix2; /* of VK_NV_cooperative_matrix2: reductions, conversions, functions of elements; and the
+                                 other features that its shaders need */
     bool bf16_matrices;       /* of VK_KHR_shader_bfloat16 */
-    uint32_t fragment_layout; /* how matrices of 16 x 16 x 16 lie in registers: shaders/lib/fragment_layout.h */
+    uint32_t fragment_layout; /* of matrices of 16 x 16 x 16: shaders/lib/fragment_layout.h */
 } capabilities;
 
-/* The structures to be chained to vkGetPhysicalDeviceProperties2, and what they say. */
+/* The structures to chain to vkGetPhysicalDeviceProperties2, and their values. */
 typedef struct device_properties {
     VkPhysicalDeviceProperties2 core;
     VkPhysicalDeviceSubgroupProperties subgroup;
@@ -49,16 +49,16 @@ typedef struct device_properties {
     VkPhysicalDeviceSubgroupSizeControlProperties size_control;
 } device_properties;
 
-/* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties
- * (Vulkan 1.3, or VK_EXT_subgroup_size_control). The struct must not be moved afterwards. */
+/* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties (Vulkan
+ * 1.3, or VK_EXT_subgroup_size_control). The struct must not move afterwards. */
 void dmattn_device_properties_chain(device_properties *properties, bool size_control);
 
-/* Facts from a filled chain and from the features that are enabled (or, before a device is created, supported).
- * `features` may be NULL: none. */
+/* Reads capabilities from a filled chain and from the enabled features (before a device is created: the supported
+ * ones). `features` may be NULL: none. */
 void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *properties,
                               const VkPhysicalDeviceFeatures2 *features);
 
-/* Of the products that a device reports, the shapes to use; after dmattn_capabilities_read(). */
+/* Chooses shapes among the products that a device reports. Call it after dmattn_capabilities_read(). */
 void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_properties *products, uint32_t count);
 
 /* Reads the device's matrix products, if it has cooperative matrices. Returns what the Vulkan function
@@ -66,16 +66,17 @@ void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_pr
 VkResult dmattn_capabilities_ask_matrices(capabilities *caps, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                                           VkPhysicalDevice device);
 
-/* Whether the device can do a level at all; if not, the reason in `why`. */
+/* Whether the device supports a level; if not, the reason in `why`. */
 bool dmattn_capabilities_can(const capabilities *caps, dmattn_level level, char *why, size_t size);
 
-/* The highest level that the device can do at all; DMATTN_LEVEL_BEST (0) if none, with the reason in `why`. */
+/* The highest level that the device supports. DMATTN_LEVEL_BEST (0) if there is none, with the reason in `why`. */
 dmattn_level dmattn_capabilities_level(const capabilities *caps, char *why, size_t size);
 
-/* Whether a compute pipeline can be made to run with subgroups of this size. */
+/* Whether a compute pipeline can require subgroups of this size. */
 bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size);
 
-/* The subgroup size for kernels that run best with `wanted` lanes: `wanted` where it can be required, else the default.
+/* The subgroup size for kernels that run best with `wanted` lanes: `wanted` if it can be required, otherwise the
+ * default.
  */
 uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted);
 

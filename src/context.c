@@ -44,7 +44,8 @@ static dmattn_status check_desc(const dmattn_context_desc *desc, const messenger
     if (missing)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "the context's %s is NULL", missing);
     if (desc->enabled_extension_count && !desc->enabled_extensions)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "the context's enabled_extensions is NULL, but their count is %u",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "the context's enabled_extensions is NULL, but enabled_extension_count is %u",
                            desc->enabled_extension_count);
     const VkAllocationCallbacks *a = desc->host_allocator;
     if (a && (!a->pfnAllocation || !a->pfnReallocation || !a->pfnFree))
@@ -121,6 +122,6 @@ void dmattn_context_destroy(dmattn_context *ctx)
         return;
     if (ctx->owns_cache)
         ctx->vk.DestroyPipelineCache(ctx->device, ctx->cache, ctx->allocator);
-    VkAllocationCallbacks copy = ctx->allocator_copy; /* it frees the memory that holds it */
+    VkAllocationCallbacks copy = ctx->allocator_copy; /* a copy, because ctx, which holds it, is freed */
     dmattn_host_free(ctx->allocator ? &copy : NULL, ctx);
 }

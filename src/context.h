@@ -17,7 +17,7 @@ struct dmattn_context {
     bool owns_cache;
 };
 
-/* Zeroed host memory through the app's allocator, NULL if there is none left. */
+/* Allocates zeroed host memory through the app's allocator. Returns NULL on failure. */
 void *dmattn_host_allocate(const VkAllocationCallbacks *allocator, size_t size);
 void dmattn_host_free(const VkAllocationCallbacks *allocator, void *memory);
 

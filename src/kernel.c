@@ -59,7 +59,7 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, d
     return dmattn_kernel_build_from(ctx, k, layout, values, pipeline);
 }
 
-/* Debuggers and the validation layer show the name. Everything works without it, so that failures are ignored. */
+/* Debuggers and the validation layer show the name. Everything works without it, so failures are ignored. */
 static void name_pipeline(const dmattn_context *ctx, const kernel *k, VkPipeline pipeline)
 {
     if (!ctx->vk.SetDebugUtilsObjectNameEXT)
@@ -92,7 +92,8 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
     if (result)
         return dmattn_fail_vulkan(&ctx->messenger, result, "vkCreateShaderModule");
 
-    /* Wherever a driver has a choice: shaders rely on the size, and a default is not a promise of how they run. */
+    /* The size is required whenever a driver has a choice, because shaders rely on it, and a driver need not use its
+     * default. */
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo required_size = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = values->subgroup_size};
@@ -128,7 +129,7 @@ dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, gri
     for (int i = 0; i < 3; i++)
         if (n[i] > ctx->caps.max_workgroup_count[i])
             return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                               "%s needs %u workgroups in dimension %d, but the device stops at %u", what, n[i], i,
+                               "%s needs %u workgroups in dimension %d, but the device allows %u", what, n[i], i,
                                ctx->caps.max_workgroup_count[i]);
     return DMATTN_SUCCESS;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The kernels that were built in: the rows of shaders/variants.cmake whose shaders this build could compile. */
+ * The kernels in this build: the rows of shaders/variants.cmake whose shaders could be compiled. */
 #ifndef DMATTN_KERNEL_H
 #define DMATTN_KERNEL_H
 
@@ -17,7 +17,7 @@ typedef struct kernel {
 extern const kernel dmattn_kernels[];
 extern const size_t dmattn_kernel_count;
 
-/* NULL if there is none. */
+/* Returns NULL if there is no such kernel. */
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level);
 
 /* The highest level that a kernel of this build has. */
@@ -37,14 +37,14 @@ typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level le
 
 #define WHY_NOT_SIZE 224
 
-/* Takes the highest level that is allowed, that the stage can run at, and whose kernels are built in. `level` and
- * `max_level`: those of a descriptor. `why_not`, which is zero before, gets the reason why no higher level is taken.
- * UNSUPPORTED, with a message that begins with `what`, if there is no such level. */
+/* Chooses the highest level that is allowed, at which the stage can run, and whose kernels are in this build. `level`
+ * and `max_level` are from a descriptor. `why_not`, which must be zeroed, receives the reason why no higher level was
+ * chosen. Returns UNSUPPORTED, with a message that begins with `what`, if there is no such level. */
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
-/* What plans' pipeline layouts have, and Vulkan promises. A struct of push constants that would end in padding has
- * a member there instead, because padding has no defined value. */
+/* The size of push constants in plans' pipeline layouts, which Vulkan guarantees. If a struct of push constants would
+ * end in padding, it has a member there instead, because padding has no defined value. */
 #define MAX_PUSH_CONSTANTS 128
 
 /* Bytes that each kernel leaves free for future options. */
@@ -65,11 +65,11 @@ typedef struct kernel_values {
 dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
                                   VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline);
 
-/* The same for a kernel that is not in this table. */
+/* The same for a kernel that is not in dmattn_kernels. */
 dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
                                        const kernel_values *values, VkPipeline *pipeline);
 
-/* UNSUPPORTED where a dispatch is larger than the device's limits; `what` it is of. */
+/* Returns UNSUPPORTED if a dispatch exceeds the device's limits. `what` names the work in the message. */
 dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g);
 
 #endif

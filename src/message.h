@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Sentences to the app: one callback, one function. */
+ * Messages to the app: one callback, one function. */
 #ifndef DMATTN_MESSAGE_H
 #define DMATTN_MESSAGE_H
 
@@ -10,7 +10,7 @@ typedef struct messenger {
     void *user;
 } messenger;
 
-#if defined(__MINGW32__) /* where `printf` means Microsoft's; CMakeLists.txt asks for the standard's */
+#if defined(__MINGW32__) /* here, `printf` means Microsoft's function; CMakeLists.txt requests the standard one */
 #define DMATTN_PRINTF(at, first) __attribute__((format(gnu_printf, at, first)))
 #elif defined(__GNUC__)
 #define DMATTN_PRINTF(at, first) __attribute__((format(printf, at, first)))
@@ -18,10 +18,10 @@ typedef struct messenger {
 #define DMATTN_PRINTF(at, first)
 #endif
 
-/* Sends one sentence. `m` may be NULL. */
+/* Sends a message, which is one sentence. `m` may be NULL. */
 void dmattn_message_send(const messenger *m, dmattn_severity severity, const char *format, ...) DMATTN_PRINTF(3, 4);
 
-/* Sends one sentence of severity ERROR and returns `status`: `return dmattn_fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
+/* Sends a message of severity ERROR and returns `status`: `return dmattn_fail(m, DMATTN_ERROR_INVALID, "…", …)`. */
 dmattn_status dmattn_fail(const messenger *m, dmattn_status status, const char *format, ...) DMATTN_PRINTF(3, 4);
 
 /* dmattn_fail() for a VkResult: OUT_OF_MEMORY for host or device memory, otherwise VULKAN; names the
@@ -36,7 +36,7 @@ dmattn_status dmattn_fail_vulkan(const messenger *m, VkResult result, const char
             return status_;             \
     } while (0)
 
-/* "VK_ERROR_DEVICE_LOST", …; "VkResult" for one that is not known here. */
+/* "VK_ERROR_DEVICE_LOST", …; "VkResult" for an unknown value. */
 const char *dmattn_vk_result_string(VkResult result);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What dmattn uses of Vulkan extensions that are newer than the headers of older systems: VK_KHR_cooperative_matrix
- * (headers 1.3.255), VK_NV_cooperative_matrix2 (1.4.300) and VK_KHR_shader_bfloat16 (1.4.311). It is declared here with
- * names of dmattn, so that every build has the same features. Where the headers have an extension, the compiler checks
- * these declarations against it. The members have the names of the Vulkan specification. */
+ * The parts that dmattn uses of Vulkan extensions that are newer than the headers of older systems:
+ * VK_KHR_cooperative_matrix (headers 1.3.255), VK_NV_cooperative_matrix2 (1.4.300) and VK_KHR_shader_bfloat16
+ * (1.4.311). It is declared here with names of dmattn, so that every build has the same features. If the headers have
+ * an extension, the compiler checks these declarations against them. The members have the names of the Vulkan
+ * specification. */
 #ifndef DMATTN_NEWER_VULKAN_H
 #define DMATTN_NEWER_VULKAN_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 
-/* Of the workspace and of the pieces in it. */
+/* The alignment of the workspace and of each block in it. */
 #define WORKSPACE_ALIGNMENT 16
 #define PIECE_ALIGNMENT     64
 
@@ -13,7 +13,7 @@ static const operator_buffer *find_buffer(const operator_type *type, tensor_id t
     return b->tensor == TENSOR_COUNT ? NULL : b;
 }
 
-/* As strchr() does, it returns a pointer into `args` that is not const. */
+/* Like strchr(), it returns a non-const pointer into `args`. */
 dmattn_buffer *dmattn_operator_buffer(const operator_type *type, const void *args, tensor_id tensor)
 {
     const operator_buffer *b = find_buffer(type, tensor);

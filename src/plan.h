@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the plans of all operators share: the buffers that a call brings, the workspace, and recording. An operator
- * (operators/) adds its stages and describes itself in an operator_type. */
+ * What the plans of all operators share: the buffers of a call, the workspace, and recording. An operator (operators/)
+ * adds its stages and describes itself in an operator_type. */
 #ifndef DMATTN_PLAN_H
 #define DMATTN_PLAN_H
 
@@ -9,11 +9,11 @@
 
 #include <stddef.h>
 
-/* Where an operator's args struct has a tensor. */
+/* The offset of a tensor in an operator's args struct. */
 typedef struct operator_buffer {
     tensor_id tensor;
     size_t offset; /* of the dmattn_buffer in the struct */
-    bool optional; /* the kernels do without it */
+    bool optional; /* the kernels also work without it */
 } operator_buffer;
 
 #define BUFFER(args, id, member)                                \
@@ -43,7 +43,7 @@ typedef struct operator_type {
      * are kept from an earlier call. The bit of lists also stands for the bitmap of a dense mask. */
     void (*record)(const dmattn_plan *plan, recorder *r, uint32_t reuse);
 
-    /* Fills in what the stages know: level, why_not_higher, list_queries, lists_size. */
+    /* Fills in the members that stages know: level, why_not_higher, list_queries, lists_size. */
     void (*describe)(const dmattn_plan *plan, dmattn_plan_info *info);
 } operator_type;
 
@@ -54,7 +54,7 @@ dmattn_buffer *dmattn_operator_buffer(const operator_type *type, const void *arg
 typedef struct plan_tensor {
     uint64_t bytes; /* 0: the plan has no such tensor */
     uint64_t alignment;
-    bool in_workspace; /* if the call does not bring it, it lies in the workspace at `offset` */
+    bool in_workspace; /* if the call has no buffer for it, it is in the workspace at `offset` */
     uint64_t offset;
 } plan_tensor;
 
@@ -76,21 +76,21 @@ dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out);
 /* Makes a plan without stages: zeroed memory of type->size bytes and a pipeline layout. */
 dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, dmattn_plan **plan);
 
-/* Hands out a filled plan and reports what it runs as; destroys it if `status` is an error. */
+/* Gives a filled plan to the caller and reports its kernel. If `status` is an error, destroys the plan. */
 dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, dmattn_plan **out);
 
 /* Reserves `bytes` of the workspace and returns their offset. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);
 
-/* Puts a tensor that the call need not bring into the workspace. */
+/* Reserves memory in the workspace for a tensor for which the call may have no buffer. */
 void dmattn_plan_reserve_tensor(dmattn_plan *plan, tensor_id tensor);
 
 /* ---- recording --------------------------------------------------------------------------------------------------- */
 
-/* INVALID unless the plan is one of that operator. */
+/* Returns INVALID if the plan is not for this operator. */
 dmattn_status dmattn_plan_check_type(const dmattn_plan *plan, const operator_type *type);
 
-/* Checks what all dmattn_*_record() have, and begins a recorder. */
+/* Checks the arguments that all dmattn_*_record() have, and begins a recorder. */
 dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, const operator_type *type, VkCommandBuffer commands,
                                        recorder *r);
 

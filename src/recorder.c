@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "recorder.h"
 
-/* Everything but the dispatch. */
+/* Records everything except the dispatch. */
 static void prepare(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size)
 {
     const vulkan_table *vk = &r->ctx->vk;
@@ -23,7 +23,7 @@ void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *para
     r->ctx->vk.CmdDispatch(r->commands, g.x, g.y, g.z);
 }
 
-/* A barrier is for all dispatches before it, so that the next one that waits, waits for both. */
+/* A barrier covers all dispatches before it, so the next dispatch that waits, waits for both. */
 void dmattn_recorder_beside(recorder *r)
 {
     r->begun = false;
@@ -44,7 +44,7 @@ static uint32_t at_most(uint32_t a, uint32_t b)
 void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g,
                                      uint32_t most)
 {
-    /* Slices are whole planes if one fits, otherwise whole rows, otherwise pieces of a row. */
+    /* Slices are whole planes if a plane fits, otherwise whole rows if a row fits, otherwise pieces of a row. */
     const uint64_t row = g.x, plane = row * g.y;
     const grid slice = plane <= most ? (grid){g.x, g.y, at_most(g.z, (uint32_t)(most / plane))}
                        : row <= most ? (grid){g.x, at_most(g.y, most / g.x), 1}

@@ -24,7 +24,7 @@ static const VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_size = {
     .computeFullSubgroups = VK_TRUE,
 };
 
-/* For LocalSizeId, by which all SPIR-V 1.6 shaders state the size of their workgroups. */
+/* For LocalSizeId, with which all SPIR-V 1.6 shaders state the size of their workgroups. */
 static const VkPhysicalDeviceMaintenance4Features maintenance4 = {
     .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
     .pNext = (void *)&subgroup_size,
@@ -116,8 +116,8 @@ _Static_assert(sizeof extensions / sizeof *extensions <= DMATTN_MAX_DEVICE_EXTEN
 typedef struct needed_structure {
     VkStructureType type;
     size_t size, offset;   /* in needed_structures */
-    uint32_t version;      /* of Vulkan, in which it is core; 0: none */
-    const char *extension; /* that defines it in earlier versions; NULL: none */
+    uint32_t version;      /* the Vulkan version in which it is core; 0: none */
+    const char *extension; /* the extension that defines it in earlier versions; NULL: none */
     VkStructureType whole; /* the structure with all features of that version; a chain must not hold both */
     size_t first;          /* the offset of the same members in that structure */
 } needed_structure;

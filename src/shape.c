@@ -52,7 +52,7 @@ uint32_t dmattn_put_strides(uint32_t *constants, uint32_t id, const dmattn_strid
     /* the shader counts rows in 32 bits */
     bool packed = s->batch == sequence * s->sequence && (uint64_t)batch * sequence <= UINT32_MAX;
     dmattn_put_stride(constants, id, packed ? 1 : batch, s->batch, size);
-    /* A packed batch needs the sequence's stride even if it has one step only. */
+    /* A packed batch needs the sequence stride even if the sequence has length 1. */
     dmattn_put_stride(constants, id + 2, packed && batch > 1 ? 2 : sequence, s->sequence, size);
     dmattn_put_stride(constants, id + 4, heads, s->head, size);
     return packed ? bit : 0;
@@ -110,7 +110,7 @@ dmattn_status dmattn_strides_resolve(const messenger *m, const char *name, dmatt
     return DMATTN_SUCCESS;
 }
 
-/* In order of stride, each step clears all below it. */
+/* In the order of strides, each stride must be larger than the span of all smaller ones. */
 bool dmattn_strides_distinct(const dmattn_strides *s, uint32_t batch, uint32_t sequence, uint32_t heads, uint32_t dim)
 {
     uint64_t extent[3] = {batch, sequence, heads}, stride[3] = {s->batch, s->sequence, s->head}, below = dim;
@@ -136,7 +136,7 @@ bool dmattn_strides_aligned(const dmattn_strides *s, uint32_t batch, uint32_t se
            && (heads == 1 || s->head * size % 16 == 0);
 }
 
-/* The slowest devices with a watchdog do about 0.5 TFLOP/s: this takes them less than a second. */
+/* The slowest devices with a watchdog do about 0.5 TFLOP/s, so a slice takes less than a second there. */
 #define SLICE_FLOPS 2e11
 
 uint32_t dmattn_grid_slice(grid g, double flops)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Sorting keys by a number each as a part of a stage: sort_blocks.comp, then merge_runs.comp for each level above the
+ * Sorts keys by a number, as a part of a stage: sort_blocks.comp, then merge_runs.comp for each level above the
  * blocks. */
 #ifndef DMATTN_SORT_H
 #define DMATTN_SORT_H
@@ -18,19 +18,19 @@ CHECK_PUSH_CONSTANTS(sort_params);
 enum selection_constant_id { SELECTION_CONSTANTS(SELECTION_ID) SELECTION_CONSTANT_COUNT };
 #undef SELECTION_ID
 
-/* The sorted keys, twice, and the tree that the sort leaves behind, one behind the other. */
+/* Two copies of the sorted keys, then the tree that the sort makes. */
 typedef struct sort_layout {
     uint32_t planes, padded, levels;
-    uint64_t sorted_bytes; /* of one of the two */
+    uint64_t sorted_bytes; /* of one copy */
     uint64_t tree_bytes;
 } sort_layout;
 
 typedef struct key_sort {
     sort_layout layout;
-    VkPipeline blocks, runs; /* NULL where nothing is sorted */
+    VkPipeline blocks, runs; /* NULL if nothing is sorted */
 } key_sort;
 
-/* UNSUPPORTED: too many planes of keys. `constants`: those of selection.h. */
+/* Returns UNSUPPORTED if there are too many planes of keys. `constants`: the constants of selection.h. */
 dmattn_status dmattn_key_sort_plan(key_sort *sort, const dmattn_context *ctx, VkPipelineLayout layout, uint64_t planes,
                                    uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT]);
 void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
@@ -39,7 +39,7 @@ void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
  * Returns where the sorted keys are. */
 VkDeviceAddress dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress scratch, sort_params *params);
 
-/* Without a device. */
+/* This needs no device. */
 sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys);
 uint64_t dmattn_sort_scratch_bytes(const sort_layout *layout);
 uint32_t dmattn_sort_workgroup(const capabilities *caps);

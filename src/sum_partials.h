@@ -18,7 +18,7 @@ typedef struct sum_shape {
 } sum_shape;
 
 typedef struct sum_partials {
-    VkPipeline pipeline; /* NULL if it is not there */
+    VkPipeline pipeline; /* NULL if the plan does not need it */
 } sum_partials;
 
 dmattn_status dmattn_sum_partials_plan(sum_partials *sum, const dmattn_context *ctx, VkPipelineLayout layout,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The tensors of all operators by one list of names, so that checks and addresses need but one table. */
+ * One list of the tensors of all operators, so that checks and addresses need only one table. */
 #ifndef DMATTN_TENSOR_H
 #define DMATTN_TENSOR_H
 
@@ -21,7 +21,8 @@
     X(LSE, lse)              \
     SCORE_TENSORS(X)
 
-/* All: of attention, dynamic masks and tile lists; backward, the gradient of out and those of the others; decoding. */
+/* All tensors: of attention, dynamic masks and tile lists; of backward, the gradient of out and the other gradients; of
+ * decoding. */
 #define TENSORS(X)                  \
     ATTENTION_TENSORS(X)            \
     X(DT_WEIGHT, dt_weight)         \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The Vulkan functions that the embedding layer calls, loaded through the app's vkGetInstanceProcAddr into a table of
- * its own: global symbols named vk* in a static library would clash with those of the loader that the app links. */
+ * The Vulkan functions that the embedding layer calls, loaded with the app's vkGetInstanceProcAddr into a table. Global
+ * symbols named vk* in a static library would conflict with those of the loader that the app links. */
 #ifndef DMATTN_VULKAN_TABLE_H
 #define DMATTN_VULKAN_TABLE_H
 
@@ -28,7 +28,7 @@
     X(CmdDispatch)                 \
     X(CmdDispatchBase)
 
-/* NULL unless the app has enabled VK_EXT_debug_utils. */
+/* NULL if the app has not enabled VK_EXT_debug_utils. */
 #define VULKAN_OPTIONAL_FUNCTIONS(X) X(SetDebugUtilsObjectNameEXT)
 
 typedef struct vulkan_table {
@@ -39,7 +39,7 @@ typedef struct vulkan_table {
 #undef MEMBER
 } vulkan_table;
 
-/* Returns the name of the first function that is missing, NULL if all are there. */
+/* Returns the name of the first missing function, or NULL if none is missing. */
 const char *dmattn_vulkan_table_load(vulkan_table *table, PFN_vkGetInstanceProcAddr get, VkInstance instance,
                                      VkDevice device);
 

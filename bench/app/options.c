@@ -202,25 +202,25 @@ static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
     return true;
 }
 
-/* Checks which options go together, and sets the default suite. */
+/* Checks which options can be combined, and sets the default suite. */
 static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const sweep *s = &o->sweep;
     const bool own = sweep_names_cases(s);
     if (o->tune && (s->pass > PASS_FORWARD || o->suite)) {
-        snprintf(why, OPTIONS_WHY_SIZE, "--tune times the forward pass of a grid; it does not go with --%s %s",
+        snprintf(why, OPTIONS_WHY_SIZE, "--tune times the forward pass of a grid; it cannot be combined with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));
         return false;
     }
     if (o->suite && own) {
         snprintf(why, OPTIONS_WHY_SIZE,
-                 "--suite %s defines its cases; it only goes with --model, --type, --level and --filter",
+                 "--suite %s defines its cases; only --model, --type, --level and --filter can be combined with it",
                  suite_name(o->suite));
         return false;
     }
     if (o->models && (s->heads.count || s->kv_heads.count || s->head_dim.count || s->value_dim.count)) {
         snprintf(why, OPTIONS_WHY_SIZE,
-                 "--model defines heads and dimensions; it does not go with --heads, --kv-heads, --d and --dv");
+                 "--model defines heads and dimensions; it cannot be combined with --heads, --kv-heads, --d and --dv");
         return false;
     }
     o->ceilings_only = o->ceilings && !own && !o->suite && !o->models && !s->type_count && !s->level_count;

@@ -203,7 +203,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
 }
 
-/* Whether the case's mask and pass go together. */
+/* Whether the case's mask and pass can be combined. */
 static bool check_mask_of(const bench_case *c, const messenger *m)
 {
     const mask_choice *mask = &c->mask;

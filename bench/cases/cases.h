@@ -65,7 +65,8 @@ typedef struct bench_case {
 /* Fills empty lists with defaults for this type of device. The default pass is forward. */
 void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device);
 
-/* Whether more was given than types, levels and models, so that no suite can run. Call before sweep_set_defaults(). */
+/* Whether anything except types, levels and models was given. Then no suite can run. Call before
+ * sweep_set_defaults(). */
 bool sweep_names_cases(const sweep *s);
 
 /* The number of cases. Levels and masks vary fastest, models and types slowest. No list except queries and keys may be
@@ -73,11 +74,12 @@ bool sweep_names_cases(const sweep *s);
 uint64_t sweep_count(const sweep *s);
 void sweep_case(const sweep *s, uint64_t index, bench_case *c);
 
-/* Checks that a case's descriptor is valid and that its pass and mask go together, and resolves the descriptor. On
- * failure the messenger is told why. */
+/* Checks that a case's descriptor is valid and that its pass and mask can be combined, and resolves the descriptor. On
+ * failure, sends the reason to the messenger. */
 dmattn_status case_check(bench_case *c, const messenger *messenger);
 
-/* Checks that there are not too many cases and that each passes case_check(). On failure the messenger is told why. */
+/* Checks that there are not too many cases and that each passes case_check(). On failure, sends the reason to the
+ * messenger. */
 bool sweep_check(const sweep *s, const messenger *messenger);
 
 /* The name of a case, which is the same in every run: the model, or heads and dimensions; sizes; pass, mask and type;

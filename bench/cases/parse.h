@@ -5,7 +5,7 @@
 
 #include "cases.h"
 
-/* A decimal number from 0 to `limit`; *end receives the position behind it. */
+/* A decimal number from 0 to `limit`; *end receives the position after it. */
 bool parse_digits(const char *text, uint64_t limit, uint64_t *value, const char **end);
 
 /* A finite decimal number; the whole text. */

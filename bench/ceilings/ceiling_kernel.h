@@ -20,8 +20,8 @@ typedef struct ceiling_kernel {
     VkDeviceAddress from_address, to_address;
     void *host; /* as large as `to` */
     uint32_t workgroups, repeats;
-    /* A copy kernel copies one window of the buffers per run and moves on, so that a window is out of the caches when
-     * its turn comes again. */
+    /* A copy kernel copies one window of the buffers per run and moves on, so that a window is no longer in the caches
+     * when it is used again. */
     uint64_t workgroup_bytes; /* 0: every run uses the same data */
     uint64_t *next;           /* offset of the next window */
     PFN_vkCmdCopyBuffer copy; /* if not NULL, the driver's copy replaces the kernel */

@@ -109,8 +109,8 @@ static uint64_t copy_bytes(const dmattn_device_info *info)
     return bytes < CHUNK ? CHUNK : bytes / CHUNK * CHUNK;
 }
 
-/* Two ways: a kernel, as attention is one, and the driver's copy command, which is faster where each invocation's
- * memory access costs instructions, as on a CPU. */
+/* Two ways: a kernel, like attention, and the driver's copy command. The command is faster on a CPU, where each
+ * invocation's memory access costs instructions. */
 static dmattn_status measure_copy(ceiling_kernel *k, ceiling *p)
 {
     enum { PIECES = 8 };

@@ -33,7 +33,7 @@ typedef struct stages {
     stage mask, attention;
 } stages;
 
-/* The stages use the buffers of the complete operator, except for lists of their own. */
+/* The stages use the buffers of the complete operator, except for their own lists. */
 static dmattn_status create(const measure_settings *settings, const device_problem *dp, stages *s, measurement *m)
 {
     static const tensor_id products[] = {TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END};
@@ -48,7 +48,7 @@ static dmattn_status create(const measure_settings *settings, const device_probl
                                .importance = args->importance,
                                .begin = args->begin,
                                .end = args->end,
-                               .workspace = args->workspace}}; /* that of the complete operator, which is larger */
+                               .workspace = args->workspace}}; /* of the complete operator, which is larger */
     s->attention = (stage){.is_attention = true,
                            .attention = {.q = args->q,
                                          .k = args->k,

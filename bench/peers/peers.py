@@ -59,7 +59,7 @@ def cases_like(path):
     found = []
     for run in document.get("runs", [document]):
         for r in run["results"]:
-            biased = r.get("bias") and not r["mask"].startswith("topw")  # importance is a bias of its own
+            biased = r.get("bias") and not r["mask"].startswith("topw")  # the importance is a separate bias
             if not biased and r["pass"] in PASSES and not r.get("peer"):
                 found.append({name: r[name] for name in (*SIZES, "mask", "pass", "name", "model") if name in r})
     return found

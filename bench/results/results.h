@@ -16,7 +16,7 @@ bool results_read(results *all, const char *path, char why[RESULTS_WHY_SIZE]);
 /* The same from a document in memory, whose ownership is taken, also on failure. `path` is only for messages. */
 bool results_add(results *all, cJSON *document, const char *path, char why[RESULTS_WHY_SIZE]);
 
-/* Says so, and returns false. */
+/* Writes the message for missing memory, and returns false. */
 bool results_no_memory(results *all, const char *path, char why[RESULTS_WHY_SIZE]);
 
 void results_destroy(results *all);

@@ -241,7 +241,8 @@ void make_final_list(uvec2 list, uvec2 header, uint offset)
         }
         items_count = (first_key + count - 1 >> LIST_BLOCK_SHIFT) - (first_key >> LIST_BLOCK_SHIFT) + 1;
         totals = count_items(items_count, true);
-        // Intervals of the app may exceed the bound of the selection. Then not all blocks fit, and the last ones are left out.
+        // Intervals of the app may exceed the bound of the selection. Then some blocks do not fit; the last ones are
+        // left out.
         totals.x = min(totals.x, p.capacity);
         totals.y = min(totals.y, p.capacity - totals.x);
     }

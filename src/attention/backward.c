@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-/* dbias without a query dimension is made key by key, in planes that may have to be summed up; with one by a kernel of
- * its own. */
+/* A dbias without a query dimension is computed by key, in planes that may have to be summed. A dbias with a query
+ * dimension has its own kernel. */
 static bool has_key_bias(const dmattn_attention_backward_desc *b)
 {
     return b->gradients & DMATTN_GRADIENT_BIAS && b->attention.bias_shape.queries == 1;
@@ -25,13 +25,13 @@ static bool has_queries(const dmattn_attention_backward_desc *b)
     return b->gradients & DMATTN_GRADIENT_Q;
 }
 
-/* Planes of a batch item in which backward_keys.comp writes dbias. */
+/* The number of planes of dbias that backward_keys.comp writes for a batch item. */
 static uint32_t partial_heads(const dmattn_attention_desc *d)
 {
     return d->bias_shape.heads > 1 && d->bias_shape.heads == d->heads ? d->heads : d->kv_heads;
 }
 
-/* The partial results of dbias that are summed: a group of them for each plane of dbias. */
+/* The shape of the sum of dbias' partial results: a group of them for each plane of dbias. */
 static sum_shape sum_of(const dmattn_attention_desc *d)
 {
     const dmattn_score_shape *s = &d->bias_shape;
@@ -107,19 +107,19 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     name_stage(s);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
-    TRY(dmattn_check_grid(ctx, "the work of the gradient of keys", dmattn_backward_ranges_grid(b, &s->tile.key)));
-    TRY(dmattn_check_grid(ctx, "what is known of rows", s->rows_grid));
+    TRY(dmattn_check_grid(ctx, "the ranges of the gradient of keys", dmattn_backward_ranges_grid(b, &s->tile.key)));
+    TRY(dmattn_check_grid(ctx, "preprocessing the gradients", s->rows_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->query_tiles_grid));
     TRY(dmattn_check_grid(ctx, "the mask's bitmap", s->key_tiles_grid));
     if (has_key_bias(b) && (double)d->batch * partial_heads(d) * d->keys > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                           "the gradient of a bias by key can be computed for at most 2^32 of batch * heads * keys");
+                           "batch * heads * keys exceeds 2^32, the maximum for the gradient of a bias by key");
     return has_query_bias(b) ? dmattn_check_grid(ctx, "the gradient of the bias", s->bias_grid) : DMATTN_SUCCESS;
 }
 
 /* ---- pipelines ------------------------------------------------------------------------------------------------- */
 
-/* A kernel by whose tile the constants are; of a family that has one for each form where `stem` is one of a family. */
+/* Builds a kernel with the constants of a tile. `stem` names a kernel, or a family with a kernel for each form. */
 static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const attention_tile *tile,
                            const char *stem, const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline)
 {
@@ -129,7 +129,7 @@ static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, c
                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, tile->subgroup_size}, pipeline);
 }
 
-/* The portable kernels that prepare or finish the work of tiles of another level. */
+/* The tile for the portable kernels that prepare or finish the work of a kernel of another level. */
 static attention_tile portable(const attention_tile *tile)
 {
     attention_tile t = *tile;
@@ -152,8 +152,8 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
         if (constants[CONSTANT_GRADIENTS])
             TRY(build(ctx, layout, tile, "backward_keys", constants, &s->keys[pass]));
     }
-    /* One workgroup does it all: as large a one as all devices have. Of the rest it needs little, so that most problems
-     * share its pipeline. */
+    /* One workgroup does all the work. Every device allows its size. It needs few other constants, so that most
+     * problems share its pipeline. */
     const uint32_t needed[] = {CONSTANT_TILE_ROWS,    CONSTANT_TILE_KEYS, CONSTANT_HEADS_PER_TILE,
                                CONSTANT_LIST_QUERIES, CONSTANT_GROUP,     CONSTANT_HEADS};
     uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
@@ -247,7 +247,7 @@ static backward_query_params query_params(const backward_stage *s, const recorde
     };
 }
 
-/* Offsets in the workspace from lse and D on, in units of 16 bytes. */
+/* Converts an offset in the workspace to units of 16 bytes, counted from lse and D. */
 static uint32_t units(const backward_stage *s, uint64_t at)
 {
     return (uint32_t)((at - s->at.rows) / 16);
@@ -306,7 +306,7 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
     const backward_bias_params bias = bias_params(s, r);
     record_preparation(s, r, &keys, &work);
 
-    /* None of these needs another's results: they fill the device together. */
+    /* None of these kernels needs results of another, so they can run at the same time. */
     bool first = true;
     if (s->queries) {
         dmattn_recorder_one_of(r, &first);

@@ -3,7 +3,7 @@
  *
  *     backward_preprocess  lse and D of each query and head
  *     backward_queries  dq, by tiles of queries
- *     key_ranges, schedule_keys  how the work of the next is shared out
+ *     key_ranges, schedule_keys  the work items of backward_keys
  *     backward_keys     dk, dv and dbias by key, by tiles of keys; with intervals in the order of their visible
  *                       ranges
  *     combine_keys      sums the partial results of tiles that several work items share
@@ -42,21 +42,21 @@ CHECK_PUSH_CONSTANTS(backward_key_params);
 CHECK_PUSH_CONSTANTS(schedule_params);
 CHECK_PUSH_CONSTANTS(backward_bias_params);
 
-/* The gradients that attention has. */
+/* The gradients that this stage can compute. */
 #define ATTENTION_GRADIENTS \
     ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
 
-/* How the work is cut: for dq; for the gradients by key; and for dbias by query and key, which is portable. */
+/* The tiles: for dq; for the gradients by key; and for dbias by query and key, always portable. */
 typedef struct backward_tiles {
     attention_tile query, key, bias;
 } backward_tiles;
 
-/* Registers do not hold sums of both dk and dv of many dimensions: matrices then make one in a pass, the other in
- * another.
+/* Registers cannot hold the sums of both dk and dv if there are many dimensions. Then the matrix kernel runs twice,
+ * once for each.
  */
 #define KEY_PASSES 2
 
-/* Where the stage's own memory is in the workspace. */
+/* Offsets of the stage's own memory in the workspace. */
 typedef struct backward_places {
     uint64_t rows, query_tiles, key_tiles, work, dbias;
 } backward_places;
@@ -64,59 +64,59 @@ typedef struct backward_places {
 typedef struct backward_stage {
     dmattn_attention_backward_desc desc; /* resolved */
     backward_tiles tile;
-    bool aligned; /* rows of all tensors lie at multiples of 16 bytes if their buffers do */
+    bool aligned; /* rows of all tensors begin at multiples of 16 bytes if their buffers do */
     grid rows_grid, query_grid, key_grid, bias_grid, query_tiles_grid, key_tiles_grid;
-    uint32_t query_slice, key_slice; /* workgroups of a dispatch, at most */
+    uint32_t query_slice, key_slice; /* maximum number of workgroups of a dispatch */
     backward_places at;
     key_order order;
     sum_partials sum;
     /* NULL if a plan does not need them */
     VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias;
     char name[96];
-    char why_not[WHY_NOT_SIZE]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } backward_stage;
 
-/* Chooses tiles, unless they are given, which must fit; `desc` is resolved. Then, when `at` is filled in, builds the
- * pipelines, which may have been made in part when it fails. */
+/* choose() chooses tiles, or takes given ones, which must fit; `desc` is resolved. build() then makes the pipelines;
+ * `at` must be filled in before. If it fails, some pipelines may exist: destroy the stage. */
 dmattn_status dmattn_backward_stage_choose(backward_stage *stage, const dmattn_context *ctx,
                                            const dmattn_attention_backward_desc *desc, const backward_tiles *tiles);
 dmattn_status dmattn_backward_stage_build(backward_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_backward_stage_destroy(backward_stage *stage, const dmattn_context *ctx);
 
-/* dbias goes to r->tensor[TENSOR_DBIAS]. */
+/* Writes dbias to r->tensor[TENSOR_DBIAS]. */
 void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);
 
-/* Bytes of the stage's own memory, but for the key order's. */
+/* Bytes of the stage's own memory, without the memory of the key order. */
 uint64_t dmattn_backward_rows_bytes(const backward_stage *stage);
 uint64_t dmattn_backward_work_bytes(const backward_stage *stage);
 uint64_t dmattn_backward_partial_bytes(const backward_stage *stage);
 
-/* The lists of keys that the queries' kernel reads. */
+/* Queries per tile list for the kernel of queries. */
 uint32_t dmattn_backward_list_queries(const backward_stage *stage);
 
 /* ---- without a device: the descriptor (backward_desc.c), tiles (backward_tile.c), constants and grids
  * (backward_constants.c) */
 
-/* Checks `desc` and fills in all defaults, those of desc->attention among them. */
+/* Checks `desc` and fills in all defaults, also in desc->attention. */
 dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_backward_desc *desc,
                                                      dmattn_attention_backward_desc *resolved,
                                                      const messenger *messenger);
 
-/* Bytes of a tensor that is read or written; 0 if there is none. */
+/* Bytes of a tensor that is read or written; 0 if it does not exist. */
 uint64_t dmattn_attention_backward_tensor_bytes(const dmattn_attention_backward_desc *desc, tensor_id tensor);
 uint64_t dmattn_attention_backward_alignment(const backward_stage *stage, tensor_id tensor);
 double dmattn_backward_flops(const dmattn_attention_backward_desc *desc);
-double dmattn_backward_bytes(const dmattn_attention_backward_desc *desc); /* read or written */
+double dmattn_backward_bytes(const dmattn_attention_backward_desc *desc); /* bytes read and written */
 bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
 
-/* Which heads' dbias a workgroup of keys can sum up itself: those of each kv head, or, if false, each only its own. */
+/* Whether a workgroup of keys sums dbias over the heads of a kv head. If false, it sums for each head separately. */
 bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
 
-/* Chooses tiles of a level that the device can do; if there are none, false and the reason in `why`. */
+/* Chooses tiles of a level that the device supports. If there are none, returns false and the reason in `why`. */
 bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attention_backward_desc *desc,
                                   dmattn_level level, backward_tiles *tiles, char *why, size_t size);
 
-/* The smallest that work: they take the least time to compile. */
+/* Chooses the smallest valid tiles, which compile fastest. */
 bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attention_backward_desc *desc,
                                  dmattn_level level, backward_tiles *tiles);
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
@@ -127,15 +127,15 @@ void dmattn_backward_query_constants(const dmattn_attention_backward_desc *desc,
 void dmattn_backward_key_constants(const dmattn_attention_backward_desc *desc, const attention_tile *tile, bool aligned,
                                    uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 
-/* The gradients that the kernel of keys makes in a pass, as bits of GRADIENTS; 0: there is no such pass. */
+/* The gradients that the kernel of keys computes in a pass, as bits of GRADIENTS; 0: there is no such pass. */
 uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
                                   uint32_t pass);
 void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const capabilities *caps, bool aligned,
                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *desc, const capabilities *caps);
 
-/* Of backward_keys*.comp, which has a workgroup for each item of the work, the bytes of the work, and the kernels that
- * schedule it and combine its results (backward/key_schedule.glsl). */
+/* For backward_keys*.comp, which has a workgroup for each work item: its grid, the bytes of the schedule, and the grids
+ * of the kernels that make the schedule and combine the results (backward/key_schedule.glsl). */
 grid dmattn_backward_key_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *desc, const attention_tile *tile);
 grid dmattn_backward_ranges_grid(const dmattn_attention_backward_desc *desc, const attention_tile *tile);

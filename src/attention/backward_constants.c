@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * From a descriptor and tiles to what the backward shaders are specialized with and how they are launched. Pure
- * functions. */
+ * The specialization constants and the grids of the backward kernels, from a descriptor and tiles. Pure functions. */
 #include "backward.h"
 
-/* What all backward kernels have; `out` is what they call out_. */
+/* The constants of all backward kernels. `out`: the strides of the tensor that they call out_. */
 static void common_constants(const dmattn_attention_backward_desc *b, const attention_tile *tile, bool aligned,
                              const dmattn_strides *out, uint32_t out_rows, uint32_t out_heads,
                              uint32_t c[ATTENTION_CONSTANT_COUNT])
@@ -49,7 +48,7 @@ uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const
     return pass ? made & GRADIENT_V : made & ~(uint32_t)GRADIENT_V;
 }
 
-/* As many invocations to a row as can read 16 bytes each, but no more than a subgroup. */
+/* A row has as many invocations as can read 16 bytes each, but at most a subgroup. */
 #define ROWS_WORKGROUP 128
 static uint32_t row_lanes(const dmattn_attention_desc *d, const capabilities *caps)
 {
@@ -75,7 +74,7 @@ grid dmattn_backward_rows_grid(const dmattn_attention_backward_desc *b, const ca
     return (grid){dmattn_ceil_div(d->queries, ROWS_WORKGROUP / row_lanes(d, caps)), d->heads, d->batch};
 }
 
-/* Items and tiles lie in rows, so that no dimension of a grid is too large. */
+/* The grids of items and tiles have rows of this length, so that no dimension is too large. */
 #define ITEM_ROW 32768
 static grid rows_of_items(uint64_t count)
 {
@@ -108,8 +107,8 @@ uint64_t dmattn_backward_schedule_bytes(const dmattn_attention_backward_desc *b,
 {
     const dmattn_attention_desc *d = &b->attention;
     const uint64_t tiles = key_tiles(d, tile);
-    /* The work items of tiles that are cut leave partial results: at most WORK_ITEMS full items and as many remainders,
-       and no more than all tiles make with items of MIN_ITEM_TILES. */
+    /* Only work items of split tiles have partial results. There are at most WORK_ITEMS full items, equally many
+     * remainders, and no more than all tiles give with items of MIN_ITEM_TILES. */
     const uint64_t most = dmattn_ceil_div(dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), MIN_ITEM_TILES);
     const uint64_t all = dmattn_product(tiles, most);
     const uint64_t partials = most == 1 ? 0 : all < 2 * WORK_ITEMS ? all : 2 * WORK_ITEMS;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
-/* One of dq, dk and dv. No two elements may share an address. */
+/* Resolves the strides of dq, dk or dv. No two elements may have the same address. */
 static dmattn_status resolve_gradient(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
                                       uint32_t sequence, uint32_t heads, uint32_t dim)
 {
     TRY(dmattn_strides_resolve(m, name, s, batch, sequence, heads, dim));
     if (!dmattn_strides_distinct(s, batch, sequence, heads, dim))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_strides put two elements of %s in one place", name, name);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_strides give two elements of %s the same address", name, name);
     return DMATTN_SUCCESS;
 }
 
@@ -22,10 +22,10 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     d->lse = true;
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS);
     if (b.gradients & ~ATTENTION_GRADIENTS)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has bits (0x%x) that attention has no gradients for",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has unknown bits (0x%x)",
                            b.gradients & ~ATTENTION_GRADIENTS);
     if (b.gradients & ~all)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has that of the bias, but there is no bias");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the bias, but there is no bias");
     b.gradients = b.gradients ? b.gradients : all;
     const dmattn_score_shape *s = &d->bias_shape;
     if (d->bias)
@@ -86,7 +86,7 @@ double dmattn_backward_flops(const dmattn_attention_backward_desc *b)
 {
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t g = b->gradients;
-    /* the scores always; dP where dS is needed; and a product for each of dq, dk and dv */
+    /* scores are always computed; dP if dS is needed; and a product for each of dq, dk and dv */
     double sizes = d->head_dim;
     sizes += g & ~(uint32_t)DMATTN_GRADIENT_V ? d->value_dim : 0;
     sizes += (g & DMATTN_GRADIENT_Q ? d->head_dim : 0) + (g & DMATTN_GRADIENT_K ? d->head_dim : 0);

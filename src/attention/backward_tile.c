@@ -10,7 +10,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
-/* `staged` and `weights` of lib/products.glsl: a tile of rows x columns, whose sums have `dim` elements. */
+/* Bytes of `staged` and `weights` of lib/products.glsl, for a tile of rows x columns and sums of `dim` elements. */
 static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, uint32_t columns, uint32_t dim)
 {
     const uint32_t units = dmattn_ceil_div(dim / 4, t->key_lanes);
@@ -18,7 +18,7 @@ static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, u
     return 16 * (max_u32(factors, summands) + rows * (columns / 4 + 1));
 }
 
-/* Of backward/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
+/* Bytes of shared memory of backward/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
 static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_attention_desc *d, uint32_t rows,
                                      uint32_t columns)
 {
@@ -37,7 +37,7 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     return 16 * units;
 }
 
-/* And listed_keys, and row_softmax; or three tiles' slots. */
+/* The kernel also has listed_keys and row_softmax, or, at matrix levels, the slots of three tiles. */
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     if (t->form != FORM_PORTABLE) {
@@ -47,7 +47,8 @@ uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmat
     return products_shared_memory(t, t->rows, t->keys, d->head_dim) + 4 * t->keys + 8 * t->rows;
 }
 
-/* And tile_keys, tile_lives, row_softmax, and by matrices tile_bias; or, of backward_bias.comp, any_is_seen. */
+/* The kernel also has tile_keys, tile_ranges, row_softmax and, at matrix levels, tile_bias. backward_bias.comp has
+ * any_is_seen. */
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     if (t->form != FORM_PORTABLE)
@@ -63,7 +64,7 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 static bool portable_query_tile(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tile,
                                 char *why, size_t size)
 {
-    /* A row has as many sums as it has elements of dq. */
+    /* The sums of a row are its elements of dq. */
     dmattn_attention_desc of_dq = *d;
     of_dq.value_dim = d->head_dim;
     attention_tile tiles[16];
@@ -79,7 +80,7 @@ static bool portable_query_tile(const capabilities *caps, const dmattn_attention
     return false;
 }
 
-/* Heads share a tile of queries as forward, unless each has a dbias of its own. */
+/* Heads share a tile of queries as in forward, unless each head has its own dbias. */
 static uint32_t key_heads_per_tile(const dmattn_attention_backward_desc *b, uint32_t rows)
 {
     return dmattn_backward_sums_group(b) ? dmattn_tile_heads_per_tile(&b->attention, rows) : 1;
@@ -88,15 +89,15 @@ static uint32_t key_heads_per_tile(const dmattn_attention_backward_desc *b, uint
 static bool portable_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile *tile,
                               char *why, size_t size)
 {
-    /* Best first. `rows` are those of queries. A key's dk and dv lie in registers: keys * (head_dim + value_dim) /
-     * workgroup of them. */
+    /* The best one first. `rows` are rows of queries. dk and dv of the keys are in registers: keys * (head_dim +
+     * value_dim) / workgroup registers per invocation. */
     static const struct candidate {
         uint32_t max_dim;
-        attention_tile tile; /* without the subgroup's size */
+        attention_tile tile; /* without the subgroup size */
     } candidates[] = {
         /* 128 registers for dk and dv of 128 dimensions */
         {128, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 8, .depth = 32, .value_keys = 16}},
-        /* and for 256: twice the lanes to a key */
+        /* the same for 256 dimensions: twice as many lanes per key */
         {256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* 16 KiB of shared memory, or a subgroup of 8 */
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
@@ -130,10 +131,10 @@ static bool portable_key_tile(const capabilities *caps, const dmattn_attention_b
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
-/* Ways to cut the work of backward_*_matrix.comp. A subgroup has `blocks` times M rows (of queries, or keys); `columns`
- * are for matrices of N = 16, others have as many blocks. */
+/* Candidates for tiles of backward_*_matrix.comp. A subgroup has `blocks` times M rows (of queries, or keys). `columns`
+ * is for matrices with N = 16; other matrices have the same number of blocks. */
 typedef struct matrix_candidate {
-    uint32_t max_dim; /* of heads and values */
+    uint32_t max_dim; /* maximum head_dim and value_dim */
     uint32_t subgroups, blocks, columns;
     uint32_t shared[2]; /* elements of a row of q and dout, or of k and v, in shared memory instead of registers */
     uint32_t tile_buffers;
@@ -148,7 +149,7 @@ typedef struct candidates {
         name, sizeof name / sizeof *name \
     }
 
-/* Best first. NVIDIA's layout, 255 registers an invocation. */
+/* The best one first. For NVIDIA's layout, with 255 registers per invocation. */
 static const matrix_candidate query_fragments[] = {
     {64, 4, 2, 32, {0, 0}, 2},     {128, 8, 1, 48, {0, 0}, 1},     {128, 8, 1, 32, {0, 0}, 1},
     {256, 4, 1, 16, {64, 128}, 1}, {256, 2, 1, 16, {192, 192}, 1},
@@ -158,8 +159,9 @@ static const matrix_candidate key_fragments[] = {
     {256, 4, 1, 16, {192, 0}, 1}, {256, 2, 1, 16, {192, 192}, 1},
 };
 
-/* Where the layout is not known, whoever's registers they are: 256 of RDNA3, whose operands take twice as many as they
- * have elements, do not hold whole rows beside the sums. The last are for less shared memory, and subgroups of 64. */
+/* For an unknown layout, on any device. The 256 registers of RDNA3 do not hold whole rows beside the sums, because its
+ * operands need twice as many registers as they have elements. The last candidates are for less shared memory and for
+ * subgroups of 64. */
 static const matrix_candidate query_others[] = {
     {64, 4, 1, 16, {48, 48}, 1}, {128, 4, 1, 16, {112, 112}, 1}, {128, 2, 1, 16, {112, 112}, 1},
     {128, 4, 1, 64, {0, 0}, 1},  {256, 2, 1, 16, {0, 0}, 1},     {256, 1, 1, 16, {0, 0}, 1},
@@ -177,7 +179,7 @@ static uint32_t held_blocks(uint32_t dim, uint32_t shared, uint32_t k)
     return away < blocks ? blocks - away : 1;
 }
 
-/* The tile of a candidate: `keys_are_rows` in that of keys. */
+/* Makes the tile of a candidate. `keys_are_rows`: for the kernel of keys. */
 static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, const dmattn_attention_desc *d,
                                   bool keys_are_rows)
 {
@@ -198,7 +200,7 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
     const uint32_t rows = keys_are_rows ? t->keys : t->rows, columns = keys_are_rows ? t->rows : t->keys;
     return max_u32(d->head_dim, d->value_dim) <= c->max_dim
            && t->workgroup <= caps->max_invocations
-           /* each fetches at most one key of a list, or what is known of one row */
+           /* each invocation loads at most one key of a list, or lse and D of one row */
            && columns <= t->workgroup && dmattn_tile_matrix_fits(t, caps, rows, columns)
            && (keys_are_rows ? dmattn_backward_key_shared_memory(t, d) : dmattn_backward_query_shared_memory(t, d))
                   <= caps->shared_memory;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * From a descriptor and a tile to what the shaders are specialized with and how they are launched. Pure functions. */
+ * The specialization constants and the grids of the kernels, from a descriptor and a tile. Pure functions. */
 #include "stage.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ static uint32_t splits_of(const attention_tile *t)
     return t->splits ? t->splits : 1;
 }
 
-/* Whether 32 bits tell all offsets within a head's plane. */
+/* Whether all offsets within a head's plane fit in 32 bits. */
 static bool is_near(const dmattn_strides *s, uint32_t rows, uint32_t size)
 {
     return s->sequence <= (UINT32_MAX - 512 * 4) / size / rows;

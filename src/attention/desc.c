@@ -86,7 +86,7 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
     TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
     if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides put two elements of out in one place");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
 
     if (d.mask == DMATTN_MASK_NONE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
@@ -103,7 +103,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but tile lists belong to interval masks",
                            d.lists ? "lists" : "list_capacity");
     if (d.lists && d.list_capacity)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "list_capacity is set besides lists, which are made elsewhere");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "list_capacity is set, but with lists it has no effect, because they are made elsewhere");
     *resolved = d;
     return DMATTN_SUCCESS;
 }
@@ -140,7 +141,7 @@ double dmattn_attention_pairs(const dmattn_attention_desc *d)
     double queries = d->queries, keys = d->keys;
     if (!d->causal)
         return queries * keys;
-    if (queries > keys) /* the first Sq - Sk queries see nothing */
+    if (queries > keys) /* the first Sq - Sk queries see no key */
         queries = keys;
     return queries * (keys - queries) + queries * (queries + 1) / 2;
 }

@@ -7,23 +7,23 @@
 #include "../tensor.h"
 
 /* Checks `desc` and writes it to *resolved with every default filled in: kv_heads, value_dim, scale, all strides, the
- * extents of mask and bias. What is absent (mask_shape without a mask) is zeroed. */
+ * extents of mask and bias. Members that do not apply, such as mask_shape without a mask, become 0. */
 dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
                                             const messenger *messenger);
 
-/* From here on `desc` is a resolved one. */
+/* From here on, `desc` must be resolved. */
 
-/* Bytes from a tensor's first element to the end of its last; 0 where the descriptor has no such tensor. Of lists,
- * whose size is not known here, 0. */
+/* Bytes from a tensor's first element to the end of its last one; 0 if the descriptor has no such tensor. 0 for lists,
+ * whose size is not known here. */
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor_id tensor);
 
-/* Pairs of a query and a key that `causal` leaves, for one head of one batch item. */
+/* The number of pairs of a query and a key that `causal` does not hide, for one head of one batch item. */
 double dmattn_attention_pairs(const dmattn_attention_desc *desc);
 
-/* Which of a score shape's heads a query head reads. */
+/* The head of a score shape that a query head reads. */
 uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads);
 
-/* The first member of `desc` that is set although decoding does not have it; NULL if there is none. */
+/* The name of the first member of `desc` that is set but not available in decoding; NULL if there is none. */
 const char *dmattn_attention_not_decoded(const dmattn_attention_desc *desc);
 
 #endif

@@ -3,9 +3,9 @@
 
 #include "../../shaders/lib/attention.h"
 
-_Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "keys are sorted in planes that are padded alike");
+_Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "both kinds of planes have the same padding");
 
-/* Coordinates of the curve take 15 bits. */
+/* Coordinates of the curve have 15 bits. */
 #define MAX_COORDINATE 0x7fff
 
 dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkPipelineLayout layout,

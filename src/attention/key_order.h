@@ -20,7 +20,7 @@ enum range_codes_constant_id { RANGE_CODES_CONSTANTS(RANGE_CODES_ID) RANGE_CODES
 typedef struct key_order_desc {
     uint32_t batch, heads, queries, keys;
     uint64_t batch_stride, head_stride; /* of begin and end, in bytes */
-    bool causal;                        /* also holds */
+    bool causal;                        /* visible ranges are also causal */
 } key_order_desc;
 
 typedef struct key_order {
@@ -29,7 +29,7 @@ typedef struct key_order {
     uint64_t scratch_at; /* offset in the workspace */
     uint64_t codes_bytes;
     key_sort sort;
-    VkPipeline codes; /* NULL if it is not there */
+    VkPipeline codes; /* NULL if the stage does not exist */
 } key_order;
 
 dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx, VkPipelineLayout layout,

@@ -41,41 +41,41 @@ typedef struct attention_places {
 typedef struct attention_stage {
     dmattn_attention_desc desc; /* resolved */
     attention_tile tile;
-    bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
+    bool aligned; /* rows of q, k, v and out begin at multiples of 16 bytes if their buffers do */
     grid mask_grid, attention_grid;
-    uint32_t slice; /* workgroups of a dispatch, at most */
+    uint32_t slice; /* maximum number of workgroups of a dispatch */
     attention_places at;
     VkPipeline mask_tiles; /* NULL without a dense mask */
     VkPipeline attention;
     VkPipeline combine; /* NULL unless the keys are split */
     char name[96];
-    char why_not[WHY_NOT_SIZE]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } attention_stage;
 
-/* Chooses the tile, unless one is given, which must fit; `desc` is resolved. Then builds the pipelines, which may have
- * been made in part when it fails. */
+/* choose() chooses the tile, or takes a given one, which must fit; `desc` is resolved. build() then makes the
+ * pipelines. If it fails, some pipelines may exist: destroy the stage. */
 dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn_context *ctx,
                                             const dmattn_attention_desc *desc, const attention_tile *tile);
 dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
 void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
 
-/* Bytes of the partial results of split keys, which stage->at.partials places. */
+/* Bytes of the partial results of split keys. Their offset is stage->at.partials. */
 uint64_t dmattn_attention_partial_bytes(const attention_stage *stage);
 
-/* Interval masks take the keys from the lists in r->tensor[TENSOR_LISTS]. */
+/* With an interval mask, the kernel reads the tile lists in r->tensor[TENSOR_LISTS]. */
 void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
 
 /* Fills in level, why_not_higher and list_queries. */
 void dmattn_attention_stage_describe(const attention_stage *stage, dmattn_plan_info *info);
 
-/* Where q, k, v, out, mask or bias is aligned to, in bytes. */
+/* The alignment of q, k, v, out, mask or bias, in bytes. */
 uint64_t dmattn_attention_alignment(const attention_stage *stage, tensor_id tensor);
 
 double dmattn_attention_flops(const dmattn_attention_desc *desc);
-double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* read or written */
+double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* bytes read and written */
 
-/* What follows from a descriptor and a tile, without a device: the values of the specialization constants, the grids,
- * the size of a dense mask's bitmap. */
+/* Values that follow from a descriptor and a tile, without a device: the specialization constants, the grids, the size
+ * of a dense mask's bitmap. */
 void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 
@@ -88,16 +88,16 @@ pair_params dmattn_pair_params(const dmattn_attention_desc *desc, const VkDevice
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
-/* Split keys: the constants that differ for the kernel that makes partial results, which are contiguous; the rows of
- * all partial results, each of value_dim + 2 f32, 0 if keys are not split; the grid that combines them, in workgroups
- * of COMBINE_WORKGROUP. */
+/* For split keys: the constants that differ for the kernel that makes partial results, which are contiguous; the number
+ * of rows of all partial results, each of value_dim + 2 f32, or 0 if keys are not split; and the grid that combines
+ * them, in workgroups of COMBINE_WORKGROUP. */
 #define COMBINE_WORKGROUP 64
 void dmattn_attention_split_constants(const dmattn_attention_desc *desc, const attention_tile *tile,
                                       uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
 grid dmattn_combine_grid(const dmattn_attention_desc *desc);
 
-/* That of mask_tiles.comp; x is 0 if the mask has no bitmap. */
+/* The grid of mask_tiles.comp; x is 0 if the mask has no bitmap. */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 

@@ -47,7 +47,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
-/* `staged` and `probabilities` of attention.comp, in units of 16 bytes, and `listed_keys`. */
+/* `staged` and `weights` of attention.comp, in units of 16 bytes, and `listed_keys`. */
 static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_dim)
 {
     const uint32_t value_columns = dmattn_ceil_div(value_dim / 4, t->key_lanes);
@@ -57,7 +57,7 @@ static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_d
     return 16 * (max_u32(qk, values) + probabilities) + 4 * t->keys;
 }
 
-/* `staged`, `shared_queries` and `scores` of attention_matrix.comp and its includes, and the slots. */
+/* `staged`, `q_rows` and `scores` of attention_matrix.comp and its includes, and the slots. */
 static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     const matrix_shape *x = &t->matrix;
@@ -83,14 +83,14 @@ uint32_t dmattn_tile_shared_memory(const attention_tile *t, const dmattn_attenti
 
 static bool portable_fits(const attention_tile *t)
 {
-    /* a row's lanes shuffle among themselves */
+    /* the lanes of a row must be in one subgroup */
     return t->key_lanes <= t->subgroup_size;
 }
 
 bool dmattn_tile_matrix_fits(const attention_tile *t, const capabilities *caps, uint32_t rows, uint32_t columns)
 {
     const matrix_shape *x = &t->matrix;
-    /* rows and elements are spread evenly over a subgroup */
+    /* all invocations of a subgroup have the same number of rows and elements */
     if (!x->m || x->m > t->subgroup_size || t->subgroup_size % x->m || x->m * x->n % t->subgroup_size)
         return false;
     if (columns % x->n || columns % x->k)
@@ -108,18 +108,18 @@ bool dmattn_tile_matrix_fits(const attention_tile *t, const capabilities *caps, 
 bool dmattn_tile_fits(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *desc)
 {
     return t->workgroup <= caps->max_invocations
-           /* each fetches at most one key of a list */
+           /* each invocation loads at most one key of a list */
            && t->keys <= t->workgroup
-           /* no subgroup may be partly filled */
+           /* all subgroups are full */
            && t->workgroup % t->subgroup_size == 0
            && (t->form == FORM_PORTABLE ? portable_fits(t) : dmattn_tile_matrix_fits(t, caps, t->rows, t->keys))
-           /* last, as it divides by what the others check */
+           /* this comes last, because it divides by numbers that are checked before */
            && dmattn_tile_shared_memory(t, desc) <= caps->shared_memory;
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-/* All of a group, but for a mask that differs from head to head. */
+/* The heads that share a tile: all of a group, unless their masks differ. */
 static uint32_t shared_heads(const dmattn_attention_desc *d)
 {
     const bool differs = d->mask != DMATTN_MASK_NONE && d->mask_shape.heads == d->heads;
@@ -132,7 +132,7 @@ uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *d, uint32_t row
     return heads < rows ? heads : rows;
 }
 
-/* Where there are too few tiles of queries to fill a large device, its workgroups share the keys, each some tiles. */
+/* If there are too few tiles of queries to fill a large device, several workgroups share the keys. */
 #define FILLING_WORKGROUPS 128
 #define LEAST_SHARE        4
 #define MOST_SPLITS        64
@@ -162,22 +162,22 @@ static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, at
 static uint32_t portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tiles,
                                     uint32_t max)
 {
-    /* Best first. A row's accumulators lie in registers: rows * value_dim / workgroup of them. */
+    /* The best one first. Accumulators are in registers: rows * value_dim / workgroup registers per invocation. */
     static const struct candidate {
         uint32_t max_rows, max_value_dim;
-        attention_tile tile; /* without the subgroup's size */
+        attention_tile tile; /* without the subgroup size */
     } candidates[] = {
-        /* few queries: rows that none fills would be computed for nothing */
+        /* few queries: larger tiles would compute empty rows */
         {16, 256, {.workgroup = 64, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
-        /* 64 x 32, 64 accumulators: twice the keys halve the reads of shared memory for each product, but leave room
-           for fewer workgroups to hide each other's waiting, and lost a fifth on the H200 (docs/notes/experiments.md)
+        /* 64 x 32, 64 accumulators. With 64 keys, there are half as many reads of shared memory per product, but fewer
+         * workgroups run at the same time. It was a fifth slower on the H200 (docs/notes/experiments.md).
          */
         {MANY, 128, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
-        /* wide values: twice the lanes to a row, so that accumulators stay at 64 */
+        /* wide values: twice as many lanes per row, so that there are still 64 accumulators */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
-        /* the same where a subgroup has but 8 lanes */
+        /* the same for subgroups of 8 */
         {MANY, 256, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
-        /* 16 KiB of shared memory, the least that Vulkan promises */
+        /* 16 KiB of shared memory, which Vulkan guarantees */
         {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* the same in subgroups of 128 */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
@@ -198,19 +198,20 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
     return count;
 }
 
-/* Ways to cut the work of attention_matrix.comp. A subgroup has `blocks` times M rows; `keys` are for matrices of N =
- * 16, others have as many blocks. */
+/* Candidates for tiles of attention_matrix.comp. A subgroup has `blocks` times M rows. `keys` is for matrices with N =
+ * 16; other matrices have the same number of blocks. */
 typedef struct matrix_candidate {
-    uint32_t max_rows, max_keys; /* of the problem: rows of a group, and keys */
-    uint32_t max_dim;            /* of heads and values */
+    uint32_t max_rows, max_keys; /* maximum rows of a group, and keys, of the problem */
+    uint32_t max_dim;            /* maximum head_dim and value_dim */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
     bool lazy, guarded;
 } matrix_candidate;
 
-/* NVIDIA's layout, 255 registers an invocation; measured on the H200 (docs/notes/experiments.md), best first. 32 rows a
- * subgroup read shared memory half as often, but leave registers for them up to dimension 64 only. The first are for
- * few queries, whose rows would not fill more subgroups, or for few keys, which do not fill more workgroups. */
+/* For NVIDIA's layout, with 255 registers per invocation. Measured on the H200 (docs/notes/experiments.md), the best
+ * one first. With 32 rows, a subgroup reads shared memory half as often, but there are enough registers only up to
+ * dimension 64. The first candidates are for few queries, which do not fill more subgroups, or for few keys, which do
+ * not fill more workgroups. */
 static const matrix_candidate fragments[] = {
     {32, MANY, 64, 2, 1, 64, 0, true, true},       {32, MANY, 128, 2, 1, 48, 0, false, false},
     {32, MANY, 256, 2, 1, 16, 192, false, false},  {64, 4096, 256, 2, 1, 16, 192, false, false},
@@ -226,7 +227,8 @@ static const matrix_candidate reduced[] = {
     {MANY, MANY, 256, 2, 1, 16, 0, false, false},
 };
 
-/* A quarter of a row of q in shared memory: 256 registers of RDNA3 do not hold it all beside 128 dimensions of output.
+/* A quarter of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 dimensions
+ * of output.
  */
 static const matrix_candidate shared[] = {
     {MANY, MANY, 64, 8, 1, 32, 0, false, false},  {MANY, MANY, 128, 8, 1, 32, 32, false, false},

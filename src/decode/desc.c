@@ -9,14 +9,14 @@
 
 #include <string.h>
 
-/* Slots come in multiples of these, so that all arrays of the state begin at multiples of 16 bytes. */
+/* The number of slots is a multiple of this, so that all arrays of the state begin at multiples of 16 bytes. */
 #define SLOT_UNIT 16
 
 /* The kernel counts rows of all splits, and units of 16 bytes of a sequence, in 32 bits. */
 #define MAX_ROWS           (UINT64_C(1) << 24)
 #define MAX_SEQUENCE_BYTES (UINT64_C(1) << 36)
 
-_Static_assert(DECODE_MAX_TOKENS == DMATTN_DECODE_MAX_TOKENS, "the header promises what the kernel can do");
+_Static_assert(DECODE_MAX_TOKENS == DMATTN_DECODE_MAX_TOKENS, "the public header has the limit of the kernel");
 
 static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m)
 {
@@ -24,7 +24,7 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
     const char *extra = dmattn_attention_not_decoded(a);
     if (extra)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "attention.%s is set, but what a query sees is the selection's to say", extra);
+                           "attention.%s is set, but in decoding the selection decides which keys a query sees", extra);
     if (!a->queries || a->queries > DECODE_MAX_TOKENS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.queries, the new tokens of a step, is %u, but must be from 1 to %d", a->queries,
@@ -35,7 +35,7 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
     if (a->mask && d->cache != DMATTN_CACHE_PAGED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.mask is set, but a bounded cache does not hold all keys");
-    if (a->mask) { /* it is over all keys of a sequence, */
+    if (a->mask) { /* the mask has all keys of a sequence */
         dmattn_attention_desc masked = *a;
         memset(&masked.k_strides, 0, sizeof masked.k_strides);
         memset(&masked.v_strides, 0, sizeof masked.v_strides);
@@ -43,7 +43,7 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
         TRY(dmattn_attention_desc_resolve(&masked, &masked, m));
         a->mask_shape = masked.mask_shape;
     }
-    const dmattn_mask mask = a->mask; /* and k and v are of the new ones */
+    const dmattn_mask mask = a->mask; /* k and v have only the new tokens */
     const dmattn_score_shape shape = a->mask_shape;
     a->keys = a->queries;
     a->mask = DMATTN_MASK_NONE;
@@ -81,7 +81,8 @@ static dmattn_status resolve_selection(dmattn_decode_desc *d, const messenger *m
     if (!s->causal)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.causal is not set, but decoding is causal");
     if (s->key_valid || s->documents)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "selection.%s is set, but each sequence is a document of its own",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "selection.%s is set, but in decoding each sequence is one document",
                            s->key_valid ? "key_valid" : "documents");
     if (s->select == DMATTN_SELECT_TOPW_SHARED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
@@ -91,7 +92,7 @@ static dmattn_status resolve_selection(dmattn_decode_desc *d, const messenger *m
         TRY(dmattn_check_size(m, "window", s->window));
     if (d->no_importance && s->select != DMATTN_SELECT_ALL)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "select needs an importance, but no_importance is set");
-    /* sums of a position and these are positions, too */
+    /* a position plus one of these numbers must be a valid position */
     const uint32_t numbers[] = {s->sinks, s->recent, s->sliding};
     static const char *const names[] = {"sinks", "recent", "sliding"};
     for (int i = 0; i < 3; i++)
@@ -115,8 +116,8 @@ static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
                                DECODE_MAX_TOKENS);
         if (s->select != DMATTN_SELECT_TOPW_CAUSAL && !s->sliding)
             return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                               "a bounded cache needs select TOPW_CAUSAL, or sliding: otherwise any key may be seen, "
-                               "which takes a paged one");
+                               "a bounded cache needs select TOPW_CAUSAL or sliding; otherwise any key may be visible, "
+                               "which needs a paged cache");
         if (dmattn_cache_slots(d) >= 1u << 28)
             return dmattn_fail(m, DMATTN_ERROR_INVALID, "the cache has %llu slots, but must have less than 2^28",
                                (unsigned long long)dmattn_cache_slots(d));
@@ -125,9 +126,8 @@ static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
     if (d->cache != DMATTN_CACHE_PAGED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "cache %d is not a dmattn_cache", (int)d->cache);
     if (s->select == DMATTN_SELECT_TOPW_CAUSAL)
-        return dmattn_fail(
-            m, DMATTN_ERROR_INVALID,
-            "select is TOPW_CAUSAL, but a paged cache does not keep who was evicted: take a bounded one");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "select is TOPW_CAUSAL, but a paged cache does not store evictions; use a bounded cache");
     if (d->page_size < 16 || d->page_size > 256 || d->page_size % 16)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be a multiple of 16 from 16 to 256",
                            d->page_size);
@@ -164,8 +164,8 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
     return DMATTN_SUCCESS;
 }
 
-/* Needed are (decode/cache.glsl): the `window` most important ones before the floor, sinks, recent ones, and all from
- * the floor on, which are as many as can be taken back, or as come in a step. */
+/* These keys are needed (decode/cache.glsl): the `window` most important ones before the floor, sinks, recent keys, and
+ * all keys from the floor on. The latter are at most `rollback` keys, or the new tokens of a step. */
 uint64_t dmattn_cache_slots(const dmattn_decode_desc *d)
 {
     const dmattn_selection *s = &d->selection;

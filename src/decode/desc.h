@@ -10,17 +10,17 @@
 dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_decode_desc *resolved,
                                          const messenger *messenger);
 
-/* From here on `desc` is a resolved one. */
+/* From here on, `desc` must be resolved. */
 
-/* Slots of a kv head in a bounded cache. */
+/* The number of slots of a kv head in a bounded cache. */
 uint64_t dmattn_cache_slots(const dmattn_decode_desc *desc);
 
 dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *desc);
 
-/* Bytes of an input, a result or the cache; 0 where there is none. */
+/* Bytes of an input, a result or the cache; 0 if it does not exist. */
 uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *desc, tensor_id tensor);
 
-/* Keys that a query sees, at most. */
+/* The maximum number of keys that a query sees. */
 uint64_t dmattn_decode_most_keys(const dmattn_decode_desc *desc);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-/* Keys that a workgroup of cache_select.comp looks at at a time, as most devices allow. */
+/* The number of keys that a workgroup of cache_select.comp handles at a time. Most devices allow workgroups of this
+ * size. */
 #define SELECT_WORKGROUP 512
 
 static bool is_aligned(const dmattn_attention_desc *a)
@@ -25,7 +26,7 @@ static bool choose_tile(void *stage, const capabilities *caps, dmattn_level leve
     return true;
 }
 
-/* Workgroup count, capped at what every device allows; workgroups loop. */
+/* The number of workgroups, at most what every device allows. Workgroups loop over the rest. */
 static uint32_t copying_workgroups(uint64_t pieces, uint32_t at_a_time)
 {
     const uint64_t all = (pieces + at_a_time - 1) / at_a_time;

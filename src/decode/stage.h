@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Decoding as a stage of a plan: the step, and what fills and copies states. */
+ * Decoding as a stage of a plan: the step, and the kernels that fill and copy states. */
 #ifndef DMATTN_DECODE_STAGE_H
 #define DMATTN_DECODE_STAGE_H
 
@@ -38,10 +38,10 @@ typedef struct copy_params {
 enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
 #undef DECODE_ID
 
-/* How the step's work is cut; the names are those of shaders/decode/decode.h. */
+/* How the step's work is divided; names as in shaders/decode/decode.h. */
 typedef struct decode_tile {
     dmattn_level level;
-    tile_form form; /* how it computes: decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
+    tile_form form; /* decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;
@@ -53,36 +53,36 @@ typedef struct decode_stage {
     dmattn_decode_desc desc; /* resolved */
     dmattn_cache_layout layout;
     decode_tile tile;
-    bool aligned; /* rows of q, k, v and out lie at multiples of 16 bytes if their buffers do */
+    bool aligned; /* rows of q, k, v and out begin at multiples of 16 bytes if their buffers do */
     grid grid;
     uint64_t partials_at;                      /* offset in the workspace */
-    VkPipeline step, select, copy, copy_state; /* select: bounded */
+    VkPipeline step, select, copy, copy_state; /* select: only for a bounded cache */
     char name[96];
-    char why_not[WHY_NOT_SIZE]; /* no higher level */
+    char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;
 
-/* `desc` is resolved. The pipelines may have been made in part when it fails. */
+/* `desc` is resolved. If it fails, some pipelines may exist: destroy the stage. */
 dmattn_status dmattn_decode_stage_plan(decode_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
                                        const dmattn_decode_desc *desc);
 void dmattn_decode_stage_destroy(decode_stage *stage, const dmattn_context *ctx);
 
-/* A step. Its partial results, dmattn_decode_partial_bytes(), lie in the workspace at stage->partials_at. TENSOR_COUNTS
- * and TENSOR_KEEP may be 0. */
+/* Records a step. Its partial results, dmattn_decode_partial_bytes(), are in the workspace at stage->partials_at.
+ * TENSOR_COUNTS and TENSOR_KEEP may be 0. */
 void dmattn_decode_stage_record(const decode_stage *stage, recorder *r);
 
-/* Fills a sequence's cache: all but state, pages, table and sequence is in *params. */
+/* Records the filling of a sequence's cache. *params has everything except state, pages, table and sequence. */
 void dmattn_decode_stage_record_fill(const decode_stage *stage, recorder *r, fill_params *params);
 
-/* Copies a sequence's state. */
+/* Records the copying of a sequence's state. */
 void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uint32_t from, uint32_t to);
 
-/* Without a device. */
-/* Chooses the tile of a level; if there is none, false and the reason in `why`. */
+/* These functions need no device. */
+/* Chooses the tile of a level. If there is none, returns false and the reason in `why`. */
 bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_desc *desc, dmattn_level level,
                                decode_tile *tile, char *why, size_t size);
-/* Whether a device can run it, by matrices. */
+/* Whether a device can run a tile of the matrix level. */
 bool dmattn_decode_tile_fits(const decode_tile *tile, const capabilities *caps, const dmattn_decode_desc *desc);
-/* The name of its kernel, without the level. */
+/* The name of the tile's kernel, without the level. */
 void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc *desc, char name[KERNEL_NAME]);
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,

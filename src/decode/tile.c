@@ -6,14 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Workgroups that a large device is filled with, twice where each still has many keys; keys that are worth one.
- * Measured on the H200 (docs/notes/experiments.md). */
+/* The number of workgroups that fill a large device, which is doubled if each one still has many keys; and the number
+ * of keys that is worth a workgroup. Measured on the H200 (docs/notes/experiments.md). */
 #define FILLING_WORKGROUPS 128
 #define MANY_KEYS          256
 #define LEAST_KEYS         44
 #define MOST_SPLITS        256
 
-/* Elements of rows of q that an invocation holds in registers. */
+/* The maximum number of elements of q that an invocation holds in registers. */
 #define QUERY_ELEMENTS 64
 
 static uint32_t at_most(uint64_t a, uint32_t b)
@@ -21,7 +21,7 @@ static uint32_t at_most(uint64_t a, uint32_t b)
     return a < b ? (uint32_t)a : b;
 }
 
-/* Splits of the keys; without splits there would be `workgroups` workgroups. */
+/* The number of splits of the keys. Without splits, there are `workgroups` workgroups. */
 static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
 {
     uint64_t splits = (FILLING_WORKGROUPS + workgroups - 1) / workgroups;
@@ -37,8 +37,8 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
     const dmattn_attention_desc *a = &d->attention;
     decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256};
     t.subgroup_size = dmattn_capabilities_subgroup_size(caps, 32);
-    /* 8 elements of a row of k each, or 16: a lane's part of q is in registers. No fewer lanes than rows
-     * (sum_of_row()). */
+    /* A lane has 8 or 16 elements of a row of k, and its part of q is in registers. There are at least as many lanes as
+     * rows (sum_of_row()). */
     for (t.key_lanes = 4; t.key_lanes < a->head_dim / 16 && t.key_lanes < 16 && 2 * t.key_lanes <= t.subgroup_size;)
         t.key_lanes *= 2;
     const uint32_t rows = a->queries * (a->heads / a->kv_heads);
@@ -48,7 +48,7 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
     return t;
 }
 
-/* Most columns of q, k or v with which all of an invocation's elements stay in registers. */
+/* The maximum number of columns of q, k or v with which all of an invocation's elements are in registers. */
 #define FRAGMENTS_DIM 128
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
@@ -58,11 +58,11 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
     const matrix_shape *x = &t->matrix;
     if (t->workgroup > caps->max_invocations
         || dmattn_decode_tile_shared_memory(t, d) > caps->shared_memory
-        /* no subgroup may be partly filled, elements are spread evenly over a subgroup */
+        /* all subgroups are full, and their invocations have the same number of elements */
         || t->workgroup % t->subgroup_size || x->m * x->n % t->subgroup_size)
         return false;
     if (t->form == FORM_SHARED && d->cache == DMATTN_CACHE_PAGED)
-        return false; /* blocks of pages in shared memory were slower than the portable kernel */
+        return false; /* with pages, this form was slower than the portable kernel */
     if (t->form == FORM_FRAGMENTS)
         return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
@@ -70,17 +70,17 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
                && t->operands == d->attention.type
                /* registers for a row of q, of k, of v and of the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
-    /* whole matrices of keys; their values' place is the output's at last */
+    /* whole matrices of keys; at the end, the output is stored in place of the values */
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }
 
-/* Keys that a subgroup multiplies at a time with fragments; splits are multiples of them. Pages are listed in larger
- * blocks, of so many for each invocation, which looks at them all at once. */
+/* The number of keys that a subgroup multiplies at a time with fragments; splits are multiples of it. With pages, lists
+ * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. */
 #define FRAGMENT_KEYS 16
 #define LISTED_KEYS   8
 
-/* Ways to cut the work, best first: each for up to so many workgroups before the keys are shared out. Measured on the
- * H200 (docs/notes/experiments.md). */
+/* Candidates, the best one first. Each is for a maximum number of workgroups without splits. Measured on the H200
+ * (docs/notes/experiments.md). */
 #define ANY UINT64_MAX
 static const struct {
     tile_form form;
@@ -97,7 +97,7 @@ static const struct {
     {FORM_SHARED, 128, 16, ANY},
 };
 
-/* With many sequences of few rows each, loads into registers that wait for nobody win over whole blocks in shared
+/* With many sequences of few rows each, loads into registers without barriers are faster than whole blocks in shared
  * memory (docs/notes/experiments.md). */
 #define MATRIX_ROWS    8
 #define MATRIX_COLUMNS (16 * 128)
@@ -109,14 +109,14 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
            || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
 }
 
-/* A split is a whole number of blocks, at least one for each subgroup that has blocks of its own. There are no more
- * workgroups than run at once (one on each multiprocessor of the H200), because the others would wait for all of them.
+/* A split has a whole number of blocks, at least one for each subgroup with its own blocks. There are at most as many
+ * workgroups as run at the same time (one on each multiprocessor of the H200), because others would have to wait.
  */
 #define MATRIX_WORKGROUPS 132
 
-/* One workgroup combines the splits. That takes time in proportion to rows times splits; attending takes time in
- * proportion to keys / (splits * subgroups). More splits than those at which both are equal cost more than they save.
- * Measured with fragments alone (docs/notes/experiments.md). */
+/* One workgroup combines the splits. The time for this is proportional to rows * splits. The time of attention is
+ * proportional to keys / (splits * subgroups). Beyond the number of splits at which both times are equal, more splits
+ * cost more than they save. Measured only with fragments (docs/notes/experiments.md). */
 #define JOINED_KEYS 16
 
 static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)
@@ -133,7 +133,7 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
     return (uint32_t)((blocks + each - 1) / each);
 }
 
-/* Workgroups that share the rows of a sequence and kv head. */
+/* The number of workgroups that share the rows of a sequence and kv head. */
 static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_desc *a)
 {
     return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->block_rows), DECODE_MAX_ROW_BLOCKS);
@@ -158,7 +158,7 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile->block_keys = LISTED_KEYS * tile->workgroup;
-            if (!dmattn_decode_tile_fits(tile, caps, d)) /* for want of shared memory, perhaps */
+            if (!dmattn_decode_tile_fits(tile, caps, d)) /* shared memory may be too small */
                 tile->block_keys /= 2;
         }
         const uint64_t workgroups =
@@ -167,11 +167,11 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             continue;
         if (d->attention.level || matrix_pays(tile, &d->attention))
             return true;
-        snprintf(why, size, "with so many sequences of so few rows the portable kernel is faster");
+        snprintf(why, size, "with many sequences of few rows, the portable kernel is faster");
         return false;
     }
     if (d->cache == DMATTN_CACHE_PAGED)
-        snprintf(why, size, "pages are for matrices whose layout is known, and head and value dimensions up to %d",
+        snprintf(why, size, "for pages, matrices need a known fragment layout, and head and value dimensions up to %d",
                  FRAGMENTS_DIM);
     else
         snprintf(why, size,
@@ -193,7 +193,7 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
     else if (!choose_matrix(caps, d, tile, why, size))
         return false;
     if (level == DMATTN_LEVEL_MATRIX2) {
-        snprintf(why, size, "decoding needs nothing of it that matrix lacks");
+        snprintf(why, size, "decoding has no kernels for it, because matrix is enough");
         return false;
     }
     tile->row_blocks = count_row_blocks(tile, a);
@@ -202,19 +202,19 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
     tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                   : choose_matrix_splits(tile, keys, workgroups, rows);
-    /* Lists are no larger than splits: for a few keys, few invocations would look at several keys each. */
+    /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
             tile->block_keys /= 2;
     const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
     if (shared_memory > caps->shared_memory)
-        snprintf(why, size, "a step takes %u bytes of shared memory, but the device has %u", shared_memory,
+        snprintf(why, size, "a step needs %u bytes of shared memory, but the device has %u", shared_memory,
                  caps->shared_memory);
     return shared_memory <= caps->shared_memory;
 }
 
-/* The arrays of decode_attend_fragments.glsl. */
+/* Bytes of the arrays of decode_attend_fragments.glsl. */
 static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
 {
     const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
@@ -222,7 +222,7 @@ static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_atten
     return t->workgroup / t->subgroup_size * (16 * (sums > check ? sums : check) + 8 * rows);
 }
 
-/* The arrays of decode_attend_matrix.glsl. */
+/* Bytes of the arrays of decode_attend_matrix.glsl. */
 static uint32_t matrix_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
 {
     const matrix_shape *x = &t->matrix;
@@ -232,7 +232,7 @@ static uint32_t matrix_shared_memory(const decode_tile *t, const dmattn_attentio
     return 16 * (t->block_keys * (key_pitch + value_pitch) + t->block_rows * row) + 8 * t->block_rows;
 }
 
-/* Those of decode_attend.glsl. */
+/* Bytes of the arrays of decode_attend.glsl. */
 static uint32_t portable_shared_memory(const decode_tile *t)
 {
     const uint32_t sum_rows = t->block_rows < 2 ? 1 : 2;

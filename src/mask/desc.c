@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Keys of a tile's list where the selection sets no bound: 16 KiB. */
+/* The capacity of a tile list if the selection sets no bound: 16 KiB. */
 #define DEFAULT_CAPACITY 4096
 
 static uint32_t least(uint64_t a, uint64_t b)
@@ -106,7 +106,7 @@ dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask
     d.stages = d.stages ? d.stages : ALL_STAGES;
     if (d.stages & ~ALL_STAGES || d.stages == (DMATTN_STAGE_IMPORTANCE | DMATTN_STAGE_LISTS))
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "stages %#x are not neighbours among importance, intervals and lists", d.stages);
+                           "stages %#x are not consecutive ones of importance, intervals and lists", d.stages);
     TRY(dmattn_check_size(m, "batch", d.batch));
     TRY(dmattn_check_size(m, "keys", d.keys));
     TRY(dmattn_check_size(m, "kv_heads", d.kv_heads));

@@ -13,7 +13,7 @@ void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_des
 {
     memset(c, 0, IMPORTANCE_CONSTANT_COUNT * sizeof *c);
     c[IMPORTANCE_WORKGROUP] = 128;
-    /* eight pieces of 16 bytes: a whole cache line of v */
+    /* eight pieces of 16 bytes are a cache line of v */
     c[IMPORTANCE_COLUMN_LANES] = dmattn_capabilities_subgroup_size(caps, 32) < 8 ? 4 : 8;
     c[IMPORTANCE_LANE_KEYS] = 4;
     c[IMPORTANCE_LANE_HEADS] = d->kv_heads < 8 ? d->kv_heads : 8;

@@ -22,7 +22,7 @@ enum importance_constant_id { IMPORTANCE_CONSTANTS(IMPORTANCE_ID) IMPORTANCE_CON
 typedef struct importance_stage {
     uint32_t keys;
     grid grid;
-    VkPipeline pipeline; /* NULL if the stage is not there */
+    VkPipeline pipeline; /* NULL if the plan does not have the stage */
 } importance_stage;
 
 /* `desc` is resolved and has the stage. */
@@ -31,7 +31,7 @@ dmattn_status dmattn_importance_stage_plan(importance_stage *stage, const dmattn
 void dmattn_importance_stage_destroy(importance_stage *stage, const dmattn_context *ctx);
 void dmattn_importance_stage_record(const importance_stage *stage, recorder *r);
 
-/* Without a device: the values of the specialization constants, and the grid that goes with them. */
+/* The specialization constants and the grid. No device is needed. */
 void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_desc *desc,
                                  uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);
 grid dmattn_importance_grid(const dmattn_mask_desc *desc, const uint32_t constants[IMPORTANCE_CONSTANT_COUNT]);

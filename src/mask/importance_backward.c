@@ -4,14 +4,15 @@
 #include <string.h>
 
 #define WORKGROUP    128
-#define COLUMN_LANES 8 /* eight pieces of 16 bytes: a whole cache line of v */
+#define COLUMN_LANES 8 /* eight pieces of 16 bytes are a cache line of v */
 #define LANE_KEYS    4
 
 #define TILE_KEYS (WORKGROUP / COLUMN_LANES * LANE_KEYS) /* of importance_weights and importance_values */
 #define SUM_KEYS  (WORKGROUP * LANE_KEYS)                /* of sum_keys */
 
-/* A large device has some 150 cores that take a few workgroups each. More chunks than MOST_CHUNKS, or shorter ones,
- * take longer to sum up than they save; and so do their sums take no more than a few MiB beyond ddt_weight. */
+/* A large device has about 150 cores that run a few workgroups each. With more chunks than MOST_CHUNKS, or shorter
+ * ones, the final sum takes longer than they save. The limit also keeps the memory of their sums to a few MiB beyond
+ * ddt_weight. */
 #define ENOUGH_WORKGROUPS 1024
 #define MOST_CHUNKS       256
 #define LEAST_TILES       2
@@ -45,7 +46,7 @@ void dmattn_importance_backward_constants(const dmattn_mask_desc *d, const dmatt
                                                                 d->keys, d->kv_heads, dmattn_type_size(d->type), 1);
 }
 
-/* Blocks of 8 * COLUMN_LANES columns; kv_heads * value_dim is below 2^28. */
+/* The number of blocks of 8 * COLUMN_LANES columns. kv_heads * value_dim is below 2^28. */
 static uint32_t column_blocks(const dmattn_mask_desc *d)
 {
     return dmattn_ceil_div(d->kv_heads * d->value_dim / 8, COLUMN_LANES);
@@ -74,7 +75,7 @@ key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, 
     return c;
 }
 
-/* Appends a piece and returns its offset. */
+/* Appends an array to the layout and returns its offset. */
 static uint64_t put(importance_backward_layout *l, uint64_t bytes)
 {
     const uint64_t offset = l->bytes;
@@ -91,18 +92,18 @@ importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_d
         .sums = dmattn_key_chunks(d->batch, d->keys, SUM_KEYS, d->kv_heads),
     };
     const uint64_t terms = dmattn_product(4, d->batch, d->kv_heads, d->keys), heads = UINT64_C(4) * d->kv_heads;
-    const uint64_t weight_parts = l.weights.count > 1 ? l.weights.count : 0;
-    const uint64_t head_parts = l.sums.count > 1 ? l.sums.count : 0;
+    const uint64_t weight_partials = l.weights.count > 1 ? l.weights.count : 0;
+    const uint64_t head_partials = l.sums.count > 1 ? l.sums.count : 0;
     if (gradients & IMPORTANCE_GRADIENTS & ~(uint32_t)DMATTN_GRADIENT_A)
         l.dz = put(&l, terms);
     if (gradients & DMATTN_GRADIENT_A)
         l.da_terms = put(&l, terms);
     if (gradients & DMATTN_GRADIENT_DT_WEIGHT)
-        l.ddt_weight = put(&l, dmattn_product(weight_parts, heads, d->kv_heads, d->value_dim));
+        l.ddt_weight = put(&l, dmattn_product(weight_partials, heads, d->kv_heads, d->value_dim));
     if (gradients & DMATTN_GRADIENT_DT_BIAS)
-        l.ddt_bias = put(&l, head_parts * heads);
+        l.ddt_bias = put(&l, head_partials * heads);
     if (gradients & DMATTN_GRADIENT_A)
-        l.da = put(&l, head_parts * heads);
+        l.da = put(&l, head_partials * heads);
     return l;
 }
 
@@ -114,7 +115,7 @@ static dmattn_status check(const importance_backward_stage *s, const dmattn_cont
     TRY(dmattn_check_grid(ctx, "the gradient of dt_weight", s->weights_grid));
     TRY(dmattn_check_grid(ctx, "the gradients of a and dt_bias", s->sums_grid));
     TRY(dmattn_check_grid(ctx, "the importance's gradient of v", s->values_grid));
-    /* tiles are counted in 32 bits, to the end of a chunk that the last of them may not fill */
+    /* tiles are counted in 32 bits, up to the end of the last chunk, which may not be full */
     if (s->layout.weights.tiles > UINT32_MAX / 2)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "the gradients of the importance have too many keys and batch items");
@@ -123,7 +124,7 @@ static dmattn_status check(const importance_backward_stage *s, const dmattn_cont
     return DMATTN_SUCCESS;
 }
 
-static bool sums_parts(const importance_backward_stage *s)
+static bool sums_partials(const importance_backward_stage *s)
 {
     return (s->gradients & DMATTN_GRADIENT_DT_WEIGHT && s->layout.weights.count > 1)
            || (s->gradients & (DMATTN_GRADIENT_DT_BIAS | DMATTN_GRADIENT_A) && s->layout.sums.count > 1);
@@ -171,7 +172,7 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
     dmattn_importance_backward_constants(d, dv_strides, constants);
     if (s->gradients & DMATTN_GRADIENT_V)
         TRY(dmattn_kernel_build(ctx, "importance_values", level, layout, &values, &s->values));
-    if (sums_parts(s))
+    if (sums_partials(s))
         TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
     return DMATTN_SUCCESS;
 }
@@ -190,14 +191,14 @@ uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stag
     return s->layout.bytes;
 }
 
-/* A gradient that is first made of chunks of keys. */
+/* A gradient that is the sum of partial results, one per chunk of keys. */
 typedef struct chunked {
     bool wanted;
     VkPipeline pipeline;
     grid grid;
     uint32_t slice;
     const key_chunks *chunks;
-    VkDeviceAddress terms, parts, out;
+    VkDeviceAddress terms, partials, out;
     uint32_t count; /* numbers */
 } chunked;
 
@@ -228,7 +229,7 @@ static void record_chunks(const importance_backward_stage *s, recorder *r, const
     const importance_backward_params params = {
         .rows = r->tensor[TENSOR_V],
         .terms = c->terms,
-        .sums = c->chunks->count > 1 ? c->parts : c->out,
+        .sums = c->chunks->count > 1 ? c->partials : c->out,
         .keys = s->keys,
         .tiles = c->chunks->tiles,
         .item_tiles = c->chunks->item_tiles,
@@ -255,7 +256,7 @@ void dmattn_importance_backward_stage_record(const importance_backward_stage *s,
     enum { CHUNKED = sizeof gradients / sizeof *gradients };
 
     record_terms(s, r, dz, da_terms);
-    bool first = true; /* all of these need the terms, and nothing of each other */
+    bool first = true; /* these kernels need the terms, but no results of each other */
     for (int i = 0; i < CHUNKED; i++)
         if (gradients[i].wanted) {
             dmattn_recorder_one_of(r, &first);
@@ -270,7 +271,7 @@ void dmattn_importance_backward_stage_record(const importance_backward_stage *s,
         const chunked *c = &gradients[i];
         if (c->wanted && c->chunks->count > 1) {
             dmattn_recorder_one_of(r, &first);
-            dmattn_sum_partials_record(&s->sum, r, c->parts, c->out, (sum_shape){1, c->chunks->count, c->count});
+            dmattn_sum_partials_record(&s->sum, r, c->partials, c->out, (sum_shape){1, c->chunks->count, c->count});
         }
     }
 }

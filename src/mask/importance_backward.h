@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of what the importance is made of, from its own, as a stage of a plan:
+ * The gradients through the importance, from the gradient of the importance, as a stage of a plan:
  *
  *     importance_terms     dz and the terms of da, by key
- *     importance_weights   ddt_weight, of each chunk of keys
- *     sum_keys             ddt_bias and da, of each chunk of keys
- *     importance_values    adds to dv
- *     sum_partials            these over the chunks
+ *     importance_weights   ddt_weight, for each chunk of keys
+ *     sum_keys             ddt_bias and da, for each chunk of keys
+ *     importance_values    its part of dv, added to dv
+ *     sum_partials         the sums over the chunks
  */
 #ifndef DMATTN_MASK_IMPORTANCE_BACKWARD_H
 #define DMATTN_MASK_IMPORTANCE_BACKWARD_H
@@ -32,21 +32,21 @@ enum importance_backward_constant_id {
 };
 #undef IMPORTANCE_BACKWARD_ID
 
-/* The stage's part of the gradients; that of v is added to. */
+/* The gradients of this stage. It adds its part to the gradient of v. */
 #define IMPORTANCE_GRADIENTS \
     ((uint32_t)(DMATTN_GRADIENT_V | DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A | DMATTN_GRADIENT_DT_BIAS))
 
-/* The keys of all batch items in tiles, and those in chunks of so many. */
+/* The keys of all batch items are divided into tiles, and tiles into chunks. */
 typedef struct key_chunks {
     uint32_t tiles, item_tiles, chunk_tiles;
     uint32_t count;
 } key_chunks;
 
-/* Where things are in the scratch memory, in bytes. */
+/* Offsets in the scratch memory, in bytes. */
 typedef struct importance_backward_layout {
     key_chunks weights, sums; /* of importance_weights, and of sum_keys */
     uint64_t dz, da_terms;
-    uint64_t ddt_weight, ddt_bias, da; /* of each chunk; not there if there is but one */
+    uint64_t ddt_weight, ddt_bias, da; /* for each chunk; empty if there is only one chunk */
     uint64_t bytes;
 } importance_backward_layout;
 
@@ -56,7 +56,7 @@ typedef struct importance_backward_stage {
     importance_backward_layout layout;
     uint64_t scratch_at; /* offset in the workspace */
     grid terms_grid, weights_grid, sums_grid, values_grid;
-    uint32_t weights_slice, values_slice; /* workgroups of a dispatch, at most */
+    uint32_t weights_slice, values_slice; /* maximum number of workgroups of a dispatch */
     sum_partials sum;
     VkPipeline terms, weights, sums, values; /* NULL if a plan does not need them */
 } importance_backward_stage;
@@ -68,20 +68,20 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
                                                     uint32_t gradients, const dmattn_strides *dv_strides);
 void dmattn_importance_backward_stage_destroy(importance_backward_stage *stage, const dmattn_context *ctx);
 
-/* Reads v, dt_weight, a, dt_bias and dimportance. The scratch memory, dmattn_importance_backward_scratch_bytes(), lies
- * in the workspace at stage->scratch_at. */
+/* Reads v, dt_weight, a, dt_bias and dimportance. The scratch memory, dmattn_importance_backward_scratch_bytes(), is in
+ * the workspace at stage->scratch_at. */
 void dmattn_importance_backward_stage_record(const importance_backward_stage *stage, recorder *r);
 uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *stage);
 
-/* Without a device. */
+/* These functions need no device. */
 
-/* `rows`: the strides of v or dv, whichever the kernel has. */
+/* `rows`: the strides of v or dv, depending on the kernel. */
 void dmattn_importance_backward_constants(const dmattn_mask_desc *desc, const dmattn_strides *rows,
                                           uint32_t constants[IMPORTANCE_BACKWARD_CONSTANT_COUNT]);
 bool dmattn_importance_backward_is_aligned(const dmattn_mask_desc *desc, const dmattn_strides *rows);
 
-/* As many chunks as it takes to keep a large device busy with so many workgroups to each, but not more than their sums
- * are worth. */
+/* Chooses the number of chunks: enough to keep a large device busy, if each chunk has this number of workgroups, but
+ * not so many that the final sum costs more than they save. */
 key_chunks dmattn_key_chunks(uint32_t batch, uint32_t keys, uint32_t tile_keys, uint64_t chunk_workgroups);
 
 importance_backward_layout dmattn_importance_backward_layout(const dmattn_mask_desc *desc, uint32_t gradients);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "lists.h"
 
-/* Nodes of a plane that look through all keys: the work of the topmost level grows with their number. */
+/* The maximum number of topmost nodes of a plane. They look through all keys, so their work grows with their number. */
 #define MAX_TOP_NODES 32
 
-/* The larger, the more candidates has a node that it need not have; the smaller, the more memory do the lists of the
- * level above take: 8 / FINAL_FANOUT of that of the final lists' keys. */
+/* With a larger number, a node has more unneeded candidates. With a smaller one, the union lists above need more
+ * memory: 8 / FINAL_FANOUT of that of the tile lists' keys. */
 #define FINAL_FANOUT 32
 #define FANOUT       16
 
-/* Subgroups of a workgroup: where few workgroups go a long way, as those of the topmost level do, many. */
+/* The number of subgroups per workgroup. The topmost level has few workgroups with much work each, so they are
+ * large. */
 #define TOP_SUBGROUPS 32
 #define SUBGROUPS     8
 #define TOP_WORKGROUP 1024
@@ -33,7 +34,7 @@ static uint64_t level_bytes(uint64_t nodes, uint32_t capacity, uint32_t key_byte
 lists_layout dmattn_lists_layout(const lists_desc *d)
 {
     lists_layout l = {.level_count = 1};
-    lists_level up[LISTS_MAX_LEVELS] = {{.node_queries = d->list_queries}}; /* from the final lists up */
+    lists_level up[LISTS_MAX_LEVELS] = {{.node_queries = d->list_queries}}; /* from the tile lists up */
     for (lists_level *level = up; l.level_count < LISTS_MAX_LEVELS; level++, l.level_count++) {
         const uint32_t fanout = l.level_count == 1 ? FINAL_FANOUT : FANOUT;
         if (dmattn_ceil_div(d->queries, level->node_queries) <= MAX_TOP_NODES
@@ -62,7 +63,7 @@ uint64_t dmattn_lists_bytes(const lists_layout *l)
 grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
 {
     const uint64_t planes = dmattn_product(d->batch, d->heads);
-    const uint32_t x = level->nodes < 32768 ? level->nodes : 32768; /* Vulkan promises 65535 */
+    const uint32_t x = level->nodes < 32768 ? level->nodes : 32768; /* Vulkan guarantees 65535 */
     return (grid){x, dmattn_ceil_div(level->nodes, x), dmattn_workgroups(planes)};
 }
 
@@ -88,7 +89,7 @@ dmattn_status dmattn_lists_stage_plan(lists_stage *s, const dmattn_context *ctx,
     for (uint32_t i = 0; i < levels; i++) {
         TRY(dmattn_check_grid(ctx, "the tile lists", dmattn_lists_grid(d, &s->layout.level[i])));
         if (s->layout.level[i].bytes / LIST_UNIT > UINT32_MAX)
-            return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the tile lists take more than 256 GiB");
+            return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the tile lists need more than 256 GiB");
     }
     if (levels > 1)
         TRY(build(ctx, layout, d, false, false, &s->top));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Tile lists as a stage of a plan: lists.comp for nodes of many queries, then of fewer, at last for the tiles. */
+ * Tile lists as a stage of a plan: lists.comp makes union lists for nodes of many queries, then of fewer, and at the
+ * end the tile lists. */
 #ifndef DMATTN_MASK_LISTS_H
 #define DMATTN_MASK_LISTS_H
 
@@ -18,18 +19,18 @@ CHECK_PUSH_CONSTANTS(lists_params);
 enum lists_constant_id { LISTS_CONSTANTS(LISTS_ID) LISTS_CONSTANT_COUNT };
 #undef LISTS_ID
 
-/* Intervals of `batch` times `heads` planes, and what lists to make of them. */
+/* Intervals of `batch` times `heads` planes, and the tile lists to make from them. */
 typedef struct lists_desc {
     uint32_t batch, heads, queries, keys;
     uint64_t batch_stride, head_stride; /* of begin and end, in bytes */
-    bool causal;                        /* also holds */
+    bool causal;                        /* visible ranges are also causal */
     keys_bound bound;
-    uint32_t list_queries, capacity; /* of the final lists */
+    uint32_t list_queries, capacity; /* of the tile lists */
 } lists_desc;
 
 #define LISTS_MAX_LEVELS 8
 
-/* A level's headers and lists, one behind the other in one piece of memory. */
+/* The headers and lists of a level, one after the other in one block of memory. */
 typedef struct lists_level {
     uint32_t node_queries, nodes, capacity;
     uint32_t fanout; /* of the level above */
@@ -38,15 +39,15 @@ typedef struct lists_level {
 
 typedef struct lists_layout {
     uint32_t level_count;
-    lists_level level[LISTS_MAX_LEVELS]; /* the topmost first; the last is that of the final lists */
-    uint64_t scratch_bytes;              /* of all but the last */
+    lists_level level[LISTS_MAX_LEVELS]; /* the topmost one first; the last one has the tile lists */
+    uint64_t scratch_bytes;              /* of all levels except the last one */
 } lists_layout;
 
 typedef struct lists_stage {
     lists_desc desc;
     lists_layout layout;
     uint64_t scratch_at;           /* offset in the workspace */
-    VkPipeline top, middle, final; /* NULL where there are none */
+    VkPipeline top, middle, final; /* NULL if the plan does not need them */
 } lists_stage;
 
 dmattn_status dmattn_lists_stage_plan(lists_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
@@ -54,10 +55,10 @@ dmattn_status dmattn_lists_stage_plan(lists_stage *stage, const dmattn_context *
 void dmattn_lists_stage_destroy(lists_stage *stage, const dmattn_context *ctx);
 void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
 
-/* Without a device. */
+/* These functions need no device. */
 uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top);
 lists_layout dmattn_lists_layout(const lists_desc *desc);
-uint64_t dmattn_lists_bytes(const lists_layout *layout); /* of the final lists */
+uint64_t dmattn_lists_bytes(const lists_layout *layout); /* of the tile lists */
 grid dmattn_lists_grid(const lists_desc *desc, const lists_level *level);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * From importance to intervals as a stage of a plan: a sort where the selection needs one, and intervals.comp. */
+ * Intervals from importance, as a stage of a plan: a sort if the selection needs one, then intervals.comp. */
 #ifndef DMATTN_MASK_SELECTION_H
 #define DMATTN_MASK_SELECTION_H
 
@@ -15,9 +15,9 @@ CHECK_PUSH_CONSTANTS(intervals_params);
 typedef struct selection_stage {
     dmattn_mask_desc desc; /* resolved */
     key_sort sort;
-    uint64_t scratch_at; /* of the sort: offset in the workspace */
+    uint64_t scratch_at; /* offset of the sort's memory in the workspace */
     grid intervals_grid;
-    VkPipeline intervals; /* NULL where the stage is not there */
+    VkPipeline intervals; /* NULL if the plan does not have the stage */
 } selection_stage;
 
 dmattn_status dmattn_selection_stage_plan(selection_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
@@ -25,7 +25,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *stage, const dmattn_c
 void dmattn_selection_stage_destroy(selection_stage *stage, const dmattn_context *ctx);
 void dmattn_selection_stage_record(const selection_stage *stage, recorder *r);
 
-/* Without a device. */
+/* This needs no device. */
 uint64_t dmattn_selection_scratch_bytes(const dmattn_mask_desc *desc);
 
 #endif

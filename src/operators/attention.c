@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Attention with a mask that the app brings. */
+ * Attention with a mask from the app. */
 #include "interval_lists.h"
 #include "operators.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of attention with a mask that the app brings. */
+ * The gradients of attention with a mask from the app. */
 #include "../mask/desc.h"
 #include "backward_stages.h"
 #include "operators.h"

@@ -13,7 +13,8 @@ static bool needs_key_order(const dmattn_attention_backward_desc *b)
     return b->attention.mask == DMATTN_MASK_INTERVALS && b->gradients & ~(uint32_t)DMATTN_GRADIENT_Q;
 }
 
-/* The intervals that order the keys. If a mask differs between the heads of a group, those of the first head. */
+/* The intervals by which keys are sorted. If a mask differs between the heads of a group, the intervals of the first
+ * head are used. */
 static key_order_desc key_order_of(const dmattn_attention_desc *d)
 {
     const dmattn_score_shape *s = &d->mask_shape;
@@ -51,7 +52,7 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
     }
     if ((plan->workspace_size - s->at.rows) / 16 > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                           "the gradients take more than 64 GiB of workspace");
+                           "the gradients need more than 64 GiB of workspace");
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         const uint64_t bytes = dmattn_attention_backward_tensor_bytes(b, t);

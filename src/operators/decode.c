@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Decoding: dynamic mask attention of a few new tokens against a cache. */
+ * Decoding: dynamic mask attention of a few new tokens to a cache. */
 #include "../decode/stage.h"
 #include "operators.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Dynamic mask attention: a mask, and attention with it. */
+ * Dynamic mask attention: a mask, then attention with this mask. */
 #include "dma.h"
 
 #include "mask_stages.h"
@@ -14,9 +14,10 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
     const dmattn_attention_desc *a = &desc->attention;
     const char *extra = a->mask ? "mask" : a->bias ? "bias" : a->lists ? "lists" : a->causal ? "causal" : NULL;
     if (extra || a->list_capacity)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "attention.%s is set, but the mask and the bias are made here, as `selection` says",
-                           extra ? extra : "list_capacity");
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "attention.%s is set, but this operator makes the mask and the bias itself, from `selection`",
+            extra ? extra : "list_capacity");
     dmattn_attention_desc d;
     TRY(dmattn_attention_desc_resolve(a, &d, m)); /* for its sizes */
     parts->attention = *a;
@@ -40,7 +41,7 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
         .v_strides = d.v_strides,
         .importance = desc->importance,
         .selection = desc->selection,
-        .list_queries = 1, /* until a tile is chosen */
+        .list_queries = 1, /* replaced when a tile is chosen */
         .list_capacity = desc->list_capacity,
     };
     dmattn_mask_desc checked;
@@ -49,7 +50,7 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
 
 uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor)
 {
-    if (tensor == TENSOR_BIAS) /* that is the importance */
+    if (tensor == TENSOR_BIAS) /* the bias is the importance */
         return 0;
     if (tensor == TENSOR_IMPORTANCE)
         return dmattn_attention_tensor_bytes(&parts->attention, TENSOR_BIAS);
@@ -65,7 +66,7 @@ typedef struct dma_plan {
     attention_stage attention;
 } dma_plan;
 
-/* Keys that a tile of queries sees at most. */
+/* The maximum number of keys that a tile of queries sees. */
 static double most_keys(const dmattn_mask_desc *m)
 {
     const keys_bound bound = dmattn_selection_bound(&m->selection, m->keys);
@@ -101,7 +102,7 @@ static dmattn_status fill(dma_plan *plan, dma_parts *parts, const attention_tile
     TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
     TRY(dmattn_mask_stages_plan(&plan->mask, base, &parts->mask));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
-    if (!s->tile.slice) /* most keys are not seen */
+    if (!s->tile.slice) /* most keys are hidden */
         s->slice = dmattn_grid_slice(s->attention_grid,
                                      dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&parts->mask));
     add_tensors(plan, parts);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The gradients of dynamic mask attention: those of attention with the mask as intervals and the importance as a bias,
- * and from the bias's those of what the importance is made of. */
+ * The gradients of dynamic mask attention: first those of attention, with the mask as intervals and the importance as a
+ * bias; then, from the gradient of the importance, those of v and of its parameters. */
 #include "dma.h"
 
 #include "../mask/importance_backward.h"
@@ -9,7 +9,7 @@
 
 #define PARAMETERS ((uint32_t)(DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A | DMATTN_GRADIENT_DT_BIAS))
 
-/* The gradients that the operator has. */
+/* The gradients that the operator can compute. */
 static uint32_t all_gradients(const dmattn_dma_desc *d)
 {
     const uint32_t attention = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_IMPORTANCE;
@@ -30,11 +30,10 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
     TRY(dmattn_dma_desc_resolve(&desc->dma, &forward, m));
     if (wanted & ~all)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "gradients has bits (0x%x) that this dynamic mask attention has no gradients for",
-                           wanted & ~all);
+                           "gradients has bits (0x%x) that this descriptor has no gradients for", wanted & ~all);
     parts->gradients = wanted;
     parts->mask = forward.mask;
-    /* From the importance to v and to the parameters, unless the app has made it. */
+    /* The importance passes its gradient on to v and the parameters, unless the app has given the importance. */
     parts->of_importance = desc->dma.importance_given ? 0 : wanted & (PARAMETERS | (uint32_t)DMATTN_GRADIENT_V);
     dmattn_attention_backward_desc b = {
         .attention = forward.attention,
@@ -56,7 +55,7 @@ uint64_t dmattn_dma_backward_tensor_bytes(const dma_backward_parts *parts, tenso
     const uint64_t heads = parts->mask.kv_heads;
     const uint32_t g = parts->gradients;
     switch (tensor) {
-    case TENSOR_BIAS: /* that is the importance */
+    case TENSOR_BIAS: /* the bias is the importance */
     case TENSOR_DBIAS: return 0;
     case TENSOR_IMPORTANCE: return dmattn_attention_backward_tensor_bytes(&parts->attention, TENSOR_BIAS);
     case TENSOR_DIMPORTANCE: return dmattn_attention_backward_tensor_bytes(&parts->attention, TENSOR_DBIAS);
@@ -103,7 +102,7 @@ static dmattn_status fill(dma_backward_plan *plan, const dma_backward_parts *par
     const keys_bound bound = dmattn_selection_bound(&parts->mask.selection, parts->mask.keys);
     const uint32_t parameter = dmattn_type_size(parts->mask.importance.parameter_type);
     TRY(dmattn_backward_stages_plan(&plan->attention, base, &parts->attention, bound, tiles));
-    dmattn_attention_backward_desc counted = parts->attention; /* work counts as that of a causal mask */
+    dmattn_attention_backward_desc counted = parts->attention; /* its work counts as with a causal mask */
     counted.attention.causal = parts->mask.selection.causal;
     base->flops = dmattn_backward_flops(&counted);
     for (int i = 0; i < TENSOR_COUNT; i++) {

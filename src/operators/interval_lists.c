@@ -16,7 +16,7 @@ dmattn_status dmattn_interval_lists_plan(interval_lists *l, dmattn_plan *plan, c
         .list_queries = list_queries,
         .capacity = dmattn_list_capacity(bound, d->keys, list_queries, d->list_capacity),
     };
-    if (d->lists) { /* their size is in their headers; here it is at least that of the headers */
+    if (d->lists) { /* their size is only in their headers; here, it is the minimum, the size of the headers */
         const uint64_t headers = dmattn_product(desc.batch, desc.heads, dmattn_ceil_div(d->queries, list_queries));
         plan->tensor[TENSOR_LISTS] = (plan_tensor){.bytes = dmattn_product(16, headers), .alignment = 16};
         return DMATTN_SUCCESS;

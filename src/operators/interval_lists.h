@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Tile lists of intervals that the app brings, made in the workspace unless the app brings the lists, too. */
+ * Tile lists for intervals from the app. They are made in the workspace, unless the app also has the lists. */
 #ifndef DMATTN_OPERATORS_INTERVAL_LISTS_H
 #define DMATTN_OPERATORS_INTERVAL_LISTS_H
 
@@ -7,11 +7,11 @@
 #include "../plan.h"
 
 typedef struct interval_lists {
-    lists_stage stage; /* without pipelines if the app brings the lists */
+    lists_stage stage; /* without pipelines if the app has the lists */
     uint64_t lists_at; /* offset in the workspace */
 } interval_lists;
 
-/* `bound`: how many keys a query sees. */
+/* `bound`: the number of keys that a query sees. */
 dmattn_status dmattn_interval_lists_plan(interval_lists *lists, dmattn_plan *plan, const dmattn_attention_desc *desc,
                                          uint32_t list_queries, keys_bound bound);
 void dmattn_interval_lists_destroy(interval_lists *lists, const dmattn_context *ctx);

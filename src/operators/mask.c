@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A dynamic mask by itself. */
+ * A dynamic mask without attention. */
 #include "mask_stages.h"
 #include "operators.h"
 

@@ -23,7 +23,7 @@ static lists_desc lists_of(const dmattn_mask_desc *d)
         .keys = d->keys,
         .batch_stride = plane * d->kv_heads,
         .head_stride = plane,
-        /* Documents have positions of their own, so that those of the whole sequence say nothing about causality. */
+        /* Documents have their own positions, so positions in the whole sequence tell nothing about causality. */
         .causal = d->selection.causal && !d->selection.documents,
         .bound = dmattn_selection_bound(&d->selection, d->keys),
         .list_queries = d->list_queries,
@@ -34,7 +34,7 @@ static lists_desc lists_of(const dmattn_mask_desc *d)
 dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const dmattn_mask_desc *d)
 {
     const dmattn_context *ctx = plan->ctx;
-    uint64_t scratch = 0; /* of intervals and lists, one after the other */
+    uint64_t scratch = 0; /* intervals and lists use the same scratch memory, one after the other */
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
         TRY(dmattn_importance_stage_plan(&s->importance, ctx, plan->layout, d));
     if (d->stages & DMATTN_STAGE_INTERVALS) {

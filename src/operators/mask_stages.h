@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The stages of a dynamic mask, as a mask and dynamic mask attention have them: importance, intervals, lists. */
+ * The stages of a dynamic mask, for mask plans and for dynamic mask attention: importance, intervals, lists. */
 #ifndef DMATTN_OPERATORS_MASK_STAGES_H
 #define DMATTN_OPERATORS_MASK_STAGES_H
 
@@ -18,7 +18,7 @@ typedef struct mask_stages { /* a stage that desc->stages leaves out has no pipe
 dmattn_status dmattn_mask_stages_plan(mask_stages *stages, dmattn_plan *plan, const dmattn_mask_desc *desc);
 void dmattn_mask_stages_destroy(mask_stages *stages, const dmattn_context *ctx);
 
-/* `reuse`: bits of dmattn_mask_stage that are left out. */
+/* `reuse`: bits of dmattn_mask_stage; these stages are left out. */
 void dmattn_mask_stages_record(const mask_stages *stages, recorder *r, uint32_t reuse);
 
 #endif

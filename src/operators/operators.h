@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * All operators, for tools and tests: plans with given tiles, and where an args struct has each tensor. */
+ * All operators, for tools and tests: plans with given tiles, and the offset of each tensor in an args struct. */
 #ifndef DMATTN_OPERATORS_H
 #define DMATTN_OPERATORS_H
 

@@ -68,7 +68,7 @@ Test(decoding, defaults)
     cr_expect(c.desc.keys == 300 && c.desc.queries == 1);
 }
 
-/* Options that do not go together are refused with a message. */
+/* Options that cannot be combined are refused with a message. */
 static void expect_refused(sweep s, const char *part)
 {
     sentences text = {0};

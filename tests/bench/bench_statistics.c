@@ -53,7 +53,7 @@ Test(confidence, ranks)
         cr_expect_eq(confidence_rank(rows[i][0]), rows[i][1], "%u samples: %u", rows[i][0],
                      confidence_rank(rows[i][0]));
     uint32_t before = 0;
-    for (uint32_t n = 1; n < 3000; n++) { /* no jump where the normal approximation starts */
+    for (uint32_t n = 1; n < 3000; n++) { /* no jump at the start of the normal approximation */
         const uint32_t rank = confidence_rank(n);
         cr_expect(rank >= before && rank <= before + 1 && rank <= (n + 1) / 2, "%u samples: %u", n, rank);
         before = rank;
@@ -121,7 +121,7 @@ Test(outcomes, speedup)
     add(&o, PASS_FORWARD, "topw", 1, 0, 1);
     add(&o, PASS_FORWARD, "none", 5, 5, 0);
     cr_expect_eq(outcome_speedup(&o, &o.item[0]), 3); /* the order does not matter */
-    cr_expect_eq(outcome_speedup(&o, &o.item[1]), 0); /* dense itself */
+    cr_expect_eq(outcome_speedup(&o, &o.item[1]), 0); /* it is the dense case itself */
     cr_expect_eq(outcome_speedup(&o, &o.item[2]), 0); /* another pass */
     cr_expect_eq(outcome_speedup(&o, &o.item[4]), 2);
     cr_expect_eq(outcome_speedup(&o, &o.item[5]), 0); /* another repeat */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's suites: model shapes, case names, the cases of each suite, and which options go together. */
+ * vkbench's suites: model shapes, case names, the cases of each suite, and which options can be combined. */
 #include "app/options.h"
 #include "cases/parse.h"
 #include "report/report.h"

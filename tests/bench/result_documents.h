@@ -32,7 +32,7 @@ bool add_document(results *all, const char *text, char *why);
 /* Returns the text that write() writes; the caller frees it. */
 char *written_text(void (*write)(FILE *stream, const void *user), const void *user);
 
-/* How often `part` is in `text`. */
+/* Returns how often `part` occurs in `text`. */
 size_t count_of(const char *text, const char *part);
 
 void make_file(const char *path, const char *text);

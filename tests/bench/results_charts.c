@@ -137,7 +137,7 @@ Test(tables, of_every_device)
     results_destroy(&all);
 }
 
-/* Every line has as many fields as the head. */
+/* Every line has as many fields as the header line. */
 Test(tables, csv)
 {
     results all = {0};
@@ -239,7 +239,8 @@ Test(charts, page)
     cr_expect_eq(count_of(text, "<svg"), 2 * list.count);
     cr_expect_eq(count_of(text, "<svg"), count_of(text, "</svg>"));
     cr_expect_eq(count_of(text, "<tr"), count_of(text, "</tr>"));
-    cr_expect_eq(count_of(text, "<dt>Card &lt;1&gt;</dt>"), 1, "%s", text); /* once for two runs */
+    cr_expect_eq(count_of(text, "<dt>Card &lt;1&gt;</dt>"), 1, "%s",
+                 text); /* it occurs once, although there are two runs */
     cr_expect(strstr(text, "no &lt;memory&gt;") && !strstr(text, "Card <1>"));
     cr_expect(!strstr(text, "http://") || count_of(text, "http") == count_of(text, "http://www.w3.org/2000/svg"));
     free(text);

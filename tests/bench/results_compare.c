@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Comparing results: ratios, verdicts, cases that one side lacks. */
+ * Comparison of results: ratios, verdicts, missing cases. */
 #include "commands/compare.h"
 #include "result_documents.h"
 
@@ -21,7 +21,7 @@ static double orders(int a, int b, int inversions)
            + orders(a, b - 1, inversions); /* the largest sample is one of a, or one of b */
 }
 
-/* By the exact distribution, the interval excludes at most 2.5 % at each end, and not much less. */
+/* In the exact distribution, the interval excludes at most 2.5 % at each end, and not much less than that. */
 Test(ratios, confidence)
 {
     for (int a = 1; a <= 9; a++)
@@ -104,7 +104,7 @@ static verdict verdict_of(const char *before, const char *after)
 #define SAMPLES(list) \
     HEAD "{" SIZES(64) "\"mask\":\"causal\",\"status\":\"ok\",\"median_ms\":1,\"samples_ms\":[" list "]}"
 
-/* Where samples come in two groups, the ratio of the medians may lie outside the interval. */
+/* If the samples form two groups, the ratio of the medians may be outside the interval. */
 Test(compare, estimate)
 {
     double estimate;
@@ -132,7 +132,7 @@ Test(compare, verdicts)
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4.12) "," DENSE(64, 4) "]}"), VERDICT_UNCLEAR);
     cr_expect_eq(verdict_of(four, HEAD DENSE(64, 4) ",{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"),
                  VERDICT_BROKEN);
-    /* one sample each is not enough */
+    /* one sample on each side is not enough */
     cr_expect_eq(verdict_of(HEAD SPARSE(64, 4) "]}", HEAD SPARSE(64, 9) "]}"), VERDICT_UNCLEAR);
     cr_expect_eq(verdict_of(four, HEAD "{" SIZES(64) "\"mask\":\"causal\",\"status\":\"wrong\"}]}"), VERDICT_BROKEN);
     cr_expect_eq(verdict_of(four,

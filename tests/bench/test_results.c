@@ -98,7 +98,7 @@ Test(results, files)
     static char why[RESULTS_WHY_SIZE], part[sizeof whole];
     results all = {0};
     cr_expect(read_from("test_results.files", &all, whole, why), "%s", why);
-    /* truncated anywhere, the message says so */
+    /* the message says so if the file is truncated, at any place */
     for (size_t length = 1; length + 1 < sizeof whole; length++) {
         memcpy(part, whole, length);
         part[length] = 0;

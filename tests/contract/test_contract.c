@@ -161,7 +161,7 @@ Test(contract, functions)
     rig_create(&r);
     for (int i = 0; i < OPERATORS; i++)
         dmattn_plan_destroy(plan_of(&r, &operators[i]));
-    cr_expect_eq(r.vulkan.refused_count, 0, "%s was asked for", r.vulkan.refused[0]);
+    cr_expect_eq(r.vulkan.refused_count, 0, "%s was requested", r.vulkan.refused[0]);
     for (uint32_t i = 0; i < r.vulkan.loaded_count; i++)
         cr_expect(is_in(all, sizeof all / sizeof *all, r.vulkan.loaded[i]), "%s is loaded", r.vulkan.loaded[i]);
     rig_destroy(&r);
@@ -207,11 +207,12 @@ Test(contract, commands)
         fill_stack(0xee);
         record(&r, o, plan, &second);
         record(&r, o, twin, &third);
-        cr_expect_eq(r.vulkan.calls, calls, "%s: recording makes an object", o->name);
+        cr_expect_eq(r.vulkan.calls, calls, "%s: recording creates an object", o->name);
         cr_expect(first.dispatches + first.slices >= 1, "%s", o->name);
         cr_expect_eq(first.binds, first.pushes, "%s", o->name);
         cr_expect_lt(first.barriers, first.binds, "%s", o->name);
-        cr_expect(first.hash == second.hash && first.hash == third.hash, "%s: not the same twice", o->name);
+        cr_expect(first.hash == second.hash && first.hash == third.hash, "%s: the same call records different commands",
+                  o->name);
         cr_expect_eq(r.vulkan.wrong, 0, "%s: broken: %s", o->name, r.vulkan.rule);
         slices += first.slices > first.binds;
         dmattn_plan_destroy(plan);
@@ -342,8 +343,8 @@ static void expect_failure(rig *r, const char *name, dmattn_status got, dmattn_s
 {
     cr_expect_eq(got, want, "%s: %s instead of %s (%s)", name, dmattn_status_string(got), dmattn_status_string(want),
                  r->said.text);
-    cr_expect(r->said.count == 1 && r->said.severity == DMATTN_SEVERITY_ERROR, "%s: %u messages, the last: %s", name,
-              r->said.count, r->said.text);
+    cr_expect(r->said.count == 1 && r->said.severity == DMATTN_SEVERITY_ERROR, "%s: %u messages; the last one: %s",
+              name, r->said.count, r->said.text);
     cr_expect(strstr(r->said.text, call) && strstr(r->said.text, result), "%s: no '%s' and '%s' in: %s", name, call,
               result, r->said.text);
     rig_destroy(r);

@@ -221,7 +221,7 @@ DEVICE_TEST(contract_memory, each_malloc_of_the_runtime_fails)
         counted_begin(0);
         cr_expect_eq(status, n ? DMATTN_ERROR_OUT_OF_MEMORY : DMATTN_SUCCESS, "allocation %llu: %s (%s)", n,
                      dmattn_status_string(status), h.sentence);
-        cr_expect_eq(h.sentences, n ? 1u : 0u, "allocation %llu: %u messages, the last: %s", n, h.sentences,
+        cr_expect_eq(h.sentences, n ? 1u : 0u, "allocation %llu: %u messages; the last one: %s", n, h.sentences,
                      h.sentence);
         cr_expect_eq(counted_live, live, "allocation %llu: %lld were not freed", n, counted_live - live);
         count = n ? count : calls;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Descriptors of decoding that tests start from. */
+ * Descriptors of decoding, which tests change and use. */
 #ifndef DMATTN_TESTS_DECODE_DESCS_H
 #define DMATTN_TESTS_DECODE_DESCS_H
 

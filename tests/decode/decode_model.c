@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS    8 /* of a submission */
+#define STEPS    8 /* steps per submission */
 #define GUARD    256
 #define PATTERN  0xa5
-#define MOST_LOG 1024 /* tokens of a sequence */
+#define MOST_LOG 1024 /* maximum number of tokens of a sequence */
 
-/* What a sequence has been so far. */
+/* The tokens of a sequence so far. */
 typedef struct history {
     char *k, *v;
     float *importance; /* [Hk, MOST_LOG] */
@@ -34,11 +34,11 @@ typedef struct run {
     dmattn_plan_info info;
     uint64_t random;
     history *sequences;
-    /* of each step one behind the other */
+    /* of all steps, one after another */
     uint64_t bytes[TENSOR_COUNT];
     char *image[TENSOR_COUNT];
     dmattn_buffer buffer[TENSOR_COUNT], workspace, prompt_k, prompt_v, prompt_importance, computed;
-    double *out, *lse; /* wanted: out[Dv] and lse of (step, sequence, token, head) */
+    double *out, *lse; /* the right out[Dv] and lse for (step, sequence, token, head) */
     bool *wanted;
 } run;
 
@@ -89,7 +89,7 @@ static void create_tensors(run *r)
              i++)
             element_store(r->desc.importance.parameter_type, r->image[t], i,
                           t == TENSOR_DT_WEIGHT ? 0.3 * random_normal(&r->random) : random_uniform(&r->random));
-    if (r->image[TENSOR_TABLE]) { /* pages of the pool in any order, none twice */
+    if (r->image[TENSOR_TABLE]) { /* pages of the pool in random order, each at most once */
         int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
         const uint32_t used = r->desc.attention.batch * r->layout.table_pages;
         cr_assert_leq(used, r->desc.pages);
@@ -131,7 +131,7 @@ static void create(run *r, const dmattn_decode_desc *desc)
     ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->value_dim, &r->prompt_v));
     ASSERT_OK(dmattn_buffer_create(h.device, sizeof(float) * MOST_LOG * a->kv_heads, &r->prompt_importance));
     if (!r->desc.importance_given && !r->desc.no_importance) {
-        /* the importance of all tokens of a submission at once: decoding must find the same bits */
+        /* computes the importance of all tokens of a submission together; decoding must compute the same bits */
         const dmattn_mask_desc mask = {.stages = DMATTN_STAGE_IMPORTANCE,
                                        .batch = 1,
                                        .keys = STEPS * a->batch * a->queries,
@@ -194,7 +194,7 @@ static void upload(run *r, tensor_id t)
         ASSERT_OK(dmattn_upload(h.device, &r->buffer[t], 0, r->image[t], r->bytes[t] * STEPS));
 }
 
-/* Where the importance of a new token is in the image, and makes them all: at random, or as the device does. */
+/* Makes the importance of all new tokens, at random or as the device does. Returns where it is in the image. */
 static void make_importance(run *r, float **importance, uint64_t *stride)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -219,7 +219,7 @@ static void make_importance(run *r, float **importance, uint64_t *stride)
             (*importance)[head * tokens + i] = random_importance(r);
     if (!r->desc.importance_given)
         return;
-    for (uint64_t i = 0; i < tokens; i++) /* as [step, B, Hk, T] */
+    for (uint64_t i = 0; i < tokens; i++) /* in the order [step, B, Hk, T] */
         for (uint32_t head = 0; head < a->kv_heads; head++) {
             const uint64_t step_and_sequence = i / a->queries, step = step_and_sequence / a->batch;
             float *of_step = (float *)(r->image[TENSOR_IMPORTANCE] + step * r->bytes[TENSOR_IMPORTANCE]);
@@ -274,7 +274,7 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
     r->results->fills++;
 }
 
-/* How many tokens of a sequence to keep. */
+/* Chooses how many tokens of a sequence to keep. */
 static int32_t choose_keep(run *r, history *s)
 {
     if (once_in(r, r->habits->restart) || s->length + DMATTN_DECODE_MAX_TOKENS > r->habits->most_tokens) {
@@ -294,7 +294,7 @@ static int32_t choose_keep(run *r, history *s)
     return -1 - (int32_t)below(r, 2) * 1000;
 }
 
-/* The new tokens of a sequence in a step, and what their queries should find. */
+/* Adds the new tokens of a sequence in a step, and computes the right results for their queries. */
 static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *importance, uint64_t stride)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -388,7 +388,7 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
     dmattn_commands_barrier(h.device);
 }
 
-/* FNV-1a by words. */
+/* FNV-1a over 32-bit words. */
 static void add_to_hash(decode_results *results, float x)
 {
     uint32_t bits;
@@ -417,7 +417,7 @@ static void compare(run *r, unsigned round)
             ((float *)(r->image[TENSOR_LSE] + step * r->bytes[TENSOR_LSE]))[(b * a->heads + head) * a->queries + t];
         r->results->rows++;
         if (isnan(r->lse[row])) {
-            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence that lacks what it needs gives %g", r->name, got[0]);
+            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence without its needed keys gives %g", r->name, got[0]);
             continue;
         }
         for (uint32_t c = 0; c < a->value_dim; c++)
@@ -436,7 +436,7 @@ static void compare(run *r, unsigned round)
     free(got);
 }
 
-/* That of a key in the cache has the bits that the mask plan has found. */
+/* The importance in the cache must have the same bits as from the mask plan. */
 static void compare_importance(const run *r)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -451,7 +451,7 @@ static void compare_importance(const run *r)
             if (!words[4 * i] || position >= s->length)
                 continue;
             float want = s->importance[i / r->layout.slots * MOST_LOG + position];
-            want = isnan(want) ? -INFINITY : want; /* of a prompt */
+            want = isnan(want) ? -INFINITY : want; /* in a prompt, NaN counts as -infinity */
             cr_assert_arr_eq(&words[4 * i + 1], &want, sizeof want, "%s: sequence %u, position %u", r->name, b,
                              position);
         }
@@ -475,8 +475,8 @@ static void run_round(run *r, unsigned round)
     make_importance(r, &importance, &stride);
     memset(r->wanted, 0, (uint64_t)STEPS * a->batch * a->queries * a->heads);
 
-    /* Commands are recorded as the histories go on; what they read on the device is uploaded before they are submitted.
-       One prompt at most, as there is one buffer for it, before the first step. */
+    /* Records commands while the histories advance. All inputs are uploaded before the commands are submitted. At most
+     * one prompt, before the first step, because there is one buffer for it. */
     VkCommandBuffer commands;
     const bool fills = r->habits->fill && (round == 0 || once_in(r, r->habits->fill));
     if (fills) {
@@ -522,7 +522,7 @@ static void expect_guards(const run *r)
         ASSERT_OK(dmattn_download(h.device, &r->buffer[t], r->bytes[t] * (is_of_step((tensor_id)t) ? STEPS : 1), guard,
                                   GUARD));
         for (int i = 0; i < GUARD; i++)
-            cr_assert_eq(guard[i], PATTERN, "%s: byte %d behind %s was written", r->name, i,
+            cr_assert_eq(guard[i], PATTERN, "%s: byte %d after %s was written", r->name, i,
                          dmattn_tensor_name((tensor_id)t));
     }
 }
@@ -533,7 +533,7 @@ void decode_run(const char *name, const dmattn_decode_desc *desc, const decode_h
     run r = {.name = name, .habits = habits, .results = results, .random = seed};
     dmattn_decode_desc d = *desc;
     cr_assert_lt(habits->most_tokens, MOST_LOG);
-    if (strides) { /* an element between rows of 16 bits: not aligned to words */
+    if (strides) { /* a gap of one 16-bit element between rows: rows are not aligned to words */
         dmattn_attention_desc *a = &d.attention;
         const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads,
                        value_dim = a->value_dim ? a->value_dim : a->head_dim;

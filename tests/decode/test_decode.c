@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Decoding against attention over the whole sequences, from the definition: tokens that come, are taken back, start
- * anew, prompts, and sequences that become others, at random. */
+ * Decoding against attention over the whole sequences, from the definition. Random events: new tokens, tokens taken
+ * back, sequences that start again, prompts, and copies of sequences. */
 #include "decode_model.h"
 
 #include <stdio.h>
@@ -11,14 +11,14 @@ typedef struct decode_case {
     decode_habits habits;
     unsigned rounds;
     bool strides;
-    bool extra; /* run only if all cases are asked for: the others have its options, too */
+    bool extra; /* not run by default, because other cases have its options, too */
 } decode_case;
 
 #define F32  DMATTN_TYPE_F32
 #define F16  DMATTN_TYPE_F16
 #define BF16 DMATTN_TYPE_BF16
 
-/* Sequences, new tokens at most, heads, kv heads, dimension. */
+/* Sequences, maximum number of new tokens, heads, kv heads, dimension. */
 #define SHAPE(of, b, t, h_, hk, d) \
     .type = (of), .batch = (b), .queries = (t), .heads = (h_), .kv_heads = (hk), .head_dim = (d), .lse = true
 #define TOPW(...)            .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
@@ -26,7 +26,7 @@ typedef struct decode_case {
 #define ABOVE(...)           .selection = {.select = DMATTN_SELECT_THRESHOLD, .causal = true, .threshold = __VA_ARGS__}
 #define PAGES(size, n, keys) .cache = DMATTN_CACHE_PAGED, .page_size = (size), .pages = (n), .max_keys = (keys)
 
-/* All that can happen, to sequences of some tens of tokens. */
+/* All events, for sequences of a few tens of tokens. */
 #define LIVELY                    \
     .habits = {.rollback = 5,     \
                .too_far = 60,     \
@@ -196,7 +196,7 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     decode_results results = {0};
     desc.attention.level = level;
     snprintf(name, sizeof name, "%s, %s", c->name, dmattn_level_string(level));
-    /* What happens to sequences is the same code at all levels. */
+    /* The code for events is the same at all levels. */
     unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
     if (rounds > 100 && harness_small_tiles() && !harness_takes_all())
         rounds /= 4;
@@ -238,7 +238,7 @@ DEVICE_TEST(decode, paged)
     RUN(paged);
 }
 
-/* Which workgroup arrives last must not matter. */
+/* The result must not depend on which workgroup is the last. */
 DEVICE_TEST(decode, repeatable)
 {
     static const decode_case c = {
@@ -257,7 +257,7 @@ DEVICE_TEST(decode, repeatable)
     }
 }
 
-/* 10^5 steps of sequences if all cases are asked for, else a quarter. */
+/* 10^5 steps of sequences if all cases are selected; a quarter by default. */
 DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {

@@ -16,11 +16,11 @@ static void refused(int line, const dmattn_decode_desc *desc, const char *part)
     sentences s = {0};
     cr_expect_eq(dmattn_decode_desc_resolve(desc, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID,
                  "line %d", line);
-    cr_expect_eq(s.count, 1, "line %d: %u sentences about %s", line, s.count, part);
+    cr_expect_eq(s.count, 1, "line %d: %u messages about %s", line, s.count, part);
     cr_expect(strstr(s.text, part), "line %d: no '%s' in: %s", line, part, s.text);
 }
 
-/* `good` with one member set to what is wrong. */
+/* Expects that `good` with one wrong member is refused. */
 #define EXPECT_REFUSED(good, member, value, part) \
     do {                                          \
         dmattn_decode_desc bad_ = (good);         \
@@ -70,7 +70,7 @@ Test(decode_desc, what_is_given_stays)
     cr_expect(d.selection.window == 50 && d.rollback == 5);
 }
 
-/* k and v are of the new tokens, a mask of all keys. */
+/* k and v have only the new tokens; a mask has all keys. */
 Test(decode_desc, defaults_of_a_mask)
 {
     dmattn_decode_desc desc = paged;
@@ -92,7 +92,7 @@ Test(decode_desc, defaults_of_a_mask)
     cr_expect_eq(dmattn_decode_tensor_bytes(&e, TENSOR_MASK), 6 * 100);
 }
 
-/* What is not asked for may hold anything. */
+/* Parts that the descriptor does not request may hold anything. */
 Test(decode_desc, absent_parts_are_ignored)
 {
     const dmattn_importance nonsense = {(dmattn_activation)9, (dmattn_type)9, true};
@@ -133,7 +133,7 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");
     EXPECT_REFUSED(masked, attention.mask_shape.heads, 3, "mask_shape.heads");
     EXPECT_REFUSED(masked, attention.mask_shape.queries, 100, "mask_shape.queries");
-    /* as everywhere */
+    /* as for all operators */
     EXPECT_REFUSED(bounded, attention.batch, 0, "batch");
     EXPECT_REFUSED(bounded, attention.heads, 7, "heads");
     EXPECT_REFUSED(bounded, attention.head_dim, 12, "head_dim");
@@ -194,7 +194,7 @@ Test(decode_desc, refused_bounded_cache)
     EXPECT_REFUSED(unbounded, selection.select, DMATTN_SELECT_ALL, "sliding");
     EXPECT_REFUSED(unbounded, selection.select, DMATTN_SELECT_THRESHOLD, "sliding");
     EXPECT_REFUSED(bounded, cache, (dmattn_cache)2, "cache 2");
-    dmattn_decode_desc wide = bounded; /* (2^28 - 16) slots, and one more */
+    dmattn_decode_desc wide = bounded; /* 2^28 - 16 slots, and one more */
     wide.attention.heads = wide.attention.kv_heads = 1;
     wide.attention.head_dim = wide.attention.value_dim = 8;
     wide.selection.window = (1u << 28) - 16 - 5;
@@ -221,7 +221,7 @@ Test(decode_desc, refused_paged_cache)
     EXPECT_REFUSED(wide, attention.kv_heads, 1u << 13, "a page has");
 }
 
-/* Sums and products of sizes that are fine by themselves must not come out small. */
+/* Sums and products of valid sizes must not overflow to small numbers. */
 Test(decode_desc, refused_rows_and_states_beyond_32_bits)
 {
     dmattn_decode_desc d = bounded;
@@ -247,7 +247,7 @@ Test(decode_layout, slots)
         {{TOPW, .window = 15}, 1, 0, 16},
         {{TOPW, .window = 16}, 1, 0, 32},
         {{TOPW, .window = 16}, 16, 0, 32},
-        {{TOPW, .window = 16}, 16, 16, 32}, /* of new tokens and of those that may be taken back the more */
+        {{TOPW, .window = 16}, 16, 16, 32}, /* the larger one of new tokens and tokens that may be taken back */
         {{TOPW, .window = 17}, 1, 16, 48},
         {{TOPW, .window = 10, .sinks = 2, .recent = 3}, 1, 0, 16},
         {{TOPW, .window = 10, .sinks = 2, .recent = 4}, 1, 0, 32},
@@ -269,7 +269,7 @@ Test(decode_layout, slots)
     }
 }
 
-/* 48 bytes a head, 64 slots, and each array behind the one before. */
+/* A header of 48 bytes per head, 64 slots, arrays one after another. */
 Test(decode_layout, bounded)
 {
     for (int i = 0; i < 3; i++) {
@@ -504,7 +504,7 @@ Test(decode_constants, paged)
     cr_expect_eq(both_words(c, DECODE_MASK_HEAD_LOW), 4 * 100);
     cr_expect_eq(both_words(c, DECODE_MASK_QUERY_LOW), 100);
 
-    /* a mask that is the same for all, and dimensions of one step, have no strides */
+    /* strides of broadcast dimensions of a mask, and of dimensions of length 1, are 0 */
     desc.attention.mask_shape = (dmattn_score_shape){0};
     desc.attention.batch = desc.attention.queries = desc.attention.heads = desc.attention.kv_heads = 1;
     desc.importance_given = false;

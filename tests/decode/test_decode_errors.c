@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What plans of decoding refuse on a device, and what they say of themselves. */
+ * What plans of decoding refuse on a device, and their information. */
 #include "decode/desc.h"
 #include "support/harness.h"
 
@@ -73,7 +73,7 @@ DEVICE_TEST(decode_plan, layout)
     dmattn_cache_layout layout;
     ASSERT_OK(dmattn_decode_plan(h.context, &bounded, &plan));
     ASSERT_OK(dmattn_decode_get_layout(plan, &layout));
-    cr_expect_eq(layout.slots, 16); /* 8 + 3, in sixteens */
+    cr_expect_eq(layout.slots, 16); /* 8 + 3, rounded up to a multiple of 16 */
     cr_expect_eq(layout.sequence_size, 2 * (48 + 16 * (16 + 2 * (8 + 8))));
     cr_expect_eq(layout.state_size, 2 * layout.sequence_size);
     dmattn_plan_destroy(plan);
@@ -95,7 +95,7 @@ DEVICE_TEST(decode_plan, info)
     h.kernel[0] = 0;
     ASSERT_OK(dmattn_decode_plan(h.context, &bounded, &plan));
     dmattn_plan_get_info(plan, &info);
-    cr_expect(strstr(h.kernel, info.kernel), "'%s' says nothing of '%s'", h.kernel, info.kernel);
+    cr_expect(strstr(h.kernel, info.kernel), "'%s' does not contain '%s'", h.kernel, info.kernel);
     const bool matrices = harness_next_level(DMATTN_LEVEL_PORTABLE) != 0;
     cr_expect_eq(info.level, matrices ? DMATTN_LEVEL_MATRIX : DMATTN_LEVEL_PORTABLE);
     cr_expect(strstr(info.why_not_higher, "matrix2: ") == info.why_not_higher, "%s", info.why_not_higher);
@@ -105,7 +105,7 @@ DEVICE_TEST(decode_plan, info)
     cr_expect_gt(info.bytes, 0);
     dmattn_plan_destroy(plan);
 
-    dmattn_decode_desc d = bounded; /* levels above are forbidden, and rows lie anywhere */
+    dmattn_decode_desc d = bounded; /* limits the level; then rows may begin at any element */
     d.attention.max_level = DMATTN_LEVEL_PORTABLE;
     d.attention.v_strides = (dmattn_strides){100, 33, 9};
     ASSERT_OK(dmattn_decode_plan(h.context, &d, &plan));
@@ -191,11 +191,11 @@ static void expect_bytes(const dmattn_buffer *buffer, int byte, const char *name
     uint64_t different = 0;
     for (uint64_t i = 0; i < buffer->size; i++)
         different += bytes[i] != byte;
-    cr_expect_eq(different, 0, "something was recorded that wrote to %s", name);
+    cr_expect_eq(different, 0, "a recorded command wrote to %s", name);
     free(bytes);
 }
 
-/* Every buffer holds `byte` all over. */
+/* Every byte of all buffers is `byte`. */
 static rig rig_create(const dmattn_decode_desc *desc, int byte)
 {
     rig r = {0};
@@ -213,7 +213,7 @@ static rig rig_create(const dmattn_decode_desc *desc, int byte)
     return r;
 }
 
-/* Submits; then nothing may have happened to the buffers. */
+/* Submits the commands and expects that no buffer has changed. */
 static void rig_expect_nothing(rig *r, int byte)
 {
     ASSERT_OK(dmattn_commands_submit(h.device));
@@ -232,7 +232,7 @@ static void rig_destroy(rig *r)
     dmattn_plan_destroy(r->plan);
 }
 
-/* Tokens that the sequence's first kv head counts. */
+/* The number of tokens in the header of the sequence's first kv head. */
 static uint32_t length_of(const rig *r, uint32_t sequence)
 {
     dmattn_cache_layout layout;
@@ -244,7 +244,7 @@ static uint32_t length_of(const rig *r, uint32_t sequence)
 
 /* ---- steps --------------------------------------------------------------------------------------------------- */
 
-/* Each buffer missing, too small, and at an offset that is not aligned; then nothing is recorded. */
+/* Tries each buffer as missing, too small, and at an offset that is not aligned. Then nothing is recorded. */
 static void try_step_buffers(const dmattn_decode_desc *desc, unsigned buffers)
 {
     rig r = rig_create(desc, 0xff);
@@ -259,12 +259,12 @@ static void try_step_buffers(const dmattn_decode_desc *desc, unsigned buffers)
         buffer->size--;
         EXPECT_FAILURE(dmattn_decode_record(r.plan, r.commands, &r.args), DMATTN_ERROR_INVALID, part);
         *buffer = whole;
-        if (t != TENSOR_MASK) { /* which may lie anywhere */
+        if (t != TENSOR_MASK) { /* a mask may begin at any byte */
             buffer->offset = 1;
             EXPECT_FAILURE(dmattn_decode_record(r.plan, r.commands, &r.args), DMATTN_ERROR_INVALID, part);
         }
         *buffer = (dmattn_buffer){0};
-        if (t != TENSOR_COUNTS && t != TENSOR_KEEP) /* which are optional */
+        if (t != TENSOR_COUNTS && t != TENSOR_KEEP) /* these are optional */
             EXPECT_FAILURE(dmattn_decode_record(r.plan, r.commands, &r.args), DMATTN_ERROR_INVALID, part);
         *buffer = whole;
         tried++;
@@ -296,7 +296,7 @@ DEVICE_TEST(decode_record, paged_buffers)
     try_step_buffers(&paged, 12);
 }
 
-/* Neither counts nor keep, then both, by which one sequence pauses and the other starts anew. */
+/* First without counts and keep, then with both: one sequence pauses, the other starts again. */
 DEVICE_TEST(decode_record, optional_buffers)
 {
     static const dmattn_decode_desc *const descs[] = {&bounded, &paged};
@@ -319,7 +319,7 @@ DEVICE_TEST(decode_record, optional_buffers)
     }
 }
 
-/* What a plan has no use for is not looked at. */
+/* Buffers that a plan does not use are not checked. */
 DEVICE_TEST(decode_record, unused_buffers)
 {
     rig r = rig_create(&without_importance, 0);
@@ -334,7 +334,7 @@ DEVICE_TEST(decode_record, unused_buffers)
     rig_destroy(&r);
 }
 
-/* A plan is recorded by its own functions only. */
+/* Each kind of plan can be recorded only by its own functions. */
 DEVICE_TEST(decode_record, other_plans)
 {
     dmattn_plan *decode, *attention;
@@ -364,7 +364,7 @@ DEVICE_TEST(decode_record, other_plans)
 
 #define PROMPT 5
 
-/* Of a prompt for sequence 1. k, v and importance are its own. */
+/* Arguments for a prompt of sequence 1, with its own k, v and importance. */
 static dmattn_decode_fill_args fill_args_of(const rig *r, const dmattn_decode_desc *d)
 {
     const uint64_t size = PROMPT * d->attention.kv_heads;
@@ -420,7 +420,7 @@ static void try_fill(const dmattn_decode_desc *desc, unsigned buffers)
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "keys is 0");
     args.keys = 1u << 30;
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "keys");
-    args.keys = 33; /* more than a paged sequence may have, and than k has */
+    args.keys = 33; /* more keys than a paged sequence may have, and than k has */
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID,
                    desc->max_keys ? "max_keys" : "buffer k ");
     args = good;
@@ -436,7 +436,7 @@ static void try_fill(const dmattn_decode_desc *desc, unsigned buffers)
     cr_expect_eq(dmattn_decode_fill_record(NULL, r.commands, &good), DMATTN_ERROR_INVALID);
     rig_expect_nothing(&r, 0xff);
 
-    /* nor is anything wrong with `good` itself */
+    /* `good` itself is valid */
     fill_bytes(&r.args.state, 0);
     if (r.args.table.buffer)
         fill_bytes(&r.args.table, 0);
@@ -494,7 +494,7 @@ static void try_fork(const dmattn_decode_desc *desc)
     EXPECT_FAILURE(dmattn_decode_fork_record(r.plan, NULL, state, 0, 1), DMATTN_ERROR_INVALID, "command buffer");
     cr_expect_eq(dmattn_decode_fork_record(NULL, r.commands, state, 0, 1), DMATTN_ERROR_INVALID);
 
-    /* different states, or a copy would not be seen */
+    /* the states must differ, otherwise a copy would not be noticed */
     ASSERT_OK(dmattn_commands_submit(h.device));
     dmattn_cache_layout layout;
     ASSERT_OK(dmattn_decode_get_layout(r.plan, &layout));
@@ -511,7 +511,7 @@ static void try_fork(const dmattn_decode_desc *desc)
     ASSERT_OK(dmattn_commands_begin(h.device, &r.commands));
     ASSERT_OK(dmattn_decode_fork_record(r.plan, r.commands, state, 1, 0));
     ASSERT_OK(dmattn_commands_submit(h.device));
-    expect_bytes(state, 0x11, "sequence 0, but not what sequence 1 is");
+    expect_bytes(state, 0x11, "sequence 0, which is not the state of sequence 1");
     rig_destroy(&r);
 }
 

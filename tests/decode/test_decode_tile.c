@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * How a step of decoding is cut, on any device. */
+ * How the work of a step of decoding is divided, on any device. */
 #include "decode/stage.h"
 #include "decode_descs.h"
 #include "support/capabilities_fixture.h"
@@ -14,14 +14,15 @@ static bool is_power_of_2(uint32_t x)
     return x && !(x & (x - 1));
 }
 
-/* What is broken of what follows; NULL if nothing is. Not one assertion each: nearly a million tiles are looked at. */
+/* The functions below return the text of the first condition that does not hold, or NULL. They do not assert, because
+ * nearly a million tiles are checked. */
 #define TAKEN_FOR_GRANTED(condition) \
     do {                             \
         if (!(condition))            \
             return #condition;       \
     } while (0)
 
-/* What decode.comp takes for granted at all levels. `subgroup`: what the device runs it with. */
+/* What decode.comp assumes at all levels. `subgroup`: the device's subgroup size for it. */
 static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -32,12 +33,12 @@ static const char *broken(const decode_tile *t, const dmattn_decode_desc *d, uin
     TAKEN_FOR_GRANTED(t->block_keys);
     const uint32_t rows = a->queries * (a->heads / a->kv_heads);
     TAKEN_FOR_GRANTED(t->row_blocks >= 1 && t->row_blocks <= DECODE_MAX_ROW_BLOCKS); /* counters in the header */
-    TAKEN_FOR_GRANTED((t->row_blocks - 1) * t->block_rows < rows);                   /* none without rows */
+    TAKEN_FOR_GRANTED((t->row_blocks - 1) * t->block_rows < rows);                   /* no row block is empty */
     TAKEN_FOR_GRANTED(t->splits >= 1 && t->splits <= 256);
     return NULL;
 }
 
-/* What decode_attend.glsl does. */
+/* What decode_attend.glsl assumes. */
 static const char *portable_broken(const decode_tile *t, const dmattn_decode_desc *d, uint32_t subgroup)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -50,42 +51,43 @@ static const char *portable_broken(const decode_tile *t, const dmattn_decode_des
     TAKEN_FOR_GRANTED(t->key_lanes <= t->subgroup_size); /* within a subgroup */
     TAKEN_FOR_GRANTED(t->workgroup % t->key_lanes == 0); /* whole groups */
     TAKEN_FOR_GRANTED(is_power_of_2(t->block_rows));     /* sum_of_row() */
-    TAKEN_FOR_GRANTED(t->block_rows <= 8);               /* likewise: three steps */
-    TAKEN_FOR_GRANTED(t->block_rows <= t->key_lanes);    /* a lane of its own for each row */
+    TAKEN_FOR_GRANTED(t->block_rows <= 8);               /* sum_of_row() has three steps */
+    TAKEN_FOR_GRANTED(t->block_rows <= t->key_lanes);    /* a lane for each row */
     const uint64_t keys = dmattn_decode_most_keys(d), others = (uint64_t)a->batch * a->kv_heads * t->row_blocks;
-    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no part of next to nothing, */
-    TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* none where there is work enough, */
-    TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* and a device filled if it can be */
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * UINT64_C(16) <= keys); /* no split is tiny */
+    TAKEN_FOR_GRANTED(t->splits == 1 || others < 256);                     /* no splits if there is enough work */
+    TAKEN_FOR_GRANTED(keys < 100000 || t->splits * others >= 128);         /* the device is filled if possible */
     const uint32_t lane_units = (a->head_dim / 8 + t->key_lanes - 1) / t->key_lanes;
     TAKEN_FOR_GRANTED(t->block_rows == 1 || 8 * lane_units * t->block_rows <= 64); /* registers for q */
 
-    /* the arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl and decode_combine.glsl once more,
-     */
+    /* the shared arrays of decode.glsl, decode_attend.glsl, scan.glsl, decode_tokens.glsl, decode_combine.glsl, */
     const uint32_t sum_rows = t->block_rows < 2 ? 1 : 2;
     const uint32_t common = 4 * 2 * t->block_keys + 4 * t->block_rows * t->block_keys + 3 * 4 * t->block_rows
                             + 16 * sum_rows * 2 * t->workgroup + 4 * t->workgroup / 4 + 4 * a->queries + 4;
     const uint32_t of_bounded = 2 * 4 * a->queries + 16 * t->workgroup / 4, of_paged = 4 * t->block_keys;
     const uint32_t shared = dmattn_decode_tile_shared_memory(t, d);
     TAKEN_FOR_GRANTED(shared >= common + (d->cache == DMATTN_CACHE_PAGED ? of_paged : of_bounded));
-    TAKEN_FOR_GRANTED(shared <= 16384); /* which Vulkan promises */
+    TAKEN_FOR_GRANTED(shared <= 16384); /* Vulkan guarantees this much */
     return NULL;
 }
 
-/* decode_attend_matrix.glsl: its arrays once more; rows in units of 16 bytes and one more. */
+/* What decode_attend_matrix.glsl assumes. Its shared arrays are computed again here. Rows have units of 16 bytes, and
+ * one unused unit. */
 static const char *shared_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common, uint32_t shared)
 {
     const matrix_shape *x = &t->matrix;
     const uint32_t key = (a->head_dim + x->k - 1) / x->k * x->k / 8 + 1;
     const uint32_t value = (a->value_dim + x->n - 1) / x->n * x->n / 8 + 1;
     TAKEN_FOR_GRANTED(t->block_keys % x->n == 0 && t->block_keys % x->k == 0);
-    TAKEN_FOR_GRANTED(x->m * (2 * value - 1) <= t->block_keys * value); /* the output lies where values did */
+    TAKEN_FOR_GRANTED(x->m * (2 * value - 1)
+                      <= t->block_keys * value); /* the output is stored in place of the values */
     const uint32_t rows_of_q = x->m * key, keys = t->block_keys * key, values = t->block_keys * value;
     const uint32_t scores = x->m * (t->block_keys / 4 + 1), factors = x->m * (x->n / 4 + 1);
     TAKEN_FOR_GRANTED(shared >= common + 16 * (rows_of_q + keys + values + scores + factors) + 2 * 4 * x->m);
     return NULL;
 }
 
-/* decode_attend_fragments.glsl. */
+/* What decode_attend_fragments.glsl assumes. */
 static const char *fragments_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common,
                                     uint32_t shared)
 {
@@ -99,7 +101,7 @@ static const char *fragments_broken(const decode_tile *t, const dmattn_attention
     return NULL;
 }
 
-/* What both do. */
+/* What both matrix forms assume. */
 static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc *d, const capabilities *caps)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -109,24 +111,23 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
         return what;
     TAKEN_FOR_GRANTED(t->workgroup <= caps->max_invocations);
     TAKEN_FOR_GRANTED(x->m && t->block_rows == x->m);       /* a matrix of rows */
-    TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* elements are spread evenly */
-    /* part_size() of decode.glsl */
+    TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* each invocation has equally many elements */
+    /* split_size() of decode.glsl */
     const bool paged_cache = d->cache == DMATTN_CACHE_PAGED, by_fragments = t->form == FORM_FRAGMENTS;
     const uint64_t keys = paged_cache ? d->max_keys : dmattn_cache_slots(d) + a->queries;
     const uint64_t others = (uint64_t)a->batch * a->kv_heads * t->row_blocks, unit = by_fragments ? 16 : t->block_keys;
     const uint64_t part = ((keys + t->splits - 1) / t->splits + unit - 1) / unit * unit;
     const uint64_t least = by_fragments ? t->workgroup / 2 : t->block_keys;
-    TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no part of nothing, */
-    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all run at once, */
+    TAKEN_FOR_GRANTED((t->splits - 1) * part < keys);               /* no split is empty */
+    TAKEN_FOR_GRANTED(t->splits == 1 || t->splits * others <= 132); /* all workgroups run at the same time */
     const uint64_t all_rows = a->queries * (a->heads / a->kv_heads);
     const uint64_t rows = all_rows < t->block_rows ? all_rows : t->block_rows;
     const uint64_t more = part > unit ? (keys + part - unit - 1) / (part - unit) : UINT32_MAX;
-    TAKEN_FOR_GRANTED(part <= least          /* as many as each has work for all of it, */
-                      || more * others > 132 /* as can run at once, */
-                      || (by_fragments       /* and as are joined in the time that they save */
+    TAKEN_FOR_GRANTED(part <= least          /* more splits would not have enough work each, */
+                      || more * others > 132 /* or would not run at the same time, */
+                      || (by_fragments       /* or would take longer to combine than they save */
                           && more * more * (t->workgroup / 32) * rows > 16 * keys));
-    TAKEN_FOR_GRANTED(!by_fragments
-                      || !paged_cache /* of a block an invocation lists up to 8, of which there are some */
+    TAKEN_FOR_GRANTED(!by_fragments || !paged_cache /* an invocation lists at least 1 and at most 8 keys of a block */
                       || (t->block_keys % t->workgroup == 0 && t->block_keys <= 8 * t->workgroup
                           && (t->block_keys == t->workgroup || t->block_keys < 2 * (part + 16))));
 
@@ -137,7 +138,7 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
     return t->form == FORM_FRAGMENTS ? fragments_broken(t, a, common, shared) : shared_broken(t, a, common, shared);
 }
 
-/* Subgroups of one size that cannot be changed, or of any from 4 to 128. */
+/* The subgroup size is fixed, or any from 4 to 128. */
 static capabilities capabilities_of(uint32_t subgroup, bool any)
 {
     capabilities caps = usual_capabilities();
@@ -209,7 +210,7 @@ Test(decode_tile, parts)
     cr_expect_eq(chosen(d).splits, 1);
     d.attention.kv_heads = d.attention.heads = (1u << 30) - 1;
     cr_expect_eq(chosen(d).splits, 1);
-    /* more keys, no fewer parts; more sequences, no more */
+    /* with more keys, not fewer splits; with more sequences, not more splits */
     d.attention.kv_heads = d.attention.heads = 2;
     uint32_t before = 1;
     for (d.attention.batch = 4, d.max_keys = 1; d.max_keys < 1u << 16; d.max_keys += 1 + d.max_keys / 16) {
@@ -224,7 +225,7 @@ Test(decode_tile, parts)
     }
 }
 
-/* Rows are counted right, however many heads share one of k and v. */
+/* The number of rows is right for any number of query heads per kv head. */
 Test(decode_tile, as_many_rows_as_there_can_be)
 {
     dmattn_decode_desc desc = paged;
@@ -239,7 +240,8 @@ Test(decode_tile, as_many_rows_as_there_can_be)
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
-/* On a device of some matrices, at a level that is asked for: what fits is right, and what is common fits. */
+/* On a device with these matrices, at a requested level: tiles that are found are valid, and common cases find a
+ * tile. */
 static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_memory, bool known)
 {
     static const uint32_t dims[] = {8, 24, 64, 128, 136, 256}, batches[] = {1, 5, 100},
@@ -266,7 +268,7 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
             decode_tile t;
             char why[200];
             if (!dmattn_decode_tile_choose(&caps, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why)) {
-                cr_assert(strstr(why, pages ? "pages are for" : "no tile for"), "%s", why);
+                cr_assert(strstr(why, pages ? "for pages" : "no tile for"), "%s", why);
                 if (pages)
                     continue;
                 const bool wide = d.attention.head_dim > 128 || d.attention.value_dim > 128;
@@ -281,7 +283,7 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
             cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
                            subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
         }
-    cr_expect(fitting, "%ux%ux%u in subgroups of %u: nothing fits", shape.m, shape.n, shape.k, subgroup);
+    cr_expect(fitting, "%ux%ux%u in subgroups of %u: no case has a tile", shape.m, shape.n, shape.k, subgroup);
     const bool can = known && subgroup == 32 && shape.m == 16 && shape.n == 16 && shape.k == 16;
     cr_expect_eq(fragments > 0, can, "%ux%ux%u in subgroups of %u: %u by fragments", shape.m, shape.n, shape.k,
                  subgroup, fragments);
@@ -308,7 +310,7 @@ static void expect_refused(dmattn_decode_desc desc, dmattn_level level, const ch
     cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
 }
 
-/* Which level is best where none is asked for. */
+/* The level that is chosen if none is requested. */
 Test(decode_tile, levels)
 {
     const capabilities caps = matrix_capabilities();
@@ -317,19 +319,19 @@ Test(decode_tile, levels)
     char why[200];
     d.attention.type = DMATTN_TYPE_F16;
     expect_refused(bounded, DMATTN_LEVEL_MATRIX, "16 bits");
-    expect_refused(d, DMATTN_LEVEL_MATRIX2, "nothing of it");
+    expect_refused(d, DMATTN_LEVEL_MATRIX2, "matrix is enough");
     dmattn_decode_desc pages = paged;
     pages.attention.type = DMATTN_TYPE_F16;
-    expect_refused(pages, DMATTN_LEVEL_MATRIX, "pages are for matrices whose layout is known");
-    d.attention.batch = 1000; /* 4 tokens of 3 heads each are enough rows, */
+    expect_refused(pages, DMATTN_LEVEL_MATRIX, "matrices need a known fragment layout");
+    d.attention.batch = 1000; /* 4 tokens with 3 heads are enough rows */
     cr_expect(dmattn_decode_tile_choose(&caps, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
-    d.attention.queries = 1; /* 3 are not, */
-    expect_refused(d, DMATTN_LEVEL_MATRIX, "so many sequences");
-    d.attention.level = DMATTN_LEVEL_MATRIX; /* but who asks for it gets it */
+    d.attention.queries = 1; /* 3 rows are not enough */
+    expect_refused(d, DMATTN_LEVEL_MATRIX, "many sequences of few rows");
+    d.attention.level = DMATTN_LEVEL_MATRIX; /* but a plan may request the level */
     const dmattn_decode_desc asked = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&caps, &asked, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
     d.attention.level = 0;
-    capabilities known = caps; /* and so does who has matrices of a known layout, which win with any number */
+    capabilities known = caps; /* with a known layout, matrices are faster with any number of rows */
     known.fragment_layout = LAYOUT_QUAD_ROWS;
     const dmattn_decode_desc many = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&known, &many, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);

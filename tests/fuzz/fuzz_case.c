@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Case files, as `dmattn-run --cpu` takes them: the reader of .safetensors files, the case in it, and the reference. */
+ * Case files for `dmattn-run --cpu`: the reader of .safetensors files, the reader of cases, and the reference. */
 #include "fuzz.h"
 
 #include "case_file.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Larger cases take the reference too long: multiplications. */
+/* The maximum number of multiplications: the reference is too slow for larger cases. */
 #define MOST_WORK 3e5
 
 typedef struct heard {

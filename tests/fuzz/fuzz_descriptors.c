@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Descriptors of every operator on devices of every kind: they are planned, their sizes are computed a second time in
- * 128 bits, and they are recorded into a device that does not exist (support/fake_vulkan.h). */
+ * Descriptors of every operator on devices of every kind. Plans are made, their sizes are computed again in 128 bits,
+ * and they are recorded on a Vulkan without a device (support/fake_vulkan.h). */
 #include "fuzz.h"
 
 #include "attention/backward.h"
@@ -31,7 +31,7 @@ static const uint8_t *input;
 static size_t input_left;
 static uint64_t random_state;
 
-/* Behind the input's end, numbers that look random and follow from the input. */
+/* After the input's end, returns pseudorandom numbers that follow from the input. */
 static uint64_t bits(unsigned bytes)
 {
     uint64_t value = 0;
@@ -63,7 +63,7 @@ static bool flip(void)
     return below(2);
 }
 
-/* How the sizes of a descriptor are drawn. */
+/* How the sizes of a descriptor are chosen. */
 static enum { SIZES_SMALL, SIZES_LARGE, SIZES_WILD } kind;
 
 static uint32_t wild_32(void)
@@ -129,7 +129,7 @@ static uint32_t dimension(void)
     return once_in(kind == SIZES_WILD ? 2 : 40) ? wild_32() : 8 * (1 + below(32));
 }
 
-/* A value of an enum, or none. */
+/* A value of an enum, or an invalid value. */
 static int value_of(int count)
 {
     static const int wrong[] = {-1, 3, 4, 5, 99, 0x7fffffff, (int)0x80000000};
@@ -513,7 +513,7 @@ static void check_decode(const dmattn_plan *plan)
     FUZZ_CHECK(plan->tensor[TENSOR_TABLE].bytes == (wide)4 * a->batch * l.table_pages);
 }
 
-/* What holds for every plan; then what its operator says. */
+/* Checks sizes that every plan has, then those of its operator. */
 static void check_sizes(const dmattn_plan *plan, const dmattn_plan_info *info)
 {
     wide in_workspace = 0;
@@ -586,10 +586,10 @@ static dmattn_buffer buffer(uint64_t number, uint64_t bytes)
     return (dmattn_buffer){(VkBuffer)(uintptr_t)(number << 40), 0, bytes};
 }
 
-/* Buffers that are just large enough are taken; then one is too small, or not there. */
+/* Records with buffers of the exact sizes, which must succeed; then with one buffer that is too small or missing. */
 static void record(const dmattn_plan *plan)
 {
-    uint64_t storage[128] = {0}; /* any operator's args */
+    uint64_t storage[128] = {0}; /* large enough for the args of any operator */
     fake_commands commands;
     dmattn_buffer *damaged = NULL;
     const operator_type *type = plan->type;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What ggml's test-backend-ops prints. */
+ * The output of ggml's test-backend-ops. */
 #include "fuzz.h"
 
 #include "results/ggml_results.h"

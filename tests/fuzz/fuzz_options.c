@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * vkbench's command line, one argument a line, and the cases that it asks for. */
+ * vkbench's command line, one argument per line, and the cases that it selects. */
 #include "fuzz.h"
 
 #include "app/options.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Files of results, and vkbench's commands on them. */
+ * Files of results, and vkbench's commands that read them. */
 #include "fuzz.h"
 
 #include "commands/commands.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* More take the commands too long. */
+/* The commands are too slow for more results. */
 #define MOST_RESULTS 200
 
 static int run(int count, const char *const *words)
@@ -22,7 +22,7 @@ static int run(int count, const char *const *words)
     return status;
 }
 
-/* What was merged can be read, and holds the results of both. */
+/* The merged file can be read and holds the results of both files. */
 static void check_merge(const char *path, size_t results_of_one)
 {
     char out[64], why[RESULTS_WHY_SIZE];

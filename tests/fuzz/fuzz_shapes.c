@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Files of models' shapes. */
+ * Files with the shapes of models. */
 #include "fuzz.h"
 
 #include "cases/shapes.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static shape_list shapes;
     char why[SHAPES_WHY_SIZE];
     memset(why, 1, sizeof why);
-    uint8_t *text = malloc(size ? size : 1); /* nothing stands behind it */
+    uint8_t *text = malloc(size ? size : 1); /* without a terminating 0 */
     FUZZ_CHECK(text);
     memcpy(text, data, size);
     const bool ok = shapes_parse((const char *)text, size, &shapes, why);

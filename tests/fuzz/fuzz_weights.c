@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Weights of the example app. It ends when it refuses a file; here what it has allocated is freed then. */
+ * Weights of the example app. The app exits if it refuses a file. Here, its memory is freed instead. */
 #include "fuzz.h"
 
 #include "safetensors.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The cases of tests/golden, whose results were computed without this library: on the CPU and on the device. */
+ * The cases of tests/golden, on the CPU and on the device. Their results were computed without this library. */
 #include "case_file.h"
 #include "gradients.h"
 #include "support/harness.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ||got - want|| / ||want||; infinite if an infinity or a NaN is not in both. */
+/* ||got - want|| / ||want||; infinite if only one of the two has an infinity or a NaN. */
 static double relative_error(const float *got, const float *want, uint64_t count)
 {
     double difference = 0, norm = 0;
@@ -32,7 +32,7 @@ typedef struct golden {
     problem problem;
     uint64_t out_count, lse_count;
     const float *want_out, *want_lse;
-    float *out, *lse; /* room for what is got */
+    float *out, *lse; /* memory for the results under test */
 } golden;
 
 static void golden_open(const char *name, golden *g)
@@ -70,7 +70,7 @@ static void expect_results(const char *name, const golden *g, double tolerance)
     cr_expect_leq(lse, tolerance, "%s: lse has an error of %.3g, allowed %.3g", name, lse, tolerance);
 }
 
-/* The mask's products, which the problem holds once they are made. */
+/* Checks importance and intervals, which the problem holds after a run. */
 static void expect_mask(const char *name, const golden *g, double tolerance)
 {
     static const struct {
@@ -90,7 +90,7 @@ static void expect_mask(const char *name, const golden *g, double tolerance)
     }
 }
 
-/* Of a case with dout. */
+/* Checks the gradients of a case with dout. */
 static void expect_gradients(const char *name, const golden *g, const gradients *got, double tolerance)
 {
     static const char *const names[TENSOR_COUNT] = {[TENSOR_DQ] = "dq",
@@ -111,7 +111,7 @@ static void expect_gradients(const char *name, const golden *g, const gradients 
     }
 }
 
-/* The cases whose gradients are known. */
+/* The number of cases with known gradients. */
 static unsigned differentiated;
 
 static void differentiate_on_cpu(const char *name, const golden *g)
@@ -162,8 +162,8 @@ static void differentiate_on_device(const char *name, const golden *g, const dev
     differentiated++;
 }
 
-/* A CPU takes seconds to compile the kernels of a case's gradients, so it runs those of a third of the cases unless all
- * are asked for. */
+/* A CPU compiles the kernels for a case's gradients for seconds. So by default, it computes gradients of only a third
+ * of the cases. */
 static bool takes_gradients(const char *name)
 {
     return !harness_small_tiles() || harness_takes_all() || strlen(name) % 3 == 0;
@@ -189,7 +189,7 @@ static void run_at_level(const char *name, dmattn_level level)
     ASSERT_OK(device_problem_download(&dp, g.out, g.lse));
     if (g.problem.dma) {
         ASSERT_OK(device_problem_download_mask(&dp, &g.problem));
-        expect_mask(name, &g, 1e-6); /* f32, whatever the type */
+        expect_mask(name, &g, 1e-6); /* f32 for all types */
     }
     const dmattn_type type = g.problem.desc.type; /* the tolerances that the golden cases were made with */
     const double tolerance = type == DMATTN_TYPE_F32 ? 2e-5 : type == DMATTN_TYPE_F16 ? 4e-3 : 3e-2;
@@ -226,7 +226,7 @@ static void each_case(void (*run)(const char *name))
             strcpy(names[count++], entry->d_name);
         }
     closedir(folder);
-    qsort(names, count, sizeof *names, compare_names); /* shares are dealt out in this order */
+    qsort(names, count, sizeof *names, compare_names); /* shares are assigned in this order */
     for (unsigned i = 0; i < count; i++)
         run(names[i]);
     cr_expect_geq(count, 25, "only %u cases in " DMATTN_GOLDEN, count);

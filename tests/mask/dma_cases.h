@@ -34,7 +34,7 @@ size_t dma_choose(dmattn_level level, bool gradients, const dma_case *cases[DMA_
 /* Whether a case is one of the few. */
 bool dma_is_chosen(const dma_case *c, dmattn_level level, bool gradients);
 
-/* For the tables, besides those of attention_cases.h. */
+/* Abbreviations for the tables, besides those of attention_cases.h. */
 #define TOPW(...)              .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
 #define SHARED(...)            .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = __VA_ARGS__}
 #define THRESHOLD(...)         .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = __VA_ARGS__}

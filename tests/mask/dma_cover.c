@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What each case of the table is about, and the few that together have all of it. */
+ * The traits of each case of the table, and the few cases that together have all traits. */
 #include "dma_cases.h"
 
 #include "support/cover.h"

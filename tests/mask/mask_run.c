@@ -78,7 +78,7 @@ void *mask_run_get(const mask_run *r, tensor_id tensor)
     unsigned char *data = malloc(bytes + GUARD);
     ASSERT_OK(dmattn_download(h.device, &r->whole[tensor], 0, data, bytes + GUARD));
     for (int i = 0; i < GUARD; i++)
-        cr_assert_eq(data[bytes + i], PATTERN, "byte %d behind %s was written", i,
+        cr_assert_eq(data[bytes + i], PATTERN, "byte %d after %s was written", i,
                      tensor < TENSOR_COUNT ? dmattn_tensor_name(tensor) : "the workspace");
     return data;
 }

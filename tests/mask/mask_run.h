@@ -10,11 +10,12 @@ typedef struct mask_run {
     dmattn_mask_desc desc; /* resolved */
     dmattn_plan *plan;
     dmattn_plan_info info;
-    dmattn_buffer whole[TENSOR_COUNT + 1]; /* with guards behind; the last is the workspace */
+    dmattn_buffer whole[TENSOR_COUNT + 1]; /* each with a guard after it; the last is the workspace */
     dmattn_mask_args args;
 } mask_run;
 
-/* Plans and uploads. What the mask needs and `inputs` has is an input; all else holds a pattern. */
+/* Makes the plan and uploads the inputs: tensors that the mask needs and `inputs` has. All other memory holds a
+ * pattern. */
 void mask_run_create(mask_run *r, const dmattn_mask_desc *desc, const void *const inputs[TENSOR_COUNT]);
 void mask_run_destroy(mask_run *r);
 
@@ -23,7 +24,8 @@ void mask_run_go(mask_run *r);
 
 uint64_t mask_run_bytes(const mask_run *r, tensor_id tensor);
 
-/* Downloads a tensor, to be freed, and expects its guard intact. NULL if there is none. */
+/* Downloads a tensor, which the caller frees, and expects that its guard was not written. Returns NULL if the tensor
+ * does not exist. */
 void *mask_run_get(const mask_run *r, tensor_id tensor);
 
 #endif

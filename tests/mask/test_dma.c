@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Dynamic mask attention as a whole against the reference, and its parts against the whole, at every level. */
+ * Dynamic mask attention against the reference; and separate mask and attention plans against it. At every level. */
 #include "dma_cases.h"
 #include "reference/element.h"
 #include "support/harness.h"
@@ -12,7 +12,7 @@
 
 /* ---- importance ---------------------------------------------------------------------------------------------- */
 
-/* As a plain float computation would have it. */
+/* The importance in plain f32. */
 static float low_importance(const problem *p, uint32_t b, uint32_t head, uint32_t j)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
@@ -29,7 +29,7 @@ static float low_importance(const problem *p, uint32_t b, uint32_t head, uint32_
     return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? expf(x) : x;
 }
 
-/* Relative errors: at most twice those of the plain computation, and a few units in the last place. */
+/* Relative errors may be twice those of the plain computation, plus a few units in the last place. */
 static void check_importance(const char *name, const problem *p)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
@@ -67,7 +67,7 @@ static void free_results(results *r)
     free(r->lse);
 }
 
-/* The intervals are exactly those of the importance that the device found, or was given. */
+/* The intervals must be exactly right for the importance that the device computed or was given. */
 static void check_intervals(const char *name, const problem *p)
 {
     const dmattn_mask_desc *d = &p->mask_desc;
@@ -109,13 +109,14 @@ static void expect_same(const char *name, const char *what, const problem *p, co
 {
     results again = make_results(&p->desc);
     ASSERT_OK(device_problem_download(dp, again.out, again.lse));
-    cr_expect_eq(memcmp(r->out, again.out, r->count * sizeof(float)), 0, "%s: %s gives other bits in out", name, what);
+    cr_expect_eq(memcmp(r->out, again.out, r->count * sizeof(float)), 0, "%s: %s gives different bits in out", name,
+                 what);
     cr_expect_eq(memcmp(r->lse, again.lse, r->count / p->desc.value_dim * sizeof(float)), 0,
-                 "%s: %s gives other bits in lse", name, what);
+                 "%s: %s gives different bits in lse", name, what);
     free_results(&again);
 }
 
-/* What is run with other arguments must write all of out again. */
+/* Fills out with NaN, because a run with other arguments must write all of it again. */
 static void poison_out(const problem *p, const device_problem *dp)
 {
     const uint64_t bytes = problem_bytes(p, TENSOR_OUT);
@@ -141,7 +142,7 @@ static dmattn_buffer make_buffer(uint64_t bytes)
     return buffer;
 }
 
-/* The mask by a plan of its own, then attention with its products and lists. */
+/* Runs a mask plan, then an attention plan with its bias, intervals and lists. */
 static void run_parts(const problem *p, const device_problem *dp)
 {
     const dmattn_dma_args *whole = &dp->dma_args;
@@ -158,7 +159,7 @@ static void run_parts(const problem *p, const device_problem *dp)
     const uint64_t plane = problem_bytes(p, TENSOR_BEGIN);
     const uint64_t bytes = info.workspace_size > of_attention ? info.workspace_size : of_attention;
     dmattn_buffer lists = make_buffer(info.lists_size),
-                  workspace = make_buffer(bytes + 1); /* for one after the other */
+                  workspace = make_buffer(bytes + 1); /* for both plans, one after the other */
     dmattn_buffer importance = p->dma_desc.importance_given ? whole->importance : make_buffer(plane);
     dmattn_buffer begin = make_buffer(plane), end = make_buffer(plane);
     const dmattn_mask_args mask_args = {
@@ -217,7 +218,7 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     const dmattn_status status = device_problem_create(&p, h.device, &dp);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     dmattn_plan_get_info(dp.plan, &info);
-    cr_expect_eq(info.level, level, "%s: it runs at level %s", name, dmattn_level_string(info.level));
+    cr_expect_eq(info.level, level, "%s: it runs at the wrong level %s", name, dmattn_level_string(info.level));
     ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_problem_download_mask(&dp, &p));
     results r = make_results(&p.desc);
@@ -231,21 +232,21 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     expect_same(name, "a second run", &p, &dp, &r);
     run_again(&p, &dp, true);
     expect_same(name, "a run that reuses the mask", &p, &dp, &r);
-    dmattn_dma_args kept = dp.dma_args; /* without its products, which then lie in the workspace */
+    dmattn_dma_args kept = dp.dma_args; /* without buffers for the mask, which is then in the workspace */
     dp.dma_args.begin = dp.dma_args.end = (dmattn_buffer){0};
     if (!desc.importance_given)
         dp.dma_args.importance = (dmattn_buffer){0};
     run_again(&p, &dp, false);
-    expect_same(name, "a run that keeps the mask to itself", &p, &dp, &r);
+    expect_same(name, "a run with the mask in the workspace", &p, &dp, &r);
     dp.dma_args = kept;
     run_parts(&p, &dp);
-    expect_same(name, "the mask and attention by themselves", &p, &dp, &r);
+    expect_same(name, "a mask plan and an attention plan", &p, &dp, &r);
     device_problem_destroy(&dp);
     problem_destroy(&p);
     free_results(&r);
 }
 
-/* At every level; by matrices a case of f32 is one of f16, for its selection and sizes. */
+/* Runs a case at every level. At matrix levels, f32 cases run in f16, because of their selection and sizes. */
 static void run_case(const dma_case *c)
 {
     const dmattn_type type = c->desc.attention.type;
@@ -265,7 +266,8 @@ DMA_GROUPS(GROUP_TEST)
 
 /* ---- edges --------------------------------------------------------------------------------------------------- */
 
-/* Values that are not numbers make keys of no importance, and do not spoil the others; a z far from 0 is right, too. */
+/* NaN in values gives keys no importance and does not change other keys. The importance is right for z far from 0,
+ * too. */
 DEVICE_TEST(dma, extreme_importance)
 {
     const dmattn_dma_desc desc = {.attention = {F32, SIZE(1, 64, 64, 1, 1, 8, 0), LSE},
@@ -302,7 +304,7 @@ DEVICE_TEST(dma, extreme_importance)
     problem_destroy(&p);
 }
 
-/* An importance of NaN, given by the app: the key counts as -infinity, as the bias does, and so is not seen. */
+/* The app gives an importance of NaN. It counts as -infinity, as a bias of NaN does, so no query sees the key. */
 static void try_nan_importance(dmattn_level level)
 {
     const dmattn_dma_desc desc = {

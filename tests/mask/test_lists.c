@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Tile lists against brute force: each list holds the keys that its tile's queries see, in order, the full ones first.
+ * Tile lists against brute force: each list holds the keys that its tile's queries see, in order, full slots first.
  */
 #include "mask/lists.h"
 #include "mask_run.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the intervals are like. */
+/* The kinds of intervals. */
 enum { SHORT_RANGES, LONG_RANGES, EMPTY, EVERYTHING, WILD };
 
 static void fill(int kind, uint32_t queries, uint32_t count, uint64_t *state, int32_t *begin, int32_t *end)
@@ -31,7 +31,7 @@ static void fill(int kind, uint32_t queries, uint32_t count, uint64_t *state, in
     }
 }
 
-/* How the queries from `first` to `end_query` - 1 see a key: 0 not, 1 in part, 2 in full. */
+/* How many of the queries from `first` to `end_query` - 1 see a key: 0 none, 1 some, 2 all. */
 static int see(const dmattn_mask_desc *d, int32_t begin, int32_t end, uint32_t key, uint32_t first, uint32_t end_query)
 {
     uint32_t seen = 0;
@@ -41,7 +41,7 @@ static int see(const dmattn_mask_desc *d, int32_t begin, int32_t end, uint32_t k
     return !seen ? 0 : seen < end_query - first ? 1 : 2;
 }
 
-/* One list. `wanted`: how each key is seen. */
+/* Checks a list. `wanted` has the result of see() for each key. */
 static void check_list(const dmattn_mask_desc *d, const uint32_t *header, const uint32_t *words, const int *wanted,
                        const char *where)
 {
@@ -67,7 +67,7 @@ static void check_list(const dmattn_mask_desc *d, const uint32_t *header, const 
             any = any || seen > 0;
             all = all && seen == 2;
         }
-        cr_assert(any, "%s: word %u is about keys that nobody sees", where, i);
+        cr_assert(any, "%s: no query sees the keys of word %u", where, i);
         cr_assert_eq(all, full, "%s: word %u of %u", where, i, header[1] >> shift);
     }
     cr_assert_eq(found, keys, "%s: %u keys instead of %u", where, found, keys);
@@ -108,7 +108,8 @@ static void run_lists(uint32_t planes, uint32_t queries, uint32_t keys, uint32_t
     }
     mask_run_go(&r);
     uint32_t *again = mask_run_get(&r, TENSOR_LISTS);
-    cr_assert_eq(memcmp(lists, again, r.info.lists_size), 0, "%u x %u: a second run gives other lists", queries, keys);
+    cr_assert_eq(memcmp(lists, again, r.info.lists_size), 0, "%u x %u: a second run gives different lists", queries,
+                 keys);
     mask_run_destroy(&r);
     free(lists);
     free(again);
@@ -123,12 +124,12 @@ DEVICE_TEST(lists, one_level)
         run_lists(1, 1, 1, 16, 0, false, kind);
         run_lists(3, 70, 90, 16, 0, true, kind);
         run_lists(2, 130, 1500, 21, 0, false, kind);
-        run_lists(2, 300, 100, 64, 0, true, kind); /* the first queries see nothing */
+        run_lists(2, 300, 100, 64, 0, true, kind); /* the first queries see no key */
         run_lists(1, 5, 3000, 64, 0, false, kind);
     }
 }
 
-/* Lists that do not fit, each for itself. */
+/* Lists that do not fit in their capacity become blocks, each list separately. */
 DEVICE_TEST(lists, blocks)
 {
     for (int kind = SHORT_RANGES; kind <= WILD; kind++) {
@@ -139,7 +140,7 @@ DEVICE_TEST(lists, blocks)
     }
 }
 
-/* Nodes above the tiles, two levels of them in the last ones; and nodes whose lists overflow. */
+/* Union lists, with two levels of nodes in the last cases; and union lists that overflow. */
 DEVICE_TEST(lists, levels)
 {
     for (int kind = SHORT_RANGES; kind <= WILD; kind++) {

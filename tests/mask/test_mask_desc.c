@@ -27,7 +27,7 @@ static void expect_refused(dmattn_mask_desc desc, const char *part)
     dmattn_mask_desc d;
     sentences s = {0};
     cr_expect_eq(dmattn_mask_desc_resolve(&desc, &d, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
-    cr_expect_eq(s.count, 1, "%d sentences about %s", s.count, part);
+    cr_expect_eq(s.count, 1, "%d messages about %s", s.count, part);
     cr_expect(strstr(s.text, part), "no '%s' in: %s", part, s.text);
 }
 
@@ -59,7 +59,7 @@ Test(mask_desc, refused)
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = NAN}},
                    "threshold");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.documents = 1u << 30}}, "documents");
-    /* members that nothing would use */
+    /* members that the selection does not use */
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 9}},
                    "select is TOPW_CAUSAL, but causal is not set");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.window = 32, .causal = true}},
@@ -95,7 +95,8 @@ Test(mask_desc, refused)
     cr_expect_eq(dmattn_mask_desc_resolve(NULL, &d, NULL), DMATTN_ERROR_INVALID);
 }
 
-/* A selection that comes to the same as a simpler one is that, and no number is beyond what the shaders can add. */
+/* A selection that means the same as a simpler one becomes the simpler one. All numbers are small enough for sums in
+ * the shaders. */
 Test(mask_desc, simplified)
 {
     dmattn_mask_desc d = resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 70}});
@@ -131,13 +132,13 @@ Test(mask_desc, tensors)
     cr_expect_eq(dmattn_mask_tensor_bytes(&all, TENSOR_END), 4 * 2 * 3 * 70);
     cr_expect_eq(dmattn_mask_tensor_bytes(&all, TENSOR_Q), 0);
     dmattn_mask_desc d = resolved((dmattn_mask_desc){SIZES, .stages = DMATTN_STAGE_INTERVALS});
-    cr_expect_eq(dmattn_mask_tensor_bytes(&d, TENSOR_IMPORTANCE), 0, "where all are kept it is not needed");
+    cr_expect_eq(dmattn_mask_tensor_bytes(&d, TENSOR_IMPORTANCE), 0, "if all keys are kept, it is not needed");
     cr_expect_eq(dmattn_mask_tensor_bytes(&d, TENSOR_V), 0);
     d = resolved((dmattn_mask_desc){SIZES, .stages = DMATTN_STAGE_LISTS});
     cr_expect_eq(dmattn_mask_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 3 * 70);
 }
 
-/* What a list must hold, and what happens where no bound is known. */
+/* The capacity of a list, also if no bound is known. */
 Test(mask_desc, list_capacity)
 {
     const struct {
@@ -149,9 +150,9 @@ Test(mask_desc, list_capacity)
         {{TOPW, .window = 1024, .sinks = 4, .sliding = 100}, 32768, 0, 128},
         {{.select = DMATTN_SELECT_TOPW_SHARED, .window = 30, .sliding = 5}, 32768, 0, 48},
         {{TOPW, .window = 90}, 100, 0, 112},
-        {{TOPW, .window = 1024}, 32768, 500, 1024}, /* less than may be: blocks must fit */
+        {{TOPW, .window = 1024}, 32768, 500, 1024}, /* too small: blocks must fit */
         {{TOPW, .window = 1024}, 32768, 5000, 5008},
-        {{TOPW, .window = 100, .documents = 3}, 32768, 0, 1024}, /* a tile may see the windows of several */
+        {{TOPW, .window = 100, .documents = 3}, 32768, 0, 1024}, /* a tile may see the windows of several documents */
         {{.select = DMATTN_SELECT_THRESHOLD}, 32768, 0, 4112},
         {{.select = DMATTN_SELECT_THRESHOLD}, 1u << 20, 0, 32768},
         {{.causal = true}, 4000, 0, 4000},
@@ -170,7 +171,7 @@ Test(mask_desc, list_capacity)
     }
 }
 
-/* 64 bytes a key and head are the most that all of a mask but its lists may take. */
+/* A mask without its lists may need at most 64 bytes per key and head. */
 Test(mask_desc, scratch)
 {
     const uint32_t keys[] = {1, 1024, 1025, 32768, 131072, 1u << 20};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What plans of masks and of dynamic mask attention refuse on a device, and what they say of themselves. */
+ * What plans of masks and of dynamic mask attention refuse on a device, and their information. */
 #include "problem.h"
 #include "support/harness.h"
 
@@ -36,7 +36,7 @@ DEVICE_TEST(mask_plan, what_is_refused)
     cr_expect_eq(dmattn_dma_plan(NULL, &with_all, &plan), DMATTN_ERROR_INVALID);
     dmattn_dma_desc d = with_all;
     d.attention.level = DMATTN_LEVEL_MATRIX;
-    d.attention.type = DMATTN_TYPE_F32; /* which matrices have on no device */
+    d.attention.type = DMATTN_TYPE_F32; /* no device has matrices for it */
     EXPECT_FAILURE(dmattn_dma_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "matrix");
     d = with_all;
     d.attention.batch = (1u << 30) - 1;
@@ -44,7 +44,7 @@ DEVICE_TEST(mask_plan, what_is_refused)
     cr_expect_null(plan);
 }
 
-/* Each buffer missing, too small, and at an offset that is not aligned; then nothing is recorded. */
+/* Tries each buffer as missing, too small, and at an offset that is not aligned. Then nothing is recorded. */
 DEVICE_TEST(mask_record, buffers)
 {
     problem p;
@@ -58,7 +58,7 @@ DEVICE_TEST(mask_record, buffers)
     for (int t = 0; t <= TENSOR_COUNT; t++) {
         const char *name = t < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)t) : "workspace";
         dmattn_dma_args *args = &dp.dma_args;
-        /* the caller's own, so that it may be changed */
+        /* a copy that may be changed */
         dmattn_buffer *buffer =
             t < TENSOR_COUNT ? (dmattn_buffer *)device_problem_buffer(&dp, (tensor_id)t) : &args->workspace;
         if (!buffer || !buffer->buffer)
@@ -69,12 +69,12 @@ DEVICE_TEST(mask_record, buffers)
         buffer->size--;
         EXPECT_FAILURE(dmattn_dma_record(dp.plan, commands, args), DMATTN_ERROR_INVALID, part);
         *buffer = whole;
-        if (t != TENSOR_KEY_VALID) { /* which may lie anywhere */
+        if (t != TENSOR_KEY_VALID) { /* key_valid may begin at any byte */
             buffer->offset = 1;
             EXPECT_FAILURE(dmattn_dma_record(dp.plan, commands, args), DMATTN_ERROR_INVALID, part);
         }
         *buffer = (dmattn_buffer){0};
-        if (t != TENSOR_IMPORTANCE && t != TENSOR_BEGIN && t != TENSOR_END) /* which are optional */
+        if (t != TENSOR_IMPORTANCE && t != TENSOR_BEGIN && t != TENSOR_END) /* these are optional */
             EXPECT_FAILURE(dmattn_dma_record(dp.plan, commands, args), DMATTN_ERROR_INVALID, part);
         *buffer = whole;
         tried++;
@@ -91,7 +91,7 @@ DEVICE_TEST(mask_record, buffers)
     problem_destroy(&p);
 }
 
-/* A plan is recorded by its own function only. */
+/* Each kind of plan can be recorded only by its own function. */
 DEVICE_TEST(mask_record, other_plans)
 {
     dmattn_plan *dma, *mask, *attention;
@@ -122,7 +122,7 @@ DEVICE_TEST(mask_plan, info)
     h.kernel[0] = 0;
     ASSERT_OK(dmattn_dma_plan(h.context, &with_all, &plan));
     dmattn_plan_get_info(plan, &attention);
-    cr_expect(strstr(h.kernel, attention.kernel), "'%s' says nothing of '%s'", h.kernel, attention.kernel);
+    cr_expect(strstr(h.kernel, attention.kernel), "'%s' does not contain '%s'", h.kernel, attention.kernel);
     cr_expect(attention.workspace_size && attention.list_queries && !attention.lists_size);
     cr_expect_gt(attention.flops, 0);
     dmattn_plan_destroy(plan);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * From importance to intervals, against brute force from the definition: exactly equal, in thousands of small cases and
- * some large ones. */
+ * Intervals from importance, against brute force from the definition. They must be equal in thousands of small cases
+ * and some large ones. */
 #include "mask/desc.h"
 #include "mask_run.h"
 #include "problem.h"
@@ -26,7 +26,7 @@ static float importance_of(int kind, uint32_t key, uint64_t *state)
     case INFINITIES: return odd[r % 4];
     case NANS: return r % 3 == 0 ? NAN : r % 3 == 1 ? -INFINITY : (float)(r % 5) - 2;
     case ZEROS: return r % 2 ? 0.0f : -0.0f;
-    case TINY: return (float)(int)(r % 7 - 3) * 1e-45f; /* below the least normal number */
+    case TINY: return (float)(int)(r % 7 - 3) * 1e-45f; /* a subnormal number */
     default: return (float)random_normal(state);
     }
 }
@@ -34,7 +34,7 @@ static float importance_of(int kind, uint32_t key, uint64_t *state)
 /* ---- thousands of small cases -------------------------------------------------------------------------------- */
 
 #define BATCH 16
-#define HEADS 16 /* 256 cases a run, of all kinds */
+#define HEADS 16 /* a run has 256 cases, of all kinds */
 
 static void fill(const dmattn_mask_desc *d, uint64_t *state, float *importance, uint8_t *valid, int32_t *query_offsets,
                  int32_t *key_offsets)
@@ -50,12 +50,12 @@ static void fill(const dmattn_mask_desc *d, uint64_t *state, float *importance, 
             k = k < d->keys ? k : d->keys;
             query_offsets[b * (d->selection.documents + 1) + i] = (int32_t)q;
             key_offsets[b * (d->selection.documents + 1) + i] = (int32_t)k;
-            q += (uint32_t)(random_bits(state) % (d->queries - q + 1)) / (b % 3 + 1); /* often short of the end */
+            q += (uint32_t)(random_bits(state) % (d->queries - q + 1)) / (b % 3 + 1); /* often before the end */
             k += (uint32_t)(random_bits(state) % (d->keys - k + 1)) / (b % 2 + 1);
         }
 }
 
-/* Offsets that neither ascend nor stay within the lengths, for every fourth batch item: they are clamped. */
+/* For every fourth batch item, offsets do not ascend and are beyond the lengths. They must be clamped. */
 static void make_hostile(const dmattn_mask_desc *d, uint64_t *state, int32_t *offsets, uint32_t length)
 {
     static const int32_t far[] = {INT32_MIN, -1, INT32_MAX, 100000};
@@ -103,11 +103,11 @@ static void run_small(const dmattn_mask_desc *d, uint64_t *state)
     mask_run_create(&r, d, inputs);
     mask_run_go(&r);
     int32_t *begin = mask_run_get(&r, TENSOR_BEGIN), *end = mask_run_get(&r, TENSOR_END);
-    free(mask_run_get(&r, TENSOR_COUNT)); /* its guard */
+    free(mask_run_get(&r, TENSOR_COUNT)); /* checks its guard */
     compare(d, &in, importance, begin, end);
     mask_run_go(&r);
     int32_t *again = mask_run_get(&r, TENSOR_END);
-    cr_assert_eq(memcmp(end, again, count * sizeof *end), 0, "a second run gives other intervals");
+    cr_assert_eq(memcmp(end, again, count * sizeof *end), 0, "a second run gives different intervals");
     mask_run_destroy(&r);
     free(begin);
     free(end);
@@ -123,8 +123,8 @@ static uint32_t below(uint64_t *state, uint32_t limit)
     return (uint32_t)(random_bits(state) % limit);
 }
 
-/* `runs` of random parameters each, a quarter of them without each option. Half as many unless all cases are asked for:
- * each compiles a kernel. */
+/* Does `runs` runs with random parameters. Each option is off in a quarter of them. By default, there are half as many
+ * runs, because each one compiles a kernel. */
 static void run_selection(dmattn_select select, int runs, bool documents)
 {
     uint64_t state = 100 + (uint64_t)select + 10 * (uint64_t)documents;
@@ -182,14 +182,14 @@ DEVICE_TEST(selection, topw_shared)
 
 /* ---- large ones ---------------------------------------------------------------------------------------------- */
 
-/* The other way to find when keys die: keep a sorted array of the window's keys and go through the queries. */
+/* Another way to find when keys are evicted: go through the queries and keep a sorted array of the window's keys. */
 static void running_window(const float *importance, uint32_t keys, uint32_t window, int32_t *end)
 {
-    uint32_t *kept = malloc((window + 1) * sizeof *kept), count = 0; /* ascending: the first dies next */
+    uint32_t *kept = malloc((window + 1) * sizeof *kept), count = 0; /* ascending: the first one is evicted next */
     for (uint32_t t = 0; t < keys; t++) {
         uint32_t at = count++;
         end[t] = (int32_t)keys;
-        while (at > 0 && !(importance[kept[at - 1]] <= importance[t])) { /* among equals the later ones stay */
+        while (at > 0 && !(importance[kept[at - 1]] <= importance[t])) { /* of equal ones, the later one stays */
             kept[at] = kept[at - 1];
             at--;
         }
@@ -228,8 +228,8 @@ static void run_large(uint32_t keys, uint32_t window, int kind)
             const bool never = want[j] == (int32_t)j;
             const int32_t b = begin[head * keys + j], e = end[head * keys + j];
             cr_assert(never ? b == 0 && e == 0 : b == (int32_t)j && e == want[j],
-                      "%u keys, window %u, kind %d: key %u has [%d, %d), but dies at %d", keys, window, kind, j, b, e,
-                      want[j]);
+                      "%u keys, window %u, kind %d: key %u has [%d, %d), but is evicted at %d", keys, window, kind, j,
+                      b, e, want[j]);
         }
     }
     mask_run_destroy(&r);
@@ -239,7 +239,7 @@ static void run_large(uint32_t keys, uint32_t window, int kind)
     free(want);
 }
 
-/* One block, blocks that do not fill pairs, several levels of runs; windows from 1 to nearly all. */
+/* One block; an odd number of blocks; several levels of runs. Windows from 1 key to nearly all keys. */
 DEVICE_TEST(selection, large)
 {
     static const uint32_t keys[] = {1023, 1024, 1025, 2048, 3000, 5121, 9000, 20000};
@@ -252,7 +252,7 @@ DEVICE_TEST(selection, large)
     }
 }
 
-/* Documents of hundreds to thousands of keys, each as if it were alone. */
+/* Documents of hundreds to thousands of keys. Each one must have the same intervals as alone. */
 DEVICE_TEST(selection, large_documents)
 {
     enum { KEYS = 7000, DOCUMENTS = 5, WINDOW = 150 };
@@ -284,7 +284,7 @@ DEVICE_TEST(selection, large_documents)
             for (int32_t j = first; j < offsets[i + 1]; j++) {
                 const int32_t until = want[j - first] + first;
                 cr_assert(until == j ? begin[j] == 0 && end[j] == 0 : begin[j] == j && end[j] == until,
-                          "kind %d: key %d has [%d, %d), but dies at %d", kind, j, begin[j], end[j], until);
+                          "kind %d: key %d has [%d, %d), but is evicted at %d", kind, j, begin[j], end[j], until);
             }
         }
         mask_run_destroy(&r);

@@ -65,7 +65,7 @@ static const struct minimal_options *suite_of(const struct minimal_test *test)
     return suite ? &suite->options : &none;
 }
 
-/* --filter SUITE/TEST runs only that test. */
+/* With --filter SUITE/TEST, runs only that test. */
 int main(int argc, char **argv)
 {
     unsigned count[3] = {0}; /* passed, failed, skipped */

@@ -4,7 +4,8 @@
 
 - Lines have at most 120 columns and do not end in spaces. For shaders, this is all: clang-format checks other sources.
 - Relative links and images lead to files that exist; #anchors lead to headings.
-- Paths of the repository in `code` exist, for example `src/plan.c` or `tests/*/test_dma.c`. CHANGELOG.md may name old ones.
+- Paths of the repository in `code` exist, for example `src/plan.c` or `tests/*/test_dma.c`. CHANGELOG.md may name old
+  paths.
 
 Prints one line for each finding, FILE:LINE: ..., and exits with 1 if there are findings.
 """
@@ -43,7 +44,7 @@ def lines_of(path):
 
 
 def anchors_of(path, known={}):
-    """The anchors that GitHub makes of the headings of a file."""
+    """The anchors that GitHub makes for the headings of a file."""
     if path not in known:
         anchors = {}
         for _, line, code in lines_of(path):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks how the sources depend on each other: no circle of includes, no folder of too many sources.
+"""Checks how the sources depend on each other: no circle of includes, no folder with too many sources.
 
 usage: check_includes.py ROOT
 
@@ -13,7 +13,7 @@ import pathlib
 import re
 import sys
 
-# Folders of ROOT with sources, and the folders in which an include is looked up after that of the including file.
+# Folders of ROOT with sources, and the folders in which an include is searched after the folder of the including file.
 TREES = {
     "include": ("include",),
     "src": ("include", "src"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# dmattn_doc_fragments(OUTPUT FILES...): the blocks of C in each of some Markdown FILES, one after the other, as a function of the
-# file's name. Compilers name a line of the file, and at("file:line") comes before each block.
+# dmattn_doc_fragments(OUTPUT FILES...): for each Markdown file, writes a function with the file's name that contains
+# the file's blocks of C, one after another. Compiler messages name lines of the Markdown file. at("file:line") is
+# called before each block.
 function(dmattn_doc_fragments OUTPUT)
   set(code "")
   foreach(file IN LISTS ARGN)
@@ -14,7 +15,7 @@ function(dmattn_doc_fragments OUTPUT)
       message(FATAL_ERROR "${file} has no block of C")
     endif()
     while(NOT begin EQUAL -1)
-      math(EXPR begin "${begin} + 5") # behind the fence
+      math(EXPR begin "${begin} + 5") # after the fence
       string(SUBSTRING "${rest}" 0 ${begin} before)
       string(SUBSTRING "${rest}" ${begin} -1 rest)
       string(FIND "${rest}" "```\n" end)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Runs DOXYGEN by CONFIG, which fails on what is undocumented or broken, and looks into the XML that it writes to XML: its
-# functions are those of SYMBOLS, and every value of an enumeration is documented, which older Doxygens do not ask for.
+# Runs DOXYGEN with CONFIG, which fails if something is undocumented or a reference is broken. Then checks the XML that
+# it writes to XML: the functions are exactly those of SYMBOLS, and every value of an enumeration is documented. Older
+# versions of Doxygen do not check the latter.
 execute_process(COMMAND ${DOXYGEN} ${CONFIG} COMMAND_ERROR_IS_FATAL ANY)
 
 file(READ ${XML}/index.xml index)
@@ -10,7 +11,7 @@ list(SORT functions)
 file(STRINGS ${SYMBOLS} exported)
 list(SORT exported)
 if(NOT functions STREQUAL exported)
-  message(FATAL_ERROR "documented are '${functions}', exported '${exported}'")
+  message(FATAL_ERROR "'${functions}' are documented, but '${exported}' are exported")
 endif()
 
 set(undocumented "")
@@ -21,5 +22,5 @@ foreach(page IN LISTS pages)
   list(APPEND undocumented ${values})
 endforeach()
 if(undocumented)
-  message(FATAL_ERROR "values without a word: ${undocumented}")
+  message(FATAL_ERROR "values without documentation: ${undocumented}")
 endif()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Fails if one of FILES, a list of programs and shared libraries, was built without what cmake/hardening.cmake asks for,
-# as READELF reads it. FORTIFIED says whether the C library's functions check sizes.
+# Fails if one of FILES, a list of programs and shared libraries, was built without the flags of cmake/hardening.cmake.
+# READELF reads the files. FORTIFIED says whether the C library's functions check sizes.
 foreach(file IN LISTS FILES)
   execute_process(COMMAND ${READELF} --wide --file-header --program-headers --dynamic --dyn-syms ${file}
     OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
-  # wanted: what it is, and the line that tells
+  # wanted: a property, and a regular expression for the line that shows it
   set(wanted
     "position-independent" " Type: +DYN "
     "read-only relocations" "\n +GNU_RELRO "

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves what was installed, and builds and runs the consumers
-# with it, in WORK. The names that the shared library exports must be those of SYMBOLS. KERNELS is the
-# kernels.c of the main build, which saves compiling the shaders again. For another system, TOOLCHAIN is CMake's file for
-# it and EMULATOR the command that runs its programs.
+# Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves the installed files, and builds and runs the
+# consumers with them, in WORK. The names that the shared library exports must be those of SYMBOLS. KERNELS is the
+# kernels.c of the main build, which saves compiling the shaders again. For another system, TOOLCHAIN is CMake's file
+# for it and EMULATOR the command that runs its programs.
 file(REMOVE_RECURSE ${WORK})
 set(shared OFF)
 if(KIND STREQUAL SHARED)
@@ -31,7 +31,7 @@ run(${CMAKE_COMMAND} --build ${WORK}/build)
 run(${CMAKE_COMMAND} --install ${WORK}/build)
 file(RENAME ${WORK}/first ${WORK}/second)
 
-# The packages hold what was installed.
+# The packages must contain all installed files.
 if(CPACK AND DPKG_DEB)
   execute_process(COMMAND ${CPACK} -B ${WORK}/packages WORKING_DIRECTORY ${WORK}/build COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
   file(GLOB deb ${WORK}/packages/*.deb)
@@ -49,7 +49,7 @@ if(CPACK AND DPKG_DEB)
 endif()
 
 if(shared)
-  # Of a DLL, the library that is linked in its place says what it exports.
+  # The import library of a DLL lists the exported names.
   file(GLOB_RECURSE library ${WORK}/second/*/libdmattn.so ${WORK}/second/*/libdmattn.dll.a)
   set(dynamic -D)
   set(name "[A-Za-z_0-9]+\n")
@@ -69,7 +69,7 @@ if(shared)
     set(less ${wanted})
     list(REMOVE_ITEM more ${wanted})
     list(REMOVE_ITEM less ${exported})
-    message(FATAL_ERROR "the library exports what ${SYMBOLS} does not name: '${more}', or not what it names: '${less}'")
+    message(FATAL_ERROR "the library exports names that are not in ${SYMBOLS}: '${more}', or does not export names in it: '${less}'")
   endif()
 endif()
 
@@ -78,7 +78,7 @@ run(${configure} -S ${CONSUMERS}/find_package -B ${WORK}/find_package -DCMAKE_PR
 run(${CMAKE_COMMAND} --build ${WORK}/find_package)
 run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/find_package --output-on-failure)
 
-# By pkg-config: the compiler alone.
+# With pkg-config: only the compiler, without CMake.
 file(GLOB_RECURSE pc ${WORK}/second/*/dmattn.pc)
 get_filename_component(folder ${pc} DIRECTORY)
 set(ENV{PKG_CONFIG_PATH} ${folder})

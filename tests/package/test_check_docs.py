@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_docs.py on small trees that are made here: each fault must be found, and a page without one must pass."""
+"""Runs check_docs.py on small trees made here. It must find each fault, and a page without faults must pass."""
 import pathlib
 import tempfile
 import unittest
@@ -10,7 +10,7 @@ import check_docs
 
 class CheckDocs(unittest.TestCase):
     def check(self, text, name="docs/page.md"):
-        """The findings in a page with this text, in a tree with src/a.c and docs/other.md."""
+        """Returns the lines with findings in a page with this text, in a tree with src/a.c and docs/other.md."""
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder).resolve()
             for path, content in (("src/a.c", ""), ("docs/other.md", "# A `b`, c\n\n## A b c\n"), (name, text)):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_includes.py on small trees that are made here: each fault must be found, and a tree without one must pass."""
+"""Runs check_includes.py on small trees made here. It must find each fault, and a tree without faults must pass."""
 import pathlib
 import tempfile
 import unittest

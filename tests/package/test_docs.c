@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What docs/ shows in C compiles, makes its plans and records its commands, on a Vulkan without a device. */
+ * The C code in docs/ compiles, makes its plans and records its commands, on a Vulkan without a device. */
 #include "support/fake_vulkan.h"
 
 #include <criterion/criterion.h>
@@ -16,7 +16,7 @@ static const uint32_t total_q = LENGTH, total_k = LENGTH, sequences = 3, left = 
 static const float scale = 0.125f, cap = 30;
 static int32_t begin_of[LENGTH], end_of[LENGTH];
 
-/* Buffers of fake_vulkan.h's, far apart. */
+/* Buffers for fake_vulkan.h. Their addresses are far apart. */
 #define BUFFER(n) ((VkBuffer)(uintptr_t)(UINT64_C(n) << 40))
 #define AT(n)                                      \
     {                                              \
@@ -99,7 +99,7 @@ static const PFN_vkCmdPipelineBarrier vkCmdPipelineBarrier = pipeline_barrier;
 
 /* ---- the blocks -------------------------------------------------------------------------------------------------- */
 
-static const char *where = "before the first block"; /* the one that is being run */
+static const char *where = "before the first block"; /* the current block */
 
 static void at(const char *place)
 {
@@ -128,7 +128,7 @@ static void run(void (*blocks)(void))
     cr_expect_eq(vulkan.wrong, 0, "broken: %s", vulkan.rule);
 }
 
-/* The guide opens a device; the other takes it from there. */
+/* The blocks of one page open a device, and the blocks of the other page use it. */
 Test(docs, blocks)
 {
     fake_vulkan_init(&vulkan);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# A variant whose GLSL extension the shader compiler does not know is left out. One line names the extension, a verbose one
-# the variant. The other variants are compiled, and dmattn_print_levels() says what is missing. cmake -DSHADERS=… -DWORK=… -DGENERATOR=… -DMAKE_PROGRAM=… -P this
+# A variant whose GLSL extension the shader compiler does not know is left out. One line names the extension, a verbose
+# one the variant. The other variants are compiled, and dmattn_print_levels() says what is missing.
+#   cmake -DSHADERS=… -DWORK=… -DGENERATOR=… -DMAKE_PROGRAM=… -P this
 cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/CMakeLists.txt "

@@ -109,10 +109,10 @@ refused 2 'level' --level best "$folder/good" "$folder/out"
 refused 2 'needed' --cpu "$folder/good"
 refused 2 'needed' --cpu "$folder/good" "$folder/out" "$folder/good"
 "${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the file names was rejected"
-"${run[@]}" --help | grep -q Usage || fail "--help"
+"${run[@]}" --help | grep -q Usage || fail "--help does not print the usage"
 "${run[@]}" --version | grep -q '^dmattn-run [0-9]' || fail "--version"
 if [ -z "${DMATTN_EMULATOR-}" ]; then # Wine can always write to /dev/full
-    "${run[@]}" --help 2>"$folder/said" >/dev/full && fail "--help to a full disk"
+    "${run[@]}" --help 2>"$folder/said" >/dev/full && fail "--help to a full disk succeeds"
     grep -q 'the output cannot be written' "$folder/said" || fail "--help to a full disk says nothing"
 fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Wrong options and files of dmattn-generate: its exit status, and one line that names what is wrong.
+# dmattn-generate with wrong options and files: its exit status, and one line that names the fault.
 #   example_refusals.sh DMATTN_GENERATE
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * For LD_PRELOAD: lets a program meet what seldom happens.
+ * For LD_PRELOAD: causes rare events in a program.
  *
  *     FAIL_AT=N    the N-th allocation, counted from 1, returns NULL
  *     SIGNAL=N     the program gets this signal when it renames or links a file, and the file is not renamed or linked

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What becomes of output files, and of exit statuses, when something goes wrong: signals, full disks, missing memory,
-# other processes.
+# Output files and exit statuses after failures: signals, full disks, missing memory, other processes.
 #
 #     output_files.sh DMATTN_RUN VKBENCH [INTERPOSE]
 #
-# INTERPOSE is interpose.c's library; without it, nothing that needs it is tested.
+# INTERPOSE is the library of interpose.c. Without it, the tests that need it are left out.
 set -u
 run=$(realpath "$1") vkbench=$(realpath "$2") interpose=${3:+$(realpath "$3")}
 golden=$(cd "$(dirname "$0")/../golden" && pwd) || exit 1
@@ -27,10 +26,10 @@ result() {
 printf '{"schema":2,"device":{"name":"D"},"results":[%s,%s]}' "$(result 64)" "$(result 128)" >a.json
 cp a.json b.json
 
-# ---- modes, links -------------------------------------------------------------------------------------------------------
+# ---- modes, links ----------------------------------------------------------------------------------------------------
 
 mode() { stat -c %a "$1"; }
-(umask 022 && "$run" --cpu "$case" new) || fail "a new file"
+(umask 022 && "$run" --cpu "$case" new) || fail "writing a new file failed"
 [ "$(mode new)" = 644 ] || fail "a new file has mode $(mode new)"
 for mode in 600 640 755; do
     echo old >kept && chmod "$mode" kept
@@ -42,18 +41,18 @@ mkdir there
 echo old >there/target
 ln -s there/target near
 ln -s "$folder/near" far
-"$vkbench" table a.json --csv far || fail "a symbolic link as the output"
+"$vkbench" table a.json --csv far || fail "writing through a symbolic link failed"
 { [ -L near ] && [ -L far ]; } || fail "a symbolic link was replaced"
 grep -q '^name,' there/target || fail "the target of a symbolic link was not replaced"
 ln -s there/missing dangling
-"$vkbench" table a.json --csv dangling || fail "a dangling symbolic link as the output"
+"$vkbench" table a.json --csv dangling || fail "writing through a dangling symbolic link failed"
 { [ -L dangling ] && [ -f there/missing ]; } || fail "the target of a dangling link was not made"
 ln -s loop loop
-"$run" --cpu "$case" loop 2>said && fail "a loop of links as the output"
+"$run" --cpu "$case" loop 2>said && fail "writing through a loop of links succeeded"
 [ -L loop ] || fail "a loop of links was replaced"
 [ "$(find . -name '*.tmp')" = '' ] || fail "temporary files are left"
 
-# ---- merge replaces nothing ----------------------------------------------------------------------------------------------
+# ---- merge replaces nothing ------------------------------------------------------------------------------------------
 
 for round in 1 2 3 4 5; do
     rm -f merged won
@@ -63,19 +62,19 @@ for round in 1 2 3 4 5; do
     wait
     [ "$(wc -l <won)" -eq 1 ] || fail "merge: $(wc -l <won) of 8 processes made the same new file (round $round)"
 done
-"$vkbench" table merged >/dev/null || fail "the merged file"
+"$vkbench" table merged >/dev/null || fail "the merged file cannot be read"
 
-# ---- full disks ----------------------------------------------------------------------------------------------------------
+# ---- full disks ------------------------------------------------------------------------------------------------------
 
 echo old >full
 (trap '' XFSZ && ulimit -f 1 && "$run" --cpu "$golden/dma_topw_f32.safetensors" full 2>said)
-[ $? -eq 1 ] || fail "a full disk: not status 1"
+[ $? -eq 1 ] || fail "a full disk: the status is not 1"
 [ "$(cat full)" = old ] || fail "a full disk: the old file is gone"
 [ "$(find . -name '*.tmp')" = '' ] || fail "a full disk: temporary files are left"
 
-# ---- bounded reading -----------------------------------------------------------------------------------------------------
+# ---- bounded reading -------------------------------------------------------------------------------------------------
 
-# refused TEXT COMMAND...: status 2 and one line with TEXT, soon
+# refused TEXT COMMAND...: the command ends soon with status 2 and one line that contains TEXT
 refused() {
     local text=$1 status
     shift
@@ -91,15 +90,16 @@ refused 'MiB' "$vkbench" table <(yes ' ')
 refused 'JSON values' "$vkbench" table <(printf '{"schema":2,"results":[' && yes '0,' | head -n 4000000 && printf '0]}')
 refused 'not a regular file' "$run" --cpu /dev/zero out.safetensors
 
-# ---- signals and missing memory ------------------------------------------------------------------------------------------
+# ---- signals and missing memory --------------------------------------------------------------------------------------
 
-# clean NAME: the old output is still there, and nothing else
+# clean NAME: the folder holds the old output and no other file
 clean() {
     [ "$(cat work/out 2>/dev/null)" = old ] || fail "$1: the old output is gone"
-    [ "$(ls -A work)" = out ] || fail "$1: left $(ls -A work)"
+    [ "$(ls -A work)" = out ] || fail "$1: these files remain: $(ls -A work)"
 }
 
-# sweep STEP COMMAND...: with each STEP-th allocation missing in turn, the command ends well, or with status 1 and one line
+# sweep STEP COMMAND...: runs the command once for every STEP-th allocation, which fails. The command must succeed, or
+# end with status 1 and one line
 sweep() {
     local step=$1 at=1 status good=0
     shift
@@ -116,7 +116,7 @@ sweep() {
         fi
         at=$((at + step))
     done
-    [ $good -eq 2 ] || fail "$*: never ends well"
+    [ $good -eq 2 ] || fail "$*: it never succeeds"
 }
 
 if [ -n "$interpose" ]; then
@@ -124,7 +124,7 @@ if [ -n "$interpose" ]; then
         signal=$(kill -l "$signal")
         rm -rf work && mkdir work && echo old >work/out
         (SIGNAL=$signal LD_PRELOAD=$interpose exec "$run" --cpu "$case" work/out) 2>said
-        [ $? -eq $((128 + signal)) ] || fail "dmattn-run: signal $signal does not end it"
+        [ $? -eq $((128 + signal)) ] || fail "dmattn-run: the exit status after signal $signal is wrong"
         clean "dmattn-run: signal $signal"
         SIGNAL=$signal LD_PRELOAD=$interpose "$vkbench" table a.json --csv work/out 2>said
         clean "vkbench table: signal $signal"

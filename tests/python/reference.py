@@ -13,8 +13,9 @@ def importance_of(v, dt_weight, a, dt_bias=None, activation="exp_softplus"):
 
 
 def visible_of(importance, queries, window, causal=True, key_valid=None, query_offsets=None, key_offsets=None):
-    """Returns bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important keys of the query's
-    prefix, in the query's document and without padding; of equal keys the later one is preferred. By definition."""
+    """Returns bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important keys of the
+    query's prefix, in the query's document and without padding. Of equally important keys, the later one is preferred.
+    Computed directly from the definition."""
     batch, heads, keys = importance.shape
     visible = torch.zeros(batch, heads, queries, keys, dtype=torch.bool)
     values = importance.detach().double().tolist()
@@ -35,13 +36,13 @@ def visible_of(importance, queries, window, causal=True, key_valid=None, query_o
 
 
 def nearest(importance):
-    """How near the two most equal keys of a head are to each other, relative to what they are."""
+    """The smallest relative difference in importance between two keys of a head."""
     order = importance.detach().double().sort(dim=-1).values
     return ((order[..., 1:] - order[..., :-1]) / order[..., 1:].abs()).min().item()
 
 
 class _RoundedGradient(torch.autograd.Function):
-    """The tensor itself, whose gradient is rounded to a type."""
+    """Returns the tensor unchanged, but rounds its gradient to a type."""
 
     @staticmethod
     def forward(ctx, x, dtype):
@@ -54,8 +55,8 @@ class _RoundedGradient(torch.autograd.Function):
 
 
 class _RoundedAttention(torch.autograd.Function):
-    """softmax(scores) v, as kernels for a type compute it. P is rounded before it is multiplied, by v or by dout; D, the
-    sum of dout * out, is of the out that was stored; and dS = P (dP - D), which is what a bias gets, is not rounded."""
+    """softmax(scores) v, as kernels for a type compute it. P is rounded before it is multiplied by v or dout. D, the
+    sum of dout * out, uses the stored out. dS = P (dP - D), which is the gradient of a bias, is not rounded."""
 
     @staticmethod
     def forward(ctx, scores, v, visible, dtype, stored_out):
@@ -74,8 +75,8 @@ class _RoundedAttention(torch.autograd.Function):
 
 
 def attend(q, k, v, visible, bias=None, scale=0.0, soft_cap=0.0, round_to=None, stored_out=None):
-    """out of q [batch, queries, heads, dim]. `round_to`: the type whose roundings within a kernel are made, too, forward
-    and backward; `stored_out`: the out that its backward run is given, instead of its own."""
+    """Returns out for q [batch, queries, heads, dim]. `round_to`: also does the roundings of a kernel for this type,
+    forward and backward. `stored_out`: the out that the backward pass uses, instead of its own."""
     group = q.shape[2] // k.shape[2]
     if round_to is not None:
         v = _RoundedGradient.apply(v, round_to)  # stored before the importance's part is added
@@ -89,7 +90,7 @@ def attend(q, k, v, visible, bias=None, scale=0.0, soft_cap=0.0, round_to=None, 
     if bias is not None:
         scores = scores + bias.repeat_interleave(group, dim=1).unsqueeze(2)
     visible = visible.repeat_interleave(group, dim=1)
-    scores = scores.masked_fill(~visible, -1e30)  # finite, so that rows that see nothing are no NaN
+    scores = scores.masked_fill(~visible, -1e30)  # finite, so that rows that see no key are not NaN
     if round_to is None:
         return (torch.softmax(scores, dim=-1) * visible @ v).transpose(1, 2)
     if stored_out is not None:

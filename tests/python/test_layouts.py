@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares the declarations in tools/python with the headers, by a C compiler.
+"""Compares the declarations in tools/python with the headers, with a C compiler.
 
     test_layouts.py ROOT VULKAN_INCLUDES COMPILER..."""
 import ctypes
@@ -33,7 +33,8 @@ def check_structure(kind):
 
 
 def check_function(name, result, parameters):
-    # Arguments of exactly these types, which -Wconversion and the like let become no others; never called.
+    # Arguments of exactly these types. With -Wconversion and similar warnings, the compiler accepts no other types. The
+    # functions are never called.
     arguments = ", ".join("*(%s *)p" % c_name(kind) for kind in parameters)
     call = "dmattn_%s(%s)" % (name, arguments)
     if result is None:
@@ -58,11 +59,11 @@ for name, parameters in native.FALLIBLE.items():
 for name, (result, *parameters) in native.OTHERS.items():
     lines.extend(check_function(name, result, parameters))
 source = "\n".join(lines) + "\n"
-# What is not called is no fault, and enumerations are int to ctypes.
+# Unused functions are no fault, and for ctypes, enumerations are int.
 result = subprocess.run(compiler + ["-std=c11", "-x", "c", "-", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wconversion",
                                     "-Wno-unused-function", "-Wno-sign-conversion", "-I", str(root / "include"),
                                     "-I", str(root / "tools/cuda"), "-isystem", vulkan], input=source, text=True)
 if result.returncode:
     sys.exit("tools/python/dmattn does not mirror the headers; see the compiler's messages")
-print("%d structures and %d functions are as the headers have them"
+print("%d structures and %d functions agree with the headers"
       % (len(native.STRUCTURES) + len(cuda.STRUCTURES), len(native.FALLIBLE) + len(native.OTHERS)))

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares outputs and gradients of the package in tools/python with those of plain PyTorch and autograd. Runs on the CUDA
-device, or, if PyTorch has none, on a Vulkan device of the CPU through tests/runtime/fake_cuda.c.
+"""Compares outputs and gradients of the package in tools/python with those of plain PyTorch and autograd. Runs on the
+CUDA device, or, if PyTorch has none, on a Vulkan device of the CPU through tests/runtime/fake_cuda.c.
 
-The yardstick is that of tests/support/low_precision.h: the same in float32 with the roundings that a kernel for the case's type has to
-make. Twice its distance from float64 is allowed, as its sums are rounded in another order, and one unit in the last place of the
-largest value (SLACK; four in float32, where nothing but sums is rounded).
+Tolerances are derived as in tests/support/low_precision.h: the same computation in float32 with the roundings of a
+kernel for the case's type. Its distance from float64 is doubled, because it rounds its sums in another order, and one
+unit in the last place of the largest value is added (SLACK; four units in float32, where only sums are rounded).
 
-D, the sum of dout * out, is of our own out in the yardstick, too. The rounding of a row's out moves D, and so all of the row's
-dS, the same way. The gradients of the importance and of its parameters sum that up over all rows, and da, one number for each
-head, is what remains of it: two independent draws of that error say nothing of each other. That our out itself is good is
-checked, too."""
+D, the sum of dout * out, uses dmattn's out in this computation, too. The rounding of a row's out changes D, and so all
+of the row's dS in the same direction. The gradients of the importance and of its parameters add this up over all rows,
+and da has only one number for each head. With two different roundings of out, these errors would be independent, and
+one would give no tolerance for the other. dmattn's out itself is also checked."""
 import functools
 import gc
 import pathlib
@@ -56,7 +56,7 @@ LARGE_CASES = [
 
 
 def make_inputs(case, seed):
-    """Leaves by name, and other inputs, of the case's type, on the host."""
+    """Returns the leaves by name, and the other inputs, in the case's type, on the host."""
     _, dtype, batch, queries, keys, heads, kv_heads, dim, value_dim, options = case
     generator = torch.Generator().manual_seed(seed)
     normal = lambda *shape, scale=1.0, to=dtype: (scale * torch.randn(*shape, generator=generator)).to(to)
@@ -66,7 +66,8 @@ def make_inputs(case, seed):
     if options.get("given"):
         leaves["importance"] = normal(batch, kv_heads, keys, to=F32)
     elif options.get("mask", True):
-        # Importance of the order of 1: exp() of more makes softmax a maximum, whose gradients are differences of nothing.
+        # The importance is of the order of 1. With much larger exp(), softmax becomes a maximum, and gradients are only
+        # rounding errors.
         leaves["dt_weight"] = normal(kv_heads, kv_heads * value_dim, scale=(kv_heads * value_dim) ** -0.5)
         leaves["a"] = ((0.5 + 0.5 * torch.rand(kv_heads, generator=generator)) * normal(kv_heads, to=F32).sign()).to(dtype)
         if options.get("dt_bias"):
@@ -80,8 +81,8 @@ def make_inputs(case, seed):
 
 
 def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None):
-    """out and gradients by name, in `dtype`, with the roundings of a kernel for the type `round_to`, whose out was `stored_out`;
-    None: in float64 two keys are so nearly as important as each other that rounding would decide."""
+    """Returns out and gradients by name, in `dtype`, with the roundings of a kernel for the type `round_to`, which has
+    stored `stored_out`. Returns None if in float64 two keys are so similar in importance that rounding would decide."""
     options = case[-1]
     leaves = {name: t.to(DEVICE, dtype, copy=True).requires_grad_() for name, t in leaves.items()}
     q, k, v = (leaves[name] for name in "qkv")
@@ -105,7 +106,7 @@ def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None
 
 
 def by_dmattn(case, leaves, others, dout, in_place):
-    """Likewise; in_place: everything is in shared memory from the start, otherwise in PyTorch's own."""
+    """The same by dmattn. in_place: all tensors are in shared memory from the start, otherwise in PyTorch's memory."""
     options = case[-1]
 
     def put(tensor):
@@ -131,7 +132,7 @@ def check_case(case):
         if right:
             break
     else:
-        raise AssertionError("%s: no seed gives keys that rounding can tell apart" % case[0])
+        raise AssertionError("%s: with every seed, two keys are too similar in importance" % case[0])
     ours = by_dmattn(case, leaves, others, dout, in_place=False)
     again = by_dmattn(case, leaves, others, dout, in_place=True)
     yardstick = by_formula(case, leaves, others, dout, F32, dtype, ours["out"])
@@ -147,15 +148,15 @@ def check_case(case):
         allowed = 2 * (yardstick[name].to(got.dtype).double() - want).abs().max().item() + SLACK[got.dtype] * largest
         error = (got.double() - want).abs().max().item()
         if not error <= allowed:
-            wrong.append("the error of %s is %.3g, but may be %.3g at most (the largest value is %.3g)"
+            wrong.append("the error of %s is %.3g, but at most %.3g is allowed (the largest value is %.3g)"
                          % (name, error, allowed, largest))
         figures.append("%s %.1e of %.1e" % (name, error / largest, allowed / largest))
-    print("%s: errors and what they may be, of the largest value: %s" % (case[0], ", ".join(figures)))
+    print("%s: errors and allowed errors, relative to the largest value: %s" % (case[0], ", ".join(figures)))
     assert not wrong, "; ".join(wrong)
 
 
 def check_no_grad():
-    """Without gradients nothing is kept, and the same bits come out."""
+    """Without gradients, nothing is kept for backward, and the results have the same bits."""
     case = CASES[1]
     leaves, _, _ = make_inputs(case, 1)
     leaves = {name: t.to(DEVICE) for name, t in leaves.items()}
@@ -184,7 +185,7 @@ def check_strides():
 
 
 def check_memory():
-    """Memory comes back with its tensor's last view, and is used again."""
+    """Memory is freed with the last view of its tensor, and is used again."""
     gc.collect()
     device = device_module.device_at(0)
     tensor = dmattn.empty((1000,), F32)
@@ -203,7 +204,7 @@ def check_memory():
 
 
 def check_streams_and_threads():
-    """Runs from two streams, in turn, and from a thread that has never seen the device."""
+    """Runs from two streams in turn, and from a thread that has not used the device before."""
     case = CASES[1]
     leaves, _, _ = make_inputs(case, 1)
     leaves = {name: t.to(DEVICE) for name, t in leaves.items()}
@@ -229,7 +230,7 @@ def check_streams_and_threads():
 
 
 def check_many_ahead():
-    """More runs than the host may be ahead by."""
+    """Enqueues more runs than the host may be ahead of the device."""
     device = device_module.device_at(0)
     for _ in range(100):
         device.submit(lambda _commands: None)
@@ -237,7 +238,7 @@ def check_many_ahead():
 
 
 def check_failures():
-    """Whatever CUDA fails at, nothing is leaked, and the next run is as if nothing had been."""
+    """If any CUDA call fails, nothing is leaked, and the next run works normally."""
     device = device_module.device_at(0)
     q = torch.randn(1, 8, 2, 16, device=DEVICE)
     want = dmattn.attention(q, q, q)
@@ -253,14 +254,14 @@ def check_failures():
             return
         finally:
             setattr(device.driver, name, function)
-        raise AssertionError("a failure of %s was not told" % name)
+        raise AssertionError("a failure of %s was not reported" % name)
 
     for name in ("cuSignalExternalSemaphoresAsync", "cuWaitExternalSemaphoresAsync"):
-        for _ in range(2):  # of waiting, first for its end, and then before it is submitted
+        for _ in range(2):  # the wait fails: first after the submission, then before it
             with_failing(name, lambda: dmattn.attention(q, q, q))
         assert torch.equal(dmattn.attention(q, q, q), want)
     gc.collect()
-    dmattn.empty_cache()  # which is tried again where there is no memory
+    dmattn.empty_cache()  # this is tried again if there is no memory
     made = []
     destroy_memory, destroy_buffer = device.driver.cuDestroyExternalMemory, device.library.buffer_destroy
     device.driver.cuDestroyExternalMemory = lambda *memory: (made.append("memory"), destroy_memory(*memory))
@@ -279,7 +280,7 @@ def check_refusals():
         except kind as error:
             assert part in str(error), str(error)
             return
-        raise AssertionError("was not refused: " + part)
+        raise AssertionError("was accepted, but must be refused: " + part)
 
     q = torch.zeros(1, 8, 2, 16, device=DEVICE)
     importance = torch.zeros(1, 2, 8, device=DEVICE)
@@ -296,7 +297,7 @@ def check_refusals():
     refuses(ValueError, "top", lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance, select="top"))
     refuses(native.Error, "window", lambda: dmattn.dma_attention(q, q, q, importance=importance))
     refuses(native.Error, "head_dim", lambda: dmattn.attention(q[..., :4], q[..., :4], q))
-    assert torch.isfinite(dmattn.attention(q, q, q)).all()  # and all is well afterwards
+    assert torch.isfinite(dmattn.attention(q, q, q)).all()  # afterwards, everything works
 
 
 def main():
@@ -316,10 +317,10 @@ def main():
     for name, check in checks:
         try:
             check()
-        except Exception:  # the others are of interest, too
+        except Exception:  # the other checks run, too
             traceback.print_exc()
             failed.append(name)
-        print("%s: %s" % (name, "FAILED" if name in failed else "all right"))
+        print("%s: %s" % (name, "FAILED" if name in failed else "passed"))
     print("%d of %d checks failed%s" % (len(failed), len(checks), "".join("\n    " + name for name in failed)))
     sys.exit(1 if failed else 0)
 

@@ -182,7 +182,7 @@ DEVICE_TEST(buffers, invalid_arguments)
     EXPECT_FAILURE(dmattn_upload(h.device, &buffer, 0, NULL, 1), DMATTN_ERROR_INVALID, "data");
     EXPECT_FAILURE(dmattn_upload(h.device, &none, 0, &byte, 1), DMATTN_ERROR_INVALID, "buffer");
     EXPECT_FAILURE(dmattn_download(h.device, NULL, 0, &byte, 1), DMATTN_ERROR_INVALID, "buffer");
-    /* a range larger than its buffer */
+    /* the range is larger than the buffer */
     const dmattn_buffer claim = {buffer.buffer, 4, 1000}, whole = {buffer.buffer, 4, VK_WHOLE_SIZE};
     EXPECT_FAILURE(dmattn_download(h.device, &claim, 0, &byte, 5), DMATTN_ERROR_INVALID, "outside");
     EXPECT_FAILURE(dmattn_download(h.device, &whole, 4, &byte, 1), DMATTN_ERROR_INVALID, "outside");
@@ -333,7 +333,7 @@ DEVICE_TEST(commands, times)
     dmattn_buffer_destroy(h.device, &buffer);
 }
 
-/* Misuse is told, and ignored. */
+/* Misuse gives a message and is ignored. */
 DEVICE_TEST(commands, misuse)
 {
     VkCommandBuffer commands;

@@ -41,7 +41,7 @@ static const selection selections[] = {
     {"LLVMPIPE", 0, NULL},
     {"llvm 15", 0, NULL},
     {"swift", 5, NULL},
-    {"card", 3, NULL},   /* the first of equals */
+    {"card", 3, NULL},   /* the first of several equal ones */
     {"card b", 4, NULL}, /* by name */
     {"mesa", 3, NULL},   /* by driver: the discrete GPU is the best */
     {"open-source", 2, NULL},

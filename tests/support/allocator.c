@@ -6,7 +6,7 @@
 
 /* Before each block. */
 typedef struct header {
-    void *start; /* of what malloc() gave */
+    void *start; /* the result of malloc() */
     size_t size;
 } header;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Host allocation callbacks that count, and of which one can be made to fail. */
+ * Host allocation callbacks that count calls and can make one call fail. */
 #ifndef DMATTN_TESTS_ALLOCATOR_H
 #define DMATTN_TESTS_ALLOCATOR_H
 
@@ -14,7 +14,7 @@ typedef struct allocator {
     uint64_t fail_at; /* the call, counted from 1, that fails; 0: none */
 } allocator;
 
-/* *a must not be moved while the callbacks are used. */
+/* *a must not move while the callbacks are used. */
 void allocator_init(allocator *a);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A device that exists on paper only. */
+ * Capabilities of a device that does not exist. */
 #ifndef DMATTN_TESTS_CAPABILITIES_FIXTURE_H
 #define DMATTN_TESTS_CAPABILITIES_FIXTURE_H
 
@@ -24,7 +24,7 @@ static inline capabilities usual_capabilities(void)
     };
 }
 
-/* The same with all that matrices need: 16 x 16 x 16, laid out nobody knows how. */
+/* The same device with everything that matrices need: shape 16 x 16 x 16, unknown fragment layout. */
 static inline capabilities matrix_capabilities(void)
 {
     capabilities caps = usual_capabilities();

@@ -20,7 +20,7 @@ void cover_add_kernel(cover_traits *t, uint64_t value)
     t->kernel = (t->kernel ^ value) * 1099511628211u;
 }
 
-/* Calls `each` for the number of every value and pair of a case; returns the sum of its results. */
+/* Calls `each` with the number of every value and pair of a case. Returns the sum of the results. */
 static size_t each_feature(const cover_traits *t, size_t (*each)(unsigned char *covered), unsigned char *covered)
 {
     size_t sum = 0;

@@ -20,9 +20,9 @@ static void note(fake_vulkan *v, bool right, const char *rule)
 
 /* Handles are addresses of these. */
 typedef struct fake_object {
-    fake_vulkan *vulkan; /* NULL once it is destroyed */
+    fake_vulkan *vulkan; /* NULL after it was destroyed */
     fake_kind kind;
-    bool own_allocator;      /* it was made with the app's callbacks */
+    bool own_allocator;      /* it was created with the app's callbacks */
     VkPipelineLayout layout; /* a pipeline's */
 } fake_object;
 
@@ -35,7 +35,7 @@ static void check(fake_vulkan *v, const fake_object *object, fake_kind kind, con
     note(v, object && object->vulkan == v && object->kind == kind, rule);
 }
 
-/* Whether it is the turn of a call to fail; then its result. */
+/* Counts a call. Returns an error if this call must fail. */
 static VkResult next_call(fake_vulkan *v, const char *name)
 {
     if (atomic_fetch_add_explicit(&v->calls, 1, RELAXED) + 1 != v->fail_at)
@@ -61,8 +61,9 @@ static void destroy(fake_vulkan *v, fake_object *object, fake_kind kind, const V
 {
     if (!object)
         return;
-    check(v, object, kind, "what is destroyed is of this device and kind");
-    note(v, object->own_allocator == (allocator != NULL), "callbacks are given at both ends or at neither");
+    check(v, object, kind, "a destroyed object is of this device and kind");
+    note(v, object->own_allocator == (allocator != NULL),
+         "callbacks are given for both creation and destruction, or for neither");
     object->vulkan = NULL;
     atomic_fetch_add_explicit(&v->destroyed[kind], 1, RELAXED);
     if (allocator)
@@ -71,8 +72,8 @@ static void destroy(fake_vulkan *v, fake_object *object, fake_kind kind, const V
         free(object);
 }
 
-/* The functions to create and destroy a kind without more to it. A failure leaves garbage in the handle, as some
- * drivers do. */
+/* Functions that create and destroy a simple kind of object. A failure leaves garbage in the handle, as in some
+ * drivers. */
 #define CREATE_AND_DESTROY(name, kind)                                                                           \
     static VKAPI_ATTR VkResult VKAPI_CALL Create##name(VkDevice device, const Vk##name##CreateInfo *info,        \
                                                        const VkAllocationCallbacks *allocator, Vk##name *handle) \
@@ -120,11 +121,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL SetDebugUtilsObjectNameEXT(VkDevice device
                                                                  const VkDebugUtilsObjectNameInfoEXT *info)
 {
     fake_vulkan *v = DEVICE(device);
-    note(v, v->debug_utils, "objects get names only where VK_EXT_debug_utils is enabled");
-    note(v, info->objectType == VK_OBJECT_TYPE_PIPELINE && info->pObjectName[0], "what gets a name is a pipeline");
-    check(v, OBJECT(info->objectHandle), FAKE_PIPELINE, "what gets a name is alive");
+    note(v, v->debug_utils, "objects get names only if VK_EXT_debug_utils is enabled");
+    note(v, info->objectType == VK_OBJECT_TYPE_PIPELINE && info->pObjectName[0], "only pipelines get names");
+    check(v, OBJECT(info->objectHandle), FAKE_PIPELINE, "a pipeline that gets a name is alive");
     atomic_fetch_add_explicit(&v->named, 1, RELAXED);
-    return VK_ERROR_OUT_OF_HOST_MEMORY; /* which is ignored */
+    return VK_ERROR_OUT_OF_HOST_MEMORY; /* the library must ignore this */
 }
 
 static VKAPI_ATTR void VKAPI_CALL DestroyPipeline(VkDevice device, VkPipeline pipeline,
@@ -154,7 +155,7 @@ static void hash_dispatch(fake_commands *c, const uint32_t groups[6])
 {
     const fake_object *pipeline = OBJECT(c->pipeline);
     note(c->vulkan, pipeline != NULL, "a pipeline is bound when something is dispatched");
-    note(c->vulkan, pipeline && c->pushed == pipeline->layout, "constants were pushed in the layout of the pipeline");
+    note(c->vulkan, pipeline && c->pushed == pipeline->layout, "constants were pushed with the layout of the pipeline");
     note(c->vulkan, groups[3] && groups[4] && groups[5], "there are workgroups to dispatch");
     hash(c, "dispatch", 8);
     hash(c, groups, 6 * sizeof *groups);
@@ -177,8 +178,9 @@ static VKAPI_ATTR void VKAPI_CALL CmdPushConstants(VkCommandBuffer commands, VkP
 {
     fake_commands *c = COMMANDS(commands);
     check(c->vulkan, OBJECT(layout), FAKE_LAYOUT, "a layout that is pushed to is alive and of this device");
-    note(c->vulkan, stages == VK_SHADER_STAGE_COMPUTE_BIT, "constants are pushed to the compute stage alone");
-    note(c->vulkan, size && size % 4 == 0 && offset % 4 == 0 && offset + size <= 128, "128 bytes of constants at most");
+    note(c->vulkan, stages == VK_SHADER_STAGE_COMPUTE_BIT, "constants are pushed only to the compute stage");
+    note(c->vulkan, size && size % 4 == 0 && offset % 4 == 0 && offset + size <= 128,
+         "at most 128 bytes of constants are pushed");
     c->pushed = layout;
     c->pushes++;
     hash(c, values, size);
@@ -194,7 +196,8 @@ static VKAPI_ATTR void VKAPI_CALL CmdPipelineBarrier(VkCommandBuffer commands, V
     (void)flags, (void)memory, (void)buffers, (void)images;
     note(c->vulkan, source == VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT && target == VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
          "barriers are between compute shaders");
-    note(c->vulkan, memory_count == 1 && !buffer_count && !image_count, "barriers touch no buffer and no image");
+    note(c->vulkan, memory_count == 1 && !buffer_count && !image_count,
+         "barriers are memory barriers, not for buffers or images");
     c->barriers++;
     hash(c, "barrier", 7);
 }
@@ -250,7 +253,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL GetPhysicalDeviceCooperativeMatrixProperti
     const VkResult result = next_call(DEVICE(device), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     if (result)
         return result;
-    note(DEVICE(device), *count >= 1, "there is a place for matrices");
+    note(DEVICE(device), *count >= 1, "there is room for the matrix properties");
     *count = 1;
     products[0].MSize = products[0].NSize = products[0].KSize = 16;
     products[0].AType = products[0].BType = NEWER_COMPONENT_FLOAT16;
@@ -305,7 +308,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetDeviceProcAddr(VkDevice devic
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL GetInstanceProcAddr(VkInstance instance, const char *name)
 {
-    if (!strcmp(name, "vkSetDebugUtilsObjectNameEXT")) /* its absence is no refusal */
+    if (!strcmp(name, "vkSetDebugUtilsObjectNameEXT")) /* it may be absent */
         return DEVICE(instance)->debug_utils ? (PFN_vkVoidFunction)SetDebugUtilsObjectNameEXT : NULL;
     static const named_function functions[] = {
         FUNCTION(GetDeviceProcAddr),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Vulkan without a device: of its functions those that the embedding layer may call, and no others. Pipelines are empty
- * objects on the host, commands are counted; whatever breaks Vulkan's rules, or this library's, is noted. Calls fail
- * when they are told to. So what the library does to a driver is seen on any machine, and by the thread sanitizer,
- * which real drivers trip.
+ * Vulkan without a device. It has only the functions that the embedding layer may call. Pipelines are empty objects on
+ * the host, and commands are counted. Broken rules, of Vulkan or of this library, are noted. A chosen call can fail. So
+ * tests can check the library's calls on any machine, also with the thread sanitizer, which reports false findings in
+ * real drivers.
  *
- * Any number of threads may use one of them at once, as Vulkan has it. All atomics are relaxed, as others would order
- * what threads do and so hide races from the sanitizer. */
+ * Any number of threads may use a fake_vulkan at the same time, as in Vulkan. All atomics are relaxed, because stronger
+ * ones would synchronise threads and hide races from the sanitizer. */
 #ifndef DMATTN_TESTS_FAKE_VULKAN_H
 #define DMATTN_TESTS_FAKE_VULKAN_H
 
@@ -18,47 +18,48 @@ typedef enum fake_kind { FAKE_MODULE, FAKE_LAYOUT, FAKE_CACHE, FAKE_PIPELINE, FA
 #define FAKE_NAMES 64
 
 typedef struct fake_vulkan {
-    dmattn_context_desc desc; /* of a context on this device, with all that dmattn asks for enabled */
+    dmattn_context_desc desc; /* for a context on this device, with everything enabled that dmattn can use */
     VkPhysicalDeviceFeatures2 features;
     VkPhysicalDeviceBufferDeviceAddressFeatures address;
 
-    void (*change_limits)(VkPhysicalDeviceProperties2 *properties); /* if not NULL: makes another device of it */
+    void (*change_limits)(VkPhysicalDeviceProperties2 *properties); /* if not NULL: changes the device's limits */
 
-    const char *loaded[FAKE_NAMES]; /* names that were asked for and exist; and those that do not */
+    const char *loaded[FAKE_NAMES]; /* requested function names: existing ones, and unknown ones */
     const char *refused[FAKE_NAMES];
     uint32_t loaded_count, refused_count;
 
-    bool debug_utils;  /* the app has enabled VK_EXT_debug_utils, */
-    atomic_uint named; /* and so many pipelines got names */
+    bool debug_utils;  /* the app has enabled VK_EXT_debug_utils */
+    atomic_uint named; /* number of pipelines that got names */
 
-    VkPipelineCache cache; /* the app's; 0: pipelines may be made with any */
+    VkPipelineCache cache; /* the app's cache; 0: pipelines may use any cache */
     atomic_uint made[FAKE_KINDS], destroyed[FAKE_KINDS];
 
-    /* The call with a result, counted from 1 in `calls`, that fails, and how; 0: none. */
+    /* The number of the call that fails, counted from 1 in `calls`, and its result; 0: none. Only calls with a result
+     * count. */
     unsigned fail_at;
     VkResult failure;
     atomic_uint calls;
     const char *_Atomic failed; /* its name */
 
-    atomic_uint wrong;        /* broken rules, */
-    const char *_Atomic rule; /* and the last of them */
+    atomic_uint wrong;        /* number of broken rules */
+    const char *_Atomic rule; /* the last broken rule */
 } fake_vulkan;
 
-/* Must stay where it is. */
+/* *vulkan must not move afterwards. */
 void fake_vulkan_init(fake_vulkan *vulkan);
 
-/* A pipeline cache of the app's. On failure 0. */
+/* Creates a pipeline cache for the app. Returns 0 on failure. */
 VkPipelineCache fake_vulkan_cache(fake_vulkan *vulkan);
 void fake_vulkan_cache_destroy(fake_vulkan *vulkan, VkPipelineCache cache);
 
-/* Objects that were not destroyed. */
+/* The number of objects that were not destroyed. */
 int fake_vulkan_live(const fake_vulkan *vulkan);
 
-/* A command buffer: what was recorded into it. For one thread at a time. */
+/* A command buffer: counts what was recorded into it. For one thread at a time. */
 typedef struct fake_commands {
     fake_vulkan *vulkan;
-    unsigned binds, pushes, barriers, dispatches, slices; /* the last are dispatches with a base */
-    uint64_t hash;                                        /* of all commands and their arguments, but for pipelines */
+    unsigned binds, pushes, barriers, dispatches, slices; /* slices: dispatches with a base */
+    uint64_t hash;                                        /* of all commands and their arguments, without pipelines */
     VkPipeline pipeline;
     VkPipelineLayout pushed;
 } fake_commands;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define GUARD   256  /* bytes before and after a tensor */
-#define PATTERN 0xa5 /* of results and workspace; inputs have 0xff, NaN in every type */
+#define PATTERN 0xa5 /* for results and workspace; the guards of inputs are 0xff, NaN in every type */
 
 static dmattn_buffer *range_of(dmattn_attention_args *args, int tensor)
 {
@@ -21,7 +21,7 @@ static bool is_result(int tensor)
     return tensor == TENSOR_OUT || tensor == TENSOR_LSE || tensor == TENSOR_COUNT;
 }
 
-/* The most awkward offset that the plan allows. */
+/* The offset with the smallest alignment that the plan allows. */
 static uint64_t offset_of(const dmattn_plan_info *info, const dmattn_attention_desc *d, int tensor)
 {
     switch (tensor) {
@@ -36,7 +36,7 @@ static uint64_t offset_of(const dmattn_plan_info *info, const dmattn_attention_d
     }
 }
 
-/* Makes the buffer round a tensor and fills it all. */
+/* Makes the larger buffer of a tensor and fills all of it. */
 static dmattn_status fill(guarded_problem *g, int tensor, uint64_t offset, uint64_t bytes, const void *data)
 {
     uint64_t size = offset + bytes + GUARD;
@@ -123,14 +123,14 @@ static bool all_pattern(const unsigned char *bytes, const guarded_problem *g, in
     for (uint64_t i = 0; i < g->whole[tensor].size; i++)
         if (bytes[i] != PATTERN) {
             const char *name = tensor < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)tensor) : "workspace";
-            snprintf(why, why_size, "byte %lld of %s was written, which is none of its %llu bytes",
+            snprintf(why, why_size, "byte %lld of %s was written, but it has only %llu bytes",
                      (long long)i - (long long)g->offset[tensor], name, (unsigned long long)g->bytes[tensor]);
             return false;
         }
     return true;
 }
 
-/* Downloads a tensor's buffer; *tensor points at its first element. NULL if it is not there. */
+/* Downloads a tensor's buffer. *tensor points to its first element. Returns NULL if the tensor does not exist. */
 static unsigned char *fetch(const guarded_problem *g, int tensor, unsigned char **first)
 {
     const dmattn_buffer *whole = &g->whole[tensor];

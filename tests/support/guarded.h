@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A problem on a device with each tensor in the middle of a larger buffer. NaN or a pattern lies before, between and
- * after its elements, so accesses outside of them show. */
+ * after its elements, so that accesses outside of them are noticed. */
 #ifndef DMATTN_TESTS_GUARDED_H
 #define DMATTN_TESTS_GUARDED_H
 

@@ -30,7 +30,7 @@ void harness_message(void *user, dmattn_severity severity, const char *text)
         snprintf(to->kernel, sizeof to->kernel, "%s", text);
 }
 
-/* The line that CTest takes for a skipped test. */
+/* Prints the line by which CTest recognises a skipped test. */
 static void no_device(const char *why)
 {
     cr_assert(!required("DMATTN_REQUIRE_DEVICE"), "no device: %s", why);
@@ -66,7 +66,7 @@ void harness_begin(void)
     h.context = dmattn_device_context(h.device);
 }
 
-/* Makes a small plan of f16 and destroys it. */
+/* Makes a small plan in f16 and destroys it. */
 static dmattn_status try_level(dmattn_level level, bool backward)
 {
     const dmattn_attention_backward_desc desc = {
@@ -89,7 +89,7 @@ static dmattn_status try_level(dmattn_level level, bool backward)
 
 bool harness_offers(dmattn_level level)
 {
-    if (level == DMATTN_LEVEL_PORTABLE) /* always, and trying it takes time */
+    if (level == DMATTN_LEVEL_PORTABLE) /* every device supports it, and trying takes time */
         return true;
     if (!h.offers[level])
         h.offers[level] = try_level(level, false) ? 1 : 2;
@@ -116,7 +116,8 @@ bool harness_takes_all(void)
     return !strcmp(cases_asked(), "all");
 }
 
-/* Where the shares of a test begin, so that those of many short tests are of equal size. */
+/* The share with which a test begins. It differs from test to test, so that shares of many short tests have equal
+ * sizes. */
 static unsigned first_of_test(void)
 {
     unsigned sum = 0;
@@ -134,7 +135,7 @@ bool harness_takes(const char *name, bool chosen)
         return false;
     if (share && *share)
         cr_assert(sscanf(share, "%u/%u", &mine, &of) == 2 && mine >= 1 && mine <= of,
-                  "DMATTN_TEST_SHARE=%s is no share such as 1/4", share);
+                  "DMATTN_TEST_SHARE=%s is not a share such as 1/4", share);
     const bool taken = (first_of_test() + h.runs_asked++) % of == mine - 1;
     h.runs_taken += taken;
     return taken;
@@ -153,7 +154,8 @@ dmattn_level harness_next_level(dmattn_level level)
     return DMATTN_LEVEL_BEST;
 }
 
-/* As many invocations as there are: what each does is unrolled, and so takes the longer to compile. */
+/* A tile with as many invocations as possible: the work of an invocation is unrolled, so less work per invocation
+ * compiles faster. */
 static bool small_portable_tile(const dmattn_attention_desc *desc, attention_tile *tile)
 {
     const uint32_t subgroup = dmattn_capabilities_subgroup_size(&h.context->caps, 32),
@@ -197,14 +199,15 @@ void harness_end(void)
     if (h.runs_taken < h.runs)
         fprintf(stderr, "dmattn tests: %s/%s: %u of %u runs\n", criterion_current_test->category,
                 criterion_current_test->name, h.runs_taken, h.runs);
-    cr_assert_eq(h.validation_errors, 0, "the validation layer found %u errors", h.validation_errors);
+    cr_assert_eq(h.validation_errors, 0, "the validation layer's number of errors is %u", h.validation_errors);
 }
 
 void harness_expect(const char *file, int line, dmattn_status got, dmattn_status want, const char *part)
 {
     cr_expect_eq(got, want, "%s:%d: %s instead of %s (%s)", file, line, dmattn_status_string(got),
                  dmattn_status_string(want), h.sentence);
-    cr_expect_eq(h.sentences, want ? 1u : 0u, "%s:%d: %u sentences, the last: %s", file, line, h.sentences, h.sentence);
+    cr_expect_eq(h.sentences, want ? 1u : 0u, "%s:%d: %u messages; the last one: %s", file, line, h.sentences,
+                 h.sentence);
     if (want)
         cr_expect(strstr(h.sentence, part), "%s:%d: no '%s' in: %s", file, line, part, h.sentence);
 }

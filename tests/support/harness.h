@@ -26,11 +26,11 @@ typedef struct harness {
     uint32_t index;
     dmattn_device_info info;
     bool validation;                      /* the validation layer is loaded */
-    const char *expected;                 /* NULL, or part of the findings of the layer that a test expects */
-    unsigned validation_errors;           /* its other findings with severity ERROR */
-    unsigned sentences;                   /* other messages of severity ERROR */
-    char sentence[512];                   /* the last one */
-    char kernel[512];                     /* the last message of severity INFO */
+    const char *expected;                 /* NULL, or a part of the layer's findings that the test expects */
+    unsigned validation_errors;           /* number of other findings with severity ERROR */
+    unsigned sentences;                   /* number of other messages with severity ERROR */
+    char sentence[512];                   /* the last of these messages */
+    char kernel[512];                     /* the last message with severity INFO */
     int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* for each level: 0 not known yet, 1 no, 2 yes */
     int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
     unsigned runs, runs_asked, runs_taken; /* calls of harness_takes(); those DMATTN_TEST_CASES selects; those that
@@ -52,7 +52,7 @@ bool harness_offers(dmattn_level level);
 bool harness_offers_backward(dmattn_level level);
 
 /* Returns whether to run a case of a large table at one level. `chosen`: the case is run by default. Must be called in
- * the same order in each process, as shares are dealt out in turn. harness_end() prints how many were left out. */
+ * the same order in each process, because shares are assigned in turn. harness_end() prints how many were left out. */
 bool harness_takes(const char *name, bool chosen);
 
 /* Returns whether DMATTN_TEST_CASES selects every case. */

@@ -57,7 +57,7 @@ static float dot(dmattn_type type, const void *a, const void *b, uint32_t count)
     return sum;
 }
 
-/* A pair's score, -infinity if it is hidden, and its derivative by scale * (q . k). */
+/* The score of a pair, or -infinity if it is hidden, and its derivative with respect to scale * (q . k). */
 static float score_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                       uint32_t j, float *slope)
 {
@@ -79,7 +79,7 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     return s;
 }
 
-/* One query's probabilities; returns its lse. */
+/* Computes the probabilities of a query. Returns its lse. */
 static float softmax_row(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                          float *p)
 {
@@ -119,7 +119,7 @@ void low_precision_attention(const dmattn_attention_desc *d, const reference_inp
 
 /* ---- backward ------------------------------------------------------------------------------------------------ */
 
-/* A gradient's row, and that of its size, or NULL. */
+/* A row of a gradient, and the row of its size, or NULL. */
 typedef struct sum_row {
     float *sum, *size;
 } sum_row;
@@ -129,14 +129,14 @@ static sum_row row_of(const gradients *g, const gradients *size, tensor_id t, ui
     return (sum_row){g->tensor[t] + at * dim, size->tensor[t] + at * dim};
 }
 
-/* What is added to the sum of a visible pair: even where it is 0 by underflow it has a size. */
+/* Adds a visible pair's term to a sum, and its size, even if the term is 0 because of underflow. */
 static void add(sum_row to, uint32_t i, float term, float size)
 {
     to.sum[i] += term;
     to.size[i] += fmaxf(size, FLT_MIN);
 }
 
-/* Adds factor * a row. `size`: of the factor, if nothing in it had cancelled. */
+/* Adds factor * a row. `size` is the size of the factor if no terms in it cancelled. */
 static void add_row(sum_row to, float factor, float size, dmattn_type type, const void *from, uint32_t dim)
 {
     for (uint32_t i = 0; i < dim; i++) {
@@ -145,7 +145,7 @@ static void add_row(sum_row to, float factor, float size, dmattn_type type, cons
     }
 }
 
-/* Where a query's and a key's rows are in contiguous gradients. */
+/* The indices of a query's and a key's rows in contiguous gradients. */
 typedef struct pair_at {
     uint64_t query, key, bias;
 } pair_at;
@@ -161,7 +161,7 @@ static pair_at locate(const dmattn_attention_desc *d, uint32_t b, uint32_t h, ui
                      d->bias ? score_at(d, &s, b, h, t, j) : 0};
 }
 
-/* sum(a * b), and of the magnitudes. */
+/* sum(a * b), and the sum of the magnitudes. */
 static float dot_size(dmattn_type type, const void *a, const void *b, uint32_t count, float *size)
 {
     *size = 0;
@@ -170,7 +170,7 @@ static float dot_size(dmattn_type type, const void *a, const void *b, uint32_t c
     return dot(type, a, b, count);
 }
 
-/* One query's part. `out`: its row, of the type. */
+/* Adds the part of one query. `out`: its row of out. */
 static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, const void *out, float lse, gradients *g,
                       gradients *size)
 {
@@ -201,7 +201,7 @@ static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, cons
     }
 }
 
-/* One key's part in what its importance is made of, from the gradient of that. */
+/* Adds the part of one key to the gradients of the parameters and values from which its importance is computed. */
 static void add_importance(const problem *p, uint32_t b, uint32_t h, uint32_t j, float gradient, float gradient_size,
                            gradients *g, gradients *size)
 {
@@ -283,7 +283,7 @@ static void compare(const float *got, const double *want, uint64_t count, double
                     bool *mismatch)
 {
     for (uint64_t i = 0; i < count; i++) {
-        /* What is exactly 0 belongs to a query that sees nothing. */
+        /* If a result is exactly 0, the query sees no key. */
         if (isfinite(want[i]) && isfinite(got[i]) && (want[i] != 0 || got[i] == 0)) {
             double error = fabs(got[i] - want[i]);
             if (error > *worst && !*mismatch)

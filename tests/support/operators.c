@@ -12,7 +12,7 @@ static const dmattn_attention_desc dense = {SIZES, .lse = true, DENSE};
 static const dmattn_attention_desc portable = {SIZES, .lse = true, DENSE, .max_level = DMATTN_LEVEL_PORTABLE};
 static const dmattn_attention_desc intervals = {SIZES, .lse = true, .mask = DMATTN_MASK_INTERVALS,
                                                 .mask_shape = {.heads = 2}, .bias = true};
-/* Workgroups share the keys of few queries; and so much work that it is cut into slices. */
+/* Few queries, so that workgroups share the keys; and enough work for slices. */
 static const dmattn_attention_desc few_queries = {
     .batch = 1, .queries = 1, .keys = 100000, .heads = 1, .head_dim = 64, .lse = true};
 static const dmattn_attention_desc long_work = {
@@ -38,7 +38,7 @@ PLAN_BACKWARD(dense)
 PLAN_BACKWARD(portable)
 PLAN_BACKWARD(intervals)
 
-/* Far apart, so that one that is taken for another is a different address. */
+/* The addresses are far apart, so that confusing two buffers gives a different address. */
 #define AT(n)                                                                     \
     {                                                                             \
         .buffer = (VkBuffer)(uintptr_t)(UINT64_C(n) << 40), .size = VK_WHOLE_SIZE \
@@ -222,7 +222,7 @@ const operator_case operators[OPERATORS] = {
     {"attention, dense mask and bias", plan_dense, record_attention},
     {"the same at the level portable", plan_portable, record_attention},
     {"attention, intervals", plan_intervals, record_attention},
-    {"attention in parts of the keys", plan_few_queries, record_attention},
+    {"attention with splits of the keys", plan_few_queries, record_attention},
     {"attention in slices", plan_long_work, record_attention},
     {"gradients, dense mask and bias", plan_backward_dense, record_backward},
     {"gradients at the level portable", plan_backward_portable, record_backward},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * One small plan of each operator, and of each way that an operator may go, with every call that records it: for tests
- * of what holds for all of them. Buffers are fake_vulkan.h's. */
+ * A small plan of each operator, and of each of its paths, with every call that records it. For tests of rules that all
+ * operators obey. Buffers are from fake_vulkan.h. */
 #ifndef DMATTN_TESTS_OPERATORS_H
 #define DMATTN_TESTS_OPERATORS_H
 

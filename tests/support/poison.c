@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether no query sees a key by a dense mask. */
+/* Whether a dense mask hides a key from all queries. */
 static bool is_masked_for_all(const problem *p, uint64_t at)
 {
     const dmattn_score_shape *s = &p->desc.mask_shape;
@@ -14,7 +14,7 @@ static bool is_masked_for_all(const problem *p, uint64_t at)
     return true;
 }
 
-/* Whether every query is kept from a key of a kv head by its interval and causality, or by a dense mask. */
+/* Whether the interval and causality, or a dense mask, hide a key of a kv head from all queries. */
 static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -48,7 +48,8 @@ void poison_hidden_keys(problem *p, tensor_id tensor, bool masked_by_query)
     const bool all = masked_by_query || d->mask_shape.queries <= 1;
     unsigned char *rows = p->tensor[tensor], *original = malloc(bytes);
     memcpy(original, rows, bytes);
-    for (int hidden = 1; hidden >= 0; hidden--) /* those that are seen last: rows may be shared by stride 0 */
+    for (int hidden = 1; hidden >= 0;
+         hidden--) /* visible keys come last, because rows may be shared by a stride of 0 */
         for (uint64_t row = 0; row < tensor_box_rows(&box); row++) {
             const uint64_t at = size * tensor_box_at(&box, row);
             const uint32_t head = (uint32_t)(row % d->kv_heads), j = (uint32_t)(row / d->kv_heads % d->keys);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A tile of the portable level, whatever the tables say. */
+ * A fixed tile for the portable level. */
 #ifndef DMATTN_TESTS_TILE_64_H
 #define DMATTN_TESTS_TILE_64_H
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Those that signals remove. */
+/* The files that signal handlers remove. */
 static new_file *volatile unfinished;
 
 void new_file_remove_unfinished(void)
@@ -50,7 +50,7 @@ static char *follow_links(const char *path)
     return strdup(path);
 }
 
-/* An open file cannot be removed here, so signals end the program as ever. */
+/* On this system, an open file cannot be removed, so signals end the program as usual. */
 static int create(new_file *file, const struct stat *old)
 {
     (void)old;
@@ -58,21 +58,22 @@ static int create(new_file *file, const struct stat *old)
     return open(file->name, O_WRONLY | O_CREAT | O_EXCL | O_BINARY, 0666);
 }
 #else
-/* The length of the folder's name in a path, with its slash. */
+/* The length of the folder's name in a path, including the slash. */
 static size_t folder_length(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? (size_t)(slash - path) + 1 : 0;
 }
 
-/* Where a path points if it is a symbolic link, else itself; to be freed. NULL: errno says why. */
+/* The target of a path if it is a symbolic link, otherwise the path itself. The caller frees it. NULL: errno has the
+ * reason. */
 static char *follow_links(const char *path)
 {
     char *at = strdup(path), link[4096];
     for (int i = 0; at && i < 40; i++) {
         const ssize_t length = readlink(at, link, sizeof link);
         if (length < 0)
-            return at; /* not a link; or nothing is there, which opening tells */
+            return at; /* not a link; or nothing exists there, and opening it will fail */
         const size_t folder = *link == '/' ? 0 : folder_length(at);
         char *next = (size_t)length < sizeof link ? malloc(folder + (size_t)length + 1) : NULL;
         if (next) {
@@ -89,7 +90,7 @@ static char *follow_links(const char *path)
     return NULL;
 }
 
-/* A new name gets into the folder's own data. Not every file system can flush a folder. */
+/* A new name is stored in the folder's own data. Not every file system can flush a folder. */
 static void flush_folder(const char *path)
 {
     const size_t length = folder_length(path);
@@ -106,7 +107,7 @@ static void flush_folder(const char *path)
     free(folder);
 }
 
-/* Where the file system has no links: whoever makes the name may replace it. */
+/* For a file system without links: the process that creates the name may replace it. */
 static int reserve_and_rename(const new_file *file)
 {
     const int descriptor = open(file->target, O_WRONLY | O_CREAT | O_EXCL, 0666);
@@ -181,7 +182,8 @@ static int create(new_file *file, const struct stat *old)
         unfinished = file;
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
-    if (old && descriptor >= 0 && !fchown(descriptor, old->st_uid, old->st_gid)) /* root writes for others, too */
+    if (old && descriptor >= 0
+        && !fchown(descriptor, old->st_uid, old->st_gid)) /* root may write files of other users */
         fchmod(descriptor, old->st_mode & 07777);
     else if (old && descriptor >= 0)
         fchmod(descriptor, old->st_mode & 0777);
@@ -190,7 +192,7 @@ static int create(new_file *file, const struct stat *old)
 }
 #endif
 
-/* Under a name of its own. Returns errno. */
+/* Creates it with a unique name. Returns errno. */
 static int open_stream(new_file *file, const struct stat *old)
 {
     const size_t size = strlen(file->target) + 64;
@@ -225,7 +227,7 @@ bool new_file_open(new_file *file, const char *path, bool replace, const char **
         error = EEXIST;
     *why = NULL;
     if (is_there && replace && !S_ISREG(old.st_mode))
-        *why = "it exists and is not a regular file"; /* renaming would replace it by one */
+        *why = "it exists and is not a regular file"; /* renaming would replace it */
     else if (!error)
         error = open_stream(file, is_there ? &old : NULL);
     if (!*why && !error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * An app: valid C99, C11 and C++17. That it links and runs is what is tested; a device there need not be. */
-#ifdef WITH_VOLK /* the app's own Vulkan calls are volk's, whose global symbols are named as the loader's functions */
+ * An app in valid C99, C11 and C++17. The test is that it links and runs. No device is needed. */
+#ifdef WITH_VOLK /* the app calls Vulkan through volk, whose global symbols have the names of the loader's functions \
+                  */
 #define VOLK_IMPLEMENTATION
 #include <volk.h>
 #endif
@@ -20,7 +21,7 @@ int main(void)
                 (unsigned)DMATTN_VERSION);
         return 1;
     }
-    /* So that what makes plans is linked, with all that it needs. */
+    /* Calls a plan function, so that the code that makes plans is linked. */
     if (dmattn_attention_plan(NULL, NULL, &plan) != DMATTN_ERROR_INVALID) {
         fprintf(stderr, "a plan was made without a context\n");
         return 1;
@@ -30,7 +31,7 @@ int main(void)
         fprintf(stderr, "%s\n", dmattn_status_string(status));
         return 1;
     }
-#ifdef WITH_LOADER /* the app's own Vulkan calls are the loader's */
+#ifdef WITH_LOADER /* the app calls the Vulkan loader directly */
     uint32_t version = 0;
     if (vkEnumerateInstanceVersion(&version) || !version)
         return 1;

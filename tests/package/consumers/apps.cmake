@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The app in each language, linked to dmattn::dmattn, and one each that links the Vulkan loader, or uses
-# volk, besides.
+# The app in each language, linked to dmattn::dmattn; one that also links the Vulkan loader; and one that uses volk.
 enable_testing()
 foreach(standard IN ITEMS 99 11)
   add_executable(app_c${standard} ${CMAKE_CURRENT_LIST_DIR}/app.c)
