@@ -209,7 +209,7 @@ static void record_bitmap(recorder *r, VkPipeline pipeline, const dmattn_attenti
     dmattn_recorder_dispatch(r, pipeline, &params, sizeof params, g);
 }
 
-/* What the kernels of queries and of keys need: lse and D, bitmaps, the work items of keys. */
+/* Records what the kernels of queries and keys need: lse and D, bitmaps, the work items of keys. */
 static void record_preparation(const backward_stage *s, recorder *r, const backward_key_params *keys,
                                const schedule_params *work)
 {
@@ -253,7 +253,7 @@ static uint32_t units(const backward_stage *s, uint64_t at)
     return (uint32_t)((at - s->at.rows) / 16);
 }
 
-/* `order`: offset of the keys in order. */
+/* `order`: the offset of the sorted keys. */
 static backward_key_params key_params(const backward_stage *s, const recorder *r, uint64_t order)
 {
     const dmattn_attention_desc *d = &s->desc.attention;

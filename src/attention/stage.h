@@ -79,10 +79,10 @@ double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* bytes read 
 void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 
-/* The constants of shaders/lib/score.h, which decoding has too. */
+/* The constants of shaders/lib/score.h, which decoding also has. */
 void dmattn_score_constants(const dmattn_attention_desc *desc, uint32_t *constants);
 
-/* What all kernels of pairs have among their push constants. */
+/* The push constants that all kernels of pairs have. */
 pair_params dmattn_pair_params(const dmattn_attention_desc *desc, const VkDeviceAddress tensor[TENSOR_COUNT]);
 
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);

@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A plan of more work is cut into so many dispatches that recording takes too long. */
+/* A plan with more work consists of so many dispatches that recording takes too long. */
 #define MOST_FLOPS 2e13
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
