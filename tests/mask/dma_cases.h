@@ -31,7 +31,7 @@ DMA_GROUPS(DECLARE_GROUP)
 size_t dma_choose(dmattn_level level, bool gradients, const dma_case *cases[DMA_MOST_CASES],
                   bool chosen[DMA_MOST_CASES]);
 
-/* Whether a case is one of the few. */
+/* Whether a case is one of the few that run by default. */
 bool dma_is_chosen(const dma_case *c, dmattn_level level, bool gradients);
 
 /* Abbreviations for the tables, besides those of attention_cases.h. */
