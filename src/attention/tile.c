@@ -278,7 +278,7 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
         snprintf(why, size, "RADV keeps the matrices of dimensions beyond 128 in memory");
         return false;
     }
-    /* As f16, bf16 loses what is beyond 65504 or below 2^-24, so only who asks for it gets it. */
+    /* As f16, bf16 numbers above 65504 and below 2^-24 lose their value. So this happens only on request. */
     if (d->type != tile->operands && d->level != level) {
         snprintf(why, size, "the device has no matrices of %s; as %s it is computed only if the level is asked for",
                  dmattn_type_string(d->type), dmattn_type_string(tile->operands));

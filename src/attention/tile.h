@@ -28,9 +28,9 @@ typedef struct attention_tile {
     /* matrix levels */
     matrix_shape matrix;
     dmattn_type operands;  /* the type of its elements */
-    uint32_t query_blocks; /* of a row of q (backward, of keys: of k) in registers, in units of K, */
-    uint32_t dout_blocks;  /* backward: and of dout (of keys: of v) */
-    uint32_t tile_buffers; /* backward: tiles of k and v (of keys: of q and dout) in shared memory at a time */
+    uint32_t query_blocks; /* blocks of K of a row of q (backward, keys: of k) in registers */
+    uint32_t dout_blocks;  /* backward: the same for dout (keys: v) */
+    uint32_t tile_buffers; /* backward: tiles of k and v (keys: q and dout) in shared memory at a time */
     bool lazy, guarded;
     uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS */
     uint32_t splits;          /* number of splits of the keys; 0 means 1 */

@@ -66,9 +66,9 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
     if (t->form == FORM_FRAGMENTS)
         return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
-               /* what is loaded is multiplied as it is */
+               /* loaded elements are multiplied without conversion */
                && t->operands == d->attention.type
-               /* registers for a row of q, of k, of v and of the output */
+               /* registers hold a row of q, k, v and the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
     /* whole matrices of keys; at the end, the output is stored in place of the values */
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
