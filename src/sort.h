@@ -35,8 +35,8 @@ dmattn_status dmattn_key_sort_plan(key_sort *sort, const dmattn_context *ctx, Vk
                                    uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT]);
 void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
 
-/* Sorts by params->importance in the memory at `scratch`, and says in *params where the tree is: tree and levels.
- * Returns where the sorted keys are. */
+/* Sorts by params->importance in the memory at `scratch`. Sets tree and levels in *params. Returns where the sorted
+ * keys are. */
 VkDeviceAddress dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDeviceAddress scratch, sort_params *params);
 
 /* This needs no device. */

@@ -5,14 +5,14 @@
 
 #include <dmattn/dmattn.h>
 
-/* X(ID, name). What masks and options of scores bring; the reference has them, too. */
+/* X(ID, name). The tensors of masks and of options of scores. The reference also has them. */
 #define SCORE_TENSORS(X) \
     X(MASK, mask)        \
     X(BEGIN, begin)      \
     X(END, end)          \
     X(BIAS, bias)
 
-/* Those of attention, which its gradients also have; the names are those of members of both `args`. */
+/* The tensors of attention, which its gradients also have. The names are members of both args structs. */
 #define ATTENTION_TENSORS(X) \
     X(Q, q)                  \
     X(K, k)                  \

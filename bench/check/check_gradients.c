@@ -282,7 +282,7 @@ dmattn_status gradient_checker_create(const problem *p, const forward_results *f
         expect_query(&s, &check->row[i], &c->rows[TENSOR_DQ], i);
     for (uint32_t i = 0; i < c->key_count; i++)
         expect_key(p, &s, key_at(c, i, &seed), c->rows, i, &scratch);
-    if (!c->all_keys) { /* they are sums over all keys, of which only some were computed */
+    if (!c->all_keys) { /* they are sums over all keys, but only some keys were computed */
         free_rows(&c->rows[TENSOR_DDT_WEIGHT]);
         free_rows(&c->rows[TENSOR_DA]);
     }

@@ -48,7 +48,7 @@ static dmattn_status create(const measure_settings *settings, const device_probl
                                .importance = args->importance,
                                .begin = args->begin,
                                .end = args->end,
-                               .workspace = args->workspace}}; /* of the complete operator, which is larger */
+                               .workspace = args->workspace}}; /* larger than these stages need */
     s->attention = (stage){.is_attention = true,
                            .attention = {.q = args->q,
                                          .k = args->k,

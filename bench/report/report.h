@@ -26,7 +26,7 @@ void report_ceiling(FILE *stream, ceiling_id id, const ceiling *p, bool throttle
 /* The title of a case whose tiles are tuned. */
 void report_tuned_case(FILE *stream, const bench_case *c);
 
-/* One line on stderr. A terminal shows it rewritten; elsewhere each case gets a line. */
+/* The progress on stderr. In a terminal, one line is rewritten; elsewhere, each case gets a line. */
 typedef struct progress {
     uint64_t index, count; /* of the case; count 0: no case is running */
     double seconds_left;   /* 0: unknown */

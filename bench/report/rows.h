@@ -15,8 +15,8 @@ typedef struct row_table {
     bool cold;        /* with a column for runs with cold caches */
     bool details;     /* with the kernel and other details below each row */
     int mask_width, size_width;
-    bench_case group; /* of the last row printed, */
-    bool has_group;   /* if there was one */
+    bench_case group; /* of the last row that was printed */
+    bool has_group;   /* whether a row was printed */
 } row_table;
 
 /* Sets the widths that the cases need. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the gradients of a tile of keys are stored. The header of the work items (key_schedule.glsl) has the addresses.
+// Finds where the gradients of a tile of keys are stored. The header of the work items (key_schedule.glsl) has the
+// addresses.
 #ifndef LIB_KEY_RESULTS_GLSL
 #define LIB_KEY_RESULTS_GLSL
 
@@ -16,7 +17,7 @@ uint find_plane(uint tile)
 
 uvec2 dk_base, dv_base;
 
-// For the present batch item and kv head.
+// Finds the addresses for the current batch item and kv head.
 void find_outputs()
 {
     const uvec4 results = work_header().q[0];

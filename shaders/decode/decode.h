@@ -103,7 +103,7 @@
     X(65, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
     X(66, MATRIX_N, 16)                                                                         \
     X(67, MATRIX_K, 16)                                                                         \
-    X(68, PAGES, 1) /* paged: of the pool */                                                    \
+    X(68, PAGES, 1) /* paged: number of pages in the pool */                                                    \
     SCORE_CONSTANTS(X)
 
 /* Push constants of decode.comp. */
@@ -121,7 +121,7 @@
     DMATTN_ADDRESS a;                                                                                         \
     DMATTN_ADDRESS dt_bias;
 
-/* What its variants for a paged cache have in addition. */
+/* Additional push constants of the variants for a paged cache. */
 #define PAGED_PARAMS                                                                                  \
     DMATTN_ADDRESS pages;                                                                             \
     DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \

@@ -133,7 +133,7 @@
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
-/* Size of what comes before the work items, in units of 16 bytes (backward/key_schedule.glsl). */
+/* The size of the header before the work items, in units of 16 bytes (backward/key_schedule.glsl). */
 #define WORK_HEADER 2
 
 /* Push constants. The app's buffers are addresses. If a kernel has several intermediate buffers, they are offsets from

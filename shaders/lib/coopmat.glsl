@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Cooperative matrices: their types, and conversion of elements to operands. The includer defines TYPE, the tensors'
-// type, and MATRIX_M, MATRIX_N and MATRIX_K, the device's sizes. It has included operand_type.glsl.
+// type, and MATRIX_M, MATRIX_N and MATRIX_K, the device's sizes. It includes operand_type.glsl before.
 #ifndef LIB_COOPMAT_GLSL
 #define LIB_COOPMAT_GLSL
 

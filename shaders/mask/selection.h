@@ -22,12 +22,12 @@
     X(3, KEY_VALID, 0)                \
     X(4, DOCUMENTS, 0)                \
     X(5, WINDOW, 0)                   \
-    X(6, THRESHOLD, 0) /* its bits */ \
+    X(6, THRESHOLD, 0) /* the bits of the float */ \
     X(7, SINKS, 0)                    \
     X(8, RECENT, 0)                   \
     X(9, SLIDING, 0) /* 0: no limit */
 
-/* Push constants. Planes are the heads of all batch items. These are in all of them: */
+/* Push constants. Planes are the heads of all batch items. All kernels have these: */
 #define SELECTION_MEMBERS                                                                \
     DMATTN_ADDRESS importance; /* f32 [planes, keys] */                                  \
     DMATTN_ADDRESS key_valid;  /* u8 [batch, keys] */                                    \

@@ -268,7 +268,7 @@ static backward_key_params key_params(const backward_stage *s, const recorder *r
     };
 }
 
-/* `dbias`: the planes that the kernel of keys writes. */
+/* `dbias`: the address of the planes that the kernel of keys writes. */
 static schedule_params work_params(const backward_stage *s, const recorder *r, VkDeviceAddress dbias)
 {
     const dmattn_attention_desc *d = &s->desc.attention;

@@ -32,7 +32,7 @@ typedef struct attention_group {
     size_t count;
 } attention_group;
 
-/* Each group is a test of its own, so that several processes share the work. */
+/* Each group is a separate test, so that several processes share the work. */
 #define ATTENTION_GROUPS(X) \
     X(dims)                 \
     X(sizes)                \

@@ -166,7 +166,7 @@ static void run_group(const char *group, const attention_group *g)
 
 /* ---- the library's tiles ------------------------------------------------------------------------------------- */
 
-/* Tiles for few and for many queries, for wide values, and with tile lists. A CPU compiles each one for seconds. */
+/* Tiles for few and for many queries, for wide values, and with tile lists. A CPU needs seconds to compile each one. */
 static const attention_case own_tiles[] = {
     {.name = "few queries", .desc = {F16, SIZE(2, 5, 130, 2, 1, 32, 0), LSE, CAUSAL}},
     {.name = "many queries", .desc = {F32, SIZE(1, 129, 127, 2, 1, 32, 0), LSE, CAUSAL, BIAS(F32, .queries = 129)}},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Buffers that hold anything: whatever numbers are where a kernel looks for keys, queries, pages or lengths, it reads
- * and writes within its tensors. Each operator runs with three batch items. First all items are valid. Then items 0 and
- * 2 hold words of one kind after another; nothing but results is written, and item 1 has the same bits as before. */
+ * Buffers with arbitrary contents: for any numbers of keys, queries, pages or lengths in buffers, kernels read and
+ * write only within their tensors. Each operator runs with three batch items. First all items are valid. Then items 0
+ * and 2 hold words of one kind after another; nothing but results is written, and item 1 has the same bits as
+ * before. */
 #include "attention/backward.h"
 #include "decode/stage.h"
 #include "mask/desc.h"
@@ -64,7 +65,7 @@ static void put_numbers(const arena *a, tensor_id tensor, dmattn_type type, doub
         element_store(type, arena_input(a, tensor), i, offset + random_uniform(&state) - 0.5);
 }
 
-/* Finite numbers for all inputs that are numbers. */
+/* Fills all inputs that hold numbers with finite numbers. */
 static void put_all_numbers(const arena *a)
 {
     const tensor_id rows[] = {TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_OUT, TENSOR_DOUT, TENSOR_PAGES};
@@ -82,7 +83,7 @@ static void put_words(const arena *a, tensor_id tensor, const int32_t *words, si
         memcpy(arena_input(a, tensor), words, count * sizeof *words);
 }
 
-/* Key j is seen from query j / 3 on by 9 queries; a mask of two thirds. */
+/* Intervals: 9 queries from query j / 3 on see key j. Dense mask: two thirds of the pairs are visible. */
 static void put_valid_mask(const arena *a)
 {
     int32_t *begin = arena_input(a, TENSOR_BEGIN), *end = arena_input(a, TENSOR_END);
@@ -101,7 +102,7 @@ static void put_valid_mask(const arena *a)
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
-/* Results of which each item has its own part. */
+/* The results that have a separate part for each item. */
 static const tensor_id item_results[] = {TENSOR_OUT, TENSOR_LSE,        TENSOR_DQ,          TENSOR_DK,
                                          TENSOR_DV,  TENSOR_DBIAS,      TENSOR_DIMPORTANCE, TENSOR_BEGIN,
                                          TENSOR_END, TENSOR_IMPORTANCE, TENSOR_STATE};
@@ -115,7 +116,7 @@ static void declare_results(arena *a, const tensor_id *results, size_t count)
 #define RESULTS(a, ...) \
     declare_results((a), (const tensor_id[]){__VA_ARGS__}, sizeof((const tensor_id[]){__VA_ARGS__}) / sizeof(tensor_id))
 
-/* Item 1 of the results, which differs from what was there before. */
+/* Returns item 1 of the results. It must differ from the buffer's previous contents. */
 static unsigned char *copy_item(const arena *a)
 {
     unsigned char *copy = malloc(a->buffer.size);
@@ -147,8 +148,8 @@ static void expect_finite(const arena *a, tensor_id tensor, const char *what)
                   (unsigned long long)i, dmattn_tensor_name(tensor));
 }
 
-/* Runs with valid contents, and then with each kind of words in items 0 and 2 of `tensors`. The workspace, which is
- * nobody's, has other words in each run. */
+/* Runs with valid contents, and then with each kind of words in items 0 and 2 of `tensors`. The workspace belongs to no
+ * item; it has different words in each run. */
 static void run_kinds(arena *a, uint32_t reuse, const char *name, const tensor_id *tensors, size_t count)
 {
     arena_run(a, reuse, name);
@@ -206,7 +207,7 @@ static dmattn_plan *plan_backward(dmattn_attention_desc desc, dmattn_level level
     return plan;
 }
 
-/* Runs `body` for each level that the device has, whose name is `name`. */
+/* Runs `body` for each level of the device. `name` is the name of the level. */
 #define EACH_LEVEL(offers)                                                                   \
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) \
         if (level == DMATTN_LEVEL_PORTABLE || offers(level))
@@ -245,7 +246,7 @@ DEVICE_TEST(hostile, dense)
     }
 }
 
-/* One list for all tiles: blocks of all keys, of which no query need see any. */
+/* One list for all tiles: blocks of all keys. A query need not see any of them. */
 static uint64_t list_bytes(uint32_t headers)
 {
     return UINT64_C(16) * headers + 64 + 4 * ((KEYS + 31) / 32);
@@ -261,7 +262,7 @@ static void put_valid_lists(const arena *a, uint32_t headers)
         lists[16 * offset + i] = i;
 }
 
-/* Headers of items 0 and 2, or all words, hold anything; the lists end with the buffer's last word. */
+/* The headers of items 0 and 2, or all their words, hold anything. The lists end at the buffer's last word. */
 static void run_lists(arena *a, uint32_t headers, const char *name)
 {
     arena_run(a, 0, name);
@@ -371,7 +372,7 @@ DEVICE_TEST(hostile, mask)
     RUN_KINDS(&a, 0, "mask", TENSOR_KEY_VALID, TENSOR_QUERY_OFFSETS, TENSOR_KEY_OFFSETS);
 }
 
-/* Intervals that do not keep the bound that follows from the selection: lists end where their memory does. */
+/* Intervals that exceed the bound of the selection: lists must end at the end of their memory. */
 DEVICE_TEST(hostile, broken_promise)
 {
     enum { LENGTH = 2048 };
@@ -432,7 +433,7 @@ DEVICE_TEST(hostile, dma)
     }
 }
 
-/* Intervals and lists, which the plan made in an earlier run, hold anything. */
+/* Intervals and lists from an earlier run of the plan are overwritten with arbitrary words. */
 DEVICE_TEST(hostile, dma_reuse)
 {
     EACH_LEVEL(harness_offers)
@@ -458,7 +459,7 @@ DEVICE_TEST(hostile, dma_reuse)
     }
 }
 
-/* The gradients make lists from intervals that are none of this selection's. */
+/* The gradients make lists from intervals that this selection cannot have. */
 DEVICE_TEST(hostile, dma_backward)
 {
     EACH_LEVEL(harness_offers_backward)
@@ -485,7 +486,7 @@ DEVICE_TEST(hostile, dma_backward)
 #define LENGTH    20 /* tokens of each sequence before the step */
 #define PAGE      16
 #define MAX_KEYS  100
-#define OWN_PAGES 7 /* of a sequence; the pool has one page more */
+#define OWN_PAGES 7 /* pages of a sequence; the pool has one page more than all sequences */
 #define PAGES     (ITEMS * OWN_PAGES + 1)
 
 static const dmattn_decode_desc bounded = {
@@ -549,7 +550,7 @@ static bool decodes(dmattn_level level)
     return level == DMATTN_LEVEL_MATRIX && harness_offers(level);
 }
 
-/* Pages are for matrices whose layout is known. */
+/* With pages, matrices need a known fragment layout. */
 static bool decodes_pages(dmattn_level level)
 {
     char why[256];
@@ -594,7 +595,7 @@ DEVICE_TEST(hostile, decode_pages)
     }
 }
 
-/* Numbers of pages that the pool does not have, for sequences 0 and 2; those that it has are pages of theirs. */
+/* The tables of sequences 0 and 2 have page numbers that do not exist. Existing numbers in them are their own pages. */
 static void put_hostile_pages(const arena *a, int kind)
 {
     const uint64_t row = a->bytes[TENSOR_TABLE] / ITEMS;
@@ -624,7 +625,7 @@ DEVICE_TEST(hostile, decode_table)
     }
 }
 
-/* A prompt goes to pages that the pool does not have. */
+/* A prompt is written to pages that do not exist. */
 DEVICE_TEST(hostile, fill)
 {
     arena a;

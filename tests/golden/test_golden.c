@@ -162,8 +162,8 @@ static void differentiate_on_device(const char *name, const golden *g, const dev
     differentiated++;
 }
 
-/* A CPU compiles the kernels for a case's gradients for seconds. So by default, it computes gradients of only a third
- * of the cases. */
+/* A CPU needs seconds to compile the kernels for a case's gradients. So by default, it computes gradients of only a
+ * third of the cases. */
 static bool takes_gradients(const char *name)
 {
     return !harness_small_tiles() || harness_takes_all() || strlen(name) % 3 == 0;

@@ -24,9 +24,9 @@ typedef struct dma_group {
 DMA_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP
 
-/* Gives all cases of the table at a level, and which few of them run unless all are requested. At matrix levels, cases
- * of f32 are cases of f16. For gradients, the few have every value of every option but those of the selection, because
- * gradients take the intervals as they are. Returns the number of all cases. */
+/* Lists all cases of the table at a level, and which of them are the few that run by default. At matrix levels, f32
+ * cases run in f16. For gradients, the few cases have every value of every option, except for options of the selection,
+ * because gradients only read the intervals. Returns the number of all cases. */
 #define DMA_MOST_CASES 96
 size_t dma_choose(dmattn_level level, bool gradients, const dma_case *cases[DMA_MOST_CASES],
                   bool chosen[DMA_MOST_CASES]);

@@ -11,7 +11,7 @@ static unsigned dim_class(uint32_t dim)
     return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
 }
 
-/* For gradients, which take the intervals as they are, only the kind of selection counts. */
+/* Gradients only read the intervals, so for them, only the kind of selection counts. */
 static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level level, bool gradients)
 {
     const dmattn_attention_desc *d = &c->desc.attention;

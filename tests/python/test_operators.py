@@ -196,7 +196,7 @@ def check_memory():
     del view
     assert dmattn.empty((1000,), F32).data_ptr() == address
     del other
-    dmattn.empty((40 << 20,), F32)  # a segment of its own
+    dmattn.empty((40 << 20,), F32)  # a separate segment
     gc.collect()
     before = sum(len(arena.segments) for arena in device.arenas.values())
     dmattn.empty_cache()

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GUARD     65536 /* bytes before, between and behind tensors; a multiple of ALIGNMENT */
+#define GUARD     65536 /* bytes before, between and after tensors; a multiple of ALIGNMENT */
 #define ALIGNMENT 256
 #define PATTERN   0xa5
 
@@ -57,7 +57,7 @@ static const char *name_of(int tensor)
     return tensor < TENSOR_COUNT ? dmattn_tensor_name((tensor_id)tensor) : "the workspace";
 }
 
-/* Expects that bytes [first, end), those from tensor `t` to the next one, are as before except for results. */
+/* Expects that bytes first to end - 1, from tensor `t` to the next one, did not change, except for results. */
 static void check_part(const arena *a, int t, uint64_t first, uint64_t end, const char *what)
 {
     const uint64_t start = t >= 0 && a->result[t] ? a->at[t] + a->bytes[t] : first;

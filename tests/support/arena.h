@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plan of any operator with all of its tensors in one buffer, and guard words round each of them: a kernel that
- * writes outside of its tensors shows, and so does one that writes to an input. */
+ * A plan of any operator with all its tensors in one buffer, and guard words around each of them, so that writes
+ * outside of tensors, or to an input, are noticed. */
 #ifndef DMATTN_TESTS_ARENA_H
 #define DMATTN_TESTS_ARENA_H
 
@@ -16,7 +16,7 @@ typedef struct arena {
     /* for each tensor and, last, the workspace */
     uint64_t at[TENSOR_COUNT + 1];
     uint64_t bytes[TENSOR_COUNT + 1];
-    bool result[TENSOR_COUNT + 1]; /* the run may write it; arena_create() sets that of the workspace */
+    bool result[TENSOR_COUNT + 1]; /* the run may write it; arena_create() sets it for the workspace */
 } arena;
 
 /* Makes the buffer. Tensors that a plan may have in its workspace are there, unless the operator has buffers for them.
@@ -28,7 +28,7 @@ void arena_destroy(arena *a);
 void *arena_input(const arena *a, tensor_id tensor);
 const void *arena_output(const arena *a, tensor_id tensor);
 
-/* Uploads, runs once, downloads, and expects that nothing but results and the workspace was written. `reuse`: bits of
+/* Uploads, runs once, downloads, and expects that only results and the workspace were written. `reuse`: bits of
  * dmattn_mask_stage. `what` is for messages. */
 void arena_run(arena *a, uint32_t reuse, const char *what);
 

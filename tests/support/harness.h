@@ -45,7 +45,7 @@ void harness_begin(void);
 /* Closes the device and fails if the validation layer reported errors. */
 void harness_end(void);
 
-/* Returns whether the device and this build support f16 at a level. Leaves no message behind. */
+/* Returns whether the device and this build support f16 at a level. Keeps no message of this. */
 bool harness_offers(dmattn_level level);
 
 /* The same for gradients. */
