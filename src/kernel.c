@@ -125,11 +125,13 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
 
 dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g)
 {
-    const uint32_t n[3] = {g.x, g.y, g.z};
-    for (int i = 0; i < 3; i++)
-        if (n[i] > ctx->caps.max_workgroup_count[i])
+    const uint32_t n[3] = {g.x, g.y, g.z}, part_bits[3] = {PART_X_BITS, PART_Y_BITS, PART_Z_BITS};
+    for (int i = 0; i < 3; i++) {
+        const uint32_t in_parts = PART_GROUPS << part_bits[i], limit = ctx->caps.max_workgroup_count[i];
+        if (n[i] > limit && n[i] > in_parts)
             return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
-                               "%s needs %u workgroups in dimension %d, but the device allows %u", what, n[i], i,
-                               ctx->caps.max_workgroup_count[i]);
+                               "%s needs %u workgroups in dimension %d, but there can be at most %u", what, n[i], i,
+                               limit > in_parts ? limit : in_parts);
+    }
     return DMATTN_SUCCESS;
 }

@@ -6,6 +6,8 @@
 #include "context.h"
 #include "shape.h"
 
+#include "../shaders/lib/shared.h"
+
 typedef struct kernel {
     const char *name;
     dmattn_level level;
@@ -43,12 +45,14 @@ typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level le
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
-/* The size of push constants in plans' pipeline layouts, which Vulkan guarantees. If a struct of push constants would
- * end in padding, it has a member there instead, because padding has no defined value. */
-#define MAX_PUSH_CONSTANTS 128
+/* The size of push constants in plans' pipeline layouts, which Vulkan guarantees, and what a kernel's own parameters
+ * can have of it. The recorder has the rest. If a struct of push constants would end in padding, it has a member there
+ * instead, because padding has no defined value. */
+#define PUSH_CONSTANTS     128
+#define MAX_PUSH_CONSTANTS PART_AT
 
 /* Bytes that each kernel leaves free for future options. */
-#define FREE_PUSH_CONSTANTS 32
+#define FREE_PUSH_CONSTANTS 28
 #define CHECK_PUSH_CONSTANTS(type)                                           \
     _Static_assert(sizeof(type) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, \
                    #type " leaves too few push constants free")
@@ -69,7 +73,8 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, d
 dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
                                        const kernel_values *values, VkPipeline *pipeline);
 
-/* Returns UNSUPPORTED if a dispatch exceeds the device's limits. `what` names the work in the message. */
+/* Returns UNSUPPORTED if a grid is too large for the device even in parts (recorder.h). `what` names the work in the
+ * message. */
 dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g);
 
 #endif

@@ -18,7 +18,8 @@ typedef struct recorder {
     VkDeviceAddress workspace;
 } recorder;
 
-/* `params`: the kernel's push constants. */
+/* Records a dispatch of a grid of workgroups. If the grid has more of them than the device allows in a dimension, it
+ * becomes several dispatches, which do not wait for each other. `params`: the kernel's push constants. */
 void dmattn_recorder_dispatch(recorder *r, VkPipeline pipeline, const void *params, uint32_t params_size, grid g);
 
 /* The same in slices of at most `most` workgroups, which do not wait for each other: while a dispatch runs for seconds,

@@ -45,7 +45,7 @@ dmattn_status ceiling_kernel_create_pipeline(ceiling_kernel *k, const char *name
     if (!source)
         return dmattn_fail(k->log, DMATTN_ERROR_UNSUPPORTED,
                            "this build lacks its kernel, because the shader compiler does not support the extensions");
-    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, MAX_PUSH_CONSTANTS};
+    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, PUSH_CONSTANTS};
     const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
                                              .pushConstantRangeCount = 1,
                                              .pPushConstantRanges = &range};

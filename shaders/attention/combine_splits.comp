@@ -27,8 +27,8 @@ vec2 split_softmax(uint item, uint split, uint head, uint query)
 void main()
 {
     const uint columns = VALUE_DIM / 4, rows_here = WORKGROUP / columns;
-    const uint row = gl_WorkGroupID.x * rows_here + gl_LocalInvocationIndex / columns;
-    const uint column = gl_LocalInvocationIndex % columns, item = gl_WorkGroupID.y;
+    const uint row = WORKGROUP_ID.x * rows_here + gl_LocalInvocationIndex / columns;
+    const uint column = gl_LocalInvocationIndex % columns, item = WORKGROUP_ID.y;
     if (row >= p.queries * HEADS || gl_LocalInvocationIndex >= rows_here * columns)
         return;
     const uint query = row / HEADS, head = row % HEADS;

@@ -25,8 +25,8 @@ uint nonzero_bytes(uint x)
 void main()
 {
     const uint heads = score_heads(MASK_HEADS);
-    const uint batch = gl_WorkGroupID.z / heads, head = gl_WorkGroupID.z % heads;
-    const uint first_query = gl_WorkGroupID.x * TILE_QUERIES, first_key = gl_WorkGroupID.y * 32 * TILE_KEYS;
+    const uint batch = WORKGROUP_ID.z / heads, head = WORKGROUP_ID.z % heads;
+    const uint first_query = WORKGROUP_ID.x * TILE_QUERIES, first_key = WORKGROUP_ID.y * 32 * TILE_KEYS;
     const uint end_query = min(first_query + TILE_QUERIES, MASK_QUERIES != 0 ? p.queries : 1);
     const uint columns = min(32 * TILE_KEYS, p.keys - first_key);
 
@@ -55,6 +55,6 @@ void main()
     barrier();
 
     if (gl_LocalInvocationIndex == 0)
-        Pairs(tile_row(batch, head, gl_WorkGroupID.x)).p[gl_WorkGroupID.y] =
+        Pairs(tile_row(batch, head, WORKGROUP_ID.x)).p[WORKGROUP_ID.y] =
             uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
 }

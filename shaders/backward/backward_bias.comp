@@ -76,9 +76,9 @@ void main()
 {
     begin_lanes();
     const uint heads = score_heads(BIAS_HEADS), sharing = HEADS / heads;
-    const uint bias_batch = gl_WorkGroupID.z / heads, bias_head = gl_WorkGroupID.z % heads;
-    find_queries(gl_WorkGroupID.y);
-    first_key = gl_WorkGroupID.x * TILE_KEYS;
+    const uint bias_batch = WORKGROUP_ID.z / heads, bias_head = WORKGROUP_ID.z % heads;
+    find_queries(WORKGROUP_ID.y);
+    first_key = WORKGROUP_ID.x * TILE_KEYS;
     PAIRS(sum);
     EACH_ROW(i) EACH_COLUMN(n)
         sum[i][n] = 0;
@@ -89,7 +89,7 @@ void main()
 
     EACH_QUERY(r) {
         const uint query = first_query + QUERY_OF(r);
-        const uvec2 to = advance(p.dbias, gl_WorkGroupID.z * p.queries + query, uvec2(4 * p.keys, 0));
+        const uvec2 to = advance(p.dbias, WORKGROUP_ID.z * p.queries + query, uvec2(4 * p.keys, 0));
         EACH_KEY(k)
             if (query < end_query && KEY_OF(k) < p.keys)
                 Words(to).w[KEY_OF(k)] = floatBitsToUint(sum[r][k]);

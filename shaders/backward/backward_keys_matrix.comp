@@ -245,7 +245,7 @@ void store_dbias(uint head_tile, inout DBIAS)
 void main()
 {
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
-    const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
+    const uint index = WORKGROUP_ID.y * ITEM_ROW + WORKGROUP_ID.x;
     const uvec4 item = index < max_items() ? work_item(index).q[0] : uvec4(NONE);
     if (item.x == NONE)
         return;

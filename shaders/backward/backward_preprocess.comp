@@ -23,8 +23,8 @@
 void main()
 {
     const uint invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID, lane = invocation % LANES;
-    const uint query = gl_WorkGroupID.x * (WORKGROUP / LANES) + invocation / LANES, head = gl_WorkGroupID.y;
-    const uint batch = gl_WorkGroupID.z, loaded = min(query, p.queries - 1);
+    const uint query = WORKGROUP_ID.x * (WORKGROUP / LANES) + invocation / LANES, head = WORKGROUP_ID.y;
+    const uint batch = WORKGROUP_ID.z, loaded = min(query, p.queries - 1);
     const uvec2 out_sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH);
     const uvec2 out_head = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
     const uvec2 dout_sequence = uvec2(DOUT_SEQUENCE_LOW, DOUT_SEQUENCE_HIGH);

@@ -33,7 +33,7 @@ vec4 combine(uint at)
 void main()
 {
     invocation = gl_LocalInvocationIndex;
-    const uint index = gl_WorkGroupID.y * ITEM_ROW + gl_WorkGroupID.x;
+    const uint index = WORKGROUP_ID.y * ITEM_ROW + WORKGROUP_ID.x;
     if (index >= all_key_tiles())
         return;
     tile = work_tile(index).q[0];

@@ -23,11 +23,11 @@ shared int range_begin, range_end; // of queries
 void main()
 {
     invocation = gl_LocalInvocationIndex;
-    kv_head = gl_WorkGroupID.y;
-    batch = gl_WorkGroupID.z;
+    kv_head = WORKGROUP_ID.y;
+    batch = WORKGROUP_ID.z;
     range_begin = int(p.queries);
     range_end = 0;
-    find_keys(gl_WorkGroupID.x);
+    find_keys(WORKGROUP_ID.x);
     for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
         find_heads(head_tile);
         for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
@@ -42,7 +42,7 @@ void main()
     if (invocation == 0) {
         const uint begin = uint(range_begin) / TILE_QUERIES;
         const uint end = range_begin < range_end ? (uint(range_end) - 1) / TILE_QUERIES + 1 : begin;
-        const uint tile = (batch * (HEADS / GROUP) + kv_head) * key_tiles() + gl_WorkGroupID.x;
+        const uint tile = (batch * (HEADS / GROUP) + kv_head) * key_tiles() + WORKGROUP_ID.x;
         work_tile(tile).q[0] = uvec4(begin, end, 0, 0);
     }
 }

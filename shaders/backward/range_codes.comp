@@ -19,6 +19,7 @@ RANGE_CODES_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     RANGE_CODES_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -44,7 +45,7 @@ uint position_on_curve(uvec2 at)
 
 void main()
 {
-    const uint key = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex, plane = gl_WorkGroupID.y;
+    const uint key = WORKGROUP_ID.x * WORKGROUP + gl_LocalInvocationIndex, plane = WORKGROUP_ID.y;
     if (key >= p.keys)
         return;
     const uvec2 begin = advance(advance(p.begin, plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);

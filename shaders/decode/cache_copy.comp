@@ -10,11 +10,12 @@
 
 layout(push_constant, std430) uniform Params {
     FILL_PARAMS
+    PART_PARAM
 } p;
 
 void copy(uint key, uvec2 to_k, uvec2 to_v, uint lane)
 {
-    const uint kv_head = gl_WorkGroupID.y;
+    const uint kv_head = WORKGROUP_ID.y;
     copy_row(to_k, advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head), p.aligned != 0, KEY_BYTES, lane,
              COPY_LANES);
     copy_row(to_v, advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head), p.aligned != 0, VALUE_BYTES, lane,
@@ -47,7 +48,7 @@ void main()
     const uint rows_here = WORKGROUP / COPY_LANES, lane = gl_LocalInvocationIndex % COPY_LANES;
     const uint rows = CACHE == CACHE_PAGED ? p.keys : CAPACITY;
     const uvec2 state = sequence_state(p.state, p.sequence);
-    for (uint row = gl_WorkGroupID.x * rows_here + gl_LocalInvocationIndex / COPY_LANES; row < rows;
+    for (uint row = WORKGROUP_ID.x * rows_here + gl_LocalInvocationIndex / COPY_LANES; row < rows;
          row += gl_NumWorkGroups.x * rows_here)
-        copy_to(row, state, gl_WorkGroupID.y, lane);
+        copy_to(row, state, WORKGROUP_ID.y, lane);
 }

@@ -17,6 +17,7 @@
 
 layout(push_constant, std430) uniform Params {
     FILL_PARAMS
+    PART_PARAM
 } p;
 
 #include "../lib/scan.glsl"
@@ -67,7 +68,7 @@ void find_least()
 void main()
 {
     invocation = ordered_invocation();
-    kv_head = gl_WorkGroupID.x;
+    kv_head = WORKGROUP_ID.x;
     const uvec2 state = sequence_state(p.state, p.sequence);
     const bool all = !RANKED || p.keys <= WINDOW;
     if (!all)

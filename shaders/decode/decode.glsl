@@ -10,6 +10,7 @@ layout(push_constant, std430) uniform Params {
 #ifdef PAGED
     PAGED_PARAMS
 #endif
+    PART_PARAM
 } p;
 
 #include "../lib/scan.glsl"
@@ -49,10 +50,10 @@ ivec2 unpack_range(uint range)
 void begin_workgroup()
 {
     invocation = ordered_invocation();
-    split = gl_WorkGroupID.x % SPLITS;
-    row_block = gl_WorkGroupID.x / SPLITS;
-    kv_head = gl_WorkGroupID.y;
-    sequence = gl_WorkGroupID.z;
+    split = WORKGROUP_ID.x % SPLITS;
+    row_block = WORKGROUP_ID.x / SPLITS;
+    kv_head = WORKGROUP_ID.y;
+    sequence = WORKGROUP_ID.z;
     state = sequence_state(p.state, sequence);
     k_base = advance(advance(p.k, sequence, uvec2(K_BATCH_LOW, K_BATCH_HIGH)), kv_head, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
@@ -152,19 +153,27 @@ uint split_size(uint all)
     return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
 }
 
+// Partial results of a kv head of a sequence: rows of f32, then pairs of maximum and sum, for an even number of rows.
+// So the rows of the next kv head begin at a multiple of 16 bytes.
+const uint PARTIAL_ROWS = SPLITS * TOKENS * GROUP;
+
+uvec2 partials_of_head()
+{
+    const uint head = sequence * KV_HEADS + kv_head;
+    return advance(advance(p.partials, head * PARTIAL_ROWS, uvec2(4 * VALUE_DIM, 0)), head * ((PARTIAL_ROWS + 1) / 2),
+                   uvec2(16, 0));
+}
+
 // The address of the partial result of a row of a split.
 uvec2 partial_row(uint of_split, uint row)
 {
-    const uint rows = TOKENS * GROUP;
-    return advance(p.partials, ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * rows + row,
-                   uvec2(4 * VALUE_DIM, 0));
+    return advance(partials_of_head(), of_split * TOKENS * GROUP + row, uvec2(4 * VALUE_DIM, 0));
 }
 
 uvec2 partial_softmax(uint of_split, uint row)
 {
-    const uint rows = gl_NumWorkGroups.z * KV_HEADS * SPLITS * TOKENS * GROUP;
-    return advance(advance(p.partials, rows, uvec2(4 * VALUE_DIM, 0)),
-                   ((sequence * KV_HEADS + kv_head) * SPLITS + of_split) * TOKENS * GROUP + row, uvec2(8, 0));
+    return advance(advance(partials_of_head(), PARTIAL_ROWS, uvec2(4 * VALUE_DIM, 0)),
+                   of_split * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
 // ---- new tokens -----------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@
     DMATTN_ADDRESS out_;                                                                                      \
     DMATTN_ADDRESS lse;                                                                                       \
     DMATTN_ADDRESS state;                                                                                     \
-    DMATTN_ADDRESS partials;     /* f32 [B, Hk, SPLITS, T * G, Dv], then pairs (maximum, sum) */              \
+    DMATTN_ADDRESS partials;  /* for each kv head f32 [SPLITS, T * G, Dv], then pairs (maximum, sum) */       \
     DMATTN_ADDRESS counts;    /* int32 [B] */                                                                 \
     DMATTN_ADDRESS keep;      /* int32 [B] */                                                                 \
     DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                         \

@@ -32,7 +32,8 @@
     DMATTN_ADDRESS lists;                                         \
     DMATTN_UINT queries;                                          \
     DMATTN_UINT keys;                                             \
-    DMATTN_UINT heads; /* planes of a batch item */               \
+    DMATTN_UINT planes; /* all batch items and heads */           \
+    DMATTN_UINT heads;  /* planes of a batch item */              \
     DMATTN_UINT node_queries;                                     \
     DMATTN_UINT fanout;   /* nodes per parent */                  \
     DMATTN_UINT capacity; /* maximum number of keys of a list, a multiple of LIST_UNIT / 4 */

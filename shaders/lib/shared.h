@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What C and GLSL share. A kernel's header (attention.h, …) is included by both and declares
  *   - its specialization constants as one list X(id, name, default);
- *   - its push constants as one list of members, at most 128 bytes, addresses first so that there is no padding.
+ *   - its push constants as one list of members, at most PART_AT bytes, addresses first so that there is no padding.
  */
 #ifndef DMATTN_SHARED_H
 #define DMATTN_SHARED_H
@@ -12,6 +12,16 @@
 #define TYPE_BF16 2
 #define TYPE_COUNT 3
 
+/* Parts of a grid of workgroups. A grid that has more workgroups in a dimension than the device allows (Vulkan
+ * guarantees 65535) is dispatched in parts of PART_GROUPS workgroups in that dimension. The last of the 128 bytes of
+ * push constants that Vulkan guarantees hold the position of the part, at PART_AT: bit fields of PART_X_BITS for x,
+ * PART_Y_BITS for y and PART_Z_BITS for z. */
+#define PART_GROUPS 32768
+#define PART_X_BITS 12
+#define PART_Y_BITS 10
+#define PART_Z_BITS 10
+#define PART_AT     124
+
 #ifdef GL_core_profile /* GLSL */
 
 #define DMATTN_ADDRESS uvec2 /* low word, high word */
@@ -19,6 +29,20 @@
 #define DMATTN_FLOAT   float
 
 #define DMATTN_CONSTANT(id, name, default_value) layout(constant_id = id) const uint name = default_value;
+
+/* The last member of each kernel's push constants. */
+#define PART_PARAM layout(offset = PART_AT) uint part;
+
+/* The first workgroup of a part. */
+uvec3 first_workgroup(uint part)
+{
+    return PART_GROUPS
+           * uvec3(bitfieldExtract(part, 0, PART_X_BITS), bitfieldExtract(part, PART_X_BITS, PART_Y_BITS),
+                   part >> PART_X_BITS + PART_Y_BITS);
+}
+
+/* Replaces gl_WorkGroupID. Nothing replaces gl_NumWorkGroups, which is the number of workgroups in the part. */
+#define WORKGROUP_ID (gl_WorkGroupID + first_workgroup(p.part))
 
 #else /* C */
 

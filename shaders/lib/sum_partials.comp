@@ -17,6 +17,7 @@ SUM_PARTIALS_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     SUM_PARTIALS_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -25,7 +26,7 @@ const uint BESIDE = 8;
 
 void main()
 {
-    const uint i = gl_WorkGroupID.x * WORKGROUP + gl_LocalInvocationIndex, plane = gl_WorkGroupID.y;
+    const uint i = WORKGROUP_ID.x * WORKGROUP + gl_LocalInvocationIndex, plane = WORKGROUP_ID.y;
     const uvec2 row = uvec2(p.inner << 2, p.inner >> 30);
     if (i >= p.inner)
         return;

@@ -111,12 +111,12 @@ void find_list()
 
 void begin_tile()
 {
-    kv_head = gl_WorkGroupID.y / GROUP_TILES;
-    batch = gl_WorkGroupID.z / SPLITS;
-    find_heads(gl_WorkGroupID.y % GROUP_TILES);
-    find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - gl_WorkGroupID.x : gl_WorkGroupID.x);
+    kv_head = WORKGROUP_ID.y / GROUP_TILES;
+    batch = WORKGROUP_ID.z / SPLITS;
+    find_heads(WORKGROUP_ID.y % GROUP_TILES);
+    find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - WORKGROUP_ID.x : WORKGROUP_ID.x);
     find_inputs();
-    out_item = head_base(TILE_OUT, gl_WorkGroupID.z, p.queries, 0, is_derived(DERIVED_OUT),
+    out_item = head_base(TILE_OUT, WORKGROUP_ID.z, p.queries, 0, is_derived(DERIVED_OUT),
                          uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),
                          uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
@@ -138,7 +138,7 @@ const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
 // Stores the lse of a row, or, of a split, its largest score and the sum of exp(score - largest).
 void store_softmax(uint row, float largest, float sum)
 {
-    const uint plane = gl_WorkGroupID.z * HEADS + row_head(row), query = row_query(row);
+    const uint plane = WORKGROUP_ID.z * HEADS + row_head(row), query = row_query(row);
     if (SPLITS > 1)
         Pairs(advance(TILE_LSE, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
     else
@@ -182,7 +182,7 @@ uint low_bits(uint count)
 // Of `tiles` tiles of keys, the workgroup's split has the tiles from x to y - 1.
 uvec2 split_of(uint tiles)
 {
-    const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(gl_WorkGroupID.z % SPLITS * each, tiles);
+    const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(WORKGROUP_ID.z % SPLITS * each, tiles);
     return uvec2(first, min(first + each, tiles));
 }
 

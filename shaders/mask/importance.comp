@@ -31,6 +31,7 @@ layout(push_constant, std430) uniform Params {
 #else
     IMPORTANCE_PARAMS
 #endif
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -88,8 +89,8 @@ void main()
 {
     const uint invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
     const uint row_lane = invocation / COLUMN_LANES, column_lane = invocation % COLUMN_LANES;
-    const uint first_key = gl_WorkGroupID.x * TILE_KEYS + row_lane, first_head = gl_WorkGroupID.y * LANE_HEADS;
-    const uint batch = gl_WorkGroupID.z;
+    const uint first_key = WORKGROUP_ID.x * TILE_KEYS + row_lane, first_head = WORKGROUP_ID.y * LANE_HEADS;
+    const uint batch = WORKGROUP_ID.z;
     const uvec2 head_stride = uvec2(V_HEAD_LOW, V_HEAD_HIGH), sequence_stride = uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH);
     const uvec2 item = head_base(p.v, batch, p.keys, 0, DERIVED_STRIDES != 0, uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                                  sequence_stride, head_stride);

@@ -18,6 +18,7 @@ IMPORTANCE_BACKWARD_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     IMPORTANCE_BACKWARD_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -43,9 +44,9 @@ void stage_weights(uint invocation, uint first_head, uint first_piece)
 
 void main()
 {
-    const uint invocation = gl_LocalInvocationIndex, batch = gl_WorkGroupID.z;
+    const uint invocation = gl_LocalInvocationIndex, batch = WORKGROUP_ID.z;
     const uint row_lane = invocation / COLUMN_LANES, column_lane = invocation % COLUMN_LANES;
-    const uint first_key = gl_WorkGroupID.x * TILE_KEYS + row_lane, first_piece = gl_WorkGroupID.y * COLUMN_LANES;
+    const uint first_key = WORKGROUP_ID.x * TILE_KEYS + row_lane, first_piece = WORKGROUP_ID.y * COLUMN_LANES;
 
     vec4 low[LANE_KEYS], high[LANE_KEYS];
     bool any_term[LANE_KEYS];

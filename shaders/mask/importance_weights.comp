@@ -18,6 +18,7 @@ IMPORTANCE_BACKWARD_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     IMPORTANCE_BACKWARD_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -41,9 +42,9 @@ void stage_dz(uint invocation, uint batch, uint first_head, uint first_key)
 
 void main()
 {
-    const uint invocation = gl_LocalInvocationIndex, chunk = gl_WorkGroupID.z;
+    const uint invocation = gl_LocalInvocationIndex, chunk = WORKGROUP_ID.z;
     const uint row_lane = invocation / COLUMN_LANES, column_lane = invocation % COLUMN_LANES;
-    const uint first_piece = gl_WorkGroupID.x * COLUMN_LANES, first_head = gl_WorkGroupID.y * BLOCK_HEADS;
+    const uint first_piece = WORKGROUP_ID.x * COLUMN_LANES, first_head = WORKGROUP_ID.y * BLOCK_HEADS;
     const uint piece = min(first_piece + column_lane, PIECES - 1), column = piece % HEAD_PIECES;
     const uvec2 head_stride = uvec2(HEAD_LOW, HEAD_HIGH), sequence_stride = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH);
 

@@ -67,7 +67,7 @@ int kept_until(uint plane, uint key, uint beaten_by)
 
 void main()
 {
-    const uint plane = gl_WorkGroupID.y, rank = gl_GlobalInvocationID.x;
+    const uint plane = WORKGROUP_ID.y, rank = WORKGROUP_ID.x * WORKGROUP + gl_LocalInvocationIndex;
     if (rank >= (SORTED ? padded_keys() : p.keys))
         return;
     uint key = rank;

@@ -10,7 +10,7 @@
 //                  are a key and its range within the node: 16 bits for the first query that sees it, 16 for the end.
 //                  So the nodes below read neighbouring words instead of gathering from begin and end.
 //
-// Workgroup (x, y, z): node x + y * (workgroups in x) of plane z.
+// Workgroup (x, y): node x of plane y.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -26,6 +26,7 @@ LISTS_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     LISTS_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -63,7 +64,7 @@ uvec2 header_of(uvec2 lists, uint nodes, uint plane, uint node)
 // The offset of a node's list, in units of LIST_UNIT bytes.
 uint offset_of(uint nodes, uint plane, uint node)
 {
-    uint headers = (nodes * gl_NumWorkGroups.z * 16 + LIST_UNIT - 1) / LIST_UNIT;
+    uint headers = (nodes * p.planes + LIST_UNIT / 16 - 1) / (LIST_UNIT / 16);
     return headers + (plane * nodes + node) * (p.capacity * (FINAL != 0 ? 4 : 8) / LIST_UNIT);
 }
 
@@ -271,10 +272,8 @@ void make_final_list(uvec2 list, uvec2 header, uint offset)
 
 void main()
 {
-    const uint node = gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x, plane = gl_WorkGroupID.z;
+    const uint node = WORKGROUP_ID.x, plane = WORKGROUP_ID.y;
     const uint nodes = node_count(p.node_queries);
-    if (node >= nodes)
-        return;
     first_query = int(node * p.node_queries);
     end_query = int(min(first_query + p.node_queries, p.queries));
     const uvec2 first = advance(advance(uvec2(0), plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride);

@@ -43,7 +43,7 @@ uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_le
 
 void main()
 {
-    const uint tile = gl_WorkGroupID.x, plane = gl_WorkGroupID.y;
+    const uint tile = WORKGROUP_ID.x, plane = WORKGROUP_ID.y;
     const uint length = 1u << p.level, run = tile * TREE_BLOCK & ~(2 * length - 1), before = tile * TREE_BLOCK - run;
     const uint left_length = min(length, padded_keys() - run);
     const uint right_length = min(length, padded_keys() - run - left_length);

@@ -12,6 +12,7 @@ SELECTION_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;

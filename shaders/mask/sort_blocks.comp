@@ -13,7 +13,7 @@
 
 void main()
 {
-    const uint block = gl_WorkGroupID.x, plane = gl_WorkGroupID.y;
+    const uint block = WORKGROUP_ID.x, plane = WORKGROUP_ID.y;
     for (uint i = gl_LocalInvocationIndex; i < TREE_BLOCK; i += WORKGROUP) {
         const uint key = block * TREE_BLOCK + i;
         orders[i] = is_valid(plane / p.heads, key) ? order_of(load_importance(plane, key)) : NEVER_SEEN;

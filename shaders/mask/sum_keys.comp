@@ -17,6 +17,7 @@ IMPORTANCE_BACKWARD_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     IMPORTANCE_BACKWARD_PARAMS
+    PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
@@ -27,7 +28,7 @@ shared float lane_sums[WORKGROUP];
 
 void main()
 {
-    const uint invocation = gl_LocalInvocationIndex, head = gl_WorkGroupID.x, chunk = gl_WorkGroupID.y;
+    const uint invocation = gl_LocalInvocationIndex, head = WORKGROUP_ID.x, chunk = WORKGROUP_ID.y;
     float sum = 0;
     const uint first_tile = chunk * p.chunk_tiles, end_tile = min(first_tile + p.chunk_tiles, p.tiles);
     for (uint tile = first_tile; tile < end_tile; tile++) {

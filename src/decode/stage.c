@@ -132,7 +132,9 @@ void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_
 uint64_t dmattn_decode_partial_bytes(const decode_stage *s)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
-    return dmattn_product(4, a->value_dim + UINT64_C(2), a->batch, a->heads, a->queries, s->tile.splits);
+    const uint64_t rows = dmattn_product(s->tile.splits, a->queries, a->heads / a->kv_heads);
+    const uint64_t of_head = dmattn_add(dmattn_product(rows, 4, a->value_dim), dmattn_product(16, (rows + 1) / 2));
+    return dmattn_product(a->batch, a->kv_heads, of_head);
 }
 
 uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)

@@ -20,7 +20,7 @@ typedef struct paged_decode_params {
     decode_params step;
     PAGED_PARAMS
 } paged_decode_params;
-_Static_assert(sizeof(paged_decode_params) <= MAX_PUSH_CONSTANTS - 8,
+_Static_assert(sizeof(paged_decode_params) <= MAX_PUSH_CONSTANTS - 4,
                "paged_decode_params leaves too few push constants free");
 
 typedef struct fill_params {

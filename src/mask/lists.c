@@ -62,9 +62,7 @@ uint64_t dmattn_lists_bytes(const lists_layout *l)
 
 grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
 {
-    const uint64_t planes = dmattn_product(d->batch, d->heads);
-    const uint32_t x = level->nodes < 32768 ? level->nodes : 32768; /* Vulkan guarantees 65535 */
-    return (grid){x, dmattn_ceil_div(level->nodes, x), dmattn_workgroups(planes)};
+    return (grid){level->nodes, dmattn_workgroups(dmattn_product(d->batch, d->heads)), 1};
 }
 
 static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const lists_desc *d, bool has_parents,
@@ -115,6 +113,7 @@ void dmattn_lists_stage_record(const lists_stage *s, recorder *r)
         .lists = r->workspace + s->scratch_at,
         .queries = s->desc.queries,
         .keys = s->desc.keys,
+        .planes = s->desc.batch * s->desc.heads,
         .heads = s->desc.heads,
     };
     for (uint32_t i = 0; i < s->layout.level_count; i++) {

@@ -12,6 +12,7 @@
 
 typedef struct lists_params {
     LISTS_PARAMS
+    uint32_t padding;
 } lists_params;
 CHECK_PUSH_CONSTANTS(lists_params);
 

@@ -8,6 +8,7 @@
  *     DMATTN_TEST_CASES=all       run every case of the large tables; default: a few that together have every option
  *     DMATTN_TEST_CASES=odd       run only the cases with this text in their names
  *     DMATTN_TEST_SHARE=2/4       run only the second of four shares of these cases
+ *     DMATTN_TEST_LARGE=1         run the tests of tensors above 4 GiB (test_large.c)
  *
  * Criterion runs each test in its own process, so each test opens the device once and loops over its cases. */
 #ifndef DMATTN_TESTS_HARNESS_H
