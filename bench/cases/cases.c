@@ -228,11 +228,11 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
 
 dmattn_status case_check(bench_case *c, const messenger *m)
 {
-    dma_parts parts;
+    dma_descs descs;
     if (!check_mask_of(c, m))
         return DMATTN_ERROR_INVALID;
     return case_has_cache(c) ? dmattn_decode_desc_resolve(&c->decode, &c->decode, m)
-           : c->mask.dynamic ? dmattn_dma_desc_resolve(&c->dma, &parts, m)
+           : c->mask.dynamic ? dmattn_dma_desc_resolve(&c->dma, &descs, m)
                              : dmattn_attention_desc_resolve(&c->desc, &c->desc, m);
 }
 

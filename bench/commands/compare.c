@@ -196,7 +196,7 @@ static int compare_two(const case_index *a, const case_index *b, double threshol
     return count[VERDICT_SLOWER] || count[VERDICT_BROKEN] ? COMMAND_SLOWER : COMMAND_FINE;
 }
 
-/* Complains if a case has results of two devices, which are not repeats of each other, or too many. */
+/* Complains if a case has too many results, or results of two devices, which cannot be repeats of one run. */
 static int check_repeats(const case_index *index)
 {
     for (size_t i = 0; i < index->all->count; i++) {

@@ -10,9 +10,9 @@ dmattn_status case_resolve(const bench_case *c, const messenger *m, dmattn_atten
 {
     if (!c->mask.dynamic)
         return dmattn_attention_backward_desc_resolve(&(dmattn_attention_backward_desc){.attention = c->desc}, desc, m);
-    dma_backward_parts parts;
-    TRY(dmattn_dma_backward_desc_resolve(&(dmattn_dma_backward_desc){.dma = c->dma}, &parts, m));
-    *desc = parts.attention;
+    dma_backward_descs descs;
+    TRY(dmattn_dma_backward_desc_resolve(&(dmattn_dma_backward_desc){.dma = c->dma}, &descs, m));
+    *desc = descs.attention;
     return DMATTN_SUCCESS;
 }
 

@@ -17,7 +17,7 @@ typedef struct neighbour {
 
 typedef struct neighbours {
     neighbour *item;   /* in the order of tables: by first[], vkbench before peers, by position in the file */
-    neighbour *sorted; /* by device, sizes, mask and way, for searches */
+    neighbour *sorted; /* sorted by device, sizes, mask and way, for searches */
     size_t count;
 } neighbours;
 

@@ -3,7 +3,7 @@
 #include "../lib/score.h"
 #include "../lib/shared.h"
 
-/* Values of CACHE, those of dmattn_cache. */
+/* Values of CACHE. They are equal to those of dmattn_cache. */
 #define CACHE_BOUNDED 0
 #define CACHE_PAGED   1
 
@@ -23,7 +23,7 @@
 #define HEADER_ROW_BLOCKS   4 /* for each row block, the number of workgroups that are done */
 #define HEADER_WORDS   12
 
-#define FLAG_BROKEN 1 /* tokens were taken back beyond the floor: needed keys are lost */
+#define FLAG_BROKEN 1 /* more tokens were taken back than the cache allows: keys that are needed are lost */
 #define FLAG_LAYOUT 2 /* the fragment layout was checked and is the known one */
 
 /* The maximum number of row blocks with their own workgroups. */

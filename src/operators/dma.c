@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *parts, const messenger *m)
+dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *descs, const messenger *m)
 {
     if (!desc)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "the descriptor of dynamic mask attention is NULL");
@@ -20,16 +20,16 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
             extra ? extra : "list_capacity");
     dmattn_attention_desc d;
     TRY(dmattn_attention_desc_resolve(a, &d, m)); /* for its sizes */
-    parts->attention = *a;
-    parts->attention.mask = DMATTN_MASK_INTERVALS;
-    parts->attention.mask_shape = (dmattn_score_shape){.batch = d.batch, .heads = d.kv_heads};
-    parts->attention.bias = true;
-    parts->attention.bias_type = DMATTN_TYPE_F32;
-    parts->attention.bias_shape = parts->attention.mask_shape;
-    parts->attention.lists = true;
-    TRY(dmattn_attention_desc_resolve(&parts->attention, &parts->attention, m));
+    descs->attention = *a;
+    descs->attention.mask = DMATTN_MASK_INTERVALS;
+    descs->attention.mask_shape = (dmattn_score_shape){.batch = d.batch, .heads = d.kv_heads};
+    descs->attention.bias = true;
+    descs->attention.bias_type = DMATTN_TYPE_F32;
+    descs->attention.bias_shape = descs->attention.mask_shape;
+    descs->attention.lists = true;
+    TRY(dmattn_attention_desc_resolve(&descs->attention, &descs->attention, m));
 
-    parts->mask = (dmattn_mask_desc){
+    descs->mask = (dmattn_mask_desc){
         .stages = DMATTN_STAGE_INTERVALS | DMATTN_STAGE_LISTS
                   | (desc->importance_given ? 0u : (uint32_t)DMATTN_STAGE_IMPORTANCE),
         .batch = d.batch,
@@ -45,17 +45,17 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_parts *pa
         .list_capacity = desc->list_capacity,
     };
     dmattn_mask_desc checked;
-    return dmattn_mask_desc_resolve(&parts->mask, &checked, m);
+    return dmattn_mask_desc_resolve(&descs->mask, &checked, m);
 }
 
-uint64_t dmattn_dma_tensor_bytes(const dma_parts *parts, tensor_id tensor)
+uint64_t dmattn_dma_tensor_bytes(const dma_descs *descs, tensor_id tensor)
 {
     if (tensor == TENSOR_BIAS) /* the bias is the importance */
         return 0;
     if (tensor == TENSOR_IMPORTANCE)
-        return dmattn_attention_tensor_bytes(&parts->attention, TENSOR_BIAS);
-    uint64_t bytes = dmattn_attention_tensor_bytes(&parts->attention, tensor);
-    return bytes ? bytes : dmattn_mask_tensor_bytes(&parts->mask, tensor);
+        return dmattn_attention_tensor_bytes(&descs->attention, TENSOR_BIAS);
+    uint64_t bytes = dmattn_attention_tensor_bytes(&descs->attention, tensor);
+    return bytes ? bytes : dmattn_mask_tensor_bytes(&descs->mask, tensor);
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
@@ -74,7 +74,7 @@ static double most_keys(const dmattn_mask_desc *m)
     return keys < m->keys ? keys : m->keys;
 }
 
-static void add_tensors(dma_plan *plan, const dma_parts *parts)
+static void add_tensors(dma_plan *plan, const dma_descs *descs)
 {
     const attention_stage *s = &plan->attention;
     for (int i = 0; i < TENSOR_COUNT; i++) {
@@ -83,7 +83,7 @@ static void add_tensors(dma_plan *plan, const dma_parts *parts)
         const bool made = t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
                           || (t == TENSOR_IMPORTANCE && plan->mask.importance.pipeline);
         if (t != TENSOR_LISTS)
-            tensor->bytes = dmattn_dma_tensor_bytes(parts, t);
+            tensor->bytes = dmattn_dma_tensor_bytes(descs, t);
         if (dmattn_attention_tensor_bytes(&s->desc, t) && tensor->alignment < dmattn_attention_alignment(s, t))
             tensor->alignment = dmattn_attention_alignment(s, t);
         if (made)
@@ -92,23 +92,23 @@ static void add_tensors(dma_plan *plan, const dma_parts *parts)
     plan->base.tensor[TENSOR_IMPORTANCE].alignment = 4;
 }
 
-static dmattn_status fill(dma_plan *plan, dma_parts *parts, const attention_tile *tile)
+static dmattn_status fill(dma_plan *plan, dma_descs *descs, const attention_tile *tile)
 {
     dmattn_plan *base = &plan->base;
     const dmattn_context *ctx = base->ctx;
     attention_stage *s = &plan->attention;
-    TRY(dmattn_attention_stage_choose(s, ctx, &parts->attention, tile));
-    parts->mask.list_queries = dmattn_tile_list_queries(&s->tile);
-    TRY(dmattn_mask_desc_resolve(&parts->mask, &parts->mask, &ctx->messenger));
-    TRY(dmattn_mask_stages_plan(&plan->mask, base, &parts->mask));
+    TRY(dmattn_attention_stage_choose(s, ctx, &descs->attention, tile));
+    descs->mask.list_queries = dmattn_tile_list_queries(&s->tile);
+    TRY(dmattn_mask_desc_resolve(&descs->mask, &descs->mask, &ctx->messenger));
+    TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs->mask));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     if (!s->tile.slice) /* most keys are hidden */
         s->slice = dmattn_grid_slice(s->attention_grid,
-                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&parts->mask));
-    add_tensors(plan, parts);
+                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&descs->mask));
+    add_tensors(plan, descs);
     snprintf(base->name, sizeof base->name, "%s", s->name);
     dmattn_attention_desc d = s->desc;
-    d.causal = parts->mask.selection.causal;
+    d.causal = descs->mask.selection.causal;
     base->flops = dmattn_attention_flops(&d);
     base->bytes = dmattn_attention_bytes(&d);
     return dmattn_attention_stage_build(s, ctx, base->layout);
@@ -169,12 +169,12 @@ dmattn_status dmattn_dma_plan(dmattn_context *ctx, const dmattn_dma_desc *desc, 
 dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
                                    dmattn_plan **out)
 {
-    dma_parts parts;
+    dma_descs descs;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_dma_desc_resolve(desc, &parts, &ctx->messenger));
+    TRY(dmattn_dma_desc_resolve(desc, &descs, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, &dmattn_dma_operator, &plan));
-    return dmattn_plan_finish(plan, fill((dma_plan *)plan, &parts, tile), out);
+    return dmattn_plan_finish(plan, fill((dma_plan *)plan, &descs, tile), out);
 }
 
 dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_dma_args *args)

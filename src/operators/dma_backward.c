@@ -18,7 +18,7 @@ static uint32_t all_gradients(const dmattn_dma_desc *d)
     return attention | (PARAMETERS & ~(d->importance.dt_bias ? 0u : (uint32_t)DMATTN_GRADIENT_DT_BIAS));
 }
 
-dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *desc, dma_backward_parts *parts,
+dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *desc, dma_backward_descs *descs,
                                                const messenger *m)
 {
     if (!desc)
@@ -26,15 +26,15 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
     const uint32_t all = all_gradients(&desc->dma);
     const uint32_t usual = desc->dma.importance_given ? all : all & ~(uint32_t)DMATTN_GRADIENT_IMPORTANCE;
     const uint32_t wanted = desc->gradients ? desc->gradients : usual;
-    dma_parts forward;
+    dma_descs forward;
     TRY(dmattn_dma_desc_resolve(&desc->dma, &forward, m));
     if (wanted & ~all)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "gradients has bits (0x%x) that this descriptor has no gradients for", wanted & ~all);
-    parts->gradients = wanted;
-    parts->mask = forward.mask;
+    descs->gradients = wanted;
+    descs->mask = forward.mask;
     /* The importance passes its gradient on to v and the parameters, unless the app has given the importance. */
-    parts->of_importance = desc->dma.importance_given ? 0 : wanted & (PARAMETERS | (uint32_t)DMATTN_GRADIENT_V);
+    descs->of_importance = desc->dma.importance_given ? 0 : wanted & (PARAMETERS | (uint32_t)DMATTN_GRADIENT_V);
     dmattn_attention_backward_desc b = {
         .attention = forward.attention,
         .gradients = wanted & ATTENTION_GRADIENTS,
@@ -43,29 +43,29 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
         .dk_strides = desc->dk_strides,
         .dv_strides = desc->dv_strides,
     };
-    if (parts->of_importance || wanted & DMATTN_GRADIENT_IMPORTANCE)
+    if (descs->of_importance || wanted & DMATTN_GRADIENT_IMPORTANCE)
         b.gradients |= DMATTN_GRADIENT_BIAS;
     b.attention.lists = false;
     b.attention.list_capacity = desc->dma.list_capacity;
-    return dmattn_attention_backward_desc_resolve(&b, &parts->attention, m);
+    return dmattn_attention_backward_desc_resolve(&b, &descs->attention, m);
 }
 
-uint64_t dmattn_dma_backward_tensor_bytes(const dma_backward_parts *parts, tensor_id tensor)
+uint64_t dmattn_dma_backward_tensor_bytes(const dma_backward_descs *descs, tensor_id tensor)
 {
-    const uint64_t heads = parts->mask.kv_heads;
-    const uint32_t g = parts->gradients;
+    const uint64_t heads = descs->mask.kv_heads;
+    const uint32_t g = descs->gradients;
     switch (tensor) {
     case TENSOR_BIAS: /* the bias is the importance */
     case TENSOR_DBIAS: return 0;
-    case TENSOR_IMPORTANCE: return dmattn_attention_backward_tensor_bytes(&parts->attention, TENSOR_BIAS);
-    case TENSOR_DIMPORTANCE: return dmattn_attention_backward_tensor_bytes(&parts->attention, TENSOR_DBIAS);
+    case TENSOR_IMPORTANCE: return dmattn_attention_backward_tensor_bytes(&descs->attention, TENSOR_BIAS);
+    case TENSOR_DIMPORTANCE: return dmattn_attention_backward_tensor_bytes(&descs->attention, TENSOR_DBIAS);
     case TENSOR_DT_WEIGHT:
     case TENSOR_A:
-    case TENSOR_DT_BIAS: return parts->of_importance ? dmattn_mask_tensor_bytes(&parts->mask, tensor) : 0;
-    case TENSOR_DDT_WEIGHT: return g & DMATTN_GRADIENT_DT_WEIGHT ? 4 * heads * heads * parts->mask.value_dim : 0;
+    case TENSOR_DT_BIAS: return descs->of_importance ? dmattn_mask_tensor_bytes(&descs->mask, tensor) : 0;
+    case TENSOR_DDT_WEIGHT: return g & DMATTN_GRADIENT_DT_WEIGHT ? 4 * heads * heads * descs->mask.value_dim : 0;
     case TENSOR_DA: return g & DMATTN_GRADIENT_A ? 4 * heads : 0;
     case TENSOR_DDT_BIAS: return g & DMATTN_GRADIENT_DT_BIAS ? 4 * heads : 0;
-    default: return dmattn_attention_backward_tensor_bytes(&parts->attention, tensor);
+    default: return dmattn_attention_backward_tensor_bytes(&descs->attention, tensor);
     }
 }
 
@@ -77,44 +77,44 @@ typedef struct dma_backward_plan {
     importance_backward_stage importance; /* without pipelines if no gradient comes through the importance */
 } dma_backward_plan;
 
-static dmattn_status add_importance(dma_backward_plan *plan, const dma_backward_parts *parts)
+static dmattn_status add_importance(dma_backward_plan *plan, const dma_backward_descs *descs)
 {
     dmattn_plan *base = &plan->base;
-    const dmattn_strides *dv = &parts->attention.dv_strides;
-    dmattn_mask_desc d = parts->mask;
+    const dmattn_strides *dv = &descs->attention.dv_strides;
+    dmattn_mask_desc d = descs->mask;
     d.stages = DMATTN_STAGE_IMPORTANCE;
     TRY(dmattn_mask_desc_resolve(&d, &d, &base->ctx->messenger));
-    TRY(dmattn_importance_backward_stage_plan(&plan->importance, base->ctx, base->layout, &d, parts->of_importance,
+    TRY(dmattn_importance_backward_stage_plan(&plan->importance, base->ctx, base->layout, &d, descs->of_importance,
                                               dv));
     /* The stage reads rows of v and dv 16 bytes at a time where they allow it, even if those of q or k do not. */
     if (dmattn_importance_is_aligned(&d))
         base->tensor[TENSOR_V].alignment = 16;
-    if (parts->of_importance & DMATTN_GRADIENT_V && dmattn_importance_backward_is_aligned(&d, dv))
+    if (descs->of_importance & DMATTN_GRADIENT_V && dmattn_importance_backward_is_aligned(&d, dv))
         base->tensor[TENSOR_DV].alignment = 16;
     plan->importance.scratch_at =
         dmattn_plan_reserve(base, dmattn_importance_backward_scratch_bytes(&plan->importance));
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status fill(dma_backward_plan *plan, const dma_backward_parts *parts, const backward_tiles *tiles)
+static dmattn_status fill(dma_backward_plan *plan, const dma_backward_descs *descs, const backward_tiles *tiles)
 {
     dmattn_plan *base = &plan->base;
-    const keys_bound bound = dmattn_selection_bound(&parts->mask.selection, parts->mask.keys);
-    const uint32_t parameter = dmattn_type_size(parts->mask.importance.parameter_type);
-    TRY(dmattn_backward_stages_plan(&plan->attention, base, &parts->attention, bound, tiles));
-    dmattn_attention_backward_desc counted = parts->attention; /* its work counts as with a causal mask */
-    counted.attention.causal = parts->mask.selection.causal;
+    const keys_bound bound = dmattn_selection_bound(&descs->mask.selection, descs->mask.keys);
+    const uint32_t parameter = dmattn_type_size(descs->mask.importance.parameter_type);
+    TRY(dmattn_backward_stages_plan(&plan->attention, base, &descs->attention, bound, tiles));
+    dmattn_attention_backward_desc counted = descs->attention; /* its work counts as with a causal mask */
+    counted.attention.causal = descs->mask.selection.causal;
     base->flops = dmattn_backward_flops(&counted);
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         plan_tensor *tensor = &base->tensor[t];
-        tensor->bytes = dmattn_dma_backward_tensor_bytes(parts, t);
+        tensor->bytes = dmattn_dma_backward_tensor_bytes(descs, t);
         if (!tensor->alignment)
             tensor->alignment = t == TENSOR_DT_WEIGHT || t == TENSOR_A || t == TENSOR_DT_BIAS ? parameter : 4;
     }
-    if (!(parts->gradients & DMATTN_GRADIENT_IMPORTANCE))
+    if (!(descs->gradients & DMATTN_GRADIENT_IMPORTANCE))
         dmattn_plan_reserve_tensor(base, TENSOR_DIMPORTANCE);
-    return parts->of_importance ? add_importance(plan, parts) : DMATTN_SUCCESS;
+    return descs->of_importance ? add_importance(plan, descs) : DMATTN_SUCCESS;
 }
 
 static void destroy(dmattn_plan *base)
@@ -179,12 +179,12 @@ dmattn_status dmattn_dma_backward_plan(dmattn_context *ctx, const dmattn_dma_bac
 dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
                                              const backward_tiles *tiles, dmattn_plan **out)
 {
-    dma_backward_parts parts;
+    dma_backward_descs descs;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_dma_backward_desc_resolve(desc, &parts, &ctx->messenger));
+    TRY(dmattn_dma_backward_desc_resolve(desc, &descs, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, &dmattn_dma_backward_operator, &plan));
-    return dmattn_plan_finish(plan, fill((dma_backward_plan *)plan, &parts, tiles), out);
+    return dmattn_plan_finish(plan, fill((dma_backward_plan *)plan, &descs, tiles), out);
 }
 
 dmattn_status dmattn_dma_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,

@@ -354,18 +354,18 @@ Test(importance_backward, scratch)
         const uint64_t plane = UINT64_C(4) * d.batch * d.keys * d.kv_heads, heads = 4 * d.kv_heads;
         const importance_backward_layout all = dmattn_importance_backward_layout(&d, IMPORTANCE_GRADIENTS);
         const grid g = dmattn_importance_weights_grid(&d, &all.weights);
-        const uint64_t parts = all.weights.count > 1 ? all.weights.count * heads * d.kv_heads * d.value_dim : 0;
-        cr_expect_leq(parts, UINT64_C(2048) * (1024 + g.x * g.y), "shape %zu: %llu bytes", i,
-                      (unsigned long long)parts);
+        const uint64_t partials = all.weights.count > 1 ? all.weights.count * heads * d.kv_heads * d.value_dim : 0;
+        cr_expect_leq(partials, UINT64_C(2048) * (1024 + g.x * g.y), "shape %zu: %llu bytes", i,
+                      (unsigned long long)partials);
         cr_expect_eq(all.dz, 0);
         cr_expect_eq(all.da_terms, plane);
         cr_expect_eq(all.ddt_weight, 2 * plane);
-        cr_expect_eq(all.ddt_bias, 2 * plane + parts);
-        const uint64_t head_parts = all.sums.count > 1 ? all.sums.count * heads : 0;
-        cr_expect_eq(all.da, 2 * plane + parts + head_parts);
-        cr_expect_eq(all.bytes, 2 * plane + parts + 2 * head_parts);
+        cr_expect_eq(all.ddt_bias, 2 * plane + partials);
+        const uint64_t head_partials = all.sums.count > 1 ? all.sums.count * heads : 0;
+        cr_expect_eq(all.da, 2 * plane + partials + head_partials);
+        cr_expect_eq(all.bytes, 2 * plane + partials + 2 * head_partials);
         cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_V).bytes, plane);
-        cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_A).bytes, plane + head_parts);
+        cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_A).bytes, plane + head_partials);
         cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_Q).bytes, 0);
     }
 }

@@ -6,8 +6,8 @@
 #include "gradients.h"
 #include "support/harness.h"
 
-/* The right gradients of a problem that requests all of them, from the reference. With dma, the problem must have its
- * mask. */
+/* The correct gradients of a problem that requests all of them, as the reference computes them. With dma, the problem
+ * must have its mask. */
 gradients backward_expect(const problem *p);
 
 /* Computes gradients on the device from a problem that has run forward. Expects that they are right, except for

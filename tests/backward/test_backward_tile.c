@@ -176,19 +176,19 @@ Test(backward_tile, key_passes)
 /* ---- work ------------------------------------------------------------------------------------------------------ */
 
 /* Counts work items as schedule_keys.comp makes them, if size[i] tiles of queries see tile i: all items, and those of
- * split tiles. */
-static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uint32_t *parts)
+ * split tiles, which store partial results. */
+static void share_out(const uint32_t *size, uint32_t tiles, uint32_t *items, uint32_t *partials)
 {
     float sum = 0;
     for (uint32_t i = 0; i < tiles; i++)
         sum += (float)size[i];
     const uint32_t even = (uint32_t)(sum / WORK_ITEMS * 1.001F) + 1;
     const uint32_t share = even > MIN_ITEM_TILES ? even : MIN_ITEM_TILES;
-    *items = *parts = 0;
+    *items = *partials = 0;
     for (uint32_t i = 0; i < tiles; i++) {
         const uint32_t cuts = size[i] > share ? (size[i] + share - 1) / share : 1;
         *items += cuts;
-        *parts += cuts > 1 ? cuts : 0;
+        *partials += cuts > 1 ? cuts : 0;
     }
 }
 
@@ -208,14 +208,15 @@ Test(backward_tile, work_has_room)
             size[i] = (uint32_t)rand() % rare ? (uint32_t)rand() % (1 + most / 50) : (uint32_t)rand() % (most + 1);
         if (round % 5 == 0)
             size[0] = most;
-        uint32_t items, parts;
-        share_out(size, tiles, &items, &parts);
+        uint32_t items, partials;
+        share_out(size, tiles, &items, &partials);
         const grid g = dmattn_backward_key_grid(&b, &t), join = dmattn_backward_combine_grid(&b, &t);
         cr_expect_leq(items, g.x * g.y, "%u items", items);
         cr_expect_geq(join.x * join.y, tiles);
-        const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS + WORK_HEADER), part = 4 * 64 * (64 + 64 + 1);
-        cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + parts * part, "%u partial results of %u tiles",
-                      parts, tiles);
+        const uint64_t lists = 16 * (2 * (uint64_t)tiles + WORK_ITEMS + WORK_HEADER),
+                       partial_bytes = 4 * 64 * (64 + 64 + 1);
+        cr_expect_geq(dmattn_backward_schedule_bytes(&b, &t), lists + partials * partial_bytes,
+                      "%u partial results of %u tiles", partials, tiles);
     }
 }
 

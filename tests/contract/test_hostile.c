@@ -420,12 +420,12 @@ DEVICE_TEST(hostile, dma)
     {
         const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true, .level = level}, SELECTION};
         arena a;
-        dma_parts parts;
+        dma_descs descs;
         attention_tile tile;
         dmattn_plan *plan;
         dmattn_dma_args args = {0};
-        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &parts, &h.context->messenger));
-        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&parts.attention, &tile), &plan));
+        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &descs, &h.context->messenger));
+        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&descs.attention, &tile), &plan));
         arena_create(&a, plan, &args, 0);
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE, TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END);
         fill_valid(&a);
@@ -440,12 +440,12 @@ DEVICE_TEST(hostile, dma_reuse)
     {
         const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true, .level = level}, SELECTION};
         arena a;
-        dma_parts parts;
+        dma_descs descs;
         attention_tile tile;
         dmattn_plan *plan;
         dmattn_dma_args args = {0};
-        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &parts, &h.context->messenger));
-        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&parts.attention, &tile), &plan));
+        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &descs, &h.context->messenger));
+        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&descs.attention, &tile), &plan));
         arena_create(&a, plan, &args, 0);
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
         fill_valid(&a);
@@ -466,12 +466,12 @@ DEVICE_TEST(hostile, dma_backward)
     {
         const dmattn_dma_backward_desc desc = {.dma = {.attention = {SIZES, .level = level}, SELECTION}};
         arena a;
-        dma_backward_parts parts;
+        dma_backward_descs descs;
         backward_tiles tiles;
         dmattn_plan *plan;
         dmattn_dma_backward_args args = {0};
-        ASSERT_OK(dmattn_dma_backward_desc_resolve(&desc, &parts, &h.context->messenger));
-        const bool least = dmattn_backward_tiles_least(&h.context->caps, &parts.attention, level, &tiles);
+        ASSERT_OK(dmattn_dma_backward_desc_resolve(&desc, &descs, &h.context->messenger));
+        const bool least = dmattn_backward_tiles_least(&h.context->caps, &descs.attention, level, &tiles);
         ASSERT_OK(dmattn_dma_backward_plan_tiles(h.context, &desc, least ? &tiles : NULL, &plan));
         arena_create(&a, plan, &args, 0);
         RESULTS(&a, TENSOR_DQ, TENSOR_DK, TENSOR_DV, TENSOR_DIMPORTANCE, TENSOR_DDT_WEIGHT, TENSOR_DA, TENSOR_DDT_BIAS);

@@ -484,9 +484,9 @@ static void check_mask(const dmattn_plan *plan, const dmattn_plan_info *info)
 
 static void check_dma(const dmattn_plan *plan, const dmattn_plan_info *info)
 {
-    dma_parts parts;
-    FUZZ_CHECK(!dmattn_dma_desc_resolve(&d.dma, &parts, NULL));
-    const dmattn_attention_desc *a = &parts.attention;
+    dma_descs descs;
+    FUZZ_CHECK(!dmattn_dma_desc_resolve(&d.dma, &descs, NULL));
+    const dmattn_attention_desc *a = &descs.attention;
     for (int t = TENSOR_Q; t <= TENSOR_LSE; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(a, (tensor_id)t));
     const wide plane = (wide)4 * a->batch * a->kv_heads * a->keys;

@@ -213,9 +213,9 @@ Test(mask_desc, importance_on_every_device)
 
 static void expect_dma_refused(dmattn_dma_desc desc, const char *part)
 {
-    dma_parts parts;
+    dma_descs descs;
     sentences s = {0};
-    cr_expect_eq(dmattn_dma_desc_resolve(&desc, &parts, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_dma_desc_resolve(&desc, &descs, &(messenger){sentences_keep, &s}), DMATTN_ERROR_INVALID);
     cr_expect_eq(s.count, 1);
     cr_expect(strstr(s.text, part), "no '%s' in: %s", part, s.text);
 }
@@ -233,20 +233,20 @@ Test(dma_desc, refused)
     expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION}, .selection = {TOPW}}, "window");
     expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION}, .importance = {.activation = (dmattn_activation)9}},
                        "activation");
-    dma_parts parts;
-    cr_expect_eq(dmattn_dma_desc_resolve(NULL, &parts, NULL), DMATTN_ERROR_INVALID);
+    dma_descs descs;
+    cr_expect_eq(dmattn_dma_desc_resolve(NULL, &descs, NULL), DMATTN_ERROR_INVALID);
 }
 
-Test(dma_desc, parts)
+Test(dma_desc, operators)
 {
     const dmattn_dma_desc desc = {.attention = {ATTENTION, .type = DMATTN_TYPE_BF16, .value_dim = 24, .lse = true},
                                   .selection = {TOPW, .window = 9}};
-    dma_parts parts;
-    cr_assert_eq(dmattn_dma_desc_resolve(&desc, &parts, NULL), DMATTN_SUCCESS);
-    cr_expect_eq(parts.attention.mask, DMATTN_MASK_INTERVALS);
-    cr_expect(parts.attention.mask_shape.batch == 2 && parts.attention.mask_shape.heads == 3);
-    cr_expect_eq(dmattn_dma_tensor_bytes(&parts, TENSOR_IMPORTANCE), 4 * 2 * 3 * 70);
-    cr_expect_eq(dmattn_dma_tensor_bytes(&parts, TENSOR_BIAS), 0);
-    cr_expect_eq(dmattn_dma_tensor_bytes(&parts, TENSOR_DT_WEIGHT), 4 * 3 * 3 * 24);
-    cr_expect_eq(dmattn_dma_tensor_bytes(&parts, TENSOR_V), 2 * 2 * 70 * 3 * 24);
+    dma_descs descs;
+    cr_assert_eq(dmattn_dma_desc_resolve(&desc, &descs, NULL), DMATTN_SUCCESS);
+    cr_expect_eq(descs.attention.mask, DMATTN_MASK_INTERVALS);
+    cr_expect(descs.attention.mask_shape.batch == 2 && descs.attention.mask_shape.heads == 3);
+    cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_IMPORTANCE), 4 * 2 * 3 * 70);
+    cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_BIAS), 0);
+    cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_DT_WEIGHT), 4 * 3 * 3 * 24);
+    cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_V), 2 * 2 * 70 * 3 * 24);
 }

@@ -32,9 +32,9 @@ static dmattn_status plan(device_gradients *dg)
                                                .dq_strides = b->dq_strides,
                                                .dk_strides = b->dk_strides,
                                                .dv_strides = b->dv_strides};
-        dma_backward_parts parts;
-        TRY(dmattn_dma_backward_desc_resolve(&desc, &parts, &context->messenger));
-        return dmattn_dma_backward_plan_tiles(context, &desc, choose_tiles(p, context, &parts.attention, &tiles),
+        dma_backward_descs descs;
+        TRY(dmattn_dma_backward_desc_resolve(&desc, &descs, &context->messenger));
+        return dmattn_dma_backward_plan_tiles(context, &desc, choose_tiles(p, context, &descs.attention, &tiles),
                                               &dg->plan);
     }
     const dmattn_attention_backward_desc desc = {.attention = p->desc,

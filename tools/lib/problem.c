@@ -112,7 +112,7 @@ uint64_t problem_bytes(const problem *p, tensor_id t)
         return backward_bytes(p, t);
     if (!p->dma)
         return dmattn_attention_tensor_bytes(&p->desc, t);
-    return dmattn_dma_tensor_bytes(&(dma_parts){p->desc, p->mask_desc}, t);
+    return dmattn_dma_tensor_bytes(&(dma_descs){p->desc, p->mask_desc}, t);
 }
 
 static bool is_result(int tensor)
@@ -150,13 +150,13 @@ dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger 
 
 dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m, problem *p)
 {
-    dma_parts parts;
+    dma_descs descs;
     *p = (problem){0};
-    TRY(dmattn_dma_desc_resolve(desc, &parts, m));
+    TRY(dmattn_dma_desc_resolve(desc, &descs, m));
     p->dma = true;
     p->dma_desc = *desc;
-    p->desc = parts.attention;
-    p->mask_desc = parts.mask;
+    p->desc = descs.attention;
+    p->mask_desc = descs.mask;
     return allocate_inputs(p, m);
 }
 
