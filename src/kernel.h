@@ -45,9 +45,9 @@ typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level le
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
-/* The size of push constants in plans' pipeline layouts, which Vulkan guarantees, and what a kernel's own parameters
- * can have of it. The recorder has the rest. If a struct of push constants would end in padding, it has a member there
- * instead, because padding has no defined value. */
+/* The size of push constants in plans' pipeline layouts; Vulkan guarantees it. A kernel's own parameters may use
+ * MAX_PUSH_CONSTANTS of these bytes, the recorder uses the rest. If a struct of push constants would end in padding, it
+ * has a member there instead, because padding has no defined value. */
 #define PUSH_CONSTANTS     128
 #define MAX_PUSH_CONSTANTS PART_AT
 

@@ -84,7 +84,7 @@ void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const voi
     dispatch(r, pipeline, params, params_size, g, most ? most : 1);
 }
 
-/* A barrier covers all dispatches before it, so the next dispatch that waits, waits for both. */
+/* A barrier covers all dispatches before it. So the next barrier also covers the dispatch before this call. */
 void dmattn_recorder_beside(recorder *r)
 {
     r->begun = false;

@@ -31,7 +31,7 @@ void dmattn_recorder_dispatch_slices(recorder *r, VkPipeline pipeline, const voi
 void dmattn_recorder_beside(recorder *r);
 
 /* Call this before each of several independent dispatches. If *first, the dispatch waits for earlier ones; the others
- * run beside it. */
+ * may run at the same time as it. */
 void dmattn_recorder_one_of(recorder *r, bool *first);
 
 #endif

@@ -13,7 +13,8 @@
 /* Limits of a file, about a hundred times as large as the largest result file. */
 enum { MOST_MIB = 256, MOST_VALUES = 4000000 };
 
-/* The whole file, terminated by a zero; the caller frees it. NULL: `why` says why. */
+/* Returns the text of the file, terminated by a zero; the caller frees it. Returns NULL, and the reason in `why`, on
+ * failure. */
 static char *read_text(results *all, const char *path, size_t *length, char why[RESULTS_WHY_SIZE])
 {
     errno = 0;

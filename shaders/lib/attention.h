@@ -139,8 +139,8 @@
 /* Push constants. The app's buffers are addresses. If a kernel has several intermediate buffers, they are offsets from
  * the workspace, in units of 16 bytes. */
 
-/* What all kernels have that look at pairs of a query and a key. Some fields have two names; MASK says which is
- * valid. */
+/* Push constants of all kernels that process pairs of a query and a key. Some members have two names; MASK says which
+ * is valid. */
 #define DENSE_MASK     visible[0]
 #define INTERVAL_BEGIN visible[0]
 #define INTERVAL_END   visible[1]

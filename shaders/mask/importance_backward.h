@@ -6,7 +6,7 @@
 #define IMPORTANCE_BACKWARD_CONSTANTS(X)                                                   \
     X(0, WORKGROUP, 128)                                                                   \
     X(1, COLUMN_LANES, 8) /* neighbouring invocations that share a key */                  \
-    X(2, LANE_KEYS, 4)    /* keys of an invocation at a time */                            \
+    X(2, LANE_KEYS, 4)    /* keys that an invocation processes at a time */                \
     X(3, BLOCK_HEADS, 4)  /* kv heads of a workgroup (importance_weights), or at a time */ \
     X(4, KV_HEADS, 4)                                                                      \
     X(5, VALUE_DIM, 64)                                                                    \

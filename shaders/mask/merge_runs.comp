@@ -28,7 +28,8 @@ uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_le
         if (gl_LocalInvocationIndex < 2)
             passed[gl_LocalInvocationIndex] = 0;
         barrier();
-        // Key `at` of the left run is among them if it comes before key ranks - 1 - at of the right run.
+        // Key `at` of the left run is among the first ranks[side] keys if it precedes key ranks[side] - 1 - at of the
+        // right run.
         const uint at = low[side] + (sample_ + 1) * step[side] - 1;
         if (at < high[side] && sorted.p[left + at].x > sorted.p[right + ranks[side] - 1 - at].x)
             atomicAdd(passed[side], 1);

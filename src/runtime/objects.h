@@ -45,7 +45,7 @@ typedef struct device_buffer {
     struct device_buffer *next;
 } device_buffer;
 
-/* How many submissions may be in flight; dmattn_commands_begin() waits for the oldest one before it begins one more. */
+/* The maximum number of submissions in flight. To begin one more, dmattn_commands_begin() waits for the oldest one. */
 #define COMMANDS_IN_FLIGHT 16
 
 struct dmattn_device {

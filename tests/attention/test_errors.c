@@ -265,7 +265,7 @@ DEVICE_TEST(plan, levels_without_features)
     dmattn_context_destroy(context);
 }
 
-/* More workgroups than parts of a grid can have. */
+/* Grids that are too large even if they are divided into parts. */
 DEVICE_TEST(plan, large_grids)
 {
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};

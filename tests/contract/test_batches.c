@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * More batch items, or heads of all items, than most devices allow workgroups in a dimension: every operator, with tiny
- * shapes, against the reference. */
+ * Every operator with more batch items, or more heads in all items, than most devices allow workgroups in a dimension.
+ * Shapes are tiny. Results are compared with the reference. */
 #include "backward/gradient_run.h"
 #include "support/low_precision.h"
 
@@ -35,7 +35,8 @@ static void check_forward(const char *name, const problem *p, const device_probl
     free(want_lse);
 }
 
-/* Forward, and all gradients, which a CPU computes only if DMATTN_TEST_CASES selects them: they take minutes there. */
+/* Runs forward, then backward with all gradients. A CPU needs minutes for backward, so it runs there only if
+ * DMATTN_TEST_CASES selects it. */
 static void run(const char *name, problem *p)
 {
     attention_tile tile;
@@ -80,7 +81,7 @@ DEVICE_TEST(batches, dense)
     run_attention("items with a dense mask", &desc);
 }
 
-/* Heads, and key heads, in one batch item. */
+/* Many heads and kv heads in one batch item. */
 DEVICE_TEST(batches, heads)
 {
     const dmattn_attention_desc desc = {.batch = 1,
@@ -96,8 +97,8 @@ DEVICE_TEST(batches, heads)
     run_attention("heads with intervals", &desc);
 }
 
-/* Two heads to an item, and one. A CPU sorts keys only if DMATTN_TEST_CASES selects that: each plane is padded to 1024
- * keys, which takes minutes. */
+/* Runs with one head per batch item, then with two. Sorting takes minutes on a CPU, because each plane is padded to
+ * 1024 keys. So it runs there only if DMATTN_TEST_CASES selects it. */
 static void run_dma(const char *name, const dmattn_selection *selection, bool chosen)
 {
     const problem_backward all = {.gradients = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V
@@ -136,7 +137,7 @@ DEVICE_TEST(batches, dma)
 
 typedef float row[DIM];
 
-/* What the sequences get in a step. */
+/* The inputs of all sequences in a step. */
 typedef struct step {
     row q[BATCH], k[BATCH], v[BATCH];
     float importance[BATCH];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Grids with more workgroups than a device allows in a dimension: their parts have each workgroup once, and no part is
- * larger than the device allows. Without a device. */
+ * Grids with more workgroups than a device allows in a dimension: each workgroup runs in exactly one part, and no
+ * part is larger than the device allows. Without a device. */
 #include "kernel.h"
 #include "recorder.h"
 
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a recording makes of a grid: how often each workgroup runs. */
+/* What was recorded for a grid. runs[i]: how often workgroup i runs. */
 static struct {
     grid whole;
     const uint32_t *limits;
@@ -108,7 +108,7 @@ static void record(const uint32_t limits[3], grid g, uint32_t most, unsigned par
 
 static const uint32_t least[3] = {65535, 65535, 65535}, wide[3] = {0x7fffffff, 65535, 65535};
 
-/* Parts of each dimension, at both sides of the limits. */
+/* Grids just below and just above the limits of each dimension. */
 Test(grid, parts)
 {
     record(least, (grid){65535, 2, 3}, 0, 1);
@@ -143,7 +143,7 @@ static void keep(void *user, dmattn_severity severity, const char *text)
     strncpy(sentence, text, sizeof sentence - 1);
 }
 
-/* The largest grids that parts can have. */
+/* The largest grids that can be divided into parts. */
 Test(grid, limits)
 {
     const uint32_t most[3] = {1u << 27, 1u << 25, 1u << 25};

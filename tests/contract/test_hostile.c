@@ -102,7 +102,7 @@ static void put_valid_mask(const arena *a)
 
 /* ---- runs -------------------------------------------------------------------------------------------------------- */
 
-/* The results that have a separate part for each item. */
+/* The results in which each batch item has its own elements. */
 static const tensor_id item_results[] = {TENSOR_OUT, TENSOR_LSE,        TENSOR_DQ,          TENSOR_DK,
                                          TENSOR_DV,  TENSOR_DBIAS,      TENSOR_DIMPORTANCE, TENSOR_BEGIN,
                                          TENSOR_END, TENSOR_IMPORTANCE, TENSOR_STATE};

@@ -324,7 +324,7 @@ Test(capabilities, matrices)
         PRODUCT(16, 16, 16, FLOAT16, SINT8, FLOAT32, FLOAT32, SUBGROUP),
         PRODUCT(16, 16, 16, FLOAT16, FLOAT16, FLOAT32, FLOAT32, WORKGROUP),
         PRODUCT(16, 16, 16, SINT8, SINT8, SINT32, SINT32, SUBGROUP),
-        F16_PRODUCT(16, 8, 8), /* shapes that no kernel was tried with */
+        F16_PRODUCT(16, 8, 8), /* no kernel was tested with these shapes */
         F16_PRODUCT(32, 32, 32),
         F16_PRODUCT(16, 16, 4),
     };
