@@ -103,7 +103,7 @@ dmattn_status dmattn_plan_resolve_buffer(const dmattn_plan *plan, const char *na
 dmattn_status dmattn_plan_resolve_tensor(const dmattn_plan *plan, recorder *r, tensor_id tensor,
                                          const dmattn_buffer *buffer);
 
-/* Checks the arguments of a call, any of which may be NULL, and records it. `args`: the operator's args struct. */
+/* Checks the arguments of a call and records it. Any argument may be NULL. `args`: the operator's args struct. */
 dmattn_status dmattn_plan_record(const dmattn_plan *plan, const operator_type *type, VkCommandBuffer commands,
                                  const void *args, uint32_t reuse);
 

@@ -46,7 +46,7 @@ static const char *device_name(const char *name)
 static void write_runs(FILE *stream, const results *all)
 {
     fputs("<dl>\n", stream);
-    const char *device = NULL; /* named once for consecutive runs */
+    const char *device = NULL; /* of the previous run; written only if it changes */
     for (const result_run *run = all->runs; run; run = run->next) {
         if (!device || strcmp(device, run->device))
             element(stream, "dt", device_name(run->device));

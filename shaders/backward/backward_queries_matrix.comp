@@ -114,8 +114,8 @@ void put_dq(uint row, uint column, vec4 x, vec4 y)
 
 DEFINE_STORE_ROWS(dq, HEAD_SUMS, put_dq)
 
-// Handles one tile of keys. Three tiles are in progress: `now` is in shared memory; the slots of `next` are, so its
-// rows can be loaded; the slots of `after` are being loaded.
+// Handles one tile of keys. Three tiles are in progress. The rows of `now` are in shared memory. The slots of `next`
+// are in shared memory, so its rows can be loaded. The slots of `after` are being loaded.
 #define ATTEND(partial)                                  \
     fetch_keys(coming_keys);                             \
     fetch_values(coming_values);                         \

@@ -11,7 +11,7 @@
     X(0, WORKGROUP, 128)                                                                   \
     X(1, COLUMN_LANES, 8) /* neighbouring invocations that share a key */                  \
     X(2, LANE_KEYS, 4)    /* keys of an invocation */                                      \
-    X(3, LANE_HEADS, 4)   /* kv heads of a workgroup, all in each invocation */            \
+    X(3, LANE_HEADS, 4)   /* kv heads of a workgroup; each invocation computes all */      \
     X(4, KV_HEADS, 4)                                                                      \
     X(5, VALUE_DIM, 64)                                                                    \
     X(6, TYPE, TYPE_F32)                                                                   \

@@ -55,8 +55,8 @@ ATTENTION_GROUPS(DECLARE_GROUP)
 /* Fills a problem that was made from the case's descriptor. Each call fills in the same numbers. */
 void case_fill_inputs(const attention_case *c, problem *p);
 
-/* The type of a case at a level. Matrices do not compute in f32, so at matrix levels, f32 cases run in f16 or bf16,
- * because of their sizes, masks and biases. `in_group`: the case's index in its group. */
+/* The type of a case at a level. Matrices do not compute in f32. So at matrix levels, f32 cases run in f16 or bf16,
+ * which tests their sizes, masks and biases, too. `in_group`: the case's index in its group. */
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level);
 
 /* A case as it runs at a level, and whether it is one of the few that run by default. */

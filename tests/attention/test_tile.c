@@ -98,8 +98,9 @@ static const char *broken_softmax(const attention_tile *t, const capabilities *c
         TAKEN_FOR_GRANTED(t->level == DMATTN_LEVEL_MATRIX);
         TAKEN_FOR_GRANTED(t->rows == t->workgroup / t->subgroup_size * m); /* one block of rows */
         TAKEN_FOR_GRANTED(is_power_of_2(row_lanes) && t->subgroup_size == row_lanes * m);
-        TAKEN_FOR_GRANTED(t->keys / row_lanes % 8 == 0 && t->keys % row_lanes == 0); /* whole units of probabilities */
-        TAKEN_FOR_GRANTED(t->matrix.n <= t->keys); /* the factors of rows are stored in place of scores */
+        TAKEN_FOR_GRANTED(t->keys / row_lanes % 8 == 0
+                          && t->keys % row_lanes == 0); /* a lane's probabilities fill whole units */
+        TAKEN_FOR_GRANTED(t->matrix.n <= t->keys);      /* the factors of rows are stored in place of scores */
         break;
     case FORM_REDUCED:
         TAKEN_FOR_GRANTED(t->level == DMATTN_LEVEL_MATRIX2);

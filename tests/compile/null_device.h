@@ -9,7 +9,7 @@
 
 #include <dmattn/runtime.h>
 
-/* Statistics of a pipeline. */
+/* The statistics that a driver reports for a pipeline. */
 typedef enum statistic {
     STATISTIC_SGPRS, /* registers of a subgroup; VGPRS: registers of an invocation */
     STATISTIC_VGPRS,

@@ -111,7 +111,7 @@ static const char *matrix_broken(const decode_tile *t, const dmattn_decode_desc 
         return what;
     TAKEN_FOR_GRANTED(t->workgroup <= caps->max_invocations);
     TAKEN_FOR_GRANTED(x->m && t->block_rows == x->m);       /* a matrix of rows */
-    TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* each invocation has equally many elements */
+    TAKEN_FOR_GRANTED(x->m * x->n % t->subgroup_size == 0); /* each invocation has the same number of elements */
     /* split_size() of decode.glsl */
     const bool paged_cache = d->cache == DMATTN_CACHE_PAGED, by_fragments = t->form == FORM_FRAGMENTS;
     const uint64_t keys = paged_cache ? d->max_keys : dmattn_cache_slots(d) + a->queries;

@@ -55,7 +55,8 @@ static exported *remember(int fd, exported what)
     return &table[count++];
 }
 
-/* Closes a descriptor that is imported and returns what it was exported for; NULL: it was not exported here. */
+/* Finds the exported object of an imported file descriptor and closes the descriptor. NULL: nothing here was exported
+ * as this descriptor. */
 static exported *take(int fd, bool memory)
 {
     const ino_t file = file_of(fd);

@@ -175,7 +175,7 @@ Test(capabilities, read)
 
 /* ---- features for matrices ----------------------------------------------------------------------------------- */
 
-/* A chain of structures with all features, of which a test disables some. */
+/* A chain of structures with all features. A test disables some of them. */
 typedef struct matrix_chain {
     VkPhysicalDeviceFeatures2 head;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;

@@ -254,8 +254,8 @@ static double median(double *values, int count)
     return values[count / 2];
 }
 
-/* Measures calls for each of which the host waits: the whole time of each, and the time that the host takes to enqueue
- * it. Without waiting the latter would be meaningless, because the host soon has to wait for the device. */
+/* Measures single calls: the whole time of each, and the time that the host takes to enqueue it. The host waits for the
+ * end of each call. Otherwise the queue would soon be full, and the time to enqueue would include waiting. */
 static int time_alone(session *s, int calls, double *host, double *whole)
 {
     for (int i = 0; i < calls; i++) {

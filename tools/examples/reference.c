@@ -93,8 +93,8 @@ static uint32_t select_keys(reference *r, const double *of, uint32_t *kept, uint
     const double evicted = of[kept[least]];
     memmove(kept + least, kept + least + 1, (--count - least) * sizeof *kept);
     for (uint32_t i = 0; i < count; i++)
-        if (of[kept[i]]
-            > evicted) /* equal ones are the same byte in the first layer, so the device finds them equal, too */
+        /* Equal importance comes from equal bytes in the first layer, so it is equal on the device, too. */
+        if (of[kept[i]] > evicted)
             r->margin = fmin(r->margin, (of[kept[i]] - evicted) / of[kept[i]]);
     return count;
 }

@@ -48,8 +48,8 @@ def each_us(run, calls):
 
 
 def alone_us(run, calls):
-    """Medians of calls for each of which the host waits: the whole time, and the time to enqueue. Without waiting the latter
-    would be meaningless, because the host soon has to wait for the device."""
+    """Medians of single calls: the whole time, and the time to enqueue. The host waits for the end of each call.
+    Otherwise the queue would soon be full, and the time to enqueue would include waiting."""
     whole, host = [], []
     for _ in range(calls):
         torch.cuda.synchronize()
