@@ -68,7 +68,7 @@ static void print_group(const row_table *t, const bench_case *c)
 
 /* ---- cells --------------------------------------------------------------------------------------------------- */
 
-/* Of arithmetic; of memory for passes that are bound by it. */
+/* Prints the rate of arithmetic, or of memory for passes that are bound by memory. */
 static void print_rate(FILE *stream, const bench_case *c, const measurement *m, double median)
 {
     const double tflops = measurement_tflops(m) * m->time.median / median;

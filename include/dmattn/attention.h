@@ -94,9 +94,9 @@ typedef struct dmattn_attention_args {
 } dmattn_attention_args;
 
 /** Records one run into `commands`, which must be in the recording state, outside a render pass, of a queue family with
- * compute. Allocates nothing and takes no lock. Of the state of `commands`, only the compute pipeline and push
- * constants change: bound descriptor sets stay bound. Buffers that the plan does not use are ignored. INVALID: a buffer
- * is missing, too small or misaligned; nothing is recorded then. */
+ * compute. Allocates nothing and takes no lock. It changes only the compute pipeline and the push constants of
+ * `commands`: bound descriptor sets stay bound. Buffers that the plan does not use are ignored. INVALID: a buffer is
+ * missing, too small or misaligned; nothing is recorded then. */
 DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                  const dmattn_attention_args *args);
 

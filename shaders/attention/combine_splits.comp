@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Combines the partial results of the splits of the keys. Of split i, m_i is the largest score and l_i the sum of all
-// exp(score - m_i):
+// Combines the partial results of the splits of the keys. m_i is the largest score of split i, and l_i is the sum of
+// exp(score - m_i) over its keys:
 //
 //     m = max m_i;  w_i = l_i exp(m_i - m);  out = sum w_i out_i / sum w_i;  lse = m + ln sum w_i
 //

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The bounded cache in a step of decoding. Entries are its slots, followed by the new tokens.
 //
-// If there are `window` keys before token t, it evicts the least important among them and itself. Of equally important
-// keys, it evicts the earliest.
+// If there are `window` keys before token t, the least important key is evicted, which may be t itself. If several are
+// equally important, the earliest is evicted.
 #ifndef LIB_CACHE_BOUNDED_GLSL
 #define LIB_CACHE_BOUNDED_GLSL
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys;
-// the last entries are the new tokens. Of a key that no query sees, only the importance is read.
+// the last entries are the new tokens. If no query sees a key, only the key's importance is read.
 #ifndef LIB_CACHE_PAGED_GLSL
 #define LIB_CACHE_PAGED_GLSL
 
@@ -68,7 +68,7 @@ bool some_row_is_allowed(uint entry)
 // The number of entries of a block that an invocation looks at, all together.
 const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
 
-// Of entries first to end - 1 (at most BLOCK_KEYS), lists the ones that some row sees. Returns their number.
+// Lists the entries from first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number.
 uint list_entries(uint first, uint end)
 {
     const uint own = first + LOOKS * invocation;

@@ -86,8 +86,8 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     }
 }
 
-// Of two rows, a lane keeps one, as a bit of its number says, and adds its neighbour's sum of it. It gives the
-// neighbour its own sum of the other row.
+// A lane and its neighbour have sums of the same two rows. Each lane keeps one row, which a bit of its number selects,
+// and adds the neighbour's sum of that row. It gives the neighbour its own sum of the other row.
 float halve(uint lane, uint bit, float even, float odd)
 {
     const bool keeps_odd = (lane & bit) != 0;

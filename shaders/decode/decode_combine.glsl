@@ -22,9 +22,9 @@ bool is_last_of(uint counter, uint workgroups)
     return is_last;
 }
 
-// Combines the splits as combine_splits.comp does. Of split i, m_i is the largest score and l_i the sum of all
-// exp(score - m_i): m = max m_i; w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i. Here,
-// out_i are not yet divided by l_i. An invocation computes 4 columns of a row. m is updated after each group of
+// Combines the splits as combine_splits.comp does. m_i is the largest score of split i, and l_i is the sum of exp(score
+// - m_i) over its keys: m = max m_i; w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i.
+// Here, out_i are not yet divided by l_i. An invocation computes 4 columns of a row. m is updated after each group of
 // SPLITS_AHEAD splits.
 void combine(uint first_row)
 {

@@ -12,7 +12,7 @@
  * each. */
 #define LIST_MAX_NODE_QUERIES 65535
 
-/* Stands in place of a node's number of keys if the keys did not fit. */
+/* The stored number of keys of a node whose keys did not fit. */
 #define LIST_OVERFLOW 0xffffffff
 
 /* Specialization constants, X(id, name, default). */

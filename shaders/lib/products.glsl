@@ -2,7 +2,7 @@
 // Products of a tile of PAIR_ROWS x PAIR_COLUMNS pairs with FMA, portable level. All sums are f32.
 //
 // Invocation (row_lane, column_lane) computes the pairs in rows row_lane + i * ROW_LANES and columns column_lane + n *
-// KEY_LANES. Of sums over columns, it computes the units (4 elements) column_lane + c * KEY_LANES of its rows.
+// KEY_LANES. In sums over columns, it computes the units (4 elements) column_lane + c * KEY_LANES of its rows.
 //
 // Loads are unconditional, with clamped indices, and elements outside are set to 0 afterwards: with a branch around
 // each load, each would wait for the one before.

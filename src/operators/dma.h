@@ -21,7 +21,7 @@ typedef struct dma_backward_descs {
     dmattn_attention_backward_desc attention; /* resolved; the importance is its bias */
     dmattn_mask_desc mask;                    /* only strides and sizes are resolved */
     uint32_t gradients;                       /* all requested gradients */
-    uint32_t of_importance;                   /* the ones that come through the importance */
+    uint32_t of_importance;                   /* those to which the gradient of the importance contributes */
 } dma_backward_descs;
 
 dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *desc, dma_backward_descs *descs,

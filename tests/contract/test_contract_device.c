@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Guarantees to an app that embeds the library, as far as their test needs a device: commands that several threads
- * record at once give the same results, devices used in turn give the same results, and each allocation of the host
- * runtime may fail. */
+ * Tests that need a device, of guarantees to an app that embeds the library: commands that several threads record at
+ * once give the same results, devices used in turn give the same results, and each allocation of the host runtime may
+ * fail. */
 #if !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L /* barriers */
 #endif

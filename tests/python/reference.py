@@ -14,7 +14,7 @@ def importance_of(v, dt_weight, a, dt_bias=None, activation="exp_softplus"):
 
 def visible_of(importance, queries, window, causal=True, key_valid=None, query_offsets=None, key_offsets=None):
     """Returns bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important keys of the
-    query's prefix, in the query's document and without padding. Of equally important keys, the later one is preferred.
+    query's prefix, in the query's document and without padding. If keys are equally important, the later one wins.
     Computed directly from the definition."""
     batch, heads, keys = importance.shape
     visible = torch.zeros(batch, heads, queries, keys, dtype=torch.bool)

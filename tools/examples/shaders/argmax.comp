@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Writes the next token: the index of the largest number in the last row of the run in source[positions, width]. Of
-// equal numbers, the first one counts. Then it advances the position, so that the same commands can be submitted for
-// the next token. One workgroup.
+// Writes the next token: the index of the largest number in the last row of the run in source[positions, width]. If
+// several are equal, the first one counts. Then it advances the position, so that the same commands can be submitted
+// for the next token. One workgroup.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
