@@ -269,7 +269,7 @@ Test(decode_layout, slots)
     }
 }
 
-/* A header of 48 bytes per head, 64 slots, arrays one after another. */
+/* The state has a header of 48 bytes per head and 64 slots. Its arrays follow one another. */
 Test(decode_layout, bounded)
 {
     for (int i = 0; i < 3; i++) {

@@ -20,7 +20,7 @@ typedef struct cover_traits {
 /* Adds an option's value; it must be below 256. */
 void cover_add(cover_traits *t, unsigned value);
 
-/* Makes the number of the kernel depend on a value. */
+/* Combines a value with the number of the kernel. Cases with different values then use different kernels. */
 void cover_add_kernel(cover_traits *t, uint64_t value);
 
 /* Chooses cases until the chosen ones have each value of each trait, and each pair of values of paired traits, that the

@@ -177,7 +177,7 @@ static VKAPI_ATTR void VKAPI_CALL CmdPushConstants(VkCommandBuffer commands, VkP
                                                    const void *values)
 {
     fake_commands *c = COMMANDS(commands);
-    check(c->vulkan, OBJECT(layout), FAKE_LAYOUT, "a layout that is pushed to is alive and of this device");
+    check(c->vulkan, OBJECT(layout), FAKE_LAYOUT, "push constants use an existing layout of this device");
     note(c->vulkan, stages == VK_SHADER_STAGE_COMPUTE_BIT, "constants are pushed only to the compute stage");
     note(c->vulkan, size && size % 4 == 0 && offset % 4 == 0 && offset + size <= 128,
          "at most 128 bytes of constants are pushed");

@@ -136,7 +136,7 @@ static void add(sum_row to, uint32_t i, float term, float size)
     to.size[i] += fmaxf(size, FLT_MIN);
 }
 
-/* Adds factor * a row. `size` is the size of the factor if no terms in it cancelled. */
+/* Adds factor * row to a sum. The factor is a sum, too; `size` is the sum of the absolute values of its terms. */
 static void add_row(sum_row to, float factor, float size, dmattn_type type, const void *from, uint32_t dim)
 {
     for (uint32_t i = 0; i < dim; i++) {
