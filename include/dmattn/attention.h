@@ -37,10 +37,28 @@ typedef enum dmattn_mask {
  * 2205.14135). For a dense mask, a first kernel makes a bitmap of the tiles that contain a visible pair, and the other
  * tiles are skipped. For intervals, only the keys in a tile's list are read ("tile lists" in mask.h).
  *
- * NaN and infinity: a hidden pair has a probability of 0, but 0 times NaN is NaN. So v must be finite, except for keys
- * that no query sees because of `causal`, their interval, or a dense mask without a query dimension. Values of these
- * keys, k of hidden pairs and the gaps between rows may hold anything. A bias of -infinity hides the key from the
- * query; a bias of NaN counts as -infinity. */
+ * NaN and infinity: every level, decoding and the CPU reference give the same answer. "Hidden" means hidden by
+ * `causal`, an interval or a mask; "its keys" are those that are not hidden from a query.
+ *
+ *     what                                          answer
+ *     scale, soft_cap beyond 2^-64 to 2^64, NaN     INVALID; 0 means the default, and scale may be negative
+ *     bias or importance of NaN                     counts as -infinity
+ *     bias or importance of +infinity               counts as FLT_MAX; an importance of +infinity ranks above FLT_MAX
+ *     bias or importance of -infinity               the pair has a score of -infinity
+ *     computed importance beyond f32                is FLT_MAX, and its gradient goes no further
+ *     NaN or infinity in q, k; products beyond f32  the score is infinite or NaN, as f32 arithmetic makes it
+ *     score of -infinity                            the pair has a probability of 0
+ *     only scores of -infinity                      out = 0 and lse = -infinity, as if the query saw no key
+ *     score of NaN or +infinity                     out and lse of the query are NaN
+ *     NaN or infinity in v                          the same element of out is not finite for queries that see the key
+ *     lse of NaN; sum of out * dout not finite      dq of the query, and dk, dv and dbias of its keys, are NaN
+ *     lse of -infinity                              the query has no part in gradients
+ *
+ * No query is changed by q and dout of other queries, nor by k of keys that are hidden from it. v is different: 0 times
+ * NaN is NaN, and a query adds 0 times v of hidden keys that other queries of its tile see. So v must be finite, except
+ * for keys that no query sees because of `causal`, their interval, or a dense mask without a query dimension. v of
+ * these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
+ * hold anything. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
     uint32_t batch;                /**< B; required */
@@ -50,8 +68,8 @@ typedef struct dmattn_attention_desc {
     uint32_t kv_heads;             /**< Hk, a divisor of H; 0: H */
     uint32_t head_dim;             /**< D, a multiple of 8 from 8 to 256; required */
     uint32_t value_dim;            /**< Dv, a multiple of 8 from 8 to 256; 0: D */
-    float scale;                   /**< factor of the scores, finite; 0: 1 / sqrt(D) */
-    float soft_cap;                /**< limit of the scores, finite and not negative; 0: no cap */
+    float scale;                   /**< factor of the scores, magnitude from 2^-64 to 2^64; 0: 1 / sqrt(D) */
+    float soft_cap;                /**< limit of the scores, from 2^-64 to 2^64; 0: no cap */
     bool causal;                   /**< query t has position t + Sk - Sq and sees no key after that position */
     bool lse;                      /**< also write lse, which the backward pass needs */
     dmattn_strides q_strides;      /**< q   [B, Sq, H,  D]  */
@@ -131,9 +149,9 @@ typedef enum dmattn_gradient {
  * lists as forward. Keys are grouped into tiles in the order of a Hilbert curve over (begin, end), so that the keys of
  * a tile are visible to nearly the same queries.
  *
- * NaN and infinity: as forward; in addition q, k and dout must be finite wherever v must be. Limit: if scores exceed
- * about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and the gradients
- * are too large by that number. */
+ * NaN and infinity: the table of dmattn_attention_desc. In addition k must be finite wherever v must be. Limit: if
+ * scores exceed about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and
+ * the gradients are too large by that number. */
 typedef struct dmattn_attention_backward_desc {
     dmattn_attention_desc attention; /**< of the forward run; `lse` counts as true */
     uint32_t gradients;              /**< bits of dmattn_gradient to compute; 0: all that this descriptor has */

@@ -25,7 +25,8 @@ extern "C" {
  *
  * Algorithm: an evicted key never returns (mask.h), so a bounded cache can reuse its slot. Workgroups split the keys,
  * and their partial results are combined by their softmax in a fixed order (Dao et al. 2023, "Flash-Decoding"): results
- * are the same bits from run to run. k and v of a token must be finite if a query sees it.
+ * are the same bits from run to run. NaN and infinity: the table of dmattn_attention_desc. v of a token must be finite
+ * if a query sees it.
  *
  * Levels: PORTABLE, and MATRIX for f16 and bf16. If the fragment layout of the device is known (NVIDIA), MATRIX
  * supports both caches with D and Dv up to 128. On other devices it supports the bounded cache, and LEVEL_BEST selects

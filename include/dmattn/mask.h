@@ -36,7 +36,7 @@ typedef enum dmattn_mask_stage {
  *
  *     z[h,j] = dt_bias[h] + the sum over all kv heads g and dimensions i of v[j,g,i] * dt_weight[h, g * Dv + i]
  *
- * An importance that would be NaN is -infinity. */
+ * An importance that would be NaN is -infinity, and one beyond f32 is FLT_MAX. */
 typedef enum dmattn_activation {
     DMATTN_ACTIVATION_EXP_SOFTPLUS = 0,     /**< exp(a[h] * ln(1 + exp(z))) */
     DMATTN_ACTIVATION_SOFTPLUS = 1,         /**< a[h] * ln(1 + exp(z)) */
@@ -51,7 +51,7 @@ typedef struct dmattn_importance {
 } dmattn_importance;
 
 /** Selection: which keys are kept. Among keys of equal importance, later keys rank higher. A given importance of NaN
- * counts as -infinity. */
+ * counts as -infinity (the table of dmattn_attention_desc says more). */
 typedef enum dmattn_select {
     DMATTN_SELECT_ALL = 0,              /**< all keys */
     DMATTN_SELECT_TOPW_CAUSAL = 1,      /**< for each query, the `window` most important keys at or before its position;

@@ -143,8 +143,7 @@ DEFINE_STORE_ROWS(o, VALUE_BLOCKS, put_output)
 void main()
 {
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
-    score_unit = exponent_scale();
-    score_inverse = 1 / score_unit;
+    begin_units();
     begin_tile();
     QUERIES;
     SCORES;

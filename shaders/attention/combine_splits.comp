@@ -49,7 +49,7 @@ void main()
     const uvec2 base = head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT),
                                  uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
     store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
-            sum > 0 ? o / sum : vec4(0));
+            sum == 0 ? vec4(0) : o / sum);
     if (LSE != 0 && column == 0)
         Words(advance(p.lse, item * HEADS + head, uvec2(4 * p.queries, 0))).w[query] =
             floatBitsToUint(softmax_lse(largest, sum));

@@ -6,11 +6,11 @@
 // Products are already scores, in units of score_unit, unless a soft cap or a bias must still be applied. The scale's
 // sign is in q.
 #define SCORE_SCALE abs(uintBitsToFloat(SCALE))
-#define IN_SCORE_UNITS(bias) score_bias(bias)
+#define IN_SCORE_UNITS(bias) bias_to_units(bias)
 #ifdef FRAGMENTS
 #define START_FROM_BIAS
 #endif
-float score_bias(float bias);
+float bias_to_units(float bias);
 
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
@@ -36,11 +36,32 @@ shared uvec4 staged[STAGED_UNITS];
 
 float score_unit; // exponent_scale()
 float score_inverse;
+float large_bias;   // 2^102 units, if these are less than 1
+float large_offset; // from it to 2^102
 
-// A bias in units of score_unit. A finite bias stays finite, so that no score becomes NaN.
-float score_bias(float bias)
+void begin_units()
 {
-    return bias == MINUS_INFINITY ? bias : clamp(bias * score_inverse, -3e38, 3e38);
+    score_unit = exponent_scale();
+    score_inverse = 1 / score_unit;
+    large_bias = score_unit < 1 ? 5.0706024e30 * score_unit : HIGHEST;
+    large_offset = score_unit < 1 ? 5.0706024e30 - large_bias : 0;
+}
+
+// A bias in units of score_unit, which are a power of 2 unless REAL_UNITS is set; so gradients find the same scores. A
+// large bias divided by the unit could overflow, so the part beyond large_bias is not divided. That keeps the order of
+// scores, and nothing else matters among such scores: two of them that differ at all differ by 2^79 units, so that the
+// lower one has a probability of 0. The highest bias stays finite, as 2^102 is a quarter of a unit in its last place.
+float bias_to_units(float bias)
+{
+    return abs(bias) <= large_bias ? bias * score_inverse : bias + (bias < 0 ? -large_offset : large_offset);
+}
+
+// The inverse, for the largest score of a row.
+float score_from_units(float x)
+{
+    if (PAIR_TERMS == 0 || abs(x) <= large_bias * score_inverse)
+        return x * score_unit;
+    return x + (x < 0 ? large_offset : -large_offset);
 }
 
 #define SLOT_SETS 2

@@ -172,7 +172,7 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
                 const uvec2 position = element_position(e);
                 const uint row = tile_row_of(m, position.x);
                 if (position.y == 0 && row_exists(row))
-                    store_softmax(row, row_max[m][ROW_VALUE(e)] * score_unit, row_sum[m][ROW_VALUE(e)]);
+                    store_softmax(row, score_from_units(row_max[m][ROW_VALUE(e)]), row_sum[m][ROW_VALUE(e)]);
             }
     }
 }

@@ -101,7 +101,7 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
     scale_rows(softmax_inverse(row_sum[0][0]), o);
     const uint row = tile_row_of(0, LANE_ROW);
     if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
-        store_softmax(row, row_max[0][0] * score_unit, row_sum[0][0]);
+        store_softmax(row, score_from_units(row_max[0][0]), row_sum[0][0]);
 }
 
 #endif

@@ -35,15 +35,15 @@
 #define PAIR(x, r, k) x[k][r]
 #include "gradients.glsl"
 
-bool no_row(uint i)
+bool row_is_dropped_at(uint i)
 {
-    return !row_exists(i);
+    return row_is_dropped(row_softmax[i].x);
 }
 
 DEFINE_PRODUCT(multiply_kq, HEAD_DIM, k_row_at, key_exists_at, q_row, row_exists)
 DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, row_exists)
-DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, no_row)
-DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, no_row)
+DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, row_is_dropped_at)
+DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, row_is_dropped_at)
 
 // Whether any requested gradient needs dS.
 const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;

@@ -87,6 +87,31 @@ bool none_is_hidden(uint column)
 DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
 DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, dout_address, none_is_hidden)
 
+// For each half of row_softmax, the last tile of queries that had dropped rows. It needs no reset.
+shared uint tile_that_drops[SOFTMAX_SETS];
+
+// Stores lse and D of row `invocation` of a tile of queries.
+void store_row_softmax(uint softmax, uint tile, vec2 x)
+{
+    if (invocation >= TILE_ROWS)
+        return;
+    row_softmax[softmax + invocation] = x;
+    if (row_is_dropped(x.x))
+        tile_that_drops[softmax / TILE_ROWS] = tile;
+}
+
+// Sets q and dout of the dropped rows of the current tile to 0.
+void drop_rows(uint buffer_, uint softmax)
+{
+    for (uint i = invocation; i < TILE_ROWS * HEAD_COLUMNS; i += WORKGROUP)
+        if (row_is_dropped(row_softmax[softmax + i / HEAD_COLUMNS].x))
+            staged[buffer_ + i / HEAD_COLUMNS * HEAD_PITCH + i % HEAD_COLUMNS] = uvec4(0);
+    for (uint i = invocation; i < TILE_ROWS * VALUE_COLUMNS; i += WORKGROUP)
+        if (row_is_dropped(row_softmax[softmax + i / VALUE_COLUMNS].x))
+            staged[buffer_ + BUFFER_VALUES + i / VALUE_COLUMNS * VALUE_PITCH + i % VALUE_COLUMNS] = uvec4(0);
+    barrier();
+}
+
 uint walk_next, walk_end; // the next of the item's tiles of queries, and the end
 ivec2 any_query;          // no query outside x to y - 1 sees any of these keys
 ivec2 all_queries;        // the queries from x to y - 1 see all of these keys
@@ -275,6 +300,8 @@ void main()
     load_k(k);
     load_v(v);
 
+    if (invocation < SOFTMAX_SETS)
+        tile_that_drops[invocation] = NONE;
     for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
         find_heads(head_tile);
         find_bias();
@@ -286,8 +313,7 @@ void main()
             fetch_douts(coming_douts);
             store_queries(0, coming_queries);
             store_douts(0, coming_douts);
-            if (invocation < TILE_ROWS)
-                row_softmax[invocation] = softmax_of(invocation);
+            store_row_softmax(0, now, softmax_of(min(invocation, TILE_ROWS - 1)));
         }
         barrier();
         while (now != NONE) {
@@ -300,6 +326,8 @@ void main()
             if (invocation < TILE_ROWS)
                 coming_softmax = softmax_of(invocation);
             find_queries(now);
+            if (tile_that_drops[softmax / TILE_ROWS] == now)
+                drop_rows(buffer_, softmax);
             const int first = int(first_query), end = int(end_query);
             if (any_query.x < end && first < any_query.y) {
                 const bool full =
@@ -321,8 +349,7 @@ void main()
 #endif
             store_queries(OTHER_BUFFER - buffer_, coming_queries);
             store_douts(OTHER_BUFFER - buffer_, coming_douts);
-            if (invocation < TILE_ROWS)
-                row_softmax[TILE_ROWS - softmax + invocation] = coming_softmax;
+            store_row_softmax(TILE_ROWS - softmax, next, coming_softmax);
             buffer_ = OTHER_BUFFER - buffer_;
             softmax = TILE_ROWS - softmax;
             now = next;

@@ -3,7 +3,8 @@
 //
 //     D = sum over i of out[i] dout[i]
 //
-// A query that sees no key gets lse = +infinity, so that its probabilities are 0, and D = 0.
+// A query that sees no key gets lse = +infinity, so that its probabilities are 0, and D = 0. A query whose lse
+// or D is not finite gets NaN for both, so that its gradients are NaN.
 //
 // Workgroup (x, y, z): WORKGROUP / LANES queries from x * WORKGROUP / LANES on, head y, batch item z. LANES
 // neighbouring invocations share a row.
@@ -17,6 +18,7 @@
 
 #define PARAMS PREPROCESS_PARAMS
 #include "../lib/attention.glsl"
+#include "../lib/math.glsl"
 
 #define LANES KEY_LANES
 
@@ -47,8 +49,9 @@ void main()
     if (lane != 0 || query >= p.queries)
         return;
     const uint plane = batch * HEADS + head;
-    const uint lse = Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query];
-    const bool sees_nothing = lse == 0xff800000u;
-    Pairs(advance(p.workspace, plane, uvec2(8 * p.queries, 0))).p[query] =
-        sees_nothing ? uvec2(0x7f800000u, 0) : uvec2(lse, floatBitsToUint(sum));
+    const float lse = uintBitsToFloat(Words(advance(p.lse, plane, uvec2(4 * p.queries, 0))).w[query]);
+    const bool sees_nothing = floatBitsToUint(lse) == floatBitsToUint(MINUS_INFINITY);
+    const vec2 known = is_finite(lse) && is_finite(sum) ? vec2(lse, sum) : vec2(NOT_A_NUMBER);
+    const vec2 softmax = sees_nothing ? vec2(PLUS_INFINITY, 0) : known;
+    Pairs(advance(p.workspace, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(softmax);
 }

@@ -8,7 +8,8 @@
 #endif
 
 uvec2 dout_item;
-shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS]; // lse and D; lse is infinite if the row does not exist
+// lse and D from backward_preprocess.comp; lse is +infinity if the row does not exist
+shared vec2 row_softmax[SOFTMAX_SETS * TILE_ROWS];
 
 void find_dout()
 {
@@ -26,7 +27,14 @@ vec2 softmax_of(uint row)
 {
     const uvec2 head = advance(p.workspace, batch * HEADS + row_head(row), uvec2(8 * p.queries, 0));
     const vec2 known = uintBitsToFloat(Pairs(head).p[row_query(row)]);
-    return row_exists(row) ? known : vec2(uintBitsToFloat(0x7f800000u), 0);
+    return row_exists(row) ? known : vec2(PLUS_INFINITY, 0);
+}
+
+// Whether the probabilities of a row follow from its lse alone: 0, because it sees no key, or NaN. q and dout of these
+// rows count as 0 in the gradients of keys: 0 * NaN would be NaN, and would reach keys that the row does not see.
+bool row_is_dropped(float lse)
+{
+    return !is_finite(lse);
 }
 
 // Loads lse and D of the current queries and heads. They can be read after the next barrier.

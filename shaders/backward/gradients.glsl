@@ -27,13 +27,13 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
     }
 }
 
-// Turns dP = dout v^T into dS. A hidden key may hold anything, even NaN.
+// Turns dP = dout v^T into dS. A hidden key may hold anything, even NaN. A probability of NaN makes dS NaN.
 void find_gradients(PAIRS(probability), inout PAIRS(x))
 {
     EACH_QUERY(r) {
         const float d = row_softmax[QUERY_OF(r)].y;
         EACH_KEY(k)
-            PAIR(x, r, k) = PAIR(probability, r, k) > 0 ? PAIR(probability, r, k) * (PAIR(x, r, k) - d) : 0;
+            PAIR(x, r, k) = PAIR(probability, r, k) != 0 ? PAIR(probability, r, k) * (PAIR(x, r, k) - d) : 0;
     }
 }
 
@@ -42,7 +42,7 @@ void uncap(PAIRS(slope), inout PAIRS(x))
 {
     if (NONLINEAR != 0)
         EACH_ROW(i) EACH_COLUMN(n)
-            x[i][n] *= slope[i][n];
+            x[i][n] = x[i][n] != 0 ? x[i][n] * slope[i][n] : 0; // the slope of a hidden pair may be NaN
 }
 
 #endif

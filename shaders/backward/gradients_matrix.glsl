@@ -128,19 +128,21 @@ void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PA
         if (NONLINEAR != 0)
             if (NEEDS_SLOPE)
                 slope[m][n][e] = s_slope;
-        float base = row_softmax[softmax + row].x;
-        if (PAIR_TERMS != 0) // subtract the bias from lse first, because both may be large
-            base -= pair_bias(row, number_of(key), BIAS_BY_KEY != 0 ? bias_of(key) : 0);
-        const float probability = exp2(fma(s, exponent_scale() * LOG2_E, -base * LOG2_E));
+        const float lse = row_softmax[softmax + row].x;
+        const float bias = PAIR_TERMS != 0 ? pair_bias(row, number_of(key), BIAS_BY_KEY != 0 ? bias_of(key) : 0) : 0;
+        // With a bias, the score is rounded as in forward, and the difference comes first, because both may be large.
+        const float exponent = PAIR_TERMS != 0 ? (fma(s, exponent_scale(), bias) - lse) * LOG2_E
+                                               : fma(s, exponent_scale() * LOG2_E, -lse * LOG2_E);
+        const float probability = exp2(exponent);
         x[m][n][e] = !partial || is_visible(number_of(key), row, range_of(key)) ? probability : 0;
     }
 }
 
-// Turns dP - D into dS. A hidden key may hold anything, even NaN.
+// Turns dP - D into dS. A hidden key may hold anything, even NaN. A probability of NaN makes dS NaN.
 void find_gradients(const PAIRS(probability), inout PAIRS(x))
 {
     EACH_PAIR(m, n, e)
-        x[m][n][e] = probability[m][n][e] > 0 ? probability[m][n][e] * x[m][n][e] : 0;
+        x[m][n][e] = probability[m][n][e] != 0 ? probability[m][n][e] * x[m][n][e] : 0;
 }
 
 // The gradient through the soft cap.
@@ -148,7 +150,7 @@ void uncap(const PAIRS(slope), inout PAIRS(x))
 {
     if (NONLINEAR != 0)
         EACH_PAIR(m, n, e)
-            x[m][n][e] *= slope[m][n][e];
+            x[m][n][e] = x[m][n][e] != 0 ? x[m][n][e] * slope[m][n][e] : 0; // the slope of a hidden pair may be NaN
 }
 
 // ---- operands -------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ bool is_needed(uint position, uint evicted, uint floor_)
            || floor_ < position + RECENT && (SLIDING == 0 || floor_ < position + SLIDING);
 }
 
-// NaN counts as -infinity.
+// As it is ranked and kept: NaN counts as -infinity.
 float clean(float importance)
 {
     return is_nan(importance) ? MINUS_INFINITY : importance;

@@ -230,7 +230,7 @@ uint list_entries(uint first, uint end)
         float importance;
         const uvec2 range = entry_range(first + i, words, importance);
         ranges[i] = range.x < range.y ? range.x | range.y << 8 : 0;
-        biases[i] = clean(importance);
+        biases[i] = counted_bias(importance);
     }
     barrier();
     return end - first;

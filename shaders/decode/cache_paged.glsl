@@ -87,7 +87,7 @@ uint list_entries(uint first, uint end)
         if (range[i] != 0) {
             entries[at] = own + i;
             ranges[at] = range[i];
-            biases[at] = clean(importance[i]);
+            biases[at] = counted_bias(importance[i]);
             at++;
         }
     barrier();

@@ -161,7 +161,7 @@ void find_ranges(uint block, uint first, uint listed, out uint range[4], out flo
     float importance;
     const uvec2 seen = entry_range(block + min(own, listed - 1), own_slot, importance);
     const uint own_range = own < listed && seen.x < seen.y ? seen.x | seen.y << 8 : 0;
-    const float own_bias = clean(importance);
+    const float own_bias = counted_bias(importance);
     [[unroll]] for (uint n = 0; n < 4; n++) {
         range[n] = subgroupShuffle(own_range, element_column(n));
         bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, element_column(n)) : 0;

@@ -5,13 +5,12 @@
 
 #include "math.glsl"
 
-// Returns exp(a softplus(z)) if `exponential`, otherwise a softplus(z). NaN becomes -infinity.
+// Returns exp(a softplus(z)) if `exponential`, otherwise a softplus(z). NaN becomes -infinity, and +infinity becomes
+// the highest finite number.
 float activate(float z, float a, bool exponential)
 {
     const float x = a * softplus(z);
-    if (is_nan(z) || is_nan(x))
-        return uintBitsToFloat(0xff800000u);
-    return exponential ? accurate_exp(x) : x;
+    return counted_bias(is_nan(z) || is_nan(x) ? NOT_A_NUMBER : exponential ? accurate_exp(x) : x);
 }
 
 #endif

@@ -6,14 +6,26 @@
 #define LIB_MATH_GLSL
 
 #define MINUS_INFINITY uintBitsToFloat(0xff800000u)
+#define PLUS_INFINITY uintBitsToFloat(0x7f800000u)
 #define NOT_A_NUMBER uintBitsToFloat(0x7fc00000u)
-const float LOWEST = -3.402823466e38; // the lowest finite number
+const float LOWEST = -3.402823466e38, HIGHEST = 3.402823466e38; // the lowest and the highest finite number
 const float LOG2_E = 1.44269504088896;
 const float LN_2 = 0.693147180559945;
 
 bool is_nan(float x) // isnan() may be optimised away
 {
     return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+bool is_finite(float x)
+{
+    return (floatBitsToUint(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+// A bias, or an importance, as scores take it: NaN counts as -infinity, +infinity as the highest number.
+float counted_bias(float x)
+{
+    return is_nan(x) ? MINUS_INFINITY : min(x, HIGHEST);
 }
 
 // 2^n for n from -126 to 127

@@ -5,14 +5,16 @@
 //     S = s + bias                -infinity if the query does not see the key
 //
 // and the end of a row's softmax. An option that changes s belongs here. An option that adds to s belongs in
-// pair_bias() of tile.glsl.
+// pair_bias() of tile.glsl. A score of +infinity or NaN makes the sum of the row's probabilities NaN, or infinite where
+// exp2(NaN) is +infinity.
 //
 // The includer defines BIAS and the constants of score.h. It may define these macros:
 //     PAIR_TERMS         not 0: something is added to s (default: BIAS)
 //     SCORE_SCALE        the scale (default: the constant)
 //     SCALE_IN_EXPONENT  If s is linear in x, s is not multiplied by the scale. Instead, the exponent of the softmax is
-//                        multiplied by exponent_scale().
-//     START_FROM_BIAS    If s is linear in x, sums of products start from the bias by key. It is not added again.
+//                        multiplied by exponent_scale(). Not if REAL_UNITS is set.
+//     START_FROM_BIAS    Where SCALE_IN_EXPONENT applies, sums of products start from the bias by key. It is not added
+//                        again.
 #ifndef LIB_SCORE_GLSL
 #define LIB_SCORE_GLSL
 
@@ -29,13 +31,13 @@
 const uint NONLINEAR = SOFT_CAP;
 
 #ifdef SCALE_IN_EXPONENT
-const uint SCALED = NONLINEAR;
+const uint SCALED = NONLINEAR != 0 ? 1 : REAL_UNITS;
 #else
 const uint SCALED = 1;
 #endif
 
 #ifdef START_FROM_BIAS
-const uint BIAS_AT_START = NONLINEAR != 0 ? 0 : BIAS_BY_KEY;
+const uint BIAS_AT_START = SCALED != 0 ? 0 : BIAS_BY_KEY;
 #else
 const uint BIAS_AT_START = 0;
 #endif
@@ -77,12 +79,12 @@ float finish_score(float x, float bias, bool visible)
 // The factor for the sum of P v.
 float softmax_inverse(float sum)
 {
-    return sum > 0 ? 1 / sum : 0;
+    return sum == 0 ? 0 : is_finite(sum) ? 1 / sum : NOT_A_NUMBER;
 }
 
 float softmax_lse(float largest, float sum)
 {
-    return sum > 0 ? largest + log2(sum) * LN_2 : MINUS_INFINITY;
+    return sum == 0 ? MINUS_INFINITY : is_finite(sum) ? largest + log2(sum) * LN_2 : NOT_A_NUMBER;
 }
 
 #endif

@@ -241,19 +241,16 @@ bool key_is_hidden(uint key)
 #define IN_SCORE_UNITS(bias) (bias)
 #endif
 
-// NaN counts as -infinity, as in the selection of keys.
 float load_bias(uint head, uint query, uint key)
 {
-    float bias = load_element(BIAS_TYPE, bias_row(batch, head, query), key);
-    return is_nan(bias) ? MINUS_INFINITY : bias;
+    return counted_bias(load_element(BIAS_TYPE, bias_row(batch, head, query), key));
 }
 
 // The bias of a key for all rows of the tile, if BIAS_BY_KEY.
 float load_bias_of_key(uint key)
 {
-    float bias = BIAS_TYPE == TYPE_F32 ? uintBitsToFloat(Words(advance(bias_base, key, uvec2(4, 0))).w[0])
-                                       : load_element(BIAS_TYPE, bias_base, key);
-    return is_nan(bias) ? MINUS_INFINITY : bias;
+    return counted_bias(BIAS_TYPE == TYPE_F32 ? uintBitsToFloat(Words(advance(bias_base, key, uvec2(4, 0))).w[0])
+                                              : load_element(BIAS_TYPE, bias_base, key));
 }
 
 // The bias of a pair. `key_bias`: the result of load_bias_of_key(), if BIAS_BY_KEY.

@@ -2,11 +2,11 @@
 // The importance of a key, from the values of all kv heads: a small matrix product and an activation.
 //
 //     z[j,h]          = sum over i of v[j,i] dt_weight[h,i], + dt_bias[h]
-//     importance[h,j] = exp(a[h] softplus(z)), or a[h] softplus(z)            NaN becomes -infinity
+//     importance[h,j] = exp(a[h] softplus(z)), or a[h] softplus(z)   NaN becomes -infinity, +infinity becomes FLT_MAX
 //
 // BACKWARD: from the gradient g of the importance, the gradient of z and the terms whose sum is the gradient of a[h]
 //
-//     dz[h,j]       = g importance a[h] sigmoid(z), or g a[h] sigmoid(z)      0 if the importance is -infinity
+//     dz[h,j]       = g importance a[h] sigmoid(z), or g a[h] sigmoid(z)      0 if the importance is not finite in f32
 //     da_terms[h,j] = g importance softplus(z), or g softplus(z)              or g is 0
 //
 // Workgroup (x, y, z): TILE_KEYS keys, LANE_HEADS heads, batch item z. COLUMN_LANES neighbouring invocations read a row
@@ -71,8 +71,8 @@ void store_terms(float z, uint plane, uint head, uint key)
         z += load_element(PARAMETER_TYPE, p.dt_bias, head);
     const float a = load_element(PARAMETER_TYPE, p.a, head), s = softplus(z), x = a * s;
     const float g = uintBitsToFloat(Words(advance(p.dimportance, plane, uvec2(4 * p.keys, 0))).w[key]);
-    const float scale = ACTIVATION == ACTIVATION_EXP_SOFTPLUS ? g * accurate_exp(x) : g;
-    const bool none = g == 0 || is_nan(z) || is_nan(x) || floatBitsToUint(x) == floatBitsToUint(MINUS_INFINITY);
+    const float by_x = ACTIVATION == ACTIVATION_EXP_SOFTPLUS ? accurate_exp(x) : 1, scale = g * by_x;
+    const bool none = g == 0 || is_nan(z) || !is_finite(x) || !is_finite(by_x);
     store_term(p.dz, plane, key, none ? 0 : scale * a * sigmoid(z));
     store_term(p.da_terms, plane, key, none ? 0 : scale * s);
 }

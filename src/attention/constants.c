@@ -2,7 +2,16 @@
  * The specialization constants and the grids of the kernels, from a descriptor and a tile. Pure functions. */
 #include "stage.h"
 
+#include <math.h>
 #include <string.h>
+
+/* Whether biases can be in units of the scale: divided by it they must keep all their bits, and their order where they
+ * are large (shaders/attention/scores.glsl). */
+static bool is_unit(float scale)
+{
+    int exponent;
+    return frexpf(fabsf(scale), &exponent) == 0.5f && fabsf(scale) >= 0x1p-6f;
+}
 
 static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_shape *s, uint32_t keys, uint32_t size,
                           uint32_t bit)
@@ -77,6 +86,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_BIAS] = d->bias;
     c[CONSTANT_CAUSAL] = d->causal;
     dmattn_score_constants(d, c);
+    c[CONSTANT_REAL_UNITS] = d->bias && !is_unit(d->scale);
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_ALIGNED] = aligned;
     c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;

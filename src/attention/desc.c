@@ -46,6 +46,12 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
     return DMATTN_SUCCESS;
 }
 
+/* Whether a scale or a soft cap is 0 or so far from the ends of the range of f32 that nothing made of it leaves it. */
+static bool is_factor(float x)
+{
+    return x == 0 || (x >= 0x1p-64f && x <= 0x1p64f);
+}
+
 dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
                                             const messenger *m)
 {
@@ -74,12 +80,13 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     d.value_dim = d.value_dim ? d.value_dim : d.head_dim;
     TRY(dmattn_check_dim(m, "head_dim", d.head_dim));
     TRY(dmattn_check_dim(m, "value_dim", d.value_dim));
-    if (!isfinite(d.scale))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "scale is not finite");
+    if (!is_factor(fabsf(d.scale)))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "scale is %g, but its magnitude must be 0 or from 2^-64 to 2^64",
+                           d.scale);
     if (d.scale == 0)
         d.scale = (float)(1 / sqrt(d.head_dim));
-    if (!isfinite(d.soft_cap) || d.soft_cap < 0)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be finite and not negative", d.soft_cap);
+    if (!is_factor(d.soft_cap))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be 0 or from 2^-64 to 2^64", d.soft_cap);
 
     TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));

@@ -8,15 +8,17 @@
 void reference_attention_row(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                              uint32_t query, double *scores, double *out, double *lse)
 {
-    double max = -INFINITY, sum = 0;
+    double max = -INFINITY, sum = 0; /* of a score of NaN the sum becomes NaN, and so out and lse */
+    bool sees_any = false;
     for (uint32_t j = 0; j < d->keys; j++) {
         scores[j] = reference_score(d, in, batch, head, query, j, NULL);
         max = fmax(max, scores[j]);
+        sees_any = sees_any || scores[j] != -INFINITY;
     }
     for (uint32_t i = 0; i < d->value_dim; i++)
         out[i] = 0;
     *lse = -INFINITY;
-    if (max == -INFINITY) /* the query sees no key */
+    if (!sees_any)
         return;
 
     for (uint32_t j = 0; j < d->keys; j++) {

@@ -4,6 +4,7 @@
 #include "element.h"
 #include "pairs.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,16 +24,19 @@ typedef struct row_scratch {
 } row_scratch;
 
 /* Fills `row`, and sets *d_row to the sum of p * dp, which equals the sum of out * dout. Returns false if the query
- * sees no key. */
+ * sees no key. If its softmax or *d_row is not finite, p is NaN for every key that causality and the mask let it see.
+ */
 static bool find_probabilities(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
                                const query_row *r, const row_scratch *row, double *d_row)
 {
     double max = -INFINITY, sum = 0;
+    bool sees_any = false;
     for (uint32_t j = 0; j < d->keys; j++) {
         row->p[j] = reference_score(d, in, r->batch, r->head, r->query, j, &row->slope[j]);
         max = fmax(max, row->p[j]);
+        sees_any = sees_any || row->p[j] != -INFINITY;
     }
-    if (max == -INFINITY)
+    if (!sees_any)
         return false;
     for (uint32_t j = 0; j < d->keys; j++) {
         row->p[j] = exp(row->p[j] - max);
@@ -50,6 +54,9 @@ static bool find_probabilities(const dmattn_attention_desc *d, const reference_i
             row->dp[j] += element_load(d->type, dout->data, from + i) * element_load(d->type, in->v, v + i);
         *d_row += row->p[j] * row->dp[j];
     }
+    if (!isfinite(sum) || !isfinite(*d_row))
+        for (uint32_t j = 0; j < d->keys; j++)
+            row->p[j] = row->dp[j] = reference_sees(d, in, r->batch, r->head, r->query, j) ? NAN : 0;
     return true;
 }
 
@@ -125,14 +132,14 @@ dmattn_status reference_attention_backward(const dmattn_attention_desc *d, const
 static void add_key(const dmattn_mask_desc *d, const mask_inputs *in, uint32_t batch, uint32_t head, uint32_t key,
                     double gradient, const importance_gradients *g)
 {
-    const double importance = reference_importance(d, in, batch, head, key);
-    if (importance == -INFINITY)
-        return;
     const dmattn_type type = d->importance.parameter_type;
-    const double z = reference_importance_z(d, in, batch, head, key);
+    const double z = reference_importance_z(d, in, batch, head, key), a = element_load(type, in->a, head);
+    const double importance = reference_importance(d, in, batch, head, key);
+    if (!isfinite(element_in_f32_range(a * reference_softplus(z))) || importance == FLT_MAX)
+        return;
     if (d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS)
         gradient *= importance;
-    const double dz = gradient * element_load(type, in->a, head) / (1 + exp(-z));
+    const double dz = gradient * a / (1 + exp(-z));
     if (g->da)
         g->da[head] += gradient * reference_softplus(z);
     if (g->ddt_bias)

@@ -29,8 +29,8 @@ typedef struct importance_gradients {
     double *ddt_weight, *da, *ddt_bias; /* with the shapes of the parameters */
 } importance_gradients;
 
-/* Computes them from the gradient of the importance [B, Hk, Sk]. A key whose importance is -infinity, or would be NaN,
- * contributes nothing. desc->v_strides must be resolved. */
+/* Computes them from the gradient of the importance [B, Hk, Sk]. A key whose importance is not finite in f32, or
+ * would be NaN, contributes nothing. desc->v_strides must be resolved. */
 void reference_importance_backward(const dmattn_mask_desc *desc, const mask_inputs *in, const double *dimportance,
                                    const importance_gradients *gradients);
 

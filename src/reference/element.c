@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "element.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -62,6 +63,17 @@ double element_load(dmattn_type type, const void *array, uint64_t index)
         return ((const float *)array)[index];
     uint16_t bits = ((const uint16_t *)array)[index];
     return type == DMATTN_TYPE_F16 ? from_half(bits) : bits_float((uint32_t)bits << 16);
+}
+
+double element_in_f32_range(double value)
+{
+    const float nearest = (float)value;
+    return isinf(nearest) ? (double)nearest : value;
+}
+
+double element_counted_bias(double bias)
+{
+    return isnan(bias) ? -INFINITY : bias > FLT_MAX ? FLT_MAX : bias;
 }
 
 void element_store(dmattn_type type, void *array, uint64_t index, double value)

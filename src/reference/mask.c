@@ -18,7 +18,7 @@ double reference_importance_z(const dmattn_mask_desc *d, const mask_inputs *in, 
         for (uint32_t i = 0; i < d->value_dim; i++)
             z += element_load(d->type, in->v, batch * s->batch + key * s->sequence + g * s->head + i)
                  * element_load(type, in->dt_weight, head * row + g * d->value_dim + i);
-    return z;
+    return element_in_f32_range(z);
 }
 
 double reference_softplus(double z)
@@ -33,7 +33,7 @@ double reference_importance(const dmattn_mask_desc *d, const mask_inputs *in, ui
     const double x = element_load(d->importance.parameter_type, in->a, head) * reference_softplus(z);
     if (isnan(z) || isnan(x))
         return -INFINITY;
-    return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? exp(x) : x;
+    return element_counted_bias(d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? exp(x) : x);
 }
 
 /* The queries and keys of a document; the ends are exclusive. */

@@ -23,7 +23,7 @@ uint64_t reference_score_at(const dmattn_attention_desc *d, const dmattn_score_s
            + (s->queries == 1 ? 0 : query) * s->query_stride + key;
 }
 
-static bool visible(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
+bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                     uint32_t query, uint32_t key)
 {
     if (d->causal && (int64_t)key > (int64_t)query + d->keys - d->queries)
@@ -40,14 +40,14 @@ static bool visible(const dmattn_attention_desc *d, const reference_inputs *in, 
 double reference_score(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                        uint32_t query, uint32_t key, double *slope)
 {
-    if (!visible(d, in, batch, head, query, key))
+    if (!reference_sees(d, in, batch, head, query, key))
         return -INFINITY;
     uint64_t q = reference_row(&d->q_strides, batch, query, head);
     uint64_t k = reference_row(&d->k_strides, batch, key, reference_kv_head(d, head));
     double dot = 0;
     for (uint32_t i = 0; i < d->head_dim; i++)
         dot += element_load(d->type, in->q, q + i) * element_load(d->type, in->k, k + i);
-    double s = d->scale * dot, by_dot = 1;
+    double s = element_in_f32_range(d->scale * element_in_f32_range(dot)), by_dot = 1;
     if (d->soft_cap > 0) {
         const double x = s / d->soft_cap, e = exp(-2 * fabs(x));
         s = d->soft_cap * tanh(x);
@@ -57,8 +57,7 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
         *slope = by_dot;
     if (d->bias) {
         const uint64_t at = reference_score_at(d, &d->bias_shape, batch, head, query, key);
-        const double bias = element_load(d->bias_type, in->bias, at);
-        s += isnan(bias) ? -INFINITY : bias;
+        s = element_in_f32_range(s + element_counted_bias(element_load(d->bias_type, in->bias, at)));
     }
     return s;
 }

@@ -17,8 +17,13 @@ uint32_t reference_kv_head(const dmattn_attention_desc *desc, uint32_t head);
 uint64_t reference_score_at(const dmattn_attention_desc *desc, const dmattn_score_shape *shape, uint32_t batch,
                             uint32_t head, uint32_t query, uint32_t key);
 
-/* The score of a pair; -infinity if the query does not see the key. *slope receives the derivative of the score with
- * respect to scale * (q . k), unless `slope` is NULL. */
+/* Whether the query sees the key, by causality and the mask. */
+bool reference_sees(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t batch, uint32_t head,
+                    uint32_t query, uint32_t key);
+
+/* The score of a pair; -infinity if the query does not see the key. The score is infinite where the product, the scaled
+ * product or the sum with the bias is beyond the range of f32, as in the kernels. *slope receives the derivative of the
+ * score with respect to scale * (q . k), unless `slope` is NULL. */
 double reference_score(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t batch, uint32_t head,
                        uint32_t query, uint32_t key, double *slope);
 

@@ -5,6 +5,7 @@
 #include "reference/reference.h"
 
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -200,6 +201,47 @@ Test(reference, soft_cap_and_bias)
     run(&p);
     cr_expect_eq(out[0], 1);
     cr_expect_float_eq(lse[0], -3, 1e-12);
+    problem_destroy(&p);
+}
+
+/* The table of dmattn/attention.h: two keys, and what their scores and biases count as. */
+Test(reference, not_finite)
+{
+    static const struct {
+        float q, k[2], bias[2];
+        double out, lse;
+    } rows[] = {
+        {1, {0, 0}, {INFINITY, 0}, 1, FLT_MAX},
+        {1, {0, 0}, {INFINITY, FLT_MAX}, 1.5, FLT_MAX},
+        {1, {0, 0}, {NAN, 5}, 2, 5},
+        {1, {0, 0}, {-INFINITY, -FLT_MAX}, 2, -FLT_MAX},
+        {1, {0, 0}, {-INFINITY, NAN}, 0, -INFINITY},
+        {1e20f, {1e20f, 0}, {0, 0}, NAN, NAN},
+        {1e20f, {-1e20f, 0}, {0, 0}, 2, 0},
+        {1e20f, {-1e20f, -1e20f}, {0, 0}, 0, -INFINITY},
+        {1, {3e38f, 0}, {3e38f, 0}, NAN, NAN},
+        {NAN, {0, 0}, {0, 0}, NAN, NAN},
+        {1, {0, NAN}, {0, 0}, NAN, NAN},
+        {INFINITY, {1, 1}, {0, 0}, NAN, NAN},
+        {INFINITY, {-1, -2}, {0, 0}, 0, -INFINITY},
+    };
+    problem p = make((dmattn_attention_desc){
+        .batch = 1, .queries = 1, .keys = 2, .heads = 1, .head_dim = 8, .scale = 1, .bias = true});
+    float *q = p.tensor[TENSOR_Q], *k = p.tensor[TENSOR_K], *v = p.tensor[TENSOR_V], *bias = p.tensor[TENSOR_BIAS];
+    v[0] = 1;
+    v[8] = 2;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (int j = 0; j < 2; j++) {
+            for (int c = 0; c < 8; c++)
+                k[8 * j + c] = rows[i].k[j] / 8;
+            bias[j] = rows[i].bias[j];
+        }
+        for (int c = 0; c < 8; c++)
+            q[c] = rows[i].q;
+        run(&p);
+        cr_expect(isnan(rows[i].out) ? isnan(out[0]) : out[0] == rows[i].out, "%u: out is %g", (unsigned)i, out[0]);
+        cr_expect(isnan(rows[i].lse) ? isnan(lse[0]) : lse[0] == rows[i].lse, "%u: lse is %g", (unsigned)i, lse[0]);
+    }
     problem_destroy(&p);
 }
 

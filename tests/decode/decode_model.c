@@ -170,7 +170,7 @@ static void destroy(run *r)
 
 static float random_importance(run *r)
 {
-    static const float odd[] = {NAN, -INFINITY, -0.0f, 0, 1e-42f};
+    static const float odd[] = {NAN, -INFINITY, INFINITY, -0.0f, 0, 1e-42f};
     if (once_in(r, r->habits->odd_numbers))
         return odd[below(r, sizeof odd / sizeof *odd)];
     return r->habits->levels ? (float)below(r, r->habits->levels) : (float)random_normal(&r->random);
@@ -182,10 +182,13 @@ static void random_rows(run *r, tensor_id t, const dmattn_strides *s, uint32_t h
     for (uint32_t step = 0; step < STEPS; step++)
         for (uint32_t b = 0; b < a->batch; b++)
             for (uint32_t i = 0; i < a->queries; i++)
-                for (uint32_t head = 0; head < heads; head++)
+                for (uint32_t head = 0; head < heads; head++) {
+                    const bool odd = t == TENSOR_Q && once_in(r, r->habits->odd_numbers);
                     for (uint32_t c = 0; c < dim; c++)
                         element_store(a->type, r->image[t] + step * r->bytes[t],
-                                      b * s->batch + i * s->sequence + head * s->head + c, random_normal(&r->random));
+                                      b * s->batch + i * s->sequence + head * s->head + c,
+                                      odd && c == 0 ? (double)NAN : random_normal(&r->random));
+                }
 }
 
 static void upload(run *r, tensor_id t)
@@ -417,7 +420,8 @@ static void compare(run *r, unsigned round)
             ((float *)(r->image[TENSOR_LSE] + step * r->bytes[TENSOR_LSE]))[(b * a->heads + head) * a->queries + t];
         r->results->rows++;
         if (isnan(r->lse[row])) {
-            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence without its needed keys gives %g", r->name, got[0]);
+            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence without its needed keys, or NaN in q, gives %g",
+                      r->name, got[0]);
             continue;
         }
         for (uint32_t c = 0; c < a->value_dim; c++)

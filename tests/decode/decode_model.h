@@ -11,7 +11,8 @@ typedef struct decode_habits {
     unsigned rollback, too_far, restart, fork, fill, pause;
     unsigned most_tokens; /* a sequence with more tokens starts again */
     unsigned levels;      /* the number of different values of importance; 0: any */
-    unsigned odd_numbers; /* the importance of one in so many tokens is NaN or infinite */
+    unsigned odd_numbers; /* the importance of one in so many tokens is NaN or infinite; NaN is in one in so many rows
+                             of q */
 } decode_habits;
 
 typedef struct decode_results {

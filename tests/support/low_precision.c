@@ -74,7 +74,7 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     }
     if (d->bias) {
         const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
-        s += isnan(bias) ? -INFINITY : bias;
+        s += isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
     }
     return s;
 }
