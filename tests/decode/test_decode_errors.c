@@ -50,9 +50,6 @@ DEVICE_TEST(decode_plan, what_is_refused)
     d.attention.level = DMATTN_LEVEL_MATRIX2;
     EXPECT_FAILURE(dmattn_decode_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "level matrix2");
     d = bounded;
-    d.attention.batch = 1u << 20;
-    EXPECT_FAILURE(dmattn_decode_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "a step of decoding");
-    d = bounded;
     d.rollback = 17;
     EXPECT_FAILURE(dmattn_decode_plan(h.context, &d, &plan), DMATTN_ERROR_INVALID, "rollback");
     d = paged;
