@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * The attention kernels against the reference, case by case, at every level of the device. */
 #include "attention_cases.h"
+#include "low_precision.h"
 #include "reference/element.h"
 #include "support/guarded.h"
 #include "support/harness.h"
-#include "support/low_precision.h"
 #include "support/poison.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gradient_run.h"
 
-#include "support/low_precision.h"
+#include "low_precision.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "recall_training.h"
 
+#include "low_precision.h"
 #include "support/harness.h"
-#include "support/low_precision.h"
 
 #include <stdlib.h>
 

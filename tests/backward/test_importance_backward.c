@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The stage that computes gradients through the importance, alone, against a computation in double. */
+#include "low_precision.h"
 #include "mask/importance_backward.h"
 #include "operators/operators.h"
 #include "problem.h"
 #include "reference/element.h"
 #include "support/harness.h"
-#include "support/low_precision.h"
 
 #include <math.h>
 #include <stdlib.h>

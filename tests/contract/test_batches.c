@@ -2,7 +2,7 @@
  * Every operator with more batch items, or more heads in all items, than most devices allow workgroups in a dimension.
  * Shapes are tiny. Results are compared with the reference. */
 #include "backward/gradient_run.h"
-#include "support/low_precision.h"
+#include "low_precision.h"
 
 #include <math.h>
 #include <stddef.h>

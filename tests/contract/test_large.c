@@ -3,11 +3,11 @@
  * Sampled rows are compared with the reference. The tests run only if DMATTN_TEST_LARGE is 1 and the device has the
  * memory. */
 #include "decode/desc.h"
+#include "low_precision.h"
 #include "problem.h"
 #include "reference/decode.h"
 #include "reference/element.h"
 #include "support/harness.h"
-#include "support/low_precision.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The table of numbers that are not finite in dmattn/attention.h: forward and gradients at every level against the
  * reference. Decoding is in tests/decode. */
+#include "low_precision.h"
 #include "reference/element.h"
 #include "support/harness.h"
-#include "support/low_precision.h"
 
 #include "gradients.h"
 

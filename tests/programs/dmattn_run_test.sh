@@ -51,12 +51,15 @@ refused() {
     [ ! -e "$folder/out" ] || fail "$*: wrote an output file"
 }
 
-# accepted ARGUMENTS...: the program succeeds and prints nothing; the output file is complete
+# accepted ARGUMENTS...: the program succeeds, says where it ran and warns of nothing; the output file is complete
 accepted() {
     local length last
     rm -f "$folder/out"
-    "${run[@]}" "$@" "$folder/out" >"$folder/stdout" 2>&1 || fail "$*: $(cat "$folder/stdout")"
-    [ ! -s "$folder/stdout" ] || fail "$*: printed $(cat "$folder/stdout")"
+    "${run[@]}" "$@" "$folder/out" >"$folder/stdout" 2>"$folder/stderr" || fail "$*: $(cat "$folder/stdout" "$folder/stderr")"
+    grep -q '^device: .' "$folder/stdout" || fail "$*: no device in: $(cat "$folder/stdout")"
+    [ "$1" = --cpu ] || grep -qE '^level: (portable|matrix2?)\r?$' "$folder/stdout" || fail "$*: no level in: $(cat "$folder/stdout")"
+    # This metadata is in one golden case.
+    grep -v "the metadata 'bias' is ignored" "$folder/stderr" && fail "$*: a warning"
     [ -e "$folder/out" ] || { fail "$*: no output file" && return; }
     length=$(od -An -tu4 -N4 "$folder/out" | tr -d ' ')
     head -c $((8 + length)) "$folder/out" | tail -c "$length" >"$folder/header"
@@ -108,9 +111,16 @@ refused 2 'no value is allowed' --cpu=1 "$folder/good" "$folder/out"
 refused 2 'level' --level best "$folder/good" "$folder/out"
 refused 2 'needed' --cpu "$folder/good"
 refused 2 'needed' --cpu "$folder/good" "$folder/out" "$folder/good"
-"${run[@]}" "$folder/good" --cpu "$folder/out" || fail "an option between the file names was rejected"
-"${run[@]}" --help | grep -q Usage || fail "--help does not print the usage"
-"${run[@]}" --version | grep -q '^dmattn-run [0-9]' || fail "--version"
+refused 2 'no value is allowed' --check=1 "$folder/good" "$folder/out"
+refused 2 'at most one output' --cpu --check
+refused 2 'no results to check' --cpu --check "$folder/good"
+"${run[@]}" "$folder/good" --cpu "$folder/out" >"$folder/stdout" || fail "an option between the file names was rejected"
+for option in -h --help; do
+    "${run[@]}" $option | grep -q Usage || fail "$option does not print the usage"
+done
+for option in -V --version; do
+    "${run[@]}" $option | grep -q '^dmattn-run [0-9]' || fail "$option"
+done
 if [ -z "${DMATTN_EMULATOR-}" ]; then # Wine can always write to /dev/full
     "${run[@]}" --help 2>"$folder/said" >/dev/full && fail "--help to a full disk succeeds"
     grep -q 'the output cannot be written' "$folder/said" || fail "--help to a full disk says nothing"
@@ -231,17 +241,17 @@ bad "dout is F64" "$dma,$q,$k,$v,$weight,$a,$(tensor dout F64 '[1,1,1,8]' 132 19
 mkdir "$folder/old" && echo old >"$folder/old/out"
 "${run[@]}" --cpu "$folder/bad" "$folder/old/out" 2>/dev/null
 { [ "$(cat "$folder/old/out")" = old ] && [ "$(ls "$folder/old")" = out ]; } || fail "an existing output file was changed"
-"${run[@]}" --cpu "$folder/good" "$folder/old/out" || fail "an existing output file is not replaced"
+"${run[@]}" --cpu "$folder/good" "$folder/old/out" >"$folder/stdout" || fail "an existing output file is not replaced"
 [ "$(ls "$folder/old")" = out ] || fail "a temporary file remains"
 
 # On a device a case of each operator: test_golden runs all of them there.
 for file in "$golden"/*.safetensors; do
-    accepted --cpu "$file"
+    accepted --cpu --check "$file"
     same_gradients "$file"
     name=${file##*/}
     if [ $# -gt 0 ] && { [ "${DMATTN_TEST_CASES-}" = all ] ||
         [[ $name =~ ^(dense_mask_bcast_f32|dma_topw_f16|dma_decode_f16|intervals_rect_f32)\. ]]; }; then
-        accepted "$@" "$file"
+        accepted "$@" --check "$file"
         same_gradients "$file"
     fi
 done

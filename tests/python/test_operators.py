@@ -3,7 +3,7 @@
 """Compares outputs and gradients of the package in tools/python with those of plain PyTorch and autograd. Runs on the
 CUDA device, or, if PyTorch has none, on a Vulkan device of the CPU through tests/runtime/fake_cuda.c.
 
-Tolerances are derived as in tests/support/low_precision.h: the same computation in float32 with the roundings of a
+Tolerances are derived as in tools/lib/low_precision.h: the same computation in float32 with the roundings of a
 kernel for the case's type. Its distance from float64 is doubled, because it rounds its sums in another order, and one
 unit in the last place of the largest value is added (SLACK; four units in float32, where only sums are rounded).
 

@@ -373,3 +373,26 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
         problem_destroy(p);
     return status;
 }
+
+bool case_file_takes_tensor(const problem *p, const char *name)
+{
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (!strcmp(name, dmattn_tensor_name((tensor_id)t)))
+            return p->tensor[t] != NULL;
+    return false;
+}
+
+bool case_file_takes_metadata(const problem *p, const char *name)
+{
+    static const struct {
+        const char *name;
+        bool attention, dma;
+    } names[] = {{"op", true, true},         {"scale", true, true},      {"soft_cap", true, true},
+                 {"causal", true, true},     {"intervals", true, false}, {"activation", false, true},
+                 {"selection", false, true}, {"window", false, true},    {"threshold", false, true},
+                 {"sinks", false, true},     {"recent", false, true},    {"sliding", false, true}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i].name))
+            return p->dma ? names[i].dma : names[i].attention;
+    return false;
+}

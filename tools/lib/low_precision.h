@@ -8,13 +8,17 @@
  * most type_epsilon(). In f16, errors below 2^-14 are absolute; there, matrix kernels lose less, because they have not
  * divided yet. Products of 16-bit numbers are exact in f32. bf16 as f16 rounds probabilities to 2^-11 instead of 2^-8.
  * Its inputs are exact in f16 from 2^-17 to 65504; smaller ones have an error of at most 2^-25. */
-#ifndef DMATTN_TESTS_LOW_PRECISION_H
-#define DMATTN_TESTS_LOW_PRECISION_H
+#ifndef DMATTN_TOOLS_LOW_PRECISION_H
+#define DMATTN_TOOLS_LOW_PRECISION_H
 
 #include "gradients.h"
 
 /* out [B, Sq, H, Dv] and lse [B, H, Sq], contiguous. `desc` is resolved. */
 void low_precision_attention(const dmattn_attention_desc *desc, const reference_inputs *in, float *out, float *lse);
+
+/* The importance of each key in f32, [B, Hk, Sk]. Returns the relative error that a kernel may have: twice the largest
+ * one of this computation, plus a few units in the last place. For dma. */
+double low_precision_importance(const problem *p, float *importance);
 
 /* All gradients, as a 16-bit FlashAttention computes them. P is computed from lse. P and dS are rounded to the type
  * before they are multiplied; dq, dk and dv are rounded at the end. Sums and the importance are f32. With dma, p must

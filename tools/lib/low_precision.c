@@ -117,6 +117,40 @@ void low_precision_attention(const dmattn_attention_desc *d, const reference_inp
     free(p);
 }
 
+/* ---- importance ---------------------------------------------------------------------------------------------- */
+
+static float low_importance(const problem *p, uint32_t b, uint32_t head, uint32_t j)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    const dmattn_type type = d->importance.parameter_type;
+    float z = 0;
+    for (uint32_t g = 0, at = head * d->kv_heads * d->value_dim; g < d->kv_heads; g++)
+        for (uint32_t i = 0; i < d->value_dim; i++, at++)
+            z += (float)element_load(d->type, row(in.v, d->type, &d->v_strides, b, j, g), i)
+                 * (float)element_load(type, in.dt_weight, at);
+    z += d->importance.dt_bias ? (float)element_load(type, in.dt_bias, head) : 0;
+    const float x = (float)element_load(type, in.a, head) * (fmaxf(z, 0) + log1pf(expf(-fabsf(z))));
+    return d->importance.activation == DMATTN_ACTIVATION_EXP_SOFTPLUS ? expf(x) : x;
+}
+
+double low_precision_importance(const problem *p, float *importance)
+{
+    const dmattn_mask_desc *d = &p->mask_desc;
+    const mask_inputs in = problem_mask_inputs(p);
+    double worst = 0;
+    for (uint32_t b = 0; b < d->batch; b++)
+        for (uint32_t head = 0; head < d->kv_heads; head++)
+            for (uint32_t j = 0; j < d->keys; j++, importance++) {
+                const double want = reference_importance(d, &in, b, head, j);
+                const float low = low_importance(p, b, head, j);
+                *importance = isnan(low) ? -INFINITY : fminf(low, FLT_MAX);
+                if (want != 0)
+                    worst = fmax(worst, fabs(*importance - want) / fabs(want));
+            }
+    return 2 * worst + 8 * 0x1p-24;
+}
+
 /* ---- backward ------------------------------------------------------------------------------------------------ */
 
 /* A row of a gradient, and the row of its size, or NULL. */

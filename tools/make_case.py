@@ -1,0 +1,385 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes a case file for dmattn-run: random inputs, and the results by brute force from the definition.
+
+    make_case.py case.safetensors --gradients
+    dmattn-run --check case.safetensors
+
+docs/cases.md describes the file. Everything is computed in double precision by loops over all pairs of a query and a
+key, with nothing but Python's standard library, so small sizes are right: the time grows with
+batch x heads x queries x keys x dimensions. To make a case of your own, import this file, change the tensors of
+random_inputs() or make other ones, then call solve() and write_case().
+"""
+import argparse
+import itertools
+import json
+import math
+import random
+import struct
+import sys
+
+# ---- tensors ---------------------------------------------------------------------------------------------------------
+
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "U8": 1, "I32": 4}
+FORMATS = {"F32": "<%df", "F16": "<%de", "U8": "<%dB", "I32": "<%di"}
+
+
+def bf16_bits(x):
+    """The bits of x as bf16, rounded to nearest even. x is finite."""
+    bits = struct.unpack("<I", struct.pack("<f", x))[0]
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def rounded(dtype, x):
+    """x as a number of the type."""
+    if dtype == "BF16":
+        return struct.unpack("<f", struct.pack("<I", bf16_bits(x) << 16))[0]
+    return struct.unpack(FORMATS[dtype] % 1, struct.pack(FORMATS[dtype] % 1, x))[0]
+
+
+class Tensor:
+    """Numbers in row-major order. tensor[i, j] is an element."""
+
+    def __init__(self, dtype, shape, data=None):
+        self.dtype, self.shape = dtype, tuple(shape)
+        self.data = data if data is not None else [0] * math.prod(self.shape)
+
+    def at(self, index):
+        place = 0
+        for i, extent in zip(index, self.shape):
+            place = place * extent + (i if extent > 1 else 0)  # an extent of 1 is used for every index
+        return place
+
+    def __getitem__(self, index):
+        return self.data[self.at(index)]
+
+    def __setitem__(self, index, value):
+        self.data[self.at(index)] = value
+
+    def row(self, *index):
+        """The last dimension at an index of the others."""
+        start = self.at(index) * self.shape[-1]
+        return self.data[start:start + self.shape[-1]]
+
+    def bytes(self):
+        if self.dtype == "BF16":
+            return struct.pack("<%dH" % len(self.data), *map(bf16_bits, self.data))
+        return struct.pack(FORMATS[self.dtype] % len(self.data), *self.data)
+
+
+def normal(rng, dtype, shape, scale=1.0):
+    """Normally distributed numbers, rounded to the type."""
+    return Tensor(dtype, shape, [rounded(dtype, rng.gauss(0, scale)) for _ in range(math.prod(shape))])
+
+
+def write_case(path, tensors, metadata):
+    """Writes a .safetensors file. `tensors`: {name: Tensor}; `metadata`: {name: text or number}."""
+    header, place = {"__metadata__": {name: str(value) for name, value in metadata.items()}}, 0
+    for name, tensor in tensors.items():
+        end = place + len(tensor.data) * SIZES[tensor.dtype]
+        header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.bytes())
+
+
+def dot(a, b):
+    return math.fsum(x * y for x, y in zip(a, b))
+
+
+# ---- dynamic masks ---------------------------------------------------------------------------------------------------
+
+
+def softplus(z):
+    return max(z, 0) + math.log1p(math.exp(-abs(z)))
+
+
+def tokens_row(v, b, j):
+    """The values of all heads at a key, one after the other."""
+    return [x for h in range(v.shape[2]) for x in v.row(b, j, h)]
+
+
+def importance(tensors, metadata):
+    """[B, Hk, Sk] in double, and the z from which it is computed."""
+    v, weight, a, bias = tensors["v"], tensors["dt_weight"], tensors["a"], tensors.get("dt_bias")
+    batch, keys, heads = v.shape[:3]
+    result, zs = Tensor("F32", (batch, heads, keys)), Tensor("F32", (batch, heads, keys))
+    for b, h, j in itertools.product(range(batch), range(heads), range(keys)):
+        z = dot(tokens_row(v, b, j), weight.row(h)) + (bias.data[h] if bias else 0)
+        x = a.data[h] * softplus(z)
+        zs[b, h, j] = z
+        result[b, h, j] = x if metadata.get("activation") == "softplus" else math.exp(x)
+    return result, zs
+
+
+def is_ambiguous(importances):
+    """Whether two keys have nearly the same importance, so that rounding decides which one is selected."""
+    keys = importances.shape[-1]
+    for start in range(0, len(importances.data), keys):
+        row = sorted(importances.data[start:start + keys])
+        if any(y - x <= 4e-6 * abs(y) for x, y in zip(row, row[1:])):
+            return True
+    return False
+
+
+def selected(values, pool, metadata):
+    """The keys of the pool that the selection takes, before sinks, recent and sliding."""
+    if metadata["selection"] == "none":
+        return set(pool)
+    if metadata["selection"] == "threshold":
+        return {j for j in pool if values[j] > rounded("F32", float(metadata["threshold"]))}
+    return set(sorted(pool, key=lambda j: (-values[j], -j))[:int(metadata["window"])])  # of equal keys, the later one
+
+
+def intervals(tensors, importances, queries, metadata):
+    """begin and end [B, Hk, Sk]: query t sees key j if begin <= t < end. Both are 0 if no query sees the key."""
+    batch, heads, keys = importances.shape
+    sinks, recent, sliding = (int(metadata.get(name, 0)) for name in ("sinks", "recent", "sliding"))
+    causal, valid = metadata["causal"] == 1, tensors.get("key_valid")
+    begin, end = Tensor("I32", importances.shape), Tensor("I32", importances.shape)
+    for b, h in itertools.product(range(batch), range(heads)):
+        values = [rounded("F32", x) for x in importances.row(b, h)]
+        usable = [j for j in range(keys) if not valid or valid[b, j]]
+        seen_by = {j: [] for j in range(keys)}
+        for t in range(queries):
+            position = t + keys - queries
+            past = [j for j in usable if not causal or j <= position]
+            kept = selected(values, past if metadata["selection"] == "topw_causal" else usable, metadata)
+            for j in past:
+                forced = j < sinks or (recent and position - recent < j <= position)
+                inside = not sliding or j < sinks or position - sliding < j
+                if (j in kept or forced) and inside:
+                    seen_by[j].append(t)
+        for j, seen in seen_by.items():
+            if seen:
+                begin[b, h, j], end[b, h, j] = seen[0], seen[-1] + 1
+                if len(seen) != seen[-1] + 1 - seen[0]:
+                    raise ValueError("key %d is not visible from one interval of queries" % j)
+    return begin, end
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+
+
+class Attention:
+    """Attention of a case, with its gradients if there is a dout. bias: a Tensor or None; with intervals, [B, Hk, Sk]."""
+
+    def __init__(self, tensors, metadata, bias):
+        self.tensors, self.bias = tensors, bias
+        self.q, self.k, self.v = tensors["q"], tensors["k"], tensors["v"]
+        self.scale = float(metadata.get("scale", self.q.shape[3] ** -0.5))
+        self.cap = float(metadata.get("soft_cap", 0))
+        self.causal = metadata["causal"] == 1
+        self.group = self.q.shape[2] // self.k.shape[2]
+
+    def head_of(self, tensor, h):
+        """The index of query head h in a tensor that has a plane per query head, per kv head, or one for all."""
+        return h if tensor.shape[1] == self.q.shape[2] else h // self.group
+
+    def index(self, tensor, b, h, t, j):
+        head = self.head_of(tensor, h)
+        return (b, head, t, j) if len(tensor.shape) == 4 else (b, head, j)
+
+    def sees(self, b, h, t, j):
+        mask, begin, end = (self.tensors.get(name) for name in ("mask", "begin", "end"))
+        if self.causal and j > t + self.k.shape[1] - self.q.shape[1]:
+            return False
+        if mask and not mask[self.index(mask, b, h, t, j)]:
+            return False
+        return not begin or begin[self.index(begin, b, h, t, j)] <= t < end[self.index(end, b, h, t, j)]
+
+    def score(self, b, h, t, j):
+        """The score, and its derivative by the scaled product of q and k."""
+        s, slope = self.scale * dot(self.q.row(b, t, h), self.k.row(b, j, h // self.group)), 1.0
+        if self.cap:
+            x = math.tanh(s / self.cap)
+            s, slope = self.cap * x, 1 - x * x
+        if self.bias:
+            s += self.bias[self.index(self.bias, b, h, t, j)]
+        return s, slope
+
+    def rows(self):
+        """For each query that sees a key: its index, lse, and [(key, probability, slope of the score)]."""
+        for b, t, h in itertools.product(*map(range, self.q.shape[:3])):
+            scores = [(j,) + self.score(b, h, t, j) for j in range(self.k.shape[1]) if self.sees(b, h, t, j)]
+            if scores:
+                most = max(s for _, s, _ in scores)
+                lse = most + math.log(math.fsum(math.exp(s - most) for _, s, _ in scores))
+                yield (b, t, h), lse, [(j, math.exp(s - lse), slope) for j, s, slope in scores]
+
+    def forward(self):
+        """out and lse; 0 and -infinity for a query that sees no key."""
+        batch, queries, heads = self.q.shape[:3]
+        out = Tensor("F32", (batch, queries, heads, self.v.shape[3]))
+        lse = Tensor("F32", (batch, heads, queries), [-math.inf] * (batch * heads * queries))
+        for (b, t, h), row_lse, pairs in self.rows():
+            lse[b, h, t] = row_lse
+            for i in range(self.v.shape[3]):
+                out[b, t, h, i] = math.fsum(p * self.v[b, j, h // self.group, i] for j, p, _ in pairs)
+        return out, lse
+
+    def backward(self, dout):
+        """The gradients of sum(out * dout): dq, dk, dv, and that of the bias or None."""
+        dq, dk, dv = (Tensor("F32", x.shape) for x in (self.q, self.k, self.v))
+        dbias = Tensor("F32", self.bias.shape) if self.bias else None
+        for (b, t, h), _, pairs in self.rows():
+            head, dout_row, q_row = h // self.group, dout.row(b, t, h), self.q.row(b, t, h)
+            dp = {j: dot(dout_row, self.v.row(b, j, head)) for j, _, _ in pairs}
+            delta = math.fsum(p * dp[j] for j, p, _ in pairs)
+            for j, p, slope in pairs:
+                ds = p * (dp[j] - delta)
+                if dbias:
+                    dbias.data[dbias.at(self.index(dbias, b, h, t, j))] += ds
+                for i, x in enumerate(dout_row):
+                    dv[b, j, head, i] += p * x
+                for i, x in enumerate(q_row):
+                    dq[b, t, h, i] += self.scale * ds * slope * self.k[b, j, head, i]
+                    dk[b, j, head, i] += self.scale * ds * slope * x
+        return dq, dk, dv, dbias
+
+
+def importance_backward(tensors, metadata, importances, zs, d_importance, dv):
+    """Gradients of the parameters of the importance; adds the importance's part to dv."""
+    v, weight, a = tensors["v"], tensors["dt_weight"], tensors["a"]
+    results = {name: Tensor("F32", tensors[name[2:]].shape) for name in ("d_dt_weight", "d_a")}
+    if "dt_bias" in tensors:
+        results["d_dt_bias"] = Tensor("F32", a.shape)
+    for b, h, j in itertools.product(*map(range, importances.shape)):
+        dx = d_importance[b, h, j] * (1 if metadata.get("activation") == "softplus" else importances[b, h, j])
+        dz = dx * a.data[h] / (1 + math.exp(-zs[b, h, j]))
+        results["d_a"].data[h] += dx * softplus(zs[b, h, j])
+        if "d_dt_bias" in results:
+            results["d_dt_bias"].data[h] += dz
+        for i, x in enumerate(tokens_row(v, b, j)):
+            results["d_dt_weight"][h, i] += dz * x
+            dv[b, j, i // v.shape[3], i % v.shape[3]] += dz * weight[h, i]
+    return results
+
+
+def solve(tensors, metadata):
+    """Returns the results of a case: {name: Tensor}. Raises ValueError if rounding would decide what is selected."""
+    results, bias = {}, tensors.get("bias")
+    if metadata["op"] == "dma":
+        bias, zs = importance(tensors, metadata)
+        if is_ambiguous(bias) and metadata["selection"] != "none":
+            raise ValueError("two keys have nearly the same importance")
+        begin, end = intervals(tensors, bias, tensors["q"].shape[1], metadata)
+        results.update(importance=bias, begin=begin, end=end)
+    attention = Attention({**tensors, **results}, metadata, bias)
+    results["out"], results["lse"] = attention.forward()
+    if "dout" in tensors:
+        results["dq"], results["dk"], results["dv"], d_bias = attention.backward(tensors["dout"])
+        if metadata["op"] == "dma":
+            results.update(importance_backward(tensors, metadata, bias, zs, d_bias, results["dv"]))
+        elif bias:
+            results["d_bias"] = d_bias
+    return results
+
+
+# ---- random cases ----------------------------------------------------------------------------------------------------
+
+
+def random_inputs(rng, o):
+    """The input tensors for the options of the command line."""
+    dtype, kv_heads, keys = o.type.upper(), o.kv_heads, o.keys
+    tensors = {"q": normal(rng, dtype, (o.batch, o.queries, o.heads, o.head_dim)),
+               "k": normal(rng, dtype, (o.batch, keys, kv_heads, o.head_dim)),
+               "v": normal(rng, dtype, (o.batch, keys, kv_heads, o.value_dim))}
+    if o.op == "dma":
+        tensors["dt_weight"] = normal(rng, "F32", (kv_heads, kv_heads * o.value_dim), (kv_heads * o.value_dim) ** -0.5)
+        tensors["a"] = normal(rng, "F32", (kv_heads,), 0.5)
+        if o.dt_bias:
+            tensors["dt_bias"] = normal(rng, "F32", (kv_heads,))
+        if o.padding:
+            tensors["key_valid"] = Tensor("U8", (o.batch, keys), [rng.random() < 0.8 for _ in range(o.batch * keys)])
+    elif o.mask == "dense":
+        shape = (o.batch, kv_heads, o.queries, keys)
+        tensors["mask"] = Tensor("U8", shape, [rng.random() < 0.5 for _ in range(math.prod(shape))])
+    elif o.mask == "intervals":
+        shape = (o.batch, kv_heads, keys)
+        pairs = [sorted(rng.choices(range(o.queries + 1), k=2)) for _ in range(math.prod(shape))]
+        tensors["begin"] = Tensor("I32", shape, [begin for begin, _ in pairs])
+        tensors["end"] = Tensor("I32", shape, [end for _, end in pairs])
+    if o.bias:
+        rows = () if o.mask == "intervals" else (o.queries,)
+        tensors["bias"] = normal(rng, dtype, (o.batch, kv_heads) + rows + (keys,))
+    if o.gradients:
+        tensors["dout"] = normal(rng, dtype, (o.batch, o.queries, o.heads, o.value_dim))
+    return tensors
+
+
+def make_metadata(o):
+    metadata = {"op": o.op, "causal": o.causal}
+    names = ["scale", "soft_cap"]
+    if o.op == "dma":
+        metadata.update(selection=o.selection, activation=o.activation)
+        names += ["window", "threshold", "sinks", "recent", "sliding"]
+    elif o.mask == "intervals":
+        metadata["intervals"] = 1
+    metadata.update({name: getattr(o, name) for name in names if getattr(o, name) is not None})
+    return metadata
+
+
+def parse():
+    parser = argparse.ArgumentParser(description="Writes a random case for dmattn-run, with its results.",
+                                     epilog="docs/cases.md describes the file.")
+    add = parser.add_argument
+    add("file", metavar="FILE.safetensors")
+    add("--op", choices=("dma", "attention"), default="dma", help="dynamic mask attention (default), or attention")
+    add("--type", choices=("f32", "f16", "bf16"), default="f32", help="of q, k, v, bias and dout (default: f32)")
+    for name, default, what in (("batch", 1, "batch items"), ("queries", 20, "queries"), ("keys", None, "keys"),
+                                ("heads", 2, "query heads"), ("kv-heads", 1, "key and value heads"),
+                                ("head-dim", 8, "dimension of q and k"), ("value-dim", None, "dimension of v")):
+        same = {"keys": "as queries", "value-dim": "as head-dim"}
+        add("--" + name, type=int, default=default, metavar="N",
+            help="%s (default: %s)" % (what, default or same[name]))
+    add("--causal", type=int, choices=(0, 1), default=1, help="1 (default): a query sees no later key")
+    add("--scale", type=float, help="of scores (default: 1 / sqrt(head-dim))")
+    add("--soft-cap", type=float, help="limit of scores")
+    add("--mask", choices=("dense", "intervals"), help="attention: a random mask")
+    add("--bias", action="store_true", help="attention: a random bias")
+    add("--selection", choices=("topw_causal", "topw_shared", "threshold", "none"), default="topw_causal",
+        help="dma: which keys are visible (default: topw_causal)")
+    add("--activation", choices=("exp_softplus", "softplus"), default="exp_softplus", help="dma: of the importance")
+    for name, what in (("window", "number of selected keys (default: a quarter of all)"),
+                       ("sinks", "number of first keys that are always visible"),
+                       ("recent", "number of latest keys that are always visible"),
+                       ("sliding", "number of latest keys outside of which only sinks are visible")):
+        add("--" + name, type=int, metavar="N", help="dma: " + what)
+    add("--threshold", type=float, help="dma: least importance, with --selection threshold")
+    add("--padding", action="store_true", help="dma: a fifth of the keys is not valid")
+    add("--dt-bias", action="store_true", help="dma: a bias of the importance")
+    add("--gradients", action="store_true", help="a random dout, and the gradients")
+    add("--seed", type=int, default=1, help="of the random numbers (default: 1)")
+    o = parser.parse_args()
+    o.keys = o.keys or o.queries
+    o.value_dim = o.value_dim or o.head_dim
+    if o.window is None and o.selection.startswith("topw"):
+        o.window = max(o.keys // 4, 1)
+    if o.selection == "threshold" and o.threshold is None:
+        parser.error("--selection threshold needs --threshold")
+    return o
+
+
+def main():
+    o = parse()
+    metadata = make_metadata(o)
+    for attempt in range(1000):  # until no two keys have nearly the same importance
+        tensors = random_inputs(random.Random(o.seed + 1000003 * attempt), o)
+        try:
+            results = solve(tensors, metadata)
+        except ValueError as why:
+            message = why
+            continue
+        write_case(o.file, {**tensors, **results}, metadata)
+        return 0
+    print("make_case.py: %s, with every seed that was tried" % message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

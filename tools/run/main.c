@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ * dmattn-run: computes one case from a file, on a device or on the CPU, and writes the results to a file. */
+#include "case_file.h"
+#include "check.h"
+#include "complain.h"
+#include "options.h"
+#include "results.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Whether the input or the machine caused a failure. */
+static int exit_status(dmattn_status status)
+{
+    return status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED ? RUN_BAD_INPUT : RUN_FAILED;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------- */
+
+/* Where and how a case ran, for the output. */
+typedef struct run_facts {
+    char device[256];
+    dmattn_level level, of_gradients;
+    char why_not_higher[512];
+} run_facts;
+
+static void print_facts(const run_options *o, const run_facts *facts)
+{
+    if (o->cpu) {
+        puts("device: none; the CPU, in double precision");
+        return;
+    }
+    printf("device: %s\nlevel: %s\n", facts->device, dmattn_level_string(facts->level));
+    if (facts->of_gradients)
+        printf("level of gradients: %s\n", dmattn_level_string(facts->of_gradients));
+    if (*facts->why_not_higher)
+        printf("why not higher: %s\n", facts->why_not_higher);
+}
+
+static int run_on_cpu(problem *p, case_results *r)
+{
+    dmattn_status status = p->dma ? problem_make_mask(p) : DMATTN_SUCCESS;
+    if (status)
+        return complain(exit_status(status), "cannot compute the mask on the CPU: %s", dmattn_status_string(status));
+    double *out = malloc(r->out_count * sizeof *out), *lse = malloc(r->lse_count * sizeof *lse);
+    reference_inputs in = problem_inputs(p);
+    status = out && lse ? reference_attention(&p->desc, &in, out, lse) : DMATTN_ERROR_OUT_OF_MEMORY;
+    for (uint64_t i = 0; !status && i < r->out_count; i++)
+        r->out[i] = (float)out[i];
+    for (uint64_t i = 0; !status && i < r->lse_count; i++)
+        r->lse[i] = (float)lse[i];
+    free(out);
+    free(lse);
+    if (!status && p->backward.gradients)
+        status = gradients_on_cpu(p, &r->gradients);
+    return status ? complain(exit_status(status), "cannot compute on the CPU: %s", dmattn_status_string(status))
+                  : RUN_DONE;
+}
+
+static dmattn_status differentiate_on_device(const device_problem *dp, gradients *g, run_facts *facts)
+{
+    device_gradients dg;
+    dmattn_status status = device_gradients_create(dp, &dg);
+    if (!status)
+        status = device_gradients_run(&dg);
+    if (!status)
+        status = device_gradients_download(&dg, g);
+    dmattn_plan_info info;
+    dmattn_plan_get_info(dg.plan, &info);
+    facts->of_gradients = info.level;
+    device_gradients_destroy(&dg);
+    return status;
+}
+
+static int run_on_device(dmattn_device *device, problem *p, const error_log *error, case_results *r, run_facts *facts)
+{
+    device_problem dp;
+    dmattn_status status = device_problem_create(p, device, &dp);
+    if (!status)
+        status = device_problem_run(&dp);
+    if (!status)
+        status = device_problem_download(&dp, r->out, r->lse);
+    if (!status && p->dma)
+        status = device_problem_download_mask(&dp, p);
+    if (!status && p->backward.gradients)
+        status = differentiate_on_device(&dp, &r->gradients, facts);
+    dmattn_plan_info info;
+    dmattn_plan_get_info(dp.plan, &info);
+    facts->level = info.level;
+    snprintf(facts->why_not_higher, sizeof facts->why_not_higher, "%s", info.why_not_higher);
+    device_problem_destroy(&dp);
+    return status ? complain(exit_status(status), "%s", error_log_sentence(error, status)) : RUN_DONE;
+}
+
+static int run_on_vulkan(const run_options *o, problem *p, case_results *r, run_facts *facts)
+{
+    error_log error = {""};
+    dmattn_runtime *runtime = NULL;
+    dmattn_device *device = NULL;
+    uint32_t index;
+    dmattn_status status =
+        dmattn_runtime_create(&(dmattn_runtime_desc){.message = error_log_keep, .message_user = &error}, &runtime);
+    int bad = RUN_FAILED;
+    if (!status) {
+        status = dmattn_runtime_find_device(runtime, o->device, &index);
+        if (status == DMATTN_ERROR_INVALID && o->device && dmattn_runtime_device_count(runtime))
+            bad = RUN_BAD_INPUT; /* the selector matches no device */
+    }
+    if (!status)
+        status = dmattn_device_create(runtime, index, &device);
+    dmattn_device_info info;
+    if (!status && !dmattn_runtime_device_info(runtime, index, &info))
+        snprintf(facts->device, sizeof facts->device, "%s", info.name);
+    bad = status ? complain(bad, "%s", error_log_sentence(&error, status)) : run_on_device(device, p, &error, r, facts);
+    dmattn_device_destroy(device);
+    dmattn_runtime_destroy(runtime);
+    return bad;
+}
+
+/* ---- files --------------------------------------------------------------------------------------------------- */
+
+static int read_case(const run_options *o, safetensors_file *file, problem *p)
+{
+    char why[SAFETENSORS_ERROR_SIZE];
+    *p = (problem){0};
+    const safetensors_status read = safetensors_read(o->in, file, why);
+    if (read)
+        return complain(read == SAFETENSORS_BAD_FILE ? RUN_BAD_INPUT : RUN_FAILED, "%s: %s", o->in, why);
+    error_log error = {""};
+    const dmattn_status status = case_file_read(file, &(messenger){error_log_keep, &error}, p);
+    if (status)
+        return complain(exit_status(status), "%s: %s", o->in, error_log_sentence(&error, status));
+    p->desc.level = o->level;
+    p->dma_desc.attention.level = o->level;
+    return RUN_DONE;
+}
+
+static bool is_result(const result_tensors *results, const char *name)
+{
+    for (size_t i = 0; i < results->count; i++)
+        if (!strcmp(results->tensors[i].name, name))
+            return true;
+    return false;
+}
+
+static void warn_of_ignored(const run_options *o, const safetensors_file *file, const problem *p,
+                            const result_tensors *results)
+{
+    for (size_t i = 0; i < file->tensor_count; i++) {
+        const char *name = file->tensors[i].name;
+        if (!case_file_takes_tensor(p, name) && !is_result(results, name))
+            complain(0, "warning: %s: the tensor '%s' is ignored", o->in, name);
+    }
+    for (size_t i = 0; i < file->metadata_count; i++)
+        if (!case_file_takes_metadata(p, file->metadata[i].name))
+            complain(0, "warning: %s: the metadata '%s' is ignored", o->in, file->metadata[i].name);
+}
+
+/* Runs the case, prints what ran, and writes and checks the results. */
+static int run(const run_options *o, const safetensors_file *file, problem *p, case_results *r)
+{
+    const safetensors_tensor *bias = safetensors_find(file, "bias");
+    run_facts facts = {.level = DMATTN_LEVEL_BEST};
+    char why[SAFETENSORS_ERROR_SIZE];
+    if (!results_create(p, r))
+        return complain(RUN_FAILED, "no host memory for the results");
+    result_tensors view = results_view(p, r, bias ? bias->rank : 0);
+    warn_of_ignored(o, file, p, &view);
+    int status = o->check ? check_is_possible(&view, file, o->in) : RUN_DONE;
+    if (!status)
+        status = o->cpu ? run_on_cpu(p, r) : run_on_vulkan(o, p, r, &facts);
+    if (status)
+        return status;
+    if (o->out
+        && safetensors_write(o->out, &(safetensors_file){.tensors = view.tensors, .tensor_count = view.count}, why))
+        return complain(RUN_FAILED, "%s: %s", o->out, why);
+    print_facts(o, &facts);
+    const int checked = o->check ? check_results(p, r, &view, file) : RUN_DONE;
+    const int ended = run_end_output();
+    return checked ? checked : ended;
+}
+
+int main(int argc, char **argv)
+{
+    complain_as("dmattn-run");
+    run_options o;
+    int status = run_options_parse(argc, argv, &o);
+    if (status != RUN_GO_ON)
+        return status;
+    safetensors_file file = {0};
+    problem p;
+    case_results r = {0};
+    status = read_case(&o, &file, &p);
+    if (!status)
+        status = run(&o, &file, &p, &r);
+    results_destroy(&r);
+    problem_destroy(&p);
+    safetensors_free(&file);
+    return status;
+}
