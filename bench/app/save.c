@@ -65,8 +65,14 @@ bool save_results(const bench_options *o, const json_report *json)
         ok = false;
     } else {
         ok = (!o->csv || !output_write(o->csv, csv_write, &all)) && ok;
-        ok = (!o->markdown || !markdown_save(o->markdown, &all)) && ok;
+        ok = (!o->markdown || !tables_save(o->markdown, &all, markdown_write)) && ok;
     }
     results_destroy(&all);
+    if (ok && o->json)
+        output_tell(o->json, "all results with their samples");
+    if (ok && o->csv)
+        output_tell(o->csv, "all results as CSV");
+    if (ok && o->markdown)
+        output_tell(o->markdown, "tables in Markdown");
     return ok;
 }

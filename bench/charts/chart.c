@@ -15,7 +15,7 @@ const chart_kind chart_kinds[CHART_KINDS] = {
          "pairs, 1 if it is proportional to N.",
          AXIS_SIZE, true},
     [CHART_SPEEDUP] =
-        {"speedup", "visible pairs, in percent of dense attention's", "speedup over dense attention",
+        {"speedup", "visible pairs, % of dense attention's", "speedup over dense attention",
          "Higher is better. The falling line is the speedup if the time were proportional to the visible pairs.",
          AXIS_PERCENT, false},
     [CHART_ROOFLINE] =

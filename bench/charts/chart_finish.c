@@ -2,39 +2,39 @@
  * Finishes a chart when all its points are known: unique labels, exponents, guides. */
 #include "chart.h"
 
+#include "results/sources.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The file's name without folders and extension. */
-static void short_name(const char *path, char name[64])
+static bool same_file(const chart_series *a, const chart_series *b)
 {
-    const char *base = path;
-    for (const char *c = path; *c; c++)
-        if (*c == '/' || *c == '\\')
-            base = c + 1;
-    const char *dot = strrchr(base, '.');
-    const size_t length = dot && dot > base ? (size_t)(dot - base) : strlen(base);
-    snprintf(name, 64, "%.*s", (int)(length < 60 ? length : 60), base);
+    return !strcmp(a->run->file, b->run->file);
 }
 
-/* Series of two files, or of two commits in one file, may have the same label. */
-static void tell_sources_apart(chart *c)
+/* If the chart shows several files, each label names its file. If a file has the same label twice, of two commits, each
+ * of these labels names its commit. */
+static void tell_sources_apart(const results *all, chart *c)
 {
-    enum { PLAIN, BY_FILE, BY_COMMIT } how[256] = {PLAIN};
+    bool by_file = false, by_commit[256] = {false};
     const size_t count = c->series_count < 256 ? c->series_count : 256;
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < count; j++)
-            if (i != j && !strcmp(c->series[i].label, c->series[j].label) && how[i] != BY_COMMIT)
-                how[i] = strcmp(c->series[i].run->file, c->series[j].run->file) ? BY_FILE : BY_COMMIT;
+        for (size_t j = 0; j < count; j++) {
+            const bool files = !same_file(&c->series[i], &c->series[j]);
+            by_file = by_file || files;
+            by_commit[i] = by_commit[i] || (i != j && !files && !strcmp(c->series[i].label, c->series[j].label));
+        }
     for (size_t i = 0; i < count; i++) {
+        if (!by_file && !by_commit[i])
+            continue;
         chart_series *s = &c->series[i];
         const size_t length = strlen(s->label);
-        char name[64];
-        short_name(s->run->file, name);
-        if (how[i] != PLAIN)
-            snprintf(s->label + length, sizeof s->label - length, " (%.60s)",
-                     how[i] == BY_FILE ? name : s->run->commit);
+        char name[SOURCE_NAME_SIZE] = "";
+        if (by_file)
+            source_name(all, s->run, name);
+        snprintf(s->label + length, sizeof s->label - length, " (%s%s%.40s)", name, by_file && by_commit[i] ? " " : "",
+                 by_commit[i] ? s->run->commit : "");
     }
 }
 
@@ -61,8 +61,8 @@ static bool has_type(const chart *c, ceiling_id id)
 /* Adds the ceilings of the first run on the chart's device that has them. */
 static void add_roofs(const results *all, chart *c)
 {
-    static const char *const formats[CEILING_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g", "f16 matrices, %.4g",
-                                                       "bf16 matrices, %.4g"};
+    static const char *const formats[CEILING_COUNT] = {"copy, %.4g GB/s", "f32 FMA, %.4g TFLOP/s",
+                                                       "f16 matrices, %.4g TFLOP/s", "bf16 matrices, %.4g TFLOP/s"};
     const result_run *run = all->runs;
     while (run && !(run->ceiling[CEILING_COPY] > 0 && !strcmp(run->device, c->device)))
         run = run->next;
@@ -82,14 +82,14 @@ static void add_roofs(const results *all, chart *c)
         if (alike
             && i >= CEILING_F16_MATRIX) { /* nearly equal ceilings share a line, so that their labels do not overlap */
             if (i == CEILING_F16_MATRIX)
-                add_guide(c, f16, 0, f16 / copy, INFINITY, "f16 and bf16 matrices, %.4g", f16);
+                add_guide(c, f16, 0, f16 / copy, INFINITY, "f16 and bf16 matrices, %.4g TFLOP/s", f16);
         } else if (run->ceiling[i] > 0 && has_type(c, (ceiling_id)i))
             add_guide(c, run->ceiling[i], 0, run->ceiling[i] / copy, INFINITY, formats[i], run->ceiling[i]);
 }
 
 void chart_finish(const results *all, chart *c)
 {
-    tell_sources_apart(c);
+    tell_sources_apart(all, c);
     for (size_t i = 0; c->id == CHART_TIME && i < c->series_count; i++) {
         const double exponent = fit_exponent(c->series[i].points, c->series[i].count);
         if (isfinite(exponent))

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "html.h"
 
+#include "results/sources.h"
 #include "svg.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char page_style[] =
@@ -22,6 +24,7 @@ static const char page_style[] =
     "tr.peer td{color:var(--mute)}td.best{font-weight:700}\n"
     "td.bad{color:#c0392b}\n"
     "dl{display:grid;grid-template-columns:auto 1fr;gap:2px 14px;font-size:14px;margin:10px 0}\n"
+    "summary{font-size:14px;color:var(--mute);cursor:pointer}\n"
     "dt{color:var(--mute);white-space:nowrap}dd{margin:0;overflow-wrap:anywhere;grid-column:2}\n"
     "@media(max-width:640px){body{padding:16px 10px 32px}h1{font-size:22px}h2{font-size:17px}\n"
     "svg.wide{display:none}svg.narrow{display:block}th,td{padding:4px 6px}\n"
@@ -42,34 +45,34 @@ static const char *device_name(const char *name)
 
 /* ---- parts ---------------------------------------------------------------------------------------------------- */
 
-/* The runs, grouped by device. */
+enum { RUNS_UNFOLDED = 4 };
+
+/* The runs, grouped by device. Runs of the same build share a line; many lines are folded. */
 static void write_runs(FILE *stream, const results *all)
 {
+    char text[RUN_TEXT_SIZE], name[SOURCE_NAME_SIZE];
+    const char *device = NULL; /* of the previous line; written only if it changes */
+    size_t count;
+    run_group *groups = runs_group(all, &count);
+    const bool fold = count > RUNS_UNFOLDED;
+    if (fold)
+        fprintf(stream, "<details><summary>%zu builds and files</summary>\n", count);
     fputs("<dl>\n", stream);
-    const char *device = NULL; /* of the previous run; written only if it changes */
-    for (const result_run *run = all->runs; run; run = run->next) {
+    for (size_t i = 0; groups && i < count; i++) {
+        const result_run *run = groups[i].run;
         if (!device || strcmp(device, run->device))
             element(stream, "dt", device_name(run->device));
         device = run->device;
+        run_group_text(&groups[i], text);
+        source_name(all, run, name);
         fputs("<dd>", stream);
-        xml_text(stream, run->program);
-        fputs(" ", stream);
-        xml_text(stream, run->version);
-        const struct {
-            const char *before, *text;
-        } more[] = {{", commit ", run->commit},
-                    {"; ", run->driver},
-                    {"; ", run->date},
-                    {"; suite ", run->suite},
-                    {"; ", run->interrupted ? "interrupted" : ""}};
-        for (size_t i = 0; i < sizeof more / sizeof *more; i++)
-            if (*more[i].text) {
-                fputs(more[i].before, stream);
-                xml_text(stream, more[i].text);
-            }
+        xml_text(stream, name);
+        fputs(": ", stream);
+        xml_text(stream, text);
         fputs("</dd>\n", stream);
     }
-    fputs("</dl>\n", stream);
+    fprintf(stream, "</dl>\n%s", fold ? "</details>\n" : "");
+    free(groups);
 }
 
 static void write_chart(FILE *stream, const chart *c)
@@ -107,28 +110,17 @@ static bool is_best(const table *t, size_t row)
     return others && result_is_ok(r);
 }
 
-/* Columns that are shown in a title row above the rows of the same sizes. */
-static bool is_size(int column)
-{
-    return column <= CELL_PASS && column != CELL_MASK;
-}
-
 static void write_sizes(FILE *stream, const table *t, size_t row)
 {
     const table_row *this = &t->rows[row];
     int columns = 0;
     for (int c = 0; c < TABLE_COLUMNS; c++)
-        columns += t->shown[c] && !is_size(c);
+        columns += t->shown[c] && !table_is_size(c);
     fprintf(stream, "<tr class=\"sizes\"><td colspan=\"%d\"><div>", columns);
-    if (*this->cell[CELL_MODEL]) {
-        xml_text(stream, this->cell[CELL_MODEL]);
-        fputs(": ", stream);
-    }
-    xml_text(stream, this->cell[CELL_PASS]);
-    fputs(", ", stream);
-    xml_text(stream, this->cell[CELL_TYPE]);
-    fprintf(stream, ", B %s, H %s, N %s, D %s</div></td></tr>\n", this->cell[CELL_BATCH], this->cell[CELL_HEADS],
-            this->cell[CELL_N], this->cell[CELL_D]);
+    char text[TABLE_SIZES_SIZE];
+    table_sizes(this, text);
+    xml_text(stream, text);
+    fputs("</div></td></tr>\n", stream);
 }
 
 static void write_row(FILE *stream, const table *t, size_t row)
@@ -141,7 +133,7 @@ static void write_row(FILE *stream, const table *t, size_t row)
         write_sizes(stream, t, row);
     fprintf(stream, "<tr%s>", *this->result->peer ? " class=\"peer\"" : "");
     for (int c = 0; c < TABLE_COLUMNS; c++) {
-        if (!t->shown[c] || is_size(c))
+        if (!t->shown[c] || table_is_size(c))
             continue;
         fprintf(stream, "<td class=\"%s%s%s\">", table_columns[c].is_number ? "n" : "",
                 best && c == CELL_MS ? " best" : "", !ok && c == CELL_MS ? " bad" : "");
@@ -158,7 +150,7 @@ static void write_table(FILE *stream, const table *t)
     xml_text(stream, device_name(t->device));
     fputs("</h2>\n<div class=\"scroll\"><table>\n<tr>", stream);
     for (int c = 0; c < TABLE_COLUMNS; c++)
-        if (t->shown[c] && !is_size(c)) {
+        if (t->shown[c] && !table_is_size(c)) {
             fprintf(stream, "<th%s title=\"", table_columns[c].is_number ? " class=\"n\"" : "");
             xml_text(stream, table_columns[c].meaning);
             fputs("\">", stream);

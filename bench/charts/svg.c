@@ -19,12 +19,16 @@ const char svg_style[] =
     "svg .end{text-anchor:end}svg .middle{text-anchor:middle}\n"
     "svg .grid{stroke:var(--grid);fill:none}svg .axis{stroke:var(--mute);fill:none}\n"
     "svg .roof{stroke:var(--roof);fill:none;stroke-width:1.5;stroke-dasharray:6 4}\n"
-    "svg .halo{paint-order:stroke;stroke:var(--page);stroke-width:4px;stroke-linejoin:round}\n"
+    "svg .g1{stroke-dasharray:2 3}svg .g2{stroke-dasharray:12 3}svg .g3{stroke-dasharray:9 3 2 3}\n"
+    "svg .star{stroke:var(--ink);stroke-width:1.3;fill:none}\n"
     "svg .line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round}\n"
     "svg .mark{fill:currentColor;stroke:var(--page);stroke-width:1}\n"
     "svg .peer .line{stroke-dasharray:5 3}svg .peer .mark{fill:var(--page);stroke:currentColor;stroke-width:2}\n";
 
-enum { COLOURS = 8, MARKS = 6, LEGEND_LINE = 18, SERIES_MOST = 256 };
+enum { COLOURS = 8, MARKS = 6, DASHES = 4, LEGEND_LINE = 18, SERIES_MOST = 256 };
+
+/* The widest that a character is on average, in the fonts of svg_style at their size, so that no text is cut off. */
+static const double char_width = 7.2, title_char_width = 9.6;
 
 /* ---- text ----------------------------------------------------------------------------------------------------- */
 
@@ -47,6 +51,8 @@ static void text_at(FILE *stream, double x, double y, const char *classes, const
     fputs("</text>\n", stream);
 }
 
+static const char throttled_label[] = "measured while the device was throttled";
+
 /* ---- layout --------------------------------------------------------------------------------------------------- */
 
 typedef struct layout {
@@ -55,6 +61,9 @@ typedef struct layout {
     bool narrow;
     size_t order[SERIES_MOST]; /* series in the order of the legend */
     size_t count;
+    size_t line_length; /* of the legend, in characters; longer labels continue in the next line */
+    double key_y;       /* of the part of the legend below the series: guides and the mark of throttled points */
+    size_t key_rows;
 } layout;
 
 static void include(double value, double *least, double *most)
@@ -113,27 +122,76 @@ static double place_left(const layout *l)
     return fmax(l->narrow ? 36 : 48, 12 + 7.4 * (double)longest);
 }
 
+static bool has_throttled(const chart *c)
+{
+    for (size_t i = 0; i < c->series_count; i++)
+        for (size_t k = 0; k < c->series[i].count; k++)
+            if (c->series[i].of[k]->throttled)
+                return true;
+    return false;
+}
+
+/* The part of a label, from `start` on, that fits into a line of the legend; it ends before a space if possible. */
+static size_t line_end(const char *label, size_t start, size_t most)
+{
+    const size_t length = strlen(label);
+    if (length - start <= most)
+        return length;
+    for (size_t end = start + most; end > start; end--)
+        if (label[end] == ' ')
+            return end;
+    return start + most;
+}
+
+/* The number of lines that a series takes in the legend. Its note is in the last. */
+static size_t lines_of(const chart_series *s, size_t most)
+{
+    const size_t note = *s->note ? strlen(s->note) + 2 : 0;
+    size_t lines = 1, start = 0, end;
+    while ((end = line_end(s->label, start, most)) < strlen(s->label)) {
+        start = end + (s->label[end] == ' ');
+        lines++;
+    }
+    return lines + (end - start + note > most);
+}
+
+static size_t longest_text(const chart *c, size_t count)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const size_t length = strlen(c->series[i].label) + strlen(c->series[i].note) + 2;
+        longest = length > longest ? length : longest;
+    }
+    for (size_t i = 0; i < c->guide_count; i++)
+        longest = strlen(c->guides[i].label) > longest ? strlen(c->guides[i].label) : longest;
+    return longest > strlen(throttled_label) ? longest : strlen(throttled_label);
+}
+
 static layout make_layout(const chart *c, svg_use use)
 {
     layout l = {.x.kind = chart_kinds[c->id].x_kind, .narrow = use == SVG_NARROW};
     const double top = use == SVG_FILE ? 84 : 28;
-    size_t longest = 0;
     l.count = c->series_count < SERIES_MOST ? c->series_count : SERIES_MOST;
-    for (size_t i = 0; i < l.count; i++) {
-        const size_t length = strlen(c->series[i].label) + strlen(c->series[i].note);
-        longest = length > longest ? length : longest;
-    }
+    const size_t longest = longest_text(c, l.count);
+    size_t lines = 0;
+    l.line_length = l.narrow ? (size_t)((360 - 14 - 16) / char_width) : longest;
+    for (size_t i = 0; i < l.count; i++)
+        lines += lines_of(&c->series[i], l.line_length);
+    l.key_rows = c->guide_count + has_throttled(c);
     find_ends(c, &l);
     order_legend(c, &l);
-    const double rows = (double)l.count * LEGEND_LINE;
+    const double rows = (double)lines * LEGEND_LINE, key = (double)l.key_rows * LEGEND_LINE;
     l.x.from = place_left(&l);
-    l.x.to = l.narrow ? 350 : 560;
+    l.x.to = l.narrow ? 332 : 560;
     l.y.to = top;
-    l.y.from = top + (l.narrow ? 250 : fmax(330, rows));
+    l.y.from = top + (l.narrow ? 250 : fmax(330, rows + key + 12));
     l.legend_x = l.narrow ? 14 : l.x.to + 20;
     l.legend_y = l.narrow ? l.y.from + 62 : top + 6;
-    l.width = l.narrow ? 360 : l.legend_x + 40 + 6.6 * (double)longest;
-    l.height = l.narrow ? l.legend_y + rows : l.y.from + 52;
+    l.key_y = l.narrow ? l.legend_y + rows : l.y.from - key + 6;
+    l.width = l.narrow ? 360 : l.legend_x + 24 + char_width * (double)longest;
+    if (use == SVG_FILE)
+        l.width = fmax(l.width, 28 + title_char_width * (double)strlen(c->title));
+    l.height = l.narrow ? l.key_y + key : l.y.from + 52;
     return l;
 }
 
@@ -175,35 +233,15 @@ static bool clip_guide(const chart_guide *g, const layout *l, double *from, doub
     return *from < *to;
 }
 
-/* Whether no other horizontal guide is so close above that the label would overlap it. */
-static bool has_room_above(const chart *c, const layout *l, size_t guide)
-{
-    const double y = axis_place(&l->y, c->guides[guide].factor);
-    for (size_t i = 0; i < c->guide_count; i++) {
-        const double other = axis_place(&l->y, c->guides[i].factor);
-        if (i != guide && c->guides[i].exponent == 0 && y - other < 18 && (y > other || (y == other && i < guide)))
-            return false;
-    }
-    return true;
-}
-
-static void draw_guides(FILE *stream, const chart *c, const layout *l, bool labels)
+static void draw_guides(FILE *stream, const chart *c, const layout *l)
 {
     for (size_t i = 0; i < c->guide_count; i++) {
         const chart_guide *g = &c->guides[i];
         double from, to;
-        if (!clip_guide(g, l, &from, &to))
-            continue;
-        const double x0 = axis_place(&l->x, from), y0 = axis_place(&l->y, g->factor * pow(from, g->exponent));
-        const double x1 = axis_place(&l->x, to), y1 = axis_place(&l->y, g->factor * pow(to, g->exponent));
-        if (!labels)
-            fprintf(stream, "<path class=\"roof\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", x0, y0, x1, y1);
-        else if (g->exponent == 0)
-            text_at(stream, l->x.to - 4, has_room_above(c, l, i) ? y0 - 5 : y0 + 15, "mute halo end", g->label);
-        else if (g->exponent > 0)
-            text_at(stream, x0 + 8 + 0.1 * (x1 - x0), y0 + 0.1 * (y1 - y0) + 14, "mute halo", g->label);
-        else
-            text_at(stream, x0 + 10 + 0.3 * (x1 - x0), y0 + 0.3 * (y1 - y0), "mute halo", g->label);
+        if (clip_guide(g, l, &from, &to))
+            fprintf(stream, "<path class=\"roof g%zu\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", i % DASHES,
+                    axis_place(&l->x, from), axis_place(&l->y, g->factor * pow(from, g->exponent)),
+                    axis_place(&l->x, to), axis_place(&l->y, g->factor * pow(to, g->exponent)));
     }
 }
 
@@ -219,6 +257,12 @@ static void draw_mark(FILE *stream, size_t series, double x, double y)
     default: fputs("m-1.8-5.4h3.6v3.6h3.6v3.6h-3.6v3.6h-3.6v-3.6h-3.6v-3.6h3.6z", stream); break;
     }
     fputs("\"", stream);
+}
+
+/* The mark of a throttled point, beside it. */
+static void draw_star(FILE *stream, double x, double y)
+{
+    fprintf(stream, "<path class=\"star\" d=\"M%.1f %.1fv7m-3-5.3l6 3.6m0-3.6l-6 3.6\"/>\n", x + 8, y - 10);
 }
 
 static void draw_series(FILE *stream, const chart *c, size_t index, const layout *l)
@@ -246,20 +290,61 @@ static void draw_series(FILE *stream, const chart *c, size_t index, const layout
         fprintf(stream, ", %.4g ms", r->median_ms);
         if (r->tflops > 0)
             fprintf(stream, ", %.4g TFLOP/s", r->tflops);
-        fputs("</title></path>\n", stream);
+        fprintf(stream, "%s</title></path>\n", r->throttled ? ", throttled" : "");
+        if (r->throttled)
+            draw_star(stream, axis_place(&l->x, s->points[i].x), axis_place(&l->y, s->points[i].y));
     }
     fputs("</g>\n", stream);
+}
+
+static void draw_label(FILE *stream, const chart_series *s, const layout *l, double y)
+{
+    const double x = l->legend_x + 16;
+    const size_t length = strlen(s->label);
+    size_t start = 0, end = 0, lines = 0;
+    fputs("<text>", stream);
+    while (start < length) {
+        end = line_end(s->label, start, l->line_length);
+        char line[sizeof s->label];
+        snprintf(line, sizeof line, "%.*s", (int)(end - start), s->label + start);
+        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\">", x, y + 4 + (double)(lines++ * LEGEND_LINE));
+        xml_text(stream, line);
+        fputs("</tspan>", stream);
+        start = end + (s->label[end] == ' ');
+    }
+    if (*s->note && lines_of(s, l->line_length) > lines)
+        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\"></tspan>", x, y + 4 + (double)(lines * LEGEND_LINE));
+    if (*s->note)
+        fprintf(stream, " <tspan class=\"mute\">N<tspan dy=\"-4\" class=\"power\">%s</tspan></tspan>", s->note);
+    fputs("</text>\n", stream);
+}
+
+/* Guides and the mark of throttled points. They are explained here instead of beside the lines, where text would hide
+ * points. */
+static void draw_key(FILE *stream, const chart *c, const layout *l)
+{
+    for (size_t i = 0; i < l->key_rows; i++) {
+        const double y = l->key_y + (double)(i * LEGEND_LINE);
+        if (i < c->guide_count)
+            fprintf(stream, "<path class=\"roof g%zu\" d=\"M%.1f %.1fh22\"/>", i % DASHES, l->legend_x - 10, y);
+        else
+            draw_star(stream, l->legend_x - 7, y + 6);
+        text_at(stream, l->legend_x + 16, y + 4, "mute", i < c->guide_count ? c->guides[i].label : throttled_label);
+    }
 }
 
 /* Labels next to the ends of the lines, or in a list. */
 static void draw_legend(FILE *stream, const chart *c, const layout *l)
 {
-    double places[SERIES_MOST];
-    for (size_t i = 0; i < l->count; i++)
-        places[i] = chart_kinds[c->id].lines && !l->narrow ? axis_place(&l->y, last_y(&c->series[l->order[i]]))
-                                                           : l->legend_y + (double)i * LEGEND_LINE;
+    double places[SERIES_MOST], next = l->legend_y;
+    for (size_t i = 0; i < l->count; i++) {
+        const chart_series *s = &c->series[l->order[i]];
+        places[i] = chart_kinds[c->id].lines && !l->narrow ? axis_place(&l->y, last_y(s)) : next;
+        next += (double)(lines_of(s, l->line_length) * LEGEND_LINE);
+    }
     if (!l->narrow)
-        spread_places(places, l->count, LEGEND_LINE, l->y.to + 4, l->y.from - 4);
+        spread_places(places, l->count, LEGEND_LINE, l->y.to + 4,
+                      l->key_rows ? l->key_y - LEGEND_LINE - 6 : l->y.from - 4);
     for (size_t i = 0; i < l->count; i++) {
         const size_t index = l->order[i];
         const chart_series *s = &c->series[index];
@@ -267,12 +352,10 @@ static void draw_legend(FILE *stream, const chart *c, const layout *l)
         if (chart_kinds[c->id].lines)
             fprintf(stream, "<path class=\"line\" d=\"M%.1f %.1fh20\"/>", l->legend_x - 10, places[i]);
         draw_mark(stream, index, l->legend_x, places[i]);
-        fprintf(stream, "/></g><text x=\"%.1f\" y=\"%.1f\">", l->legend_x + 16, places[i] + 4);
-        xml_text(stream, s->label);
-        if (*s->note)
-            fprintf(stream, " <tspan class=\"mute\">N<tspan dy=\"-4\" class=\"power\">%s</tspan></tspan>", s->note);
-        fputs("</text>\n", stream);
+        fputs("/></g>", stream);
+        draw_label(stream, s, l, places[i]);
     }
+    draw_key(stream, c, l);
 }
 
 void svg_write(FILE *stream, const chart *c, svg_use use)
@@ -294,10 +377,9 @@ void svg_write(FILE *stream, const chart *c, svg_use use)
         text_at(stream, 14, 46, "mute", c->device);
     }
     draw_axes(stream, c, &l);
-    draw_guides(stream, c, &l, false);
+    draw_guides(stream, c, &l);
     for (size_t i = 0; i < l.count; i++)
         draw_series(stream, c, i, &l);
-    draw_guides(stream, c, &l, true);
     draw_legend(stream, c, &l);
     fputs("</svg>\n", stream);
 }

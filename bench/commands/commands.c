@@ -54,6 +54,10 @@ static int parse_option(const command *c, int argc, char **argv, int *i, command
                    {"--csv", TAKES_TABLES, &line->csv},
                    {"--markdown", TAKES_TABLES, &line->markdown}};
     const char *option = argv[*i], *value;
+    if ((c->options & TAKES_THRESHOLD) && !strcmp(option, "--strict")) {
+        line->strict = true;
+        return COMMAND_FINE;
+    }
     if ((c->options & TAKES_THRESHOLD) && option_value("--threshold", argc, argv, i, &value))
         return value && parse_threshold(value, &line->threshold)
                    ? COMMAND_FINE
@@ -79,7 +83,7 @@ int command_run(const command *c, int argc, char **argv)
     for (int i = 2; i < argc && !status; i++) {
         if (!only_files && !strcmp(argv[i], "--"))
             only_files = true;
-        else if (!only_files && !strcmp(argv[i], "--help"))
+        else if (!only_files && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")))
             help = true;
         else if (!only_files && argv[i][0] == '-' && argv[i][1])
             status = parse_option(c, argc, argv, &i, &line);

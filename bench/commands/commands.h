@@ -5,10 +5,10 @@
 
 #include "results/results.h"
 
-/* Exit statuses. SLOWER: compare found a slower or broken case. */
-enum { COMMAND_FINE = 0, COMMAND_SLOWER = 1, COMMAND_FAILED = 1, COMMAND_BAD = 2 };
+/* Exit statuses. SLOWER: compare found a slower or broken case; UNCLEAR: with --strict, all verdicts are unclear. */
+enum { COMMAND_FINE = 0, COMMAND_SLOWER = 1, COMMAND_FAILED = 1, COMMAND_BAD = 2, COMMAND_UNCLEAR = 3 };
 
-/* Options that a command takes: -o; --csv and --markdown; --threshold. */
+/* Options that a command takes: -o; --csv and --markdown; --threshold and --strict. */
 enum { TAKES_OUTPUT = 1, TAKES_TABLES = 2, TAKES_THRESHOLD = 4 };
 
 /* The parsed arguments of a command. */
@@ -17,6 +17,7 @@ typedef struct command_line {
     size_t file_count;
     const char *output, *csv, *markdown; /* NULL: not given */
     double threshold;                    /* of compare, a fraction of the time */
+    bool strict;                         /* of compare */
 } command_line;
 
 typedef struct command {

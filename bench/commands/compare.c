@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "complain.h"
 #include "report/format.h"
+#include "results/sources.h"
 #include "timing/statistics.h"
 
 #include <math.h>
@@ -11,21 +12,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "Usage: vkbench compare A.json B.json ... [--threshold P%]\n"
+static const char usage[] = "Usage: vkbench compare A.json B.json ... [--threshold P%] [--strict]\n"
                             "\n"
                             "Compares the time of each case in B, and in every further file, with that in A.\n"
-                            "B / A is the median of all ratios of a sample of B to a sample of A. The interval\n"
-                            "is its 95 % confidence interval (Mann-Whitney test on all samples). If a case was\n"
-                            "run several times, the interval covers those of all pairs of runs. The verdict is\n"
+                            "B / A is the median of all ratios of a sample of B to a sample of A. The\n"
+                            "interval is its 95 % confidence interval (Mann-Whitney test on all samples). If\n"
+                            "a case was run several times, the interval covers those of all pairs of runs.\n"
                             "\n"
+                            "Verdicts:\n"
                             "  slower    if the whole interval is above 1 + P (default: 2%)\n"
                             "  faster    if the whole interval is below 1 / (1 + P)\n"
                             "  same      if the whole interval is between the two\n"
                             "  unclear   otherwise, also with too few samples or a throttled device\n"
                             "  broken    if the result in A is ok and the one in B is not\n"
                             "\n"
-                            "Exit status: 0 nothing is slower or broken, 1 something is, 2 a file or an\n"
-                            "option is wrong, or the files have no case in common.\n";
+                            "Options:\n"
+                            "  --threshold P%  what counts as a change (default: 2%)\n"
+                            "  --strict        exit status 3 if all verdicts are unclear: the files cannot\n"
+                            "                  show that nothing is slower\n"
+                            "  -h, --help      print this text and exit\n"
+                            "\n"
+                            "Exit status:\n"
+                            "  0  nothing is slower or broken\n"
+                            "  1  something is, or the machine failed\n"
+                            "  2  a file or an option is wrong, or the files have no case in common\n"
+                            "  3  with --strict: all verdicts are unclear\n";
 
 /* ---- one case ------------------------------------------------------------------------------------------------ */
 
@@ -105,16 +116,20 @@ bool compare_case(case_group a, case_group b, double threshold, comparison *c)
 
 /* ---- the table ----------------------------------------------------------------------------------------------- */
 
-static void print_run(const char *which, const results *all)
+/* False if out of memory. */
+static bool print_runs(const char *which, const results *all)
 {
-    char text[1024];
-    for (const result_run *run = all->runs; run; run = run->next) {
-        snprintf(text, sizeof text, "%.300s: %.200s, %.50s %.50s%s%.50s%s%.50s%s", run->file,
-                 *run->device ? run->device : "unnamed device", run->program, run->version,
-                 *run->commit ? ", commit " : "", run->commit, *run->date ? ", " : "", run->date,
-                 run->interrupted ? ", interrupted" : "");
+    char run[RUN_TEXT_SIZE], text[RUN_TEXT_SIZE + 600];
+    size_t count;
+    run_group *groups = runs_group(all, &count);
+    for (size_t i = 0; groups && i < count; i++) {
+        const result_run *of = groups[i].run;
+        run_group_text(&groups[i], run);
+        snprintf(text, sizeof text, "%.300s: %.200s, %s", of->file, *of->device ? of->device : "unnamed device", run);
         print_paragraph(stdout, which, text);
     }
+    free(groups);
+    return groups;
 }
 
 static void print_case(const char *identity, const comparison *c)
@@ -123,7 +138,10 @@ static void print_case(const char *identity, const comparison *c)
     puts(identity);
     if (isnan(c->ratio.estimate)) {
         const case_result *wrong = result_is_ok(c->a) ? c->b : c->a;
-        printf("  %s: %s in %s: %s\n", words[c->verdict], wrong->status, wrong == c->a ? "A" : "B", wrong->sentence);
+        char text[1024];
+        snprintf(text, sizeof text, "%s: %s in %s: %.900s", words[c->verdict], wrong->status, wrong == c->a ? "A" : "B",
+                 wrong->sentence);
+        print_paragraph(stdout, "  ", text);
         return;
     }
     printf("%9.4g %9.4g %7.3f  ", c->a->median_ms, c->b->median_ms, c->ratio.estimate);
@@ -171,13 +189,14 @@ static bool have_a_case_in_common(const case_index *a, const case_index *b)
     return false;
 }
 
-static int compare_two(const case_index *a, const case_index *b, double threshold)
+static int compare_two(const case_index *a, const case_index *b, const command_line *line)
 {
+    const double threshold = line->threshold;
     size_t count[VERDICT_COUNT] = {0};
     if (!have_a_case_in_common(a, b))
         return complain(COMMAND_BAD, "%s and %s have no case in common", a->all->runs->file, b->all->runs->file);
-    print_run("A: ", a->all);
-    print_run("B: ", b->all);
+    if (!print_runs("A: ", a->all) || !print_runs("B: ", b->all))
+        return complain(COMMAND_FAILED, "no memory to compare");
     printf("\n%9s %9s %7s  %-16s  %s\n", "A ms", "B ms", "B / A", "95 % interval", "verdict");
     for (size_t i = 0; i < a->all->count; i++) {
         comparison c;
@@ -193,7 +212,10 @@ static int compare_two(const case_index *a, const case_index *b, double threshol
     compare_print_missing(stdout, "B", b, a);
     printf("\n%zu slower, %zu faster, %zu same, %zu unclear, %zu broken; threshold %g %%\n", count[VERDICT_SLOWER],
            count[VERDICT_FASTER], count[VERDICT_SAME], count[VERDICT_UNCLEAR], count[VERDICT_BROKEN], 100 * threshold);
-    return count[VERDICT_SLOWER] || count[VERDICT_BROKEN] ? COMMAND_SLOWER : COMMAND_FINE;
+    if (count[VERDICT_SLOWER] || count[VERDICT_BROKEN])
+        return COMMAND_SLOWER;
+    const bool all_unclear = !count[VERDICT_SAME] && !count[VERDICT_FASTER];
+    return line->strict && all_unclear ? COMMAND_UNCLEAR : COMMAND_FINE;
 }
 
 /* Complains if a case has too many results, or results of two devices, which cannot be repeats of one run. */
@@ -223,6 +245,16 @@ static int read_one(const char *path, results *all, case_index *index)
     return case_index_make(all, index) ? check_repeats(index) : complain(COMMAND_FAILED, "no memory to compare");
 }
 
+/* The exit status for two comparisons: something wrong counts most, something slower more than all unclear. */
+static int worse(int a, int b)
+{
+    static const int order[] = {COMMAND_BAD, COMMAND_SLOWER, COMMAND_UNCLEAR};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (a == order[i] || b == order[i])
+            return order[i];
+    return COMMAND_FINE;
+}
+
 static int compare(const command_line *line)
 {
     results all = {0};
@@ -237,9 +269,9 @@ static int compare(const command_line *line)
         int next = read_one(line->files[i], &other, &b);
         go_on = !next;
         if (!next)
-            next = compare_two(&a, &b, line->threshold);
+            next = compare_two(&a, &b, line);
         go_on = go_on && next != COMMAND_BAD;
-        status = next > status ? next : status;
+        status = worse(status, next);
         case_index_destroy(&b);
         results_destroy(&other);
     }

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "complain.h"
 #include "results/json_writer.h"
+#include "results/output.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +15,10 @@ static const char usage[] = "Usage: vkbench merge OUT.json A.json B.json ...\n"
                             "of vkbench and of other programs, or of several devices. Each file may be JSON\n"
                             "of vkbench or of bench/peers/peers.py, a merged file, or the output of ggml's\n"
                             "\"test-backend-ops perf -o FLASH_ATTN_EXT\" (console or --output sql; its csv has\n"
-                            "no times). OUT.json must not exist.\n";
+                            "no times). OUT.json must not exist.\n"
+                            "\n"
+                            "Options:\n"
+                            "  -h, --help  print this text and exit\n";
 
 /* A document with the JSON trees of all runs, which are moved out of them. NULL without memory. */
 static cJSON *merged(results *all)
@@ -31,6 +35,17 @@ static cJSON *merged(results *all)
         return document;
     cJSON_Delete(document);
     return NULL;
+}
+
+static void tell(const char *path, const results *all)
+{
+    char what[96];
+    size_t runs = 0;
+    for (const result_run *run = all->runs; run; run = run->next)
+        runs++;
+    snprintf(what, sizeof what, "%zu run%s, %zu result%s", runs, runs == 1 ? "" : "s", all->count,
+             all->count == 1 ? "" : "s");
+    output_tell(path, what);
 }
 
 static int merge(const command_line *line)
@@ -50,6 +65,8 @@ static int merge(const command_line *line)
     cJSON *document = merged(&all);
     status = json_write_tree(path, document, false);
     cJSON_Delete(document);
+    if (!status)
+        tell(path, &all);
     results_destroy(&all);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "new_file.h"
 #include "results/output.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +18,32 @@ static const char usage[] = "Usage: vkbench plot A.json ... -o FOLDER|FILE.html\
                             "speedup over sparsity, and the roofline (with the ceilings of --ceilings).\n"
                             "FOLDER, created if necessary, receives index.html, a self-contained page with\n"
                             "all charts and tables, and each chart as an SVG file. FILE.html receives only\n"
-                            "the page.\n";
+                            "the page; \"-\" is the standard output.\n"
+                            "\n"
+                            "Options:\n"
+                            "  -o PATH     the folder or page to write\n"
+                            "  -h, --help  print this text and exit\n";
 
 static void write_svg(FILE *stream, const void *c)
 {
     svg_write(stream, c, SVG_FILE);
+}
+
+static void tell(const char *path, const html_page *page, bool with_files)
+{
+    char what[128];
+    const size_t charts = page->charts->count, tables = page->tables->count;
+    snprintf(what, sizeof what, "%zu chart%s%s, %zu table%s", charts, charts == 1 ? "" : "s",
+             with_files ? ", also as SVG files" : "", tables, tables == 1 ? "" : "s");
+    output_tell(path, what);
+}
+
+static int write_page(const char *path, const html_page *page)
+{
+    const int status = output_write(path, html_write, page);
+    if (!status)
+        tell(path, page, false);
+    return status;
 }
 
 static int write_folder(const char *folder, const html_page *page)
@@ -41,6 +63,8 @@ static int write_folder(const char *folder, const html_page *page)
     snprintf(path, size, "%s/index.html", folder);
     if (!status)
         status = output_write(path, html_write, page);
+    if (!status)
+        tell(path, page, true);
     free(path);
     return status;
 }
@@ -65,7 +89,7 @@ static int plot(const command_line *line)
         status = complain(COMMAND_FAILED, "no memory for the charts and tables");
     const html_page page = {&all, &charts, &tables};
     if (!status && (ends_with(line->output, ".html") || !strcmp(line->output, "-")))
-        status = output_write(line->output, html_write, &page);
+        status = write_page(line->output, &page);
     else if (!status)
         status = write_folder(line->output, &page);
     charts_destroy(&charts);

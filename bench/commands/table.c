@@ -6,10 +6,17 @@
 
 static const char usage[] = "Usage: vkbench table A.json ... [--markdown FILE] [--csv FILE]\n"
                             "\n"
-                            "Prints the results of all files as Markdown, one table per device. Results of\n"
-                            "the same sizes and mask are next to each other, those of vkbench first.\n"
-                            "--markdown writes the tables to FILE instead. --csv writes one line per result,\n"
-                            "with every field of docs/results.md. FILE may be \"-\", the standard output.\n";
+                            "Prints the results of all files, one table per device. Results of the same\n"
+                            "sizes and mask are next to each other, those of vkbench first. Lines have at\n"
+                            "most 80 columns, so that some columns of the table may be left out.\n"
+                            "\n"
+                            "Options:\n"
+                            "  --markdown FILE  write the tables as Markdown instead, with all columns\n"
+                            "  --csv FILE       write one line per result instead, with every field of\n"
+                            "                   docs/results.md\n"
+                            "  -h, --help       print this text and exit\n"
+                            "\n"
+                            "FILE may be \"-\", the standard output.\n";
 
 static int write_tables(const command_line *line)
 {
@@ -19,8 +26,13 @@ static int write_tables(const command_line *line)
         return status;
     if (line->csv)
         status = output_write(line->csv, csv_write, &all);
+    if (line->csv && !status)
+        output_tell(line->csv, "all results as CSV");
     if (!status && (line->markdown || !line->csv))
-        status = markdown_save(line->markdown ? line->markdown : "-", &all);
+        status = line->markdown ? tables_save(line->markdown, &all, markdown_write)
+                                : tables_save("-", &all, table_text_write);
+    if (line->markdown && !status)
+        output_tell(line->markdown, "tables in Markdown");
     results_destroy(&all);
     return status;
 }

@@ -78,9 +78,8 @@ void report_ceiling(FILE *stream, ceiling_id id, const ceiling *p, bool throttle
         snprintf(first, sizeof first, "%-14s %8s %-8s ", ceiling_name(id), "-", ceiling_unit(id));
         print_paragraph(stream, first, p->why);
     } else {
-        const bool slow = id != CEILING_COPY && p->rate < 1e11; /* slow devices, as in the rows of results */
-        fprintf(stream, "%-14s %8s %-8s ", ceiling_name(id),
-                number(p->rate * (slow ? 1e-9 : ceiling_scale(id)), 8).text, slow ? "GFLOP/s" : ceiling_unit(id));
+        fprintf(stream, "%-14s %8s %-8s ", ceiling_name(id), number(p->rate * ceiling_scale(id), 8).text,
+                ceiling_unit(id));
         if (isfinite(p->uncertainty))
             fprintf(stream, "%5.1f", 100 * p->uncertainty);
         else

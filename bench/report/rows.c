@@ -75,8 +75,6 @@ static void print_rate(FILE *stream, const bench_case *c, const measurement *m, 
     const double gbytes = measurement_gbytes(m) * m->time.median / median;
     if (c->pass == PASS_DECODE || c->pass == PASS_MASK)
         fprintf(stream, " %6s %-7s", number(gbytes, 6).text, "GB/s");
-    else if (tflops < 0.1)
-        fprintf(stream, " %6s %-7s", number(1e3 * tflops, 6).text, "GFLOP/s");
     else
         fprintf(stream, " %6s %-7s", number(tflops, 6).text, "TFLOP/s");
 }

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include "results/neighbours.h"
+#include "results/sources.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ const table_column table_columns[TABLE_COLUMNS] = {
     [CELL_MASK] = {"mask", "which keys a query sees", false},
     [CELL_PASS] = {"pass", "what is timed", false},
     [CELL_WHO] = {"by", "program with its level or backend", false},
+    [CELL_FROM] = {"from", "file of the result, or the commit if one file has results of several", false},
     [CELL_MS] = {"ms", "median time of a run; * if the device was throttled", true},
     [CELL_SPREAD] = {"± %", "half the width of the median's 95 % confidence interval, in percent of the median", true},
     [CELL_TFLOPS] = {"TFLOP/s", "arithmetic on visible pairs", true},
@@ -47,7 +49,30 @@ static void speedup(double value, char text[CELL_TEXT_SIZE])
         snprintf(text, CELL_TEXT_SIZE, "%.2fx", value);
 }
 
-static void fill_row(const neighbours *all, const neighbour *n, table_row *row)
+/* Which of several files, or of several builds in one file, a result is from. */
+static void fill_from(const results *all, const case_result *r, char text[CELL_TEXT_SIZE])
+{
+    _Static_assert(SOURCE_NAME_SIZE <= CELL_TEXT_SIZE, "a cell must hold the name of a source");
+    if (sources_have_files(all))
+        source_name(all, r->run, text);
+    else if (sources_have_builds(all))
+        snprintf(text, CELL_TEXT_SIZE, "%.63s", r->run->commit);
+}
+
+bool table_is_size(int column)
+{
+    return column <= CELL_PASS && column != CELL_MASK;
+}
+
+void table_sizes(const table_row *row, char text[TABLE_SIZES_SIZE])
+{
+    const char *model = row->cell[CELL_MODEL];
+    snprintf(text, TABLE_SIZES_SIZE, "%s%s%s, %s, B %s, H %s, N %s, D %s", model, *model ? ": " : "",
+             row->cell[CELL_PASS], row->cell[CELL_TYPE], row->cell[CELL_BATCH], row->cell[CELL_HEADS],
+             row->cell[CELL_N], row->cell[CELL_D]);
+}
+
+static void fill_row(const results *from, const neighbours *all, const neighbour *n, table_row *row)
 {
     const case_result *r = n->result;
     char who[RESULT_NAME_SIZE], number[CELL_TEXT_SIZE];
@@ -62,6 +87,7 @@ static void fill_row(const neighbours *all, const neighbour *n, table_row *row)
     snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s", r->mask, result_has_bias(r) ? "+bias" : "");
     snprintf(row->cell[CELL_PASS], CELL_TEXT_SIZE, "%s", r->pass);
     snprintf(row->cell[CELL_WHO], CELL_TEXT_SIZE, "%.63s", who);
+    fill_from(from, r, row->cell[CELL_FROM]);
     if (!result_is_ok(r)) {
         snprintf(row->cell[CELL_MS], CELL_TEXT_SIZE, "%s", r->status);
         return;
@@ -102,7 +128,7 @@ bool tables_make(const results *all, table_list *list)
         if (!ok)
             break;
         table_row *row = &t->rows[t->count++];
-        fill_row(&n, of, row);
+        fill_row(all, &n, of, row);
         for (int c = 0; c < TABLE_COLUMNS; c++)
             t->shown[c] = t->shown[c] || *row->cell[c];
     }

@@ -17,6 +17,7 @@ enum {
     CELL_MASK,
     CELL_PASS,
     CELL_WHO,
+    CELL_FROM,
     CELL_MS,
     CELL_SPREAD,
     CELL_TFLOPS,
@@ -63,11 +64,20 @@ void tables_destroy(table_list *list);
 /* Four significant digits without an exponent, such as "0.7402"; "" if the value is not positive. */
 void table_number(double value, char text[CELL_TEXT_SIZE]);
 
-/* `all` is a const results *, `list` a const table_list *. */
+/* Columns that the tables of HTML and text show once above the rows of the same sizes, as in table_sizes(). */
+bool table_is_size(int column);
+
+/* "llama-3-8b: forward, f16, B 1, H 32/8, N 16384, D 128" */
+enum { TABLE_SIZES_SIZE = 8 * CELL_TEXT_SIZE };
+void table_sizes(const table_row *row, char text[TABLE_SIZES_SIZE]);
+
+/* `all` is a const results *, `list` a const table_list *. The text has lines of at most 80 columns; columns that do
+ * not fit are left out. */
 void csv_write(FILE *stream, const void *all);
 void markdown_write(FILE *stream, const void *list);
+void table_text_write(FILE *stream, const void *list);
 
-/* Writes all tables to a file with output_write(); returns its status. */
-int markdown_save(const char *path, const results *all);
+/* Writes all tables to a file with output_write(), by markdown_write() or table_text_write(); returns its status. */
+int tables_save(const char *path, const results *all, void (*write)(FILE *stream, const void *list));
 
 #endif

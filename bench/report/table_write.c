@@ -5,8 +5,10 @@
 #include "complain.h"
 #include "results/output.h"
 #include "results/result_fields.h"
+#include "results/sources.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- CSV ----------------------------------------------------------------------------------------------------- */
@@ -70,16 +72,17 @@ static void markdown_text(FILE *stream, const char *text)
 /* The runs that a table is made of. */
 static void markdown_runs(FILE *stream, const results *all, const char *device)
 {
-    for (const result_run *run = all->runs; run; run = run->next) {
-        if (strcmp(run->device, device))
-            continue;
-        fputs("- ", stream);
-        markdown_text(stream, run->program);
-        fprintf(stream, " %s%s%s", run->version, *run->commit ? ", commit " : "", run->commit);
-        fputs(*run->driver ? ", " : "", stream);
-        markdown_text(stream, run->driver);
-        fprintf(stream, "%s%s%s\n", *run->date ? ", " : "", run->date, run->interrupted ? ", interrupted" : "");
-    }
+    char text[RUN_TEXT_SIZE];
+    size_t count;
+    run_group *groups = runs_group(all, &count);
+    for (size_t i = 0; groups && i < count; i++)
+        if (!strcmp(groups[i].run->device, device)) {
+            run_group_text(&groups[i], text);
+            fputs("- ", stream);
+            markdown_text(stream, text);
+            fputs("\n", stream);
+        }
+    free(groups);
     fputs("\n", stream);
 }
 
@@ -126,11 +129,11 @@ void markdown_write(FILE *stream, const void *user)
     }
 }
 
-int markdown_save(const char *path, const results *all)
+int tables_save(const char *path, const results *all, void (*write)(FILE *stream, const void *list))
 {
     table_list list;
     const int status =
-        tables_make(all, &list) ? output_write(path, markdown_write, &list) : complain(1, "no memory for the tables");
+        tables_make(all, &list) ? output_write(path, write, &list) : complain(1, "no memory for the tables");
     tables_destroy(&list);
     return status;
 }

@@ -24,6 +24,12 @@ static int output(const char *path, bool replace, void (*write)(FILE *stream, co
     return new_file_close(&file, is_whole, &why) ? 0 : complain(1, "%s cannot be written: %s", path, why);
 }
 
+void output_tell(const char *path, const char *what)
+{
+    if (strcmp(path, "-"))
+        complain(0, "wrote %s: %s", path, what);
+}
+
 int output_write(const char *path, void (*write)(FILE *stream, const void *user), const void *user)
 {
     return output(path, true, write, user);

@@ -114,6 +114,74 @@ Test(tables, side_by_side)
     results_destroy(&all);
 }
 
+/* A peer whose name is long, at two lengths. */
+static const char long_peer[] = "{\"schema\":2,\"program\":\"pytorch\",\"device\":{\"name\":\"Card <1>\"},\"results\":["
+                                "{\"peer\":\"a_backend_with_a_very_long_name\"," SIZES(
+                                    64) "\"mask\":\"causal\",\"status\":\"ok\",\"median_ms\":5},"
+                                        "{\"peer\":\"a_backend_with_a_very_long_name\"," SIZES(
+                                            128) "\"mask\":\"causal\",\"status\":\"ok\",\"median_ms\":9}]}";
+
+/* The document again, as if from another file. */
+static void add_file(results *all, const char *path)
+{
+    static char why[RESULTS_WHY_SIZE];
+    cr_assert(results_add(all, cJSON_Parse(ours_and_peer), path, why), "%s", why);
+}
+
+/* Rows and labels of two files name their file, with the path if the names are equal. */
+Test(tables, from_two_files)
+{
+    static const char *const paths[][2] = {{"x/before.json", "after.json"}, {"x/a.json", "y/a.json"}};
+    static const char *const names[][2] = {{"before", "after"}, {"x/a.json", "y/a.json"}};
+    for (int i = 0; i < 2; i++) {
+        results all = {0};
+        table_list tables;
+        chart_list charts;
+        add_file(&all, paths[i][0]);
+        cr_assert(tables_make(&all, &tables));
+        cr_expect(!tables.tables[0].shown[CELL_FROM], "one file");
+        tables_destroy(&tables);
+        add_file(&all, paths[i][1]);
+        cr_assert(tables_make(&all, &tables) && charts_make(&all, &charts));
+        cr_expect(tables.tables[0].shown[CELL_FROM]);
+        for (int k = 0; k < 2; k++) {
+            size_t rows = 0;
+            for (size_t row = 0; row < tables.tables[0].count; row++)
+                rows += !strcmp(tables.tables[0].rows[row].cell[CELL_FROM], names[i][k]);
+            cr_expect_eq(2 * rows, tables.tables[0].count, "%s", names[i][k]);
+            cr_expect(strstr(charts.charts[0].series[k].label, names[i][k]), "%s", charts.charts[0].series[k].label);
+        }
+        tables_destroy(&tables);
+        charts_destroy(&charts);
+        results_destroy(&all);
+    }
+}
+
+/* Without options, a table fits 80 columns, however long its texts are; runs of the same build share a line. */
+Test(tables, text)
+{
+    results all = {0};
+    table_list list;
+    for (int i = 0; i < 9; i++)
+        add_file(&all, i ? "a/file/with/quite/a/long/name/of/results.json" : "b.json");
+    static char why[RESULTS_WHY_SIZE];
+    cr_assert(add_document(&all, long_peer, why), "%s", why);
+    cr_assert(tables_make(&all, &list));
+    char *text = written_text(table_text_write, &list);
+    cr_expect_eq(count_of(text, "vkbench 1.2.3"), 2);
+    cr_expect(strstr(text, "results: vkbench 1.2.3, commit abc, d, 8 runs, 2026-01-02\n"), "%s", text);
+    cr_expect(strstr(text, "Left out of some rows to fit 80 columns: "), "%s", text);
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+        size_t columns = 0;
+        for (const char *c = line; *c != '\n'; c++)
+            columns += ((unsigned char)*c & 0xc0) != 0x80;
+        cr_expect_leq(columns, 80, "%.100s", line);
+    }
+    free(text);
+    tables_destroy(&list);
+    results_destroy(&all);
+}
+
 Test(tables, of_every_device)
 {
     enum { DEVICES = 70 };
@@ -218,12 +286,87 @@ Test(charts, labels)
         const chart *roofline = &list.charts[list.count - 1];
         cr_assert(roofline->id == CHART_ROOFLINE);
         cr_expect_eq(roofline->guide_count, 2 + i);
-        cr_expect_str_eq(roofline->guides[1].label, i ? "f16 matrices, 600" : "f16 and bf16 matrices, 600");
+        cr_expect_str_eq(roofline->guides[1].label,
+                         i ? "f16 matrices, 600 TFLOP/s" : "f16 and bf16 matrices, 600 TFLOP/s");
         charts_destroy(&list);
         results_destroy(&all);
     }
 #undef MATRICES
 #undef BOTH_TYPES
+}
+
+/* A text must be within the drawing at both widths, and none may be between the axes, where points are. So labels hide
+ * no points. */
+static void expect_texts_fit(const char *svg)
+{
+    double width = 0, left = 0, right = 0, top = 0, bottom = 0;
+    cr_assert_eq(sscanf(strstr(svg, "viewBox=\"0 0 ") + 13, "%lf", &width), 1);
+    /* the axes: M left top V bottom H right */
+    cr_assert_eq(sscanf(strstr(svg, "class=\"axis\" d=\"M") + 17, "%lf %lfV%lfH%lf", &left, &top, &bottom, &right), 4);
+    for (const char *at = svg; (at = strstr(at, " x=\"")); at++) {
+        double x, y;
+        cr_assert_eq(sscanf(at, " x=\"%lf\" y=\"%lf\"", &x, &y), 2);
+        const char *begin = strchr(at, '>') + 1, *classes = strstr(at, "class=\"");
+        const char *is_end = classes && classes < begin ? strstr(classes, "end\"") : NULL;
+        const char *is_middle = classes && classes < begin ? strstr(classes, "middle\"") : NULL;
+        const double text_width = 7.2 * (double)strcspn(begin, "<");
+        const double first = is_end && is_end < begin         ? x - text_width
+                             : is_middle && is_middle < begin ? x - text_width / 2
+                                                              : x;
+        const int shown = (int)strcspn(begin, "<");
+        cr_expect(first >= 0 && first + text_width <= width, "'%.*s' is cut off", shown, begin);
+        cr_expect(first >= right || first + text_width <= left || y <= top || y >= bottom, "'%.*s' hides points", shown,
+                  begin);
+    }
+}
+
+static void write_narrow(FILE *stream, const void *c)
+{
+    svg_write(stream, c, SVG_NARROW);
+}
+
+static void write_wide(FILE *stream, const void *c)
+{
+    svg_write(stream, c, SVG_WIDE);
+}
+
+Test(charts, texts_hide_nothing)
+{
+    results all = {0};
+    chart_list list;
+    static char why[RESULTS_WHY_SIZE];
+    cr_assert(add_document(&all, ours_and_peer, why) && add_document(&all, long_peer, why), "%s", why);
+    cr_assert(charts_make(&all, &list));
+    cr_assert_eq(list.count, 3);
+    for (size_t i = 0; i < list.count; i++) {
+        void (*const writers[])(FILE *, const void *) = {write_narrow, write_wide};
+        for (int k = 0; k < 2; k++) {
+            char *text = written_text(writers[k], &list.charts[i]);
+            expect_texts_fit(text);
+            free(text);
+        }
+    }
+    charts_destroy(&list);
+    results_destroy(&all);
+}
+
+/* A point that was measured on a throttled device has a mark, which is explained. */
+Test(charts, throttled)
+{
+    static char why[RESULTS_WHY_SIZE];
+    for (int throttled = 0; throttled < 2; throttled++) {
+        results all = {0};
+        chart_list list;
+        cr_assert(add_document(&all, HEAD DENSE(64, 4) "," DENSE(128, 16) "]}", why), "%s", why);
+        all.items[1].throttled = throttled;
+        cr_assert(charts_make(&all, &list));
+        char *text = written_text(write_chart, &list.charts[0]);
+        cr_expect_eq(count_of(text, "class=\"star\""), 2 * (size_t)throttled); /* the point and the legend */
+        cr_expect_eq(count_of(text, "measured while the device was throttled"), throttled);
+        free(text);
+        charts_destroy(&list);
+        results_destroy(&all);
+    }
 }
 
 Test(charts, page)

@@ -28,7 +28,7 @@ static bool is_there(const char *path)
 Test(commands, statuses)
 {
     static const char *const a = "commands_a.json", *b = "commands_b.json", *other = "commands_c.json",
-                             *out = "commands_out.json", *bad = "commands_bad.json";
+                             *out = "commands_out.json", *few = "commands_few.json", *bad = "commands_bad.json";
     make_file(a, HEAD DENSE(64, 4) "]}");
     make_file(b, HEAD DENSE(64, 4.2) "]}");
     make_file(other, HEAD DENSE(128, 4) "]}");
@@ -46,6 +46,15 @@ Test(commands, statuses)
     cr_expect_eq(run("compare", a, b, "--threshold=-1", NULL), 2);
     cr_expect_eq(run("compare", a, b, "-o", "x"), 2);
     cr_expect_eq(run("compare", "--help", NULL, NULL, NULL), 0);
+    cr_expect_eq(run("compare", "-h", NULL, NULL, NULL), 0);
+    /* one sample on each side: all is unclear */
+    make_file(few, HEAD SPARSE(64, 4) "]}");
+    cr_expect_eq(run("compare", few, few, NULL, NULL), 0);
+    cr_expect_eq(run("compare", few, few, "--strict", NULL), 3);
+    cr_expect_eq(run("compare", a, a, "--strict", NULL), 0);
+    cr_expect_eq(run("compare", a, b, "--strict", NULL), 1);
+    cr_expect_eq(run("table", a, "--strict", NULL, NULL), 2);
+    cr_expect_eq(run("table", a, NULL, NULL, NULL), 0);
     remove(out);
     cr_expect_eq(run("merge", out, a, bad, NULL), 2);
     cr_expect_not(is_there(out));
@@ -58,7 +67,7 @@ Test(commands, statuses)
     cr_expect_eq(run("plot", out, "-o", "commands.html", NULL), 0);
     cr_expect(is_there("commands.html") && is_there("commands.csv"));
     cr_expect(!command_find("comparison"));
-    const char *const made[] = {a, b, other, out, bad, "commands.html", "commands.csv"};
+    const char *const made[] = {a, b, few, other, out, bad, "commands.html", "commands.csv"};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         remove(made[i]);
 }

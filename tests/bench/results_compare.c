@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Comparison of results: ratios, verdicts, missing cases. */
 #include "commands/compare.h"
+#include "problem.h"
 #include "result_documents.h"
+#include "timing/statistics.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -118,6 +120,33 @@ Test(compare, estimate)
                                               "\"median_ms\":3,\"samples_ms\":[3,3]}]}",
                   &estimate);
     cr_expect_float_eq(estimate, 3, 1e-9);
+}
+
+/* The estimate from all samples of all repeats is always within the interval, whatever the samples are. */
+Test(compare, estimate_within_interval)
+{
+    uint64_t state = 5;
+    for (int round = 0; round < 2000; round++) {
+        enum { REPEATS = 3, MOST = 12 };
+        case_result result[2 * REPEATS];
+        const case_result *pointer[2 * REPEATS];
+        double samples[2 * REPEATS][MOST];
+        const size_t repeats[2] = {1 + random_bits(&state) % REPEATS, 1 + random_bits(&state) % REPEATS};
+        for (size_t i = 0; i < 2 * REPEATS; i++) {
+            const size_t count = 1 + random_bits(&state) % MOST;
+            const double median = exp(random_normal(&state)), spread = 0.5 * random_uniform(&state);
+            for (size_t k = 0; k < count; k++)
+                samples[i][k] = median * exp(spread * random_normal(&state));
+            sort_ascending(samples[i], count);
+            result[i] = (case_result){.status = "ok", .samples = samples[i], .sample_count = count};
+            pointer[i] = &result[i];
+        }
+        comparison c;
+        cr_assert(
+            compare_case((case_group){pointer, repeats[0]}, (case_group){pointer + REPEATS, repeats[1]}, 0.02, &c));
+        cr_expect(c.ratio.low <= c.ratio.estimate * (1 + 1e-9) && c.ratio.estimate <= c.ratio.high * (1 + 1e-9),
+                  "%g is outside of %g to %g", c.ratio.estimate, c.ratio.low, c.ratio.high);
+    }
 }
 
 Test(compare, verdicts)

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 1:
     case 2: run(4, (const char *[]){"vkbench", "compare", path, path}); break;
     case 3: FUZZ_CHECK(!run(5, (const char *[]){"vkbench", "table", path, "--csv", "-"})); break;
-    case 4:
+    case 4: FUZZ_CHECK(!run(4, (const char *[]){"vkbench", "table", path, path})); break;
     case 5: FUZZ_CHECK(!run(5, (const char *[]){"vkbench", "table", path, "--markdown", "-"})); break;
     default: FUZZ_CHECK(!run(6, (const char *[]){"vkbench", "plot", path, path, "-o", "-"})); break;
     }
