@@ -92,26 +92,38 @@ refused 'not a regular file' "$run" --cpu /dev/zero out.safetensors
 
 # ---- signals and missing memory --------------------------------------------------------------------------------------
 
+# Processes take nearly all of the time here, so what is checked hundreds of times uses only builtins.
+shopt -s nullglob dotglob
+
 # clean NAME: the folder holds the old output and no other file
 clean() {
-    [ "$(cat work/out 2>/dev/null)" = old ] || fail "$1: the old output is gone"
-    [ "$(ls -A work)" = out ] || fail "$1: these files remain: $(ls -A work)"
+    local text='' files=(work/*)
+    { read -r text <work/out; } 2>/dev/null
+    [ "$text" = old ] || fail "$1: the old output is gone"
+    [ "${files[*]}" = work/out ] || fail "$1: these files remain: ${files[*]}"
+}
+
+# start: makes the folder with an old output anew
+start() {
+    rm -rf work && mkdir work && echo old >work/out
 }
 
 # sweep STEP COMMAND...: runs the command once for every STEP-th allocation, which fails. The command must succeed, or
 # end with status 1 and one line
 sweep() {
-    local step=$1 at=1 status good=0
+    local step=$1 at=1 status good=0 lines
     shift
+    start
     while [ $good -lt 2 ] && [ $at -lt 3000 ]; do
-        rm -rf work && mkdir work && echo old >work/out
-        env FAIL_AT=$at LD_PRELOAD="$interpose" "$@" >out 2>said
+        FAIL_AT=$at LD_PRELOAD=$interpose "$@" >out 2>said
         status=$?
         if [ $status -eq 0 ]; then
             good=$((good + 1))
+            start
         else
             [ $status -eq 1 ] || fail "$*: allocation $at fails: status $status: $(head -c 200 said)"
-            [ "$(wc -l <said)" -eq 1 ] || fail "$*: allocation $at fails: $(wc -l <said) lines: $(head -c 300 said)"
+            mapfile -t lines <said
+            [ ${#lines[@]} -eq 1 ] || fail "$*: allocation $at fails: ${#lines[@]} lines: $(head -c 300 said)"
             clean "$*: allocation $at fails"
         fi
         at=$((at + step))
@@ -122,7 +134,7 @@ sweep() {
 if [ -n "$interpose" ]; then
     for signal in HUP INT TERM; do
         signal=$(kill -l "$signal")
-        rm -rf work && mkdir work && echo old >work/out
+        start
         (SIGNAL=$signal LD_PRELOAD=$interpose exec "$run" --cpu "$case" work/out) 2>said
         [ $? -eq $((128 + signal)) ] || fail "dmattn-run: the exit status after signal $signal is wrong"
         clean "dmattn-run: signal $signal"
