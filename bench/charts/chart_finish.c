@@ -2,7 +2,7 @@
  * Finishes a chart when all its points are known: unique labels, exponents, guides. */
 #include "chart.h"
 
-#include "results/sources.h"
+#include "report/sources.h"
 
 #include <math.h>
 #include <stdio.h>

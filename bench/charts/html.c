@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "html.h"
 
-#include "results/sources.h"
+#include "report/sources.h"
 #include "svg.h"
 
 #include <stdlib.h>

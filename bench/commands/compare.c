@@ -4,7 +4,7 @@
 #include "commands.h"
 #include "complain.h"
 #include "report/format.h"
-#include "results/sources.h"
+#include "report/sources.h"
 #include "timing/statistics.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #include "table.h"
 
 #include "results/neighbours.h"
-#include "results/sources.h"
+#include "sources.h"
 
 #include <math.h>
 #include <stdlib.h>

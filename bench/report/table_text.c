@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Writes tables as text in lines of PAGE_WIDTH. */
 #include "format.h"
-#include "results/sources.h"
+#include "sources.h"
 #include "table.h"
 
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "complain.h"
 #include "results/output.h"
 #include "results/result_fields.h"
-#include "results/sources.h"
+#include "sources.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -98,7 +98,7 @@ static int run_on_vulkan(const run_options *o, problem *p, case_results *r, run_
     error_log error = {""};
     dmattn_runtime *runtime = NULL;
     dmattn_device *device = NULL;
-    uint32_t index;
+    uint32_t index = 0;
     dmattn_status status =
         dmattn_runtime_create(&(dmattn_runtime_desc){.message = error_log_keep, .message_user = &error}, &runtime);
     int bad = RUN_FAILED;

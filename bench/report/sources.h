@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_SOURCES_H
 #define DMATTN_BENCH_SOURCES_H
 
-#include "result.h"
+#include "results/result.h"
 
 enum { SOURCE_NAME_SIZE = 64 };
 
