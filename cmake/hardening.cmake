@@ -23,23 +23,39 @@ if(DMATTN_HAS_STACK_PROTECTOR)
   add_compile_options($<$<COMPILE_LANGUAGE:C,CXX>:-fstack-protector-strong>)
 endif()
 
-# The C library's functions check the sizes of what they write to, in optimised code. Left out if the flags or the
-# compiler already define a level, and with sanitizers, which know only the plain functions.
-block(PROPAGATE fortified)
+# The C library's functions check the sizes of what they write to, in optimised code. Level 3 needs gcc 12 or clang 9;
+# other compilers warn and use level 2. Left out if the flags or the compiler define another level, and with sanitizers,
+# which know only the plain functions.
+function(dmattn_find_fortify_level RESULT)
   set(CMAKE_TRY_COMPILE_CONFIGURATION Release)
-  try_compile(fortified SOURCE_FROM_CONTENT fortify.c [[
-#if defined _FORTIFY_SOURCE || defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+  set(probe ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/fortify.c)
+  file(WRITE ${probe} [[
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #error
 #elif defined __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
 #error
 #endif
 #endif
+#include <stdio.h>
 int main(void) { return 0; }
-]] NO_CACHE)
-endblock()
+]])
+  set(${RESULT} 0 PARENT_SCOPE)
+  foreach(level IN ITEMS 3 2)
+    try_compile(dmattn_fortify_level_works ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/fortify ${probe}
+      COMPILE_DEFINITIONS -D_FORTIFY_SOURCE=${level} -Werror)
+    set(works ${dmattn_fortify_level_works})
+    unset(dmattn_fortify_level_works CACHE) # the next level, or other flags, may have another result
+    if(works)
+      set(${RESULT} ${level} PARENT_SCOPE)
+      break()
+    endif()
+  endforeach()
+endfunction()
+dmattn_find_fortify_level(fortified)
 if(fortified)
-  add_compile_options($<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CONFIG:Release,RelWithDebInfo,MinSizeRel>>:-D_FORTIFY_SOURCE=3>)
+  add_compile_options(
+    $<$<AND:$<COMPILE_LANGUAGE:C,CXX>,$<CONFIG:Release,RelWithDebInfo,MinSizeRel>>:-D_FORTIFY_SOURCE=${fortified}>)
 endif()
 
 # When a program starts, all functions of other libraries are resolved. Afterwards, their table is read-only.

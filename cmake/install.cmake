@@ -36,22 +36,3 @@ else() # the library is always static, so --static must not be needed
 endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/dmattn.pc.in ${PROJECT_BINARY_DIR}/dmattn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/dmattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-
-# `cpack` in the build folder makes a tarball and a package for Debian and similar systems; for Windows, an archive.
-set(CPACK_PACKAGE_NAME dmattn)
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Sparse attention as Vulkan compute kernels")
-set(CPACK_PACKAGE_VENDOR dmattn)
-set(CPACK_PACKAGE_CONTACT "the dmattn developers")
-set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
-set(CPACK_GENERATOR TGZ DEB)
-if(WIN32)
-  set(CPACK_GENERATOR ZIP)
-endif()
-set(CPACK_STRIP_FILES ON)
-set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS libvulkan-dev) # its headers
-if(DMATTN_BUILD_TOOLS AND NOT DMATTN_CJSON_SOURCE)
-  string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libcjson1") # vkbench and dmattn-run
-endif()
-include(CPack)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-# Compiles a table of kernel variants (variants.cmake) to SPIR-V and embeds them in one C file.
+# Compiles a table of kernel variants (variants.cmake) to SPIR-V and embeds them in one C file. In the archive of a
+# release, the folder compiled/ holds these files.
+option(DMATTN_COMPILE_SHADERS "Compile the shaders also in the archive of a release, which has compiled ones" OFF)
 
 # Sets RESULT to the folder in which tools/glslang puts a newer glslang than the system's.
 function(dmattn_newer_tools RESULT)
@@ -69,20 +71,38 @@ function(dmattn_choose_compiler EXTENSIONS RESULT UNKNOWN)
 endfunction()
 
 # Adds the variants to the build; sets RESULT to the generated C file. The shaders are in DIRECTORY (default: the one of
-# this file), the table in C is called PREFIX_kernels (default: dmattn_kernels).
+# this file), the table in C is called PREFIX_kernels (default: dmattn_kernels). COMPILED, if not empty, is such a C
+# file of another build, which is used instead.
 function(dmattn_add_kernels VARIANTS RESULT)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "DIRECTORY;PREFIX" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "COMPILED;DIRECTORY;PREFIX" "")
+  set(script_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  set(prefix dmattn)
+  if(arg_PREFIX)
+    set(prefix ${arg_PREFIX})
+  endif()
+  set(compiled "${arg_COMPILED}")
+  set(released ${script_dir}/compiled/${prefix}_kernels.c)
+  if(NOT compiled AND NOT DMATTN_COMPILE_SHADERS AND EXISTS ${released})
+    set(compiled ${released})
+  endif()
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/shaders/kernels.c)
+  if(compiled)
+    set(generated ${compiled})
+  endif()
+  set(${RESULT} ${generated} PARENT_SCOPE)
+  set_property(GLOBAL APPEND PROPERTY DMATTN_KERNEL_FILES "${prefix}|${generated}") # for packages.cmake
+  if(compiled)
+    file(STRINGS ${compiled} rows REGEX "DMATTN_LEVEL_")
+    set(${RESULT}_rows "${rows}" PARENT_SCOPE) # for dmattn_print_levels()
+    return()
+  endif()
+
   if(NOT DMATTN_GLSLANG AND NOT DMATTN_NEWER_GLSLANG AND NOT DMATTN_GLSLC)
     message(FATAL_ERROR "dmattn: no shader compiler found; install glslang-tools (tools/setup does) or glslc")
   endif()
-  set(script_dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
   set(shader_dir ${script_dir})
-  set(prefix dmattn)
   if(arg_DIRECTORY)
     set(shader_dir ${arg_DIRECTORY})
-  endif()
-  if(arg_PREFIX)
-    set(prefix ${arg_PREFIX})
   endif()
   set(out_dir ${CMAKE_CURRENT_BINARY_DIR}/shaders)
   file(MAKE_DIRECTORY ${out_dir})
@@ -145,7 +165,6 @@ function(dmattn_add_kernels VARIANTS RESULT)
     message(VERBOSE "${prefix}: left out ${left_out}")
   endif()
 
-  set(generated ${out_dir}/kernels.c)
   list(JOIN rows "\n" rows)
   file(GENERATE OUTPUT ${out_dir}/kernels.txt CONTENT "${rows}\n")
   add_custom_command(
@@ -155,7 +174,6 @@ function(dmattn_add_kernels VARIANTS RESULT)
     DEPENDS ${binaries} ${out_dir}/kernels.txt ${script_dir}/embed.cmake
     COMMENT "Embedding the kernels"
     VERBATIM)
-  set(${RESULT} ${generated} PARENT_SCOPE)
   set(${RESULT}_rows "${rows}" PARENT_SCOPE) # for dmattn_print_levels()
 endfunction()
 

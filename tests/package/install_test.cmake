@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Builds dmattn as KIND (STATIC or SHARED) from SOURCE, installs it, moves the installed files, and builds and runs the
-# consumers with them, in WORK. The names that the shared library exports must be those of SYMBOLS. KERNELS is the
-# kernels.c of the main build, which saves compiling the shaders again. For another system, TOOLCHAIN is CMake's file
-# for it and EMULATOR the command that runs its programs.
+# Builds dmattn as KIND (STATIC or SHARED) from SOURCE, packs it, and builds and runs the consumers with the unpacked
+# files, in WORK. The names that the shared library exports must be those of SYMBOLS. The static library is built from
+# the archive of the sources that cpack makes in BUILD, the main build. KERNELS is the kernels.c of that build, which
+# saves compiling the shaders again. For another system, nothing is packed: the library is installed and the files are
+# moved; TOOLCHAIN is CMake's file for the system and EMULATOR the command that runs its programs.
 file(REMOVE_RECURSE ${WORK})
 set(shared OFF)
 if(KIND STREQUAL SHARED)
@@ -19,38 +20,58 @@ function(run)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
 endfunction()
 
-# The static library is built as a user builds it, shaders included.
-set(kernels -DDMATTN_KERNELS=${KERNELS})
-set(first ${kernels})
-if(NOT shared AND NOT TOOLCHAIN)
-  set(first "")
-endif()
-run(${configure} -S ${SOURCE} -B ${WORK}/build ${first} -DBUILD_SHARED_LIBS=${shared} -DDMATTN_BUILD_TOOLS=OFF
-  -DDMATTN_BUILD_TESTS=OFF -DCMAKE_INSTALL_PREFIX=${WORK}/first)
-run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${CMAKE_COMMAND} --install ${WORK}/build)
-file(RENAME ${WORK}/first ${WORK}/second)
-
-# The packages must contain all installed files.
-if(CPACK AND DPKG_DEB)
-  execute_process(COMMAND ${CPACK} -B ${WORK}/packages WORKING_DIRECTORY ${WORK}/build COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
-  file(GLOB deb ${WORK}/packages/*.deb)
-  file(GLOB tarball ${WORK}/packages/*.tar.gz)
-  file(GLOB_RECURSE installed RELATIVE ${WORK}/second ${WORK}/second/*)
-  execute_process(COMMAND ${DPKG_DEB} --contents ${deb} OUTPUT_VARIABLE in_deb COMMAND_ERROR_IS_FATAL ANY)
-  execute_process(COMMAND ${CMAKE_COMMAND} -E tar tf ${tarball} OUTPUT_VARIABLE in_tarball COMMAND_ERROR_IS_FATAL ANY)
-  foreach(file IN LISTS installed)
-    string(FIND "${in_deb}" "/${file}" place_in_deb)
-    string(FIND "${in_tarball}" "/${file}" place_in_tarball)
-    if(place_in_deb EQUAL -1 OR place_in_tarball EQUAL -1)
-      message(FATAL_ERROR "${file} is not in both ${deb} and ${tarball}")
+# Makes archives with the cpack configuration CONFIG, checks their checksums and unpacks the one whose name matches the
+# regular expression NAME. Sets RESULT to the folder in it.
+function(pack CONFIG NAME RESULT)
+  set(folder ${WORK}/${RESULT})
+  run(${CPACK} --config ${CONFIG} -B ${folder})
+  file(GLOB archives ${folder}/*.tar.gz ${folder}/*.deb)
+  foreach(archive IN LISTS archives)
+    file(SHA256 ${archive} sum)
+    file(READ ${archive}.sha256 line)
+    get_filename_component(name ${archive} NAME)
+    if(NOT line STREQUAL "${sum}  ${name}\n")
+      message(FATAL_ERROR "${archive}.sha256 is not the checksum: ${line}")
     endif()
   endforeach()
+  list(FILTER archives INCLUDE REGEX "/${NAME}$")
+  file(ARCHIVE_EXTRACT INPUT ${archives} DESTINATION ${folder}/unpacked)
+  file(GLOB unpacked ${folder}/unpacked/*)
+  set(${RESULT} ${unpacked} PARENT_SCOPE)
+endfunction()
+
+set(version "[0-9]+[.][0-9]+[.][0-9]+")
+set(kernels -DDMATTN_KERNELS=${KERNELS})
+if(NOT shared AND NOT TOOLCHAIN AND EXISTS ${SOURCE}/.git)
+  # Neither shader compilers nor pkg-config: only a C compiler and the Vulkan headers.
+  pack(${BUILD}/CPackSourceConfig.cmake "dmattn-${version}[.]tar[.]gz" source_archive)
+  set(SOURCE ${source_archive})
+  set(kernels -DDMATTN_GLSLANG= -DDMATTN_NEWER_GLSLANG= -DDMATTN_GLSLC= -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON)
+endif()
+run(${configure} -S ${SOURCE} -B ${WORK}/build ${kernels} -DBUILD_SHARED_LIBS=${shared} -DDMATTN_BUILD_TOOLS=OFF
+  -DCMAKE_INSTALL_PREFIX=${WORK}/first)
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+if(TOOLCHAIN)
+  run(${CMAKE_COMMAND} --install ${WORK}/build)
+  file(RENAME ${WORK}/first ${WORK}/second)
+  set(installed ${WORK}/second)
+else()
+  pack(${WORK}/build/CPackConfig.cmake "dmattn-${version}-[a-z]+-[a-z0-9_]+[.]tar[.]gz" installed)
+  file(GLOB deb ${WORK}/installed/*.deb)
+  if(deb) # it must contain the same files
+    execute_process(COMMAND ${DPKG_DEB} --contents ${deb} OUTPUT_VARIABLE in_deb COMMAND_ERROR_IS_FATAL ANY)
+    file(GLOB_RECURSE files RELATIVE ${installed} ${installed}/*)
+    foreach(file IN LISTS files)
+      if(NOT in_deb MATCHES "/${file}")
+        message(FATAL_ERROR "${file} is not in ${deb}")
+      endif()
+    endforeach()
+  endif()
 endif()
 
 if(shared)
   # The import library of a DLL lists the exported names.
-  file(GLOB_RECURSE library ${WORK}/second/*/libdmattn.so ${WORK}/second/*/libdmattn.dll.a)
+  file(GLOB_RECURSE library ${installed}/*/libdmattn.so ${installed}/*/libdmattn.dll.a)
   set(dynamic -D)
   set(name "[A-Za-z_0-9]+\n")
   if(library MATCHES "dll.a$")
@@ -73,13 +94,13 @@ if(shared)
   endif()
 endif()
 
-set(ENV{WINEPATH} ${WORK}/second/bin) # where Windows programs find DLLs
-run(${configure} -S ${CONSUMERS}/find_package -B ${WORK}/find_package -DCMAKE_PREFIX_PATH=${WORK}/second)
+set(ENV{WINEPATH} ${installed}/bin) # where Windows programs find DLLs
+run(${configure} -S ${CONSUMERS}/find_package -B ${WORK}/find_package -DCMAKE_PREFIX_PATH=${installed})
 run(${CMAKE_COMMAND} --build ${WORK}/find_package)
 run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/find_package --output-on-failure)
 
 # With pkg-config: only the compiler, without CMake.
-file(GLOB_RECURSE pc ${WORK}/second/*/dmattn.pc)
+file(GLOB_RECURSE pc ${installed}/*/dmattn.pc)
 get_filename_component(folder ${pc} DIRECTORY)
 set(ENV{PKG_CONFIG_PATH} ${folder})
 execute_process(COMMAND ${PKG_CONFIG} --cflags --libs dmattn OUTPUT_VARIABLE flags

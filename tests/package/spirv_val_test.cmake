@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Checks every kernel that was built: cmake -DSPIRV_VAL=… -DTABLE=…/variants.cmake -DBUILT=…/kernels.txt -P this
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 include(${TABLE})
 foreach(variant IN LISTS DMATTN_VARIANTS DMATTN_BENCH_VARIANTS DMATTN_EXAMPLE_VARIANTS)
   string(REPLACE "|" ";" columns "${variant}")

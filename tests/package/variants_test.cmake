@@ -2,10 +2,10 @@
 # A variant whose GLSL extension the shader compiler does not know is left out. One line names the extension, a verbose
 # one the variant. The other variants are compiled, and dmattn_print_levels() says what is missing.
 #   cmake -DSHADERS=… -DWORK=… -DGENERATOR=… -DMAKE_PROGRAM=… -P this
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 file(REMOVE_RECURSE ${WORK})
 file(WRITE ${WORK}/CMakeLists.txt "
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 project(variants LANGUAGES NONE)
 include(${SHADERS}/kernels.cmake)
 set(variants
