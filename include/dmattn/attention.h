@@ -58,8 +58,7 @@ typedef enum dmattn_mask {
  * NaN is NaN, and a query adds 0 times v of hidden keys that other queries of its tile see. So v must be finite, except
  * for keys that no query sees because of `causal`, their interval, or a dense mask without a query dimension. v of
  * these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
- * hold anything. One more exception: if a matrix level converts bf16 to f16 ("bf16 as f16" in the kernel's name), NaN
- * and infinity in q, k, v and dout become finite numbers. */
+ * hold anything. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
     uint32_t batch;                /**< B; required */

@@ -4,6 +4,8 @@
 #ifndef LIB_COOPMAT_GLSL
 #define LIB_COOPMAT_GLSL
 
+#include "math.glsl"
+
 #ifdef MATRIX2
 #define CONVERT_ACCUMULATORS
 #endif
@@ -21,12 +23,20 @@ void subgroup_sync()
     subgroupBarrier();
 }
 
+// The range of f16 is smaller than that of bf16. NaN and infinity stay as they are.
+float within_f16(float x)
+{
+    return is_finite(x) ? clamp(x, -65504, 65504) : x;
+}
+
 // 8 elements of TYPE as operands.
 uvec4 as_operands(uvec4 x)
 {
-    if (TYPE != OPERAND_TYPE) // bf16 operands as f16, whose range is smaller
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            x[i] = packHalf2x16(clamp(unpack_halves(TYPE, x[i]), -65504, 65504));
+    if (TYPE != OPERAND_TYPE) // bf16 to f16
+        [[unroll]] for (uint i = 0; i < 4; i++) {
+            const vec2 pair = unpack_halves(TYPE, x[i]);
+            x[i] = packHalf2x16(vec2(within_f16(pair.x), within_f16(pair.y)));
+        }
     return x;
 }
 
