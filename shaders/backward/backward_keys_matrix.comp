@@ -87,19 +87,6 @@ bool none_is_hidden(uint column)
 DEFINE_STAGING(queries, HEAD_COLUMNS, HEAD_DIM, 0, q_address, none_is_hidden)
 DEFINE_STAGING(douts, VALUE_COLUMNS, VALUE_DIM, BUFFER_VALUES, dout_address, none_is_hidden)
 
-// For each half of row_softmax, the last tile of queries that had dropped rows. It needs no reset.
-shared uint tile_that_drops[SOFTMAX_SETS];
-
-// Stores lse and D of row `invocation` of a tile of queries.
-void store_row_softmax(uint softmax, uint tile, vec2 x)
-{
-    if (invocation >= TILE_ROWS)
-        return;
-    row_softmax[softmax + invocation] = x;
-    if (row_is_dropped(x.x))
-        tile_that_drops[softmax / TILE_ROWS] = tile;
-}
-
 // Sets q and dout of the dropped rows of the current tile to 0.
 void drop_rows(uint buffer_, uint softmax)
 {
@@ -300,8 +287,7 @@ void main()
     load_k(k);
     load_v(v);
 
-    if (invocation < SOFTMAX_SETS)
-        tile_that_drops[invocation] = NONE;
+    const bool rows_are_dropped = work_header().q[DROPPED_ROWS].x != 0;
     for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
         find_heads(head_tile);
         find_bias();
@@ -313,7 +299,8 @@ void main()
             fetch_douts(coming_douts);
             store_queries(0, coming_queries);
             store_douts(0, coming_douts);
-            store_row_softmax(0, now, softmax_of(min(invocation, TILE_ROWS - 1)));
+            if (invocation < TILE_ROWS)
+                row_softmax[invocation] = softmax_of(invocation);
         }
         barrier();
         while (now != NONE) {
@@ -326,7 +313,7 @@ void main()
             if (invocation < TILE_ROWS)
                 coming_softmax = softmax_of(invocation);
             find_queries(now);
-            if (tile_that_drops[softmax / TILE_ROWS] == now)
+            if (rows_are_dropped)
                 drop_rows(buffer_, softmax);
             const int first = int(first_query), end = int(end_query);
             if (any_query.x < end && first < any_query.y) {
@@ -349,7 +336,8 @@ void main()
 #endif
             store_queries(OTHER_BUFFER - buffer_, coming_queries);
             store_douts(OTHER_BUFFER - buffer_, coming_douts);
-            store_row_softmax(TILE_ROWS - softmax, next, coming_softmax);
+            if (invocation < TILE_ROWS)
+                row_softmax[TILE_ROWS - softmax + invocation] = coming_softmax;
             buffer_ = OTHER_BUFFER - buffer_;
             softmax = TILE_ROWS - softmax;
             now = next;

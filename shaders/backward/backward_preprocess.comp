@@ -54,4 +54,6 @@ void main()
     const vec2 known = is_finite(lse) && is_finite(sum) ? vec2(lse, sum) : vec2(NOT_A_NUMBER);
     const vec2 softmax = sees_nothing ? vec2(PLUS_INFINITY, 0) : known;
     Pairs(advance(p.workspace, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(softmax);
+    if (!is_finite(softmax.x) && p.work_at != NO_WORK) // row_is_dropped() of dout.glsl
+        atomicOr(Words(WORKSPACE(p.work_at + DROPPED_ROWS)).w[0], 1);
 }

@@ -44,5 +44,7 @@ void main()
         const uint end = range_begin < range_end ? (uint(range_end) - 1) / TILE_QUERIES + 1 : begin;
         const uint tile = (batch * (HEADS / GROUP) + kv_head) * key_tiles() + WORKGROUP_ID.x;
         work_tile(tile).q[0] = uvec4(begin, end, 0, 0);
+        if (tile == 0)
+            work_header().q[DROPPED_ROWS] = uvec4(0); // backward_preprocess.comp sets it
     }
 }

@@ -6,7 +6,7 @@
 //
 // p.work_at points to a header of WORK_HEADER units, the work items, a record for each tile, and the partial results.
 // The header holds the addresses of dk, dv and dbias. A work item needs them only at its end, so they need not be push
-// constants.
+// constants. It also says whether some row is dropped.
 #ifndef LIB_KEY_SCHEDULE_GLSL
 #define LIB_KEY_SCHEDULE_GLSL
 

@@ -134,8 +134,13 @@
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
-/* The size of the header before the work items, in units of 16 bytes (backward/key_schedule.glsl). */
-#define WORK_HEADER 2
+/* The header before the work items (backward/key_schedule.glsl), in units of 16 bytes: its size, and the position of the
+ * unit whose first word is not 0 if some row is dropped (backward/dout.glsl). */
+#define WORK_HEADER  3
+#define DROPPED_ROWS 2
+
+/* `work_at` if there are no work items. */
+#define NO_WORK 0xffffffff
 
 /* Push constants. The app's buffers are addresses. If a kernel has several intermediate buffers, they are offsets from
  * the workspace, in units of 16 bytes. */
@@ -186,7 +191,8 @@
     DMATTN_ADDRESS lse;                                                                        \
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* f32 pairs [B, H, Sq]: lse and D */                            \
-    DMATTN_UINT queries;
+    DMATTN_UINT queries;                                                                       \
+    DMATTN_UINT work_at; /* backward/key_schedule.glsl, or NO_WORK */
 
 /* backward_queries*.comp */
 #define BACKWARD_QUERY_PARAMS                                                                  \

@@ -209,6 +209,12 @@ static void record_bitmap(recorder *r, VkPipeline pipeline, const dmattn_attenti
     dmattn_recorder_dispatch(r, pipeline, &params, sizeof params, g);
 }
 
+/* Converts an offset in the workspace to units of 16 bytes, counted from lse and D. */
+static uint32_t units(const backward_stage *s, uint64_t at)
+{
+    return (uint32_t)((at - s->at.rows) / 16);
+}
+
 /* Records what the kernels of queries and keys need: lse and D, bitmaps, the work items of keys. */
 static void record_preparation(const backward_stage *s, recorder *r, const backward_key_params *keys,
                                const schedule_params *work)
@@ -220,6 +226,7 @@ static void record_preparation(const backward_stage *s, recorder *r, const backw
         .dout = r->tensor[TENSOR_DOUT],
         .workspace = r->workspace + s->at.rows,
         .queries = d->queries,
+        .work_at = s->ranges ? units(s, s->at.work) : NO_WORK,
     };
     if (s->ranges) {
         dmattn_recorder_dispatch(r, s->ranges, keys, sizeof *keys, dmattn_backward_ranges_grid(&s->desc, &s->tile.key));
@@ -245,12 +252,6 @@ static backward_query_params query_params(const backward_stage *s, const recorde
         .dq = r->tensor[TENSOR_DQ],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
     };
-}
-
-/* Converts an offset in the workspace to units of 16 bytes, counted from lse and D. */
-static uint32_t units(const backward_stage *s, uint64_t at)
-{
-    return (uint32_t)((at - s->at.rows) / 16);
 }
 
 /* `order`: the offset of the sorted keys. */

@@ -19,7 +19,6 @@
 
 typedef struct preprocess_params {
     PREPROCESS_PARAMS
-    uint32_t padding;
 } preprocess_params;
 typedef struct backward_query_params {
     BACKWARD_QUERY_PARAMS
