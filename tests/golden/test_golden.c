@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ||got - want|| / ||want||; infinite if only one of the two has an infinity or a NaN. */
+/* ||got - want|| / ||want|| over the finite numbers; infinite unless the others are the same. */
 static double relative_error(const float *got, const float *want, uint64_t count)
 {
     double difference = 0, norm = 0;
     for (uint64_t i = 0; i < count; i++) {
         if (!isfinite(want[i]) || !isfinite(got[i])) {
-            if (got[i] != want[i])
+            if (got[i] != want[i] && !(isnan(got[i]) && isnan(want[i])))
                 return INFINITY;
             continue;
         }
@@ -229,20 +229,20 @@ static void each_case(void (*run)(const char *name))
     qsort(names, count, sizeof *names, compare_names); /* shares are assigned in this order */
     for (unsigned i = 0; i < count; i++)
         run(names[i]);
-    cr_expect_geq(count, 25, "only %u cases in " DMATTN_GOLDEN, count);
+    cr_expect_geq(count, 31, "only %u cases in " DMATTN_GOLDEN, count);
 }
 
 /* Runs without a device, too. */
 Test(golden, reference)
 {
     each_case(run_on_cpu);
-    cr_expect_geq(differentiated, 21, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
+    cr_expect_geq(differentiated, 25, "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }
 
 DEVICE_TEST(golden, device)
 {
     each_case(run_on_device);
     if (h.runs_taken == h.runs)
-        cr_expect_geq(differentiated, harness_small_tiles() && !harness_takes_all() ? 5 : 21,
+        cr_expect_geq(differentiated, harness_small_tiles() && !harness_takes_all() ? 9 : 25,
                       "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }
