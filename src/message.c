@@ -4,12 +4,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+void dmattn_make_one_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = '?';
+}
+
 static void send(const messenger *m, dmattn_severity severity, const char *format, va_list list)
 {
     if (!m || !m->fn)
         return;
     char text[512];
     vsnprintf(text, sizeof text, format, list);
+    dmattn_make_one_line(text);
     m->fn(m->user, severity, text);
 }
 

@@ -18,7 +18,10 @@ typedef struct messenger {
 #define DMATTN_PRINTF(at, first)
 #endif
 
-/* Sends a message, which is one sentence. `m` may be NULL. */
+/* Replaces control characters, so that a text with parts from a file or from the app is one line. */
+void dmattn_make_one_line(char *text);
+
+/* Sends a message, which is one sentence on one line. `m` may be NULL. */
 void dmattn_message_send(const messenger *m, dmattn_severity severity, const char *format, ...) DMATTN_PRINTF(3, 4);
 
 /* Sends a message of severity ERROR and returns `status`: `return dmattn_fail(m, DMATTN_ERROR_INVALID, "…", …)`. */

@@ -2,6 +2,8 @@
  * The fields of runs and results in JSON and CSV. */
 #include "result_fields.h"
 
+#include "message.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,14 +103,6 @@ const cJSON *result_find(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, first), dot + 1);
 }
 
-/* Texts are printed to terminals, so control characters are replaced. */
-static void make_printable(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = '?';
-}
-
 /* Returns NULL, or what is wrong. */
 static const char *read_field(const result_field *f, const cJSON *object, void *to)
 {
@@ -122,7 +116,7 @@ static const char *read_field(const result_field *f, const cJSON *object, void *
             return f->required ? "is missing" : NULL;
         if (!cJSON_IsString(item))
             return "is not a string";
-        make_printable(item->valuestring);
+        dmattn_make_one_line(item->valuestring); /* it is printed to terminals */
         return NULL;
     case FIELD_FLAG:
         *(bool *)member = cJSON_IsTrue(item);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The reader and writer of .safetensors files: they preserve contents, and the reader rejects malformed files. */
 #define _POSIX_C_SOURCE 200809L
-#include "safetensors.h"
+#include "case_file.h"
+#include "support/sentences.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -388,4 +389,18 @@ Test(safetensors, random_changes_of_the_header)
         write_bytes(bytes, size);
         read_back(error);
     }
+}
+
+/* ---- case files -------------------------------------------------------------------------------------------------- */
+
+/* A message is one line, also if it repeats text of the file. */
+Test(case_file, messages_are_one_line)
+{
+    safetensors_pair pair = {"op", "a\nb\x7f"};
+    const safetensors_file file = {.metadata = &pair, .metadata_count = 1};
+    sentences s = {0};
+    problem p;
+    cr_expect_eq(case_file_read(&file, &(messenger){sentences_keep, &s}, &p), DMATTN_ERROR_INVALID);
+    cr_expect_eq(s.count, 1);
+    cr_expect_str_eq(s.text, "metadata op is 'a?b?', but must be one of attention, dma");
 }

@@ -56,6 +56,7 @@ static const selection selections[] = {
     {"ancient", -1, "Old Card 9000"},
     {"nonsense", -1, "nonsense"},
     {"bestest", -1, "bestest"},
+    {"a\nb\x7f", -1, "'a?b?'"}, /* a message is one line */
 };
 
 Test(select, device)

@@ -18,9 +18,7 @@ int complain(int status, const char *format, ...)
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?';
+    dmattn_make_one_line(text);
     fprintf(stderr, "%s: %s\n", program, text);
     return status;
 }
