@@ -104,6 +104,7 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
     s->key_tiles_grid = dmattn_mask_tiles_grid(d, &s->tile.key);
     s->query_slice = dmattn_grid_slice(s->query_grid, dmattn_attention_flops(d));
     s->key_slice = dmattn_grid_slice(s->key_grid, 2 * dmattn_attention_flops(d));
+    s->bias_slice = dmattn_grid_slice(s->bias_grid, dmattn_attention_flops(d));
     name_stage(s);
     TRY(dmattn_check_grid(ctx, "the gradient of queries", s->query_grid));
     TRY(dmattn_check_grid(ctx, "the gradient of keys", s->key_grid));
@@ -320,7 +321,7 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
         }
     if (s->bias) {
         dmattn_recorder_one_of(r, &first);
-        dmattn_recorder_dispatch_slices(r, s->bias, &bias, sizeof bias, s->bias_grid, s->key_slice);
+        dmattn_recorder_dispatch_slices(r, s->bias, &bias, sizeof bias, s->bias_grid, s->bias_slice);
     }
     if (s->combine)
         dmattn_recorder_dispatch(r, s->combine, &keys, sizeof keys,

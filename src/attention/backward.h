@@ -65,7 +65,7 @@ typedef struct backward_stage {
     backward_tiles tile;
     bool aligned; /* rows of all tensors begin at multiples of 16 bytes if their buffers do */
     grid rows_grid, query_grid, key_grid, bias_grid, query_tiles_grid, key_tiles_grid;
-    uint32_t query_slice, key_slice; /* maximum number of workgroups of a dispatch */
+    uint32_t query_slice, key_slice, bias_slice; /* maximum number of workgroups of a dispatch */
     backward_places at;
     key_order order;
     sum_partials sum;

@@ -44,6 +44,8 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
         .list_queries = 1, /* replaced when a tile is chosen */
         .list_capacity = desc->list_capacity,
     };
+    if (desc->importance_given)
+        descs->mask.importance = (dmattn_importance){0};
     dmattn_mask_desc checked;
     return dmattn_mask_desc_resolve(&descs->mask, &checked, m);
 }

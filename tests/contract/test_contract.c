@@ -93,6 +93,38 @@ Test(contract, sizes_beyond_64_bits)
         }
 }
 
+/* ---- parts that a descriptor does not request -------------------------------------------------------------------- */
+
+/* Plans with an importance that has an unknown type. It is refused, unless the app gives the importance. */
+Test(contract, unknown_type_of_the_importance)
+{
+    const dmattn_importance unknown = {.parameter_type = (dmattn_type)-1};
+    rig r;
+    rig_create(&r);
+    for (int given = 0; given < 2; given++) {
+        const dmattn_dma_desc dma = {.attention = {.batch = 1, .queries = 5, .keys = 7, .heads = 2, .head_dim = 8},
+                                     .importance = unknown,
+                                     .importance_given = given};
+        const dmattn_dma_backward_desc backward = {.dma = dma};
+        const dmattn_decode_desc decode = {.attention = {.batch = 1, .queries = 1, .heads = 2, .head_dim = 8},
+                                           .importance = unknown,
+                                           .importance_given = given,
+                                           .selection = {.causal = true, .sliding = 5}};
+        for (int i = 0; i < 3; i++) {
+            dmattn_plan *plan;
+            r.said = (sentences){0};
+            const dmattn_status status = i == 0   ? dmattn_dma_plan(r.context, &dma, &plan)
+                                         : i == 1 ? dmattn_dma_backward_plan(r.context, &backward, &plan)
+                                                  : dmattn_decode_plan(r.context, &decode, &plan);
+            const char *sentence = given ? "planned" : "parameter_type -1 is not a dmattn_type";
+            cr_expect_eq(status, given ? DMATTN_SUCCESS : DMATTN_ERROR_INVALID, "operator %d: %s", i, r.said.text);
+            cr_expect(r.said.count == 1 && strstr(r.said.text, sentence), "operator %d: %s", i, r.said.text);
+            dmattn_plan_destroy(plan);
+        }
+    }
+    rig_destroy(&r);
+}
+
 /* ---- outputs that are NULL --------------------------------------------------------------------------------------- */
 
 Test(contract, null_outputs)
@@ -219,6 +251,33 @@ Test(contract, commands)
         dmattn_plan_destroy(twin);
     }
     cr_expect_geq(slices, 1, "no operator was divided into slices");
+    rig_destroy(&r);
+}
+
+/* Each kernel is divided by its own work. The gradient of a bias takes two products, 2 * 2 * 64 * 2^32 FLOP, which is
+ * 5.5 times that of a slice, and its grid can be divided into any number of rows. */
+Test(contract, slices_of_the_gradient_of_a_bias)
+{
+    const dmattn_attention_backward_desc desc = {.attention = {.batch = 1,
+                                                               .queries = 1 << 16,
+                                                               .keys = 1 << 16,
+                                                               .heads = 1,
+                                                               .head_dim = 64,
+                                                               .bias = true,
+                                                               .bias_shape = {.queries = 1 << 16}},
+                                                 .gradients = DMATTN_GRADIENT_BIAS};
+    const dmattn_buffer any = {.buffer = (VkBuffer)(uintptr_t)(UINT64_C(1) << 40), .size = VK_WHOLE_SIZE};
+    const dmattn_attention_backward_args args = {
+        .q = any, .k = any, .v = any, .out = any, .dout = any, .lse = any, .bias = any, .dbias = any, .workspace = any};
+    rig r;
+    dmattn_plan *plan;
+    fake_commands commands;
+    rig_create(&r);
+    cr_assert_eq(dmattn_attention_backward_plan(r.context, &desc, &plan), DMATTN_SUCCESS, "%s", r.said.text);
+    const VkCommandBuffer buffer = fake_commands_begin(&r.vulkan, &commands);
+    cr_expect_eq(dmattn_attention_backward_record(plan, buffer, &args), DMATTN_SUCCESS, "%s", r.said.text);
+    cr_expect_eq(commands.slices, 6, "%u slices", commands.slices);
+    dmattn_plan_destroy(plan);
     rig_destroy(&r);
 }
 

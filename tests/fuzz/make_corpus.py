@@ -84,6 +84,7 @@ def cases():
             "key_offsets": ("I32", [1, 2], [0, 40]),
         },
     )
+    yield "line_feed", safetensors({"op": "a\nb"}, {})
     yield "nul_in_name", safetensors(attention, {"q\0x": ("U8", [], 1)})
 
 
@@ -182,6 +183,9 @@ def descriptors():
     for kind in (0, 5, 8):
         for operator in range(6):
             yield f"{kind}-{operator}", bytes([kind, 0, 1, 3, 2, 3, 1, 0, operator])
+    # Findings: an importance that is given, and an unknown type of its parameters; the slices of a bias' gradient.
+    yield "unused_type", bytes.fromhex("013f8c232e")
+    yield "bias_slices", bytes.fromhex("ff01676767117f6767670000004060")
 
 
 def main():
