@@ -134,7 +134,9 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
         const char *comma = strchr(next, ',');
         size_t length = comma ? (size_t)(comma - next) : strlen(next);
         char item[64];
-        snprintf(item, sizeof item, "%.*s", (int)(length < sizeof item ? length : sizeof item), next);
+        const size_t kept = length < sizeof item ? length : sizeof item - 1;
+        memcpy(item, next, kept);
+        item[kept] = '\0';
         if (*count == LIST_MAX) {
             snprintf(why, PARSE_WHY_SIZE, "--%s has more than %d values", option, LIST_MAX);
             return false;
