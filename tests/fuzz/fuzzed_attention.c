@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz.h"
+#include "fuzzed.h"
+
+#include "attention/backward.h"
+#include "attention/desc.h"
+
+/* ---- descriptors --------------------------------------------------------------------------------------------- */
+
+dmattn_score_shape any_score_shape(const dmattn_attention_desc *d, bool one_query)
+{
+    dmattn_score_shape s = {.batch = once_in(3) ? d->batch : below(2),
+                            .heads = once_in(3) ? d->heads
+                                     : flip()   ? d->kv_heads
+                                                : below(2),
+                            .queries = !one_query && flip() ? d->queries : below(2)};
+    if (once_in(10))
+        *(flip() ? &s.batch : flip() ? &s.heads : &s.queries) = wild_32();
+    if (once_in(4)) {
+        s.batch_stride = flip() ? wild_64() : 0;
+        s.head_stride = flip() ? wild_64() : d->keys;
+        s.query_stride = flip() ? wild_64() : d->keys;
+    }
+    return s;
+}
+
+static uint32_t kv_heads_of(const dmattn_attention_desc *d)
+{
+    return d->kv_heads ? d->kv_heads : d->heads;
+}
+
+static uint32_t value_dim_of(const dmattn_attention_desc *d)
+{
+    return d->value_dim ? d->value_dim : d->head_dim;
+}
+
+void draw_sizes(dmattn_attention_desc *d)
+{
+    d->type = (dmattn_type)value_of(3);
+    d->batch = any_size();
+    d->queries = any_size();
+    d->keys = once_in(3) ? d->queries : any_size();
+    d->kv_heads = size_kind == SIZES_LARGE && flip() ? 1u << below(8) : any_size();
+    d->heads =
+        size_kind == SIZES_WILD && flip() ? wild_32() : d->kv_heads * (1 + below(size_kind == SIZES_SMALL ? 4 : 16));
+    if (once_in(5))
+        d->kv_heads = 0;
+    d->head_dim = dimension();
+    d->value_dim = once_in(3) ? dimension() : 0;
+    d->scale = once_in(6) ? wild_float() : 0;
+    d->soft_cap = once_in(5) ? wild_float() : 0;
+    d->lse = flip();
+    d->q_strides = any_strides(d->queries, d->heads, d->head_dim);
+    d->k_strides = any_strides(d->keys, kv_heads_of(d), d->head_dim);
+    d->v_strides = any_strides(d->keys, kv_heads_of(d), value_dim_of(d));
+    if (once_in(3))
+        d->out_strides = any_strides(d->queries, d->heads, value_dim_of(d));
+    if (once_in(4))
+        d->level = (dmattn_level)value_of(4);
+    if (once_in(6))
+        d->max_level = (dmattn_level)value_of(4);
+}
+
+void draw_attention(dmattn_attention_desc *d)
+{
+    draw_sizes(d);
+    d->causal = flip();
+    d->mask = (dmattn_mask)value_of(3);
+    const bool intervals = d->mask == DMATTN_MASK_INTERVALS;
+    if (d->mask)
+        d->mask_shape = any_score_shape(d, intervals);
+    d->bias = once_in(3);
+    if (d->bias) {
+        d->bias_type = (dmattn_type)value_of(3);
+        d->bias_shape = any_score_shape(d, intervals);
+    }
+    d->lists = intervals && once_in(5);
+    d->list_capacity = intervals && once_in(3) ? any_size() : 0;
+}
+
+static dmattn_attention_desc forward;
+static dmattn_attention_backward_desc backward;
+
+static dmattn_status plan_attention(dmattn_context *context, dmattn_plan **plan)
+{
+    forward = (dmattn_attention_desc){0};
+    draw_attention(&forward);
+    return dmattn_attention_plan(context, &forward, plan);
+}
+
+void draw_gradient_strides(const dmattn_attention_desc *a, dmattn_strides *dout, dmattn_strides *dq, dmattn_strides *dk,
+                           dmattn_strides *dv)
+{
+    if (once_in(3))
+        *dout = any_strides(a->queries, a->heads, value_dim_of(a));
+    if (once_in(4))
+        *dq = any_strides(a->queries, a->heads, a->head_dim);
+    if (once_in(4))
+        *dk = any_strides(a->keys, kv_heads_of(a), a->head_dim);
+    if (once_in(4))
+        *dv = any_strides(a->keys, kv_heads_of(a), value_dim_of(a));
+}
+
+static dmattn_status plan_attention_backward(dmattn_context *context, dmattn_plan **plan)
+{
+    dmattn_attention_backward_desc *b = &backward;
+    backward = (dmattn_attention_backward_desc){0};
+    draw_attention(&b->attention);
+    b->gradients = flip() ? 0 : once_in(6) ? wild_32() : below(16);
+    draw_gradient_strides(&b->attention, &b->dout_strides, &b->dq_strides, &b->dk_strides, &b->dv_strides);
+    return dmattn_attention_backward_plan(context, b, plan);
+}
+
+/* ---- sizes in 128 bits ---------------------------------------------------------------------------------------- */
+
+wide span(const dmattn_strides *s, wide batch, wide sequence, wide heads, wide dim)
+{
+    return (batch - 1) * s->batch + (sequence - 1) * s->sequence + (heads - 1) * s->head + dim;
+}
+
+static wide score_span(const dmattn_score_shape *s, wide keys)
+{
+    return keys + (wide)(s->batch - 1) * (s->batch > 1 ? s->batch_stride : 0)
+           + (wide)(s->heads - 1) * (s->heads > 1 ? s->head_stride : 0)
+           + (wide)(s->queries - 1) * (s->queries > 1 ? s->query_stride : 0);
+}
+
+wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
+{
+    const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2, bias = a->bias_type == DMATTN_TYPE_F32 ? 4 : 2;
+    switch (t) {
+    case TENSOR_Q: return element * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
+    case TENSOR_K: return element * span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim);
+    case TENSOR_V: return element * span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim);
+    case TENSOR_OUT: return element * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
+    case TENSOR_LSE: return a->lse ? (wide)4 * a->batch * a->heads * a->queries : 0;
+    case TENSOR_MASK: return a->mask == DMATTN_MASK_DENSE ? score_span(&a->mask_shape, a->keys) : 0;
+    case TENSOR_BEGIN:
+    case TENSOR_END: return a->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&a->mask_shape, a->keys) : 0;
+    case TENSOR_BIAS: return a->bias ? bias * score_span(&a->bias_shape, a->keys) : 0;
+    default: return 0;
+    }
+}
+
+static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *resolved)
+{
+    for (int t = TENSOR_Q; t <= TENSOR_BIAS; t++)
+        FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
+}
+
+static void check_attention(const dmattn_plan *plan, const dmattn_plan_info *info)
+{
+    dmattn_attention_desc a;
+    (void)info;
+    FUZZ_CHECK(!dmattn_attention_desc_resolve(&forward, &a, NULL));
+    check_tensors(plan, &a);
+}
+
+static void check_backward(const dmattn_plan *plan, const dmattn_plan_info *info)
+{
+    (void)info;
+    dmattn_attention_backward_desc b;
+    FUZZ_CHECK(!dmattn_attention_backward_desc_resolve(&backward, &b, NULL));
+    const dmattn_attention_desc *a = &b.attention;
+    const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2;
+    dmattn_attention_desc with_lse = *a;
+    with_lse.lse = true;
+    check_tensors(plan, &with_lse);
+    const wide gradients[] = {span(&b.dq_strides, a->batch, a->queries, a->heads, a->head_dim),
+                              span(&b.dk_strides, a->batch, a->keys, a->kv_heads, a->head_dim),
+                              span(&b.dv_strides, a->batch, a->keys, a->kv_heads, a->value_dim)};
+    FUZZ_CHECK(plan->tensor[TENSOR_DOUT].bytes
+               == element * span(&b.dout_strides, a->batch, a->queries, a->heads, a->value_dim));
+    for (int i = 0; i < 3; i++)
+        FUZZ_CHECK(plan->tensor[TENSOR_DQ + i].bytes == 0
+                   || plan->tensor[TENSOR_DQ + i].bytes == element * gradients[i]);
+}
+
+const fuzzed_operator fuzzed_attention = {plan_attention, check_attention, NULL, &dmattn_attention_operator};
+const fuzzed_operator fuzzed_backward = {plan_attention_backward, check_backward, NULL,
+                                         &dmattn_attention_backward_operator};
