@@ -42,9 +42,7 @@ enum {
     OPTION_CEILINGS,
     OPTION_LIST,
     OPTION_LIST_CASES,
-    OPTION_LIST_MODELS,
-    OPTION_HELP,
-    OPTION_VERSION
+    OPTION_LIST_MODELS
 };
 
 static const struct option long_options[] = {
@@ -80,8 +78,8 @@ static const struct option long_options[] = {
     {"list", no_argument, NULL, OPTION_LIST},
     {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
     {"list-models", no_argument, NULL, OPTION_LIST_MODELS},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
     {NULL, 0, NULL, 0},
 };
 
@@ -235,10 +233,10 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
     bench_action action = ACTION_RUN;
     optind = 0; /* resets getopt completely; 1 would keep its position within a word */
     opterr = 0; /* getopt's messages would start with the path of the program */
-    for (int c, at = 0; (c = getopt_long(argc, argv, ":", long_options, &at)) != -1;) {
+    for (int c, at = 0; (c = getopt_long(argc, argv, ":hV", long_options, &at)) != -1;) {
         switch (c) {
-        case OPTION_HELP: return ACTION_HELP;
-        case OPTION_VERSION: return ACTION_VERSION;
+        case 'h': return ACTION_HELP;
+        case 'V': return ACTION_VERSION;
         case OPTION_LIST: action = ACTION_LIST; break;
         case OPTION_LIST_CASES: action = ACTION_LIST_CASES; break;
         case OPTION_LIST_MODELS: action = ACTION_LIST_MODELS; break;
@@ -249,7 +247,7 @@ bench_action options_parse(int argc, char **argv, bench_options *o, char why[OPT
             }
             /* fall through - an unexpected value gives ':' on Windows and '?' elsewhere */
         case '?':
-            if (optopt > 0 && optopt < OPTION_N)
+            if (optopt > 0 && optopt < OPTION_N && strncmp(argv[optind - 1], "--", 2))
                 snprintf(why, OPTIONS_WHY_SIZE, "there is no option -%c; see --help", optopt);
             else
                 snprintf(why, OPTIONS_WHY_SIZE,

@@ -56,7 +56,7 @@ const char bench_usage[] = "Usage: vkbench [options]\n"
                            "\n";
 
 const char bench_usage_others[] = "Measurement:\n"
-                                  "  --device D       best (default), an index, or part of a name; see --list\n"
+                                  "  --device D       best (default), its index, or part of its name; see --list\n"
                                   "  --time SECONDS   time limit per case (default: 2; on a CPU and in quick 1); it\n"
                                   "                   also removes quick's limit on the total time\n"
                                   "  --samples N      at most N samples per case (default: 1000)\n"
@@ -79,8 +79,8 @@ const char bench_usage_others[] = "Measurement:\n"
                                   "  --tune[=PART]    time attention with every tile of cooperative matrices that\n"
                                   "                   fits (with PART in its line) and print their lines in the\n"
                                   "                   format of src/attention/tile.c, the fastest first\n"
-                                  "  --help           print this help\n"
-                                  "  --version        print the version\n"
+                                  "  -h, --help       print this text and exit\n"
+                                  "  -V, --version    print the version and exit\n"
                                   "\n";
 
 const char bench_usage_notes[] = "Columns:\n"

@@ -23,7 +23,13 @@ refuses 2 'beyond the end of the file' --weights "$folder/cut"
 refuses 2 'No such file' --weights "$folder/none"
 refuses 2 '--tokens' --tokens 0
 refuses 2 '--seed' --seed
-refuses 2 'device 15' --device 15
+refuses 2 "is '15'" --device 15
+refuses 2 "is 'no such name'" --device 'no such name'
+"$program" --device 0 --tokens 1 --layers 1 >"$folder/by_index"
+name=$(head -n 1 "$folder/by_index")
+name=${name%%,*}
+"$program" --device "${name:1}" --tokens 1 --layers 1 >"$folder/by_name"
+head -n 1 "$folder/by_name" | grep -qF "$name"
 # A CPU device allows 65535 workgroups of 64 invocations, less than 256 for each of these tokens.
 long=$(head -c 40000 /dev/zero | tr '\0' a)
 "$program" --tokens 1 --layers 1 >"$folder/out"

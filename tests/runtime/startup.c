@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * dmattn_startup [--hits]: measures how long an app takes to make its plans when it starts, with and without the
+ * dmattn_startup: measures how long an app takes to make its plans when it starts, with and without the
  * pipeline cache that it saved the last time. There are three starts, each with its own Vulkan instance, device and
  * cache: the first cache is empty, the second has the data of the first, the third is empty again, because a driver may
  * also have a cache of its own.
@@ -10,6 +10,7 @@
 #include "kernel.h"
 #include "runtime/enable.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,8 @@ static dmattn_status start_on(const dmattn_device *device, const blob *from, blo
 }
 
 /* Does so on a device of a new runtime. *count receives the number of devices. */
-static dmattn_status start(const blob *from, blob *to, double *seconds, dmattn_device_info *info, uint32_t *count)
+static dmattn_status start(const char *selector, const blob *from, blob *to, double *seconds, dmattn_device_info *info,
+                           uint32_t *count)
 {
     dmattn_runtime *runtime = NULL;
     dmattn_device *device = NULL;
@@ -156,7 +158,7 @@ static dmattn_status start(const blob *from, blob *to, double *seconds, dmattn_d
     *count = status == DMATTN_ERROR_UNSUPPORTED ? 0 : 1;
     if (!status) {
         *count = dmattn_runtime_device_count(runtime);
-        status = dmattn_runtime_find_device(runtime, getenv("DMATTN_TEST_DEVICE"), &index);
+        status = dmattn_runtime_find_device(runtime, selector, &index);
     }
     if (!status)
         status = dmattn_runtime_device_info(runtime, index, info);
@@ -186,10 +188,26 @@ static bool check(bool again, bool must_tell)
     return !why;
 }
 
-int main(int argc, char **argv)
+static const char usage[] = "Usage: dmattn_startup [options]\n"
+                            "\n"
+                            "Measures how long an app takes to make its plans when it starts, with and\n"
+                            "without the pipeline cache that it saved the last time.\n"
+                            "\n"
+                            "Options:\n"
+                            "  --device D     Vulkan device: best, its index, or part of its name (default:\n"
+                            "                 DMATTN_TEST_DEVICE, or else the best)\n"
+                            "  --hits         fail if the driver does not report what it found in the cache\n"
+                            "  -h, --help     print this text and exit\n"
+                            "  -V, --version  print the version and exit\n"
+                            "\n"
+                            "Exit status:\n"
+                            "  0  success, or there is no device\n"
+                            "  1  the machine failed, or a cache was not used\n"
+                            "  2  an option is wrong\n";
+
+static int measure(const char *selector, bool must_tell)
 {
     static const char *const names[] = {"empty", "saved", "empty again"};
-    const bool must_tell = argc > 1 && !strcmp(argv[1], "--hits");
     const char *required = getenv("DMATTN_REQUIRE_DEVICE");
     blob data[3] = {{0}}, none = {0};
     double seconds[3];
@@ -197,7 +215,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3 && ok; i++) {
         dmattn_device_info info;
         uint32_t count;
-        const dmattn_status status = start(i == 1 ? &data[0] : &none, &data[i], &seconds[i], &info, &count);
+        const dmattn_status status = start(selector, i == 1 ? &data[0] : &none, &data[i], &seconds[i], &info, &count);
         if (!count && !(required && !strcmp(required, "1"))) {
             printf("dmattn tests: no device (%s)\n", sentence);
             return 0;
@@ -217,4 +235,27 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++)
         free(data[i].data);
     return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
+                                                 {"hits", no_argument, NULL, 'H'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {"version", no_argument, NULL, 'V'},
+                                                 {NULL, 0, NULL, 0}};
+    const unsigned version = dmattn_version();
+    const char *selector = getenv("DMATTN_TEST_DEVICE");
+    bool must_tell = false;
+    for (int c; (c = getopt_long(argc, argv, "hV", long_options, NULL)) != -1;)
+        switch (c) {
+        case 'd': selector = optarg; break;
+        case 'H': must_tell = true; break;
+        case 'h': fputs(usage, stdout); return 0;
+        case 'V':
+            printf("dmattn_startup %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
+            return 0;
+        default: return 2;
+        }
+    return measure(selector, must_tell);
 }

@@ -7,6 +7,7 @@
 
 #include <dmattn/runtime.h>
 
+#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,12 +84,16 @@ static int cuda_check(const session *s, const char *call, CUresult result)
 
 /* ---- one device, for both interfaces-------------------------------------------------------------------------- */
 
-/* Finds the first CUDA device that is also a usable Vulkan device; *index is its Vulkan index. */
-static int find_device(session *s, uint32_t *index)
+/* Finds the first CUDA device that is also a usable Vulkan device; *index is its Vulkan index. `selector`: NULL, or
+ * which Vulkan device it must be, as for dmattn_runtime_find_device(). */
+static int find_device(session *s, const char *selector, uint32_t *index)
 {
     int count = 0;
+    uint32_t wanted = 0;
     if (!dmattn_runtime_device_count(s->runtime))
         return fail(NOTHING_TO_RUN_ON, "there is no Vulkan device");
+    if (selector && dmattn_runtime_find_device(s->runtime, selector, &wanted))
+        return BAD_INPUT; /* print_error() has said why */
     CUDA(s, cuDeviceGetCount, &count);
     for (int ordinal = 0; ordinal < count; ordinal++) {
         CUuuid uuid;
@@ -97,23 +102,24 @@ static int find_device(session *s, uint32_t *index)
         for (*index = 0; *index < dmattn_runtime_device_count(s->runtime); ++*index) {
             dmattn_device_info info;
             DMATTN(dmattn_runtime_device_info(s->runtime, *index, &info));
-            if (info.level && !memcmp(info.uuid, uuid.bytes, sizeof info.uuid)) {
+            if (info.level && (!selector || *index == wanted) && !memcmp(info.uuid, uuid.bytes, sizeof info.uuid)) {
                 printf("%s, %s\n", info.name, info.driver);
                 return DONE;
             }
         }
     }
-    return fail(NOTHING_TO_RUN_ON, "no CUDA device is also a Vulkan device that dmattn can use");
+    return fail(NOTHING_TO_RUN_ON, selector ? "the device of --device is no CUDA device"
+                                            : "no CUDA device is also a Vulkan device that dmattn can use");
 }
 
-static int open_devices(session *s)
+static int open_devices(session *s, const char *selector)
 {
     char why[256];
     if (!cuda_driver_open(&s->cuda, why, sizeof why))
         return fail(NOTHING_TO_RUN_ON, why);
     uint32_t index;
     DMATTN(dmattn_runtime_create(&(dmattn_runtime_desc){.message = print_error}, &s->runtime));
-    TRY(find_device(s, &index));
+    TRY(find_device(s, selector, &index));
     DMATTN(dmattn_device_create(s->runtime, index, &s->device));
     CUDA(s, cuDevicePrimaryCtxRetain, &s->context, s->cuda_device);
     CUDA(s, cuCtxSetCurrent, s->context);
@@ -321,32 +327,75 @@ static void close_session(session *s)
     cuda_driver_close(&s->cuda);
 }
 
-static int run(session *s, int calls)
+static const char usage[] = "Usage: dmattn-cuda [options] [CALLS]\n"
+                            "\n"
+                            "Computes attention in memory shared by CUDA and Vulkan. Then measures CALLS\n"
+                            "hand-overs to dmattn (default: 1000, at most 1000000). For each the GPU switches\n"
+                            "from CUDA to Vulkan and back: 0.33 ms on an H200.\n"
+                            "\n"
+                            "Options:\n"
+                            "  --device D     Vulkan device: best, its index, or part of its name (default:\n"
+                            "                 that of the first CUDA device)\n"
+                            "  -h, --help     print this text and exit\n"
+                            "  -V, --version  print the version and exit\n"
+                            "\n"
+                            "Exit status:\n"
+                            "  0   success\n"
+                            "  1   the machine failed\n"
+                            "  2   an argument is wrong\n"
+                            "  77  there is no CUDA device\n";
+
+typedef struct options {
+    const char *device;
+    int calls;
+} options;
+
+enum { GO_ON = -1 };
+
+/* Returns GO_ON, or an exit status. */
+static int parse_options(int argc, char **argv, options *o)
 {
-    TRY(open_devices(s));
+    static const struct option long_options[] = {{"device", required_argument, NULL, 'd'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {"version", no_argument, NULL, 'V'},
+                                                 {NULL, 0, NULL, 0}};
+    const unsigned version = dmattn_version();
+    *o = (options){.calls = 1000};
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, "hV", long_options, NULL)) != -1;)
+        switch (c) {
+        case 'd': o->device = optarg; break;
+        case 'h': fputs(usage, stdout); return DONE;
+        case 'V':
+            printf("dmattn-cuda %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
+            return DONE;
+        default: return fail(BAD_INPUT, "an option is unknown or lacks its value; see --help");
+        }
+    char *end = "";
+    const long calls = optind < argc ? strtol(argv[optind], &end, 10) : o->calls;
+    if (argc - optind > 1 || *end || calls < 1 || calls > 1000000)
+        return fail(BAD_INPUT, "the only argument is a number of calls from 1 to 1000000; see --help");
+    o->calls = (int)calls;
+    return GO_ON;
+}
+
+static int run(session *s, const options *o)
+{
+    TRY(open_devices(s, o->device));
     TRY(share_timeline(s));
     TRY(run_attention(s));
-    return measure(s, calls);
+    return measure(s, o->calls);
 }
 
 int main(int argc, char **argv)
 {
-    char *end = "";
-    const long calls = argc == 2 ? strtol(argv[1], &end, 10) : 1000;
-    if (argc > 2 || *end || calls < 1 || calls > 1000000) {
-        fputs("Usage: dmattn-cuda [CALLS]\n"
-              "\n"
-              "Computes attention in memory shared by CUDA and Vulkan. Then measures CALLS hand-overs to dmattn\n"
-              "(default: 1000, at most 1000000). For each the GPU switches from CUDA to Vulkan and back: 0.33 ms\n"
-              "on an H200.\n"
-              "\n"
-              "Exit status: 0 success, 1 the machine failed, 2 the argument is wrong, 77 there is no CUDA device.\n",
-              stderr);
-        return BAD_INPUT;
-    }
+    options o;
     session s = {0};
-    const int status = run(&s, (int)calls);
-    close_session(&s);
+    int status = parse_options(argc, argv, &o);
+    if (status == GO_ON) {
+        status = run(&s, &o);
+        close_session(&s);
+    }
     return (fflush(stdout) || ferror(stdout)) && !status ? fail(MACHINE_FAILED, "the output cannot be written")
                                                          : status;
 }

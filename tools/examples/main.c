@@ -15,29 +15,36 @@
 #include <string.h>
 #include <time.h>
 
-static const char usage[] =
-    "usage: dmattn-generate [OPTIONS]\n"
-    "\n"
-    "Continues a text with a small byte-level transformer whose attention is computed by dmattn.\n"
-    "\n"
-    "  --prompt TEXT    the text to continue\n"
-    "  --tokens N       bytes to generate (default: 64)\n"
-    "  --window N       keys that each query sees (default: 32)\n"
-    "  --weights FILE   a .safetensors file of a model with 256 tokens and tensor names as in Doge\n"
-    "                   (default: random weights)\n"
-    "  --seed N         seed of the random weights (default: 1)\n"
-    "  --layers N       layers of the random model (default: 4)\n"
-    "  --save FILE      write the weights to a file\n"
-    "  --device N       index of the Vulkan device (default: a discrete GPU, or else the first device)\n"
-    "  --check          compare logits and tokens with a reference on the CPU\n"
-    "  --validation     load the Khronos validation layer if it is installed; its errors are failures\n"
-    "\n"
-    "Exit status: 0 success, 1 a failure of the machine or of a check, 2 a wrong option or file.\n";
+static const char usage[] = "Usage: dmattn-generate [options]\n"
+                            "\n"
+                            "Continues a text with a small byte-level transformer whose attention is computed\n"
+                            "by dmattn.\n"
+                            "\n"
+                            "Options:\n"
+                            "  --prompt TEXT   the text to continue\n"
+                            "  --tokens N      bytes to generate (default: 64)\n"
+                            "  --window N      keys that each query sees (default: 32)\n"
+                            "  --weights FILE  a .safetensors file of a model with 256 tokens and tensor\n"
+                            "                  names as in Doge (default: random weights)\n"
+                            "  --seed N        seed of the random weights (default: 1)\n"
+                            "  --layers N      layers of the random model (default: 4)\n"
+                            "  --save FILE     write the weights to a file\n"
+                            "  --device D      Vulkan device: best, its index, or part of its name (default:\n"
+                            "                  a discrete GPU, or else the first device)\n"
+                            "  --check         compare logits and tokens with a reference on the CPU\n"
+                            "  --validation    load the Khronos validation layer if it is installed; its\n"
+                            "                  errors are failures\n"
+                            "  -h, --help      print this text and exit\n"
+                            "  -V, --version   print the version and exit\n"
+                            "\n"
+                            "Exit status:\n"
+                            "  0  success\n"
+                            "  1  a failure of the machine or of a check\n"
+                            "  2  a wrong option or file\n";
 
 typedef struct options {
-    const char *prompt, *weights, *save;
+    const char *prompt, *weights, *save, *device;
     uint32_t tokens, window, seed, layers;
-    int device;
     bool check, validation;
 } options;
 
@@ -58,12 +65,16 @@ static options read_options(char **arguments)
                  .tokens = 64,
                  .window = 32,
                  .seed = 1,
-                 .layers = 4,
-                 .device = -1};
+                 .layers = 4};
     for (char **a = arguments; *a; a++) {
         const char *name = *a;
-        if (!strcmp(name, "--help")) {
+        if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
             fputs(usage, stdout);
+            exit(0);
+        }
+        if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+            const unsigned version = dmattn_version();
+            printf("dmattn-generate %u.%u.%u\n", version / 1000000, version / 1000 % 1000, version % 1000);
             exit(0);
         }
         if (!strcmp(name, "--check") || !strcmp(name, "--validation")) {
@@ -79,8 +90,8 @@ static options read_options(char **arguments)
             o.seed = number(name, value, 0, UINT32_MAX);
         else if (!strcmp(name, "--layers"))
             o.layers = number(name, value, 1, MAX_LAYERS);
-        else if (!strcmp(name, "--device"))
-            o.device = (int)number(name, value, 0, 15);
+        else if (value && !strcmp(name, "--device"))
+            o.device = value;
         else if (value && !strcmp(name, "--prompt"))
             o.prompt = value;
         else if (value && !strcmp(name, "--weights"))

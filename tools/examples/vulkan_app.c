@@ -3,6 +3,7 @@
 
 #include "die.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,27 +77,48 @@ static void create_instance(app *a, bool validation)
 
 /* ---- device ------------------------------------------------------------------------------------------------------ */
 
-static void choose_device(app *a, int index)
+static bool contains(const char *name, const char *part)
+{
+    for (; *name; name++) {
+        size_t i = 0;
+        while (part[i] && tolower((unsigned char)name[i]) == tolower((unsigned char)part[i]))
+            i++;
+        if (!part[i])
+            return true;
+    }
+    return false;
+}
+
+/* `selector`: NULL, "best", an index, or part of a name. */
+static bool is_selected(const char *selector, uint32_t index, const char *name)
+{
+    if (!selector || !strcmp(selector, "best"))
+        return true;
+    char *end;
+    const unsigned long number = strtoul(selector, &end, 10);
+    return isdigit((unsigned char)*selector) && !*end ? number == index : contains(name, selector);
+}
+
+static void choose_device(app *a, const char *selector)
 {
     VkPhysicalDevice list[16];
     uint32_t count = sizeof list / sizeof *list;
     VK(vkEnumeratePhysicalDevices(a->instance, &count, list));
     if (!count)
         die("there is no Vulkan device");
-    if (index >= (int)count)
-        refuse("there is no device %d: the system has %u", index, count);
     for (uint32_t i = 0; i < count; i++) {
         VkPhysicalDeviceProperties properties;
         vkGetPhysicalDeviceProperties(list[i], &properties);
-        const bool better = index < 0 ? !i
-                                            || (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU
-                                                && a->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
-                                      : (int)i == index;
-        if (better) {
+        const bool better = !a->physical_device
+                            || (properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU
+                                && a->properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
+        if (is_selected(selector, i, properties.deviceName) && better) {
             a->physical_device = list[i];
             a->properties = properties;
         }
     }
+    if (!a->physical_device)
+        refuse("none of the %u devices is '%s'; --device takes an index or part of a name", count, selector);
     if (a->properties.apiVersion < VK_API_VERSION_1_3)
         die("%s does not support Vulkan 1.3, which this app needs", a->properties.deviceName);
 }
@@ -196,11 +218,11 @@ static void create_pool(app *a, app_queue *queue)
     VK(vkCreateCommandPool(a->device, &info, NULL, &queue->pool));
 }
 
-void app_open(app *a, int device_index, bool validation)
+void app_open(app *a, const char *selector, bool validation)
 {
     *a = (app){0};
     create_instance(a, validation);
-    choose_device(a, device_index);
+    choose_device(a, selector);
     create_device(a);
     create_pool(a, &a->compute);
     create_pool(a, &a->transfer);

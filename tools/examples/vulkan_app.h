@@ -30,8 +30,8 @@ typedef struct app {
     dmattn_context *dmattn;
 } app;
 
-/* device_index: -1 selects a discrete GPU, or else the first device. */
-void app_open(app *a, int device_index, bool validation);
+/* `selector`: the index of the device or part of its name; NULL or "best": a discrete GPU, or else the first device. */
+void app_open(app *a, const char *selector, bool validation);
 void app_close(app *a);
 
 #endif

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+# Writes a man page from help texts; man_page.cmake calls it. Lines of a help text that end in a colon and are not
+# indented become headings; all other lines stay as they are.
+string(REPLACE "," ";" COMMANDS "${COMMANDS}")
+string(REPLACE "," ";" EMULATOR "${EMULATOR}")
+
+# Sets `usage` and `text` to the two parts of a help text, in the language of man pages.
+function(read_help command heading)
+  execute_process(COMMAND ${EMULATOR} ${FILE} ${command} --help OUTPUT_VARIABLE help RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "${FILE} ${command} --help: ${status}")
+  endif()
+  string(REPLACE "\r" "" help "${help}")
+  string(REPLACE "\\" "\\e" help "${help}")
+  string(REPLACE "-" "\\-" help "${help}")
+  string(REGEX REPLACE "\n([.'])" "\n\\\\&\\1" help "${help}")
+  string(FIND "${help}" "\n\n" end)
+  string(SUBSTRING "${help}" 0 ${end} usage)
+  string(REPLACE "Usage: " "" usage "${usage}")
+  string(REPLACE "\n       " "\n" usage "${usage}")
+  math(EXPR end "${end} + 2")
+  string(SUBSTRING "${help}" ${end} -1 text)
+  string(REGEX REPLACE "(^|\n)([A-Z][A-Za-z ]*):\n" "\\1.fi\n.${heading} \\2\n.nf\n" text "${text}")
+  set(usage "${usage}" PARENT_SCOPE)
+  set(text "${text}" PARENT_SCOPE)
+endfunction()
+
+read_help("" SH)
+string(TOUPPER "${PROGRAM}" title)
+string(REPLACE "-" "\\-" name "${PROGRAM}")
+set(page ".TH ${title} 1 \"\" \"dmattn ${VERSION}\" \"User Commands\"\n.SH NAME\n${name} \\- ${SUMMARY}\n")
+string(APPEND page ".SH SYNOPSIS\n.nf\n${usage}\n.fi\n.SH DESCRIPTION\n.nf\n${text}.fi\n")
+foreach(command IN LISTS COMMANDS)
+  read_help(${command} SS)
+  string(APPEND page ".SH ${PROGRAM} ${command}\n.nf\n${usage}\n\n${text}.fi\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${page}")
