@@ -36,6 +36,8 @@ static const char usage[] = "Usage: dmattn-run [options] IN.safetensors OUT.safe
                             "                          the rounding of the type.\n"
                             "  out: wrong, error E, allowed A, at [0, 1, 5, 3]: G instead of W\n"
                             "  dq: not in the file     there is nothing to compare with\n"
+    "  dq: not checked, because terms of it are beyond f32\n"
+    "                          so no error can be derived\n"
                             "\n"
                             "Warnings on stderr name the tensors and metadata of IN that are ignored.\n"
                             "\n"
