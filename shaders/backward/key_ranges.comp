@@ -25,8 +25,10 @@ void main()
     invocation = gl_LocalInvocationIndex;
     kv_head = WORKGROUP_ID.y;
     batch = WORKGROUP_ID.z;
-    range_begin = int(p.queries);
-    range_end = 0;
+    if (invocation == 0) {
+        range_begin = int(p.queries);
+        range_end = 0;
+    }
     find_keys(WORKGROUP_ID.x);
     for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
         find_heads(head_tile);

@@ -119,8 +119,8 @@ static void declare_results(arena *a, const tensor_id *results, size_t count)
 /* Returns item 1 of the results. It must differ from the buffer's previous contents. */
 static unsigned char *copy_item(const arena *a)
 {
-    unsigned char *copy = malloc(a->buffer.size);
-    memcpy(copy, a->after, a->buffer.size);
+    unsigned char *copy = malloc(a->size);
+    memcpy(copy, a->after, a->size);
     for (size_t i = 0; i < ITEM_RESULTS; i++) {
         const uint64_t bytes = a->bytes[item_results[i]] / ITEMS, first = a->at[item_results[i]] + bytes;
         if (bytes && a->result[item_results[i]])
@@ -153,12 +153,12 @@ static void expect_finite(const arena *a, tensor_id tensor, const char *what)
 static void run_kinds(arena *a, uint32_t reuse, const char *name, const tensor_id *tensors, size_t count)
 {
     arena_run(a, reuse, name);
-    unsigned char *want = copy_item(a), *valid = malloc(a->buffer.size);
-    memcpy(valid, a->before, a->buffer.size);
+    unsigned char *want = copy_item(a), *valid = malloc(a->size);
+    memcpy(valid, a->before, a->size);
     for (int kind = 0; kind < KINDS; kind++) {
         char what[96];
         snprintf(what, sizeof what, "%s, %s", name, kind_names[kind]);
-        memcpy(a->before, valid, a->buffer.size);
+        memcpy(a->before, valid, a->size);
         put_hostile(a, TENSOR_COUNT, kind, 0, a->bytes[TENSOR_COUNT]);
         for (size_t i = 0; i < count; i++) {
             const uint64_t item = a->bytes[tensors[i]] / ITEMS;
@@ -246,6 +246,24 @@ DEVICE_TEST(hostile, dense)
     }
 }
 
+/* That the validation layer finds a read behind a buffer, if it is asked for: k begins 64 bytes too late. */
+DEVICE_TEST(hostile, gpu_validation)
+{
+    if (!h.gpu_validation)
+        return;
+    arena a;
+    dmattn_attention_args args = {0};
+    arena_create(&a, plan_attention((dmattn_attention_desc){SIZES, INTERVALS}, DMATTN_LEVEL_PORTABLE), &args, 0);
+    RESULTS(&a, TENSOR_OUT);
+    fill_valid(&a);
+    args.k.offset += 64;
+    args.k.size = VK_WHOLE_SIZE;
+    h.expected = "does not belong to any buffer";
+    arena_run(&a, 0, "k is too small");
+    cr_expect_gt(h.expected_findings, 0, "the validation layer did not check addresses");
+    arena_destroy(&a);
+}
+
 /* One list for all tiles: blocks of all keys. A query need not see any of them. */
 static uint64_t list_bytes(uint32_t headers)
 {
@@ -266,14 +284,14 @@ static void put_valid_lists(const arena *a, uint32_t headers)
 static void run_lists(arena *a, uint32_t headers, const char *name)
 {
     arena_run(a, 0, name);
-    unsigned char *want = copy_item(a), *valid = malloc(a->buffer.size);
-    memcpy(valid, a->before, a->buffer.size);
+    unsigned char *want = copy_item(a), *valid = malloc(a->size);
+    memcpy(valid, a->before, a->size);
     for (int kind = 0; kind < 2 * KINDS; kind++) {
         char what[96];
         const bool all = kind >= KINDS;
         const uint64_t item = UINT64_C(16) * headers / ITEMS;
         snprintf(what, sizeof what, "%s, %s, %s", name, kind_names[kind % KINDS], all ? "all words" : "headers");
-        memcpy(a->before, valid, a->buffer.size);
+        memcpy(a->before, valid, a->size);
         put_hostile(a, TENSOR_LISTS, kind % KINDS, 0, all ? a->bytes[TENSOR_LISTS] : item);
         put_hostile(a, TENSOR_LISTS, kind % KINDS, 2 * item, 3 * item);
         arena_run(a, 0, what);
@@ -287,12 +305,19 @@ static void run_lists(arena *a, uint32_t headers, const char *name)
     arena_destroy(a);
 }
 
-static uint32_t header_count(const dmattn_plan *plan)
+/* Makes the arena of a plan with lists from the app, and valid contents. Returns the number of headers. */
+static uint32_t create_with_lists(arena *a, dmattn_plan *plan, void *args)
 {
     dmattn_plan_info info;
     dmattn_plan_get_info(plan, &info);
-    return ITEMS * KV_HEADS * ((QUERIES - 1) / info.list_queries + 1);
+    const uint32_t headers = ITEMS * KV_HEADS * ((QUERIES - 1) / info.list_queries + 1);
+    arena_create(a, plan, args, list_bytes(headers));
+    fill_valid(a);
+    put_valid_lists(a, headers);
+    return headers;
 }
+
+static const dmattn_attention_desc with_lists = {SIZES, .lse = true, INTERVALS, .lists = true};
 
 DEVICE_TEST(hostile, lists)
 {
@@ -300,13 +325,8 @@ DEVICE_TEST(hostile, lists)
     {
         arena a;
         dmattn_attention_args args = {0};
-        dmattn_plan *plan =
-            plan_attention((dmattn_attention_desc){SIZES, .lse = true, INTERVALS, .lists = true}, level);
-        const uint32_t headers = header_count(plan);
-        arena_create(&a, plan, &args, list_bytes(headers));
+        const uint32_t headers = create_with_lists(&a, plan_attention(with_lists, level), &args);
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
-        fill_valid(&a);
-        put_valid_lists(&a, headers);
         run_lists(&a, headers, dmattn_level_string(level));
     }
 }
@@ -317,12 +337,8 @@ DEVICE_TEST(hostile, lists_backward)
     {
         arena a;
         dmattn_attention_backward_args args = {0};
-        dmattn_plan *plan = plan_backward((dmattn_attention_desc){SIZES, INTERVALS, .lists = true}, level);
-        const uint32_t headers = header_count(plan);
-        arena_create(&a, plan, &args, list_bytes(headers));
+        const uint32_t headers = create_with_lists(&a, plan_backward(with_lists, level), &args);
         RESULTS(&a, TENSOR_DQ, TENSOR_DK, TENSOR_DV, TENSOR_DBIAS);
-        fill_valid(&a);
-        put_valid_lists(&a, headers);
         run_lists(&a, headers, dmattn_level_string(level));
     }
 }
@@ -397,8 +413,8 @@ DEVICE_TEST(hostile, broken_promise)
     }
     arena_run(&a, DMATTN_STAGE_INTERVALS, "the promised bound");
     const uint64_t header = LENGTH / desc.list_queries * 16, words = (a.bytes[TENSOR_LISTS] - ITEMS * header) / ITEMS;
-    unsigned char *want = malloc(a.buffer.size);
-    memcpy(want, a.after, a.buffer.size);
+    unsigned char *want = malloc(a.size);
+    memcpy(want, a.after, a.size);
     for (int32_t i = 0; i < ITEMS * LENGTH; i++)
         if (i / LENGTH != 1) {
             begin[i] = 0;
@@ -414,19 +430,24 @@ DEVICE_TEST(hostile, broken_promise)
     arena_destroy(&a);
 }
 
+static dmattn_plan *plan_dma(dmattn_level level)
+{
+    const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true, .level = level}, SELECTION};
+    dma_descs descs;
+    attention_tile tile;
+    dmattn_plan *plan;
+    ASSERT_OK(dmattn_dma_desc_resolve(&desc, &descs, &h.context->messenger));
+    ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&descs.attention, &tile), &plan));
+    return plan;
+}
+
 DEVICE_TEST(hostile, dma)
 {
     EACH_LEVEL(harness_offers)
     {
-        const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true, .level = level}, SELECTION};
         arena a;
-        dma_descs descs;
-        attention_tile tile;
-        dmattn_plan *plan;
         dmattn_dma_args args = {0};
-        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &descs, &h.context->messenger));
-        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&descs.attention, &tile), &plan));
-        arena_create(&a, plan, &args, 0);
+        arena_create(&a, plan_dma(level), &args, 0);
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE, TENSOR_IMPORTANCE, TENSOR_BEGIN, TENSOR_END);
         fill_valid(&a);
         RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_KEY_VALID, TENSOR_QUERY_OFFSETS, TENSOR_KEY_OFFSETS);
@@ -438,15 +459,9 @@ DEVICE_TEST(hostile, dma_reuse)
 {
     EACH_LEVEL(harness_offers)
     {
-        const dmattn_dma_desc desc = {.attention = {SIZES, .lse = true, .level = level}, SELECTION};
         arena a;
-        dma_descs descs;
-        attention_tile tile;
-        dmattn_plan *plan;
         dmattn_dma_args args = {0};
-        ASSERT_OK(dmattn_dma_desc_resolve(&desc, &descs, &h.context->messenger));
-        ASSERT_OK(dmattn_dma_plan_tile(h.context, &desc, harness_tile(&descs.attention, &tile), &plan));
-        arena_create(&a, plan, &args, 0);
+        arena_create(&a, plan_dma(level), &args, 0);
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
         fill_valid(&a);
         for (int kind = 0; kind < KINDS; kind++) {

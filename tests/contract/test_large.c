@@ -83,6 +83,22 @@ static void expect_row(const char *name, const query_inputs *in, const uint16_t 
               allowed.out);
 }
 
+/* Plans, adds a workspace to the buffers, and runs. */
+static void run_attention(const dmattn_attention_desc *desc, dmattn_attention_args args)
+{
+    dmattn_plan *plan;
+    dmattn_plan_info info;
+    VkCommandBuffer commands;
+    ASSERT_OK(dmattn_attention_plan(h.context, desc, &plan));
+    dmattn_plan_get_info(plan, &info);
+    args.workspace = make(info.workspace_size + 16, NULL);
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    ASSERT_OK(dmattn_attention_record(plan, commands, &args));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    dmattn_buffer_destroy(h.device, &args.workspace);
+    dmattn_plan_destroy(plan);
+}
+
 /* Copies the rows [2, rows, DIM] of a tensor whose batch items and rows are far apart. */
 typedef struct far_tensor {
     dmattn_buffer buffer;
@@ -126,22 +142,10 @@ static void run_strides(dmattn_level level, const dmattn_strides *queries, const
     const far_tensor out = make_far(queries, QUERIES);
     uint16_t *q_rows = random_elements(2 * QUERIES * DIM, 1), *k_rows = random_elements(2 * KEYS * DIM, 2);
     uint16_t *v_rows = random_elements(2 * KEYS * DIM, 3), *out_rows = random_elements(2 * QUERIES * DIM, 4);
-    dmattn_plan *plan;
-    VkCommandBuffer commands;
     copy_far(&q, q_rows, true);
     copy_far(&k, k_rows, true);
     copy_far(&v, v_rows, true);
-    ASSERT_OK(dmattn_attention_plan(h.context, &d, &plan));
-    dmattn_plan_info info;
-    dmattn_plan_get_info(plan, &info);
-    const dmattn_attention_args args = {.q = q.buffer,
-                                        .k = k.buffer,
-                                        .v = v.buffer,
-                                        .out = out.buffer,
-                                        .workspace = make(info.workspace_size + 16, NULL)};
-    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-    ASSERT_OK(dmattn_attention_record(plan, commands, &args));
-    ASSERT_OK(dmattn_commands_submit(h.device));
+    run_attention(&d, (dmattn_attention_args){.q = q.buffer, .k = k.buffer, .v = v.buffer, .out = out.buffer});
     copy_far(&out, out_rows, false);
     for (uint32_t i = 0; i < 2 * QUERIES; i += 13) {
         const query_inputs in = {.q = q_rows + i * DIM,
@@ -150,8 +154,7 @@ static void run_strides(dmattn_level level, const dmattn_strides *queries, const
                                  .keys = KEYS};
         expect_row(dmattn_level_string(level), &in, out_rows + i * DIM);
     }
-    dmattn_plan_destroy(plan);
-    dmattn_buffer buffers[] = {q.buffer, k.buffer, v.buffer, out.buffer, args.workspace};
+    dmattn_buffer buffers[] = {q.buffer, k.buffer, v.buffer, out.buffer};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         dmattn_buffer_destroy(h.device, &buffers[i]);
     free(q_rows);
@@ -203,20 +206,9 @@ DEVICE_TEST(large, dense_mask)
     uint16_t *q = random_elements((uint64_t)LENGTH * DIM, 1), *k = random_elements((uint64_t)LENGTH * DIM, 2);
     uint16_t *v = random_elements((uint64_t)LENGTH * DIM, 3), *out = malloc((uint64_t)LENGTH * DIM * 2);
     const uint64_t bytes = (uint64_t)LENGTH * DIM * 2;
-    dmattn_plan *plan;
-    dmattn_plan_info info;
-    VkCommandBuffer commands;
-    ASSERT_OK(dmattn_attention_plan(h.context, &d, &plan));
-    dmattn_plan_get_info(plan, &info);
-    const dmattn_attention_args args = {.q = make(bytes, q),
-                                        .k = make(bytes, k),
-                                        .v = make(bytes, v),
-                                        .out = make(bytes, NULL),
-                                        .mask = mask,
-                                        .workspace = make(info.workspace_size + 16, NULL)};
-    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-    ASSERT_OK(dmattn_attention_record(plan, commands, &args));
-    ASSERT_OK(dmattn_commands_submit(h.device));
+    const dmattn_attention_args args = {
+        .q = make(bytes, q), .k = make(bytes, k), .v = make(bytes, v), .out = make(bytes, NULL), .mask = mask};
+    run_attention(&d, args);
     ASSERT_OK(dmattn_download(h.device, &args.out, 0, out, bytes));
     const uint32_t sampled[] = {0, 1, 32767, 40001, 65470, 65471, 65535, 65536, 65598, LENGTH - 1};
     for (size_t i = 0; i < sizeof sampled / sizeof *sampled; i++) {
@@ -226,7 +218,6 @@ DEVICE_TEST(large, dense_mask)
         const query_inputs in = {.q = q + (uint64_t)sampled[i] * DIM, .k = k, .v = v, .mask = rows, .keys = LENGTH};
         expect_row(name, &in, out + (uint64_t)sampled[i] * DIM);
     }
-    dmattn_plan_destroy(plan);
     free(rows);
     free(q);
     free(k);

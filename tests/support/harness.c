@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _DEFAULT_SOURCE /* putenv */
 #include "harness.h"
 
 #include "context.h"
@@ -19,8 +20,10 @@ void harness_message(void *user, dmattn_severity severity, const char *text)
 {
     harness *to = user;
     if (!strncmp(text, "validation:", strlen("validation:"))) {
-        if (to->expected && strstr(text, to->expected))
+        if (to->expected && strstr(text, to->expected)) {
+            to->expected_findings++;
             return;
+        }
         to->validation_errors += severity == DMATTN_SEVERITY_ERROR;
         fprintf(stderr, "%s %s\n", severity == DMATTN_SEVERITY_ERROR ? "ERROR" : "WARNING", text);
     } else if (severity == DMATTN_SEVERITY_ERROR) {
@@ -40,6 +43,13 @@ static void no_device(const char *why)
 
 static void open_runtime(void)
 {
+    static char check_addresses[] = "VK_LAYER_GPUAV_ENABLE=1";
+    static char no_races[] = "VK_LAYER_GPUAV_SHARED_MEMORY_DATA_RACE=0"; /* the layer does not know subgroup barriers */
+    h.gpu_validation = required("DMATTN_REQUIRE_GPU_VALIDATION");
+    if (h.gpu_validation) {
+        putenv(check_addresses);
+        putenv(no_races);
+    }
     dmattn_runtime_desc desc = {.validation = true, .message = harness_message, .message_user = &h};
     dmattn_status status = dmattn_runtime_create(&desc, &h.runtime);
     h.validation = status == DMATTN_SUCCESS;

@@ -4,6 +4,9 @@
  *     DMATTN_TEST_DEVICE          which device: an index, part of a name, or best (default)
  *     DMATTN_REQUIRE_DEVICE=1     fail, instead of skipping, if there is no device
  *     DMATTN_REQUIRE_VALIDATION=1 fail if the validation layer is not installed
+ *     DMATTN_REQUIRE_GPU_VALIDATION=1
+ *                                 the validation layer also checks all addresses that kernels access (from its version
+ *                                 1.4 on); test_hostile fails if it cannot
  *     DMATTN_REQUIRE_LEVEL=matrix fail if the device or this build does not offer that level
  *     DMATTN_TEST_CASES=all       run every case of the large tables; default: a few that together have every option
  *     DMATTN_TEST_CASES=odd       run only the cases with this text in their names
@@ -27,7 +30,9 @@ typedef struct harness {
     uint32_t index;
     dmattn_device_info info;
     bool validation;                      /* the validation layer is loaded */
+    bool gpu_validation;                  /* it was asked to check addresses */
     const char *expected;                 /* NULL, or a part of the layer's findings that the test expects */
+    unsigned expected_findings;           /* number of these */
     unsigned validation_errors;           /* number of other findings with severity ERROR */
     unsigned sentences;                   /* number of other messages with severity ERROR */
     char sentence[512];                   /* the last of these messages */
