@@ -6,6 +6,12 @@
 #include "gradients.h"
 #include "support/harness.h"
 
+/* Puts a problem and the results of forward on the device, for its gradients; with dma, also puts the mask into the
+ * problem. A device runs forward at the problem's level. A CPU would compile its kernels for seconds, and forward has
+ * its own tests. So there, the reference computes it, unless DMATTN_TEST_CASES selects every case, or scores are large:
+ * then forward and gradients must round them in the same way. */
+device_problem backward_forward(const char *name, problem *p, bool large_scores);
+
 /* The correct gradients of a problem that requests all of them, as the reference computes them. With dma, the problem
  * must have its mask. */
 gradients backward_expect(const problem *p);
@@ -15,9 +21,8 @@ gradients backward_expect(const problem *p);
  * same bits. With dma, the problem must also request the gradient of the importance. */
 void backward_check(const char *name, const device_problem *forward, const gradients *want);
 
-/* Computes each subset of the gradients and expects that it is right, too. At matrix levels, only subsets that belong
- * to this process's share are computed.
- */
-void backward_check_subsets(const char *name, const device_problem *forward, const gradients *want);
+/* Computes subsets of the gradients and expects that they are right, too: by default, those with a single gradient of
+ * `single` (bits of dmattn_gradient); if DMATTN_TEST_CASES selects them, all. */
+void backward_check_subsets(const char *name, const device_problem *forward, const gradients *want, uint32_t single);
 
 #endif

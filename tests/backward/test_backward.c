@@ -39,22 +39,6 @@ static problem make(const char *name, const attention_case *c, dmattn_type type)
     return p;
 }
 
-/* Runs forward at the problem's level. If kernels compile slowly, it runs at the portable level, because forward has
- * its own tests. */
-static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
-{
-    device_problem dp;
-    problem forward = *p;
-    if (harness_small_tiles())
-        forward.desc.level = DMATTN_LEVEL_PORTABLE;
-    forward.tile = harness_tile(&forward.desc, tile);
-    const dmattn_status status = device_problem_create(&forward, h.device, &dp);
-    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
-    ASSERT_OK(device_problem_run(&dp));
-    dp.problem = p;
-    return dp;
-}
-
 /* Runs a case in type `type` at all levels from `lowest` on. The type may differ from the case's own. */
 static void run_case(const char *case_name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
@@ -68,10 +52,9 @@ static void run_case(const char *case_name, const attention_case *c, dmattn_type
         if (!want.tensor[TENSOR_DQ])
             want = backward_expect(&p);
         char name[160];
-        attention_tile tile;
         snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
         p.desc.level = level;
-        device_problem dp = run_forward(name, &p, &tile);
+        device_problem dp = backward_forward(name, &p, c->data == DATA_LARGE);
         backward_check(name, &dp, &want);
         device_problem_destroy(&dp);
     }
@@ -104,28 +87,34 @@ static void run_group(const char *group, const attention_group *g)
 
 /* ---- subsets ------------------------------------------------------------------------------------------------- */
 
-static const attention_case subsets[] = {
-    {.name = "causal f32", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 24), CAUSAL, BIAS(F32, .heads = 4, .queries = 70)}},
-    {.name = "dense f16", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 0), DENSE(.heads = 2, .queries = 70)}},
-    {.name = "intervals bf16",
-     .desc = {BF16, SIZE(2, 70, 90, 4, 2, 32, 0), CAUSAL, INTERVALS(.batch = 2, .heads = 2),
-              BIAS(F32, .batch = 2, .heads = 2)}},
+static const struct {
+    attention_case c;
+    uint32_t single; /* gradients that are computed alone by default */
+} subsets[] = {
+    {{.name = "causal f32", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 24), CAUSAL, BIAS(F32, .heads = 4, .queries = 70)}},
+     DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS},
+    {{.name = "dense f16", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 0), DENSE(.heads = 2, .queries = 70)}},
+     DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K},
+    {{.name = "intervals bf16",
+      .desc = {BF16, SIZE(2, 70, 90, 4, 2, 32, 0), CAUSAL, INTERVALS(.batch = 2, .heads = 2),
+               BIAS(F32, .batch = 2, .heads = 2)}},
+     DMATTN_GRADIENT_Q | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS},
 };
 
 DEVICE_TEST(backward, subsets)
 {
     for (size_t i = 0; i < sizeof subsets / sizeof *subsets; i++)
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
-            const dmattn_type type = subsets[i].desc.type;
+            const attention_case *c = &subsets[i].c;
+            const dmattn_type type = c->desc.type;
             if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level))
                 continue;
-            attention_tile tile;
-            problem p = make(subsets[i].name, &subsets[i], type);
+            problem p = make(c->name, c, type);
             p.desc.level = level;
             p.least_tiles = harness_small_tiles();
-            device_problem dp = run_forward(subsets[i].name, &p, &tile);
+            device_problem dp = backward_forward(c->name, &p, false);
             gradients want = backward_expect(&p);
-            backward_check_subsets(subsets[i].name, &dp, &want);
+            backward_check_subsets(c->name, &dp, &want, subsets[i].single);
             gradients_destroy(&want);
             device_problem_destroy(&dp);
             problem_destroy(&p);
@@ -144,14 +133,13 @@ DEVICE_TEST(backward, repeated_dout)
                                             .level = DMATTN_LEVEL_PORTABLE,
                                             .out_strides = {40 * 4 * 24, 4 * 24, 24}};
         problem p;
-        attention_tile tile;
         ASSERT_OK(problem_create(&desc, NULL, &p));
         ASSERT_OK(problem_add_backward(&p, &(problem_backward){.dout_strides = {0, 0, 1}}, NULL));
         problem_randomize(&p, 1);
         p.least_tiles = harness_small_tiles();
         const char *name = dmattn_type_string(desc.type);
         gradients want = backward_expect(&p);
-        device_problem dp = run_forward(name, &p, &tile);
+        device_problem dp = backward_forward(name, &p, false);
         backward_check(name, &dp, &want);
         device_problem_destroy(&dp);
         gradients_destroy(&want);
@@ -201,9 +189,8 @@ DEVICE_TEST(backward, saturated_cap)
         const dmattn_type type = level == DMATTN_LEVEL_PORTABLE ? DMATTN_TYPE_F32 : DMATTN_TYPE_F16;
         if (!harness_offers_backward(level))
             continue;
-        attention_tile tile;
         problem p = saturated_cap(type, level);
-        device_problem dp = run_forward("saturated cap", &p, &tile);
+        device_problem dp = backward_forward("saturated cap", &p, false);
         device_gradients dg;
         gradients got;
         ASSERT_OK(gradients_create(&p, &got));

@@ -17,31 +17,13 @@ static problem make(const char *name, const dmattn_dma_desc *desc)
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     p.backward.gradients |= DMATTN_GRADIENT_IMPORTANCE;
     problem_randomize(&p, 7);
+    p.least_tiles = harness_small_tiles();
     return p;
-}
-
-/* Runs forward, which also puts the mask into the problem. It runs at the problem's level. If kernels compile slowly,
- * it runs at the portable level, because forward has its own tests. */
-static device_problem run_forward(const char *name, problem *p, attention_tile *tile)
-{
-    device_problem dp;
-    problem forward = *p;
-    p->least_tiles = harness_small_tiles();
-    if (harness_small_tiles())
-        forward.desc.level = forward.dma_desc.attention.level = DMATTN_LEVEL_PORTABLE;
-    forward.tile = harness_tile(&forward.desc, tile);
-    const dmattn_status status = device_problem_create(&forward, h.device, &dp);
-    cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
-    ASSERT_OK(device_problem_run(&dp));
-    dp.problem = p;
-    ASSERT_OK(device_problem_download_mask(&dp, p));
-    return dp;
 }
 
 static void run_problem(const char *name, problem *p)
 {
-    attention_tile tile;
-    device_problem dp = run_forward(name, p, &tile);
+    device_problem dp = backward_forward(name, p, false);
     gradients want = backward_expect(p);
     backward_check(name, &dp, &want);
     gradients_destroy(&want);
@@ -77,28 +59,30 @@ DMA_GROUPS(GROUP_TEST)
 
 /* ---- subsets ------------------------------------------------------------------------------------------------- */
 
-static void check_subsets(const char *name, const dmattn_dma_desc *desc)
+static void check_subsets(const char *name, const dmattn_dma_desc *desc, uint32_t single)
 {
-    attention_tile tile;
     problem p = make(name, desc);
-    device_problem dp = run_forward(name, &p, &tile);
+    device_problem dp = backward_forward(name, &p, false);
     gradients want = backward_expect(&p);
-    backward_check_subsets(name, &dp, &want);
+    backward_check_subsets(name, &dp, &want, single);
     gradients_destroy(&want);
     device_problem_destroy(&dp);
     problem_destroy(&p);
 }
 
+/* The subsets of attention's gradients are in test_backward.c. */
 DEVICE_TEST(dma_backward, subsets)
 {
     check_subsets("given",
                   &(dmattn_dma_desc){.attention = {F32, SIZE(2, 70, 90, 4, 2, 16, 24), .level = DMATTN_LEVEL_PORTABLE},
                                      TOPW(20),
-                                     .importance_given = true});
+                                     .importance_given = true},
+                  DMATTN_GRADIENT_IMPORTANCE);
     check_subsets("made",
                   &(dmattn_dma_desc){.attention = {F16, SIZE(1, 50, 60, 4, 2, 16, 0), .level = DMATTN_LEVEL_PORTABLE},
                                      TOPW(20),
-                                     .importance = {.dt_bias = true}});
+                                     .importance = {.dt_bias = true}},
+                  DMATTN_GRADIENT_V | DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A | DMATTN_GRADIENT_DT_BIAS);
 }
 
 /* ---- edges --------------------------------------------------------------------------------------------------- */
@@ -117,6 +101,7 @@ DEVICE_TEST(dma_backward, strides)
     ASSERT_OK(problem_add_backward(&p, &wanted, NULL));
     p.backward.gradients |= DMATTN_GRADIENT_IMPORTANCE;
     problem_randomize(&p, 8);
+    p.least_tiles = harness_small_tiles();
     run_problem("strides", &p);
     problem_destroy(&p);
 }

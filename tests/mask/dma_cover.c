@@ -11,7 +11,9 @@ static unsigned dim_class(uint32_t dim)
     return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
 }
 
-/* Gradients only read the intervals, so for them, only the kind of selection counts. */
+/* Gradients only read the intervals, so for them, only the kind of selection counts. Of the options of attention, only
+ * those count that the importance's part of the gradients depends on: attention's own gradients have all of them, also
+ * with intervals. */
 static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level level, bool gradients)
 {
     const dmattn_attention_desc *d = &c->desc.attention;
@@ -39,17 +41,28 @@ static cover_traits traits_of(const dma_case *c, size_t number, dmattn_level lev
     cover_add(&t, given ? 0 : 1 + importance->activation);
     cover_add(&t, given ? 0 : 1 + importance->parameter_type);
     cover_add(&t, importance->dt_bias);
-    cover_add(&t, d->soft_cap > 0);
-    cover_add(&t, d->q_strides.batch || d->q_strides.sequence);
-    cover_add(&t, d->k_strides.batch || d->k_strides.sequence);
     cover_add(&t, d->v_strides.batch || d->v_strides.sequence);
-    cover_add(&t, dim_class(d->head_dim));
-    cover_add(&t, d->value_dim == 0 ? 0 : d->value_dim < d->head_dim ? 1 : 2);
-    cover_add(&t, d->queries == 1 ? 0 : d->queries * group <= 16 ? 1 : d->queries < 1000 ? 2 : 3);
-    cover_add(&t, d->keys < d->queries);
-    cover_add(&t, group <= 3 ? group : group <= 16 ? 4 : 5);
+    cover_add(&t, dim_class(d->value_dim ? d->value_dim : d->head_dim));
     cover_add(&t, d->kv_heads > 8);
-    cover_add(&t, c->desc.list_capacity > 0);
+    const unsigned of_attention[] = {d->soft_cap > 0,
+                                     d->q_strides.batch || d->q_strides.sequence,
+                                     d->k_strides.batch || d->k_strides.sequence,
+                                     dim_class(d->head_dim),
+                                     d->value_dim == 0            ? 0
+                                     : d->value_dim < d->head_dim ? 1
+                                                                  : 2,
+                                     d->queries == 1            ? 0
+                                     : d->queries * group <= 16 ? 1
+                                     : d->queries < 1000        ? 2
+                                                                : 3,
+                                     d->keys < d->queries,
+                                     group <= 3    ? group
+                                     : group <= 16 ? 4
+                                                   : 5,
+                                     d->list_capacity > 0};
+    for (size_t i = 0; i < sizeof of_attention / sizeof *of_attention; i++)
+        cover_add(&t, gradients ? 0 : of_attention[i]);
+    cover_add(&t, group > 1);
     cover_add_kernel(&t, 1 + number);
     return t;
 }
