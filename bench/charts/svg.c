@@ -25,10 +25,7 @@ const char svg_style[] =
     "svg .mark{fill:currentColor;stroke:var(--page);stroke-width:1}\n"
     "svg .peer .line{stroke-dasharray:5 3}svg .peer .mark{fill:var(--page);stroke:currentColor;stroke-width:2}\n";
 
-enum { COLOURS = 8, MARKS = 6, DASHES = 4, LEGEND_LINE = 18, SERIES_MOST = 256 };
-
-/* The widest that a character is on average, in the fonts of svg_style at their size, so that no text is cut off. */
-static const double char_width = 7.2, title_char_width = 9.6;
+enum { COLOURS = 8, MARKS = 6, DASHES = 4 };
 
 /* ---- text ----------------------------------------------------------------------------------------------------- */
 
@@ -49,150 +46,6 @@ static void text_at(FILE *stream, double x, double y, const char *classes, const
     fprintf(stream, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">", x, y, classes);
     xml_text(stream, text);
     fputs("</text>\n", stream);
-}
-
-static const char throttled_label[] = "measured while the device was throttled";
-
-/* ---- layout --------------------------------------------------------------------------------------------------- */
-
-typedef struct layout {
-    axis x, y;
-    double width, height, legend_x, legend_y;
-    bool narrow;
-    size_t order[SERIES_MOST]; /* series in the order of the legend */
-    size_t count;
-    size_t line_length; /* of the legend, in characters; longer labels continue in the next line */
-    double key_y;       /* of the part of the legend below the series: guides and the mark of throttled points */
-    size_t key_rows;
-} layout;
-
-static void include(double value, double *least, double *most)
-{
-    if (axis_takes(value)) {
-        *least = fmin(*least, value);
-        *most = fmax(*most, value);
-    }
-}
-
-/* Sets the ends of both axes so that all points, horizontal guides and ends of guides are visible. */
-static void find_ends(const chart *c, layout *l)
-{
-    double x[2] = {INFINITY, 0}, y[2] = {INFINITY, 0};
-    for (size_t i = 0; i < l->count; i++)
-        for (size_t k = 0; k < c->series[i].count; k++) {
-            include(c->series[i].points[k].x, &x[0], &x[1]);
-            include(c->series[i].points[k].y, &y[0], &y[1]);
-        }
-    for (size_t i = 0; i < c->guide_count; i++) {
-        include(c->guides[i].from, &x[0], &x[1]);
-        include(c->guides[i].to, &x[0], &x[1]);
-        if (c->guides[i].exponent == 0)
-            include(c->guides[i].factor, &y[0], &y[1]);
-    }
-    axis_set_ends(&l->x, x[0], x[1]);
-    axis_set_ends(&l->y, y[0], y[1]);
-}
-
-static double last_y(const chart_series *s)
-{
-    return s->points[s->count - 1].y;
-}
-
-/* Orders the legend by the right ends of the lines, so that each label is next to its line. */
-static void order_legend(const chart *c, layout *l)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        size_t at = i;
-        for (; chart_kinds[c->id].lines && at && last_y(&c->series[l->order[at - 1]]) < last_y(&c->series[i]); at--)
-            l->order[at] = l->order[at - 1];
-        l->order[at] = i;
-    }
-}
-
-/* The position of the vertical axis, with room for its labels. */
-static double place_left(const layout *l)
-{
-    double ticks[AXIS_TICKS];
-    char text[AXIS_TEXT_SIZE];
-    size_t longest = 0;
-    for (size_t i = axis_ticks(&l->y, l->narrow ? 8 : 10, ticks); i-- > 0;) {
-        axis_text(&l->y, ticks[i], text);
-        longest = strlen(text) > longest ? strlen(text) : longest;
-    }
-    return fmax(l->narrow ? 36 : 48, 12 + 7.4 * (double)longest);
-}
-
-static bool has_throttled(const chart *c)
-{
-    for (size_t i = 0; i < c->series_count; i++)
-        for (size_t k = 0; k < c->series[i].count; k++)
-            if (c->series[i].of[k]->throttled)
-                return true;
-    return false;
-}
-
-/* The part of a label, from `start` on, that fits into a line of the legend; it ends before a space if possible. */
-static size_t line_end(const char *label, size_t start, size_t most)
-{
-    const size_t length = strlen(label);
-    if (length - start <= most)
-        return length;
-    for (size_t end = start + most; end > start; end--)
-        if (label[end] == ' ')
-            return end;
-    return start + most;
-}
-
-/* The number of lines that a series takes in the legend. Its note is in the last. */
-static size_t lines_of(const chart_series *s, size_t most)
-{
-    const size_t note = *s->note ? strlen(s->note) + 2 : 0;
-    size_t lines = 1, start = 0, end;
-    while ((end = line_end(s->label, start, most)) < strlen(s->label)) {
-        start = end + (s->label[end] == ' ');
-        lines++;
-    }
-    return lines + (end - start + note > most);
-}
-
-static size_t longest_text(const chart *c, size_t count)
-{
-    size_t longest = 0;
-    for (size_t i = 0; i < count; i++) {
-        const size_t length = strlen(c->series[i].label) + strlen(c->series[i].note) + 2;
-        longest = length > longest ? length : longest;
-    }
-    for (size_t i = 0; i < c->guide_count; i++)
-        longest = strlen(c->guides[i].label) > longest ? strlen(c->guides[i].label) : longest;
-    return longest > strlen(throttled_label) ? longest : strlen(throttled_label);
-}
-
-static layout make_layout(const chart *c, svg_use use)
-{
-    layout l = {.x.kind = chart_kinds[c->id].x_kind, .narrow = use == SVG_NARROW};
-    const double top = use == SVG_FILE ? 84 : 28;
-    l.count = c->series_count < SERIES_MOST ? c->series_count : SERIES_MOST;
-    const size_t longest = longest_text(c, l.count);
-    size_t lines = 0;
-    l.line_length = l.narrow ? (size_t)((360 - 14 - 16) / char_width) : longest;
-    for (size_t i = 0; i < l.count; i++)
-        lines += lines_of(&c->series[i], l.line_length);
-    l.key_rows = c->guide_count + has_throttled(c);
-    find_ends(c, &l);
-    order_legend(c, &l);
-    const double rows = (double)lines * LEGEND_LINE, key = (double)l.key_rows * LEGEND_LINE;
-    l.x.from = place_left(&l);
-    l.x.to = l.narrow ? 332 : 560;
-    l.y.to = top;
-    l.y.from = top + (l.narrow ? 250 : fmax(330, rows + key + 12));
-    l.legend_x = l.narrow ? 14 : l.x.to + 20;
-    l.legend_y = l.narrow ? l.y.from + 62 : top + 6;
-    l.key_y = l.narrow ? l.legend_y + rows : l.y.from - key + 6;
-    l.width = l.narrow ? 360 : l.legend_x + 24 + char_width * (double)longest;
-    if (use == SVG_FILE)
-        l.width = fmax(l.width, 28 + title_char_width * (double)strlen(c->title));
-    l.height = l.narrow ? l.key_y + key : l.y.from + 52;
-    return l;
 }
 
 /* ---- parts ---------------------------------------------------------------------------------------------------- */
@@ -304,16 +157,16 @@ static void draw_label(FILE *stream, const chart_series *s, const layout *l, dou
     size_t start = 0, end = 0, lines = 0;
     fputs("<text>", stream);
     while (start < length) {
-        end = line_end(s->label, start, l->line_length);
+        end = layout_line_end(s->label, start, l->line_length);
         char line[sizeof s->label];
         snprintf(line, sizeof line, "%.*s", (int)(end - start), s->label + start);
-        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\">", x, y + 4 + (double)(lines++ * LEGEND_LINE));
+        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\">", x, y + 4 + (double)(lines++ * LAYOUT_LINE));
         xml_text(stream, line);
         fputs("</tspan>", stream);
         start = end + (s->label[end] == ' ');
     }
-    if (*s->note && lines_of(s, l->line_length) > lines)
-        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\"></tspan>", x, y + 4 + (double)(lines * LEGEND_LINE));
+    if (*s->note && layout_lines(s, l->line_length) > lines)
+        fprintf(stream, "<tspan x=\"%.1f\" y=\"%.1f\"></tspan>", x, y + 4 + (double)(lines * LAYOUT_LINE));
     if (*s->note)
         fprintf(stream, " <tspan class=\"mute\">N<tspan dy=\"-4\" class=\"power\">%s</tspan></tspan>", s->note);
     fputs("</text>\n", stream);
@@ -324,27 +177,28 @@ static void draw_label(FILE *stream, const chart_series *s, const layout *l, dou
 static void draw_key(FILE *stream, const chart *c, const layout *l)
 {
     for (size_t i = 0; i < l->key_rows; i++) {
-        const double y = l->key_y + (double)(i * LEGEND_LINE);
+        const double y = l->key_y + (double)(i * LAYOUT_LINE);
         if (i < c->guide_count)
             fprintf(stream, "<path class=\"roof g%zu\" d=\"M%.1f %.1fh22\"/>", i % DASHES, l->legend_x - 10, y);
         else
             draw_star(stream, l->legend_x - 7, y + 6);
-        text_at(stream, l->legend_x + 16, y + 4, "mute", i < c->guide_count ? c->guides[i].label : throttled_label);
+        text_at(stream, l->legend_x + 16, y + 4, "mute",
+                i < c->guide_count ? c->guides[i].label : layout_throttled_label);
     }
 }
 
 /* Labels next to the ends of the lines, or in a list. */
 static void draw_legend(FILE *stream, const chart *c, const layout *l)
 {
-    double places[SERIES_MOST], next = l->legend_y;
+    double places[LAYOUT_SERIES], next = l->legend_y;
     for (size_t i = 0; i < l->count; i++) {
         const chart_series *s = &c->series[l->order[i]];
-        places[i] = chart_kinds[c->id].lines && !l->narrow ? axis_place(&l->y, last_y(s)) : next;
-        next += (double)(lines_of(s, l->line_length) * LEGEND_LINE);
+        places[i] = chart_kinds[c->id].lines && !l->narrow ? axis_place(&l->y, layout_last_y(s)) : next;
+        next += (double)(layout_lines(s, l->line_length) * LAYOUT_LINE);
     }
     if (!l->narrow)
-        spread_places(places, l->count, LEGEND_LINE, l->y.to + 4,
-                      l->key_rows ? l->key_y - LEGEND_LINE - 6 : l->y.from - 4);
+        spread_places(places, l->count, LAYOUT_LINE, l->y.to + 4,
+                      l->key_rows ? l->key_y - LAYOUT_LINE - 6 : l->y.from - 4);
     for (size_t i = 0; i < l->count; i++) {
         const size_t index = l->order[i];
         const chart_series *s = &c->series[index];
@@ -360,7 +214,7 @@ static void draw_legend(FILE *stream, const chart *c, const layout *l)
 
 void svg_write(FILE *stream, const chart *c, svg_use use)
 {
-    const layout l = make_layout(c, use);
+    const layout l = layout_make(c, use);
     fprintf(stream, "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\"",
             l.narrow ? "narrow" : "wide", l.width, l.height);
     if (use == SVG_FILE)

@@ -52,6 +52,23 @@ ln -s loop loop
 [ -L loop ] || fail "a loop of links was replaced"
 [ "$(find . -name '*.tmp')" = '' ] || fail "temporary files are left"
 
+# ---- what was written ------------------------------------------------------------------------------------------------
+
+# tells LINE COMMAND...: stderr is that line
+tells() {
+    local line=$1
+    shift
+    "$vkbench" "$@" 2>said >/dev/null || fail "$*: $(cat said)"
+    [ "$(cat said)" = "vkbench: wrote $line" ] || fail "$* says: $(cat said)"
+}
+tells 'both.json: 2 runs, 4 results' merge both.json a.json b.json
+tells 'report/index.html: 1 chart, also as SVG files, 1 table' plot both.json -o report
+[ "$(find report -name '*.svg' | wc -l)" -eq 1 ] || fail "plot: $(find report)"
+tells 'report.html: 1 chart, 1 table' plot both.json -o report.html
+tells 'both.csv: all results as CSV' table both.json --csv both.csv
+"$vkbench" plot both.json -o - 2>said >/dev/null
+[ ! -s said ] || fail "plot -o - says: $(cat said)"
+
 # ---- merge replaces nothing ------------------------------------------------------------------------------------------
 
 for round in 1 2 3 4 5; do
