@@ -134,8 +134,8 @@
 #define WORK_ITEMS      512
 #define MIN_ITEM_TILES 8
 
-/* The header before the work items (backward/key_schedule.glsl), in units of 16 bytes: its size, and the position of the
- * unit whose first word is not 0 if some row is dropped (backward/dout.glsl). */
+/* The header before the work items (backward/key_schedule.glsl), in units of 16 bytes: its size, and the position of
+ * the unit whose first word is not 0 if some row is dropped (backward/dout.glsl). */
 #define WORK_HEADER  3
 #define DROPPED_ROWS 2
 
