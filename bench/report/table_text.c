@@ -112,6 +112,11 @@ static void print_notes(FILE *stream, const table *t, const bool left_out[TABLE_
         fputs("\n", stream);
         print_paragraph(stream, "", text);
     }
+    bool throttled = false;
+    for (size_t i = 0; i < t->count; i++)
+        throttled = throttled || t->rows[i].result->throttled;
+    if (throttled)
+        print_paragraph(stream, "* ", "measured while the device was throttled");
     for (size_t i = 0; i < t->count; i++) {
         const case_result *r = t->rows[i].result;
         if (!result_is_ok(r)) {

@@ -200,6 +200,7 @@ Test(tables, of_every_device)
     free(text);
     text = written_text(html_write, &(html_page){&all, &(chart_list){0}, &list});
     cr_expect_eq(count_of(text, "<h2>Results: Card "), DEVICES);
+    cr_expect_eq(count_of(text, "<details><summary>70 builds and files</summary>"), 1); /* a long list is folded */
     free(text);
     tables_destroy(&list);
     results_destroy(&all);
