@@ -54,7 +54,7 @@ static int merge(const command_line *line)
     FILE *there = fopen(path, "rb");
     results all = {0};
     if (!there && errno != ENOENT) /* it may exist but not be readable */
-        return complain(COMMAND_BAD, "%s cannot be written: %s", path, strerror(errno));
+        return complain(COMMAND_FAILED, "%s cannot be written: %s", path, strerror(errno));
     if (there) {
         fclose(there);
         return complain(COMMAND_BAD, "%s already exists, and merge does not overwrite files", path);

@@ -32,7 +32,7 @@
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
 DEFINE_PRODUCT(multiply_dout_v, VALUE_DIM, dout_row, row_exists, v_row_at, key_exists_at)
 
-shared bool any_is_seen;
+shared uint any_is_seen;
 
 bool sees_any()
 {
@@ -44,12 +44,12 @@ bool sees_any()
     }
     barrier();
     if (invocation == 0)
-        any_is_seen = false;
+        any_is_seen = 0;
     barrier();
     if (seen)
-        any_is_seen = true;
+        atomicOr(any_is_seen, 1);
     barrier();
-    return any_is_seen;
+    return any_is_seen != 0;
 }
 
 void add_head(uint head, inout PAIRS(sum))

@@ -3,6 +3,7 @@
  *
  *     FAIL_AT=N    the N-th allocation, counted from 1, returns NULL
  *     SIGNAL=N     the program gets this signal when it renames or links a file, and the file is not renamed or linked
+ *     MESSAGE=1    the program prints a line to stdout and to stderr when it flushes a file to the disk
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -61,4 +62,13 @@ int rename(const char *from, const char *to)
 int link(const char *from, const char *to)
 {
     return getenv("SIGNAL") ? get_signal() : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int fsync(int descriptor)
+{
+    if (getenv("MESSAGE"))
+        for (int i = 1; i < 3; i++)
+            if (write(i, "message\n", 8) < 0)
+                errno = 0; /* it is closed */
+    return fdatasync(descriptor);
 }

@@ -87,15 +87,17 @@ echo old >full
 (trap '' XFSZ && ulimit -f 1 && "$run" --cpu "$golden/dma_topw_f32.safetensors" full 2>said)
 [ $? -eq 1 ] || fail "a full disk: the status is not 1"
 [ "$(cat full)" = old ] || fail "a full disk: the old file is gone"
+(ulimit -c 0 -f 1 && exec "$run" --cpu "$golden/dma_topw_f32.safetensors" full) 2>said
+[ $? -eq $((128 + $(kill -l XFSZ))) ] || fail "a full disk: the signal does not end the program"
 [ "$(find . -name '*.tmp')" = '' ] || fail "a full disk: temporary files are left"
 
 # ---- bounded reading -------------------------------------------------------------------------------------------------
 
-# refused TEXT COMMAND...: the command ends soon with status 2 and one line that contains TEXT
+# refused TEXT COMMAND...: the command ends by itself with status 2 and one line that contains TEXT
 refused() {
     local text=$1 status
     shift
-    timeout 20 "$@" >out 2>said
+    timeout 200 "$@" >out 2>said
     status=$?
     [ $status -eq 2 ] || fail "$*: status $status"
     { [ "$(wc -l <said)" -eq 1 ] && grep -qF "$text" said; } || fail "$*: $(head -c 300 said)"
@@ -149,7 +151,16 @@ sweep() {
 }
 
 if [ -n "$interpose" ]; then
-    for signal in HUP INT TERM; do
+    # Messages never go into an output file, even if stdout or stderr is closed.
+    MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" whole >said 2>&1
+    grep -q '^message$' said || fail "no message while a file is flushed: $(cat said)"
+    cmp -s new whole || fail "a message is in the output file"
+    MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" whole 2>&- >said
+    cmp -s new whole || fail "stderr is closed: a message is in the output file"
+    MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" whole 2>&- >&- <&-
+    cmp -s new whole || fail "stdin, stdout and stderr are closed: a message is in the output file"
+
+    for signal in HUP INT TERM QUIT; do
         signal=$(kill -l "$signal")
         start
         (SIGNAL=$signal LD_PRELOAD=$interpose exec "$run" --cpu "$case" work/out) 2>said

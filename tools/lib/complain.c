@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _POSIX_C_SOURCE 200809L
 #include "complain.h"
 
 #include <stdarg.h>
@@ -6,8 +7,28 @@
 
 static const char *program = "dmattn";
 
+#if defined(_WIN32)
+static void keep_standard_descriptors(void)
+{
+}
+#else
+#include <errno.h>
+#include <fcntl.h>
+
+/* Opens descriptors 0, 1 and 2 if they are closed. Otherwise the next file gets such a number, for example an output
+ * file or a file of a driver, and messages are written into it. Reading from, or writing to, these descriptors fails as
+ * before. */
+static void keep_standard_descriptors(void)
+{
+    for (int i = 0; i < 3; i++)
+        if (fcntl(i, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", i ? O_RDONLY : O_WRONLY); /* gets the lowest free number, which is i */
+}
+#endif
+
 void complain_as(const char *name)
 {
+    keep_standard_descriptors();
     program = name;
 }
 

@@ -5,7 +5,8 @@
 
 #include "message.h"
 
-/* Sets the name of the program, with which its messages begin. main() calls it first; `name` must stay valid. */
+/* Sets the name of the program, with which its messages begin. main() calls it first; `name` must stay valid. If stdout
+ * or stderr is closed, no file that is opened later takes its place. */
 void complain_as(const char *name);
 
 /* Prints one line on stderr and returns `status`. Control characters are replaced, so the line is one line. */

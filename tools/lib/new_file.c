@@ -151,7 +151,8 @@ static void remove_and_end(int number)
     raise(number);
 }
 
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+/* Signals that end a program from outside or because of a limit. */
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXCPU, SIGXFSZ};
 
 /* A program's own handlers stay, and call new_file_remove_unfinished() if they end it. */
 static void handle_signals(void)

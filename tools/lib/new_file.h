@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Replaces a file completely or not at all: writes a temporary file in the same folder, flushes it to the disk, and
- * renames it. SIGINT, SIGTERM and SIGHUP remove unfinished files. */
+ * renames it. Signals that end the program, such as SIGINT, remove unfinished files. */
 #ifndef DMATTN_TOOLS_NEW_FILE_H
 #define DMATTN_TOOLS_NEW_FILE_H
 
