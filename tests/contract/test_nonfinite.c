@@ -351,7 +351,8 @@ static void run_entry(const entry *e, dmattn_type type, dmattn_level level)
 static void run_all(dmattn_type type, dmattn_level level)
 {
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
-        if (harness_offers(level) && !(entries[i].f32_only && type != DMATTN_TYPE_F32))
+        if (harness_offers(level) && !(entries[i].f32_only && type != DMATTN_TYPE_F32)
+            && harness_takes(entries[i].name, true))
             run_entry(&entries[i], type, level);
 }
 

@@ -111,8 +111,8 @@ static const decode_case types_and_sizes[] = {
               .rollback = 4},
      LIVELY,
      .rounds = 6},
-    {.name = "f32, bf16 parameters",
-     .desc = {{SHAPE(F32, 3, 16, 6, 3, 40), .value_dim = 8},
+    {.name = "f32, bf16 parameters, soft cap",
+     .desc = {{SHAPE(F32, 3, 16, 6, 3, 40), .value_dim = 8, .soft_cap = 2, .scale = -0.7f},
               .importance = {.parameter_type = BF16},
               TOPW(20),
               .rollback = 4},
@@ -128,6 +128,7 @@ static const decode_case types_and_sizes[] = {
      LIVELY,
      .rounds = 4},
     {.name = "soft cap",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 2, 4, 2, 16), .soft_cap = 2, .scale = -0.7f}, TOPW(20), .rollback = 4},
      LIVELY,
      .rounds = 6},
@@ -155,6 +156,7 @@ static const decode_case types_and_sizes[] = {
 
 static const decode_case paged[] = {
     {.name = "all",
+     .extra = true,
      .desc = {{SHAPE(F32, 3, 4, 4, 2, 8)}, .importance_given = true, ALL(.sinks = 0), PAGES(16, 30, 95)},
      PAGED_CACHE,
      .rounds = 20},
@@ -257,7 +259,7 @@ DEVICE_TEST(decode, repeatable)
     }
 }
 
-/* 10^5 steps of sequences if all cases are selected; a quarter by default. */
+/* 10^5 steps of sequences if all cases are selected; an eighth by default on a CPU. */
 DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {
@@ -275,6 +277,7 @@ DEVICE_TEST(decode, for_long)
                     .odd_numbers = 30},
          .rounds = 200},
         {.name = "window, sliding",
+         .extra = true,
          .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
          .habits = {.rollback = 4,
                     .too_far = 500,
