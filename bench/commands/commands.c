@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "complain.h"
+#include "new_file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -69,6 +70,17 @@ static int parse_option(const command *c, int argc, char **argv, int *i, command
     return complain(COMMAND_BAD, "%s has no option %.64s; see vkbench %s --help", c->name, option, c->name);
 }
 
+/* If an output is also an input, complains and returns COMMAND_BAD. */
+static int check_outputs(const command_line *line)
+{
+    const char *const outputs[] = {line->output, line->csv, line->markdown};
+    for (size_t o = 0; o < sizeof outputs / sizeof *outputs; o++)
+        for (size_t i = 0; i < line->file_count && outputs[o]; i++)
+            if (new_file_is_same(outputs[o], line->files[i]))
+                return complain(COMMAND_BAD, "%s is an input; it is not replaced", outputs[o]);
+    return COMMAND_FINE;
+}
+
 static int print_usage(const command *c)
 {
     fputs(c->usage, stdout);
@@ -95,7 +107,7 @@ int command_run(const command *c, int argc, char **argv)
     else if (!status && line.file_count < c->least_files)
         status = complain(COMMAND_BAD, "%s needs at least %zu files; see vkbench %s --help", c->name, c->least_files,
                           c->name);
-    else if (!status)
+    else if (!status && !(status = check_outputs(&line)))
         status = c->run(&line);
     free(line.files);
     return status;

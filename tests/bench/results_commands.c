@@ -62,6 +62,9 @@ Test(commands, statuses)
     cr_expect_eq(run("merge", out, a, b, NULL), 2); /* it exists */
     cr_expect_eq(run("merge", "commands_a.json/out", a, b, NULL), 1);
     cr_expect_eq(run("table", out, "--csv", "commands.csv", NULL), 0);
+    cr_expect_eq(run("table", a, "--csv", a, NULL), 2);
+    cr_expect_eq(run("plot", b, a, "-o", a), 2); /* it is an input */
+    cr_expect_eq(run("table", a, b, NULL, NULL), 0);
     cr_expect_eq(run("plot", out, NULL, NULL, NULL), 2);
     cr_expect_eq(run("plot", out, bad, "-o", "commands.html"), 2);
     cr_expect_not(is_there("commands.html"));

@@ -169,6 +169,8 @@ if [ -z "${DMATTN_EMULATOR-}" ]; then
     refused 2 'truncated' --cpu /dev/null "$folder/out"
 fi
 refused 1 'cannot be written' --cpu "$folder/good" "$folder/none/out"
+refused 1 'cannot be written' --cpu "$folder/good" ''
+refused 2 'is the input' --cpu "$folder/good" "$folder/good"
 refused 1 'cannot be written' --cpu "$folder/good" "$folder"
 
 # Cases

@@ -160,6 +160,10 @@ if [ -n "$interpose" ]; then
     MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" whole 2>&- >&- <&-
     cmp -s new whole || fail "stdin, stdout and stderr are closed: a message is in the output file"
 
+    # A file without a name is refused before anything is written.
+    MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" '' >said 2>&1
+    grep -q '^message$' said && fail "no name: a file was written"
+
     for signal in HUP INT TERM QUIT; do
         signal=$(kill -l "$signal")
         start

@@ -222,7 +222,7 @@ bool new_file_open(new_file *file, const char *path, bool replace, const char **
 {
     struct stat old;
     *file = (new_file){.target = follow_links(path), .replace = replace};
-    int error = file->target ? 0 : errno;
+    int error = !file->target ? errno : *path ? 0 : ENOENT;
     const bool is_there = !error && !stat(file->target, &old);
     if (is_there && !replace)
         error = EEXIST;
@@ -266,6 +266,15 @@ bool new_file_close(new_file *file, bool is_whole, const char **why)
     free(file->name);
     free(file->target);
     return is_whole;
+}
+
+bool new_file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    if (stat(a, &x) || stat(b, &y))
+        return false;
+    /* Windows numbers no files. */
+    return x.st_ino ? x.st_dev == y.st_dev && x.st_ino == y.st_ino : !strcmp(a, b);
 }
 
 bool new_folder(const char *path, const char **why)

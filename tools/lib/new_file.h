@@ -27,6 +27,9 @@ bool new_file_close(new_file *file, bool is_whole, const char **why);
 /* Removes all unfinished files. For handlers of signals that end the program. */
 void new_file_remove_unfinished(void);
 
+/* Whether both paths lead to the same existing file. */
+bool new_file_is_same(const char *a, const char *b);
+
 /* Makes a folder unless it exists. On failure *why is the reason. */
 bool new_folder(const char *path, const char **why);
 

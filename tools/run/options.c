@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "complain.h"
+#include "new_file.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -36,8 +37,8 @@ static const char usage[] = "Usage: dmattn-run [options] IN.safetensors OUT.safe
                             "                          the rounding of the type.\n"
                             "  out: wrong, error E, allowed A, at [0, 1, 5, 3]: G instead of W\n"
                             "  dq: not in the file     there is nothing to compare with\n"
-    "  dq: not checked, because terms of it are beyond f32\n"
-    "                          so no error can be derived\n"
+                            "  dq: not checked, because terms of it are beyond f32\n"
+                            "                          so no error can be derived\n"
                             "\n"
                             "Warnings on stderr name the tensors and metadata of IN that are ignored.\n"
                             "\n"
@@ -83,6 +84,8 @@ static int parse_files(int argc, char **argv, run_options *o)
                         count);
     o->in = argv[optind];
     o->out = count > 1 ? argv[optind + 1] : NULL;
+    if (o->out && new_file_is_same(o->in, o->out))
+        return complain(RUN_BAD_INPUT, "%s is the input; it is not replaced", o->out);
     return RUN_GO_ON;
 }
 
