@@ -164,7 +164,7 @@ if [ -n "$interpose" ]; then
     MESSAGE=1 LD_PRELOAD=$interpose "$run" --cpu "$case" '' >said 2>&1
     grep -q '^message$' said && fail "no name: a file was written"
 
-    for signal in HUP INT TERM QUIT; do
+    for signal in HUP INT TERM QUIT ALRM USR1; do
         signal=$(kill -l "$signal")
         start
         (SIGNAL=$signal LD_PRELOAD=$interpose exec "$run" --cpu "$case" work/out) 2>said

@@ -152,7 +152,7 @@ static void remove_and_end(int number)
 }
 
 /* Signals that end a program from outside or because of a limit. */
-static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGXCPU, SIGXFSZ};
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
 
 /* A program's own handlers stay, and call new_file_remove_unfinished() if they end it. */
 static void handle_signals(void)
