@@ -37,8 +37,9 @@
  *   no file and no environment variable, prints nothing and has no global state.
  * - Descriptors: a member that is zero has its default value. Initialise a descriptor with { 0 } and set what you need.
  *   Descriptors and argument structs are copied and may be freed after the call.
- * - Sizes: batch, heads, queries and keys are each below 2^30. A tensor may span more than 4 GiB. At most 2^25
- *   batch items, with at most 2^25 heads in total, even if the device allows fewer workgroups in a dimension.
+ * - Sizes: batch, heads, queries and keys are each below 2^30. A tensor may span more than 4 GiB. Up to
+ *   2^25 batch items, and up to 2^25 heads of all batch items together, are allowed on every device, even if it allows
+ *   fewer workgroups in a dimension.
  * - Contents of buffers: no number in a buffer makes a kernel access memory outside of its tensors and the workspace.
  *   Intervals, document offsets, counts, lengths, page numbers and tile lists may hold anything: a value that is out of
  *   range is clamped (docs/embedding.md has a table). The results of its batch item may have no meaning then; those of

@@ -15,7 +15,7 @@ typedef struct decode_params {
 } decode_params;
 CHECK_PUSH_CONSTANTS(decode_params);
 
-/* A step with a paged cache has only 8 free bytes; docs/architecture.md has the reason. */
+/* A step with a paged cache has only 4 free bytes; docs/architecture.md has the reason. */
 typedef struct paged_decode_params {
     decode_params step;
     PAGED_PARAMS

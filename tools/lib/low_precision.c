@@ -69,7 +69,7 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     float s = d->scale * dot(d->type, q, k, d->head_dim);
     if (d->soft_cap > 0) {
         const float x = s / d->soft_cap, e = expf(-2 * fabsf(x));
-        /* As in the kernels, whose error grows where 1 - e cancels, the more the smaller x is. */
+        /* The kernels have this formula, too. So a cancellation in 1 - e gives both about the same error. */
         s = d->soft_cap * (fabsf(x) < 0.2f ? tanhf(x) : copysignf((1 - e) / (1 + e), x));
         *slope = 4 * e / ((1 + e) * (1 + e));
     }
