@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #if !defined(_POSIX_C_SOURCE)
-#define _POSIX_C_SOURCE 200809L /* setenv */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #endif
 
 #include "null_device.h"
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- between the library and the driver ------------------------------------------------------------------------ */
 
@@ -27,15 +28,41 @@ static struct between {
     void *user;
 } between;
 
-static const char *const names[STATISTIC_COUNT] = {
-    [STATISTIC_SGPRS] = "SGPRs",
-    [STATISTIC_VGPRS] = "VGPRs",
-    [STATISTIC_SPILLED_SGPRS] = "Spilled SGPRs",
-    [STATISTIC_SPILLED_VGPRS] = "Spilled VGPRs",
-    [STATISTIC_SCRATCH] = "Scratch size",
-    [STATISTIC_LDS] = "LDS size",
-    [STATISTIC_CODE] = "Code size",
-    [STATISTIC_SUBGROUPS] = "Subgroups per SIMD",
+/* What drivers call a statistic. A driver may report several parts of one, which are added. */
+static const struct {
+    statistic statistic;
+    const char *name;
+} names[] = {
+    {STATISTIC_REGISTERS, "VGPRs"},              /* RADV */
+    {STATISTIC_REGISTERS, "Max live registers"}, /* ANV */
+    {STATISTIC_REGISTERS, "Registers used"},     /* Turnip */
+    {STATISTIC_REGISTERS, "GPRs"},               /* Honeykrisp */
+    {STATISTIC_REGISTERS, "Number of GPRs"},     /* NVK */
+    {STATISTIC_SPILLS, "Spilled SGPRs"},
+    {STATISTIC_SPILLS, "Spilled VGPRs"},
+    {STATISTIC_SPILLS, "Spills"}, /* ANV and Honeykrisp */
+    {STATISTIC_SPILLS, "STP Count"},
+    {STATISTIC_SPILLS, "Spills to memory"},
+    {STATISTIC_FILLS, "Fills"},
+    {STATISTIC_FILLS, "LDP Count"},
+    {STATISTIC_FILLS, "Fills from memory"},
+    {STATISTIC_SCRATCH, "Scratch size"},
+    {STATISTIC_SCRATCH, "Scratch"},
+    {STATISTIC_SCRATCH, "SLM size"}, /* NVK. ANV's "Scratch Memory Size" is 0 in spite of spills. */
+    {STATISTIC_SHARED, "LDS size"},
+    {STATISTIC_SHARED, "Workgroup Memory Size"},
+    {STATISTIC_INSTRUCTIONS, "Instructions"},
+    {STATISTIC_INSTRUCTIONS, "Instruction Count"},
+    {STATISTIC_INSTRUCTIONS, "Instruction count"},
+    {STATISTIC_CODE, "Code size"},
+    {STATISTIC_CYCLES, "Inverse Throughput"},
+    {STATISTIC_CYCLES, "Cycles"},
+    {STATISTIC_CYCLES, "ALU"},
+    {STATISTIC_CYCLES, "Static cycle count"},
+    {STATISTIC_RESIDENT, "Subgroups per SIMD"},
+    {STATISTIC_RESIDENT, "Max Waves Per Core"},
+    {STATISTIC_RESIDENT, "Threads"},
+    {STATISTIC_RESIDENT, "Max warps/SM"},
 };
 
 static uint64_t as_count(const VkPipelineExecutableStatisticKHR *s)
@@ -46,6 +73,14 @@ static uint64_t as_count(const VkPipelineExecutableStatisticKHR *s)
     case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR: return s->value.f64 < 0 ? 0 : (uint64_t)s->value.f64;
     default: return s->value.u64;
     }
+}
+
+/* CPU time of the process: drivers may compile in other threads, and the machine may be busy. */
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static uint64_t hash(const VkSpecializationInfo *info)
@@ -76,12 +111,13 @@ static VkResult ask(VkDevice device, VkPipeline pipeline, pipeline_statistics *p
     if (result < 0)
         return result;
     p->subgroup_size = properties.subgroupSize;
-    for (uint32_t i = 0; i < count; i++)
-        for (int n = 0; n < STATISTIC_COUNT; n++)
-            if (!strcmp(statistics[i].name, names[n])) {
-                p->known[n] = true;
-                p->value[n] = as_count(&statistics[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        for (size_t n = 0; n < sizeof names / sizeof *names; n++)
+            if (!strcmp(statistics[i].name, names[n].name)) {
+                p->known[names[n].statistic] = true;
+                p->value[names[n].statistic] += as_count(&statistics[i]);
             }
+    }
     between.pipeline(between.user, p);
     return VK_SUCCESS;
 }
@@ -110,11 +146,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_compute_pipelines(VkDevice device, 
     for (uint32_t i = 0; i < count; i++) {
         VkComputePipelineCreateInfo info = infos[i];
         info.flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
+        const double start = cpu_seconds();
         VkResult result = between.create_compute_pipelines(device, VK_NULL_HANDLE, 1, &info, allocator, &pipelines[i]);
+        const double seconds = cpu_seconds() - start;
         if (result)
             return result;
         pipeline_statistics p = {.kernel = info.stage.module == between.module ? between.kernel : NULL,
-                                 .constants = hash(info.stage.pSpecializationInfo)};
+                                 .constants = hash(info.stage.pSpecializationInfo),
+                                 .seconds = seconds};
         result = p.kernel ? ask(device, pipelines[i], &p) : VK_ERROR_UNKNOWN;
         if (result < 0)
             return result;
@@ -140,23 +179,12 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_instance_proc_addr(VkInstanc
 
 /* ---- the device ------------------------------------------------------------------------------------------------ */
 
-/* With RADV_FORCE_FAMILY the driver makes a null device and does not look for a card. The loader reads VK_DRIVER_FILES,
- * or VK_ICD_FILENAMES in older versions, when an instance is created. */
-static dmattn_status choose_device(null_device *d, const char *icd, const char *family, const messenger *m,
-                                   uint32_t *index)
+/* The only device, which tools/shim chose. */
+static dmattn_status choose_device(null_device *d, const messenger *m, uint32_t *index)
 {
     const dmattn_runtime_desc desc = {.message = m->fn, .message_user = m->user};
-    const struct {
-        const char *name, *value;
-    } variables[] = {{"RADV_FORCE_FAMILY", family},
-                     {"VK_DRIVER_FILES", icd},
-                     {"VK_ICD_FILENAMES", icd},
-                     {"MESA_VK_IGNORE_CONFORMANCE_WARNING", "1"}};
-    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (setenv(variables[i].name, variables[i].value, 1))
-            return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for environment variables");
     TRY(dmattn_runtime_create(&desc, &d->runtime));
-    TRY(dmattn_runtime_find_device(d->runtime, "Null hardware", index));
+    TRY(dmattn_runtime_find_device(d->runtime, "0", index));
     return dmattn_runtime_device_info(d->runtime, *index, &d->info);
 }
 
@@ -223,25 +251,25 @@ static dmattn_status create_device(null_device *d, const physical_device *physic
     return dmattn_context_create(&desc, &d->context);
 }
 
-static dmattn_status open_device(null_device *d, const char *icd, const char *family, const messenger *m)
+static dmattn_status open_device(null_device *d, const messenger *m)
 {
     uint32_t index = 0;
     enabled_set enabled;
-    TRY(choose_device(d, icd, family, m, &index));
+    TRY(choose_device(d, m, &index));
     const physical_device *physical = &d->runtime->devices[index];
     TRY(dmattn_enabled_choose(d->runtime, physical, &enabled));
     return create_device(d, physical, &enabled, m);
 }
 
-dmattn_status null_device_open(null_device *device, const char *icd, const char *family, pipeline_fn pipeline,
-                               void *pipeline_user, dmattn_message_fn message, void *message_user)
+dmattn_status null_device_open(null_device *device, pipeline_fn pipeline, void *pipeline_user,
+                               dmattn_message_fn message, void *message_user)
 {
     const messenger m = {message, message_user};
     memset(device, 0, sizeof *device);
     memset(&between, 0, sizeof between);
     between.pipeline = pipeline;
     between.user = pipeline_user;
-    const dmattn_status status = open_device(device, icd, family, &m);
+    const dmattn_status status = open_device(device, &m);
     if (status)
         null_device_close(device);
     return status;

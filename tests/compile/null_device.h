@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A device of RADV, AMD's driver in Mesa, without a card: it compiles pipelines with the real compiler and executes
- * nothing. The statistics of each pipeline are read between the library and the driver, so plans are made through the
- * public interface, as in apps. */
+ * A device of one of Mesa's drivers without a card (tools/shim): it compiles pipelines with the real compiler and
+ * executes nothing. The statistics of each pipeline are read between the library and the driver, so plans are made
+ * through the public interface, as in apps. */
 #ifndef DMATTN_TESTS_NULL_DEVICE_H
 #define DMATTN_TESTS_NULL_DEVICE_H
 
@@ -9,16 +9,17 @@
 
 #include <dmattn/runtime.h>
 
-/* The statistics that a driver reports for a pipeline. */
+/* What drivers report for a pipeline. No driver reports everything. */
 typedef enum statistic {
-    STATISTIC_SGPRS, /* registers of a subgroup; VGPRS: registers of an invocation */
-    STATISTIC_VGPRS,
-    STATISTIC_SPILLED_SGPRS,
-    STATISTIC_SPILLED_VGPRS,
-    STATISTIC_SCRATCH,   /* bytes per subgroup, for spilled registers and for arrays that do not fit in registers */
-    STATISTIC_LDS,       /* bytes of shared memory per workgroup */
-    STATISTIC_CODE,      /* bytes */
-    STATISTIC_SUBGROUPS, /* that fit on a SIMD at once */
+    STATISTIC_REGISTERS, /* of an invocation; Intel: of a subgroup; Apple: of 16 bits */
+    STATISTIC_SPILLS,    /* stores of values that do not fit in registers; AMD: registers */
+    STATISTIC_FILLS,     /* loads of such values */
+    STATISTIC_SCRATCH,   /* bytes of memory for such values, and for arrays */
+    STATISTIC_SHARED,    /* bytes of shared memory of a workgroup */
+    STATISTIC_INSTRUCTIONS,
+    STATISTIC_CODE,     /* bytes */
+    STATISTIC_CYCLES,   /* the compiler's estimate for a subgroup, or of its arithmetic (Apple) */
+    STATISTIC_RESIDENT, /* subgroups that a core, or AMD's SIMD, can hold at once; Apple: invocations */
     STATISTIC_COUNT
 } statistic;
 
@@ -26,6 +27,7 @@ typedef struct pipeline_statistics {
     const kernel *kernel;
     uint64_t constants; /* a hash of the specialization constants */
     uint32_t subgroup_size;
+    double seconds; /* of CPU time to compile it */
     bool known[STATISTIC_COUNT];
     uint64_t value[STATISTIC_COUNT];
 } pipeline_statistics;
@@ -40,11 +42,10 @@ typedef struct null_device {
     dmattn_context *context;
 } null_device;
 
-/* Opens a device of a family of RADV, such as "navi31", with the driver of the ICD file. Only one may be open, because
- * functions that Vulkan calls have no user pointer. On failure, such as an unknown family, `message` receives the
- * reason, and nothing needs to be closed. */
-dmattn_status null_device_open(null_device *device, const char *icd, const char *family, pipeline_fn pipeline,
-                               void *pipeline_user, dmattn_message_fn message, void *message_user);
+/* Opens the first device. Only one may be open, because functions that Vulkan calls have no user pointer. On failure,
+ * `message` receives the reason, and nothing needs to be closed. */
+dmattn_status null_device_open(null_device *device, pipeline_fn pipeline, void *pipeline_user,
+                               dmattn_message_fn message, void *message_user);
 
 /* Closes a device. All its plans must have been destroyed. */
 void null_device_close(null_device *device);

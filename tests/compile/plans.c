@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "plans.h"
+
+#include <dmattn/dmattn.h>
+
+#include "tensor.h"
+
+#include <stdio.h>
+
+/* ---- tables ---------------------------------------------------------------------------------------------------- */
+
+#define SIZES .batch = 1, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
+/* Rows of 129 elements, so that most do not begin at a multiple of 16 bytes. */
+#define ODD_QUERIES .batch = 4096 * 1032, .sequence = 1032, .head = 129
+#define ODD_KEYS    .batch = 4096 * 258, .sequence = 258, .head = 129
+#define TOPW        .select = DMATTN_SELECT_TOPW_CAUSAL, .window = 512, .causal = true
+
+typedef struct attention_case {
+    const char *name;
+    bool few; /* among the few plans, in f16 */
+    dmattn_attention_desc desc;
+} attention_case;
+
+/* Each row is used with every type and several head dimensions. */
+static const attention_case masks[] = {
+    {"all keys", true, {SIZES}},
+    {"causal", false, {SIZES, .causal = true}},
+    {"dense mask", false, {SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 4096}}},
+    {"intervals",
+     false,
+     {SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}}},
+};
+
+/* Each row is used with every type. */
+static const attention_case specials[] = {
+    {"128, one query", true, {.batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2, .head_dim = 128}},
+    {"128, odd strides",
+     false,
+     {SIZES, .head_dim = 128, .q_strides = {ODD_QUERIES}, .k_strides = {ODD_KEYS}, .v_strides = {ODD_KEYS},
+      .out_strides = {ODD_QUERIES}}},
+    {"128, all options",
+     false,
+     {SIZES, .head_dim = 128, .soft_cap = 20, .causal = true, .lse = true, .mask = DMATTN_MASK_DENSE,
+      .mask_shape = {.heads = 8, .queries = 4096}, .bias = true, .bias_shape = {.heads = 8, .queries = 4096}}},
+    {"40 and 72, causal", false, {SIZES, .head_dim = 40, .value_dim = 72, .causal = true}},
+};
+
+typedef struct mask_plan {
+    const char *name;
+    bool few;
+    dmattn_mask_desc desc;
+} mask_plan;
+
+#define MASK_SIZES .batch = 1, .queries = 4096, .keys = 4096, .kv_heads = 2, .value_dim = 128, .list_queries = 16
+
+static const mask_plan mask_plans[] = {
+    {"mask, f16", true, {MASK_SIZES, .type = DMATTN_TYPE_F16, .selection = {TOPW}}},
+    {"mask, bf16", false, {MASK_SIZES, .type = DMATTN_TYPE_BF16, .selection = {TOPW}}},
+    {"mask, f32", false, {MASK_SIZES, .type = DMATTN_TYPE_F32, .selection = {TOPW}}},
+    {"mask, all options",
+     false,
+     {MASK_SIZES, .type = DMATTN_TYPE_F16, .importance = {.dt_bias = true},
+      .selection = {TOPW, .sinks = 4, .recent = 64, .sliding = 2048, .key_valid = true, .documents = 3}}},
+    {"mask, the same keys for all",
+     false,
+     {MASK_SIZES, .type = DMATTN_TYPE_F16, .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = 512}}},
+    {"mask, threshold",
+     false,
+     {MASK_SIZES, .type = DMATTN_TYPE_F16,
+      .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = 0.5f, .causal = true}}},
+};
+
+static const dmattn_dma_desc dma = {.attention = {SIZES, .type = DMATTN_TYPE_F16, .head_dim = 128},
+                                    .selection = {TOPW}};
+
+typedef struct decode_plan {
+    const char *name;
+    bool few;
+    dmattn_decode_desc desc;
+} decode_plan;
+
+#define STEP(of, t, dim) \
+    .type = (of), .batch = 1, .queries = (t), .heads = 8, .kv_heads = 2, .head_dim = (dim), .lse = true
+#define PAGES .cache = DMATTN_CACHE_PAGED, .page_size = 64, .pages = 64, .max_keys = 4096
+
+static const decode_plan decode_plans[] = {
+    {"decoding, f16, 128", true, {.attention = {STEP(DMATTN_TYPE_F16, 1, 128)}, .selection = {TOPW}, .rollback = 4}},
+    {"decoding, bf16, 128, 16 tokens", false, {.attention = {STEP(DMATTN_TYPE_BF16, 16, 128)}, .selection = {TOPW}}},
+    {"decoding, f32, 256", false, {.attention = {STEP(DMATTN_TYPE_F32, 2, 256)}, .selection = {TOPW}}},
+    {"decoding, f16, 64, pages",
+     true,
+     {.attention = {STEP(DMATTN_TYPE_F16, 1, 64)}, .selection = {.causal = true}, PAGES}},
+    {"decoding, f16, 256, pages, mask",
+     false,
+     {.attention = {STEP(DMATTN_TYPE_F16, 4, 256), .mask = DMATTN_MASK_DENSE},
+      .no_importance = true,
+      .selection = {.causal = true},
+      PAGES}},
+};
+
+/* ---- plans ----------------------------------------------------------------------------------------------------- */
+
+typedef struct maker {
+    dmattn_context *context;
+    dmattn_level best;
+    bool few;
+    const plan_listener *listener;
+} maker;
+
+static void end(const maker *m, dmattn_status status, dmattn_plan *plan)
+{
+    dmattn_plan_destroy(plan);
+    m->listener->end(m->listener->user, status);
+}
+
+static dmattn_status plan_pass(const maker *m, bool backward, const dmattn_attention_desc *desc, dmattn_plan **plan)
+{
+    return backward
+               ? dmattn_attention_backward_plan(m->context, &(dmattn_attention_backward_desc){.attention = *desc}, plan)
+               : dmattn_attention_plan(m->context, desc, plan);
+}
+
+/* Makes plans at each level of the device. */
+static void attention(const maker *m, bool backward, dmattn_attention_desc desc, const char *name)
+{
+    for (desc.level = DMATTN_LEVEL_PORTABLE; desc.level <= m->best; desc.level++) {
+        char text[PLAN_NAME_SIZE];
+        dmattn_plan *plan;
+        snprintf(text, sizeof text, "%s, %s, %s, %s", backward ? "backward" : "forward",
+                 dmattn_level_string(desc.level), dmattn_type_string(desc.type), name);
+        m->listener->begin(m->listener->user, text);
+        const dmattn_status status = plan_pass(m, backward, &desc, &plan);
+        end(m, status == DMATTN_ERROR_UNSUPPORTED && desc.level > DMATTN_LEVEL_PORTABLE ? DMATTN_SUCCESS : status,
+            plan);
+    }
+}
+
+/* Forward, the few plans have each type at 128; the other kernels differ in a conversion only. */
+static bool is_few(const attention_case *c, dmattn_type type, bool backward, uint32_t head_dim)
+{
+    return c->few && (type == DMATTN_TYPE_F16 || (!backward && c == masks && head_dim == 128));
+}
+
+static void attention_plans(const maker *m, bool backward)
+{
+    static const dmattn_type types[] = {DMATTN_TYPE_F16, DMATTN_TYPE_BF16, DMATTN_TYPE_F32};
+    static const uint32_t dims[] = {64, 128, 256};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        dmattn_attention_desc desc;
+        for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+            for (size_t c = 0; c < sizeof masks / sizeof *masks; c++) {
+                char name[PLAN_NAME_SIZE];
+                if (is_few(&masks[c], types[i], backward, dims[d]) != m->few)
+                    continue;
+                desc = masks[c].desc;
+                desc.type = types[i];
+                desc.head_dim = dims[d];
+                snprintf(name, sizeof name, "%u, %s", dims[d], masks[c].name);
+                attention(m, backward, desc, name);
+            }
+        for (size_t c = 0; c < sizeof specials / sizeof *specials; c++) {
+            if (is_few(&specials[c], types[i], backward, specials[c].desc.head_dim) != m->few)
+                continue;
+            desc = specials[c].desc;
+            desc.type = types[i];
+            attention(m, backward, desc, specials[c].name);
+        }
+    }
+}
+
+static void mask_and_dma_plans(const maker *m)
+{
+    dmattn_plan *plan;
+    for (size_t i = 0; i < sizeof mask_plans / sizeof *mask_plans; i++)
+        if (mask_plans[i].few == m->few) {
+            m->listener->begin(m->listener->user, mask_plans[i].name);
+            const dmattn_status status = dmattn_mask_plan(m->context, &mask_plans[i].desc, &plan);
+            end(m, status, plan);
+        }
+    if (!m->few)
+        return;
+    m->listener->begin(m->listener->user, "dynamic mask attention, f16, 128");
+    dmattn_status status = dmattn_dma_plan(m->context, &dma, &plan);
+    end(m, status, plan);
+    m->listener->begin(m->listener->user, "dynamic mask attention, f16, 128, gradients");
+    status = dmattn_dma_backward_plan(m->context, &(dmattn_dma_backward_desc){.dma = dma}, &plan);
+    end(m, status, plan);
+}
+
+static void decoding_plans(const maker *m)
+{
+    dmattn_plan *plan;
+    for (size_t i = 0; i < sizeof decode_plans / sizeof *decode_plans; i++)
+        if (decode_plans[i].few == m->few) {
+            m->listener->begin(m->listener->user, decode_plans[i].name);
+            const dmattn_status status = dmattn_decode_plan(m->context, &decode_plans[i].desc, &plan);
+            end(m, status, plan);
+        }
+}
+
+void make_plans(dmattn_context *context, dmattn_level best, bool few, const plan_listener *listener)
+{
+    const maker m = {context, best, few, listener};
+    attention_plans(&m, false);
+    attention_plans(&m, true);
+    mask_and_dma_plans(&m);
+    decoding_plans(&m);
+}
