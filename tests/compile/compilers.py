@@ -19,6 +19,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CEILINGS = pathlib.Path(__file__).resolve().parent / "ceilings"
@@ -143,10 +144,11 @@ def part(rows, kernel, plan):
         yield numbers(row.get("seconds") for row in found)
 
 
-def table(heads, rows):
+def table(heads, rows, texts=1):
+    """The first `texts` columns are aligned to the left."""
     yield ""
     yield "| " + " | ".join(heads) + " |"
-    yield "|---" + "|---:" * (len(heads) - 1) + "|"
+    yield "|---" * texts + "|---:" * (len(heads) - texts) + "|"
     for row in rows:
         yield "| " + " | ".join(str(value) for value in row) + " |"
     yield ""
@@ -159,13 +161,13 @@ def page(surveys):
                 for device in surveys}
     yield "## Devices"
     yield ""
-    yield "Drivers: %s." % "; ".join(sorted({survey["driver"] for survey in surveys.values()}))
-    yield "Seconds are CPU time."
+    yield from textwrap.wrap("Seconds are CPU time. Drivers: %s." %
+                             "; ".join(sorted({survey["driver"] for survey in surveys.values()})), 118)
     yield from table(
         ["device", "name", "f16 matrix", "bf16 matrix", "pipelines", "that spill", "slowest, s"],
         ([device, survey["name"].strip(), survey["f16"] or "-", survey["bf16"] or "-",
           survey["pipelines"], len(spilling[device]), "%.1f" % max(row["seconds"] for row in rows[device].values())]
-         for device, survey in surveys.items()))
+         for device, survey in surveys.items()), texts=4)
     for title, kernel, plan in PARTS:
         cells = {device: list(part(rows[device], kernel, plan)) for device in surveys}
         yield "## " + title
@@ -176,11 +178,22 @@ def page(surveys):
     failed = [(device, plan) for device, survey in surveys.items() for plan in survey["failed"]]
     if failed:
         yield "## Plans that cannot be made"
-        yield from table(["device", "plan"], failed)
+        yield from table(["device", "plan"], failed, texts=2)
     yield "## Kernels that spill, or use scratch memory"
-    yield from table(["device", "kernel", "plan", "subgroup", "spills", "fills", "scratch"],
-                     ([device, key[0], key[2], row["subgroup"]] + ["-" if row[c] is None else row[c] for c in MEMORY]
-                      for device in surveys for key, row in spilling[device]))
+    yield ""
+    yield "`plans` is the number of plans in which they do."
+    yield from table(["device", "kernel", "plan with most spills", "plans", "spills", "fills", "scratch"],
+                     (line for device in surveys for line in worst_plans(device, spilling[device])), texts=3)
+
+
+def worst_plans(device, spilling):
+    """A line for each kernel."""
+    kernels = {}
+    for key, row in spilling:
+        kernels.setdefault(key[0], []).append((row["spills"] or 0, row, key[2]))
+    for kernel, plans in kernels.items():
+        _, row, plan = max(plans, key=lambda entry: entry[0])
+        yield [device, kernel, plan, len(plans)] + ["-" if row[column] is None else row[column] for column in MEMORY]
 
 
 def write_page():

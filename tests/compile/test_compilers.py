@@ -115,7 +115,7 @@ class Compilers(unittest.TestCase):
         text = "\n".join(compilers.page({"card": compilers.to_record(self.recorded)}))
         self.assertIn("| card | Card | 8x16x16 | - | 2 | 1 | 1.0 |", text)
         self.assertIn("| card | 32 | 128; -; - | 7; -; - | 1000; -; - | 50; -; - | 1.0; -; - |", text)
-        self.assertIn("| card | attention | forward, portable, f16, 64, all keys | 32 | 7 | 9 | - |", text)
+        self.assertIn("| card | attention | forward, portable, f16, 64, all keys | 1 | 7 | 9 | - |", text)
         self.assertNotIn("level matrix", text.split("## Gradients")[0].split("## Attention at the level portable")[0])
 
 
