@@ -117,6 +117,7 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
                                : limits->maxComputeWorkGroupSize[0],
         .shared_memory = limits->maxComputeSharedMemorySize,
         .driver = p->driver.driverID,
+        .driver_version = p->core.properties.driverVersion,
     };
     memcpy(caps->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof caps->max_workgroup_count);
     for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)
@@ -235,9 +236,4 @@ matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type ty
 {
     *operands = type == DMATTN_TYPE_BF16 && !caps->matrix[DMATTN_TYPE_BF16].m ? DMATTN_TYPE_F16 : type;
     return caps->matrix[*operands];
-}
-
-uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted)
-{
-    return dmattn_capabilities_can_require(caps, wanted) ? wanted : caps->subgroup_size;
 }

@@ -29,6 +29,7 @@ typedef struct capabilities {
     uint32_t max_workgroup_count[3];
     uint32_t shared_memory; /* of a workgroup, bytes */
     VkDriverId driver;
+    uint32_t driver_version;         /* as the driver encodes it; Mesa: VK_MAKE_API_VERSION(0, major, minor, patch) */
     matrix_shape matrix[TYPE_COUNT]; /* by the type of its elements */
     /* features */
     bool buffer_device_address;
@@ -75,10 +76,13 @@ dmattn_level dmattn_capabilities_level(const capabilities *caps, char *why, size
 /* Whether a compute pipeline can require subgroups of this size. */
 bool dmattn_capabilities_can_require(const capabilities *caps, uint32_t size);
 
-/* The subgroup size for kernels that run best with `wanted` lanes: `wanted` if it can be required, otherwise the
- * default.
- */
-uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps, uint32_t wanted);
+/* The subgroup size that kernels run with: the one that suits the device's registers if it can be required, otherwise
+ * the default (registers.c). */
+uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps);
+
+/* The number of 32-bit registers that a lane of such a subgroup has before they are spilled to memory. */
+#define ANY_REGISTERS UINT32_MAX
+uint32_t dmattn_capabilities_registers(const capabilities *caps);
 
 /* The matrices that multiply tensors of a type, and the type of their operands: f16 if the device has none of bf16. */
 matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type type, dmattn_type *operands);

@@ -11,6 +11,10 @@
 
 #include <stddef.h>
 
+/* ---- drivers ------------------------------------------------------------------------------------------------- */
+
+#define NEWER_DRIVER_ID_MESA_HONEYKRISP ((VkDriverId)26) /* headers 1.3.290 */
+
 /* ---- VK_KHR_cooperative_matrix ------------------------------------------------------------------------------- */
 
 #define NEWER_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"

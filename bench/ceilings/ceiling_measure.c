@@ -211,7 +211,7 @@ static const char *matrix_kernel(dmattn_type type)
 
 static dmattn_status measure_matrices(ceiling_kernel *k, dmattn_type type, const ceiling_matrices *m, ceiling *p)
 {
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(&k->ctx->caps, 32);
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(&k->ctx->caps);
     const uint32_t count = CEILING_MATRIX_WINDOWS * ceiling_matrix_window(m), elements = m->shape.m * m->shape.n;
     const uint32_t constants[] = {SUBGROUPS * subgroup, subgroup, m->shape.m, m->shape.n,
                                   m->shape.k,           m->rows,  m->columns};

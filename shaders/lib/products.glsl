@@ -115,6 +115,8 @@ void store_weights(PAIRS(x))
 
 // void name(inout sum): sum += W B. W is the weights. B has a row of `dim` elements for each column of W, at
 // column_address(). A row counts as 0 if column_hidden(), even if it holds NaN. VALUE_KEYS rows are staged at a time.
+// With BY_UNIT, the four products of an element follow each other. Some compilers (ANV) keep a sum's old value in a
+// register until its new one is final, and this is soon then. The result has the same bits.
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
     void name(inout SUMS(sum, lane_units))                                                                             \
     {                                                                                                                  \
@@ -137,12 +139,26 @@ void store_weights(PAIRS(x))
                 vec4 weight[LANE_ROWS];                                                                                \
                 EACH_ROW(i)                                                                                            \
                     weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                    \
-                [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                             \
+                if (BY_UNIT != 0)                                                                                      \
                     [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                 \
-                        const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                     \
+                        vec4 b[4];                                                                                     \
+                        [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                     \
+                            b[jj] = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                        \
                         EACH_ROW(i)                                                                                    \
-                            sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                        \
+                            [[unroll]] for (uint e = 0; e < 4; e++) {                                                  \
+                                float s = fma(weight[i].x, b[0][e], sum[i][c][e]);                                     \
+                                s = fma(weight[i].y, b[1][e], s);                                                      \
+                                s = fma(weight[i].z, b[2][e], s);                                                      \
+                                sum[i][c][e] = fma(weight[i].w, b[3][e], s);                                           \
+                            }                                                                                          \
                     }                                                                                                  \
+                else                                                                                                   \
+                    [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                         \
+                        [[unroll]] for (uint c = 0; c < lane_units; c++) {                                             \
+                            const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                 \
+                            EACH_ROW(i)                                                                                \
+                                sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                    \
+                        }                                                                                              \
             }                                                                                                          \
         }                                                                                                              \
     }

@@ -50,6 +50,13 @@ typedef struct backward_tiles {
     attention_tile query, key, bias;
 } backward_tiles;
 
+/* The kernel of queries needs so many registers more than forward: for D of each row, P beside dS, and more addresses.
+ */
+#define BACKWARD_QUERY_REGISTERS 18
+
+/* About how many 32-bit registers a lane of the portable kernel of keys needs. */
+uint32_t dmattn_backward_key_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
+
 /* Registers cannot hold the sums of both dk and dv if there are many dimensions. Then the matrix kernel runs twice,
  * once for each.
  */

@@ -53,7 +53,7 @@ uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const
 static uint32_t row_lanes(const dmattn_attention_desc *d, const capabilities *caps)
 {
     uint32_t lanes = 1;
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32);
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps);
     while (2 * lanes <= d->value_dim / 8 && 2 * lanes <= subgroup && 2 * lanes <= 32)
         lanes *= 2;
     return lanes;

@@ -68,7 +68,9 @@ static bool portable_query_tile(const capabilities *caps, const dmattn_attention
     dmattn_attention_desc of_dq = *d;
     of_dq.value_dim = d->head_dim;
     attention_tile tiles[16];
-    const uint32_t count = dmattn_tile_candidates(caps, &of_dq, DMATTN_LEVEL_PORTABLE, tiles, 16, why, size);
+    const uint32_t most = dmattn_capabilities_registers(caps), more = BACKWARD_QUERY_REGISTERS;
+    const uint32_t count =
+        dmattn_tile_portable_candidates(caps, &of_dq, most > more ? most - more : 0, tiles, 16, why, size);
     for (uint32_t i = 0; i < count; i++)
         if (dmattn_backward_query_shared_memory(&tiles[i], d) <= caps->shared_memory) {
             *tile = tiles[i];
@@ -101,26 +103,41 @@ static bool portable_key_tile(const capabilities *caps, const dmattn_attention_b
         {256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* 16 KiB of shared memory, or a subgroup of 8 */
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
-        /* the same in subgroups of 128 */
+        /* 192 registers and 128: two keys, or one, in a lane */
+        {128, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 8, .depth = 16, .value_keys = 16}},
+        {128, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
+        {128, {.workgroup = 256, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
+        {256, {.workgroup = 256, .rows = 64, .keys = 16, .key_lanes = 16, .depth = 16, .value_keys = 8}},
+        {256, {.workgroup = 256, .rows = 8, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
+        /* 16 KiB in subgroups of 128 */
         {256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* subgroups of 4 */
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 4, .depth = 16, .value_keys = 8}},
+        /* few registers, 128 invocations */
+        {256, {.workgroup = 128, .rows = 16, .keys = 16, .key_lanes = 8, .depth = 16, .value_keys = 8}},
     };
     const dmattn_attention_desc *d = &b->attention;
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32);
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
+    uint32_t least = UINT32_MAX;
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         attention_tile t = candidates[i].tile;
         t.level = DMATTN_LEVEL_PORTABLE;
         t.subgroup_size = subgroup;
+        t.by_unit = dmattn_tile_by_unit(caps);
         t.splits = 1;
         t.heads_per_tile = key_heads_per_tile(b, t.rows);
+        const uint32_t need = dmattn_backward_key_registers(&t, d);
         if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= caps->max_invocations
             && t.key_lanes <= subgroup && t.workgroup % subgroup == 0
-            && dmattn_backward_key_shared_memory(&t, d) <= caps->shared_memory) {
+            && dmattn_backward_key_shared_memory(&t, d) <= caps->shared_memory && need < least) {
             *tile = t;
-            return true;
+            least = need;
+            if (need <= most)
+                return true;
         }
     }
+    if (least < UINT32_MAX) /* none has so few */
+        return true;
     snprintf(
         why, size,
         "no tile of keys for head_dim %u and value_dim %u fits a device of subgroup size %u, %u invocations and %u "
@@ -254,7 +271,7 @@ bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attenti
 
 static bool least_portable(const capabilities *caps, const dmattn_attention_backward_desc *b, backward_tiles *tiles)
 {
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps, 32), lanes = subgroup < 8 ? subgroup : 8;
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), lanes = subgroup < 8 ? subgroup : 8;
     attention_tile t = {.level = DMATTN_LEVEL_PORTABLE,
                         .workgroup = 64,
                         .rows = 64 / lanes,

@@ -62,6 +62,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_KEY_LANES] = tile->key_lanes;
     c[CONSTANT_DEPTH] = tile->depth;
     c[CONSTANT_VALUE_KEYS] = tile->value_keys;
+    c[CONSTANT_BY_UNIT] = tile->by_unit;
     c[CONSTANT_SUBGROUP] = tile->subgroup_size;
     c[CONSTANT_MATRIX_M] = tile->matrix.m;
     c[CONSTANT_MATRIX_N] = tile->matrix.n;

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define MANY UINT32_MAX
+#define MANY         UINT32_MAX
+#define MAX_PORTABLE 16 /* portable candidates */
 
 uint32_t dmattn_tile_queries(const attention_tile *t)
 {
@@ -148,6 +149,11 @@ static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_ti
     return splits < 2 ? 1 : splits < MOST_SPLITS ? (uint32_t)splits : MOST_SPLITS;
 }
 
+bool dmattn_tile_by_unit(const capabilities *caps)
+{
+    return dmattn_capabilities_registers(caps) <= FEW_REGISTERS;
+}
+
 /* Adds a tile if it fits. */
 static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                     attention_tile *tiles, uint32_t count, uint32_t max)
@@ -159,8 +165,25 @@ static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, at
     return count;
 }
 
-static uint32_t portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tiles,
-                                    uint32_t max)
+/* Moves the tiles that need more than `most` registers behind the others, those that need the fewest first. */
+static void prefer_few_registers(const dmattn_attention_desc *d, uint32_t most, attention_tile *tiles, uint32_t count)
+{
+    uint32_t excess[MAX_PORTABLE];
+    for (uint32_t i = 0; i < count; i++) {
+        const attention_tile tile = tiles[i];
+        const uint32_t need = dmattn_tile_registers(&tile, d), over = need > most ? need - most : 0;
+        uint32_t at = i;
+        for (; at > 0 && excess[at - 1] > over; at--) {
+            tiles[at] = tiles[at - 1];
+            excess[at] = excess[at - 1];
+        }
+        tiles[at] = tile;
+        excess[at] = over;
+    }
+}
+
+uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, uint32_t most,
+                                         attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     /* The best one first. Accumulators are in registers: rows * value_dim / workgroup registers per invocation. */
     static const struct candidate {
@@ -177,14 +200,23 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* the same for subgroups of 8 */
         {MANY, 256, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
+        /* 128 registers: two rows and four keys in a lane; with wide values, twice as many lanes per row, or one row */
+        {16, 256, {.workgroup = 128, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
+        {MANY, 128, {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
+        {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* 16 KiB of shared memory, which Vulkan guarantees */
         {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* the same in subgroups of 128 */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* subgroups of 4 */
         {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 4, .depth = 16, .value_keys = 8}},
+        /* few registers, 128 invocations */
+        {MANY, 256, {.workgroup = 128, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
     };
     const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
+    attention_tile fitting[MAX_PORTABLE];
+    _Static_assert(sizeof candidates / sizeof *candidates <= MAX_PORTABLE, "too many candidates");
     uint32_t count = 0;
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         const struct candidate *c = &candidates[i];
@@ -192,10 +224,19 @@ static uint32_t portable_candidates(const capabilities *caps, const dmattn_atten
             continue;
         attention_tile tile = c->tile;
         tile.level = DMATTN_LEVEL_PORTABLE;
-        tile.subgroup_size = dmattn_capabilities_subgroup_size(caps, 32);
-        count = add(caps, d, tile, tiles, count, max);
+        tile.subgroup_size = dmattn_capabilities_subgroup_size(caps);
+        tile.by_unit = dmattn_tile_by_unit(caps);
+        count = add(caps, d, tile, fitting, count, MAX_PORTABLE);
     }
-    return count;
+    prefer_few_registers(d, most, fitting, count);
+    for (uint32_t i = 0; i < count && i < max; i++)
+        tiles[i] = fitting[i];
+    if (!count)
+        snprintf(why, size,
+                 "no tile for value_dim %u fits a device of subgroup size %u, %u invocations and %u bytes of "
+                 "shared memory",
+                 d->value_dim, caps->subgroup_size, caps->max_invocations, caps->shared_memory);
+    return count < max ? count : max;
 }
 
 /* Candidates for tiles of attention_matrix.comp. A subgroup has `blocks` times M rows. `keys` is for matrices with N =
@@ -263,7 +304,7 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
 bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                               attention_tile *tile, char *why, size_t size)
 {
-    *tile = (attention_tile){.level = level, .subgroup_size = dmattn_capabilities_subgroup_size(caps, 32)};
+    *tile = (attention_tile){.level = level, .subgroup_size = dmattn_capabilities_subgroup_size(caps)};
     if (d->type == DMATTN_TYPE_F32) {
         snprintf(why, size, "matrices have elements of 16 bits, but the type is f32");
         return false;
@@ -351,13 +392,7 @@ uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention
         return 0;
     if (level != DMATTN_LEVEL_PORTABLE)
         return matrix_candidates(caps, d, level, tiles, max, why, size);
-    const uint32_t count = portable_candidates(caps, d, tiles, max);
-    if (!count)
-        snprintf(why, size,
-                 "no tile for value_dim %u fits a device of subgroup size %u, %u invocations and %u bytes of "
-                 "shared memory",
-                 d->value_dim, caps->subgroup_size, caps->max_invocations, caps->shared_memory);
-    return count;
+    return dmattn_tile_portable_candidates(caps, d, dmattn_capabilities_registers(caps), tiles, max, why, size);
 }
 
 bool dmattn_tile_choose(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,

@@ -25,6 +25,7 @@ typedef struct attention_tile {
     uint32_t key_lanes;
     uint32_t depth;
     uint32_t value_keys;
+    bool by_unit; /* sums are computed unit by unit: for compilers with few registers */
     /* matrix levels */
     matrix_shape matrix;
     dmattn_type operands;  /* the type of its elements */
@@ -46,6 +47,9 @@ uint32_t dmattn_tile_list_queries(const attention_tile *tile);
 
 /* Bytes of shared memory of the kernel. Here and below, `desc` must be resolved. */
 uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
+
+/* About how many 32-bit registers a lane of a portable kernel needs. */
+uint32_t dmattn_tile_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* Whether a device can run the tile. */
 bool dmattn_tile_fits(const attention_tile *tile, const capabilities *caps, const dmattn_attention_desc *desc);
@@ -71,6 +75,15 @@ void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char tex
 
 /* The number of heads of a group that share a tile with this number of rows. */
 uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *desc, uint32_t rows);
+
+/* Whether sums are computed unit by unit. Compilers then hold few sums twice. With more registers, it is not needed. */
+#define FEW_REGISTERS 192
+bool dmattn_tile_by_unit(const capabilities *caps);
+
+/* The same as dmattn_tile_candidates(), at the level portable. Tiles with which forward needs more than `most`
+ * registers come last, those that need the fewest first. */
+uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *desc, uint32_t most,
+                                         attention_tile *tiles, uint32_t max, char *why, size_t size);
 
 /* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
 

@@ -36,7 +36,7 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
 {
     const dmattn_attention_desc *a = &d->attention;
     decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256};
-    t.subgroup_size = dmattn_capabilities_subgroup_size(caps, 32);
+    t.subgroup_size = dmattn_capabilities_subgroup_size(caps);
     /* A lane has 8 or 16 elements of a row of k, and its part of q is in registers. There are at least as many lanes as
      * rows (sum_of_row()). */
     for (t.key_lanes = 4; t.key_lanes < a->head_dim / 16 && t.key_lanes < 16 && 2 * t.key_lanes <= t.subgroup_size;)

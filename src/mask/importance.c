@@ -14,7 +14,7 @@ void dmattn_importance_constants(const capabilities *caps, const dmattn_mask_des
     memset(c, 0, IMPORTANCE_CONSTANT_COUNT * sizeof *c);
     c[IMPORTANCE_WORKGROUP] = 128;
     /* eight pieces of 16 bytes are a cache line of v */
-    c[IMPORTANCE_COLUMN_LANES] = dmattn_capabilities_subgroup_size(caps, 32) < 8 ? 4 : 8;
+    c[IMPORTANCE_COLUMN_LANES] = dmattn_capabilities_subgroup_size(caps) < 8 ? 4 : 8;
     c[IMPORTANCE_LANE_KEYS] = 4;
     c[IMPORTANCE_LANE_HEADS] = d->kv_heads < 8 ? d->kv_heads : 8;
     c[IMPORTANCE_KV_HEADS] = d->kv_heads;
@@ -38,8 +38,7 @@ dmattn_status dmattn_importance_stage_plan(importance_stage *s, const dmattn_con
                                            const dmattn_mask_desc *d)
 {
     uint32_t constants[IMPORTANCE_CONSTANT_COUNT];
-    const kernel_values values = {constants, IMPORTANCE_CONSTANT_COUNT,
-                                  dmattn_capabilities_subgroup_size(&ctx->caps, 32)};
+    const kernel_values values = {constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)};
     dmattn_importance_constants(&ctx->caps, d, constants);
     s->keys = d->keys;
     s->grid = dmattn_importance_grid(d, constants);

@@ -161,7 +161,7 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
 
     TRY(dmattn_kernel_build(
         ctx, "importance_terms", level, layout,
-        &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps, 32)},
+        &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)},
         &s->terms));
     const kernel_values values = {constants, IMPORTANCE_BACKWARD_CONSTANT_COUNT, 0};
     dmattn_importance_backward_constants(d, &d->v_strides, constants);

@@ -18,7 +18,7 @@
 
 uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top)
 {
-    const uint32_t size = dmattn_capabilities_subgroup_size(caps, 32);
+    const uint32_t size = dmattn_capabilities_subgroup_size(caps);
     uint32_t workgroup = top ? TOP_WORKGROUP : WORKGROUP;
     while (workgroup > caps->max_invocations || workgroup > (top ? TOP_SUBGROUPS : SUBGROUPS) * size)
         workgroup /= 2;
@@ -74,7 +74,7 @@ static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, c
         [LISTS_FINAL] = final,
         [LISTS_CAUSAL] = d->causal,
     };
-    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps, 32)};
+    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)};
     return dmattn_kernel_build(ctx, "lists", DMATTN_LEVEL_PORTABLE, layout, &values, pipeline);
 }
 

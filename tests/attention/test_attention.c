@@ -3,6 +3,7 @@
 #include "attention_cases.h"
 #include "low_precision.h"
 #include "reference/element.h"
+#include "support/few_registers.h"
 #include "support/guarded.h"
 #include "support/harness.h"
 #include "support/poison.h"
@@ -174,22 +175,42 @@ static const attention_case own_tiles[] = {
     {.name = "lists", .desc = {F16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2), BIAS(F16, .heads = 2)}},
 };
 
+static void run_own_tile(const char *name, const attention_case *c)
+{
+    problem p;
+    ASSERT_OK(problem_create(&c->desc, NULL, &p));
+    case_fill_inputs(c, &p);
+    poison_hidden_keys(&p, TENSOR_K, true);
+    poison_hidden_keys(&p, TENSOR_V, false);
+    if (harness_takes(name, true)) {
+        expectation want = expect_of(name, &p);
+        run_at_level(name, &p, DMATTN_LEVEL_PORTABLE, NULL, &want);
+        free(want.out);
+        free(want.lse);
+    }
+    problem_destroy(&p);
+}
+
 DEVICE_TEST(attention, own_tiles)
 {
-    for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++) {
-        const attention_case *c = &own_tiles[i];
-        problem p;
-        ASSERT_OK(problem_create(&c->desc, NULL, &p));
-        case_fill_inputs(c, &p);
-        poison_hidden_keys(&p, TENSOR_K, true);
-        poison_hidden_keys(&p, TENSOR_V, false);
-        if (harness_takes(c->name, true)) {
-            expectation want = expect_of(c->name, &p);
-            run_at_level(c->name, &p, DMATTN_LEVEL_PORTABLE, NULL, &want);
-            free(want.out);
-            free(want.lse);
+    for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++)
+        run_own_tile(own_tiles[i].name, &own_tiles[i]);
+}
+
+/* The tiles for devices with few registers: the same, and few queries with wide values. */
+static const attention_case few_and_wide = {.name = "few queries, wide",
+                                            .desc = {F32, SIZE(1, 7, 66, 2, 1, 16, 160), LSE, BIAS(F32, .queries = 7)}};
+
+DEVICE_TEST(attention, tiles_for_few_registers)
+{
+    for (size_t driver = 0; driver < FEW_REGISTER_DRIVERS; driver++) {
+        pretend_few_registers(driver);
+        for (size_t i = 0; i <= sizeof own_tiles / sizeof *own_tiles; i++) {
+            const attention_case *c = i < sizeof own_tiles / sizeof *own_tiles ? &own_tiles[i] : &few_and_wide;
+            char name[96];
+            snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
+            run_own_tile(name, c);
         }
-        problem_destroy(&p);
     }
 }
 

@@ -122,7 +122,7 @@ static const char *wrong_with(const attention_tile *t, const capabilities *caps,
     TAKEN_FOR_GRANTED(dmattn_tile_fits(t, caps, d));
     TAKEN_FOR_GRANTED(t->workgroup <= caps->max_invocations);
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d) <= caps->shared_memory);
-    TAKEN_FOR_GRANTED(t->subgroup_size == dmattn_capabilities_subgroup_size(caps, t->subgroup_size));
+    TAKEN_FOR_GRANTED(t->subgroup_size == dmattn_capabilities_subgroup_size(caps));
     const char *wrong = broken(t);
     if (!wrong)
         wrong = t->form == FORM_PORTABLE ? broken_portable(t, d) : broken_matrix(t, d);

@@ -3,6 +3,7 @@
 #include "attention/attention_cases.h"
 #include "gradient_run.h"
 #include "reference/element.h"
+#include "support/few_registers.h"
 #include "support/poison.h"
 
 #include <math.h>
@@ -115,6 +116,36 @@ DEVICE_TEST(backward, subsets)
             device_problem dp = backward_forward(c->name, &p, false);
             gradients want = backward_expect(&p);
             backward_check_subsets(c->name, &dp, &want, subsets[i].single);
+            gradients_destroy(&want);
+            device_problem_destroy(&dp);
+            problem_destroy(&p);
+        }
+}
+
+/* ---- tiles for few registers --------------------------------------------------------------------------------- */
+
+/* One case for each such tile of keys. */
+static const attention_case few_register_cases[] = {
+    {.name = "narrow", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 32), CAUSAL, BIAS(F32, .heads = 4)}},
+    {.name = "usual", .desc = {F32, SIZE(1, 70, 90, 2, 1, 128, 0), DENSE(.queries = 70)}},
+    {.name = "wide", .desc = {BF16, SIZE(1, 40, 66, 2, 1, 160, 24), INTERVALS(.heads = 1), BIAS(F16, .heads = 2)}},
+};
+
+DEVICE_TEST(backward, tiles_for_few_registers)
+{
+    for (size_t driver = 0; driver < FEW_REGISTER_DRIVERS; driver++)
+        for (size_t i = 0; i < sizeof few_register_cases / sizeof *few_register_cases; i++) {
+            const attention_case *c = &few_register_cases[i];
+            char name[96];
+            snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
+            if (!harness_takes(name, true))
+                continue;
+            problem p = make(name, c, c->desc.type);
+            p.desc.level = DMATTN_LEVEL_PORTABLE;
+            device_problem dp = backward_forward(name, &p, false);
+            gradients want = backward_expect(&p);
+            pretend_few_registers(driver);
+            backward_check(name, &dp, &want);
             gradients_destroy(&want);
             device_problem_destroy(&dp);
             problem_destroy(&p);

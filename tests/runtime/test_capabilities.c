@@ -107,19 +107,58 @@ Test(capabilities, matrix_levels)
     expect_unusable(&caps, "bufferDeviceAddress");
 }
 
+/* Each driver's subgroup size and registers, with the sizes that its devices have. */
+Test(capabilities, registers)
+{
+    static const struct {
+        VkDriverId driver;
+        uint32_t least, usual, most; /* sizes of the device */
+        uint32_t size, registers;    /* that follow */
+    } rows[] = {
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, 32, 8, 116},
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, 32, 16, 128},
+        {VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS, 8, 32, 32, 8, 116},
+        {VK_DRIVER_ID_MESA_TURNIP, 64, 128, 128, 64, 192},
+        {VK_DRIVER_ID_QUALCOMM_PROPRIETARY, 64, 64, 64, 64, 192},
+        {NEWER_DRIVER_ID_MESA_HONEYKRISP, 32, 32, 32, 32, 128},
+        {VK_DRIVER_ID_MESA_PANVK, 16, 16, 16, 16, 64},
+        {VK_DRIVER_ID_MESA_RADV, 32, 64, 64, 32, 256},
+        {VK_DRIVER_ID_MESA_RADV, 64, 64, 64, 64, 256},
+        {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, 32, 32, 255},
+        {VK_DRIVER_ID_MESA_NVK, 32, 32, 32, 32, 255},
+        {VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, 8, 8, ANY_REGISTERS},
+        {VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 4, 4, 4, 4, ANY_REGISTERS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        capabilities caps = usual_capabilities();
+        caps.driver = rows[i].driver;
+        caps.subgroup_size = rows[i].usual;
+        caps.min_subgroup_size = rows[i].least;
+        caps.max_subgroup_size = rows[i].most;
+        cr_expect_eq(dmattn_capabilities_subgroup_size(&caps), rows[i].size, "row %zu", i);
+        cr_expect_eq(dmattn_capabilities_registers(&caps), rows[i].registers, "row %zu", i);
+    }
+}
+
+/* If no size can be required, it is the default, and on Intel a lane has fewer registers in a larger subgroup. */
 Test(capabilities, subgroup_size)
 {
     capabilities caps = usual_capabilities();
-    caps.subgroup_size = 64;
-    caps.max_subgroup_size = 64;
-    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 32);
-    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 16), 64);
-    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 128), 64);
+    caps.subgroup_size = caps.max_subgroup_size = 64;
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps), 32);
     caps.subgroup_size_control = false;
-    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 64);
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps), 64);
     caps.subgroup_size_control = true;
     caps.required_subgroup_size_stages = VK_SHADER_STAGE_FRAGMENT_BIT;
-    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps, 32), 64);
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps), 64);
+    caps.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;
+    caps.min_subgroup_size = 16;
+    caps.subgroup_size = 32;
+    cr_expect_eq(dmattn_capabilities_subgroup_size(&caps), 32);
+    cr_expect_eq(dmattn_capabilities_registers(&caps), 64);
+    caps.min_subgroup_size = 4; /* no driver reports this */
+    caps.subgroup_size = 128;
+    cr_expect_eq(dmattn_capabilities_registers(&caps), 0);
 }
 
 Test(capabilities, read)

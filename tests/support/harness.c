@@ -168,8 +168,7 @@ dmattn_level harness_next_level(dmattn_level level)
  * compiles faster. */
 static bool small_portable_tile(const dmattn_attention_desc *desc, attention_tile *tile)
 {
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(&h.context->caps, 32),
-                   lanes = subgroup < 8 ? subgroup : 8;
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(&h.context->caps), lanes = subgroup < 8 ? subgroup : 8;
     *tile = (attention_tile){.level = DMATTN_LEVEL_PORTABLE,
                              .subgroup_size = subgroup,
                              .workgroup = 64,

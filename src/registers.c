@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * The subgroup size that kernels ask for, and the registers that a lane then has before the driver's compiler spills
+ * them to memory. Both depend on the driver alone, and on the sizes that it offers. */
+#include "capabilities.h"
+
+/* docs/notes/experiments.md has what compilers reported of the same kernels at several sizes.
+ *
+ * Intel: a subgroup has a fixed number of registers, so a lane has twice as many in half as large a subgroup. In
+ *   subgroups of 32, kernels spilled hundreds of registers. The smallest size of a generation leaves each lane 128: 8
+ *   up to Xe-HPG (Tiger Lake, Arc A), where each register has 32 bytes; 16 since Xe2 (Arc B), where it has 64 bytes.
+ *   Xe3 has twice as many as Xe2, but no property says so.
+ * Adreno: spills are the same at 64 and 128, but at 64 a core runs 6 subgroups instead of 2 with one query, and 4
+ *   instead of 2 with tiles of 256 invocations.
+ * RDNA: 32, for which its units are made; 64 takes two passes. A lane has 256 registers in both.
+ * NVIDIA, Apple: always 32. Mali: always 16. CPUs: they spill to the cache, so there is no limit. */
+#define SMALLEST 0
+static const struct known_driver {
+    VkDriverId driver;
+    uint32_t subgroup;  /* the size to ask for */
+    uint32_t registers; /* of a lane in subgroups of this size */
+} known_drivers[] = {
+    {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, SMALLEST, 128},
+    {VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS, SMALLEST, 128},
+    {VK_DRIVER_ID_MESA_TURNIP, 64, 192},
+    {VK_DRIVER_ID_QUALCOMM_PROPRIETARY, 64, 192},
+    {NEWER_DRIVER_ID_MESA_HONEYKRISP, 32, 128},
+    {VK_DRIVER_ID_MOLTENVK, 32, 128},
+    {VK_DRIVER_ID_MESA_PANVK, 32, 64},
+    {VK_DRIVER_ID_ARM_PROPRIETARY, 32, 64},
+    {VK_DRIVER_ID_MESA_RADV, 32, 256},
+    {VK_DRIVER_ID_AMD_PROPRIETARY, 32, 256},
+    {VK_DRIVER_ID_AMD_OPEN_SOURCE, 32, 256},
+    {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 255},
+    {VK_DRIVER_ID_MESA_NVK, 32, 255},
+};
+static const struct known_driver other_driver = {.subgroup = 32, .registers = ANY_REGISTERS};
+
+/* Intel's registers are of a subgroup. Those of 32 bytes also hold the two halves of each address. */
+#define INTEL_WIDE      16
+#define INTEL_ADDRESSES 12
+
+static const struct known_driver *find(const capabilities *caps)
+{
+    for (size_t i = 0; i < sizeof known_drivers / sizeof *known_drivers; i++)
+        if (known_drivers[i].driver == caps->driver)
+            return &known_drivers[i];
+    return &other_driver;
+}
+
+uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps)
+{
+    const uint32_t wanted = find(caps)->subgroup ? find(caps)->subgroup : caps->min_subgroup_size;
+    return dmattn_capabilities_can_require(caps, wanted) ? wanted : caps->subgroup_size;
+}
+
+uint32_t dmattn_capabilities_registers(const capabilities *caps)
+{
+    const struct known_driver *known = find(caps);
+    if (known->subgroup != SMALLEST)
+        return known->registers;
+    const uint32_t addresses = caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
+    const uint32_t all = known->registers * caps->min_subgroup_size / dmattn_capabilities_subgroup_size(caps);
+    return all > addresses ? all - addresses : 0;
+}
