@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "context.h"
+#include "pipelines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ void harness_begin(void)
     status = dmattn_device_create(h.runtime, h.index, &h.device);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
     h.context = dmattn_device_context(h.device);
+    pipelines_share(h.context);
 }
 
 /* Makes a small plan in f16 and destroys it. */
@@ -201,6 +203,7 @@ const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_
 
 void harness_end(void)
 {
+    pipelines_destroy();
     dmattn_device_destroy(h.device);
     dmattn_runtime_destroy(h.runtime);
     h.device = NULL;
