@@ -60,6 +60,8 @@ def rows_of(survey):
 
 def faults_of(row, ceiling):
     """What is worse in a row than its ceiling; None: it has no ceiling."""
+    if row["spills"] is None:
+        yield "the driver does not report spills by a name that null_device.c knows"
     for column in MEMORY + OTHERS if ceiling else MEMORY:
         recorded = ceiling[column] if ceiling else 0
         if recorded is None and column in MEMORY:

@@ -33,36 +33,42 @@ static const struct {
     statistic statistic;
     const char *name;
 } names[] = {
-    {STATISTIC_REGISTERS, "VGPRs"},              /* RADV */
-    {STATISTIC_REGISTERS, "Max live registers"}, /* ANV */
-    {STATISTIC_REGISTERS, "Registers used"},     /* Turnip */
-    {STATISTIC_REGISTERS, "GPRs"},               /* Honeykrisp */
-    {STATISTIC_REGISTERS, "Number of GPRs"},     /* NVK */
+    /* RADV */
+    {STATISTIC_REGISTERS, "VGPRs"},
     {STATISTIC_SPILLS, "Spilled SGPRs"},
     {STATISTIC_SPILLS, "Spilled VGPRs"},
-    {STATISTIC_SPILLS, "Spills"}, /* ANV and Honeykrisp */
-    {STATISTIC_SPILLS, "STP Count"},
-    {STATISTIC_SPILLS, "Spills to memory"},
-    {STATISTIC_FILLS, "Fills"},
-    {STATISTIC_FILLS, "LDP Count"},
-    {STATISTIC_FILLS, "Fills from memory"},
     {STATISTIC_SCRATCH, "Scratch size"},
-    {STATISTIC_SCRATCH, "Scratch"},
-    {STATISTIC_SCRATCH, "SLM size"}, /* NVK. ANV's "Scratch Memory Size" is 0 in spite of spills. */
     {STATISTIC_SHARED, "LDS size"},
-    {STATISTIC_SHARED, "Workgroup Memory Size"},
-    {STATISTIC_INSTRUCTIONS, "Instructions"},
-    {STATISTIC_INSTRUCTIONS, "Instruction Count"},
-    {STATISTIC_INSTRUCTIONS, "Instruction count"},
-    {STATISTIC_CODE, "Code size"},
     {STATISTIC_CYCLES, "Inverse Throughput"},
-    {STATISTIC_CYCLES, "Cycles"},
-    {STATISTIC_CYCLES, "ALU"},
-    {STATISTIC_CYCLES, "Static cycle count"},
     {STATISTIC_RESIDENT, "Subgroups per SIMD"},
-    {STATISTIC_RESIDENT, "Max Waves Per Core"},
+    /* ANV. Its "Scratch Memory Size" is 0 in spite of spills. */
+    {STATISTIC_REGISTERS, "Max live registers"},
+    {STATISTIC_SHARED, "Workgroup Memory Size"},
+    {STATISTIC_CYCLES, "Cycles"},
+    /* Honeykrisp */
+    {STATISTIC_REGISTERS, "GPRs"},
+    {STATISTIC_SCRATCH, "Scratch"},
+    {STATISTIC_CYCLES, "ALU"},
     {STATISTIC_RESIDENT, "Threads"},
+    /* Turnip */
+    {STATISTIC_REGISTERS, "Registers used"},
+    {STATISTIC_SPILLS, "STP Count"},
+    {STATISTIC_FILLS, "LDP Count"},
+    {STATISTIC_INSTRUCTIONS, "Instruction Count"},
+    {STATISTIC_RESIDENT, "Max Waves Per Core"},
+    /* NVK */
+    {STATISTIC_REGISTERS, "Number of GPRs"},
+    {STATISTIC_SPILLS, "Spills to memory"},
+    {STATISTIC_FILLS, "Fills from memory"},
+    {STATISTIC_SCRATCH, "SLM size"},
+    {STATISTIC_INSTRUCTIONS, "Instruction count"},
+    {STATISTIC_CYCLES, "Static cycle count"},
     {STATISTIC_RESIDENT, "Max warps/SM"},
+    /* several of them */
+    {STATISTIC_SPILLS, "Spills"},
+    {STATISTIC_FILLS, "Fills"},
+    {STATISTIC_INSTRUCTIONS, "Instructions"},
+    {STATISTIC_CODE, "Code size"},
 };
 
 static uint64_t as_count(const VkPipelineExecutableStatisticKHR *s)
@@ -111,13 +117,12 @@ static VkResult ask(VkDevice device, VkPipeline pipeline, pipeline_statistics *p
     if (result < 0)
         return result;
     p->subgroup_size = properties.subgroupSize;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         for (size_t n = 0; n < sizeof names / sizeof *names; n++)
             if (!strcmp(statistics[i].name, names[n].name)) {
                 p->known[names[n].statistic] = true;
                 p->value[names[n].statistic] += as_count(&statistics[i]);
             }
-    }
     between.pipeline(between.user, p);
     return VK_SUCCESS;
 }

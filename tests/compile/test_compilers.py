@@ -59,6 +59,12 @@ class Compilers(unittest.TestCase):
         self.change(self.measured, 0, "scratch", 16)
         self.assertEqual(self.compare()[0], 1)
 
+    def test_spills_that_are_not_reported(self):
+        self.change(self.measured, 1, "spills", None)
+        worse, text = self.compare()
+        self.assertEqual(worse, 1)
+        self.assertIn("does not report spills", text)
+
     def test_time_to_compile(self):
         self.change(self.measured, 0, "seconds", 10.0)
         self.assertEqual(self.compare()[0], 0)
