@@ -13,7 +13,8 @@ shared uvec4 found[WORKGROUP / 4]; // for each subgroup: order, position and ent
 
 // The number of slots of an invocation, and how many it loads at a time. If these are all, no slot is read twice.
 const uint INVOCATION_SLOTS = (CAPACITY + WORKGROUP - 1) / WORKGROUP;
-const uint SLOTS_AHEAD = INVOCATION_SLOTS < 10 ? INVOCATION_SLOTS : 5;
+const uint MOST_SLOTS = LOADS_AHEAD < 8 ? LOADS_AHEAD : 9, SOME_SLOTS = LOADS_AHEAD < 5 ? LOADS_AHEAD : 5;
+const uint SLOTS_AHEAD = INVOCATION_SLOTS > MOST_SLOTS ? SOME_SLOTS : INVOCATION_SLOTS;
 const bool SLOTS_ARE_HELD = SLOTS_AHEAD == INVOCATION_SLOTS;
 
 struct slot {
@@ -112,24 +113,33 @@ bool bit_is_set(uint bits, uint n)
 
 // Finds in an invocation's slots the least important key that none of the first `tokens` tokens has evicted (its order,
 // position and slot) and a free slot. `s` holds the first slots.
+void scan_some_slots(uint first, uint tokens, inout SLOTS(s), inout uvec4 best)
+{
+    if (!SLOTS_ARE_HELD && (first > 0 || tokens > 0))
+        fetch_slots(first, s);
+    [[unroll]] for (uint n = 0; n < SLOTS_AHEAD; n++) {
+        const uint i = first + n * WORKGROUP + invocation;
+        const slot x = slot_of(s[n]);
+        const uvec4 candidate = uvec4(order_of(x.importance), x.position, i, NONE);
+        const bool is_gone = SLOTS_ARE_HELD ? bit_is_set(evicted_bits, n) : evictor_of(i, tokens) != NONE;
+        const bool has_come = SLOTS_ARE_HELD ? bit_is_set(taken_bits, n) : is_taken(i, tokens);
+        const bool is_ranked = RANKED && i < CAPACITY && x.position != NONE && x.evicted == NEVER;
+        const bool is_better = is_ranked && !is_gone && is_before(candidate, best);
+        best.xyz = is_better ? candidate.xyz : best.xyz;
+        best.w = i < CAPACITY && is_free(x) && !has_come ? min(best.w, i) : best.w;
+    }
+}
+
 uvec4 scan_slots(uint tokens, inout SLOTS(s))
 {
+    const uint step = SLOTS_AHEAD * WORKGROUP;
     uvec4 best = uvec4(NONE);
-    for (uint first = 0; first < CAPACITY; first += SLOTS_AHEAD * WORKGROUP) {
-        if (!SLOTS_ARE_HELD && (first > 0 || tokens > 0))
-            fetch_slots(first, s);
-        [[unroll]] for (uint n = 0; n < SLOTS_AHEAD; n++) {
-            const uint i = first + n * WORKGROUP + invocation;
-            const slot x = slot_of(s[n]);
-            const uvec4 candidate = uvec4(order_of(x.importance), x.position, i, NONE);
-            const bool is_gone = SLOTS_ARE_HELD ? bit_is_set(evicted_bits, n) : evictor_of(i, tokens) != NONE;
-            const bool has_come = SLOTS_ARE_HELD ? bit_is_set(taken_bits, n) : is_taken(i, tokens);
-            const bool is_ranked = RANKED && i < CAPACITY && x.position != NONE && x.evicted == NEVER;
-            const bool is_better = is_ranked && !is_gone && is_before(candidate, best);
-            best.xyz = is_better ? candidate.xyz : best.xyz;
-            best.w = i < CAPACITY && is_free(x) && !has_come ? min(best.w, i) : best.w;
-        }
-    }
+    if (FEW_REGISTERS)
+        [[dont_unroll]] for (uint first = 0; first < CAPACITY; first += step)
+            scan_some_slots(first, tokens, s, best);
+    else
+        for (uint first = 0; first < CAPACITY; first += step)
+            scan_some_slots(first, tokens, s, best);
     return best;
 }
 

@@ -103,7 +103,8 @@
     X(65, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
     X(66, MATRIX_N, 16)                                                                         \
     X(67, MATRIX_K, 16)                                                                         \
-    X(68, PAGES, 1) /* paged: number of pages in the pool */                                                    \
+    X(68, PAGES, 1) /* paged: number of pages in the pool */                                    \
+    X(69, LOADS_AHEAD, 8) /* loads of a kind in flight; fewer need fewer registers */           \
     SCORE_CONSTANTS(X)
 
 /* Push constants of decode.comp. */

@@ -17,8 +17,10 @@ const uint VALUE_UNITS = VALUE_DIM / 8;
 const uint VALUE_GROUPS = WORKGROUP / VALUE_UNITS;
 
 // The number of rows that a group loads at a time.
-const uint KEYS_AHEAD = LANE_QUADS > 2 ? 2 : 4;
-const uint VALUES_AHEAD = UNIT_QUADS == 1 ? 8 : 4;
+const uint KEYS_WANTED = (LANE_QUADS > 2 ? 2 : 4) * LOADS_AHEAD / 8;
+const uint KEYS_AHEAD = KEYS_WANTED > 1 ? KEYS_WANTED : 1;
+const uint VALUES_WANTED = (UNIT_QUADS == 1 ? 8 : 4) * LOADS_AHEAD / 8;
+const uint VALUES_AHEAD = VALUES_WANTED > 1 ? VALUES_WANTED : 1;
 
 shared float scores[BLOCK_ROWS * BLOCK_KEYS]; // then probabilities
 shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS], row_shrink[BLOCK_ROWS];
@@ -116,11 +118,15 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
     const uint row = first_row + lane % BLOCK_ROWS;
     for (uint first = 0; first < listed; first += KEYS_AHEAD * KEY_GROUPS) {
         KEYS(now);
-        [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
-            [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
-                now[n][u] = k[n][u];
-        if (first + KEYS_AHEAD * KEY_GROUPS < listed)
-            fetch_keys(block, first + KEYS_AHEAD * KEY_GROUPS, listed, k);
+        if (FEW_REGISTERS)
+            fetch_keys(block, first, listed, now);
+        else {
+            [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
+                [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
+                    now[n][u] = k[n][u];
+            if (first + KEYS_AHEAD * KEY_GROUPS < listed)
+                fetch_keys(block, first + KEYS_AHEAD * KEY_GROUPS, listed, k);
+        }
         [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++) {
             const uint at = first + n * KEY_GROUPS + group;
             float score[BLOCK_ROWS];
@@ -178,11 +184,15 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
             o[r][i] *= row_shrink[r];
     for (uint first = 0; first < listed; first += VALUES_AHEAD * VALUE_GROUPS) {
         VALUES(now);
-        [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++)
-            [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
-                now[n][u] = v[n][u];
-        if (first + VALUES_AHEAD * VALUE_GROUPS < listed)
-            fetch_values(block, first + VALUES_AHEAD * VALUE_GROUPS, listed, v);
+        if (FEW_REGISTERS)
+            fetch_values(block, first, listed, now);
+        else {
+            [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++)
+                [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
+                    now[n][u] = v[n][u];
+            if (first + VALUES_AHEAD * VALUE_GROUPS < listed)
+                fetch_values(block, first + VALUES_AHEAD * VALUE_GROUPS, listed, v);
+        }
         [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++) {
             const uint at = first + n * VALUE_GROUPS + group;
             const uint clamped = min(at, listed - 1);
@@ -233,8 +243,10 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
     const uvec2 range = split_entries(TOKENS);
     if (FIRST_IS_KNOWN && range.x < range.y) {
         fetch_list(range.x);
-        fetch_keys(range.x, 0, min(range.y - range.x, BLOCK_KEYS), k);
-        fetch_values(range.x, 0, min(range.y - range.x, BLOCK_KEYS), v);
+        if (!FEW_REGISTERS) { // else, keys and values are loaded when they are used
+            fetch_keys(range.x, 0, min(range.y - range.x, BLOCK_KEYS), k);
+            fetch_values(range.x, 0, min(range.y - range.x, BLOCK_KEYS), v);
+        }
     }
 }
 
@@ -260,10 +272,11 @@ void attend(uint first_row, inout FIRST_QUERIES(first), inout KEYS(k), inout VAL
             listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
         if (listed == 0)
             continue;
-        if (!FIRST_IS_KNOWN || first_row > row_block * BLOCK_ROWS || block > range.x) {
-            fetch_keys(block, 0, listed, k);
-            fetch_values(block, 0, listed, v);
-        }
+        if (!FEW_REGISTERS)
+            if (!FIRST_IS_KNOWN || first_row > row_block * BLOCK_ROWS || block > range.x) {
+                fetch_keys(block, 0, listed, k);
+                fetch_values(block, 0, listed, v);
+            }
         find_scores(first_row, block, listed, q, k);
         find_probabilities(listed);
         add_values(block, listed, o, v);

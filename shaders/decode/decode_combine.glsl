@@ -5,7 +5,7 @@
 #ifndef LIB_DECODE_COMBINE_GLSL
 #define LIB_DECODE_COMBINE_GLSL
 
-const uint SPLITS_AHEAD = 16; // splits that are loaded at a time
+const uint SPLITS_AHEAD = 2 * LOADS_AHEAD; // splits that are loaded at a time
 
 shared bool is_last;
 
@@ -22,6 +22,28 @@ bool is_last_of(uint counter, uint workgroups)
     return is_last;
 }
 
+// Adds SPLITS_AHEAD splits from `first` on to the sum of a row and column, and to the row's maximum and sum.
+void add_splits(uint first, uint row, uint column, inout vec4 sum, inout vec2 softmax)
+{
+    vec4 x[SPLITS_AHEAD];
+    vec2 s[SPLITS_AHEAD];
+    [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
+        x[n] = uintBitsToFloat(SharedQuads(partial_row(min(first + n, SPLITS - 1), row)).q[column]);
+        s[n] = uintBitsToFloat(SharedPairs(partial_softmax(min(first + n, SPLITS - 1), row)).p[0]);
+    }
+    float largest = softmax.x;
+    [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++)
+        largest = max(largest, s[n].x);
+    const float shrink = exp2((softmax.x - largest) * LOG2_E);
+    sum *= shrink;
+    softmax = vec2(largest, softmax.y * shrink);
+    [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
+        const float weight = first + n < SPLITS ? exp2((s[n].x - largest) * LOG2_E) : 0;
+        sum += weight * x[n];
+        softmax.y += weight * s[n].y;
+    }
+}
+
 // Combines the splits as combine_splits.comp does. m_i is the largest score of split i, and l_i is the sum of exp(score
 // - m_i) over its keys: m = max m_i; w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i.
 // Here, out_i are not yet divided by l_i. An invocation computes 4 columns of a row. m is updated after each group of
@@ -34,25 +56,12 @@ void combine(uint first_row)
             continue;
         vec4 sum = vec4(0);
         vec2 softmax = vec2(LOWEST, 0);
-        for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD) {
-            vec4 x[SPLITS_AHEAD];
-            vec2 s[SPLITS_AHEAD];
-            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
-                x[n] = uintBitsToFloat(SharedQuads(partial_row(min(first + n, SPLITS - 1), row)).q[column]);
-                s[n] = uintBitsToFloat(SharedPairs(partial_softmax(min(first + n, SPLITS - 1), row)).p[0]);
-            }
-            float largest = softmax.x;
-            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++)
-                largest = max(largest, s[n].x);
-            const float shrink = exp2((softmax.x - largest) * LOG2_E);
-            sum *= shrink;
-            softmax = vec2(largest, softmax.y * shrink);
-            [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
-                const float weight = first + n < SPLITS ? exp2((s[n].x - largest) * LOG2_E) : 0;
-                sum += weight * x[n];
-                softmax.y += weight * s[n].y;
-            }
-        }
+        if (FEW_REGISTERS)
+            [[dont_unroll]] for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD)
+                add_splits(first, row, column, sum, softmax);
+        else
+            for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD)
+                add_splits(first, row, column, sum, softmax);
         const float inverse = softmax_inverse(softmax.y);
         store_4(TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
         if (LSE != 0 && column == 0)

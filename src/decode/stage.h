@@ -45,6 +45,7 @@ typedef struct decode_tile {
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;
+    uint32_t loads_ahead; /* 8, or fewer if a lane has few registers */
     matrix_shape matrix;  /* matrix */
     dmattn_type operands; /* matrix: the type of its elements */
 } decode_tile;
@@ -84,6 +85,8 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
 bool dmattn_decode_tile_fits(const decode_tile *tile, const capabilities *caps, const dmattn_decode_desc *desc);
 /* The name of the tile's kernel, without the level. */
 void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc *desc, char name[KERNEL_NAME]);
+/* About how many 32-bit registers a lane of the portable kernel needs. */
+uint32_t dmattn_decode_tile_registers(const decode_tile *tile, const dmattn_decode_desc *desc);
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
                              uint32_t constants[DECODE_CONSTANT_COUNT]);

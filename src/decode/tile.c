@@ -32,10 +32,24 @@ static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
     return splits ? at_most(splits, MOST_SPLITS) : 1;
 }
 
+/* Loads of a kind in flight, and the fewest that there should be while several rows share them. */
+#define LOADS_AHEAD       8
+#define LEAST_LOADS_AHEAD 4
+
+/* About how many 32-bit registers a lane of the portable kernel needs: rows of q and of the output, loads, and
+ * addresses, which are more for a bounded cache. Fitted to the live values that ANV counts (docs/notes/experiments.md).
+ */
+uint32_t dmattn_decode_tile_registers(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    const bool bounded = d->cache == DMATTN_CACHE_BOUNDED;
+    const uint32_t rows = t->block_rows * (d->attention.head_dim / t->key_lanes + 8);
+    return rows + t->loads_ahead * (bounded ? 10 : 8) + (bounded ? 83 : 50);
+}
+
 static decode_tile choose_portable(const capabilities *caps, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
-    decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256};
+    decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256, .loads_ahead = LOADS_AHEAD};
     t.subgroup_size = dmattn_capabilities_subgroup_size(caps);
     /* A lane has 8 or 16 elements of a row of k, and its part of q is in registers. There are at least as many lanes as
      * rows (sum_of_row()). */
@@ -45,6 +59,14 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
     for (t.block_rows = 1; t.block_rows < rows && t.block_rows < 8 && t.block_rows < t.key_lanes
                            && 2 * t.block_rows * a->head_dim / t.key_lanes <= QUERY_ELEMENTS;)
         t.block_rows *= 2;
+    const uint32_t most = dmattn_capabilities_registers(caps);
+    while (dmattn_decode_tile_registers(&t, d) > most)
+        if (t.loads_ahead > LEAST_LOADS_AHEAD || (t.block_rows == 1 && t.loads_ahead > 1))
+            t.loads_ahead /= 2;
+        else if (t.block_rows > 1)
+            t.block_rows /= 2;
+        else
+            break;
     return t;
 }
 
@@ -155,6 +177,7 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             .block_keys = matrix_tiles[i].block_keys,
             .matrix = matrices.matrix,
             .operands = matrices.operands,
+            .loads_ahead = LOADS_AHEAD,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile->block_keys = LISTED_KEYS * tile->workgroup;
@@ -278,6 +301,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_SPLITS] = t->splits;
     c[DECODE_ROW_BLOCKS] = t->row_blocks;
     c[DECODE_SUBGROUP] = t->subgroup_size;
+    c[DECODE_LOADS_AHEAD] = t->loads_ahead;
     c[DECODE_MATRIX_M] = t->matrix.m;
     c[DECODE_MATRIX_N] = t->matrix.n;
     c[DECODE_MATRIX_K] = t->matrix.k;

@@ -2,6 +2,7 @@
  * Decoding against attention over the whole sequences, from the definition. Random events: new tokens, tokens taken
  * back, sequences that start again, prompts, and copies of sequences. */
 #include "decode_model.h"
+#include "support/few_registers.h"
 
 #include <stdio.h>
 
@@ -238,6 +239,33 @@ DEVICE_TEST(decode, types_and_sizes)
 DEVICE_TEST(decode, paged)
 {
     RUN(paged);
+}
+
+/* With few registers, fewer rows are computed together, and fewer loads are in flight. */
+static const decode_case few_register_cases[] = {
+    {.name = "many slots",
+     .desc = {{SHAPE(F16, 2, 3, 8, 2, 128)}, TOPW(300), .rollback = 4},
+     .habits = {.rollback = 5, .restart = 40, .fork = 6, .fill = 1, .pause = 6, .most_tokens = 700, .levels = 5},
+     .rounds = 6},
+    {.name = "wide pages",
+     .desc = {{SHAPE(F32, 2, 2, 4, 1, 256)}, ALL(), PAGES(16, 20, 120)},
+     PAGED_CACHE,
+     .rounds = 6},
+};
+
+DEVICE_TEST(decode, few_registers)
+{
+    for (size_t driver = 0; driver < FEW_REGISTER_DRIVERS; driver++) {
+        pretend_few_registers(driver);
+        for (size_t i = 0; i < sizeof few_register_cases / sizeof *few_register_cases; i++) {
+            decode_case c = few_register_cases[i];
+            char name[64];
+            snprintf(name, sizeof name, "%s, %s", c.name, few_registers[driver].name);
+            c.name = name;
+            if (harness_takes(name, true))
+                run_case(&c, DMATTN_LEVEL_PORTABLE, 1 + i);
+        }
+    }
 }
 
 /* The result must not depend on which workgroup is the last. */
