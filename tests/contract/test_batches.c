@@ -20,6 +20,7 @@ static uint32_t many(void)
         return MOST;
     for (int i = 0; i < 3; i++)
         h.context->caps.max_workgroup_count[i] = PART_GROUPS;
+    harness_small_workgroups();
     return PART_GROUPS + 200;
 }
 

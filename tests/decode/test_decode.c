@@ -201,8 +201,8 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     snprintf(name, sizeof name, "%s, %s", c->name, dmattn_level_string(level));
     /* The code for events is the same at all levels. */
     unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
-    if (rounds > 100 && harness_small_tiles() && !harness_takes_all())
-        rounds /= 4;
+    if (harness_small_tiles() && !harness_takes_all())
+        rounds = rounds / (rounds > 100 ? 8 : 2);
     decode_run(name, &desc, &c->habits, rounds, c->strides, seed, &results);
     cr_expect_gt(results.rows, 0, "%s: nothing was compared", name);
     cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", name);
@@ -287,7 +287,7 @@ DEVICE_TEST(decode, repeatable)
     }
 }
 
-/* 10^5 steps of sequences if all cases are selected; an eighth by default on a CPU. */
+/* 10^5 steps of sequences if all cases are selected; a sixteenth by default on a CPU. */
 DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {

@@ -33,8 +33,8 @@ static float importance_of(int kind, uint32_t key, uint64_t *state)
 
 /* ---- thousands of small cases -------------------------------------------------------------------------------- */
 
-#define BATCH 16
-#define HEADS 16 /* a run has 256 cases, of all kinds */
+#define BATCH 8
+#define HEADS 8 /* a run has 64 cases, of all kinds */
 
 static void fill(const dmattn_mask_desc *d, uint64_t *state, float *importance, uint8_t *valid, int32_t *query_offsets,
                  int32_t *key_offsets)

@@ -158,6 +158,12 @@ bool harness_small_tiles(void)
     return h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
+void harness_small_workgroups(void)
+{
+    if (harness_small_tiles() && !harness_takes_all())
+        h.context->caps.max_invocations = 64;
+}
+
 dmattn_level harness_next_level(dmattn_level level)
 {
     for (int next = (int)level + 1; next <= DMATTN_LEVEL_MATRIX2; next++)

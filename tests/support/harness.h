@@ -67,6 +67,10 @@ bool harness_takes_all(void);
 /* Returns whether gradients of many cases should use small tiles, which compile faster on a CPU. */
 bool harness_small_tiles(void);
 
+/* On a CPU, unless DMATTN_TEST_CASES selects every case: further plans are made as for a device that allows only 64
+ * invocations. A CPU takes as long for idle invocations as for those that have work. */
+void harness_small_workgroups(void);
+
 /* The next offered level above a level; 0 if there is none. */
 dmattn_level harness_next_level(dmattn_level level);
 
