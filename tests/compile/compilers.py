@@ -198,10 +198,11 @@ def worst_plans(device, spilling):
         yield [device, kernel, plan, len(plans)] + ["-" if row[column] is None else row[column] for column in MEMORY]
 
 
-def write_page():
+def page_text():
+    """The whole page: what was written by hand, as it is, and what is generated from the ceilings."""
     surveys = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(CEILINGS.glob("*.json"))}
     text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(text[:text.index(MARK)] + MARK + "\n\n" + "\n".join(page(surveys)).rstrip() + "\n", encoding="utf-8")
+    return text[:text.index(MARK)] + MARK + "\n\n" + "\n".join(page(surveys)).rstrip() + "\n"
 
 
 def main():
@@ -224,7 +225,7 @@ def main():
         if options.write:
             write(device, to_record(survey))
     if options.write:
-        write_page()
+        PAGE.write_text(page_text(), encoding="utf-8")
         return 0
     return 1 if worse else 0
 

@@ -124,6 +124,10 @@ class Compilers(unittest.TestCase):
         self.assertIn("| card | attention | forward, portable, f16, 64, all keys | 1 | 7 | 9 | - |", text)
         self.assertNotIn("level matrix", text.split("## Gradients")[0].split("## Attention at the level portable")[0])
 
+    def test_page_is_that_of_the_ceilings(self):
+        """If not: compilers.py --write"""
+        self.assertEqual(compilers.PAGE.read_text(encoding="utf-8"), compilers.page_text())
+
 
 if __name__ == "__main__":
     unittest.main()
