@@ -39,7 +39,7 @@ static const struct known_driver other_driver = {.subgroup = 32, .registers = AN
 
 /* Intel's registers are of a subgroup. Those of 32 bytes also hold the two halves of each address. */
 #define INTEL_WIDE      16
-#define INTEL_ADDRESSES 12
+#define INTEL_ADDRESSES 10
 
 static const struct known_driver *find(const capabilities *caps)
 {

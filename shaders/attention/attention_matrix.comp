@@ -95,6 +95,37 @@ void store_values(COMING)
     }
 }
 
+// Loads rows of k or v and stores them at once, a few at a time: for devices with too few registers to hold them.
+const uint MOST_STEPS = 2;
+
+void stage_keys(key_tile t, inout COMING)
+{
+    if (KEY_STEPS <= MOST_STEPS) {
+        fetch_keys(t, coming);
+        store_keys(coming);
+    } else
+        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * HEAD_COLUMNS; i += WORKGROUP) {
+            const uint column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
+            const uvec4 unit = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
+                                                      min(column, HEAD_DIM / 8 - 1)));
+            staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? unit : uvec4(0);
+        }
+}
+
+void stage_values(key_tile t, inout COMING)
+{
+    if (VALUE_STEPS <= MOST_STEPS) {
+        fetch_values(t, coming);
+        store_values(coming);
+    } else
+        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP) {
+            const uint column = i % VALUE_COLUMNS, row = i / VALUE_COLUMNS;
+            const uvec4 unit = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, row),
+                                                      min(column, VALUE_DIM / 8 - 1)));
+            staged[VALUES + row * VALUE_PITCH + column] = column < VALUE_DIM / 8 ? unit : uvec4(0);
+        }
+}
+
 // Sets the values of hidden keys to 0. They may hold NaN, and 0 * NaN is NaN. Each invocation does this for the
 // elements that it stored itself, so no barrier is needed.
 void hide_values(key_tile t)
@@ -106,7 +137,11 @@ void hide_values(key_tile t)
 
 // ---- output ---------------------------------------------------------------------------------------------------------
 
+#ifdef REGISTERS
 DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
+#define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, probability, row_max, row_sum, o)
+#define ADD_PV add_pv(probability, VALUES, o)
+#endif
 
 void put_output(uint row, uint column, vec4 x, vec4 y)
 {
@@ -114,31 +149,40 @@ void put_output(uint row, uint column, vec4 x, vec4 y)
         store_8(OUT_TYPE, OUT_ALIGNED != 0, out_row(row), column, x, y);
 }
 
-DEFINE_STORE_ROWS(o, VALUE_BLOCKS, put_output)
+DEFINE_STORE_ROWS(o, OUTPUT_BLOCKS, put_output)
 
 // Attends to one tile of keys.
 #define ATTEND(partial)                                                                     \
-    if (GUARDED == 0 || next.exists)                                                        \
-        fetch_keys(next, coming);                                                           \
+    if (SUMS_SHARED == 0)                                                                   \
+        if (GUARDED == 0 || next.exists)                                                    \
+            fetch_keys(next, coming);                                                       \
     fetch_slot(after, coming_slot);                                                         \
     begin_scores(now, score);                                                               \
     add_q(q, 0, score);                                                                     \
-    update_softmax(now, partial, score, probability, row_max, row_sum, o);                  \
+    UPDATE_SOFTMAX(partial);                                                                \
     barrier();                                                                              \
     if (GUARDED == 0 || next.exists) {                                                      \
-        store_keys(coming);                                                                 \
+        if (SUMS_SHARED != 0)                                                               \
+            stage_keys(next, coming);                                                       \
+        else                                                                                \
+            store_keys(coming);                                                             \
         store_slot(after, coming_slot);                                                     \
-        fetch_values(next, coming);                                                         \
+        if (SUMS_SHARED == 0)                                                               \
+            fetch_values(next, coming);                                                     \
     }                                                                                       \
     const uint free_slots = next.slots;                                                     \
     now = next;                                                                             \
     next = after;                                                                           \
     after = next_tile(free_slots);                                                          \
     fetch_slot_key(after, coming_slot);                                                     \
-    add_pv(probability, VALUES, o);                                                         \
+    ADD_PV;                                                                                 \
     barrier();                                                                              \
-    if (GUARDED == 0 || now.exists)                                                         \
-        store_values(coming);
+    if (GUARDED == 0 || now.exists) {                                                       \
+        if (SUMS_SHARED != 0)                                                               \
+            stage_values(now, coming);                                                      \
+        else                                                                                \
+            store_values(coming);                                                           \
+    }
 
 void main()
 {
@@ -147,15 +191,22 @@ void main()
     begin_tile();
     QUERIES;
     SCORES;
+#ifdef REGISTERS
     PROBABILITIES;
+#else
+    FACTORS;
+#endif
     OUTPUTS;
     ROW_MAXIMA;
     ROW_SUMS;
     COMING;
     begin_walk();
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
-        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+        [[unroll]] for (uint d = 0; d < OUTPUT_BLOCKS; d++)
             o[m][d] = MATRIX_C(0.0);
+#ifndef REGISTERS
+    begin_sums();
+#endif
 
     // Three tiles are in progress: `now` is in shared memory; the slots of `next` are, so its rows can be loaded; the
     // slots of `after` are being loaded. At the start, as many loads as possible are issued together.
@@ -171,7 +222,10 @@ void main()
     store_slot(now, first);
     store_slot(next, second);
     barrier(); // also: shared memory held slices before, and holds keys from here on
-    {
+    if (SUMS_SHARED != 0) {
+        stage_keys(now, coming);
+        stage_values(now, coming);
+    } else {
         uvec4 first_keys[STEPS];
         fetch_keys(now, first_keys);
         fetch_values(now, coming);
@@ -191,5 +245,13 @@ void main()
         ATTEND(now.partial)
     }
     finish_rows(row_max, row_sum, o);
-    store_o(o);
+#ifndef REGISTERS
+    if (SUMS_SHARED != 0)
+        [[dont_unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * VALUE_COLUMNS; i += SUBGROUP) {
+            const uint r = i / VALUE_COLUMNS, column = i % VALUE_COLUMNS, at = SUBGROUP_SUMS + r * SUM_PITCH + 2 * column;
+            put_output(tile_row_of(0, r), column, uintBitsToFloat(sums[at]), uintBitsToFloat(sums[at + 1]));
+        }
+    else
+#endif
+        store_o(o);
 }

@@ -30,7 +30,7 @@ shared uvec4 staged[STAGED_UNITS];
 // main(), because some drivers keep large global arrays in memory.
 #define SCORES MATRIX_C score[ROW_BLOCKS][COLUMN_BLOCKS]
 #define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
-#define OUTPUTS MATRIX_C o[ROW_BLOCKS][VALUE_BLOCKS]
+#define OUTPUTS MATRIX_C o[ROW_BLOCKS][OUTPUT_BLOCKS]
 #define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in units of score_unit
 #define ROW_SUMS float row_sum[ROW_BLOCKS][ROW_VALUES]   // of an invocation's own probabilities
 

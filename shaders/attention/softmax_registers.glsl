@@ -8,6 +8,8 @@
 #define LIB_SOFTMAX_GLSL
 
 #include "scores.glsl"
+
+const uint OUTPUT_BLOCKS = VALUE_BLOCKS;
 #include "../lib/fragment_layout.glsl"
 
 const uint HELD_BLOCKS = COLUMN_BLOCKS;

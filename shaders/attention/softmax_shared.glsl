@@ -6,6 +6,8 @@
 
 #include "scores.glsl"
 
+const uint OUTPUT_BLOCKS = SUMS_SHARED != 0 ? 1 : VALUE_BLOCKS; // in registers
+
 const uint ROW_LANES = SUBGROUP / MATRIX_M;
 const uint LANE_KEYS = TILE_KEYS / ROW_LANES;
 const uint SCORE_PITCH = TILE_KEYS / 4 + 1;
@@ -14,6 +16,13 @@ const uint SCORE_PITCH = TILE_KEYS / 4 + 1;
 shared uvec4 scores[SUBGROUPS * MATRIX_M * SCORE_PITCH];
 
 const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in registers
+
+#define FACTORS MATRIX_C factors
+
+// With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
+const uint SUM_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
+shared uvec4 sums[SUMS_SHARED != 0 ? PAIR_ROWS * SUM_PITCH : 1];
+#define SUBGROUP_SUMS (gl_SubgroupID * MATRIX_M * SUM_PITCH)
 
 // A lane's row of a block, and its first column in that row.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
@@ -33,22 +42,18 @@ void begin_scores(key_tile t, out SCORES)
         score[0][n] = MATRIX_C(0.0);
 }
 
-// Multiplies each row of the output by its factor.
-void scale_rows(float factor, inout OUTPUTS)
+// Makes a matrix whose rows are a row's factor.
+void spread_factors(float factor, out FACTORS)
 {
     [[unroll]] for (uint i = gl_SubgroupInvocationID % ROW_LANES; i < MATRIX_N / 4; i += ROW_LANES)
         scores[LANE_SCORES + i] = uvec4(floatBitsToUint(factor));
     subgroup_sync();
-    MATRIX_C factors;
     coopMatLoad(factors, scores, SUBGROUP_SCORES, SCORE_PITCH, BY_ROWS);
-    [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
-        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-            o[0][d][e] *= factors[e];
     subgroup_sync();
 }
 
-void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS,
-                    inout OUTPUTS)
+// The output must still be multiplied by `factors`, which is done when it is added to.
+void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXIMA, inout ROW_SUMS, out FACTORS)
 {
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
@@ -73,7 +78,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILIT
     row_max[0][0] = new_max;
     row_sum[0][0] *= shrink;
     subgroup_sync();
-    scale_rows(shrink, o);
+    spread_factors(shrink, factors);
 
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
         const vec4 a = exp2((x[2 * i] - new_max) * to_2), b = exp2((x[2 * i + 1] - new_max) * to_2);
@@ -91,14 +96,73 @@ MATRIX_A load_probability(uint k)
     coopMatLoad(a, scores, SUBGROUP_SCORES + k * MATRIX_K / 8, SCORE_PITCH, BY_ROWS);
     return a;
 }
-#define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
-#define WEIGHT(x, m, k) load_probability(k)
+
+MATRIX_C load_sum(uint d)
+{
+    MATRIX_C sum;
+    coopMatLoad(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+    return sum;
+}
+
+// Sets the output to 0.
+void begin_sums()
+{
+    if (SUMS_SHARED != 0)
+        [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+            coopMatStore(MATRIX_C(0.0), sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+}
+
+// sum = sum * factors + a v, for a block of columns of v from staged[at] on.
+void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint at, inout MATRIX_C sum)
+{
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+        sum[e] *= factors[e];
+    [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {
+        MATRIX_B b;
+        coopMatLoad(b, staged, at + k * MATRIX_K * VALUE_PITCH, VALUE_PITCH, BY_ROWS);
+        sum = coopMatMulAdd(a[k], b, sum);
+    }
+}
+
+// o = o * factors + P v. The products of a block of columns follow each other. Some compilers (ANV) keep a sum's old
+// value in registers until its new one is final, and this is soon then.
+void add_pv(FACTORS, uint at, inout OUTPUTS)
+{
+    MATRIX_A a[SUMMED_BLOCKS];
+    [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
+        a[k] = load_probability(k);
+    if (SUMS_SHARED != 0)
+        [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
+            MATRIX_C sum = load_sum(d);
+            add_block(factors, a, at + d * MATRIX_N / 8, sum);
+            coopMatStore(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+        }
+    else
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+            add_block(factors, a, at + d * MATRIX_N / 8, o[0][d]);
+}
+
+#define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, row_max, row_sum, factors)
+#define ADD_PV add_pv(factors, VALUES, o)
 
 void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
-    scale_rows(softmax_inverse(row_sum[0][0]), o);
+    FACTORS;
+    spread_factors(softmax_inverse(row_sum[0][0]), factors);
+    if (SUMS_SHARED != 0)
+        [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
+            MATRIX_C sum = load_sum(d);
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                sum[e] *= factors[e];
+            coopMatStore(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+        }
+    else
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                o[0][d][e] *= factors[e];
+    subgroup_sync();
     const uint row = tile_row_of(0, LANE_ROW);
     if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
         store_softmax(row, score_from_units(row_max[0][0]), row_sum[0][0]);

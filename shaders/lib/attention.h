@@ -108,6 +108,7 @@
     X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
     X(89, REAL_UNITS, 0) /* matrix: scores and biases are not in units of the scale */                                 \
     X(90, BY_UNIT, 0) /* portable: sums are computed unit by unit, so that fewer registers are needed */               \
+    X(91, SUMS_SHARED, 0) /* matrix, form shared: the output is in shared memory, not in registers */                  \
     SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is

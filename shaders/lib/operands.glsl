@@ -7,6 +7,13 @@
 
 #include "matrix.glsl"
 
+// Compilers must not unroll this loop if registers are few.
+#ifdef REGISTERS
+#define ROWS_LOOP
+#else
+#define ROWS_LOOP [[dont_unroll]]
+#endif
+
 // load_name(x) loads a subgroup's rows of the tile as operands. A row has `blocks` blocks of MATRIX_K elements. The
 // first `held` blocks are kept in registers. The others, of all rows of the tile, are kept in shared memory and can be
 // read after the next barrier. unit_of(row, column) returns 8 elements of a row.
@@ -37,7 +44,7 @@
                 subgroup_sync();                                                                                    \
             }                                                                                                       \
         if ((blocks) > (held))                                                                                      \
-            for (uint i = invocation; i < PAIR_ROWS * ((blocks) - (held)) * block; i += WORKGROUP) {                \
+            ROWS_LOOP for (uint i = invocation; i < PAIR_ROWS * ((blocks) - (held)) * block; i += WORKGROUP) {      \
                 const uint row = i / (((blocks) - (held)) * block), c = i % (((blocks) - (held)) * block);          \
                 name##_rows[row * name##_PITCH + c] = unit_of(row, (held) * block + c);                             \
             }                                                                                                       \
@@ -46,26 +53,46 @@
 // add_name(x, at, y) adds x c^T to y. x is from load_name(). c are the tile's columns, rows of 8 * (pitch - 1) elements
 // from staged[at] on.
 #define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
+    void add_##name##_block(uint d, MATRIX_A a[ROW_BLOCKS], uint at,                                                \
+                            inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])                                            \
+    {                                                                                                               \
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {                                                       \
+            MATRIX_B b;                                                                                             \
+            coopMatLoad(b, staged, at + n * MATRIX_N * (pitch) + d * MATRIX_K / 8, pitch, BY_COLUMNS);              \
+            [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                        \
+                y[m][n] = coopMatMulAdd(a[m], b, y[m][n]);                                                          \
+        }                                                                                                           \
+    }                                                                                                               \
+                                                                                                                    \
+    void add_##name##_row_block(uint d, uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])                       \
+    {                                                                                                               \
+        MATRIX_A a[ROW_BLOCKS];                                                                                     \
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
+            coopMatLoad(a[m], name##_rows, tile_row_of(m, 0) * name##_PITCH + (d - (held)) * MATRIX_K / 8,          \
+                        name##_PITCH, BY_ROWS);                                                                     \
+        add_##name##_block(d, a, at, y);                                                                            \
+    }                                                                                                               \
+                                                                                                                    \
     void add_##name(const MATRIX_A x[ROW_BLOCKS][held], uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])       \
     {                                                                                                               \
-        [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                            \
+        [[unroll]] for (uint d = 0; d < (held) && d < (blocks); d++) {                                              \
             MATRIX_A a[ROW_BLOCKS];                                                                                 \
             [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                        \
-                if (d < (held))                                                                                     \
-                    a[m] = x[m][d];                                                                                 \
-                else                                                                                                \
-                    coopMatLoad(a[m], name##_rows, tile_row_of(m, 0) * name##_PITCH + (d - (held)) * MATRIX_K / 8,  \
-                                name##_PITCH, BY_ROWS);                                                             \
-            [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {                                                   \
-                MATRIX_B b;                                                                                         \
-                coopMatLoad(b, staged, at + n * MATRIX_N * (pitch) + d * MATRIX_K / 8, pitch, BY_COLUMNS);          \
-                [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                    \
-                    y[m][n] = coopMatMulAdd(a[m], b, y[m][n]);                                                      \
-            }                                                                                                       \
+                a[m] = x[m][d];                                                                                     \
+            add_##name##_block(d, a, at, y);                                                                        \
         }                                                                                                           \
+        if (SUMS_SHARED != 0)                                                                                       \
+            [[dont_unroll]] for (uint d = (held); d < (blocks); d++)                                                \
+                add_##name##_row_block(d, at, y);                                                                   \
+        else                                                                                                        \
+            [[unroll]] for (uint d = (held); d < (blocks); d++)                                                     \
+                add_##name##_row_block(d, at, y);                                                                   \
     }
 
-// name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w.
+// name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w. Without
+// REGISTERS, the products of a block of sums follow each other: some compilers (ANV) keep a sum's old value in registers
+// until its new one is final, and this is soon then.
+#ifdef REGISTERS
 #define DEFINE_SUM(name, blocks, pitch)                                                                             \
     void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
     {                                                                                                               \
@@ -77,6 +104,25 @@
                     sum[m][d] = coopMatMulAdd(WEIGHT(w, m, k), b, sum[m][d]);                                       \
             }                                                                                                       \
     }
+
+#else
+#define DEFINE_SUM(name, blocks, pitch)                                                                             \
+    void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
+    {                                                                                                               \
+        MATRIX_A a[SUMMED_BLOCKS];                                                                                  \
+        [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)                                                         \
+            a[k] = WEIGHT(w, 0, k);                                                                                 \
+        [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                            \
+            MATRIX_C x = sum[0][d];                                                                                 \
+            [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {                                                   \
+                MATRIX_B b;                                                                                         \
+                coopMatLoad(b, staged, at + k * MATRIX_K * (pitch) + d * MATRIX_N / 8, pitch, BY_ROWS);             \
+                x = coopMatMulAdd(a[k], b, x);                                                                      \
+            }                                                                                                       \
+            sum[0][d] = x;                                                                                          \
+        }                                                                                                           \
+    }
+#endif
 
 // store_name(sum) calls put(row, column, x, y) for every 8 sums of each row of the tile. The row or column may be
 // outside the tensor.

@@ -57,6 +57,10 @@ typedef struct backward_tiles {
 /* About how many 32-bit registers a lane of the portable kernel of keys needs. */
 uint32_t dmattn_backward_key_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
 
+/* The same for the kernels of queries and, if `keys_are_rows`, of keys by matrices in the form shared. */
+uint32_t dmattn_backward_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc,
+                                          bool keys_are_rows);
+
 /* Registers cannot hold the sums of both dk and dv if there are many dimensions. Then the matrix kernel runs twice,
  * once for each.
  */

@@ -223,6 +223,14 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
                   <= caps->shared_memory;
 }
 
+/* Spilled sums cost more than matrices gain, so such a tile is used only if the level is asked for. */
+static bool has_registers(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *d,
+                          bool keys_are_rows)
+{
+    return t->form != FORM_SHARED || d->level == t->level
+           || dmattn_backward_matrix_registers(t, d, keys_are_rows) <= dmattn_capabilities_registers(caps);
+}
+
 static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
                          backward_tiles *tiles, char *why, size_t size)
 {
@@ -240,7 +248,8 @@ static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backwa
             const candidates *table = &tables[begun.form][of_keys];
             for (size_t c = 0; c < table->count && !fits[of_keys]; c++) {
                 *found[of_keys] = matrix_tile(begun, &table->list[c], d, of_keys);
-                fits[of_keys] = matrix_fits(found[of_keys], caps, &table->list[c], d, of_keys);
+                fits[of_keys] = matrix_fits(found[of_keys], caps, &table->list[c], d, of_keys)
+                                && has_registers(found[of_keys], caps, d, of_keys);
             }
         }
         tiles->query.heads_per_tile = dmattn_tile_heads_per_tile(d, tiles->query.rows);
@@ -249,8 +258,8 @@ static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backwa
             return true;
     }
     snprintf(why, size,
-             "no tiles for gradients of head_dim %u and value_dim %u fit %ux%ux%u matrices in subgroups of %u and %u "
-             "bytes of shared memory",
+             "no tiles for gradients of head_dim %u and value_dim %u fit %ux%ux%u matrices in subgroups of %u, the "
+             "registers and %u bytes of shared memory",
              d->head_dim, d->value_dim, begun.matrix.m, begun.matrix.n, begun.matrix.k, begun.subgroup_size,
              caps->shared_memory);
     return false;

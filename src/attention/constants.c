@@ -72,6 +72,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_DOUT_BLOCKS] = tile->dout_blocks;
     c[CONSTANT_TILE_BUFFERS] = tile->tile_buffers;
     c[CONSTANT_LAZY] = tile->lazy;
+    c[CONSTANT_SUMS_SHARED] = tile->sums_shared;
     c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_SPLITS] = splits_of(tile);
     c[CONSTANT_OUT_TYPE] = d->type;

@@ -33,3 +33,32 @@ uint32_t dmattn_backward_key_registers(const attention_tile *t, const dmattn_att
         k.rows > 1 ? 0 : 2 + (d->mask == DMATTN_MASK_DENSE ? 8 : 0) + (d->type == DMATTN_TYPE_F32 ? 10 : 0);
     return (k.sums + v.sums) * 3 / 4 + k.rows * (8 + 3 * k.columns) + 78 + loads;
 }
+
+/* ---- by matrices, in the form shared ---------------------------------------------------------------------------- */
+
+/* The elements of an accumulator, and of an operand of 16 bits in words, that a lane holds. */
+static uint32_t sum_elements(const attention_tile *t, uint32_t columns)
+{
+    return t->matrix.m * columns / t->subgroup_size;
+}
+
+static uint32_t operand_words(const attention_tile *t, uint32_t blocks)
+{
+    return t->matrix.m * t->matrix.k * blocks / t->subgroup_size / 2;
+}
+
+/* The output, a row of q and the scores; the rest is addresses and operands. */
+uint32_t dmattn_tile_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    return (t->sums_shared ? 0 : sum_elements(t, d->value_dim)) + operand_words(t, t->query_blocks)
+           + sum_elements(t, t->keys) + 88;
+}
+
+/* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two; P and dS. */
+uint32_t dmattn_backward_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows)
+{
+    const uint32_t widest = d->head_dim > d->value_dim ? d->head_dim : d->value_dim;
+    const uint32_t columns = !keys_are_rows ? d->head_dim : widest > 128 ? widest : d->head_dim + d->value_dim;
+    return sum_elements(t, columns) + operand_words(t, t->query_blocks + t->dout_blocks)
+           + 2 * sum_elements(t, keys_are_rows ? t->rows : t->keys) + 88;
+}

@@ -70,7 +70,7 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
     if (t->form == FORM_SHARED)
-        units += subgroups * x->m * (t->keys / 4 + 1);
+        units += subgroups * x->m * (t->keys / 4 + 1) + (t->sums_shared ? t->rows * (value_blocks * x->n / 4 + 1) : 1);
     const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1;
     return 16 * units + 12 * slots + 4 * 2 * t->keys;
 }
@@ -272,10 +272,24 @@ static const matrix_candidate reduced[] = {
  * of output.
  */
 static const matrix_candidate shared[] = {
-    {MANY, MANY, 64, 8, 1, 32, 0, false, false},  {MANY, MANY, 128, 8, 1, 32, 32, false, false},
-    {MANY, MANY, 128, 4, 1, 32, 0, false, false}, {MANY, MANY, 256, 4, 1, 16, 0, false, false},
-    {MANY, MANY, 256, 2, 1, 16, 0, false, false}, {MANY, MANY, 256, 1, 1, 16, 0, false, false},
+    {MANY, MANY, 64, 8, 1, 32, 0, false, false},
+    {MANY, MANY, 128, 8, 1, 32, 32, false, false},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, false},
+    {MANY, MANY, 256, 4, 1, 16, 0, false, false},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, false},
+    {MANY, MANY, 256, 1, 1, 16, 0, false, false},
     {MANY, MANY, 256, 4, 1, 64, 0, false, false},
+    /* 256 registers: most of q is in shared memory, as much as the device has */
+    {MANY, MANY, 256, 4, 1, 16, 240, false, false},
+    {MANY, MANY, 256, 4, 1, 16, 192, false, false},
+};
+
+/* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
+ * half as many keys. */
+static const matrix_candidate shared_sums[] = {
+    {MANY, MANY, 64, 8, 1, 16, 48, false, false},   {MANY, MANY, 64, 4, 1, 32, 48, false, false},
+    {MANY, MANY, 128, 4, 1, 16, 112, false, false}, {MANY, MANY, 128, 4, 1, 32, 112, false, false},
+    {MANY, MANY, 256, 2, 1, 16, 240, false, false}, {MANY, MANY, 256, 2, 1, 32, 240, false, false},
 };
 
 static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
@@ -295,11 +309,15 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
         tile.lazy = c->lazy;
         tile.guarded = c->guarded;
-        count = add(caps, d, tile, tiles, count, max);
+        if (tile.form != FORM_SHARED || dmattn_tile_matrix_registers(&tile, d) <= dmattn_capabilities_registers(caps))
+            count = add(caps, d, tile, tiles, count, max);
     }
     return count;
 }
 #define TABLE(name) name, sizeof name / sizeof *name
+
+/* Mesa 26.1 has been tried, and Mesa 25.0, with which the output was in memory. */
+#define RADV_WITH_WIDE_MATRICES VK_MAKE_API_VERSION(0, 26, 1, 0)
 
 bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
                               attention_tile *tile, char *why, size_t size)
@@ -315,8 +333,9 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
         snprintf(why, size, "the device has no matrices of %s", dmattn_type_string(tile->operands));
         return false;
     }
-    if (caps->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128) {
-        snprintf(why, size, "RADV keeps the matrices of dimensions beyond 128 in memory");
+    if (caps->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128
+        && caps->driver_version < RADV_WITH_WIDE_MATRICES) {
+        snprintf(why, size, "before Mesa 26.1, RADV keeps the matrices of dimensions beyond 128 in memory");
         return false;
     }
     /* As f16, bf16 numbers above 65504 and below 2^-24 lose their value. So this happens only on request. */
@@ -350,10 +369,14 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
         tile.form = dmattn_level_forms(level)[i];
         count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
+    if (tile.form == FORM_SHARED) {
+        tile.sums_shared = true;
+        count = add_matrix(caps, d, tile, TABLE(shared_sums), tiles, count, max);
+    }
     if (!count)
         snprintf(why, size,
-                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u and %u "
-                 "bytes of shared memory",
+                 "no tile for head_dim %u and value_dim %u fits %ux%ux%u matrices in subgroups of %u, the registers "
+                 "and %u bytes of shared memory",
                  d->head_dim, d->value_dim, tile.matrix.m, tile.matrix.n, tile.matrix.k, tile.subgroup_size,
                  caps->shared_memory);
     return count;

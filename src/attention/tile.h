@@ -33,6 +33,7 @@ typedef struct attention_tile {
     uint32_t dout_blocks;  /* backward: the same for dout (keys: v) */
     uint32_t tile_buffers; /* backward: tiles of k and v (keys: q and dout) in shared memory at a time */
     bool lazy, guarded;
+    bool sums_shared;         /* form shared, forward: the output is in shared memory, not in registers */
     uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS */
     uint32_t splits;          /* number of splits of the keys; 0 means 1 */
     uint32_t slice;           /* maximum number of workgroups of a dispatch; 0: it follows from their work */
@@ -50,6 +51,9 @@ uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_atte
 
 /* About how many 32-bit registers a lane of a portable kernel needs. */
 uint32_t dmattn_tile_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
+
+/* The same for a kernel by matrices in the form shared. */
+uint32_t dmattn_tile_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* Whether a device can run the tile. */
 bool dmattn_tile_fits(const attention_tile *tile, const capabilities *caps, const dmattn_attention_desc *desc);

@@ -188,9 +188,12 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(tile, &d->attention);
         if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, caps, d))
             continue;
-        if (d->attention.level || matrix_pays(tile, &d->attention))
+        const bool has_registers = dmattn_capabilities_registers(caps) > FEW_REGISTERS;
+        if (d->attention.level || (has_registers && matrix_pays(tile, &d->attention)))
             return true;
-        snprintf(why, size, "with many sequences of few rows, the portable kernel is faster");
+        snprintf(why, size,
+                 has_registers ? "with many sequences of few rows, the portable kernel is faster"
+                               : "a lane has too few registers for the loads of the kernel by matrices");
         return false;
     }
     if (d->cache == DMATTN_CACHE_PAGED)

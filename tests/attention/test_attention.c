@@ -175,7 +175,7 @@ static const attention_case own_tiles[] = {
     {.name = "lists", .desc = {F16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2), BIAS(F16, .heads = 2)}},
 };
 
-static void run_own_tile(const char *name, const attention_case *c)
+static void run_own_tile(const char *name, const attention_case *c, dmattn_level level)
 {
     problem p;
     ASSERT_OK(problem_create(&c->desc, NULL, &p));
@@ -184,7 +184,7 @@ static void run_own_tile(const char *name, const attention_case *c)
     poison_hidden_keys(&p, TENSOR_V, false);
     if (harness_takes(name, true)) {
         expectation want = expect_of(name, &p);
-        run_at_level(name, &p, DMATTN_LEVEL_PORTABLE, NULL, &want);
+        run_at_level(name, &p, level, NULL, &want);
         free(want.out);
         free(want.lse);
     }
@@ -194,7 +194,7 @@ static void run_own_tile(const char *name, const attention_case *c)
 DEVICE_TEST(attention, own_tiles)
 {
     for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++)
-        run_own_tile(own_tiles[i].name, &own_tiles[i]);
+        run_own_tile(own_tiles[i].name, &own_tiles[i], DMATTN_LEVEL_PORTABLE);
 }
 
 /* The tiles for devices with few registers: the same, and few queries with wide values. */
@@ -209,8 +209,30 @@ DEVICE_TEST(attention, tiles_for_few_registers)
             const attention_case *c = i < sizeof own_tiles / sizeof *own_tiles ? &own_tiles[i] : &few_and_wide;
             char name[96];
             snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
-            run_own_tile(name, c);
+            run_own_tile(name, c, DMATTN_LEVEL_PORTABLE);
         }
+    }
+}
+
+/* With matrices, too: the output is in shared memory. The second case stages rows one by one. */
+static const attention_case shared_sums[] = {
+    {.name = "dense", .desc = {F16, SIZE(1, 40, 50, 2, 1, 24, 40), LSE, CAUSAL, DENSE(.queries = 40)}},
+    {.name = "wide lists", .desc = {F16, SIZE(1, 9, 40, 4, 2, 72, 136), LSE, INTERVALS(.heads = 2)}},
+};
+
+DEVICE_TEST(attention, matrices_for_few_registers)
+{
+    if (!harness_offers(DMATTN_LEVEL_MATRIX))
+        return;
+    pretend_few_registers(0);
+    for (size_t i = 0; i < sizeof shared_sums / sizeof *shared_sums; i++) {
+        dmattn_attention_desc d;
+        attention_tile tile;
+        char why[224];
+        ASSERT_OK(dmattn_attention_desc_resolve(&shared_sums[i].desc, &d, &(messenger){0}));
+        cr_assert(dmattn_tile_choose(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, &tile, why, sizeof why), "%s", why);
+        cr_expect(tile.sums_shared);
+        run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX);
     }
 }
 

@@ -81,7 +81,8 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     TAKEN_FOR_GRANTED(slice / m >= 1 + n / 4); /* store_o(): the same */
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     const uint32_t queries = shared_blocks ? t->rows * (shared_blocks * k / 8 + 1) : 1;
-    const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) : 0;
+    const uint32_t sums = t->sums_shared ? t->rows * (value_blocks * n / 4 + 1) : 1;
+    const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) + sums : 0;
     const uint32_t slots =
         d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1; /* a key, and begin and end of its visible range */
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d)

@@ -115,9 +115,9 @@ Test(capabilities, registers)
         uint32_t least, usual, most; /* sizes of the device */
         uint32_t size, registers;    /* that follow */
     } rows[] = {
-        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, 32, 8, 116},
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, 32, 8, 118},
         {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, 32, 16, 128},
-        {VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS, 8, 32, 32, 8, 116},
+        {VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS, 8, 32, 32, 8, 118},
         {VK_DRIVER_ID_MESA_TURNIP, 64, 128, 128, 64, 192},
         {VK_DRIVER_ID_QUALCOMM_PROPRIETARY, 64, 64, 64, 64, 192},
         {NEWER_DRIVER_ID_MESA_HONEYKRISP, 32, 32, 32, 32, 128},

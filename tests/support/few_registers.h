@@ -11,7 +11,7 @@ static const struct {
     const char *name;
     VkDriverId driver;
 } few_registers[] = {
-    {"as on Intel", VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA}, /* 116 or 128 */
+    {"as on Intel", VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA}, /* 118 or 128 */
     {"as on Adreno", VK_DRIVER_ID_MESA_TURNIP},           /* 192 */
     {"as on Mali", VK_DRIVER_ID_MESA_PANVK},              /* 64 */
 };
