@@ -54,7 +54,8 @@ DEVICE_TEST(backward_plan, what_is_refused)
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */
 
-/* Tries each buffer as missing, too small, and at an offset that is not aligned. Then nothing is recorded. */
+/* Tries each buffer as missing, too small, and at an offset that is not aligned. Then nothing is recorded. No kernel
+ * runs, so drivers need not compile any. */
 static void try_buffers(problem *p, unsigned buffers)
 {
     device_problem dp;
@@ -62,7 +63,6 @@ static void try_buffers(problem *p, unsigned buffers)
     ASSERT_OK(problem_add_backward(p, &(problem_backward){0}, NULL));
     problem_randomize(p, 1);
     ASSERT_OK(device_problem_create(p, h.device, &dp));
-    ASSERT_OK(device_problem_run(&dp));
     ASSERT_OK(device_gradients_create(&dp, &dg));
     VkCommandBuffer commands;
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
