@@ -276,9 +276,12 @@ mkdir "$folder/old" && echo old >"$folder/old/out"
 "${run[@]}" --cpu "$folder/good" "$folder/old/out" >"$folder/stdout" || fail "an existing output file is not replaced"
 [ "$(ls "$folder/old")" = out ] || fail "a temporary file remains"
 
+# Emulators are slow. There, the test golden.reference computes all cases, in one process.
 for file in "$golden"/*.safetensors; do
-    accepted --cpu --check "$file"
-    same_gradients "$file"
+    if [ -z "${DMATTN_EMULATOR-}" ] || [[ ${file##*/} =~ ^(dma_topw_f16|intervals_rect_f32)\. ]]; then
+        accepted --cpu --check "$file"
+        same_gradients "$file"
+    fi
 done
 
 finish
