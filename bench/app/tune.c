@@ -35,10 +35,10 @@ static void describe(const attention_tile *t, const dmattn_attention_desc *d, ch
     static const char *const forms[] = {"portable", "shared", "reduced", "fragments"};
     const uint32_t subgroups = t->workgroup / t->subgroup_size;
     const uint32_t head_blocks = (d->head_dim + t->matrix.k - 1) / t->matrix.k;
-    snprintf(text, DESCRIPTION, "%s %s {MANY, MANY, %u, %u, %u, %u, %u, %s, %s},", dmattn_level_string(t->level),
-             forms[t->form], d->head_dim > d->value_dim ? d->head_dim : d->value_dim, subgroups,
-             t->rows / (subgroups * t->matrix.m), t->keys, (head_blocks - t->query_blocks) * t->matrix.k,
-             t->lazy ? "true" : "false", t->guarded ? "true" : "false");
+    snprintf(text, DESCRIPTION, "%s %s {MANY, MANY, %u, %u, %u, %u, %u, %s, ANY_KEYS, 0},",
+             dmattn_level_string(t->level), forms[t->form], d->head_dim > d->value_dim ? d->head_dim : d->value_dim,
+             subgroups, t->rows / (subgroups * t->matrix.m), t->keys, (head_blocks - t->query_blocks) * t->matrix.k,
+             t->guarded ? "true" : "false");
 }
 
 static dmattn_status record_attention(const void *user, VkCommandBuffer commands)
@@ -103,8 +103,7 @@ static bool report(FILE *stream, const tuning *t, const trial *trials, uint32_t 
     bool fine = true;
     fprintf(stream,
             "%10s %8s  level, form, {most rows, most keys, largest dim, subgroups, row blocks, keys, shared query "
-            "elements, lazy, "
-            "guarded}\n",
+            "elements, guarded, keys, fewest workgroups}\n",
             "ms", "TFLOP/s");
     for (uint32_t i = 0; i < count; i++) {
         const trial *x = &trials[i];

@@ -31,7 +31,7 @@ shared uvec4 staged[STAGED_UNITS];
 #define SCORES MATRIX_C score[ROW_BLOCKS][COLUMN_BLOCKS]
 #define PROBABILITIES MATRIX_A probability[ROW_BLOCKS][HELD_BLOCKS]
 #define OUTPUTS MATRIX_C o[ROW_BLOCKS][OUTPUT_BLOCKS]
-#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // in units of score_unit
+#define ROW_MAXIMA float row_max[ROW_BLOCKS][ROW_VALUES] // softmax_*.glsl has their unit
 #define ROW_SUMS float row_sum[ROW_BLOCKS][ROW_VALUES]   // of an invocation's own probabilities
 
 float score_unit; // exponent_scale()
@@ -64,7 +64,11 @@ float score_from_units(float x)
     return x + (x < 0 ? large_offset : -large_offset);
 }
 
+#ifdef REGISTERS
+#define SLOT_SETS 3
+#else
 #define SLOT_SETS 2
+#endif
 #include "../lib/key_tiles.glsl"
 
 // The score of a row and key i of the tile, from their product x. `partial`: the key may be hidden.

@@ -57,6 +57,8 @@ OVER_ROWS(sum_over_rows, both)
 
 #endif
 
+float exponent_unit; // a score times this is an exponent of 2
+
 void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
 {
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
@@ -70,6 +72,7 @@ void begin_rows(out ROW_MAXIMA, out ROW_SUMS)
 #else
     find_positions();
 #endif
+    exponent_unit = score_unit * LOG2_E;
 }
 
 void begin_scores(key_tile t, out SCORES)
@@ -92,66 +95,97 @@ void begin_scores(key_tile t, out SCORES)
 #define FINISH_LOOP [[dont_unroll]]
 #endif
 
-// Turns scores into probabilities relative to the new maximum, and rescales the sums so far.
-void update_softmax(key_tile t, const bool partial, inout SCORES, out PROBABILITIES, inout ROW_MAXIMA, inout ROW_SUMS,
-                    inout OUTPUTS)
+// Here and below, a matrix of an array is changed in a copy: some compilers keep an array in memory if single elements
+// of its matrices are written.
+
+// Turns the products of a tile into scores.
+void finish_scores(key_tile t, const bool partial, inout SCORES)
 {
-    const float to_2 = score_unit * LOG2_E;
-    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
-        if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
-            FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++)
+    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+            FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+                MATRIX_C x = score[m][n];
                 FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 position = element_position(e);
-                    score[m][n][e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y,
-                                                score[m][n][e]);
+                    x[e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y, x[e]);
                 }
-
-        float tile_max[ROW_VALUES], new_max[ROW_VALUES], shrink[ROW_VALUES], base[ROW_VALUES];
-        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
-            tile_max[r] = LOWEST;
-        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
-            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                tile_max[ROW_VALUE(e)] = max(tile_max[ROW_VALUE(e)], score[m][n][e]);
-        max_over_rows(tile_max);
-
-        bool grown = false;
-        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
-            new_max[r] = max(row_max[m][r], tile_max[r]);
-            // Probabilities up to 2^8 fit in f16, so the maximum is not updated while it has grown by less than that.
-            if (LAZY != 0 && (new_max[r] - row_max[m][r]) * to_2 <= 8)
-                new_max[r] = row_max[m][r];
-            grown = grown || new_max[r] != row_max[m][r];
-            shrink[r] = exp2((row_max[m][r] - new_max[r]) * to_2);
-            base[r] = max(new_max[r] * to_2, LOWEST);
-        }
-        if (LAZY == 0 || subgroupAny(grown)) {
-            [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
-                [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                    o[m][d][e] *= shrink[ROW_VALUE(e)];
-            [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
-                row_sum[m][r] *= shrink[r];
-        }
-        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
-            row_max[m][r] = new_max[r];
-
-        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
-            [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
-                // A bias may make scores so large that the rounding of `base` matters. Then subtract first.
-                const float s = score[m][n][e];
-                const float x = exp2(PAIR_TERMS != 0 ? (s - new_max[ROW_VALUE(e)]) * to_2
-                                                     : fma(s, to_2, -base[ROW_VALUE(e)]));
-                row_sum[m][ROW_VALUE(e)] += x;
-#ifdef CONVERT_ACCUMULATORS
-                score[m][n][e] = x;
-#else
-                probability[m][n][e] = OPERAND(x);
-#endif
+                score[m][n] = x;
             }
-#ifdef CONVERT_ACCUMULATORS
-            probability[m][n] = MATRIX_A(score[m][n]);
-#endif
+}
+
+// The largest scores of an invocation's own elements of each row.
+#define TILE_MAXIMA float tile_max[ROW_BLOCKS][ROW_VALUES]
+
+void find_maxima(const SCORES, out TILE_MAXIMA)
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            tile_max[m][r] = MINUS_INFINITY;
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+            const MATRIX_C x = score[m][n];
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                tile_max[m][ROW_VALUE(e)] = max(tile_max[m][ROW_VALUE(e)], x[e]);
         }
     }
+}
+
+// A row's maximum is a score if something is added to scores, because a bias may make them so large that the rounding
+// of their multiple matters. Otherwise it is already an exponent of 2.
+float exponent_of(float s, float row_maximum)
+{
+    return PAIR_TERMS != 0 ? (s - row_maximum) * exponent_unit : fma(s, exponent_unit, -row_maximum);
+}
+
+// Whether a score of the subgroup exceeds its row's maximum by so much that the maximum must be raised. It need not be
+// raised for less, because probabilities up to 2^8 fit in f16. A maximum is thus a lower bound of the largest score, at
+// most 8 (as exponents of 2) below it.
+bool exceed(const TILE_MAXIMA, const ROW_MAXIMA)
+{
+    bool any = false;
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
+            any = any || exponent_of(tile_max[m][r], row_max[m][r]) > 8;
+    return subgroupAny(any);
+}
+
+// Raises the maxima to those of the scores, and rescales the sums so far.
+void raise_maxima(inout TILE_MAXIMA, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
+        float shrink[ROW_VALUES];
+        max_over_rows(tile_max[m]);
+        [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+            const float raised = max(row_max[m][r], PAIR_TERMS != 0 ? tile_max[m][r] : tile_max[m][r] * exponent_unit);
+            shrink[r] = exp2((row_max[m][r] - raised) * (PAIR_TERMS != 0 ? exponent_unit : 1));
+            row_max[m][r] = raised;
+            row_sum[m][r] *= shrink[r];
+        }
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
+            MATRIX_C x = o[m][d];
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                x[e] *= shrink[ROW_VALUE(e)];
+            o[m][d] = x;
+        }
+    }
+}
+
+// Turns scores into probabilities relative to the maxima, and adds them to the sums.
+void find_probabilities(const SCORES, const ROW_MAXIMA, out PROBABILITIES, inout ROW_SUMS)
+{
+    [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+            MATRIX_C x = score[m][n];
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+                x[e] = exp2(exponent_of(x[e], row_max[m][ROW_VALUE(e)]));
+                row_sum[m][ROW_VALUE(e)] += x[e];
+            }
+#ifdef CONVERT_ACCUMULATORS
+            probability[m][n] = MATRIX_A(x);
+#else
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                probability[m][n][e] = OPERAND(x[e]);
+#endif
+        }
 }
 
 // The probabilities of a block of rows and keys as an operand.
@@ -166,15 +200,20 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
         sum_over_rows(row_sum[m]);
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             inverse[r] = softmax_inverse(row_sum[m][r]);
-        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
+        [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
+            MATRIX_C x = o[m][d];
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                o[m][d][e] *= inverse[ROW_VALUE(e)];
+                x[e] *= inverse[ROW_VALUE(e)];
+            o[m][d] = x;
+        }
         if (STORES_SOFTMAX)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                 const uvec2 position = element_position(e);
                 const uint row = tile_row_of(m, position.x);
+                const float largest = row_max[m][ROW_VALUE(e)];
                 if (position.y == 0 && row_exists(row))
-                    store_softmax(row, score_from_units(row_max[m][ROW_VALUE(e)]), row_sum[m][ROW_VALUE(e)]);
+                    store_softmax(row, PAIR_TERMS != 0 ? score_from_units(largest) : largest * LN_2,
+                                  row_sum[m][ROW_VALUE(e)]);
             }
     }
 }

@@ -84,7 +84,7 @@
     X(64, MATRIX_N, 16)                                                                                                \
     X(65, MATRIX_K, 16)                                                                                                \
     X(66, QUERY_BLOCKS, 16) /* matrix: blocks of K of a row of q in registers; the others are in shared memory */      \
-    X(67, LAZY, 0) /* matrix: rescale the output only if the maximum has grown much */                                 \
+    X(67, SUMS_SHARED, 0) /* matrix, form shared: the output is in shared memory, not in registers */                  \
     X(68, GUARDED, 0) /* matrix: no loads after the last tile */                                                       \
     X(69, NEAR, 0) /* matrix: k and v of a head span less than 4 GiB */                                                \
     X(70, SPLITS, 1) /* splits of the keys, whose partial results are combined */                                      \
@@ -108,7 +108,6 @@
     X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
     X(89, REAL_UNITS, 0) /* matrix: scores and biases are not in units of the scale */                                 \
     X(90, BY_UNIT, 0) /* portable: sums are computed unit by unit, so that fewer registers are needed */               \
-    X(91, SUMS_SHARED, 0) /* matrix, form shared: the output is in shared memory, not in registers */                  \
     SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is

@@ -79,12 +79,16 @@ key_tile next_tile_of_bitmap(uint slots)
     return key_tile((walk_tile - 32 + bit) * TILE_KEYS, walk_partial, true, slots);
 }
 
+// The tile that begins with key or entry `first`. Not for a bitmap.
+key_tile tile_at(uint first, uint slots)
+{
+    const uint full = LISTED ? list.z / TILE_KEYS : full_tiles();
+    return key_tile(first, first >= full * TILE_KEYS, first < walk_tiles.y * TILE_KEYS, slots);
+}
+
 key_tile next_tile(uint slots)
 {
-    if (BITMAP)
-        return next_tile_of_bitmap(slots);
-    const uint tile = walk_tile++;
-    return key_tile(tile * TILE_KEYS, tile >= (LISTED ? list.z / TILE_KEYS : full_tiles()), tile < walk_tiles.y, slots);
+    return BITMAP ? next_tile_of_bitmap(slots) : tile_at(walk_tile++ * TILE_KEYS, slots);
 }
 
 // The content of a slot before it is stored in shared memory. Invocation i loads it for slot i of a tile.

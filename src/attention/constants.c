@@ -71,7 +71,6 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_QUERY_BLOCKS] = tile->query_blocks;
     c[CONSTANT_DOUT_BLOCKS] = tile->dout_blocks;
     c[CONSTANT_TILE_BUFFERS] = tile->tile_buffers;
-    c[CONSTANT_LAZY] = tile->lazy;
     c[CONSTANT_SUMS_SHARED] = tile->sums_shared;
     c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_SPLITS] = splits_of(tile);

@@ -71,8 +71,9 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
     if (t->form == FORM_SHARED)
         units += subgroups * x->m * (t->keys / 4 + 1) + (t->sums_shared ? t->rows * (value_blocks * x->n / 4 + 1) : 1);
-    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1;
-    return 16 * units + 12 * slots + 4 * 2 * t->keys;
+    const uint32_t sets = t->form == FORM_SHARED ? 2 : 3;
+    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? sets * t->keys : 1;
+    return 16 * units + 12 * slots + 4 * sets * t->keys;
 }
 
 uint32_t dmattn_tile_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
@@ -138,11 +139,17 @@ uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *d, uint32_t row
 #define LEAST_SHARE        4
 #define MOST_SPLITS        64
 
-static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_tile *t)
+/* Without splits. */
+static uint64_t count_workgroups(const dmattn_attention_desc *d, const attention_tile *t)
 {
     const uint64_t head_tiles =
         (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->heads_per_tile);
-    const uint64_t workgroups = head_tiles * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
+    return head_tiles * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
+}
+
+static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const uint64_t workgroups = count_workgroups(d, t);
     const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
     const uint64_t shares = dmattn_ceil_div(d->keys, t->keys) / LEAST_SHARE;
     const uint64_t splits = wanted < shares ? wanted : shares;
@@ -239,6 +246,9 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
     return count < max ? count : max;
 }
 
+/* What a candidate is for: tiles of neighbouring keys, of listed keys, or both. */
+typedef enum key_source { ANY_KEYS, NEIGHBOURS, LISTS } key_source;
+
 /* Candidates for tiles of attention_matrix.comp. A subgroup has `blocks` times M rows. `keys` is for matrices with N =
  * 16; other matrices have the same number of blocks. */
 typedef struct matrix_candidate {
@@ -246,70 +256,84 @@ typedef struct matrix_candidate {
     uint32_t max_dim;            /* maximum head_dim and value_dim */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
-    bool lazy, guarded;
+    bool guarded;
+    key_source source;
+    uint32_t min_workgroups; /* minimum number of workgroups that the problem has with this tile */
 } matrix_candidate;
 
 /* For NVIDIA's layout, with 255 registers per invocation. Measured on the H200 (docs/notes/experiments.md), the best
- * one first. With 32 rows, a subgroup reads shared memory half as often, but there are enough registers only up to
- * dimension 64. The first candidates are for few queries, which do not fill more subgroups, or for few keys, which do
- * not fill more workgroups. */
+ * one first. With 32 rows, a subgroup reads shared memory half as often, but a device runs fewer workgroups at a time,
+ * so there must be many. The first candidates are for few queries, which do not fill more subgroups, or for few keys,
+ * which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {
-    {32, MANY, 64, 2, 1, 64, 0, true, true},       {32, MANY, 128, 2, 1, 48, 0, false, false},
-    {32, MANY, 256, 2, 1, 16, 192, false, false},  {64, 4096, 256, 2, 1, 16, 192, false, false},
-    {1024, 256, 256, 2, 1, 16, 192, false, false}, {MANY, MANY, 64, 4, 2, 64, 0, true, false},
-    {MANY, MANY, 128, 8, 1, 64, 0, false, false},  {MANY, MANY, 128, 8, 1, 32, 0, false, false},
-    {MANY, MANY, 128, 4, 1, 32, 0, false, false},  {MANY, MANY, 256, 8, 1, 32, 0, true, true},
-    {MANY, MANY, 256, 4, 1, 32, 0, false, false},  {MANY, MANY, 256, 4, 1, 16, 0, false, false},
+    {32, MANY, 64, 2, 1, 64, 0, true, ANY_KEYS, 0},         {32, MANY, 128, 2, 1, 48, 0, false, ANY_KEYS, 0},
+    {32, MANY, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},     {64, 4096, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
+    {1024, 256, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},    {MANY, MANY, 64, 4, 2, 64, 0, false, LISTS, 0},
+    {MANY, MANY, 64, 4, 2, 64, 0, false, NEIGHBOURS, 1024}, {MANY, MANY, 96, 8, 1, 64, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 64, 16, false, LISTS, 0},       {MANY, MANY, 128, 8, 2, 32, 48, false, NEIGHBOURS, 512},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},     {MANY, MANY, 128, 8, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 192, 8, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 8, 1, 16, 48, false, ANY_KEYS, 0},    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
 static const matrix_candidate reduced[] = {
-    {MANY, MANY, 128, 8, 1, 64, 0, false, false}, {MANY, MANY, 128, 4, 1, 32, 0, false, false},
-    {MANY, MANY, 256, 4, 1, 32, 0, false, false}, {MANY, MANY, 256, 4, 1, 16, 0, false, false},
-    {MANY, MANY, 256, 2, 1, 16, 0, false, false},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0}, {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
 /* A quarter of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 dimensions
  * of output.
  */
 static const matrix_candidate shared[] = {
-    {MANY, MANY, 64, 8, 1, 32, 0, false, false},
-    {MANY, MANY, 128, 8, 1, 32, 32, false, false},
-    {MANY, MANY, 128, 4, 1, 32, 0, false, false},
-    {MANY, MANY, 256, 4, 1, 16, 0, false, false},
-    {MANY, MANY, 256, 2, 1, 16, 0, false, false},
-    {MANY, MANY, 256, 1, 1, 16, 0, false, false},
-    {MANY, MANY, 256, 4, 1, 64, 0, false, false},
+    {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 32, 32, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 1, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 64, 0, false, ANY_KEYS, 0},
     /* 256 registers: most of q is in shared memory, as much as the device has */
-    {MANY, MANY, 256, 4, 1, 16, 240, false, false},
-    {MANY, MANY, 256, 4, 1, 16, 192, false, false},
+    {MANY, MANY, 256, 4, 1, 16, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 16, 192, false, ANY_KEYS, 0},
 };
 
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
  * half as many keys. */
 static const matrix_candidate shared_sums[] = {
-    {MANY, MANY, 64, 8, 1, 16, 48, false, false},   {MANY, MANY, 64, 4, 1, 32, 48, false, false},
-    {MANY, MANY, 128, 4, 1, 16, 112, false, false}, {MANY, MANY, 128, 4, 1, 32, 112, false, false},
-    {MANY, MANY, 256, 2, 1, 16, 240, false, false}, {MANY, MANY, 256, 2, 1, 32, 240, false, false},
+    {MANY, MANY, 64, 8, 1, 16, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
 };
+
+/* Whether a candidate is for such a problem. `tile` has its number of rows. */
+static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
+    const key_source source = d->mask == DMATTN_MASK_INTERVALS ? LISTS : NEIGHBOURS;
+    return max_u32(d->head_dim, d->value_dim) <= c->max_dim && rows <= c->max_rows && d->keys <= c->max_keys
+           && (c->source == ANY_KEYS || c->source == source)
+           && (!c->min_workgroups || count_workgroups(d, tile) >= c->min_workgroups);
+}
 
 static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                            const matrix_candidate *candidates, size_t candidate_count, attention_tile *tiles,
                            uint32_t count, uint32_t max)
 {
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
-    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
     for (size_t i = 0; i < candidate_count; i++) {
         const matrix_candidate *c = &candidates[i];
-        if (max_u32(d->head_dim, d->value_dim) > c->max_dim || rows > c->max_rows || d->keys > c->max_keys)
-            continue;
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;
         tile.rows = c->subgroups * c->blocks * tile.matrix.m;
         tile.keys = c->keys * tile.matrix.n / 16;
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
-        tile.lazy = c->lazy;
         tile.guarded = c->guarded;
-        if (tile.form != FORM_SHARED || dmattn_tile_matrix_registers(&tile, d) <= dmattn_capabilities_registers(caps))
+        tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
+        if (is_for(c, d, &tile)
+            && (tile.form != FORM_SHARED
+                || dmattn_tile_matrix_registers(&tile, d) <= dmattn_capabilities_registers(caps)))
             count = add(caps, d, tile, tiles, count, max);
     }
     return count;
@@ -396,14 +420,12 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
         for (size_t s = 0; s < sizeof subgroups / sizeof *subgroups; s++)
             for (uint32_t blocks = 1; blocks <= 2; blocks++)
                 for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-                    for (uint32_t queries = 0; queries < d->head_dim; queries += 32) /* in shared memory */
-                        for (int habits = 0; habits < 4; habits++) {
-                            const bool lazy = habits & 1, guarded = habits & 2;
-                            const matrix_candidate c = {MANY,    MANY,    256,  subgroups[s], blocks,
-                                                        keys[k], queries, lazy, guarded};
+                    for (uint32_t queries = 0; queries < d->head_dim; queries += 16) /* in shared memory */
+                        for (int guarded = 0; guarded < 2; guarded++) {
+                            const matrix_candidate c = {MANY,    MANY,    256,     subgroups[s], blocks,
+                                                        keys[k], queries, guarded, ANY_KEYS,     0};
                             tile.form = dmattn_level_forms(level)[i];
-                            if (tile.form != FORM_SHARED || !lazy)
-                                count = add_matrix(caps, d, tile, &c, 1, tiles, count, max);
+                            count = add_matrix(caps, d, tile, &c, 1, tiles, count, max);
                         }
     return count;
 }

@@ -32,7 +32,7 @@ typedef struct attention_tile {
     uint32_t query_blocks; /* blocks of K of a row of q (backward, keys: of k) in registers */
     uint32_t dout_blocks;  /* backward: the same for dout (keys: v) */
     uint32_t tile_buffers; /* backward: tiles of k and v (keys: q and dout) in shared memory at a time */
-    bool lazy, guarded;
+    bool guarded;
     bool sums_shared;         /* form shared, forward: the output is in shared memory, not in registers */
     uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS */
     uint32_t splits;          /* number of splits of the keys; 0 means 1 */

@@ -236,6 +236,66 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     }
 }
 
+/* ---- many tiles of keys -------------------------------------------------------------------------------------- */
+
+/* Kernels have up to four tiles of keys in progress. */
+#define MANY_TILES 9
+
+static const attention_case many_tiles[] = {
+    {.name = "all keys", .desc = {F16, SIZE(2, 70, 0, 4, 2, 32, 0), LSE, BIAS(F32, .heads = 2)}},
+    {.name = "dense", .desc = {F16, SIZE(1, 130, 0, 4, 2, 32, 0), LSE, CAUSAL, DENSE(.queries = 130)}, DATA_TILES},
+    {.name = "lists", .desc = {F16, SIZE(1, 70, 0, 4, 2, 32, 0), LSE, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "causal", .desc = {BF16, SIZE(1, 130, 0, 4, 2, 128, 0), LSE, CAUSAL}},
+    {.name = "wide", .desc = {F16, SIZE(1, 70, 0, 2, 1, 256, 0), LSE, CAUSAL}},
+    {.name = "wide lists",
+     .desc = {BF16, SIZE(1, 70, 0, 4, 1, 128, 0), LSE, CAUSAL, INTERVALS(.heads = 1), BIAS(F32, .heads = 1)}},
+};
+
+static void run_many_tiles(const char *name, const attention_case *c, dmattn_level level, attention_tile *tile)
+{
+    attention_case of_size = *c;
+    problem p;
+    char tile_name[160];
+    of_size.desc.keys = MANY_TILES * tile->keys + 5;
+    tile->splits = 1;
+    snprintf(tile_name, sizeof tile_name, "%s, %u x %u", name, tile->rows, tile->keys);
+    ASSERT_OK(problem_create(&of_size.desc, NULL, &p));
+    case_fill_inputs(&of_size, &p);
+    poison_hidden_keys(&p, TENSOR_K, true);
+    poison_hidden_keys(&p, TENSOR_V, false);
+    expectation want = expect_of(tile_name, &p);
+    run_at_level(tile_name, &p, level, tile, &want);
+    free(want.out);
+    free(want.lse);
+    problem_destroy(&p);
+}
+
+/* On a GPU with every tile that the library may choose for such a case, on a CPU the narrow cases with the tile that
+ * compiles fastest. */
+DEVICE_TEST(attention, many_tiles)
+{
+    const bool cpu = h.info.type == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+        for (size_t i = 0; i < sizeof many_tiles / sizeof *many_tiles; i++) {
+            const attention_case *c = &many_tiles[i];
+            attention_tile tiles[32];
+            char why[224];
+            dmattn_attention_desc d = c->desc;
+            if (!harness_takes(c->name, !cpu || d.head_dim <= 32))
+                continue;
+            d.keys = 600;
+            d.batch = 1024; /* enough workgroups for every tile */
+            d.level = level;
+            ASSERT_OK(dmattn_attention_desc_resolve(&d, &d, &(messenger){0}));
+            uint32_t count = dmattn_tile_candidates(&h.context->caps, &d, level, tiles, 32, why, sizeof why);
+            cr_assert_gt(count, 0, "%s: %s", c->name, why);
+            if (harness_tile(&d, &tiles[0]))
+                count = 1;
+            for (uint32_t t = 0; t < count; t++)
+                run_many_tiles(c->name, c, level, &tiles[t]);
+        }
+}
+
 /* ---- rounding ------------------------------------------------------------------------------------------------ */
 
 /* A finite 16-bit number. Half of the time, it is next to the previous one, so that their mean is a tie. */

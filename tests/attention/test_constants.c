@@ -88,7 +88,7 @@ Test(constants, of_matrices)
                                  .subgroup_size = 16,
                                  .matrix = {8, 16, 24},
                                  .query_blocks = 5,
-                                 .lazy = true};
+                                 .guarded = true};
     const dmattn_attention_desc d = resolved((dmattn_attention_desc){
         .type = DMATTN_TYPE_F16, .batch = 1, .queries = 5, .keys = 7, .heads = 6, .kv_heads = 2, .head_dim = 256});
     dmattn_attention_constants(&d, &tile, true, c);
@@ -102,8 +102,7 @@ Test(constants, of_matrices)
     cr_expect_eq(c[CONSTANT_MATRIX_N], 16);
     cr_expect_eq(c[CONSTANT_MATRIX_K], 24);
     cr_expect_eq(c[CONSTANT_QUERY_BLOCKS], 5);
-    cr_expect_eq(c[CONSTANT_LAZY], 1);
-    cr_expect_eq(c[CONSTANT_GUARDED], 0);
+    cr_expect_eq(c[CONSTANT_GUARDED], 1);
 }
 
 /* Problems that differ only in lengths share a pipeline. */

@@ -83,10 +83,11 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     const uint32_t queries = shared_blocks ? t->rows * (shared_blocks * k / 8 + 1) : 1;
     const uint32_t sums = t->sums_shared ? t->rows * (value_blocks * n / 4 + 1) : 1;
     const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) + sums : 0;
+    const uint32_t sets = t->form == FORM_SHARED ? 2 : 3; /* tiles of keys that have slots at a time */
     const uint32_t slots =
-        d->mask == DMATTN_MASK_INTERVALS ? 2 * t->keys : 1; /* a key, and begin and end of its visible range */
+        d->mask == DMATTN_MASK_INTERVALS ? sets * t->keys : 1; /* a key, and begin and end of its visible range */
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d)
-                      == 16 * (staged + queries + scores) + 4 * slots + 8 * slots + 4 * 2 * t->keys);
+                      == 16 * (staged + queries + scores) + 4 * slots + 8 * slots + 4 * sets * t->keys);
     return NULL;
 }
 

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// The loop over tiles of keys, with scores and probabilities in shared memory (softmax_shared.glsl). Included by
+// attention_matrix.comp.
+//
+//     S = q k^T       meanwhile, k of the next tile is loaded
+//     P = softmax     a barrier; k of the next tile is stored
+//     O = O + P v     meanwhile, v of the next tile is loaded; a barrier; it is stored
+//
+// With SUMS_SHARED, rows are loaded where they are stored.
+
+// Loads rows of k or v and stores them at once, a few at a time: for devices with too few registers to hold them.
+const uint MOST_STEPS = 2;
+
+void stage_keys(key_tile t, inout COMING_KEYS)
+{
+    if (KEY_STEPS <= MOST_STEPS) {
+        fetch_keys(t, coming_keys);
+        store_keys(coming_keys);
+    } else
+        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * HEAD_COLUMNS; i += WORKGROUP) {
+            const uint column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
+            const uvec4 unit = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
+                                                      min(column, HEAD_DIM / 8 - 1)));
+            staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? unit : uvec4(0);
+        }
+}
+
+void stage_values(key_tile t, inout COMING_VALUES)
+{
+    if (VALUE_STEPS <= MOST_STEPS) {
+        fetch_values(t, coming_values);
+        store_values(coming_values);
+    } else
+        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP) {
+            const uint column = i % VALUE_COLUMNS, row = i / VALUE_COLUMNS;
+            const uvec4 unit = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, row),
+                                                      min(column, VALUE_DIM / 8 - 1)));
+            staged[VALUES + row * VALUE_PITCH + column] = column < VALUE_DIM / 8 ? unit : uvec4(0);
+        }
+}
+
+DEFINE_STORE_ROWS(o, OUTPUT_BLOCKS, put_output)
+
+// Attends to one tile of keys.
+#define ATTEND                                                                              \
+    if (SUMS_SHARED == 0)                                                                   \
+        if (GUARDED == 0 || next.exists)                                                    \
+            fetch_keys(next, coming_keys);                                                  \
+    fetch_slot(after, coming_slot);                                                         \
+    begin_scores(now, score);                                                               \
+    add_q(q, 0, score);                                                                     \
+    update_softmax(now, now.partial, score, row_max, row_sum, factors);                     \
+    barrier();                                                                              \
+    if (GUARDED == 0 || next.exists) {                                                      \
+        if (SUMS_SHARED != 0)                                                               \
+            stage_keys(next, coming_keys);                                                  \
+        else                                                                                \
+            store_keys(coming_keys);                                                        \
+        store_slot(after, coming_slot);                                                     \
+        if (SUMS_SHARED == 0)                                                               \
+            fetch_values(next, coming_values);                                              \
+    }                                                                                       \
+    const uint free_slots = next.slots;                                                     \
+    now = next;                                                                             \
+    next = after;                                                                           \
+    after = next_tile(free_slots);                                                          \
+    fetch_slot_key(after, coming_slot);                                                     \
+    add_pv(factors, VALUES, o);                                                             \
+    barrier();                                                                              \
+    if (GUARDED == 0 || now.exists) {                                                       \
+        if (SUMS_SHARED != 0)                                                               \
+            stage_values(now, coming_values);                                               \
+        else                                                                                \
+            store_values(coming_values);                                                    \
+    }
+
+void main()
+{
+    invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
+    begin_units();
+    begin_tile();
+    QUERIES;
+    SCORES;
+    FACTORS;
+    OUTPUTS;
+    ROW_MAXIMA;
+    ROW_SUMS;
+    COMING_KEYS;
+    COMING_VALUES;
+    begin_walk();
+    begin_output(o);
+    begin_sums();
+
+    // Three tiles are in progress: `now` is in shared memory; the slots of `next` are, so its rows can be loaded; the
+    // slots of `after` are being loaded. At the start, as many loads as possible are issued together.
+    key_tile now = next_tile(0), next = next_tile(TILE_KEYS), after = next_tile(0);
+    slot first, second, coming_slot;
+    fetch_slot_key(now, first);
+    fetch_slot_key(next, second);
+    fetch_slot_key(after, coming_slot);
+    begin_rows(row_max, row_sum);
+    load_q(q);
+    fetch_slot(now, first);
+    fetch_slot(next, second);
+    store_slot(now, first);
+    store_slot(next, second);
+    barrier(); // also: shared memory held slices before, and holds keys from here on
+    if (SUMS_SHARED != 0) {
+        stage_keys(now, coming_keys);
+        stage_values(now, coming_values);
+    } else {
+        fetch_keys(now, coming_keys);
+        fetch_values(now, coming_values);
+        store_keys(coming_keys);
+        store_values(coming_values);
+    }
+    barrier();
+
+    while (now.exists) {
+        if (now.partial)
+            hide_values(now); // the barrier before the product makes this visible
+        ATTEND
+    }
+    finish_rows(row_max, row_sum, o);
+    if (SUMS_SHARED != 0)
+        [[dont_unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * VALUE_COLUMNS; i += SUBGROUP) {
+            const uint r = i / VALUE_COLUMNS, column = i % VALUE_COLUMNS;
+            const uint at = SUBGROUP_SUMS + r * SUM_PITCH + 2 * column;
+            put_output(tile_row_of(0, r), column, uintBitsToFloat(sums[at]), uintBitsToFloat(sums[at + 1]));
+        }
+    else
+        store_o(o);
+}
