@@ -17,8 +17,8 @@
 
 DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
 
-// Stores the output, as DEFINE_STORE_ROWS does for sums. But all loops are unrolled here, because NVIDIA's compiler keeps
-// `o` in memory otherwise, at all times. The backward kernels became slower by that.
+// Stores the output, as DEFINE_STORE_ROWS does for sums. But all loops are unrolled here, because otherwise NVIDIA's
+// compiler keeps `o` in memory, at all times. The backward kernels became slower by that.
 void store_o(const OUTPUTS)
 {
     const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;
