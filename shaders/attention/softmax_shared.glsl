@@ -18,6 +18,7 @@ shared uvec4 scores[SUBGROUPS * MATRIX_M * SCORE_PITCH];
 const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in registers
 
 #define FACTORS MATRIX_C factors
+#define ROWS_LOOP [[dont_unroll]] // with few registers, not all rows can be loaded at once
 
 // With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
 const uint SUM_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;

@@ -7,11 +7,9 @@
 
 #include "matrix.glsl"
 
-// Compilers must not unroll this loop if registers are few.
-#ifdef REGISTERS
+// The includer may forbid compilers to unroll this loop.
+#ifndef ROWS_LOOP
 #define ROWS_LOOP
-#else
-#define ROWS_LOOP [[dont_unroll]]
 #endif
 
 // load_name(x) loads a subgroup's rows of the tile as operands. A row has `blocks` blocks of MATRIX_K elements. The
@@ -89,10 +87,7 @@
                 add_##name##_row_block(d, at, y);                                                                   \
     }
 
-// name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w. Without
-// REGISTERS, the products of a block of sums follow each other: some compilers (ANV) keep a sum's old value in registers
-// until its new one is final, and this is soon then.
-#ifdef REGISTERS
+// name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w.
 #define DEFINE_SUM(name, blocks, pitch)                                                                             \
     void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
     {                                                                                                               \
@@ -104,25 +99,6 @@
                     sum[m][d] = coopMatMulAdd(WEIGHT(w, m, k), b, sum[m][d]);                                       \
             }                                                                                                       \
     }
-
-#else
-#define DEFINE_SUM(name, blocks, pitch)                                                                             \
-    void name(WEIGHTS(w), uint at, inout MATRIX_C sum[ROW_BLOCKS][blocks])                                          \
-    {                                                                                                               \
-        MATRIX_A a[SUMMED_BLOCKS];                                                                                  \
-        [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)                                                         \
-            a[k] = WEIGHT(w, 0, k);                                                                                 \
-        [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                            \
-            MATRIX_C x = sum[0][d];                                                                                 \
-            [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {                                                   \
-                MATRIX_B b;                                                                                         \
-                coopMatLoad(b, staged, at + k * MATRIX_K * (pitch) + d * MATRIX_N / 8, pitch, BY_ROWS);             \
-                x = coopMatMulAdd(a[k], b, x);                                                                      \
-            }                                                                                                       \
-            sum[0][d] = x;                                                                                          \
-        }                                                                                                           \
-    }
-#endif
 
 // store_name(sum) calls put(row, column, x, y) for every 8 sums of each row of the tile. The row or column may be
 // outside the tensor.
