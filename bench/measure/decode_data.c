@@ -112,7 +112,7 @@ dmattn_status decoding_create(decoding *d, const bench_case *c)
     dmattn_device *device = d->settings->device;
     const dmattn_attention_desc *a = &d->desc.attention;
     describe(d, c);
-    TRY(dmattn_decode_plan(dmattn_device_context(device), &d->desc, &d->plan));
+    TRY(dmattn_decode_plan_tile(dmattn_device_context(device), &d->desc, d->tile, &d->plan));
     TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
     dmattn_plan_get_info(d->plan, &d->info);
     TRY(dmattn_decode_get_layout(d->plan, &d->layout));

@@ -22,6 +22,7 @@ typedef struct decoding {
     const measure_settings *settings;
     const messenger *log;
     dmattn_decode_desc desc; /* resolved */
+    const decode_tile *tile; /* the tile to use, not owned; NULL selects the default tile */
     uint32_t context;        /* tokens of a prompt, per sequence */
     dmattn_plan *plan;
     dmattn_plan_info info;
@@ -40,8 +41,8 @@ uint64_t decoding_element(const decoding *d);
 /* Strides of q, k and v within their streams. */
 dmattn_strides stream_strides(uint64_t head_step);
 
-/* Plans the step, checks that the memory suffices, and creates the data. The caller sets d->settings and d->log, and
- * calls decoding_destroy() also on failure. */
+/* Plans the step, checks that the memory suffices, and creates the data. The caller sets d->settings, d->log
+ * and d->tile, and calls decoding_destroy() also on failure. */
 dmattn_status decoding_create(decoding *d, const bench_case *c);
 void decoding_destroy(decoding *d);
 

@@ -251,10 +251,10 @@ static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool 
     return check(d, m);
 }
 
-dmattn_status measure_decoding(const measure_settings *s, const bench_case *c, const messenger *log, measurement *m,
-                               bool *planned)
+dmattn_status measure_decoding(const measure_settings *s, const bench_case *c, const decode_tile *tile,
+                               const messenger *log, measurement *m, bool *planned)
 {
-    decoding d = {.settings = s, .log = log};
+    decoding d = {.settings = s, .log = log, .tile = tile};
     const dmattn_status status = run(&d, c, m, planned);
     decoding_destroy(&d);
     return status;

@@ -4,11 +4,13 @@
 #ifndef DMATTN_BENCH_DECODE_MEASURE_H
 #define DMATTN_BENCH_DECODE_MEASURE_H
 
+#include "decode/stage.h"
 #include "measurement.h"
 #include "timing/settings.h"
 
-/* For a case with a cache. Fills *m; m->status only becomes CASE_WRONG. *planned: whether a plan was created. */
-dmattn_status measure_decoding(const measure_settings *settings, const bench_case *c, const messenger *log,
-                               measurement *m, bool *planned);
+/* For a case with a cache. `tile` may be NULL: the default tile. Fills *m; m->status only becomes CASE_WRONG. *planned:
+ * whether a plan was created. */
+dmattn_status measure_decoding(const measure_settings *settings, const bench_case *c, const decode_tile *tile,
+                               const messenger *log, measurement *m, bool *planned);
 
 #endif

@@ -182,7 +182,7 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     *m = (measurement){.status = CASE_OK};
     *s->log->text = 0;
     const dmattn_status status =
-        case_has_cache(c) ? measure_decoding(s, c, &log, m, &planned) : measure_passes(s, c, &log, m, &planned);
+        case_has_cache(c) ? measure_decoding(s, c, NULL, &log, m, &planned) : measure_passes(s, c, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
                     : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED

@@ -122,7 +122,15 @@ bool dmattn_backward_is_aligned(const dmattn_attention_backward_desc *desc);
 /* Whether a workgroup of keys sums dbias over the heads of a kv head. If false, it sums for each head separately. */
 bool dmattn_backward_sums_group(const dmattn_attention_backward_desc *desc);
 
-/* Chooses tiles of a level that the device supports. If there are none, returns false and the reason in `why`. */
+/* The tiles of a level that may be fast, the best one first: of queries, or of keys. Returns their number, at most
+ * `max`; if there are none, the reason is in `why`. */
+#define BACKWARD_CANDIDATES 32
+uint32_t dmattn_backward_candidates(const capabilities *caps, const dmattn_attention_backward_desc *desc,
+                                    dmattn_level level, bool of_keys, attention_tile *tiles, uint32_t max, char *why,
+                                    size_t size);
+
+/* Chooses tiles of a level that the device supports: the first candidates. If there are none, returns false and the
+ * reason in `why`. */
 bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attention_backward_desc *desc,
                                   dmattn_level level, backward_tiles *tiles, char *why, size_t size);
 

@@ -61,25 +61,27 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-static bool portable_query_tile(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *tile,
-                                char *why, size_t size)
+#define MAX_PORTABLE 16 /* portable candidates */
+
+static uint32_t portable_query_candidates(const capabilities *caps, const dmattn_attention_desc *d,
+                                          attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     /* The sums of a row are its elements of dq. */
     dmattn_attention_desc of_dq = *d;
     of_dq.value_dim = d->head_dim;
-    attention_tile tiles[16];
+    attention_tile found[MAX_PORTABLE];
     const uint32_t most = dmattn_capabilities_registers(caps), more = BACKWARD_QUERY_REGISTERS;
-    const uint32_t count =
-        dmattn_tile_portable_candidates(caps, &of_dq, most > more ? most - more : 0, tiles, 16, why, size);
-    for (uint32_t i = 0; i < count; i++)
-        if (dmattn_backward_query_shared_memory(&tiles[i], d) <= caps->shared_memory) {
-            *tile = tiles[i];
-            tile->splits = 1;
-            return true;
+    const uint32_t all =
+        dmattn_tile_portable_candidates(caps, &of_dq, most > more ? most - more : 0, found, MAX_PORTABLE, why, size);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all && count < max; i++)
+        if (dmattn_backward_query_shared_memory(&found[i], d) <= caps->shared_memory) {
+            tiles[count] = found[i];
+            tiles[count++].splits = 1;
         }
-    if (count)
+    if (all && !count)
         snprintf(why, size, "no tile of queries fits %u bytes of shared memory", caps->shared_memory);
-    return false;
+    return count;
 }
 
 /* Heads share a tile of queries as in forward, unless each head has its own dbias. */
@@ -88,8 +90,9 @@ static uint32_t key_heads_per_tile(const dmattn_attention_backward_desc *b, uint
     return dmattn_backward_sums_group(b) ? dmattn_tile_heads_per_tile(&b->attention, rows) : 1;
 }
 
-static bool portable_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile *tile,
-                              char *why, size_t size)
+/* Tiles that need more registers than there are come last, those that need the fewest first. */
+static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_attention_backward_desc *b,
+                                        attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     /* The best one first. `rows` are rows of queries. dk and dv of the keys are in registers: keys * (head_dim +
      * value_dim) / workgroup registers per invocation. */
@@ -118,7 +121,9 @@ static bool portable_key_tile(const capabilities *caps, const dmattn_attention_b
     };
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
-    uint32_t least = UINT32_MAX;
+    attention_tile found[MAX_PORTABLE];
+    uint32_t excess[MAX_PORTABLE], count = 0;
+    _Static_assert(sizeof candidates / sizeof *candidates <= MAX_PORTABLE, "too many candidates");
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         attention_tile t = candidates[i].tile;
         t.level = DMATTN_LEVEL_PORTABLE;
@@ -126,24 +131,30 @@ static bool portable_key_tile(const capabilities *caps, const dmattn_attention_b
         t.by_unit = dmattn_tile_by_unit(caps);
         t.splits = 1;
         t.heads_per_tile = key_heads_per_tile(b, t.rows);
-        const uint32_t need = dmattn_backward_key_registers(&t, d);
-        if (max_u32(d->head_dim, d->value_dim) <= candidates[i].max_dim && t.workgroup <= caps->max_invocations
-            && t.key_lanes <= subgroup && t.workgroup % subgroup == 0
-            && dmattn_backward_key_shared_memory(&t, d) <= caps->shared_memory && need < least) {
-            *tile = t;
-            least = need;
-            if (need <= most)
-                return true;
+        if (max_u32(d->head_dim, d->value_dim) > candidates[i].max_dim || t.workgroup > caps->max_invocations
+            || t.key_lanes > subgroup || t.workgroup % subgroup
+            || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory)
+            continue;
+        const uint32_t need = dmattn_backward_key_registers(&t, d), over = need > most ? need - most : 0;
+        uint32_t at = count++;
+        for (; at > 0 && excess[at - 1] > over; at--) {
+            found[at] = found[at - 1];
+            excess[at] = excess[at - 1];
         }
+        found[at] = t;
+        excess[at] = over;
     }
-    if (least < UINT32_MAX) /* none has so few */
-        return true;
+    count = count < max ? count : max;
+    for (uint32_t i = 0; i < count; i++)
+        tiles[i] = found[i];
+    if (count)
+        return count;
     snprintf(
         why, size,
         "no tile of keys for head_dim %u and value_dim %u fits a device of subgroup size %u, %u invocations and %u "
         "bytes of shared memory",
         d->head_dim, d->value_dim, subgroup, caps->max_invocations, caps->shared_memory);
-    return false;
+    return 0;
 }
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
@@ -232,49 +243,67 @@ static bool has_registers(const attention_tile *t, const capabilities *caps, con
            || dmattn_backward_matrix_registers(t, d, keys_are_rows) <= dmattn_capabilities_registers(caps);
 }
 
-static bool matrix_tiles(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
-                         backward_tiles *tiles, char *why, size_t size)
+static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
+                                  bool of_keys, attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     static const candidates tables[][2] = {[FORM_SHARED] = {TABLE(query_others), TABLE(key_others)},
                                            [FORM_REDUCED] = {TABLE(query_others), TABLE(key_others)},
                                            [FORM_FRAGMENTS] = {TABLE(query_fragments), TABLE(key_fragments)}};
     const dmattn_attention_desc *d = &b->attention;
-    attention_tile begun, *const found[] = {&tiles->query, &tiles->key};
+    attention_tile begun;
+    uint32_t count = 0;
     if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, size))
-        return false;
+        return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
         begun.form = dmattn_level_forms(level)[i];
-        bool fits[2] = {false, false};
-        for (int of_keys = 0; of_keys < 2; of_keys++) {
-            const candidates *table = &tables[begun.form][of_keys];
-            for (size_t c = 0; c < table->count && !fits[of_keys]; c++) {
-                *found[of_keys] = matrix_tile(begun, &table->list[c], d, of_keys);
-                fits[of_keys] = matrix_fits(found[of_keys], caps, &table->list[c], d, of_keys)
-                                && has_registers(found[of_keys], caps, d, of_keys);
-            }
+        const candidates *table = &tables[begun.form][of_keys];
+        for (size_t c = 0; c < table->count && count < max; c++) {
+            attention_tile t = matrix_tile(begun, &table->list[c], d, of_keys);
+            t.heads_per_tile = of_keys ? key_heads_per_tile(b, t.rows) : dmattn_tile_heads_per_tile(d, t.rows);
+            if (matrix_fits(&t, caps, &table->list[c], d, of_keys) && has_registers(&t, caps, d, of_keys))
+                tiles[count++] = t;
         }
-        tiles->query.heads_per_tile = dmattn_tile_heads_per_tile(d, tiles->query.rows);
-        tiles->key.heads_per_tile = key_heads_per_tile(b, tiles->key.rows);
-        if (fits[0] && fits[1])
-            return true;
     }
+    /* This is needed also if there are some, because those of the other kernel may have other forms. */
     snprintf(why, size,
              "no tiles for gradients of head_dim %u and value_dim %u fit %ux%ux%u matrices in subgroups of %u, the "
              "registers and %u bytes of shared memory",
              d->head_dim, d->value_dim, begun.matrix.m, begun.matrix.n, begun.matrix.k, begun.subgroup_size,
              caps->shared_memory);
-    return false;
+    return count;
 }
 
+uint32_t dmattn_backward_candidates(const capabilities *caps, const dmattn_attention_backward_desc *b,
+                                    dmattn_level level, bool of_keys, attention_tile *tiles, uint32_t max, char *why,
+                                    size_t size)
+{
+    if (!dmattn_capabilities_can(caps, level, why, size))
+        return 0;
+    if (level != DMATTN_LEVEL_PORTABLE)
+        return matrix_candidates(caps, b, level, of_keys, tiles, max, why, size);
+    return of_keys ? portable_key_candidates(caps, b, tiles, max, why, size)
+                   : portable_query_candidates(caps, &b->attention, tiles, max, why, size);
+}
+
+/* Both kernels of gradients have the same form, the best one in which both have a tile. */
 bool dmattn_backward_tiles_choose(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
                                   backward_tiles *tiles, char *why, size_t size)
 {
-    if (!dmattn_capabilities_can(caps, level, why, size) || !portable_key_tile(caps, b, &tiles->bias, why, size))
+    attention_tile query[BACKWARD_CANDIDATES], key[BACKWARD_CANDIDATES];
+    if (!dmattn_capabilities_can(caps, level, why, size)
+        || !portable_key_candidates(caps, b, &tiles->bias, 1, why, size))
         return false;
-    if (level != DMATTN_LEVEL_PORTABLE)
-        return matrix_tiles(caps, b, level, tiles, why, size);
-    tiles->key = tiles->bias;
-    return portable_query_tile(caps, &b->attention, &tiles->query, why, size);
+    const uint32_t queries = dmattn_backward_candidates(caps, b, level, false, query, BACKWARD_CANDIDATES, why, size);
+    const uint32_t keys =
+        queries ? dmattn_backward_candidates(caps, b, level, true, key, BACKWARD_CANDIDATES, why, size) : 0;
+    for (uint32_t q = 0; q < queries; q++)
+        for (uint32_t k = 0; k < keys; k++)
+            if (query[q].form == key[k].form) {
+                tiles->query = query[q];
+                tiles->key = key[k];
+                return true;
+            }
+    return false;
 }
 
 /* ---- the smallest ---------------------------------------------------------------------------------------------- */

@@ -52,17 +52,20 @@ static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelin
 }
 
 dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       const dmattn_decode_desc *desc)
+                                       const dmattn_decode_desc *desc, const decode_tile *tile)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
     s->desc = *desc;
     s->layout = dmattn_decode_layout(desc);
-    TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
+    if (tile)
+        s->tile = *tile;
+    else
+        TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.row_blocks, a->kv_heads, a->batch};
-    const attention_tile tile = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
+    const attention_tile named = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
     char how[KERNEL_NAME];
-    dmattn_tile_describe(&tile, a->type, how);
+    dmattn_tile_describe(&named, a->type, how);
     snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u splits", how,
              desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));

@@ -62,9 +62,10 @@ typedef struct decode_stage {
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;
 
-/* `desc` is resolved. If it fails, some pipelines may exist: destroy the stage. */
+/* Chooses a tile, or takes a given one, which must fit; `desc` is resolved. If it fails, some pipelines may exist:
+ * destroy the stage. */
 dmattn_status dmattn_decode_stage_plan(decode_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       const dmattn_decode_desc *desc);
+                                       const dmattn_decode_desc *desc, const decode_tile *tile);
 void dmattn_decode_stage_destroy(decode_stage *stage, const dmattn_context *ctx);
 
 /* Records a step. Its partial results, dmattn_decode_partial_bytes(), are in the workspace at stage->partials_at.
@@ -78,7 +79,11 @@ void dmattn_decode_stage_record_fill(const decode_stage *stage, recorder *r, fil
 void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uint32_t from, uint32_t to);
 
 /* These functions need no device. */
-/* Chooses the tile of a level. If there is none, returns false and the reason in `why`. */
+/* The tiles of a level that may be fast, the best one first. At the level portable, a formula gives the only one.
+ * Returns their number, at most `max`; if there are none, the reason is in `why`. */
+uint32_t dmattn_decode_tile_candidates(const capabilities *caps, const dmattn_decode_desc *desc, dmattn_level level,
+                                       decode_tile *tiles, uint32_t max, char *why, size_t size);
+/* Chooses the first candidate. If there is none, returns false and the reason in `why`. */
 bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_desc *desc, dmattn_level level,
                                decode_tile *tile, char *why, size_t size);
 /* Whether a device can run a tile of the matrix level. */

@@ -161,14 +161,34 @@ static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_de
     return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->block_rows), DECODE_MAX_ROW_BLOCKS);
 }
 
-static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile, char *why,
-                          size_t size)
+/* Chooses the rest: how many workgroups share the rows and the keys. False if the device has too little shared memory.
+ */
+static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    tile->row_blocks = count_row_blocks(tile, a);
+    const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
+    const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
+    const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
+    tile->splits = tile->level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
+                                                        : choose_matrix_splits(tile, keys, workgroups, rows);
+    /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
+    const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
+    if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
+        while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
+            tile->block_keys /= 2;
+    return dmattn_decode_tile_shared_memory(tile, d) <= caps->shared_memory;
+}
+
+static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tiles,
+                                  uint32_t max, char *why, size_t size)
 {
     attention_tile matrices;
+    uint32_t count = 0;
     if (!dmattn_tile_begin_matrix(caps, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
-        return false;
-    for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; i++) {
-        *tile = (decode_tile){
+        return 0;
+    for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles && count < max; i++) {
+        decode_tile tile = {
             .level = DMATTN_LEVEL_MATRIX,
             .form = matrix_tiles[i].form,
             .workgroup = matrix_tiles[i].workgroup,
@@ -180,21 +200,23 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
             .loads_ahead = LOADS_AHEAD,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
-            tile->block_keys = LISTED_KEYS * tile->workgroup;
-            if (!dmattn_decode_tile_fits(tile, caps, d)) /* shared memory may be too small */
-                tile->block_keys /= 2;
+            tile.block_keys = LISTED_KEYS * tile.workgroup;
+            if (!dmattn_decode_tile_fits(&tile, caps, d)) /* shared memory may be too small */
+                tile.block_keys /= 2;
         }
         const uint64_t workgroups =
-            (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(tile, &d->attention);
-        if (workgroups > matrix_tiles[i].most || !dmattn_decode_tile_fits(tile, caps, d))
-            continue;
+            (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);
+        if (workgroups <= matrix_tiles[i].most && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
+            tiles[count++] = tile;
+    }
+    if (count) {
         const bool has_registers = dmattn_capabilities_registers(caps) > FEW_REGISTERS;
-        if (d->attention.level || (has_registers && matrix_pays(tile, &d->attention)))
-            return true;
+        if (d->attention.level || (has_registers && matrix_pays(tiles, &d->attention)))
+            return count;
         snprintf(why, size,
                  has_registers ? "with many sequences of few rows, the portable kernel is faster"
                                : "a lane has too few registers for the loads of the kernel by matrices");
-        return false;
+        return 0;
     }
     if (d->cache == DMATTN_CACHE_PAGED)
         snprintf(why, size, "for pages, matrices need a known fragment layout, and head and value dimensions up to %d",
@@ -205,39 +227,32 @@ static bool choose_matrix(const capabilities *caps, const dmattn_decode_desc *d,
                  "shared memory",
                  d->attention.head_dim, d->attention.value_dim, matrices.matrix.m, matrices.matrix.n, matrices.matrix.k,
                  matrices.subgroup_size, caps->shared_memory);
-    return false;
+    return 0;
+}
+
+uint32_t dmattn_decode_tile_candidates(const capabilities *caps, const dmattn_decode_desc *d, dmattn_level level,
+                                       decode_tile *tiles, uint32_t max, char *why, size_t size)
+{
+    if (!dmattn_capabilities_can(caps, level, why, size))
+        return 0;
+    if (level == DMATTN_LEVEL_MATRIX2) {
+        snprintf(why, size, "decoding has no kernels for it, because matrix is enough");
+        return 0;
+    }
+    if (level == DMATTN_LEVEL_MATRIX)
+        return matrix_candidates(caps, d, tiles, max, why, size);
+    *tiles = choose_portable(caps, d);
+    if (divide(caps, d, tiles))
+        return 1;
+    snprintf(why, size, "a step needs %u bytes of shared memory, but the device has %u",
+             dmattn_decode_tile_shared_memory(tiles, d), caps->shared_memory);
+    return 0;
 }
 
 bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_desc *d, dmattn_level level,
                                decode_tile *tile, char *why, size_t size)
 {
-    const dmattn_attention_desc *a = &d->attention;
-    if (!dmattn_capabilities_can(caps, level, why, size))
-        return false;
-    if (level == DMATTN_LEVEL_PORTABLE)
-        *tile = choose_portable(caps, d);
-    else if (!choose_matrix(caps, d, tile, why, size))
-        return false;
-    if (level == DMATTN_LEVEL_MATRIX2) {
-        snprintf(why, size, "decoding has no kernels for it, because matrix is enough");
-        return false;
-    }
-    tile->row_blocks = count_row_blocks(tile, a);
-    const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
-    const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
-    const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
-    tile->splits = level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
-                                                  : choose_matrix_splits(tile, keys, workgroups, rows);
-    /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
-    const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
-    if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
-        while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
-            tile->block_keys /= 2;
-    const uint32_t shared_memory = dmattn_decode_tile_shared_memory(tile, d);
-    if (shared_memory > caps->shared_memory)
-        snprintf(why, size, "a step needs %u bytes of shared memory, but the device has %u", shared_memory,
-                 caps->shared_memory);
-    return shared_memory <= caps->shared_memory;
+    return dmattn_decode_tile_candidates(caps, d, level, tile, 1, why, size) == 1;
 }
 
 /* Bytes of the arrays of decode_attend_fragments.glsl. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Decoding: dynamic mask attention of a few new tokens to a cache. */
-#include "../decode/stage.h"
 #include "operators.h"
 
 #include <stdio.h>
@@ -15,11 +14,11 @@ static const decode_stage *stage_of(const dmattn_plan *base)
     return &((const decode_plan *)base)->decode;
 }
 
-static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc)
+static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc, const decode_tile *tile)
 {
     dmattn_plan *base = &plan->base;
     decode_stage *s = &plan->decode;
-    TRY(dmattn_decode_stage_plan(s, base->ctx, base->layout, desc));
+    TRY(dmattn_decode_stage_plan(s, base->ctx, base->layout, desc, tile));
     s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
@@ -77,12 +76,18 @@ const operator_type dmattn_decode_operator = {
 
 dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *desc, dmattn_plan **out)
 {
+    return dmattn_decode_plan_tile(ctx, desc, NULL, out);
+}
+
+dmattn_status dmattn_decode_plan_tile(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tile *tile,
+                                      dmattn_plan **out)
+{
     dmattn_decode_desc resolved;
     dmattn_plan *plan;
     TRY(dmattn_plan_begin(ctx, out));
     TRY(dmattn_decode_desc_resolve(desc, &resolved, &ctx->messenger));
     TRY(dmattn_plan_create(ctx, &dmattn_decode_operator, &plan));
-    return dmattn_plan_finish(plan, fill((decode_plan *)plan, &resolved), out);
+    return dmattn_plan_finish(plan, fill((decode_plan *)plan, &resolved, tile), out);
 }
 
 dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout)

@@ -4,6 +4,7 @@
 #define DMATTN_OPERATORS_H
 
 #include "../attention/backward.h"
+#include "../decode/stage.h"
 #include "../plan.h"
 
 extern const operator_type dmattn_attention_operator, dmattn_attention_backward_operator, dmattn_mask_operator,
@@ -18,5 +19,7 @@ dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dm
                                                    const backward_tiles *tiles, dmattn_plan **plan);
 dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
                                              const backward_tiles *tiles, dmattn_plan **plan);
+dmattn_status dmattn_decode_plan_tile(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tile *tile,
+                                      dmattn_plan **plan);
 
 #endif

@@ -87,6 +87,34 @@ static void expect_tiles(const backward_tiles *t, const capabilities *caps, cons
     cr_expect_eq(t->bias.level, DMATTN_LEVEL_PORTABLE);
 }
 
+/* All candidates are valid, and plans choose the first ones that have the same form. */
+static void expect_candidates(const capabilities *caps, const backward_desc *b, dmattn_level level)
+{
+    attention_tile of[2][BACKWARD_CANDIDATES];
+    uint32_t count[2];
+    backward_tiles chosen;
+    char why[200];
+    const bool found = dmattn_backward_tiles_choose(caps, b, level, &chosen, why, sizeof why);
+    for (int of_keys = 0; of_keys < 2; of_keys++) {
+        count[of_keys] =
+            dmattn_backward_candidates(caps, b, level, of_keys, of[of_keys], BACKWARD_CANDIDATES, why, sizeof why);
+        bool first = true;
+        cr_expect_lt(count[of_keys], BACKWARD_CANDIDATES); /* none is left out */
+        for (uint32_t i = 0; i < count[of_keys]; i++) {
+            const attention_tile *t = &of[of_keys][i], *choice = of_keys ? &chosen.key : &chosen.query;
+            expect_tile(t, caps, &b->attention, of_keys ? t->keys : t->rows, of_keys ? t->rows : t->keys);
+            if (found && first && t->form == choice->form) {
+                cr_expect(t->rows == choice->rows && t->keys == choice->keys && t->workgroup == choice->workgroup);
+                first = false;
+            }
+        }
+        cr_expect(!found || !first);
+    }
+    cr_expect(found || !count[0] || !count[1] || of[0][0].form != of[1][0].form);
+    if (found)
+        cr_expect_eq(chosen.query.form, chosen.key.form);
+}
+
 /* All tiles that are found are valid. On the named devices, tiles exist for all dimensions. */
 Test(backward_tile, on_every_device)
 {
@@ -130,6 +158,7 @@ Test(backward_tile, on_every_device)
                                                                 : !devices[i % COUNT(devices)].wide),
                           "device %zu, %u and %u dimensions, %s: %s", i % COUNT(devices), dims[h], dims[v],
                           dmattn_level_string(level), why);
+            expect_candidates(&caps, &b, level);
             if (dmattn_backward_tiles_least(&caps, &b, level, &t))
                 expect_tiles(&t, &caps, &b.attention);
         }

@@ -279,9 +279,16 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
             fitting++;
             fragments += t.form == FORM_FRAGMENTS;
             paged_fragments += t.form == FORM_FRAGMENTS && pages;
-            const char *what = matrix_broken(&t, &d, &caps);
-            cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
-                           subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
+            decode_tile tiles[16];
+            const uint32_t count =
+                dmattn_decode_tile_candidates(&caps, &d, DMATTN_LEVEL_MATRIX, tiles, COUNT(tiles), why, sizeof why);
+            cr_assert(count && count < COUNT(tiles) && tiles[0].form == t.form && tiles[0].workgroup == t.workgroup
+                      && tiles[0].block_keys == t.block_keys);
+            for (uint32_t c = 0; c < count; c++) {
+                const char *what = matrix_broken(&tiles[c], &d, &caps);
+                cr_assert_null(what, "%ux%ux%u in subgroups of %u, d%u/%u, %u tokens: %s", shape.m, shape.n, shape.k,
+                               subgroup, d.attention.head_dim, d.attention.value_dim, tokens, what);
+            }
         }
     cr_expect(fitting, "%ux%ux%u in subgroups of %u: no case has a tile", shape.m, shape.n, shape.k, subgroup);
     const bool can = known && subgroup == 32 && shape.m == 16 && shape.n == 16 && shape.k == 16;

@@ -15,6 +15,8 @@ static const backward_tiles *choose_tiles(const problem *p, const dmattn_context
                                           const dmattn_attention_backward_desc *resolved, backward_tiles *tiles)
 {
     const dmattn_level level = resolved->attention.level;
+    if (p->gradient_tiles)
+        return p->gradient_tiles;
     return p->least_tiles && level && dmattn_backward_tiles_least(&context->caps, resolved, level, tiles) ? tiles
                                                                                                           : NULL;
 }

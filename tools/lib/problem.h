@@ -28,8 +28,9 @@ typedef struct problem {
     dmattn_mask_desc mask_desc; /* for dma: of the mask in it, for the reference */
     problem_backward backward;  /* resolved */
     void *tensor[TENSOR_COUNT];
-    const attention_tile *tile; /* the tile to use, not owned; NULL selects the default tile */
-    bool least_tiles;           /* compute the gradients in the smallest tiles instead of the default ones */
+    const attention_tile *tile;           /* the tile to use, not owned; NULL selects the default tile */
+    const backward_tiles *gradient_tiles; /* the same for the gradients */
+    bool least_tiles;                     /* compute the gradients in the smallest tiles instead of the default ones */
 } problem;
 
 /* Resolves `desc` and allocates the inputs, zeroed. On failure *p is empty. */
