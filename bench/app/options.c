@@ -205,8 +205,9 @@ static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const sweep *s = &o->sweep;
     const bool own = sweep_names_cases(s);
-    if (o->tune && (s->pass > PASS_FORWARD || o->suite)) {
-        snprintf(why, OPTIONS_WHY_SIZE, "--tune times the forward pass of a grid; it cannot be combined with --%s %s",
+    if (o->tune && (s->pass == PASS_MASK || o->suite)) {
+        snprintf(why, OPTIONS_WHY_SIZE,
+                 "--tune times attention, gradients or decoding of a grid; it cannot be combined with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));
         return false;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Finds the fastest tile on a device, to tune src/attention/tile.c. */
+ * Times the tiles of a case on a device, to find rows for the tables of src/. */
 #ifndef DMATTN_BENCH_TUNE_H
 #define DMATTN_BENCH_TUNE_H
 
@@ -8,9 +8,10 @@
 
 #include <stdio.h>
 
-/* Times attention alone (masks and lists are computed once) with every tile that the search finds and that fits, each
- * checked first. Prints the tiles, the fastest first, as lines for the table in src/attention/tile.c. `filter` (may be
- * NULL) is a substring that a tile's line must contain. False if any tile was wrong or failed. */
+/* Times the kernel of each tile that a plan may choose: attention alone (masks and lists are computed once), the
+ * gradients of queries, those of keys, or a step of decoding. Each result is checked. Prints the tiles as rows of the
+ * library's tables, the fastest first. `filter` (may be NULL) is a substring that the name of a tile's table and its
+ * row must contain. False if any tile was wrong or failed, or if there is none. */
 bool tune(FILE *stream, const measure_settings *settings, const bench_case *c, const char *filter);
 
 #endif
