@@ -38,13 +38,16 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level wanted
 {
     const dmattn_level highest = wanted ? wanted : max_level ? max_level : DMATTN_LEVEL_MATRIX2;
     const dmattn_level lowest = wanted ? wanted : DMATTN_LEVEL_PORTABLE;
+    char why[200] = "", last_why[sizeof why];
     for (dmattn_level level = highest; level >= lowest; level--) {
         level_kernels kernels = {0};
-        char why[200];
+        memcpy(last_why, why, sizeof why);
         if (choose(stage, &ctx->caps, level, &kernels, why, sizeof why) && are_built(&kernels, level, why, sizeof why))
             return DMATTN_SUCCESS;
-        if (level == highest || level == lowest)
-            snprintf(why_not, WHY_NOT_SIZE, "%s: %s", dmattn_level_string(level), why);
+        const size_t used = level == lowest ? 0 : strlen(why_not);
+        if (!used || strcmp(why, last_why) != 0)
+            snprintf(why_not + used, WHY_NOT_SIZE - used, "%s%s: %s", used ? "; " : "", dmattn_level_string(level),
+                     why);
     }
     return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "%s at the level %s", what, why_not);
 }

@@ -37,11 +37,12 @@ typedef struct level_kernels {
 typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
                           size_t size);
 
-#define WHY_NOT_SIZE 224
+#define WHY_NOT_SIZE 448 /* the reasons of two levels */
 
 /* Chooses the highest level that is allowed, at which the stage can run, and whose kernels are in this build. `level`
- * and `max_level` are from a descriptor. `why_not`, which must be zeroed, receives the reason why no higher level was
- * chosen. Returns UNSUPPORTED, with a message that begins with `what`, if there is no such level. */
+ * and `max_level` are from a descriptor. `why_not`, which must be zeroed, receives why no higher level was chosen: the
+ * reasons of all levels above it, each different reason once. Returns UNSUPPORTED, with a message that begins with
+ * `what`, if there is no such level. */
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 

@@ -32,7 +32,7 @@ enum { PASS_COUNT = 2 };
 typedef struct planned_pass {
     dmattn_level level; /* the level chosen; 0: no plan */
     char kernel[96];
-    char why_not_higher[224]; /* dmattn_plan_info.why_not_higher */
+    char why_not_higher[448]; /* dmattn_plan_info.why_not_higher */
     uint64_t workspace_bytes;
     double flops_of_pair; /* operations per visible pair */
     double bytes;         /* dmattn_plan_info.bytes */

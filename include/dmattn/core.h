@@ -215,12 +215,13 @@ DMATTN_API void dmattn_plan_destroy(dmattn_plan *plan);
 /** Properties of a plan. The app synchronizes a run with other work by `stages`, `reads` and `writes`; the same values
  * hold for the calls that fill and fork a cache. dmattn records the barriers between its own dispatches. */
 typedef struct dmattn_plan_info {
-    dmattn_level level;           /**< level of the attention kernel; mask kernels are always portable */
-    const char *why_not_higher;   /**< why the plan does not use the highest allowed level, as a sentence; empty if it
-                                     does, or if the descriptor requests a level. Owned by the plan */
-    const char *kernel;           /**< name of the attention kernel and its tile, for logs. Owned by the plan */
-    uint64_t workspace_size;      /**< bytes of scratch memory that one run needs; may be 0. A plan for fewer queries or
-                                     keys may need more, because it may split the keys among more workgroups */
+    dmattn_level level;         /**< level of the attention kernel; mask kernels are always portable */
+    const char *why_not_higher; /**< why the plan does not use the allowed levels above its own, such as "matrix2: ...;
+                                   matrix: ..."; empty if there are none, or if the descriptor requests a level.
+                                   Owned by the plan */
+    const char *kernel;         /**< name of the attention kernel and its tile, for logs. Owned by the plan */
+    uint64_t workspace_size;    /**< bytes of scratch memory that one run needs; may be 0. A plan for fewer queries or
+                                   keys may need more, because it may split the keys among more workgroups */
     uint64_t workspace_alignment; /**< alignment of the workspace offset, in bytes */
     uint64_t data_alignment; /**< alignment of the offsets of q, k, v, out and their gradients, in bytes: 16, or the
                                 element size if a stride is not a multiple of 16 bytes */

@@ -526,7 +526,7 @@ Test(level, what_the_build_left_out)
     cr_expect_eq(stage.tile.level, best);
 }
 
-/* The reason names the highest level, even if a level between is not available, either. */
+/* The reasons name every level above the chosen one, the highest first. Equal reasons are there once. */
 Test(level, why_not)
 {
     capabilities caps = matrix_capabilities();
@@ -538,6 +538,11 @@ Test(level, why_not)
     cr_expect_eq(choose_level(&caps, (dmattn_attention_desc){.type = DMATTN_TYPE_F32}, &stage, &said), DMATTN_SUCCESS);
     cr_expect_eq(stage.tile.level, DMATTN_LEVEL_PORTABLE);
     cr_expect(strstr(stage.why_not, "matrix2: ") == stage.why_not, "%s", stage.why_not);
+    cr_expect(strstr(stage.why_not, "; matrix: "), "%s", stage.why_not);
+    caps.cooperative_matrix = false;
+    cr_expect_eq(choose_level(&caps, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said), DMATTN_SUCCESS);
+    cr_expect(strstr(stage.why_not, "matrix2: VK_KHR_cooperative_matrix") == stage.why_not, "%s", stage.why_not);
+    cr_expect(!strstr(stage.why_not, "; "), "%s", stage.why_not);
     caps.max_invocations = 8; /* no tile fits */
     cr_expect_eq(choose_level(&caps, (dmattn_attention_desc){.type = DMATTN_TYPE_F16}, &stage, &said),
                  DMATTN_ERROR_UNSUPPORTED);
