@@ -44,12 +44,12 @@ bool sources_have_files(const results *all)
     return false;
 }
 
-bool sources_have_builds(const results *all)
+bool source_has_builds(const results *all, const result_run *run)
 {
-    for (const result_run *a = all->runs; a; a = a->next)
-        for (const result_run *b = a->next; b; b = b->next)
-            if (!strcmp(a->program, b->program) && strcmp(a->commit, b->commit))
-                return true;
+    for (const result_run *other = all->runs; other; other = other->next)
+        if (!strcmp(other->file, run->file) && !strcmp(other->program, run->program)
+            && strcmp(other->commit, run->commit))
+            return true;
     return false;
 }
 

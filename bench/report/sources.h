@@ -10,9 +10,9 @@ enum { SOURCE_NAME_SIZE = 64 };
 /* The name of a run's file without folders and extension; the end of its path if another file has the same name. */
 void source_name(const results *all, const result_run *run, char name[SOURCE_NAME_SIZE]);
 
-/* Whether the results are from several files; whether two runs of the same program are of different builds. */
+/* Whether the results are from several files; whether the run's file has other builds of its program. */
 bool sources_have_files(const results *all);
-bool sources_have_builds(const results *all);
+bool source_has_builds(const results *all, const result_run *run);
 
 /* Runs of the same file, device, driver, program, version and commit. */
 typedef struct run_group {

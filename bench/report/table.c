@@ -18,7 +18,7 @@ const table_column table_columns[TABLE_COLUMNS] = {
     [CELL_MASK] = {"mask", "which keys a query sees", false},
     [CELL_PASS] = {"pass", "what is timed", false},
     [CELL_WHO] = {"by", "program with its level or backend", false},
-    [CELL_FROM] = {"from", "file of the result, or the commit if one file has results of several", false},
+    [CELL_FROM] = {"from", "file of the result; commit if the file has results of several", false},
     [CELL_MS] = {"ms", "median time of a run; * if the device was throttled", true},
     [CELL_SPREAD] = {"± %", "half the width of the median's 95 % confidence interval, in percent of the median", true},
     [CELL_TFLOPS] = {"TFLOP/s", "arithmetic on visible pairs", true},
@@ -49,14 +49,14 @@ static void speedup(double value, char text[CELL_TEXT_SIZE])
         snprintf(text, CELL_TEXT_SIZE, "%.2fx", value);
 }
 
-/* Which of several files, or of several builds in one file, a result is from. */
+/* Which of several files, and which of several builds in its file, a result is from. */
 static void fill_from(const results *all, const case_result *r, char text[CELL_TEXT_SIZE])
 {
-    _Static_assert(SOURCE_NAME_SIZE <= CELL_TEXT_SIZE, "a cell must hold the name of a source");
-    if (sources_have_files(all))
-        source_name(all, r->run, text);
-    else if (sources_have_builds(all))
-        snprintf(text, CELL_TEXT_SIZE, "%.63s", r->run->commit);
+    const bool files = sources_have_files(all), builds = source_has_builds(all, r->run);
+    char name[SOURCE_NAME_SIZE] = "";
+    if (files)
+        source_name(all, r->run, name);
+    snprintf(text, CELL_TEXT_SIZE, "%s%s%.40s", name, files && builds ? " " : "", builds ? r->run->commit : "");
 }
 
 bool table_is_size(int column)

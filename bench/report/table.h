@@ -37,7 +37,7 @@ typedef struct table_column {
 extern const table_column table_columns[TABLE_COLUMNS];
 
 /* Cells without a value are "". A result that is not ok has its status in CELL_MS. */
-#define CELL_TEXT_SIZE 64
+#define CELL_TEXT_SIZE 128
 typedef struct table_row {
     const case_result *result;
     char cell[TABLE_COLUMNS][CELL_TEXT_SIZE];

@@ -157,6 +157,34 @@ Test(tables, from_two_files)
     }
 }
 
+/* Rows of a file with two builds also name their commit. */
+Test(tables, from_two_builds)
+{
+    static const char one[] = HEAD DENSE(64, 4) "]}",
+                      merged[] = "{\"schema\":2,\"runs\":[" HEAD DENSE(
+                          64, 5) "]},"
+                                 "{\"schema\":2,\"program\":\"vkbench\",\"commit\":\"def\",\"device\":{\"name\":\"Card "
+                                 "<1>\"},\"results\":[" DENSE(64, 6) "]}]}";
+    static const char *const from[][2] = {{"4.000", "one"}, {"5.000", "merged abc"}, {"6.000", "merged def"}};
+    results all = {0};
+    table_list list;
+    static char why[RESULTS_WHY_SIZE];
+    cr_assert(results_add(&all, cJSON_Parse(merged), "merged.json", why), "%s", why);
+    cr_assert(tables_make(&all, &list));
+    for (size_t row = 0; row < 2; row++)
+        cr_expect_str_eq(list.tables[0].rows[row].cell[CELL_FROM], row ? "def" : "abc");
+    tables_destroy(&list);
+    cr_assert(results_add(&all, cJSON_Parse(one), "one.json", why), "%s", why);
+    cr_assert(tables_make(&all, &list));
+    cr_assert_eq(list.tables[0].count, sizeof from / sizeof *from);
+    for (size_t i = 0; i < sizeof from / sizeof *from; i++)
+        for (size_t row = 0; row < list.tables[0].count; row++)
+            if (!strcmp(list.tables[0].rows[row].cell[CELL_MS], from[i][0]))
+                cr_expect_str_eq(list.tables[0].rows[row].cell[CELL_FROM], from[i][1]);
+    tables_destroy(&list);
+    results_destroy(&all);
+}
+
 /* Without options, a table fits 80 columns, however long its texts are; runs of the same build share a line. */
 Test(tables, text)
 {
