@@ -69,6 +69,8 @@ accepted() {
     mapfile -t lines <"$folder/stdout"
     [[ "${lines[*]}" == *'device: '?* ]] || fail "$*: no device in: ${lines[*]}"
     [[ $1 == --cpu || " ${lines[*]//$'\r'/} " =~ ' level: '(portable|matrix2?)' ' ]] || fail "$*: no level in: ${lines[*]}"
+    [[ $1 == --cpu || ${lines[*]} == *' level: matrix2'* || ${lines[*]} == *' why not higher: matrix2: '?* ]] ||
+        fail "$*: no reason for the level in: ${lines[*]}"
     mapfile -t lines <"$folder/stderr"
     # This metadata is in one golden case.
     [[ -z ${lines[*]} || (${#lines[@]} -eq 1 && ${lines[0]} == *"the metadata 'bias' is ignored"*) ]] || fail "$*: a warning: ${lines[*]}"

@@ -22,7 +22,7 @@ static int exit_status(dmattn_status status)
 typedef struct run_facts {
     char device[256];
     dmattn_level level, of_gradients;
-    char why_not_higher[512];
+    char why_not_higher[512], why_gradients_not_higher[512];
 } run_facts;
 
 static void print_facts(const run_options *o, const run_facts *facts)
@@ -36,6 +36,8 @@ static void print_facts(const run_options *o, const run_facts *facts)
         printf("level of gradients: %s\n", dmattn_level_string(facts->of_gradients));
     if (*facts->why_not_higher)
         printf("why not higher: %s\n", facts->why_not_higher);
+    if (*facts->why_gradients_not_higher && strcmp(facts->why_gradients_not_higher, facts->why_not_higher) != 0)
+        printf("why gradients not higher: %s\n", facts->why_gradients_not_higher);
 }
 
 static int run_on_cpu(problem *p, case_results *r)
@@ -69,6 +71,7 @@ static dmattn_status differentiate_on_device(const device_problem *dp, gradients
     dmattn_plan_info info;
     dmattn_plan_get_info(dg.plan, &info);
     facts->of_gradients = info.level;
+    snprintf(facts->why_gradients_not_higher, sizeof facts->why_gradients_not_higher, "%s", info.why_not_higher);
     device_gradients_destroy(&dg);
     return status;
 }

@@ -31,6 +31,8 @@ static const char usage[] = "Usage: dmattn-run [options] IN.safetensors OUT.safe
                             "  device: NAME            where it ran\n"
                             "  level: L                the level of attention; with gradients also a line\n"
                             "                          \"level of gradients: L\"\n"
+                            "  why not higher: TEXT    why the levels above are not used; for gradients,\n"
+                            "                          if it differs, \"why gradients not higher: TEXT\"\n"
                             "  out: ok, error E, allowed A\n"
                             "                          with --check, a line per result. E is the largest\n"
                             "                          difference, relative for importance. A is derived from\n"
