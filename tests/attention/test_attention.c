@@ -7,6 +7,7 @@
 #include "support/guarded.h"
 #include "support/harness.h"
 #include "support/poison.h"
+#include "tile_contents.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -239,35 +240,118 @@ DEVICE_TEST(attention, matrices_for_few_registers)
 /* ---- many tiles of keys -------------------------------------------------------------------------------------- */
 
 /* Kernels have up to four tiles of keys in progress. */
-#define MANY_TILES 9
+#define MANY_TILES  9
+#define MOST_NARROW 32
 
+/* Cases of up to MOST_NARROW dimensions have a scale of 1 or -1, so that the contents below set their scores. */
 static const attention_case many_tiles[] = {
-    {.name = "all keys", .desc = {F16, SIZE(2, 70, 0, 4, 2, 32, 0), LSE, BIAS(F32, .heads = 2)}},
-    {.name = "dense", .desc = {F16, SIZE(1, 130, 0, 4, 2, 32, 0), LSE, CAUSAL, DENSE(.queries = 130)}, DATA_TILES},
-    {.name = "lists", .desc = {F16, SIZE(1, 70, 0, 4, 2, 32, 0), LSE, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "all keys", .desc = {F16, SIZE(2, 40, 0, 4, 2, 32, 0), LSE, .scale = 1, BIAS(F32, .heads = 2)}},
+    {.name = "dense",
+     .desc = {F16, SIZE(1, 130, 0, 2, 1, 32, 0), LSE, .scale = 1, CAUSAL, DENSE(.queries = 130)},
+     .data = DATA_TILES},
+    {.name = "lists",
+     .desc = {F16, SIZE(1, 70, 0, 4, 2, 32, 0), LSE, .scale = 1, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "soft cap",
+     .desc = {F16, SIZE(1, 70, 0, 2, 1, 24, 40), LSE, .scale = -1, .soft_cap = 90, CAUSAL, .k_strides = {0, 27, 0},
+              .v_strides = {0, 43, 0}, BIAS(F16, .heads = 2, .queries = 70)}},
     {.name = "causal", .desc = {BF16, SIZE(1, 130, 0, 4, 2, 128, 0), LSE, CAUSAL}},
     {.name = "wide", .desc = {F16, SIZE(1, 70, 0, 2, 1, 256, 0), LSE, CAUSAL}},
     {.name = "wide lists",
      .desc = {BF16, SIZE(1, 70, 0, 4, 1, 128, 0), LSE, CAUSAL, INTERVALS(.heads = 1), BIAS(F32, .heads = 1)}},
 };
 
-static void run_many_tiles(const char *name, const attention_case *c, dmattn_level level, attention_tile *tile)
+/* Makes a problem of a case with so many keys. */
+static problem many_tiles_problem(const attention_case *c, const tile_contents *with, uint32_t keys, uint32_t tile_keys)
 {
     attention_case of_size = *c;
     problem p;
-    char tile_name[160];
-    of_size.desc.keys = MANY_TILES * tile->keys + 5;
-    tile->splits = 1;
-    snprintf(tile_name, sizeof tile_name, "%s, %u x %u", name, tile->rows, tile->keys);
+    of_size.desc.keys = keys;
     ASSERT_OK(problem_create(&of_size.desc, NULL, &p));
     case_fill_inputs(&of_size, &p);
+    tile_contents_set(with, &p, tile_keys);
     poison_hidden_keys(&p, TENSOR_K, true);
     poison_hidden_keys(&p, TENSOR_V, false);
-    expectation want = expect_of(tile_name, &p);
-    run_at_level(tile_name, &p, level, tile, &want);
+    return p;
+}
+
+static void run_many_tiles(const char *name, const attention_case *c, const tile_contents *with, dmattn_level level,
+                           attention_tile *tile, uint32_t keys)
+{
+    char full_name[160];
+    problem p = many_tiles_problem(c, with, keys, tile->keys);
+    snprintf(full_name, sizeof full_name, "%s, %u keys, %s", name, keys, with->name);
+    expectation want = expect_of(full_name, &p);
+    run_at_level(full_name, &p, level, tile, &want);
     free(want.out);
     free(want.lse);
     problem_destroy(&p);
+}
+
+/* Expects NaN where it is right, and the tolerance elsewhere. */
+static void expect_results(const char *name, const char *of, const float *got, const double *want, uint64_t count,
+                           double tolerance)
+{
+    uint64_t nans = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const bool right =
+            isnan(want[i]) ? (bool)isnan(got[i]) : got[i] == want[i] || fabs(got[i] - want[i]) <= tolerance;
+        cr_expect(right, "%s: element %llu of %s is %g instead of %g", name, (unsigned long long)i, of, got[i],
+                  want[i]);
+        nans += (bool)isnan(want[i]);
+    }
+    cr_expect(nans > 0 && nans < count, "%s: %llu elements of %s are NaN", name, (unsigned long long)nans, of);
+}
+
+/* Some scores of some rows are infinite or NaN from the third tile on. The other rows must be right. */
+static void run_not_finite(const char *case_name, const attention_case *c, dmattn_level level, attention_tile *tile)
+{
+    char name[160];
+    snprintf(name, sizeof name, "%s, not finite, %s", case_name, dmattn_level_string(level));
+    problem p = many_tiles_problem(c, &many_tiles_contents[1], 5 * tile->keys, tile->keys);
+    const dmattn_attention_desc *d = &p.desc;
+    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const tensor_box k = problem_box(&p, TENSOR_K), q = problem_box(&p, TENSOR_Q);
+    expectation want = expect_of(name, &p); /* its tolerance is that of the finite rows */
+    for (uint32_t head = 0; head < d->kv_heads; head++) {
+        const uint64_t key = (2 * tile->keys + 3) * (uint64_t)d->kv_heads + head;
+        element_store(d->type, p.tensor[TENSOR_K], tensor_box_at(&k, key), INFINITY);
+    }
+    for (uint64_t row = 5; row < tensor_box_rows(&q); row += 16)
+        element_store(d->type, p.tensor[TENSOR_Q], tensor_box_at(&q, row), NAN);
+    const reference_inputs in = problem_inputs(&p);
+    ASSERT_OK(reference_attention(d, &in, want.out, want.lse));
+
+    float *out = malloc(rows * d->value_dim * sizeof *out), *lse = malloc(rows * sizeof *lse);
+    device_problem dp;
+    p.desc.level = level;
+    p.tile = tile;
+    ASSERT_OK(device_problem_create(&p, h.device, &dp));
+    ASSERT_OK(device_problem_run(&dp));
+    ASSERT_OK(device_problem_download(&dp, out, lse));
+    expect_results(name, "out", out, want.out, rows * d->value_dim, want.tolerance.out);
+    expect_results(name, "lse", lse, want.lse, rows, want.tolerance.lse);
+    device_problem_destroy(&dp);
+    free(out);
+    free(lse);
+    free(want.out);
+    free(want.lse);
+    problem_destroy(&p);
+}
+
+static void run_with_tile(const attention_case *c, dmattn_level level, attention_tile *tile)
+{
+    const bool narrow = c->desc.head_dim <= MOST_NARROW;
+    char name[128];
+    tile->splits = 1;
+    snprintf(name, sizeof name, "%s, %u x %u", c->name, tile->rows, tile->keys);
+    run_many_tiles(name, c, &many_tiles_contents[0], level, tile, MANY_TILES * tile->keys + 5);
+    for (size_t i = 0; i < (narrow ? MANY_TILES_CONTENTS : 1); i++) {
+        const tile_contents *with = &many_tiles_contents[i];
+        for (uint32_t tiles = with->least_tiles; tiles <= 5 && tile_contents_fit(with, &c->desc); tiles++)
+            run_many_tiles(name, c, with, level, tile, tiles * tile->keys);
+    }
+    if (narrow)
+        run_not_finite(name, c, level, tile);
 }
 
 /* At matrix levels on a GPU, with every tile that the library may choose for such a case; a GPU needs minutes to
@@ -281,7 +365,7 @@ DEVICE_TEST(attention, many_tiles)
             attention_tile tiles[32];
             char why[224];
             dmattn_attention_desc d = c->desc;
-            if (!harness_takes(c->name, !cpu || d.head_dim <= 32))
+            if (!harness_takes(c->name, !cpu || d.head_dim <= MOST_NARROW))
                 continue;
             d.keys = 600;
             d.batch = 1024; /* enough workgroups for every tile */
@@ -292,7 +376,7 @@ DEVICE_TEST(attention, many_tiles)
             if (level == DMATTN_LEVEL_PORTABLE || harness_tile(&d, &tiles[0]))
                 count = 1;
             for (uint32_t t = 0; t < count; t++)
-                run_many_tiles(c->name, c, level, &tiles[t]);
+                run_with_tile(c, level, &tiles[t]);
         }
 }
 
