@@ -7,18 +7,19 @@
 // registers. Shared memory holds v of `now` and k of `next`:
 //
 //     ask for v of `next` and k of `after`
-//     raise the maxima if a score of `now` exceeds them by much; this is rare
+//     raise the maxima if a score of `now` is much larger than its row's; this is rare
 //     P = exp(S - maximum)
 //     O = O + P v
 //     S = q k^T of `next`
 //     barrier; store v of `next` and k of `after`; barrier
 //
-// The last turn computes scores that are not used. A branch around them costs more (docs/notes/experiments.md).
+// Unless GUARDED is 1, the last turn loads a tile that does not exist and computes its scores, which are not used. A
+// branch around this costs more (docs/notes/experiments.md).
 
 DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
 
-// Stores the output, as DEFINE_STORE_ROWS does for sums. But all loops are unrolled here, because otherwise NVIDIA's
-// compiler keeps `o` in memory, at all times. The backward kernels became slower by that.
+// Stores the output like DEFINE_STORE_ROWS, but all loops are unrolled. Otherwise, NVIDIA's compiler keeps `o` in
+// memory, also in the loop over tiles. The backward kernels use DEFINE_STORE_ROWS: unrolled loops make them slower.
 void store_o(const OUTPUTS)
 {
     const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;
@@ -42,7 +43,8 @@ void store_o(const OUTPUTS)
         }
 }
 
-// Attends to one tile of keys. `in_full` is 1 if `next` is a full tile and all keys of `after` exist, else 0.
+// Attends to `now`. ATTEND(0) is right for all tiles. ATTEND(1) has less code: `next` must exist and be full and, if
+// PLAIN_ROWS is 1, all keys of `after` must exist.
 #define ATTEND(in_full)                                                                     \
     if (in_full * PLAIN_ROWS != 0) {                                                        \
         fetch_plain_values(next, coming_values);                                            \
@@ -77,8 +79,8 @@ void store_o(const OUTPUTS)
     go_on(now, next, after, later);                                                         \
     fetch_slot_key(later, coming_slot);
 
-// Goes on by one tile. The new `now` needs its slots no longer, so `later` gets them. Without a bitmap, all tiles
-// follow from one, so that fewer registers are needed.
+// Goes on to the next tile. The slots of the new `now` are not read any more, so the new `later` gets them. Without a
+// bitmap, all four tiles are computed from the first key of one of them, which needs fewer registers than copies.
 void go_on(inout key_tile now, inout key_tile next, inout key_tile after, inout key_tile later)
 {
     const uint free_slots = next.slots;

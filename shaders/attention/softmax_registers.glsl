@@ -2,7 +2,8 @@
 // The online softmax of a subgroup's rows, with scores and probabilities in registers. Each invocation keeps the values
 // of those rows whose scores it holds (fragment_layout.glsl). A row's maximum and sum are computed in one of two ways:
 //
-//     FRAGMENTS  by shuffles among the invocations that share the row; a probability becomes an operand where it is
+//     FRAGMENTS  by shuffles among the invocations that share the row; each invocation converts its own probabilities
+//                to elements of an operand
 //     otherwise  by GL_NV_cooperative_matrix2, which reduces rows and converts accumulators to operands
 #ifndef LIB_SOFTMAX_GLSL
 #define LIB_SOFTMAX_GLSL
@@ -95,8 +96,8 @@ void begin_scores(key_tile t, out SCORES)
 #define FINISH_LOOP [[dont_unroll]]
 #endif
 
-// Here and below, a matrix of an array is changed in a copy: some compilers keep an array in memory if single elements
-// of its matrices are written.
+// Here and below, a matrix of an array is copied, and the changed copy is stored back. If single elements are written
+// to the array, some compilers keep the whole array in memory.
 
 // Turns the products of a tile into scores.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
@@ -113,7 +114,7 @@ void finish_scores(key_tile t, const bool partial, inout SCORES)
             }
 }
 
-// The largest scores of an invocation's own elements of each row.
+// For each row, the largest score among the invocation's own elements.
 #define TILE_MAXIMA float tile_max[ROW_BLOCKS][ROW_VALUES]
 
 void find_maxima(const SCORES, out TILE_MAXIMA)
@@ -129,16 +130,17 @@ void find_maxima(const SCORES, out TILE_MAXIMA)
     }
 }
 
-// A row's maximum is a score if something is added to scores, because a bias may make them so large that the rounding
-// of their multiple matters. Otherwise it is already an exponent of 2.
+// The exponent of 2 of a score relative to its row's maximum. With PAIR_TERMS, the maximum is kept as a score and is
+// subtracted first: a bias may make scores so large that the rounding of their product with exponent_unit would matter.
+// Otherwise, the maximum is kept as an exponent of 2, so that this is one instruction.
 float exponent_of(float s, float row_maximum)
 {
     return PAIR_TERMS != 0 ? (s - row_maximum) * exponent_unit : fma(s, exponent_unit, -row_maximum);
 }
 
-// Whether a score of the subgroup exceeds its row's maximum by so much that the maximum must be raised. It need not be
-// raised for less, because probabilities up to 2^8 fit in f16. A maximum is thus a lower bound of the largest score, at
-// most 8 (as exponents of 2) below it.
+// Whether a score of the subgroup exceeds its row's maximum by more than 8 (as exponents of 2), so that the maxima must
+// be raised. Until then, a row's maximum may be less than its largest score, and probabilities may be up to 2^8 instead
+// of 1, which f16 can hold. Sums of P v are larger, too. That matters only for bf16 values near the limit of f32.
 bool exceed(const TILE_MAXIMA, const ROW_MAXIMA)
 {
     bool any = false;
@@ -148,7 +150,7 @@ bool exceed(const TILE_MAXIMA, const ROW_MAXIMA)
     return subgroupAny(any);
 }
 
-// Raises the maxima to those of the scores, and rescales the sums so far.
+// Raises each row's maximum to its largest score so far, and rescales the row's sums.
 void raise_maxima(inout TILE_MAXIMA, inout ROW_MAXIMA, inout ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {

@@ -54,7 +54,7 @@ void begin_walk()
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
-// The number of tiles at the beginning that are full, if only the number of keys and causality matter.
+// The number of tiles at the beginning that are full as far as causality and the number of keys are concerned.
 uint full_tiles()
 {
     return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
@@ -121,7 +121,7 @@ void store_slot(key_tile t, slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
         if (LISTED) {
-            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // if there is no key, its visible range is empty
+            slot_key[t.slots + invocation] = min(s.key, p.keys - 1); // a slot without a key has an empty visible range
             slot_range[t.slots + invocation] = s.range;
         }
         if (BIAS_BY_KEY != 0)
