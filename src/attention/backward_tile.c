@@ -122,7 +122,7 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
     attention_tile found[MAX_PORTABLE];
-    uint32_t excess[MAX_PORTABLE], count = 0;
+    uint32_t excess[MAX_PORTABLE] = {0}, count = 0;
     _Static_assert(sizeof candidates / sizeof *candidates <= MAX_PORTABLE, "too many candidates");
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         attention_tile t = candidates[i].tile;
