@@ -50,6 +50,27 @@
 
 // add_name(x, at, y) adds x c^T to y. x is from load_name(). c are the tile's columns, rows of 8 * (pitch - 1) elements
 // from staged[at] on.
+#ifdef REGISTERS // the figures of the H200 are of this text, and its compiler's result depends on the text
+#define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
+    void add_##name(const MATRIX_A x[ROW_BLOCKS][held], uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])       \
+    {                                                                                                               \
+        [[unroll]] for (uint d = 0; d < (blocks); d++) {                                                            \
+            MATRIX_A a[ROW_BLOCKS];                                                                                 \
+            [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                        \
+                if (d < (held))                                                                                     \
+                    a[m] = x[m][d];                                                                                 \
+                else                                                                                                \
+                    coopMatLoad(a[m], name##_rows, tile_row_of(m, 0) * name##_PITCH + (d - (held)) * MATRIX_K / 8,  \
+                                name##_PITCH, BY_ROWS);                                                             \
+            [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {                                                   \
+                MATRIX_B b;                                                                                         \
+                coopMatLoad(b, staged, at + n * MATRIX_N * (pitch) + d * MATRIX_K / 8, pitch, BY_COLUMNS);          \
+                [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                    \
+                    y[m][n] = coopMatMulAdd(a[m], b, y[m][n]);                                                      \
+            }                                                                                                       \
+        }                                                                                                           \
+    }
+#else
 #define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
     void add_##name##_block(uint d, MATRIX_A a[ROW_BLOCKS], uint at,                                                \
                             inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])                                            \
@@ -86,6 +107,7 @@
             [[unroll]] for (uint d = (held); d < (blocks); d++)                                                     \
                 add_##name##_row_block(d, at, y);                                                                   \
     }
+#endif
 
 // name(w, at, sum) adds w c to sum. WEIGHT(w, m, k), which the includer defines, is an operand of the weights w.
 #define DEFINE_SUM(name, blocks, pitch)                                                                             \
