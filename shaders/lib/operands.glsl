@@ -50,8 +50,8 @@
 
 // add_name(x, at, y) adds x c^T to y. x is from load_name(). c are the tile's columns, rows of 8 * (pitch - 1) elements
 // from staged[at] on.
-// The same product in two texts. With scores in registers, the result of NVIDIA's compiler depends on the text, and this
-// one was timed. The other one can keep a loop, for devices with few registers.
+// The same product in two texts. With scores in registers, the result of NVIDIA's compiler depends on the text, and
+// this one was timed. The other one can keep a loop, for devices with few registers.
 #ifdef REGISTERS
 #define DEFINE_PRODUCT(name, blocks, held, pitch)                                                                   \
     void add_##name(const MATRIX_A x[ROW_BLOCKS][held], uint at, inout MATRIX_C y[ROW_BLOCKS][COLUMN_BLOCKS])       \
