@@ -4,7 +4,6 @@
 #define LIB_CACHE_GLSL
 
 #include "decode.h"
-#include "../mask/selection.h"
 #include "../lib/math.glsl"
 #include "../lib/memory.glsl"
 #include "../lib/order.glsl"

@@ -2,6 +2,7 @@
  * Parameters of the kernels of decoding, for C and for GLSL. */
 #include "../lib/score.h"
 #include "../lib/shared.h"
+#include "../mask/selection.h"
 
 /* Values of CACHE. They are equal to those of dmattn_cache. */
 #define CACHE_BOUNDED 0
@@ -56,12 +57,12 @@
     X(18, PARAMETER_TYPE, TYPE_F32)                                                             \
     X(19, ACTIVATION, 0) /* as in importance.h */                                               \
     X(20, DT_BIAS, 0)                                                                           \
-    X(21, SELECTION, 0) /* as in selection.h */                                                 \
-    X(22, WINDOW, 0)                                                                            \
-    X(23, THRESHOLD, 0) /* the bits of the float */                                             \
-    X(24, SINKS, 0)                                                                             \
-    X(25, RECENT, 0)                                                                            \
-    X(26, SLIDING, 0)                                                                           \
+    X(21, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
+    X(22, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
+    X(23, MATRIX_N, 16)                                                                         \
+    X(24, MATRIX_K, 16)                                                                         \
+    X(25, PAGES, 1) /* paged: number of pages in the pool */                                    \
+    X(26, LOADS_AHEAD, 8) /* loads of a kind in flight; fewer need fewer registers */           \
     X(27, ROLLBACK, 0)                                                                          \
     X(28, CAPACITY, 1) /* bounded: slots; paged: maximum number of keys of a sequence */        \
     X(29, PAGE_SIZE, 16) /* paged */                                                            \
@@ -99,12 +100,7 @@
     X(61, OUT_HEAD_HIGH, 0)                                                                     \
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
     X(63, STATE_HIGH, 0)                                                                        \
-    X(64, SUBGROUP, 32) /* matrix: invocations of a subgroup */                                 \
-    X(65, MATRIX_M, 16) /* matrix: the device's matrices: M x K times K x N */                  \
-    X(66, MATRIX_N, 16)                                                                         \
-    X(67, MATRIX_K, 16)                                                                         \
-    X(68, PAGES, 1) /* paged: number of pages in the pool */                                    \
-    X(69, LOADS_AHEAD, 8) /* loads of a kind in flight; fewer need fewer registers */           \
+    SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 
 /* Push constants of decode.comp. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Parameters of the kernels that turn importance into intervals, for C and for GLSL: sort_blocks.comp, merge_runs.comp
  * and intervals.comp, in this order. */
+#ifndef DMATTN_SELECTION_H
+#define DMATTN_SELECTION_H
+
 #include "../lib/shared.h"
 
 /* Values of SELECTION, the same as in dmattn_select. */
@@ -14,18 +17,21 @@
 #define TREE_BLOCK        1024
 #define TREE_BLOCK_LEVELS 10
 
-/* Specialization constants, X(id, name, default). */
-#define SELECTION_CONSTANTS(X)        \
-    X(0, WORKGROUP, 256)              \
-    X(1, SELECTION, SELECT_ALL)       \
-    X(2, CAUSAL, 0)                   \
-    X(3, KEY_VALID, 0)                \
-    X(4, DOCUMENTS, 0)                \
-    X(5, WINDOW, 0)                   \
-    X(6, THRESHOLD, 0) /* the bits of the float */ \
-    X(7, SINKS, 0)                    \
-    X(8, RECENT, 0)                   \
-    X(9, SLIDING, 0) /* 0: no limit */
+/* Specialization constants, X(id, name, default). Decoding also has these, with the same ids. */
+#define SELECT_CONSTANTS(X)                         \
+    X(80, SELECTION, SELECT_ALL)                    \
+    X(81, WINDOW, 0)                                \
+    X(82, THRESHOLD, 0) /* the bits of the float */ \
+    X(83, SINKS, 0)                                 \
+    X(84, RECENT, 0)                                \
+    X(85, SLIDING, 0) /* 0: no limit */
+
+#define SELECTION_CONSTANTS(X) \
+    X(0, WORKGROUP, 256)       \
+    X(1, CAUSAL, 0)            \
+    X(2, KEY_VALID, 0)         \
+    X(3, DOCUMENTS, 0)         \
+    SELECT_CONSTANTS(X)
 
 /* Push constants. Planes are the heads of all batch items. All kernels have these: */
 #define SELECTION_MEMBERS                                                                \
@@ -37,19 +43,21 @@
     DMATTN_UINT levels; /* of the tree */
 
 /* sort_blocks.comp and merge_runs.comp */
-#define SORT_PARAMS                                                                      \
-    DMATTN_ADDRESS sorted_in; /* pairs [planes, padded]: mask/tree.glsl */               \
-    DMATTN_ADDRESS sorted_out;                                                           \
-    SELECTION_MEMBERS                                                                    \
+#define SORT_PARAMS                                                        \
+    DMATTN_ADDRESS sorted_in; /* pairs [planes, padded]: mask/tree.glsl */ \
+    DMATTN_ADDRESS sorted_out;                                             \
+    SELECTION_MEMBERS                                                      \
     DMATTN_UINT level; /* the level that merge_runs.comp makes */
 
 /* intervals.comp */
-#define INTERVALS_PARAMS                                                                 \
-    DMATTN_ADDRESS sorted;        /* pairs [planes, padded]: mask/tree.glsl */           \
-    DMATTN_ADDRESS query_offsets; /* i32 [batch, documents + 1] */                       \
-    DMATTN_ADDRESS key_offsets;                                                          \
-    DMATTN_ADDRESS begin; /* i32 [planes, keys] */                                       \
-    DMATTN_ADDRESS end;                                                                  \
-    SELECTION_MEMBERS                                                                    \
-    DMATTN_UINT queries;                                                                 \
+#define INTERVALS_PARAMS                                                       \
+    DMATTN_ADDRESS sorted;        /* pairs [planes, padded]: mask/tree.glsl */ \
+    DMATTN_ADDRESS query_offsets; /* i32 [batch, documents + 1] */             \
+    DMATTN_ADDRESS key_offsets;                                                \
+    DMATTN_ADDRESS begin; /* i32 [planes, keys] */                             \
+    DMATTN_ADDRESS end;                                                        \
+    SELECTION_MEMBERS                                                          \
+    DMATTN_UINT queries;                                                       \
     DMATTN_UINT documents;
+
+#endif

@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include "../attention/stage.h"
+#include "../mask/desc.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -332,12 +333,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_PARAMETER_TYPE] = d->importance.parameter_type;
     c[DECODE_ACTIVATION] = d->importance.activation;
     c[DECODE_DT_BIAS] = d->importance.dt_bias;
-    c[DECODE_SELECTION] = s->select;
-    c[DECODE_WINDOW] = s->window;
-    memcpy(&c[DECODE_THRESHOLD], &s->threshold, sizeof s->threshold);
-    c[DECODE_SINKS] = s->sinks;
-    c[DECODE_RECENT] = s->recent;
-    c[DECODE_SLIDING] = s->sliding;
+    dmattn_selection_constants(s, c);
     c[DECODE_ROLLBACK] = d->rollback;
     c[DECODE_CAPACITY] = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : l.slots;
     c[DECODE_PAGE_SIZE] = d->page_size ? d->page_size : 1;

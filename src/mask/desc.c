@@ -4,9 +4,14 @@
 #include "../shape.h"
 
 #include "../../shaders/lib/lists.h"
+#include "../../shaders/mask/selection.h"
 
 #include <math.h>
 #include <string.h>
+
+#define SELECT_ID(id, name, default_value) CONSTANT_##name = (id),
+enum select_constant_id { SELECT_CONSTANTS(SELECT_ID) };
+#undef SELECT_ID
 
 /* The capacity of a tile list if the selection sets no bound: 16 KiB. */
 #define DEFAULT_CAPACITY 4096
@@ -75,6 +80,16 @@ static dmattn_status resolve_selection(dmattn_mask_desc *d, const messenger *m)
     if (s->select == DMATTN_SELECT_ALL && !s->sliding)
         s->sinks = s->recent = 0;
     return DMATTN_SUCCESS;
+}
+
+void dmattn_selection_constants(const dmattn_selection *s, uint32_t *c)
+{
+    c[CONSTANT_SELECTION] = s->select;
+    c[CONSTANT_WINDOW] = s->window;
+    memcpy(&c[CONSTANT_THRESHOLD], &s->threshold, sizeof s->threshold);
+    c[CONSTANT_SINKS] = s->sinks;
+    c[CONSTANT_RECENT] = s->recent;
+    c[CONSTANT_SLIDING] = s->sliding;
 }
 
 keys_bound dmattn_selection_bound(const dmattn_selection *s, uint32_t keys)

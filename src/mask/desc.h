@@ -24,6 +24,9 @@ uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *desc, tensor_id tensor
 /* Whether the selection sorts keys. */
 bool dmattn_selection_sorts(const dmattn_selection *selection);
 
+/* Sets the SELECT_CONSTANTS of shaders/mask/selection.h. */
+void dmattn_selection_constants(const dmattn_selection *selection, uint32_t *constants);
+
 /* A bound for the number of keys that a query sees. */
 typedef struct keys_bound {
     uint32_t keys; /* the maximum, or a guess if it is not exact */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "selection.h"
 
-#include <string.h>
-
 uint64_t dmattn_selection_scratch_bytes(const dmattn_mask_desc *d)
 {
     const sort_layout l = dmattn_sort_layout((uint64_t)d->batch * d->kv_heads, d->keys);
@@ -17,7 +15,6 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     const uint64_t planes = dmattn_product(d->batch, d->kv_heads);
     uint32_t constants[SELECTION_CONSTANT_COUNT] = {
         [SELECTION_WORKGROUP] = workgroup,
-        [SELECTION_SELECTION] = selection->select,
         [SELECTION_CAUSAL] = selection->causal,
         [SELECTION_KEY_VALID] = selection->key_valid,
         [SELECTION_DOCUMENTS] = selection->documents > 0,
@@ -29,11 +26,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     s->intervals_grid =
         (grid){dmattn_ceil_div(sorts ? s->sort.layout.padded : d->keys, workgroup), dmattn_workgroups(planes), 1};
     TRY(dmattn_check_grid(ctx, "the selection", s->intervals_grid));
-    constants[SELECTION_WINDOW] = selection->window; /* these are of the intervals only */
-    memcpy(&constants[SELECTION_THRESHOLD], &selection->threshold, sizeof selection->threshold);
-    constants[SELECTION_SINKS] = selection->sinks;
-    constants[SELECTION_RECENT] = selection->recent;
-    constants[SELECTION_SLIDING] = selection->sliding;
+    dmattn_selection_constants(selection, constants); /* not before: sorts of all selections share their pipelines */
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
     return dmattn_kernel_build(ctx, "intervals", DMATTN_LEVEL_PORTABLE, layout, &values, &s->intervals);
 }
