@@ -13,6 +13,15 @@ shared uint indices[TREE_BLOCK];
 shared uint bits[TREE_BLOCK / 32];
 shared uint counts[TREE_BLOCK / 32];
 
+// Whether, of two keys of the same order, the one from the left run comes first. It is the earlier one.
+const bool LEFT_FIRST = false;
+
+// Whether a key of the left run comes before a key of the right run, by their orders.
+bool left_is_first(uint left, uint right)
+{
+    return left > right || LEFT_FIRST && left == right;
+}
+
 // The number of keys, among the sorted keys first to first + length - 1 of the tile, that come before `order`: keys of
 // higher order and, if `equals`, of the same order.
 uint count_before(uint first, uint length, uint order, bool equals)
@@ -29,8 +38,7 @@ uint count_before(uint first, uint length, uint order, bool equals)
 }
 
 // Merges in place. The tile consists of pairs of runs, `left` keys and then `right` keys, and each pair becomes one
-// run. A run may be a part of a longer run; then `left_before` keys of the left run were merged before. The right run
-// has the later keys, which win a tie.
+// run. A run may be a part of a longer run; then `left_before` keys of the left run were merged before.
 void merge_tile(uint left, uint right, uint left_before)
 {
     uint order[LANE_KEYS], index[LANE_KEYS], rank[LANE_KEYS], count[LANE_KEYS];
@@ -40,8 +48,8 @@ void merge_tile(uint left, uint right, uint left_before)
         order[i] = orders[at];
         index[i] = indices[at];
         is_left[i] = at - pair < left;
-        const uint others =
-            count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i], is_left[i]);
+        const uint others = count_before(is_left[i] ? pair + left : pair, is_left[i] ? right : left, order[i],
+                                         is_left[i] != LEFT_FIRST);
         rank[i] = is_left[i] ? at + others : at - left + others;
         count[i] = left_before + (is_left[i] ? at - pair : others); // number of left keys before it
     }

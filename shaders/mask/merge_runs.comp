@@ -31,7 +31,7 @@ uvec2 split(Pairs sorted, uint left, uint left_length, uint right, uint right_le
         // Key `at` of the left run is among the first ranks[side] keys if it precedes key ranks[side] - 1 - at of the
         // right run.
         const uint at = low[side] + (sample_ + 1) * step[side] - 1;
-        if (at < high[side] && sorted.p[left + at].x > sorted.p[right + ranks[side] - 1 - at].x)
+        if (at < high[side] && left_is_first(sorted.p[left + at].x, sorted.p[right + ranks[side] - 1 - at].x))
             atomicAdd(passed[side], 1);
         barrier();
         const uvec2 found = uvec2(passed[0], passed[1]);
