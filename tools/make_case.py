@@ -116,12 +116,13 @@ def importance(tensors, metadata):
     return result, zs
 
 
-def is_ambiguous(importances):
-    """Whether two keys have nearly the same importance, so that rounding decides which one is selected."""
-    keys = importances.shape[-1]
-    for start in range(0, len(importances.data), keys):
-        row = sorted(importances.data[start:start + keys])
-        if any(y - x <= 4e-6 * abs(y) for x, y in zip(row, row[1:])):
+def is_ambiguous(importances, v):
+    """Whether two keys have nearly the same importance, so that rounding decides which one is selected. The importance
+    of keys with equal values is equal."""
+    batch, heads, keys = importances.shape
+    for b, h in itertools.product(range(batch), range(heads)):
+        row = sorted((x, tokens_row(v, b, j)) for j, x in enumerate(importances.row(b, h)))
+        if any(y - x <= 4e-6 * abs(y) and first != second for (x, first), (y, second) in zip(row, row[1:])):
             return True
     return False
 
@@ -132,7 +133,8 @@ def selected(values, pool, metadata):
         return set(pool)
     if metadata["selection"] == "threshold":
         return {j for j in pool if values[j] > rounded("F32", float(metadata["threshold"]))}
-    return set(sorted(pool, key=lambda j: (-values[j], -j))[:int(metadata["window"])])  # of equal keys, the later one
+    later = 1 if metadata.get("tie_break") == "earlier" else -1
+    return set(sorted(pool, key=lambda j: (-values[j], later * j))[:int(metadata["window"])])
 
 
 def intervals(tensors, importances, queries, metadata):
@@ -265,7 +267,7 @@ def solve(tensors, metadata):
     results, bias = {}, tensors.get("bias")
     if metadata["op"] == "dma":
         bias, zs = importance(tensors, metadata)
-        if is_ambiguous(bias) and metadata["selection"] != "none":
+        if is_ambiguous(bias, tensors["v"]) and metadata["selection"] != "none":
             raise ValueError("two keys have nearly the same importance")
         begin, end = intervals(tensors, bias, tensors["q"].shape[1], metadata)
         results.update(importance=bias, begin=begin, end=end)
@@ -289,6 +291,11 @@ def random_inputs(rng, o):
     tensors = {"q": normal(rng, dtype, (o.batch, o.queries, o.heads, o.head_dim)),
                "k": normal(rng, dtype, (o.batch, keys, kv_heads, o.head_dim)),
                "v": normal(rng, dtype, (o.batch, keys, kv_heads, o.value_dim))}
+    if o.tokens:
+        row, v = kv_heads * o.value_dim, tensors["v"].data
+        for start in range(o.tokens * row, len(v), row):
+            same = rng.randrange(o.tokens) * row
+            v[start:start + row] = v[same:same + row]
     if o.op == "dma":
         tensors["dt_weight"] = normal(rng, "F32", (kv_heads, kv_heads * o.value_dim), (kv_heads * o.value_dim) ** -0.5)
         tensors["a"] = normal(rng, "F32", (kv_heads,), 0.5)
@@ -317,7 +324,7 @@ def make_metadata(o):
     names = ["scale", "soft_cap"]
     if o.op == "dma":
         metadata.update(selection=o.selection, activation=o.activation)
-        names += ["window", "threshold", "sinks", "recent", "sliding"]
+        names += ["window", "tie_break", "threshold", "sinks", "recent", "sliding"]
     elif o.mask == "intervals":
         metadata["intervals"] = 1
     metadata.update({name: getattr(o, name) for name in names if getattr(o, name) is not None})
@@ -350,6 +357,8 @@ def parse():
                        ("recent", "number of latest keys that are always visible"),
                        ("sliding", "number of latest keys outside of which only sinks are visible")):
         add("--" + name, type=int, metavar="N", help="dma: " + what)
+    add("--tie-break", choices=("later", "earlier"), help="dma: which of equally important keys stays (default: later)")
+    add("--tokens", type=int, metavar="N", help="number of different rows of v, so that keys are equal (default: all)")
     add("--threshold", type=float, help="dma: least importance, with --selection threshold")
     add("--padding", action="store_true", help="dma: a fifth of the keys is not valid")
     add("--dt-bias", action="store_true", help="dma: a bias of the importance")

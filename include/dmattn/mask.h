@@ -22,9 +22,11 @@ extern "C" {
  *     tile lists  for each tile of queries, the keys that at least one query of the tile sees
  *
  * Source: trainable dynamic mask sparse attention, arXiv 2508.02124. Each key is visible to one interval of queries, so
- * that the mask needs O(Sk) memory. This follows from the definition: a key that is no longer among the `window` most
- * important keys of a growing prefix never returns. A merge sort leaves a wavelet tree behind, and a search in that
- * tree finds the query at which the key is evicted (shaders/mask/tree.glsl). */
+ * that the mask needs O(Sk) memory. This follows from the definition. Importance and, among equal keys, tie_break put
+ * the keys in an order in which no two are equal. A key is one of the `window` most important keys of a prefix iff
+ * fewer than `window` keys of the prefix come before it in this order. Their number never decreases while the prefix
+ * grows, so a key that is evicted never returns. A merge sort leaves a wavelet tree behind, and a search in that tree
+ * finds the query at which the key is evicted (shaders/mask/tree.glsl). */
 typedef enum dmattn_mask_stage {
     DMATTN_STAGE_IMPORTANCE = 1,       /**< the importance of each key */
     DMATTN_STAGE_INTERVALS = 2,        /**< the queries that see each key */
@@ -50,8 +52,8 @@ typedef struct dmattn_importance {
     bool dt_bias;                 /**< args.dt_bias is read; false: dt_bias is 0 */
 } dmattn_importance;
 
-/** Selection: which keys are kept. Among keys of equal importance, later keys rank higher. A given importance of NaN
- * counts as -infinity (the table of dmattn_attention_desc says more). */
+/** Selection: which keys are kept. `tie_break` ranks keys of equal importance. A given importance of NaN counts as
+ * -infinity (the table of dmattn_attention_desc says more). */
 typedef enum dmattn_select {
     DMATTN_SELECT_ALL = 0,              /**< all keys */
     DMATTN_SELECT_TOPW_CAUSAL = 1,      /**< for each query, the `window` most important keys at or before its position;
@@ -60,6 +62,13 @@ typedef enum dmattn_select {
     DMATTN_SELECT_THRESHOLD = 3,        /**< keys with an importance greater than `threshold` */
     DMATTN_SELECT_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_select;
+
+/** Which of two keys of equal importance is more important. -0 and 0 are equal. */
+typedef enum dmattn_tie_break {
+    DMATTN_TIE_BREAK_LATER = 0,   /**< the later one: if all keys are equal, the selection is a sliding window */
+    DMATTN_TIE_BREAK_EARLIER = 1, /**< the earlier one, like torch.topk of PyTorch on CUDA */
+    DMATTN_TIE_BREAK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
+} dmattn_tie_break;
 
 /** Which keys a query sees. Query t has position p = t + Sk - Sq. It sees key j iff the key is valid and
  *
@@ -76,12 +85,13 @@ typedef enum dmattn_select {
 typedef struct dmattn_selection {
     dmattn_select select; /**< rule by which keys are kept */
     uint32_t window;      /**< number of kept keys, w; TOPW_CAUSAL and TOPW_SHARED: at least 1; others: must be 0 */
-    float threshold;      /**< THRESHOLD: not NaN; others: must be 0 */
-    uint32_t sinks;       /**< number of first keys that are always visible; ALL without `sliding`: must be 0 */
-    uint32_t recent;      /**< number of latest keys that are always visible; ALL without `sliding`: must be 0 */
-    uint32_t sliding;     /**< width of a sliding window in keys, sinks excepted; 0: no limit */
-    bool causal;          /**< a query sees no key after its position */
-    bool key_valid;       /**< args.key_valid is read; a key whose byte is 0 is padding: not visible and not counted */
+    dmattn_tie_break tie_break; /**< which of equal keys ranks higher; TOPW_CAUSAL and TOPW_SHARED; others: must be 0 */
+    float threshold;            /**< THRESHOLD: not NaN; others: must be 0 */
+    uint32_t sinks;             /**< number of first keys that are always visible; ALL without `sliding`: must be 0 */
+    uint32_t recent;            /**< number of latest keys that are always visible; ALL without `sliding`: must be 0 */
+    uint32_t sliding;           /**< width of a sliding window in keys, sinks excepted; 0: no limit */
+    bool causal;                /**< a query sees no key after its position */
+    bool key_valid;     /**< args.key_valid is read; a key whose byte is 0 is padding: not visible and not counted */
     uint32_t documents; /**< number of documents per batch item, below 2^30, by args.query_offsets and args.key_offsets;
                            0: no offsets, the whole item is one document */
 } dmattn_selection;

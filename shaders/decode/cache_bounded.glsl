@@ -2,7 +2,7 @@
 // The bounded cache in a step of decoding. Entries are its slots, followed by the new tokens.
 //
 // If there are `window` keys before token t, the least important key is evicted, which may be t itself. If several are
-// equally important, the earliest is evicted.
+// equally important, TIE_BREAK says which: the earliest if the later ones stay, otherwise the latest.
 #ifndef LIB_CACHE_BOUNDED_GLSL
 #define LIB_CACHE_BOUNDED_GLSL
 
@@ -71,9 +71,10 @@ bool is_taken(uint i, uint tokens)
     return taken;
 }
 
+// Whether key `a` is evicted before key `b`.
 bool is_before(uvec4 a, uvec4 b)
 {
-    return a.x < b.x || a.x == b.x && a.y < b.y;
+    return a.x < b.x || a.x == b.x && (TIE_BREAK == TIE_BREAK_LATER ? a.y < b.y : a.y > b.y);
 }
 
 uvec4 better(uvec4 a, uvec4 b)

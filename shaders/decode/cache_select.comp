@@ -2,7 +2,8 @@
 // Selects the keys of a prompt that a bounded cache holds: the keys that the next token may need, in order.
 //
 // The w-th largest importance is found digit by digit, from the top: each step makes a histogram of the keys that have
-// the digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected.
+// the digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected, or
+// the earliest ones, by TIE_BREAK.
 //
 // One workgroup for each kv head. It reads the importance six times. The prompt's attention reads more bytes of k than
 // that.
@@ -84,7 +85,8 @@ void main()
             const uint order = order_of(importance);
             uint equals_here;
             const uint rank = equals_before + exclusive_scan(exists && order == least_ ? 1 : 0, equals_here);
-            kept = order > least_ || order == least_ && rank >= equals_ - left_;
+            const bool tie_kept = TIE_BREAK == TIE_BREAK_LATER ? rank >= equals_ - left_ : rank < left_;
+            kept = order > least_ || order == least_ && tie_kept;
             equals_before += equals_here;
         }
         const uint evicted = kept ? eviction_by_itself(key, importance) : key;

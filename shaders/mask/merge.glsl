@@ -14,7 +14,7 @@ shared uint bits[TREE_BLOCK / 32];
 shared uint counts[TREE_BLOCK / 32];
 
 // Whether, of two keys of the same order, the one from the left run comes first. It is the earlier one.
-const bool LEFT_FIRST = false;
+const bool LEFT_FIRST = TIE_BREAK == TIE_BREAK_EARLIER;
 
 // Whether a key of the left run comes before a key of the right run, by their orders.
 bool left_is_first(uint left, uint right)

@@ -12,6 +12,10 @@
 #define SELECT_TOPW_SHARED 2
 #define SELECT_THRESHOLD   3
 
+/* Values of TIE_BREAK, the same as in dmattn_tie_break. */
+#define TIE_BREAK_LATER   0
+#define TIE_BREAK_EARLIER 1
+
 /* The number of keys is padded to a multiple of TREE_BLOCK. Blocks of this size are sorted first, which makes the
  * tree's lowest TREE_BLOCK_LEVELS levels. */
 #define TREE_BLOCK        1024
@@ -24,7 +28,8 @@
     X(82, THRESHOLD, 0) /* the bits of the float */ \
     X(83, SINKS, 0)                                 \
     X(84, RECENT, 0)                                \
-    X(85, SLIDING, 0) /* 0: no limit */
+    X(85, SLIDING, 0) /* 0: no limit */             \
+    X(86, TIE_BREAK, TIE_BREAK_LATER)
 
 #define SELECTION_CONSTANTS(X) \
     X(0, WORKGROUP, 256)       \

@@ -2,8 +2,7 @@
 // The history of a merge sort: a wavelet tree over the keys' indices (Grossi, Gupta and Vitter 2003), made from the
 // bottom up.
 //
-// Keys are sorted by importance, the most important first. merge.glsl says which of equally important
-// keys comes first.
+// Keys are sorted by importance, the most important first. merge.glsl says which of equally important keys comes first.
 // Runs have 2, 4, 8, … neighbouring keys. Level l has runs of 2^(l+1) keys. For each place in a sorted run, it stores
 // one bit: whether this key came from the left half. For every 32 places, beside their bits, it stores the number of
 // such keys in the run before these places. The first p places of a run are its p most important keys, and one read

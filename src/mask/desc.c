@@ -49,6 +49,11 @@ dmattn_status dmattn_selection_check(const messenger *m, const dmattn_selection 
     if (!dmattn_selection_sorts(s) && s->window)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "window is %u, but select %s does not use a window", s->window,
                            names[s->select]);
+    if ((unsigned)s->tie_break > DMATTN_TIE_BREAK_EARLIER)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "tie_break %d is not a dmattn_tie_break", (int)s->tie_break);
+    if (!dmattn_selection_sorts(s) && s->tie_break)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "tie_break is EARLIER, but select %s does not rank keys",
+                           names[s->select]);
     if (s->select == DMATTN_SELECT_THRESHOLD && isnan(s->threshold))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "threshold is NaN");
     if (s->select != DMATTN_SELECT_THRESHOLD && s->threshold != 0)
@@ -73,6 +78,7 @@ static dmattn_status resolve_selection(dmattn_mask_desc *d, const messenger *m)
     if (dmattn_selection_sorts(s) && s->window >= d->keys) { /* keeps every key */
         s->select = DMATTN_SELECT_ALL;
         s->window = 0;
+        s->tie_break = DMATTN_TIE_BREAK_LATER;
     }
     s->sinks = least(s->sinks, d->keys);
     s->recent = least(s->recent, d->keys);
@@ -90,6 +96,7 @@ void dmattn_selection_constants(const dmattn_selection *s, uint32_t *c)
     c[CONSTANT_SINKS] = s->sinks;
     c[CONSTANT_RECENT] = s->recent;
     c[CONSTANT_SLIDING] = s->sliding;
+    c[CONSTANT_TIE_BREAK] = s->tie_break;
 }
 
 keys_bound dmattn_selection_bound(const dmattn_selection *s, uint32_t keys)

@@ -18,6 +18,7 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
         [SELECTION_CAUSAL] = selection->causal,
         [SELECTION_KEY_VALID] = selection->key_valid,
         [SELECTION_DOCUMENTS] = selection->documents > 0,
+        [SELECTION_TIE_BREAK] = selection->tie_break,
     };
     const bool sorts = dmattn_selection_sorts(selection);
     s->desc = *d;

@@ -76,13 +76,20 @@ static uint32_t document_of_key(const dmattn_mask_desc *d, const mask_inputs *in
     return low;
 }
 
-/* Orders by importance, descending; of equal ones the later key comes first. */
-static int compare(const void *left, const void *right)
+/* Orders by importance, descending; of equal ones the earlier key comes first. */
+static int compare_earlier(const void *left, const void *right)
 {
     const ranked_key *a = left, *b = right;
     if (a->importance != b->importance)
         return a->importance > b->importance ? -1 : 1;
-    return a->key > b->key ? -1 : a->key < b->key;
+    return a->key < b->key ? -1 : a->key > b->key;
+}
+
+/* The same, but of equal ones the later key comes first. */
+static int compare_later(const void *left, const void *right)
+{
+    const ranked_key *a = left, *b = right;
+    return a->importance == b->importance ? compare_earlier(right, left) : compare_earlier(left, right);
 }
 
 /* Sets visible[key] for the keys of one document, if the query belongs to it. */
@@ -105,7 +112,7 @@ static void document_visible(const dmattn_mask_desc *d, const mask_inputs *in, u
     }
     const bool ranked = s->select == DMATTN_SELECT_TOPW_CAUSAL || s->select == DMATTN_SELECT_TOPW_SHARED;
     if (ranked)
-        qsort(pool, count, sizeof *pool, compare);
+        qsort(pool, count, sizeof *pool, s->tie_break == DMATTN_TIE_BREAK_LATER ? compare_later : compare_earlier);
     for (uint32_t i = 0; i < count; i++) {
         const int64_t j = pool[i].key;
         if (s->documents && document_of_key(d, in, batch, j) != number)

@@ -23,6 +23,7 @@ typedef struct decode_case {
 #define SHAPE(of, b, t, h_, hk, d) \
     .type = (of), .batch = (b), .queries = (t), .heads = (h_), .kv_heads = (hk), .head_dim = (d), .lse = true
 #define TOPW(...)            .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true, .window = __VA_ARGS__}
+#define EARLIER              .tie_break = DMATTN_TIE_BREAK_EARLIER
 #define ALL(...)             .selection = {.causal = true, __VA_ARGS__}
 #define ABOVE(...)           .selection = {.select = DMATTN_SELECT_THRESHOLD, .causal = true, .threshold = __VA_ARGS__}
 #define PAGES(size, n, keys) .cache = DMATTN_CACHE_PAGED, .page_size = (size), .pages = (n), .max_keys = (keys)
@@ -77,6 +78,23 @@ static const decode_case selections[] = {
      .desc = {{SHAPE(F32, 3, 16, 2, 1, 8)}, .importance_given = true, TOPW(7, .sinks = 1, .recent = 2)},
      LIVELY,
      .rounds = 40},
+    {.name = "earlier, all of them",
+     .desc = {{SHAPE(F32, 4, 16, 2, 1, 8)},
+              .importance_given = true,
+              TOPW(7, EARLIER, .sinks = 2, .recent = 4, .sliding = 20),
+              .rollback = 16},
+     LIVELY,
+     .rounds = 30},
+    {.name = "earlier, no rollback",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 16, 2, 1, 8)}, .importance_given = true, TOPW(7, EARLIER)},
+     LIVELY,
+     .rounds = 40},
+    {.name = "earlier, all equal",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 3, 2, 2, 8)}, .importance_given = true, TOPW(5, EARLIER, .recent = 2), .rollback = 4},
+     .habits = {.rollback = 5, .restart = 40, .fork = 6, .fill = 3, .pause = 6, .most_tokens = 40, .levels = 1},
+     .rounds = 20},
     {.name = "sliding window",
      .extra = true,
      .desc = {{SHAPE(F32, 3, 4, 2, 1, 8)},
@@ -148,6 +166,10 @@ static const decode_case types_and_sizes[] = {
      .desc = {{SHAPE(F16, 1, 2, 4, 1, 16)}, .importance_given = true, TOPW(400), .rollback = 4},
      .habits = {.rollback = 9, .fill = 2, .most_tokens = 1000},
      .rounds = 20},
+    {.name = "many slots, earlier",
+     .desc = {{SHAPE(F16, 1, 2, 4, 1, 16)}, .importance_given = true, TOPW(300, EARLIER), .rollback = 4},
+     .habits = {.rollback = 9, .fill = 2, .most_tokens = 700, .levels = 3, .odd_numbers = 20},
+     .rounds = 10},
     {.name = "many sequences",
      .extra = true,
      .desc = {{SHAPE(F16, 70, 1, 2, 2, 16)}, .importance_given = true, TOPW(300), .rollback = 4},
@@ -316,6 +338,18 @@ DEVICE_TEST(decode, for_long)
                     .most_tokens = 60,
                     .levels = 4},
          .rounds = 200},
+        {.name = "window, earlier",
+         .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, EARLIER, .recent = 1), .rollback = 5},
+         .habits = {.rollback = 4,
+                    .too_far = 500,
+                    .restart = 60,
+                    .fork = 4,
+                    .fill = 2,
+                    .pause = 8,
+                    .most_tokens = 60,
+                    .levels = 4,
+                    .odd_numbers = 30},
+         .rounds = 60},
     };
     RUN(long_runs);
 }

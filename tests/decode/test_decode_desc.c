@@ -174,6 +174,8 @@ Test(decode_desc, refused_selection)
     EXPECT_REFUSED(bounded, no_importance, true, "no_importance");
     EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_ALL, "select ALL does not use a window");
     EXPECT_REFUSED(bounded, selection.select, DMATTN_SELECT_THRESHOLD, "select THRESHOLD does not use a window");
+    EXPECT_REFUSED(bounded, selection.tie_break, (dmattn_tie_break)2, "tie_break 2");
+    EXPECT_REFUSED(paged, selection.tie_break, DMATTN_TIE_BREAK_EARLIER, "select ALL does not rank keys");
     EXPECT_REFUSED(bounded, selection.threshold, 0.5f, "select TOPW_CAUSAL does not use a threshold");
     EXPECT_REFUSED(paged, selection.window, 5, "select ALL does not use a window");
     EXPECT_REFUSED(paged, selection.recent, 5, "recent is set");
@@ -435,7 +437,8 @@ Test(decode_constants, bounded)
     desc.attention.soft_cap = 3;
     desc.attention.q_strides = (dmattn_strides){UINT64_C(1) << 33, 100, 16};
     desc.importance = (dmattn_importance){DMATTN_ACTIVATION_SOFTPLUS, DMATTN_TYPE_F16, true};
-    desc.selection = (dmattn_selection){TOPW, .window = 1u << 26, .sinks = 2, .recent = 3, .sliding = 4};
+    desc.selection = (dmattn_selection){TOPW,       .window = 1u << 26, .tie_break = DMATTN_TIE_BREAK_EARLIER,
+                                        .sinks = 2, .recent = 3,        .sliding = 4};
     const dmattn_decode_desc d = resolved(desc);
     const decode_tile t = {.workgroup = 64,
                            .subgroup_size = 4,
@@ -458,7 +461,7 @@ Test(decode_constants, bounded)
     cr_expect(c[DECODE_PARAMETER_TYPE] == DMATTN_TYPE_F16 && c[DECODE_ACTIVATION] == DMATTN_ACTIVATION_SOFTPLUS);
     cr_expect(c[DECODE_SELECTION] == DMATTN_SELECT_TOPW_CAUSAL && c[DECODE_WINDOW] == 1u << 26);
     cr_expect(c[DECODE_SINKS] == 2 && c[DECODE_RECENT] == 3 && c[DECODE_SLIDING] == 4 && c[DECODE_ROLLBACK] == 5);
-    cr_expect_eq(c[DECODE_THRESHOLD], 0);
+    cr_expect(c[DECODE_THRESHOLD] == 0 && c[DECODE_TIE_BREAK] == TIE_BREAK_EARLIER);
     const dmattn_cache_layout l = dmattn_decode_layout(&d);
     cr_expect_eq(c[DECODE_CAPACITY], (1u << 26) + 16);
     cr_expect_gt(l.sequence_size, UINT32_MAX);

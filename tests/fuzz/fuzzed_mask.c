@@ -12,6 +12,7 @@ dmattn_selection any_selection(uint32_t keys)
 {
     return (dmattn_selection){.select = (dmattn_select)value_of(4),
                               .window = once_in(3) ? any_size() : 1 + below(keys < 100000 ? keys + 2 : 100000),
+                              .tie_break = (dmattn_tie_break)(once_in(3) ? value_of(2) : 0),
                               .threshold = once_in(3) ? wild_float() : 0.5f,
                               .sinks = once_in(3) ? wild_32() : below(20),
                               .recent = once_in(3) ? wild_32() : below(20),

@@ -69,6 +69,12 @@ Test(mask_desc, refused)
     expect_refused((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 9, .threshold = 0.5f}},
                    "threshold is 0.5, but select TOPW_CAUSAL does not use a threshold");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.threshold = NAN}}, "threshold");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 9, .tie_break = (dmattn_tie_break)2}},
+                   "tie_break 2");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 9, .tie_break = (dmattn_tie_break)-1}},
+                   "tie_break -1");
+    expect_refused((dmattn_mask_desc){SIZES, .selection = {.tie_break = DMATTN_TIE_BREAK_EARLIER}},
+                   "tie_break is EARLIER, but select ALL does not rank keys");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.causal = true, .sinks = 4}}, "sinks is set");
     expect_refused((dmattn_mask_desc){SIZES, .selection = {.causal = true, .recent = 4}}, "recent is set");
     d = good;
@@ -99,11 +105,12 @@ Test(mask_desc, refused)
  * the shaders. */
 Test(mask_desc, simplified)
 {
-    dmattn_mask_desc d = resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 70}});
-    cr_expect_eq(d.selection.select, DMATTN_SELECT_ALL);
+    dmattn_mask_desc d =
+        resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 70, .tie_break = DMATTN_TIE_BREAK_EARLIER}});
+    cr_expect(d.selection.select == DMATTN_SELECT_ALL && d.selection.tie_break == DMATTN_TIE_BREAK_LATER);
     cr_expect_eq(d.stages, ALL_STAGES);
-    d = resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 69}});
-    cr_expect_eq(d.selection.select, DMATTN_SELECT_TOPW_CAUSAL);
+    d = resolved((dmattn_mask_desc){SIZES, .selection = {TOPW, .window = 69, .tie_break = DMATTN_TIE_BREAK_EARLIER}});
+    cr_expect(d.selection.select == DMATTN_SELECT_TOPW_CAUSAL && d.selection.tie_break == DMATTN_TIE_BREAK_EARLIER);
     d = resolved((dmattn_mask_desc){
         SIZES, .selection = {.sinks = UINT32_MAX, .recent = UINT32_MAX, .sliding = UINT32_MAX, .causal = true}});
     cr_expect(d.selection.sinks == 0 && d.selection.recent == 0 && d.selection.sliding == 0);

@@ -73,13 +73,14 @@ static void compare(const dmattn_mask_desc *d, const mask_inputs *in, const floa
     int32_t *want_begin = malloc(count * sizeof *want_begin), *want_end = malloc(count * sizeof *want_end);
     ASSERT_OK(reference_intervals(d, in, importance, want_begin, want_end));
     for (uint32_t i = 0; i < count; i++)
-        cr_assert(
-            begin[i] == want_begin[i] && end[i] == want_end[i],
-            "select %d, window %u, sinks %u, recent %u, sliding %u, causal %d, valid %d, documents %u, %u queries, %u "
-            "keys, kind %u: key %u has [%d, %d) instead of [%d, %d)",
-            (int)d->selection.select, d->selection.window, d->selection.sinks, d->selection.recent,
-            d->selection.sliding, d->selection.causal, d->selection.key_valid, d->selection.documents, d->queries,
-            d->keys, i / d->keys % KINDS, i % d->keys, begin[i], end[i], want_begin[i], want_end[i]);
+        cr_assert(begin[i] == want_begin[i] && end[i] == want_end[i],
+                  "select %d, window %u, tie_break %d, sinks %u, recent %u, sliding %u, causal %d, valid %d, documents "
+                  "%u, %u "
+                  "queries, %u keys, kind %u: key %u has [%d, %d) instead of [%d, %d)",
+                  (int)d->selection.select, d->selection.window, (int)d->selection.tie_break, d->selection.sinks,
+                  d->selection.recent, d->selection.sliding, d->selection.causal, d->selection.key_valid,
+                  d->selection.documents, d->queries, d->keys, i / d->keys % KINDS, i % d->keys, begin[i], end[i],
+                  want_begin[i], want_end[i]);
     free(want_begin);
     free(want_end);
 }
@@ -139,6 +140,7 @@ static void run_selection(dmattn_select select, int runs, bool documents)
         const uint32_t window = 1 + below(&state, i % 2 ? 10 : d.keys + 3);
         const float threshold = (float)(int)below(&state, 4) - 1;
         s->window = dmattn_selection_sorts(s) ? window : 0;
+        s->tie_break = dmattn_selection_sorts(s) && i % 2 ? DMATTN_TIE_BREAK_EARLIER : DMATTN_TIE_BREAK_LATER;
         s->threshold = select == DMATTN_SELECT_THRESHOLD ? threshold : 0;
         s->sinks = i % 4 == 1 ? below(&state, 8) : 0;
         s->recent = i % 4 == 2 ? below(&state, 20) : i % 16 == 7 ? UINT32_MAX : 0;
@@ -183,13 +185,16 @@ DEVICE_TEST(selection, topw_shared)
 /* ---- large ones ---------------------------------------------------------------------------------------------- */
 
 /* Another way to find when keys are evicted: go through the queries and keep a sorted array of the window's keys. */
-static void running_window(const float *importance, uint32_t keys, uint32_t window, int32_t *end)
+static void running_window(const float *importance, uint32_t keys, uint32_t window, dmattn_tie_break tie_break,
+                           int32_t *end)
 {
     uint32_t *kept = malloc((window + 1) * sizeof *kept), count = 0; /* ascending: the first one is evicted next */
     for (uint32_t t = 0; t < keys; t++) {
         uint32_t at = count++;
         end[t] = (int32_t)keys;
-        while (at > 0 && !(importance[kept[at - 1]] <= importance[t])) { /* of equal ones, the later one stays */
+        while (at > 0
+               && (tie_break == DMATTN_TIE_BREAK_EARLIER ? importance[kept[at - 1]] >= importance[t]
+                                                         : importance[kept[at - 1]] > importance[t])) {
             kept[at] = kept[at - 1];
             at--;
         }
@@ -202,7 +207,7 @@ static void running_window(const float *importance, uint32_t keys, uint32_t wind
     free(kept);
 }
 
-static void run_large(uint32_t keys, uint32_t window, int kind)
+static void run_large(uint32_t keys, uint32_t window, dmattn_tie_break tie_break, int kind)
 {
     const dmattn_mask_desc d = {
         .stages = DMATTN_STAGE_INTERVALS,
@@ -210,7 +215,7 @@ static void run_large(uint32_t keys, uint32_t window, int kind)
         .kv_heads = 2,
         .queries = keys,
         .keys = keys,
-        .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = window, .causal = true},
+        .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = window, .tie_break = tie_break, .causal = true},
     };
     float *importance = malloc(2 * keys * sizeof *importance);
     int32_t *want = malloc(keys * sizeof *want);
@@ -223,13 +228,13 @@ static void run_large(uint32_t keys, uint32_t window, int kind)
     int32_t *begin = mask_run_get(&r, TENSOR_BEGIN), *end = mask_run_get(&r, TENSOR_END);
     free(mask_run_get(&r, TENSOR_COUNT));
     for (uint32_t head = 0; head < 2; head++) {
-        running_window(importance + head * keys, keys, window, want);
+        running_window(importance + head * keys, keys, window, tie_break, want);
         for (uint32_t j = 0; j < keys; j++) {
             const bool never = want[j] == (int32_t)j;
             const int32_t b = begin[head * keys + j], e = end[head * keys + j];
             cr_assert(never ? b == 0 && e == 0 : b == (int32_t)j && e == want[j],
-                      "%u keys, window %u, kind %d: key %u has [%d, %d), but is evicted at %d", keys, window, kind, j,
-                      b, e, want[j]);
+                      "%u keys, window %u, tie_break %d, kind %d: key %u has [%d, %d), but is evicted at %d", keys,
+                      window, (int)tie_break, kind, j, b, e, want[j]);
         }
     }
     mask_run_destroy(&r);
@@ -244,11 +249,13 @@ DEVICE_TEST(selection, large)
 {
     static const uint32_t keys[] = {1023, 1024, 1025, 2048, 3000, 5121, 9000, 20000};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        run_large(keys[i], 1, RANDOM);
-        run_large(keys[i], 37, MANY_TIES);
-        run_large(keys[i], 600, i % 2 ? SORTED : REVERSED);
-        run_large(keys[i], keys[i] - 1, RANDOM);
-        run_large(keys[i], keys[i] / 3, ALL_EQUAL);
+        run_large(keys[i], 1, DMATTN_TIE_BREAK_LATER, RANDOM);
+        run_large(keys[i], 37, DMATTN_TIE_BREAK_LATER, MANY_TIES);
+        run_large(keys[i], 600, DMATTN_TIE_BREAK_EARLIER, i % 2 ? SORTED : REVERSED);
+        run_large(keys[i], keys[i] - 1, DMATTN_TIE_BREAK_LATER, RANDOM);
+        run_large(keys[i], keys[i] / 3, DMATTN_TIE_BREAK_LATER, ALL_EQUAL);
+        run_large(keys[i], 37, DMATTN_TIE_BREAK_EARLIER, i % 2 ? MANY_TIES : ZEROS);
+        run_large(keys[i], keys[i] / 3, DMATTN_TIE_BREAK_EARLIER, i % 2 ? ALL_EQUAL : INFINITIES);
     }
 }
 
@@ -261,16 +268,19 @@ DEVICE_TEST(selection, large_documents)
     static int32_t want[KEYS];
     uint64_t state = 3;
     for (int kind = RANDOM; kind <= REVERSED; kind++) {
+        const dmattn_tie_break tie_break = kind == MANY_TIES ? DMATTN_TIE_BREAK_EARLIER : DMATTN_TIE_BREAK_LATER;
         for (uint32_t j = 0; j < KEYS; j++)
             importance[j] = importance_of(kind, j, &state);
-        const dmattn_mask_desc d = {
-            .stages = DMATTN_STAGE_INTERVALS,
-            .batch = 1,
-            .kv_heads = 1,
-            .queries = KEYS,
-            .keys = KEYS,
-            .selection = {
-                .select = DMATTN_SELECT_TOPW_CAUSAL, .window = WINDOW, .causal = true, .documents = DOCUMENTS}};
+        const dmattn_mask_desc d = {.stages = DMATTN_STAGE_INTERVALS,
+                                    .batch = 1,
+                                    .kv_heads = 1,
+                                    .queries = KEYS,
+                                    .keys = KEYS,
+                                    .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL,
+                                                  .window = WINDOW,
+                                                  .tie_break = tie_break,
+                                                  .causal = true,
+                                                  .documents = DOCUMENTS}};
         mask_run r;
         mask_run_create(
             &r, &d,
@@ -280,7 +290,7 @@ DEVICE_TEST(selection, large_documents)
         int32_t *begin = mask_run_get(&r, TENSOR_BEGIN), *end = mask_run_get(&r, TENSOR_END);
         for (int i = 0; i < DOCUMENTS; i++) {
             const int32_t first = offsets[i];
-            running_window(importance + first, (uint32_t)(offsets[i + 1] - first), WINDOW, want);
+            running_window(importance + first, (uint32_t)(offsets[i + 1] - first), WINDOW, tie_break, want);
             for (int32_t j = first; j < offsets[i + 1]; j++) {
                 const int32_t until = want[j - first] + first;
                 cr_assert(until == j ? begin[j] == 0 && end[j] == 0 : begin[j] == j && end[j] == until,

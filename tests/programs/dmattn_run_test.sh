@@ -242,7 +242,8 @@ offsets 1 0 0 1
 refused 2 'query_offsets of batch item 0 is 0 at index 1, but must be from 1 to 1' --cpu "$folder/documents" "$folder/out"
 offsets 0 2147483647 0 1
 refused 2 'query_offsets of batch item 0 is 2147483647 at index 1' --cpu "$folder/documents" "$folder/out"
-for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu sinks=x recent= sliding=1e3 causal=2; do
+for pair in window=0 window=-1 window=1.5 window=9999999999 selection=top activation=relu tie_break=first sinks=x \
+    recent= sliding=1e3 causal=2; do
     other=$(printf '%s' "$dma" | sed "s/,\"${pair%=*}\":\"[^\"]*\"//")
     bad "${pair%=*}" "${other/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v,$weight,$a" 132
 done

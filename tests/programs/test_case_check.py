@@ -22,6 +22,8 @@ CASES = [
     "--gradients --type bf16 --selection topw_shared --causal 0 --soft-cap 3",
     "--gradients --selection threshold --threshold 1.2 --activation softplus --sinks 2 --sliding 9",
     "--queries 5 --keys 40 --sinks 2 --recent 3",
+    "--queries 40 --tokens 5 --tie-break earlier --window 9",
+    "--queries 40 --tokens 5 --window 9 --selection topw_shared",
     "--op attention --gradients --mask dense --bias --causal 0 --soft-cap 2 --value-dim 16",
     "--op attention --gradients --mask intervals --bias --type f16 --causal 0",
     "--op attention --scale 0.7 --queries 5 --keys 17",
@@ -89,9 +91,9 @@ def check_files(runner, case, folder):
     write_with_header(other, {**header, "out": flat}, body)
     runner.expect("another shape", 2, "dmattn-run: %s: out must be F32" % other, other)
 
-    metadata = {**header["__metadata__"], "tie_break": "earlier"}
+    metadata = {**header["__metadata__"], "tiebreak": "earlier"}
     write_with_header(other, {**header, "__metadata__": metadata}, body)
-    runner.expect("unknown metadata", 0, "dmattn-run: warning: %s: the metadata 'tie_break' is ignored" % other, other)
+    runner.expect("unknown metadata", 0, "dmattn-run: warning: %s: the metadata 'tiebreak' is ignored" % other, other)
 
     part = {**header, "xout": header["out"]}
     del part["out"]

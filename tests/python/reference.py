@@ -12,10 +12,12 @@ def importance_of(v, dt_weight, a, dt_bias=None, activation="exp_softplus"):
     return (softplus.exp() if activation == "exp_softplus" else softplus).transpose(1, 2)
 
 
-def visible_of(importance, queries, window, causal=True, key_valid=None, query_offsets=None, key_offsets=None):
+def visible_of(importance, queries, window, causal=True, key_valid=None, query_offsets=None, key_offsets=None,
+               tie_break="later"):
     """Returns bool [batch, kv_heads, queries, keys]: whether a key is among the `window` most important keys of the
-    query's prefix, in the query's document and without padding. If keys are equally important, the later one wins.
-    Computed directly from the definition."""
+    query's prefix, in the query's document and without padding. If keys are equally important, the later or the earlier
+    one wins. Computed directly from the definition."""
+    later = -1 if tie_break == "later" else 1
     batch, heads, keys = importance.shape
     visible = torch.zeros(batch, heads, queries, keys, dtype=torch.bool)
     values = importance.detach().double().tolist()
@@ -31,7 +33,7 @@ def visible_of(importance, queries, window, causal=True, key_valid=None, query_o
                 there = [j for j in range(first_key, end) if valid is None or valid[b][j]]
                 for h in range(heads):
                     row = values[b][h]
-                    visible[b, h, t, sorted(there, key=lambda j: (-row[j], -j))[:window]] = True
+                    visible[b, h, t, sorted(there, key=lambda j: (-row[j], later * j))[:window]] = True
     return visible.to(importance.device)
 
 

@@ -43,7 +43,7 @@ def check_function(name, result, parameters):
         yield "static %s check_%s(void *p) { (void)p; return %s; }" % (c_name(result), name, call)
 
 
-CONSTANTS = ("TYPE_", "LEVEL_", "GRADIENT_", "ACTIVATION_", "SELECT_", "SEVERITY_")
+CONSTANTS = ("TYPE_", "LEVEL_", "GRADIENT_", "ACTIVATION_", "SELECT_", "SEVERITY_", "TIE_BREAK_")
 lines = ["#include <dmattn/runtime.h>", "#include <stddef.h>", "#include \"cuda_driver.h\""]
 for name, value in vars(native).items():
     if name.startswith(CONSTANTS):

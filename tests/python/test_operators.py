@@ -45,6 +45,8 @@ CASES = [
     ("dma, bf16, dt_bias, soft cap", BF16, 1, 70, 70, 4, 1, 32, 32, {"window": 16, "dt_bias": True, "soft_cap": 5.0}),
     ("dma, importance given, padding, documents", F32, 2, 60, 60, 2, 1, 16, 16,
      {"window": 8, "given": True, "padding": True, "documents": [0, 17, 17, 60]}),
+    ("dma, earlier of equal keys", F32, 2, 60, 60, 2, 1, 16, 16, {"window": 8, "given": True, "tie_break": "earlier"}),
+    ("dma, later of equal keys", F32, 2, 60, 60, 2, 1, 16, 16, {"window": 8, "given": True, "tie_break": "later"}),
 ]
 LARGE_CASES = [
     ("causal attention, large", BF16, 2, 1000, 1000, 8, 8, 64, 64, {"mask": False}),
@@ -65,6 +67,8 @@ def make_inputs(case, seed):
     others = {}
     if options.get("given"):
         leaves["importance"] = normal(batch, kv_heads, keys, to=F32)
+        if options.get("tie_break"):
+            leaves["importance"] = leaves["importance"].round()  # a few different values
     elif options.get("mask", True):
         # The importance is of the order of 1. With much larger exp(), softmax becomes a maximum, and gradients are only
         # rounding errors.
@@ -80,6 +84,11 @@ def make_inputs(case, seed):
     return leaves, others, normal(batch, queries, heads, value_dim)
 
 
+def chosen(options):
+    """The options of the selection that not every case has."""
+    return {name: options[name] for name in ("tie_break",) if name in options}
+
+
 def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None):
     """Returns out and gradients by name, in `dtype`, with the roundings of a kernel for the type `round_to`, which has
     stored `stored_out`. Returns None if in float64 two keys are so similar in importance that rounding would decide."""
@@ -93,7 +102,7 @@ def by_formula(case, leaves, others, dout, dtype, round_to=None, stored_out=None
             bias = reference.importance_of(v, leaves["dt_weight"], leaves["a"], leaves.get("dt_bias"))
             if dtype == torch.float64 and reference.nearest(bias) < 1e-6:
                 return None
-        visible = reference.visible_of(bias, q.shape[1], options["window"], **others)
+        visible = reference.visible_of(bias, q.shape[1], options["window"], **others, **chosen(options))
     else:
         visible = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=DEVICE).tril(k.shape[1] - q.shape[1])
         visible = visible.expand(q.shape[0], k.shape[2], -1, -1)
@@ -117,7 +126,8 @@ def by_dmattn(case, leaves, others, dout, in_place):
     leaves = {name: put(t).requires_grad_() for name, t in leaves.items()}
     others = {name: put(t) for name, t in others.items()}
     if options.get("mask", True):
-        out = dmattn.dma_attention(**leaves, **others, window=options["window"], soft_cap=options.get("soft_cap", 0.0))
+        out = dmattn.dma_attention(**leaves, **others, window=options["window"], soft_cap=options.get("soft_cap", 0.0),
+                                   **chosen(options))
     else:
         out = dmattn.attention(**leaves, causal=True)
     out.backward(put(dout))
@@ -295,6 +305,8 @@ def check_refusals():
     refuses(ValueError, "must be given", lambda: dmattn.dma_attention(q, q, q, window=4))
     refuses(ValueError, "importance", lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance[:, :1]))
     refuses(ValueError, "top", lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance, select="top"))
+    refuses(ValueError, "later, earlier",
+            lambda: dmattn.dma_attention(q, q, q, window=4, importance=importance, tie_break=1))
     refuses(native.Error, "window", lambda: dmattn.dma_attention(q, q, q, importance=importance))
     refuses(native.Error, "head_dim", lambda: dmattn.attention(q[..., :4], q[..., :4], q))
     assert torch.isfinite(dmattn.attention(q, q, q)).all()  # afterwards, everything works

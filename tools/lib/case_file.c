@@ -231,12 +231,16 @@ static dmattn_status read_selection(const safetensors_file *file, const messenge
                                              [DMATTN_SELECT_TOPW_CAUSAL] = "topw_causal",
                                              [DMATTN_SELECT_TOPW_SHARED] = "topw_shared",
                                              [DMATTN_SELECT_THRESHOLD] = "threshold"};
+    static const char *const tie_breaks[] = {
+        [DMATTN_TIE_BREAK_LATER] = "later", [DMATTN_TIE_BREAK_EARLIER] = "earlier"};
     dmattn_selection *s = &d->selection;
-    int activation, select;
+    int activation, select, tie_break;
     TRY(word(file, m, "activation", activations, 2, DMATTN_ACTIVATION_EXP_SOFTPLUS, &activation));
     TRY(word(file, m, "selection", selections, 4, -1, &select));
+    TRY(word(file, m, "tie_break", tie_breaks, 2, DMATTN_TIE_BREAK_LATER, &tie_break));
     d->importance.activation = (dmattn_activation)activation;
     s->select = (dmattn_select)select;
+    s->tie_break = (dmattn_tie_break)tie_break;
     TRY(size(file, m, "window", &s->window));
     TRY(number(file, m, "threshold", &s->threshold));
     TRY(size(file, m, "sinks", &s->sinks));
@@ -390,7 +394,8 @@ bool case_file_takes_metadata(const problem *p, const char *name)
     } names[] = {{"op", true, true},         {"scale", true, true},      {"soft_cap", true, true},
                  {"causal", true, true},     {"intervals", true, false}, {"activation", false, true},
                  {"selection", false, true}, {"window", false, true},    {"threshold", false, true},
-                 {"sinks", false, true},     {"recent", false, true},    {"sliding", false, true}};
+                 {"sinks", false, true},     {"recent", false, true},    {"sliding", false, true},
+                 {"tie_break", false, true}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i].name))
             return p->dma ? names[i].dma : names[i].attention;

@@ -18,6 +18,7 @@ GRADIENT_Q, GRADIENT_K, GRADIENT_V, GRADIENT_IMPORTANCE = 1, 2, 4, 16
 GRADIENT_DT_WEIGHT, GRADIENT_A, GRADIENT_DT_BIAS = 32, 64, 128
 ACTIVATION_EXP_SOFTPLUS, ACTIVATION_SOFTPLUS = 0, 1
 SELECT_ALL, SELECT_TOPW_CAUSAL, SELECT_TOPW_SHARED, SELECT_THRESHOLD = 0, 1, 2, 3
+TIE_BREAK_LATER, TIE_BREAK_EARLIER = 0, 1
 
 MESSAGE_FN = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
@@ -81,8 +82,9 @@ AttentionBackwardArgs = structure("attention_backward_args",
                                   (Buffer, "q k v out dout lse mask begin end bias lists dq dk dv dbias workspace"))
 
 Importance = structure("importance", (c_int, "activation parameter_type"), (c_bool, "dt_bias"))
-Selection = structure("selection", (c_int, "select"), (c_uint32, "window"), (c_float, "threshold"),
-                      (c_uint32, "sinks recent sliding"), (c_bool, "causal key_valid"), (c_uint32, "documents"))
+Selection = structure("selection", (c_int, "select"), (c_uint32, "window"), (c_int, "tie_break"),
+                      (c_float, "threshold"), (c_uint32, "sinks recent sliding"), (c_bool, "causal key_valid"),
+                      (c_uint32, "documents"))
 DmaDesc = structure("dma_desc", (AttentionDesc, "attention"), (Importance, "importance"), (c_bool, "importance_given"),
                     (Selection, "selection"), (c_uint32, "list_capacity"))
 DmaArgs = structure("dma_args", (Buffer, "q k v out lse dt_weight a dt_bias key_valid query_offsets key_offsets "

@@ -9,6 +9,7 @@ from .device import device_at, device_of
 TYPES = {torch.float32: native.TYPE_F32, torch.float16: native.TYPE_F16, torch.bfloat16: native.TYPE_BF16}
 SELECT = {"all": native.SELECT_ALL, "topw": native.SELECT_TOPW_CAUSAL, "topw_shared": native.SELECT_TOPW_SHARED,
           "threshold": native.SELECT_THRESHOLD}
+TIE_BREAKS = {"later": native.TIE_BREAK_LATER, "earlier": native.TIE_BREAK_EARLIER}
 ACTIVATIONS = {"exp_softplus": native.ACTIVATION_EXP_SOFTPLUS, "softplus": native.ACTIVATION_SOFTPLUS}
 GRADIENTS = {"q": native.GRADIENT_Q, "k": native.GRADIENT_K, "v": native.GRADIENT_V,
              "importance": native.GRADIENT_IMPORTANCE, "dt_weight": native.GRADIENT_DT_WEIGHT, "a": native.GRADIENT_A,
@@ -152,13 +153,14 @@ def attention(q, k, v, *, causal=False, scale=0.0, soft_cap=0.0, level=native.LE
 
 
 def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, importance=None,
-                  activation="exp_softplus", select="topw", threshold=0.0, sinks=0, recent=0, sliding=0, causal=True,
-                  key_valid=None, query_offsets=None, key_offsets=None, scale=0.0, soft_cap=0.0,
-                  level=native.LEVEL_BEST):
+                  activation="exp_softplus", select="topw", tie_break="later", threshold=0.0, sinks=0, recent=0,
+                  sliding=0, causal=True, key_valid=None, query_offsets=None, key_offsets=None, scale=0.0,
+                  soft_cap=0.0, level=native.LEVEL_BEST):
     """Dynamic mask attention: each query sees the `window` most important keys of its prefix, with the importance as bias.
     The importance is computed from v by dt_weight [kv_heads, kv_heads * value_dim], a [kv_heads] and dt_bias [kv_heads],
-    or given as float32 [batch, kv_heads, keys]. key_valid is uint8 [batch, keys]; the offsets of packed documents are
-    int32 [batch, documents + 1]. For the other options see dmattn_importance and dmattn_selection in mask.h."""
+    or given as float32 [batch, kv_heads, keys]. Of equally important keys the later one stays, or the earlier one with
+    `tie_break` "earlier", like torch.topk on CUDA. key_valid is uint8 [batch, keys]; the offsets of packed documents
+    are int32 [batch, documents + 1]. For the other options see dmattn_importance and dmattn_selection in mask.h."""
     attention_desc = _describe(q, k, v, scale=scale, soft_cap=soft_cap, level=level)
     batch, keys, kv_heads, value_dim = v.shape
     parameter = native.Importance(activation=_choice("activation", activation, ACTIVATIONS), dt_bias=dt_bias is not None)
@@ -187,6 +189,8 @@ def dma_attention(q, k, v, *, window=0, dt_weight=None, a=None, dt_bias=None, im
         _expect("key_offsets", key_offsets, (batch, documents + 1), q, torch.int32)
     desc = native.DmaDesc(
         attention=attention_desc, importance=parameter, importance_given=importance is not None,
-        selection=native.Selection(select=_choice("select", select, SELECT), window=window, threshold=threshold, sinks=sinks, recent=recent,
-                                   sliding=sliding, causal=causal, key_valid=key_valid is not None, documents=documents))
+        selection=native.Selection(select=_choice("select", select, SELECT), window=window,
+                                   tie_break=_choice("tie_break", tie_break, TIE_BREAKS), threshold=threshold,
+                                   sinks=sinks, recent=recent, sliding=sliding, causal=causal,
+                                   key_valid=key_valid is not None, documents=documents))
     return _run(DMA, desc, (q, k, v, dt_weight, a, dt_bias, importance, key_valid, query_offsets, key_offsets))
