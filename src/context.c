@@ -1,29 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "context.h"
 
-#include <stdlib.h>
+#include "host/memory.h"
+
 #include <string.h>
-
-void *dmattn_host_allocate(const VkAllocationCallbacks *allocator, size_t size)
-{
-    if (!allocator)
-        return calloc(1, size);
-    void *memory =
-        allocator->pfnAllocation(allocator->pUserData, size, _Alignof(max_align_t), VK_SYSTEM_ALLOCATION_SCOPE_OBJECT);
-    if (memory)
-        memset(memory, 0, size);
-    return memory;
-}
-
-void dmattn_host_free(const VkAllocationCallbacks *allocator, void *memory)
-{
-    if (!memory)
-        return;
-    if (allocator)
-        allocator->pfnFree(allocator->pUserData, memory);
-    else
-        free(memory);
-}
 
 static bool dmattn_has_extension(const dmattn_context_desc *desc, const char *name)
 {
@@ -85,6 +65,20 @@ static dmattn_status initialise(dmattn_context *ctx, const dmattn_context_desc *
             return dmattn_fail_vulkan(m, result, "vkCreatePipelineCache");
         ctx->owns_cache = true;
     }
+    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, PUSH_CONSTANTS};
+    const VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                               .pushConstantRangeCount = 1,
+                                               .pPushConstantRanges = &range};
+    result = ctx->vk.CreatePipelineLayout(ctx->device, &layout, ctx->allocator, &ctx->layout);
+    if (result) {
+        ctx->layout = VK_NULL_HANDLE;
+        return dmattn_fail_vulkan(m, result, "vkCreatePipelineLayout");
+    }
+    ctx->pipelines = dmattn_pipeline_table_create(ctx->allocator);
+    if (!ctx->pipelines)
+        return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a context");
+    if (desc->keep_pipelines)
+        dmattn_pipeline_table_keep(ctx->pipelines);
     return DMATTN_SUCCESS;
 }
 
@@ -120,6 +114,12 @@ void dmattn_context_destroy(dmattn_context *ctx)
 {
     if (!ctx)
         return;
+    VkPipeline kept;
+    while (ctx->pipelines && (kept = dmattn_pipeline_table_take(ctx->pipelines)))
+        ctx->vk.DestroyPipeline(ctx->device, kept, ctx->allocator);
+    dmattn_pipeline_table_destroy(ctx->pipelines);
+    if (ctx->layout)
+        ctx->vk.DestroyPipelineLayout(ctx->device, ctx->layout, ctx->allocator);
     if (ctx->owns_cache)
         ctx->vk.DestroyPipelineCache(ctx->device, ctx->cache, ctx->allocator);
     VkAllocationCallbacks copy = ctx->allocator_copy; /* a copy, because ctx, which holds it, is freed */

@@ -3,6 +3,7 @@
 #define DMATTN_CONTEXT_H
 
 #include "capabilities.h"
+#include "host/pipeline_table.h"
 #include "message.h"
 #include "vulkan_table.h"
 
@@ -15,10 +16,11 @@ struct dmattn_context {
     const VkAllocationCallbacks *allocator; /* NULL, or the copy */
     VkPipelineCache cache;
     bool owns_cache;
+    VkPipelineLayout layout; /* of all pipelines */
+    pipeline_table *pipelines;
 };
 
-/* Allocates zeroed host memory through the app's allocator. Returns NULL on failure. */
-void *dmattn_host_allocate(const VkAllocationCallbacks *allocator, size_t size);
-void dmattn_host_free(const VkAllocationCallbacks *allocator, void *memory);
+/* The size of push constants in this layout; Vulkan guarantees it. */
+#define PUSH_CONSTANTS 128
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-#define MAX_CONSTANTS 128
 
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
 {
@@ -52,16 +51,6 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level wanted
     return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "%s at the level %s", what, why_not);
 }
 
-dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
-                                  VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline)
-{
-    *pipeline = VK_NULL_HANDLE;
-    const kernel *k = dmattn_kernel_find(name, level);
-    if (!k)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the kernel %s was left out of this build", name);
-    return dmattn_kernel_build_from(ctx, k, layout, values, pipeline);
-}
-
 /* Debuggers and the validation layer show the name. Everything works without it, so failures are ignored. */
 static void name_pipeline(const dmattn_context *ctx, const kernel *k, VkPipeline pipeline)
 {
@@ -76,14 +65,11 @@ static void name_pipeline(const dmattn_context *ctx, const kernel *k, VkPipeline
     (void)ctx->vk.SetDebugUtilsObjectNameEXT(ctx->device, &info);
 }
 
-dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
-                                       const kernel_values *values, VkPipeline *pipeline)
+dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const kernel *k, const kernel_values *values,
+                                  VkPipeline *pipeline)
 {
     *pipeline = VK_NULL_HANDLE;
     VkSpecializationMapEntry entries[MAX_CONSTANTS];
-    if (values->count > MAX_CONSTANTS)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "kernel %s has more than %d constants", k->name,
-                           MAX_CONSTANTS);
     for (uint32_t i = 0; i < values->count; i++)
         entries[i] = (VkSpecializationMapEntry){.constantID = i, .offset = 4 * i, .size = 4};
     const VkSpecializationInfo specialization = {values->count, entries, 4 * values->count, values->constants};
@@ -114,7 +100,7 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
                   .module = module,
                   .pName = "main",
                   .pSpecializationInfo = &specialization},
-        .layout = layout,
+        .layout = ctx->layout,
     };
     result = ctx->vk.CreateComputePipelines(ctx->device, ctx->cache, 1, &info, ctx->allocator, pipeline);
     ctx->vk.DestroyShaderModule(ctx->device, module, ctx->allocator);
@@ -124,6 +110,53 @@ dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *
     }
     name_pipeline(ctx, k, *pipeline);
     return DMATTN_SUCCESS;
+}
+
+/* ---- pipelines that plans share ---------------------------------------------------------------------------------- */
+
+typedef struct pipeline_key {
+    const kernel *kernel;
+    uint32_t subgroup_size;
+    uint32_t count; /* together with the member before: no padding */
+    uint32_t constants[MAX_CONSTANTS];
+} pipeline_key;
+
+dmattn_status dmattn_pipelines_add(pipeline_set *set, const char *name, dmattn_level level, const kernel_values *values,
+                                   VkPipeline *pipeline)
+{
+    const dmattn_context *ctx = set->ctx;
+    *pipeline = VK_NULL_HANDLE;
+    const kernel *k = dmattn_kernel_find(name, level);
+    if (!k)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the kernel %s was left out of this build", name);
+    if (values->count > MAX_CONSTANTS || set->count == MAX_PIPELINES)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID,
+                           "kernel %s has more than %d constants, or its plan more than %d pipelines", name,
+                           MAX_CONSTANTS, MAX_PIPELINES);
+    pipeline_key key = {k, values->subgroup_size, values->count, {0}};
+    memcpy(key.constants, values->constants, values->count * sizeof *key.constants);
+    bool make;
+    table_pipeline *p = dmattn_pipeline_table_use(
+        ctx->pipelines, &key, offsetof(pipeline_key, constants) + values->count * sizeof *key.constants, &make);
+    if (!p)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "there is no host memory for a pipeline");
+    if (make) {
+        const dmattn_status status = dmattn_kernel_build(ctx, k, values, pipeline);
+        dmattn_pipeline_table_made(ctx->pipelines, p, *pipeline);
+        if (status)
+            return status;
+    }
+    *pipeline = dmattn_pipeline_table_get(p);
+    set->used[set->count++] = p;
+    return DMATTN_SUCCESS;
+}
+
+void dmattn_pipelines_release(pipeline_set *set)
+{
+    const dmattn_context *ctx = set->ctx;
+    while (set->count)
+        ctx->vk.DestroyPipeline(ctx->device, dmattn_pipeline_table_leave(ctx->pipelines, set->used[--set->count]),
+                                ctx->allocator);
 }
 
 dmattn_status dmattn_check_grid(const dmattn_context *ctx, const char *what, grid g)

@@ -46,10 +46,8 @@ typedef bool level_choice(void *stage, const capabilities *caps, dmattn_level le
 dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level, dmattn_level max_level,
                                   const char *what, level_choice *choose, void *stage, char why_not[WHY_NOT_SIZE]);
 
-/* The size of push constants in plans' pipeline layouts; Vulkan guarantees it. A kernel's own parameters may use
- * MAX_PUSH_CONSTANTS of these bytes, the recorder uses the rest. If a struct of push constants would end in padding, it
- * has a member there instead, because padding has no defined value. */
-#define PUSH_CONSTANTS     128
+/* A kernel's own parameters may use MAX_PUSH_CONSTANTS bytes of push constants, the recorder uses the rest. If a struct
+ * of push constants would end in padding, it has a member there instead, because padding has no defined value. */
 #define MAX_PUSH_CONSTANTS PART_AT
 
 /* Bytes that each kernel leaves free for future options. */
@@ -60,19 +58,31 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level,
 
 /* The values of a kernel's specialization constants 0, 1, …, each 4 bytes, and the subgroup size to run with, as
  * dmattn_capabilities_subgroup_size() gave it; 0 if it does not matter. */
+#define MAX_CONSTANTS 128
 typedef struct kernel_values {
     const uint32_t *constants;
-    uint32_t count;
+    uint32_t count; /* at most MAX_CONSTANTS */
     uint32_t subgroup_size;
 } kernel_values;
 
-/* Makes the compute pipeline of a kernel. */
-dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const char *name, dmattn_level level,
-                                  VkPipelineLayout layout, const kernel_values *values, VkPipeline *pipeline);
+/* Makes the compute pipeline of a kernel, which need not be in dmattn_kernels. */
+dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const kernel *k, const kernel_values *values,
+                                  VkPipeline *pipeline);
 
-/* The same for a kernel that is not in dmattn_kernels. */
-dmattn_status dmattn_kernel_build_from(const dmattn_context *ctx, const kernel *k, VkPipelineLayout layout,
-                                       const kernel_values *values, VkPipeline *pipeline);
+/* The pipelines of a plan. The plans of a context share them: the same kernel with the same values is built once. */
+#define MAX_PIPELINES 32
+typedef struct pipeline_set {
+    const dmattn_context *ctx;
+    uint32_t count;
+    table_pipeline *used[MAX_PIPELINES];
+} pipeline_set;
+
+/* Adds the pipeline of a kernel of this build to the set; builds it if the context has none. */
+dmattn_status dmattn_pipelines_add(pipeline_set *set, const char *name, dmattn_level level, const kernel_values *values,
+                                   VkPipeline *pipeline);
+
+/* Gives up all pipelines of the set, and destroys those that nothing else uses. */
+void dmattn_pipelines_release(pipeline_set *set);
 
 /* Returns UNSUPPORTED if a grid is too large for the device even in parts (recorder.h). `what` names the work in the
  * message. */

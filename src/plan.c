@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan.h"
 
+#include "host/memory.h"
+
 /* The alignment of the workspace and of each block in it. */
 #define WORKSPACE_ALIGNMENT 16
 #define PIECE_ALIGNMENT     64
@@ -38,15 +40,7 @@ dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type,
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "there is no host memory for a plan");
     plan->type = type;
     plan->ctx = ctx;
-    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, PUSH_CONSTANTS};
-    const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                             .pushConstantRangeCount = 1,
-                                             .pPushConstantRanges = &range};
-    VkResult result = ctx->vk.CreatePipelineLayout(ctx->device, &info, ctx->allocator, &plan->layout);
-    if (result) {
-        dmattn_host_free(ctx->allocator, plan);
-        return dmattn_fail_vulkan(&ctx->messenger, result, "vkCreatePipelineLayout");
-    }
+    plan->pipelines.ctx = ctx;
     *out = plan;
     return DMATTN_SUCCESS;
 }
@@ -76,10 +70,8 @@ void dmattn_plan_destroy(dmattn_plan *plan)
 {
     if (!plan)
         return;
-    const dmattn_context *ctx = plan->ctx;
-    plan->type->destroy(plan);
-    ctx->vk.DestroyPipelineLayout(ctx->device, plan->layout, ctx->allocator);
-    dmattn_host_free(ctx->allocator, plan);
+    dmattn_pipelines_release(&plan->pipelines);
+    dmattn_host_free(plan->ctx->allocator, plan);
 }
 
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes)
@@ -141,7 +133,7 @@ dmattn_status dmattn_plan_begin_record(const dmattn_plan *plan, const operator_t
     TRY(dmattn_plan_check_type(plan, type));
     if (!commands)
         return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "the command buffer is NULL");
-    *r = (recorder){.ctx = plan->ctx, .layout = plan->layout, .commands = commands};
+    *r = (recorder){.ctx = plan->ctx, .commands = commands};
     return DMATTN_SUCCESS;
 }
 

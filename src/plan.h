@@ -36,9 +36,6 @@ typedef struct operator_type {
     const operator_buffer *buffers; /* ends with END_OF_BUFFERS */
     size_t workspace;               /* offset of the workspace in the args struct */
 
-    /* Destroys the stages. */
-    void (*destroy)(dmattn_plan *plan);
-
     /* Writes the commands; the addresses of all buffers are in *r. `reuse`: bits of dmattn_mask_stage whose results
      * are kept from an earlier call. The bit of lists also stands for the bitmap of a dense mask. */
     void (*record)(const dmattn_plan *plan, recorder *r, uint32_t reuse);
@@ -61,7 +58,7 @@ typedef struct plan_tensor {
 struct dmattn_plan {
     const operator_type *type;
     const dmattn_context *ctx;
-    VkPipelineLayout layout;
+    pipeline_set pipelines;
     plan_tensor tensor[TENSOR_COUNT];
     uint64_t workspace_size;
     char name[128];

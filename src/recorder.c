@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "recorder.h"
 
-#include "kernel.h"
-
 #include <string.h>
 
 /* Records everything except push constants and dispatches. */
@@ -38,7 +36,8 @@ static void push(const recorder *r, const void *params, uint32_t size, uint32_t 
     memcpy(constants, params, size);
     constants[PART_AT / 4] =
         x / PART_GROUPS | y / PART_GROUPS << PART_X_BITS | z / PART_GROUPS << (PART_X_BITS + PART_Y_BITS);
-    r->ctx->vk.CmdPushConstants(r->commands, r->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof constants, constants);
+    r->ctx->vk.CmdPushConstants(r->commands, r->ctx->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof constants,
+                                constants);
 }
 
 /* Dispatches a part of a grid in slices of at most `most` workgroups: whole planes if one fits, otherwise whole rows,

@@ -9,7 +9,6 @@
 
 typedef struct recorder {
     const dmattn_context *ctx;
-    VkPipelineLayout layout;
     VkCommandBuffer commands;
     bool begun; /* a dispatch was recorded, so the next one waits for it */
     /* addresses; 0 if the call has no such buffer */

@@ -29,23 +29,18 @@ static grid blocks_grid(const sort_layout *l)
     return (grid){l->padded / TREE_BLOCK, l->planes, 1};
 }
 
-dmattn_status dmattn_key_sort_plan(key_sort *s, const dmattn_context *ctx, VkPipelineLayout layout, uint64_t planes,
-                                   uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT])
+dmattn_status dmattn_key_sort_plan(key_sort *s, pipeline_set *set, uint64_t planes, uint32_t keys,
+                                   const uint32_t constants[SELECTION_CONSTANT_COUNT])
 {
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
     s->layout = dmattn_sort_layout(planes, keys);
+    const dmattn_context *ctx = set->ctx;
     TRY(dmattn_check_grid(ctx, "sorting keys", blocks_grid(&s->layout)));
     if (dmattn_product(planes, s->layout.levels) > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
                            "there are too many heads and batch items to sort the keys of each");
-    TRY(dmattn_kernel_build(ctx, "sort_blocks", DMATTN_LEVEL_PORTABLE, layout, &values, &s->blocks));
-    return dmattn_kernel_build(ctx, "merge_runs", DMATTN_LEVEL_PORTABLE, layout, &values, &s->runs);
-}
-
-void dmattn_key_sort_destroy(key_sort *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->blocks, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->runs, ctx->allocator);
+    TRY(dmattn_pipelines_add(set, "sort_blocks", DMATTN_LEVEL_PORTABLE, &values, &s->blocks));
+    return dmattn_pipelines_add(set, "merge_runs", DMATTN_LEVEL_PORTABLE, &values, &s->runs);
 }
 
 VkDeviceAddress dmattn_key_sort_record(const key_sort *s, recorder *r, VkDeviceAddress scratch, sort_params *params)

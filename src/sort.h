@@ -31,9 +31,8 @@ typedef struct key_sort {
 } key_sort;
 
 /* Returns UNSUPPORTED if there are too many planes of keys. `constants`: the constants of selection.h. */
-dmattn_status dmattn_key_sort_plan(key_sort *sort, const dmattn_context *ctx, VkPipelineLayout layout, uint64_t planes,
-                                   uint32_t keys, const uint32_t constants[SELECTION_CONSTANT_COUNT]);
-void dmattn_key_sort_destroy(key_sort *sort, const dmattn_context *ctx);
+dmattn_status dmattn_key_sort_plan(key_sort *sort, pipeline_set *set, uint64_t planes, uint32_t keys,
+                                   const uint32_t constants[SELECTION_CONSTANT_COUNT]);
 
 /* Sorts by params->importance in the memory at `scratch`. Sets tree and levels in *params. Returns where the sorted
  * keys are. */

@@ -8,18 +8,12 @@ static grid grid_of(sum_shape s)
     return (grid){dmattn_ceil_div(s.inner, WORKGROUP), s.outer, 1};
 }
 
-dmattn_status dmattn_sum_partials_plan(sum_partials *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       sum_shape largest)
+dmattn_status dmattn_sum_partials_plan(sum_partials *s, pipeline_set *set, sum_shape largest)
 {
     const uint32_t constants[] = {WORKGROUP};
-    TRY(dmattn_check_grid(ctx, "the sum of partial results", grid_of(largest)));
-    return dmattn_kernel_build(ctx, "sum_partials", DMATTN_LEVEL_PORTABLE, layout, &(kernel_values){constants, 1, 0},
-                               &s->pipeline);
-}
-
-void dmattn_sum_partials_destroy(sum_partials *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->pipeline, ctx->allocator);
+    TRY(dmattn_check_grid(set->ctx, "the sum of partial results", grid_of(largest)));
+    return dmattn_pipelines_add(set, "sum_partials", DMATTN_LEVEL_PORTABLE, &(kernel_values){constants, 1, 0},
+                                &s->pipeline);
 }
 
 void dmattn_sum_partials_record(const sum_partials *s, recorder *r, VkDeviceAddress in, VkDeviceAddress out,

@@ -21,9 +21,7 @@ typedef struct sum_partials {
     VkPipeline pipeline; /* NULL if the plan does not need it */
 } sum_partials;
 
-dmattn_status dmattn_sum_partials_plan(sum_partials *sum, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       sum_shape largest);
-void dmattn_sum_partials_destroy(sum_partials *sum, const dmattn_context *ctx);
+dmattn_status dmattn_sum_partials_plan(sum_partials *sum, pipeline_set *set, sum_shape largest);
 void dmattn_sum_partials_record(const sum_partials *sum, recorder *r, VkDeviceAddress in, VkDeviceAddress out,
                                 sum_shape shape);
 

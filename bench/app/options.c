@@ -39,6 +39,7 @@ enum {
     OPTION_CSV,
     OPTION_MARKDOWN,
     OPTION_TUNE,
+    OPTION_PLANS,
     OPTION_CEILINGS,
     OPTION_LIST,
     OPTION_LIST_CASES,
@@ -74,6 +75,7 @@ static const struct option long_options[] = {
     {"csv", required_argument, NULL, OPTION_CSV},
     {"markdown", required_argument, NULL, OPTION_MARKDOWN},
     {"tune", optional_argument, NULL, OPTION_TUNE},
+    {"plans", no_argument, NULL, OPTION_PLANS},
     {"ceilings", no_argument, NULL, OPTION_CEILINGS},
     {"list", no_argument, NULL, OPTION_LIST},
     {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
@@ -155,6 +157,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
         o->tune = true;
         o->tune_filter = optarg;
         return true;
+    case OPTION_PLANS: o->plans = true; return true;
     case OPTION_CEILINGS: o->ceilings = true; return true;
     default: return parse_number_option(option, name, o, why);
     }
@@ -182,13 +185,13 @@ bool options_set_models(bench_options *o, const shape_list *shapes, char why[OPT
     return true;
 }
 
-/* Two outputs need two files, and --tune has no results to write. */
+/* Two outputs need two files, and --tune and --plans have no results to write. */
 static bool check_outputs(const bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const char *const paths[] = {o->json, o->csv, o->markdown}, *const names[] = {"json", "csv", "markdown"};
     for (int i = 0; i < 3; i++)
-        if (o->tune && paths[i]) {
-            snprintf(why, OPTIONS_WHY_SIZE, "--tune has no results for --%s", names[i]);
+        if ((o->tune || o->plans) && paths[i]) {
+            snprintf(why, OPTIONS_WHY_SIZE, "--%s has no results for --%s", o->tune ? "tune" : "plans", names[i]);
             return false;
         }
     for (int i = 1; i < 3; i++)
@@ -209,6 +212,11 @@ static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
         snprintf(why, OPTIONS_WHY_SIZE,
                  "--tune times attention, gradients or decoding of a grid; it cannot be combined with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));
+        return false;
+    }
+    if (o->plans && (o->tune || o->ceilings)) {
+        snprintf(why, OPTIONS_WHY_SIZE, "--plans times no kernels; it cannot be combined with --%s",
+                 o->tune ? "tune" : "ceilings");
         return false;
     }
     if (o->suite && own) {

@@ -26,6 +26,7 @@ typedef struct bench_options {
     uint64_t seed;
     bool reuse_mask;
     bool cold;
+    bool plans; /* time planning instead of runs */
     bool tune;
     const char *tune_filter; /* NULL: none */
     bool ceilings;           /* measure the device's ceilings first */

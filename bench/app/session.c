@@ -4,6 +4,7 @@
 #include "ceilings/calibration_kernel.h"
 #include "ceilings/ceiling_measure.h"
 #include "measure/cold.h"
+#include "plan_times.h"
 #include "report/estimate.h"
 #include "report/page.h"
 #include "runner.h"
@@ -144,6 +145,8 @@ static int measure_all(const bench_options *o, runner *r, uint32_t devices, ceil
 {
     const double start = dmattn_clock_seconds();
     int status = FINE, of_cases;
+    if (o->plans)
+        return print_plan_times(stdout, r->cases, &r->settings) ? FINE : FAILED;
     if (!o->suite)
         report_title(stdout, r->settings.info);
     else

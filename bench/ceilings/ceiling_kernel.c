@@ -45,20 +45,12 @@ dmattn_status ceiling_kernel_create_pipeline(ceiling_kernel *k, const char *name
     if (!source)
         return dmattn_fail(k->log, DMATTN_ERROR_UNSUPPORTED,
                            "this build lacks its kernel, because the shader compiler does not support the extensions");
-    const VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, PUSH_CONSTANTS};
-    const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                             .pushConstantRangeCount = 1,
-                                             .pPushConstantRanges = &range};
-    VkResult result = k->ctx->vk.CreatePipelineLayout(k->ctx->device, &info, k->ctx->allocator, &k->layout);
-    if (result)
-        return dmattn_fail_vulkan(k->log, result, "vkCreatePipelineLayout");
-    return dmattn_kernel_build_from(k->ctx, source, k->layout, values, &k->pipeline);
+    return dmattn_kernel_build(k->ctx, source, values, &k->pipeline);
 }
 
 void ceiling_kernel_destroy(ceiling_kernel *k)
 {
     k->ctx->vk.DestroyPipeline(k->ctx->device, k->pipeline, k->ctx->allocator);
-    k->ctx->vk.DestroyPipelineLayout(k->ctx->device, k->layout, k->ctx->allocator);
     dmattn_buffer_destroy(k->settings->device, &k->from);
     dmattn_buffer_destroy(k->settings->device, &k->to);
     free(k->host);
@@ -81,7 +73,7 @@ dmattn_status ceiling_kernel_record(const void *user, VkCommandBuffer commands)
     const struct {
         CEILING_PARAMS
     } params = {k->from_address + offset, k->to_address + offset, k->repeats};
-    recorder r = {.ctx = k->ctx, .layout = k->layout, .commands = commands};
+    recorder r = {.ctx = k->ctx, .commands = commands};
     dmattn_recorder_dispatch(&r, k->pipeline, &params, sizeof params, (grid){k->workgroups, 1, 1});
     return DMATTN_SUCCESS;
 }

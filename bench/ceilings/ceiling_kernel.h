@@ -14,7 +14,6 @@ typedef struct ceiling_kernel {
     const measure_settings *settings;
     dmattn_context *ctx;
     const messenger *log;
-    VkPipelineLayout layout;
     VkPipeline pipeline;
     dmattn_buffer from, to;
     VkDeviceAddress from_address, to_address;

@@ -38,21 +38,24 @@ static dmattn_status check_tensors(const measure_settings *s, const dmattn_atten
     return check_memory(s, log, all);
 }
 
-static dmattn_status make_plan(dmattn_context *context, const bench_case *c, const dmattn_attention_backward_desc *desc,
-                               bench_pass pass, dmattn_plan **plan)
+dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass pass, dmattn_plan **plan)
 {
-    if (pass == PASS_FORWARD)
+    if (pass == PASS_DECODE && case_has_cache(c))
+        return dmattn_decode_plan(context, &c->decode, plan);
+    if (pass != PASS_BACKWARD)
         return c->mask.dynamic ? dmattn_dma_plan(context, &c->dma, plan)
-                               : dmattn_attention_plan(context, &desc->attention, plan);
-    return c->mask.dynamic ? dmattn_dma_backward_plan(context, &(dmattn_dma_backward_desc){.dma = c->dma}, plan)
-                           : dmattn_attention_backward_plan(context, desc, plan);
+                               : dmattn_attention_plan(context, &c->desc, plan);
+    const dmattn_attention_backward_desc attention = {.attention = c->desc};
+    const dmattn_dma_backward_desc dma = {.dma = c->dma};
+    return c->mask.dynamic ? dmattn_dma_backward_plan(context, &dma, plan)
+                           : dmattn_attention_backward_plan(context, &attention, plan);
 }
 
 static dmattn_status plan_pass(const measure_settings *s, const bench_case *c,
                                const dmattn_attention_backward_desc *desc, bench_pass pass, planned_pass *planned)
 {
     dmattn_plan *plan;
-    TRY(make_plan(dmattn_device_context(s->device), c, desc, pass, &plan));
+    TRY(case_plan(dmattn_device_context(s->device), c, pass, &plan));
     dmattn_plan_info info;
     dmattn_plan_get_info(plan, &info);
     *planned = (planned_pass){.level = info.level,

@@ -134,7 +134,7 @@ DMATTN_API dmattn_status dmattn_add_device_needs(dmattn_device_setup *setup);
 
 /* ---- context: one for each VkDevice -------------------------------------------------------------------------- */
 
-/** A VkDevice as dmattn sees it. Plans are created from it. Immutable; any number of threads may use it at once. */
+/** A VkDevice as dmattn sees it. Plans are created from it. Any number of threads may use it at once. */
 typedef struct dmattn_context dmattn_context;
 
 /** Describes a VkDevice and what was enabled on it, because Vulkan has no query for that. dmattn uses only the
@@ -154,6 +154,8 @@ typedef struct dmattn_context_desc {
     const VkAllocationCallbacks *host_allocator;       /**< optional; used by dmattn and passed to Vulkan; copied */
     dmattn_message_fn message;                         /**< optional message callback */
     void *message_user;                                /**< first argument of the message callback */
+    bool keep_pipelines; /**< pipelines stay until the context is destroyed; false: until the last plan that uses them
+                            is. For apps that often destroy plans and make others of the same kinds */
 } dmattn_context_desc;
 
 /** Creates a context for a device. Destroy it with dmattn_context_destroy().
@@ -206,7 +208,10 @@ typedef struct dmattn_buffer {
 /* ---- plans --------------------------------------------------------------------------------------------------- */
 
 /** An operator for one descriptor: its kernels, compiled to pipelines. Immutable; any number of threads may record from
- * it at once. It must live until all command buffers that it was recorded into are no longer pending. */
+ * it at once. It must live until all command buffers that it was recorded into are no longer pending.
+ *
+ * The plans of a context share pipelines: a kernel with the same constants is compiled once. Several threads may make
+ * plans at the same time, and each compiles what no other one is compiling. */
 typedef struct dmattn_plan dmattn_plan;
 
 /** Destroys a plan. No pending command buffer may use it. NULL is ignored. */

@@ -33,8 +33,8 @@
  *
  * - Ownership: handles are opaque. Vulkan handles that are passed to dmattn are borrowed and must outlive all objects
  *   created from them. dmattn owns only shader modules, pipelines, pipeline layouts, a pipeline cache if the app gives
- *   none, and host memory. It allocates no device memory, submits nothing, waits for nothing, starts no thread, reads
- *   no file and no environment variable, prints nothing and has no global state.
+ *   none, and host memory. It allocates no device memory, submits nothing, waits for no device, starts no thread,
+ *   reads no file and no environment variable, prints nothing and has no global state.
  * - Descriptors: a member that is zero has its default value. Initialise a descriptor with { 0 } and set what you need.
  *   Descriptors and argument structs are copied and may be freed after the call.
  * - Sizes: batch, heads, queries and keys are each below 2^30. A tensor may span more than 4 GiB. Up to
@@ -49,9 +49,10 @@
  * - Errors: every function that can fail returns a dmattn_status. On failure the output pointer is set to NULL, nothing
  *   is leaked and nothing is half done. The context's message callback receives one sentence that names the argument
  * and the limit; if the context or plan itself is NULL there is no callback, only the status.
- * - Threads: contexts and plans are immutable after creation. Any number of threads may plan from one context and
- * record from one plan at the same time. As in Vulkan, only one thread may use a command buffer at a time, and an
- * object must not be destroyed while it is in use.
+ * - Threads: any number of threads may plan from one context, also to compile in parallel, and record from one plan at
+ *   the same time. A thread that needs a pipeline which another one is compiling waits for it. Plans are immutable. As
+ *   in Vulkan, only one thread may use a command buffer at a time, and an object must not be destroyed while it is in
+ *   use.
  */
 #ifndef DMATTN_DMATTN_H
 #define DMATTN_DMATTN_H

@@ -121,13 +121,13 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *s, const dmattn_conte
 /* ---- pipelines ------------------------------------------------------------------------------------------------- */
 
 /* Builds a kernel with the constants of a tile. `stem` names a kernel, or a family with a kernel for each form. */
-static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const attention_tile *tile,
-                           const char *stem, const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline)
+static dmattn_status build(pipeline_set *set, const attention_tile *tile, const char *stem,
+                           const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline)
 {
     char name[KERNEL_NAME];
     dmattn_tile_kernel(tile, stem, name);
-    return dmattn_kernel_build(ctx, name, tile->level, layout,
-                               &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, tile->subgroup_size}, pipeline);
+    return dmattn_pipelines_add(set, name, tile->level,
+                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, tile->subgroup_size}, pipeline);
 }
 
 /* The tile for the portable kernels that prepare or finish the work of a kernel of another level. */
@@ -139,19 +139,19 @@ static attention_tile portable(const attention_tile *tile)
     return t;
 }
 
-static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+static dmattn_status build_keys(backward_stage *s, pipeline_set *set)
 {
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const attention_tile *tile = &s->tile.key, around = portable(tile);
     dmattn_backward_key_constants(&s->desc, tile, s->aligned, constants);
     if (s->key_tiles_grid.x)
-        TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->key_tiles));
-    TRY(build(ctx, layout, &around, "key_ranges", constants, &s->ranges));
-    TRY(build(ctx, layout, &around, "combine_keys", constants, &s->combine));
+        TRY(build(set, &around, "mask_tiles", constants, &s->key_tiles));
+    TRY(build(set, &around, "key_ranges", constants, &s->ranges));
+    TRY(build(set, &around, "combine_keys", constants, &s->combine));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
         constants[CONSTANT_GRADIENTS] = dmattn_backward_key_pass(&s->desc, tile, pass);
         if (constants[CONSTANT_GRADIENTS])
-            TRY(build(ctx, layout, tile, "backward_keys", constants, &s->keys[pass]));
+            TRY(build(set, tile, "backward_keys", constants, &s->keys[pass]));
     }
     /* One workgroup does all the work. Every device allows its size. It needs few other constants, so that most
      * problems share its pipeline. */
@@ -160,44 +160,34 @@ static dmattn_status build_keys(backward_stage *s, const dmattn_context *ctx, Vk
     uint32_t work[ATTENTION_CONSTANT_COUNT] = {[CONSTANT_WORKGROUP] = 128};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         work[needed[i]] = constants[needed[i]];
-    return build(ctx, layout, &around, "schedule_keys", work, &s->work);
+    return build(set, &around, "schedule_keys", work, &s->work);
 }
 
-dmattn_status dmattn_backward_stage_build(backward_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+dmattn_status dmattn_backward_stage_build(backward_stage *s, pipeline_set *set)
 {
     const dmattn_attention_backward_desc *b = &s->desc;
     const dmattn_attention_desc *d = &b->attention;
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const attention_tile around = portable(&s->tile.query);
 
-    dmattn_backward_rows_constants(b, &ctx->caps, s->aligned, constants);
-    TRY(build(ctx, layout, &around, "backward_preprocess", constants, &s->rows));
+    dmattn_backward_rows_constants(b, &set->ctx->caps, s->aligned, constants);
+    TRY(build(set, &around, "backward_preprocess", constants, &s->rows));
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (s->query_tiles_grid.x)
-            TRY(build(ctx, layout, &around, "mask_tiles", constants, &s->query_tiles));
-        TRY(build(ctx, layout, &s->tile.query, "backward_queries", constants, &s->queries));
+            TRY(build(set, &around, "mask_tiles", constants, &s->query_tiles));
+        TRY(build(set, &s->tile.query, "backward_queries", constants, &s->queries));
     }
     if (has_keys(b))
-        TRY(build_keys(s, ctx, layout));
+        TRY(build_keys(s, set));
     if (dmattn_backward_partial_bytes(s))
-        TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, sum_of(d)));
+        TRY(dmattn_sum_partials_plan(&s->sum, set, sum_of(d)));
     if (has_query_bias(b)) {
         dmattn_backward_key_constants(b, &s->tile.bias, s->aligned, constants);
         constants[CONSTANT_HEADS_PER_TILE] = 1;
-        TRY(build(ctx, layout, &s->tile.bias, "backward_bias", constants, &s->bias));
+        TRY(build(set, &s->tile.bias, "backward_bias", constants, &s->bias));
     }
     return DMATTN_SUCCESS;
-}
-
-void dmattn_backward_stage_destroy(backward_stage *s, const dmattn_context *ctx)
-{
-    const VkPipeline pipelines[] = {s->rows, s->query_tiles, s->key_tiles, s->queries, s->ranges,
-                                    s->work, s->keys[0],     s->keys[1],   s->combine, s->bias};
-    for (size_t i = 0; i < sizeof pipelines / sizeof *pipelines; i++)
-        ctx->vk.DestroyPipeline(ctx->device, pipelines[i], ctx->allocator);
-    dmattn_key_order_destroy(&s->order, ctx);
-    dmattn_sum_partials_destroy(&s->sum, ctx);
 }
 
 /* ---- recording ------------------------------------------------------------------------------------------------- */

@@ -87,11 +87,10 @@ typedef struct backward_stage {
 } backward_stage;
 
 /* choose() chooses tiles, or takes given ones, which must fit; `desc` is resolved. build() then makes the pipelines;
- * `at` must be filled in before. If it fails, some pipelines may exist: destroy the stage. */
+ * `at` must be filled in before. */
 dmattn_status dmattn_backward_stage_choose(backward_stage *stage, const dmattn_context *ctx,
                                            const dmattn_attention_backward_desc *desc, const backward_tiles *tiles);
-dmattn_status dmattn_backward_stage_build(backward_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
-void dmattn_backward_stage_destroy(backward_stage *stage, const dmattn_context *ctx);
+dmattn_status dmattn_backward_stage_build(backward_stage *stage, pipeline_set *set);
 
 /* Writes dbias to r->tensor[TENSOR_DBIAS]. */
 void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);

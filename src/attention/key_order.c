@@ -8,9 +8,9 @@ _Static_assert(KEY_ORDER_BLOCK == TREE_BLOCK, "both kinds of planes have the sam
 /* Coordinates of the curve have 15 bits. */
 #define MAX_COORDINATE 0x7fff
 
-dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkPipelineLayout layout,
-                                    const key_order_desc *d)
+dmattn_status dmattn_key_order_plan(key_order *o, pipeline_set *set, const key_order_desc *d)
 {
+    const dmattn_context *ctx = set->ctx;
     const uint64_t planes = dmattn_product(d->batch, d->heads);
     const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
     const uint32_t codes[RANGE_CODES_CONSTANT_COUNT] = {
@@ -22,15 +22,9 @@ dmattn_status dmattn_key_order_plan(key_order *o, const dmattn_context *ctx, VkP
     o->grid = (grid){dmattn_ceil_div(d->keys, workgroup), dmattn_workgroups(planes), 1};
     o->codes_bytes = (dmattn_product(4, planes, d->keys) + 15) / 16 * 16;
     TRY(dmattn_check_grid(ctx, "the order of keys", o->grid));
-    TRY(dmattn_key_sort_plan(&o->sort, ctx, layout, planes, d->keys, sort));
-    return dmattn_kernel_build(ctx, "range_codes", DMATTN_LEVEL_PORTABLE, layout,
-                               &(kernel_values){codes, RANGE_CODES_CONSTANT_COUNT, 0}, &o->codes);
-}
-
-void dmattn_key_order_destroy(key_order *o, const dmattn_context *ctx)
-{
-    dmattn_key_sort_destroy(&o->sort, ctx);
-    ctx->vk.DestroyPipeline(ctx->device, o->codes, ctx->allocator);
+    TRY(dmattn_key_sort_plan(&o->sort, set, planes, d->keys, sort));
+    return dmattn_pipelines_add(set, "range_codes", DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){codes, RANGE_CODES_CONSTANT_COUNT, 0}, &o->codes);
 }
 
 uint64_t dmattn_key_order_scratch_bytes(const key_order *o)

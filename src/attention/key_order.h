@@ -32,9 +32,7 @@ typedef struct key_order {
     VkPipeline codes; /* NULL if the stage does not exist */
 } key_order;
 
-dmattn_status dmattn_key_order_plan(key_order *order, const dmattn_context *ctx, VkPipelineLayout layout,
-                                    const key_order_desc *desc);
-void dmattn_key_order_destroy(key_order *order, const dmattn_context *ctx);
+dmattn_status dmattn_key_order_plan(key_order *order, pipeline_set *set, const key_order_desc *desc);
 uint64_t dmattn_key_order_scratch_bytes(const key_order *order);
 
 /* Returns the offset of the sorted keys in the workspace. They are pairs whose second number is the key, in planes of a

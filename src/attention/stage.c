@@ -39,31 +39,24 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
 }
 
-dmattn_status dmattn_attention_stage_build(attention_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+dmattn_status dmattn_attention_stage_build(attention_stage *s, pipeline_set *set)
 {
     char kernel_name[KERNEL_NAME];
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.subgroup_size};
     dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
     if (s->mask_grid.x)
-        TRY(dmattn_kernel_build(ctx, "mask_tiles", DMATTN_LEVEL_PORTABLE, layout, &values, &s->mask_tiles));
+        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &s->mask_tiles));
     if (s->tile.splits > 1) {
         const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
         constants[CONSTANT_WORKGROUP] = COMBINE_WORKGROUP;
-        TRY(dmattn_kernel_build(ctx, "combine_splits", DMATTN_LEVEL_PORTABLE, layout,
-                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine));
+        TRY(dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
+                                 &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine));
         constants[CONSTANT_WORKGROUP] = workgroup;
         dmattn_attention_split_constants(&s->desc, &s->tile, constants);
     }
     dmattn_tile_kernel(&s->tile, "attention", kernel_name);
-    return dmattn_kernel_build(ctx, kernel_name, s->tile.level, layout, &values, &s->attention);
-}
-
-void dmattn_attention_stage_destroy(attention_stage *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->attention, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->combine, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->mask_tiles, ctx->allocator);
+    return dmattn_pipelines_add(set, kernel_name, s->tile.level, &values, &s->attention);
 }
 
 void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool reuse_mask_tiles)

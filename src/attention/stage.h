@@ -52,12 +52,11 @@ typedef struct attention_stage {
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } attention_stage;
 
-/* choose() chooses the tile, or takes a given one, which must fit; `desc` is resolved. build() then makes the
- * pipelines. If it fails, some pipelines may exist: destroy the stage. */
+/* choose() chooses the tile, or takes a given one, which must fit; `desc` is resolved. build() then adds the
+ * pipelines to a set. */
 dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn_context *ctx,
                                             const dmattn_attention_desc *desc, const attention_tile *tile);
-dmattn_status dmattn_attention_stage_build(attention_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout);
-void dmattn_attention_stage_destroy(attention_stage *stage, const dmattn_context *ctx);
+dmattn_status dmattn_attention_stage_build(attention_stage *stage, pipeline_set *set);
 
 /* Bytes of the partial results of split keys. Their offset is stage->at.partials. */
 uint64_t dmattn_attention_partial_bytes(const attention_stage *stage);

@@ -33,7 +33,7 @@ static uint32_t copying_workgroups(uint64_t pieces, uint32_t at_a_time)
     return all < 65535 ? (uint32_t)all : 65535;
 }
 
-static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout)
+static dmattn_status build(decode_stage *s, pipeline_set *set)
 {
     const bool paged = s->desc.cache == DMATTN_CACHE_PAGED;
     uint32_t constants[DECODE_CONSTANT_COUNT];
@@ -41,19 +41,21 @@ static dmattn_status build(decode_stage *s, const dmattn_context *ctx, VkPipelin
     dmattn_decode_constants(&s->desc, &s->tile, s->aligned, constants);
     char kernel_name[KERNEL_NAME];
     dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
-    TRY(dmattn_kernel_build(ctx, kernel_name, s->tile.level, layout, &values, &s->step));
-    TRY(dmattn_kernel_build(ctx, paged ? "cache_copy_paged" : "cache_copy_bounded", DMATTN_LEVEL_PORTABLE, layout,
-                            &values, &s->copy));
-    TRY(dmattn_kernel_build(ctx, "copy_state", DMATTN_LEVEL_PORTABLE, layout, &values, &s->copy_state));
+    TRY(dmattn_pipelines_add(set, kernel_name, s->tile.level, &values, &s->step));
+    TRY(dmattn_pipelines_add(set, paged ? "cache_copy_paged" : "cache_copy_bounded", DMATTN_LEVEL_PORTABLE, &values,
+                             &s->copy));
+    TRY(dmattn_pipelines_add(set, "copy_state", DMATTN_LEVEL_PORTABLE, &values, &s->copy_state));
     if (paged)
         return DMATTN_SUCCESS;
-    constants[DECODE_WORKGROUP] = ctx->caps.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
-    return dmattn_kernel_build(ctx, "cache_select", DMATTN_LEVEL_PORTABLE, layout, &values, &s->select);
+    constants[DECODE_WORKGROUP] =
+        set->ctx->caps.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
+    return dmattn_pipelines_add(set, "cache_select", DMATTN_LEVEL_PORTABLE, &values, &s->select);
 }
 
-dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       const dmattn_decode_desc *desc, const decode_tile *tile)
+dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const dmattn_decode_desc *desc,
+                                       const decode_tile *tile)
 {
+    const dmattn_context *ctx = set->ctx;
     const dmattn_attention_desc *a = &s->desc.attention;
     s->desc = *desc;
     s->layout = dmattn_decode_layout(desc);
@@ -69,15 +71,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, const dmattn_context *ct
     snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u splits", how,
              desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
-    return build(s, ctx, layout);
-}
-
-void dmattn_decode_stage_destroy(decode_stage *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->step, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->select, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->copy, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->copy_state, ctx->allocator);
+    return build(s, set);
 }
 
 void dmattn_decode_stage_record(const decode_stage *s, recorder *r)

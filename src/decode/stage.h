@@ -62,11 +62,9 @@ typedef struct decode_stage {
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;
 
-/* Chooses a tile, or takes a given one, which must fit; `desc` is resolved. If it fails, some pipelines may exist:
- * destroy the stage. */
-dmattn_status dmattn_decode_stage_plan(decode_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
-                                       const dmattn_decode_desc *desc, const decode_tile *tile);
-void dmattn_decode_stage_destroy(decode_stage *stage, const dmattn_context *ctx);
+/* Chooses a tile, or takes a given one, which must fit; `desc` is resolved. */
+dmattn_status dmattn_decode_stage_plan(decode_stage *stage, pipeline_set *set, const dmattn_decode_desc *desc,
+                                       const decode_tile *tile);
 
 /* Records a step. Its partial results, dmattn_decode_partial_bytes(), are in the workspace at stage->partials_at.
  * TENSOR_COUNTS and TENSOR_KEEP may be 0. */

@@ -34,21 +34,16 @@ grid dmattn_importance_grid(const dmattn_mask_desc *d, const uint32_t c[IMPORTAN
     return (grid){dmattn_ceil_div(d->keys, tile), dmattn_ceil_div(d->kv_heads, c[IMPORTANCE_LANE_HEADS]), d->batch};
 }
 
-dmattn_status dmattn_importance_stage_plan(importance_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                           const dmattn_mask_desc *d)
+dmattn_status dmattn_importance_stage_plan(importance_stage *s, pipeline_set *set, const dmattn_mask_desc *d)
 {
+    const dmattn_context *ctx = set->ctx;
     uint32_t constants[IMPORTANCE_CONSTANT_COUNT];
     const kernel_values values = {constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)};
     dmattn_importance_constants(&ctx->caps, d, constants);
     s->keys = d->keys;
     s->grid = dmattn_importance_grid(d, constants);
     TRY(dmattn_check_grid(ctx, "the importance", s->grid));
-    return dmattn_kernel_build(ctx, "importance", DMATTN_LEVEL_PORTABLE, layout, &values, &s->pipeline);
-}
-
-void dmattn_importance_stage_destroy(importance_stage *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->pipeline, ctx->allocator);
+    return dmattn_pipelines_add(set, "importance", DMATTN_LEVEL_PORTABLE, &values, &s->pipeline);
 }
 
 void dmattn_importance_stage_record(const importance_stage *s, recorder *r)

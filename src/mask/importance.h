@@ -26,9 +26,7 @@ typedef struct importance_stage {
 } importance_stage;
 
 /* `desc` is resolved and has the stage. */
-dmattn_status dmattn_importance_stage_plan(importance_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
-                                           const dmattn_mask_desc *desc);
-void dmattn_importance_stage_destroy(importance_stage *stage, const dmattn_context *ctx);
+dmattn_status dmattn_importance_stage_plan(importance_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
 void dmattn_importance_stage_record(const importance_stage *stage, recorder *r);
 
 /* The specialization constants and the grid. No device is needed. */

@@ -135,10 +135,11 @@ static uint32_t weight_count(const importance_backward_stage *s)
     return s->kv_heads * s->kv_heads * s->value_dim;
 }
 
-dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s, const dmattn_context *ctx,
-                                                    VkPipelineLayout layout, const dmattn_mask_desc *d,
-                                                    uint32_t gradients, const dmattn_strides *dv_strides)
+dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s, pipeline_set *set,
+                                                    const dmattn_mask_desc *d, uint32_t gradients,
+                                                    const dmattn_strides *dv_strides)
 {
+    const dmattn_context *ctx = set->ctx;
     s->gradients = gradients & IMPORTANCE_GRADIENTS;
     if (!s->gradients)
         return DMATTN_SUCCESS;
@@ -159,31 +160,22 @@ dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *s
     s->weights_slice = dmattn_grid_slice(s->weights_grid, flops);
     s->values_slice = dmattn_grid_slice(s->values_grid, flops);
 
-    TRY(dmattn_kernel_build(
-        ctx, "importance_terms", level, layout,
+    TRY(dmattn_pipelines_add(
+        set, "importance_terms", level,
         &(kernel_values){terms_constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)},
         &s->terms));
     const kernel_values values = {constants, IMPORTANCE_BACKWARD_CONSTANT_COUNT, 0};
     dmattn_importance_backward_constants(d, &d->v_strides, constants);
     if (s->gradients & DMATTN_GRADIENT_DT_WEIGHT)
-        TRY(dmattn_kernel_build(ctx, "importance_weights", level, layout, &values, &s->weights));
+        TRY(dmattn_pipelines_add(set, "importance_weights", level, &values, &s->weights));
     if (s->gradients & (DMATTN_GRADIENT_DT_BIAS | DMATTN_GRADIENT_A))
-        TRY(dmattn_kernel_build(ctx, "sum_keys", level, layout, &values, &s->sums));
+        TRY(dmattn_pipelines_add(set, "sum_keys", level, &values, &s->sums));
     dmattn_importance_backward_constants(d, dv_strides, constants);
     if (s->gradients & DMATTN_GRADIENT_V)
-        TRY(dmattn_kernel_build(ctx, "importance_values", level, layout, &values, &s->values));
+        TRY(dmattn_pipelines_add(set, "importance_values", level, &values, &s->values));
     if (sums_partials(s))
-        TRY(dmattn_sum_partials_plan(&s->sum, ctx, layout, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
+        TRY(dmattn_sum_partials_plan(&s->sum, set, (sum_shape){1, MOST_CHUNKS, weight_count(s)}));
     return DMATTN_SUCCESS;
-}
-
-void dmattn_importance_backward_stage_destroy(importance_backward_stage *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->terms, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->weights, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->sums, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->values, ctx->allocator);
-    dmattn_sum_partials_destroy(&s->sum, ctx);
 }
 
 uint64_t dmattn_importance_backward_scratch_bytes(const importance_backward_stage *s)

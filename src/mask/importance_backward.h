@@ -62,11 +62,10 @@ typedef struct importance_backward_stage {
 } importance_backward_stage;
 
 /* `desc` and `dv_strides` are resolved. Bits of `gradients` that are not this stage's are ignored; without any of its
- * bits, the stage stays empty. On failure some pipelines may exist: destroy the stage. */
-dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *stage, const dmattn_context *ctx,
-                                                    VkPipelineLayout layout, const dmattn_mask_desc *desc,
-                                                    uint32_t gradients, const dmattn_strides *dv_strides);
-void dmattn_importance_backward_stage_destroy(importance_backward_stage *stage, const dmattn_context *ctx);
+ * bits, the stage stays empty. */
+dmattn_status dmattn_importance_backward_stage_plan(importance_backward_stage *stage, pipeline_set *set,
+                                                    const dmattn_mask_desc *desc, uint32_t gradients,
+                                                    const dmattn_strides *dv_strides);
 
 /* Reads v, dt_weight, a, dt_bias and dimportance. The scratch memory, dmattn_importance_backward_scratch_bytes(), is in
  * the workspace at stage->scratch_at. */

@@ -65,22 +65,22 @@ grid dmattn_lists_grid(const lists_desc *d, const lists_level *level)
     return (grid){level->nodes, dmattn_workgroups(dmattn_product(d->batch, d->heads)), 1};
 }
 
-static dmattn_status build(const dmattn_context *ctx, VkPipelineLayout layout, const lists_desc *d, bool has_parents,
-                           bool final, VkPipeline *pipeline)
+static dmattn_status build(pipeline_set *set, const lists_desc *d, bool has_parents, bool final, VkPipeline *pipeline)
 {
+    const capabilities *caps = &set->ctx->caps;
     const uint32_t constants[LISTS_CONSTANT_COUNT] = {
-        [LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->caps, !has_parents),
+        [LISTS_WORKGROUP] = dmattn_lists_workgroup(caps, !has_parents),
         [LISTS_HAS_PARENTS] = has_parents,
         [LISTS_FINAL] = final,
         [LISTS_CAUSAL] = d->causal,
     };
-    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)};
-    return dmattn_kernel_build(ctx, "lists", DMATTN_LEVEL_PORTABLE, layout, &values, pipeline);
+    const kernel_values values = {constants, LISTS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(caps)};
+    return dmattn_pipelines_add(set, "lists", DMATTN_LEVEL_PORTABLE, &values, pipeline);
 }
 
-dmattn_status dmattn_lists_stage_plan(lists_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                      const lists_desc *d)
+dmattn_status dmattn_lists_stage_plan(lists_stage *s, pipeline_set *set, const lists_desc *d)
 {
+    const dmattn_context *ctx = set->ctx;
     s->desc = *d;
     s->layout = dmattn_lists_layout(d);
     const uint32_t levels = s->layout.level_count;
@@ -90,17 +90,10 @@ dmattn_status dmattn_lists_stage_plan(lists_stage *s, const dmattn_context *ctx,
             return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the tile lists need more than 256 GiB");
     }
     if (levels > 1)
-        TRY(build(ctx, layout, d, false, false, &s->top));
+        TRY(build(set, d, false, false, &s->top));
     if (levels > 2)
-        TRY(build(ctx, layout, d, true, false, &s->middle));
-    return build(ctx, layout, d, levels > 1, true, &s->final);
-}
-
-void dmattn_lists_stage_destroy(lists_stage *s, const dmattn_context *ctx)
-{
-    ctx->vk.DestroyPipeline(ctx->device, s->top, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->middle, ctx->allocator);
-    ctx->vk.DestroyPipeline(ctx->device, s->final, ctx->allocator);
+        TRY(build(set, d, true, false, &s->middle));
+    return build(set, d, levels > 1, true, &s->final);
 }
 
 void dmattn_lists_stage_record(const lists_stage *s, recorder *r)

@@ -51,9 +51,7 @@ typedef struct lists_stage {
     VkPipeline top, middle, final; /* NULL if the plan does not need them */
 } lists_stage;
 
-dmattn_status dmattn_lists_stage_plan(lists_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
-                                      const lists_desc *desc);
-void dmattn_lists_stage_destroy(lists_stage *stage, const dmattn_context *ctx);
+dmattn_status dmattn_lists_stage_plan(lists_stage *stage, pipeline_set *set, const lists_desc *desc);
 void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
 
 /* These functions need no device. */

@@ -7,9 +7,9 @@ uint64_t dmattn_selection_scratch_bytes(const dmattn_mask_desc *d)
     return dmattn_selection_sorts(&d->selection) ? dmattn_sort_scratch_bytes(&l) : 0;
 }
 
-dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_context *ctx, VkPipelineLayout layout,
-                                          const dmattn_mask_desc *d)
+dmattn_status dmattn_selection_stage_plan(selection_stage *s, pipeline_set *set, const dmattn_mask_desc *d)
 {
+    const dmattn_context *ctx = set->ctx;
     const dmattn_selection *selection = &d->selection;
     const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
     const uint64_t planes = dmattn_product(d->batch, d->kv_heads);
@@ -23,19 +23,13 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, const dmattn_conte
     const bool sorts = dmattn_selection_sorts(selection);
     s->desc = *d;
     if (sorts)
-        TRY(dmattn_key_sort_plan(&s->sort, ctx, layout, planes, d->keys, constants));
+        TRY(dmattn_key_sort_plan(&s->sort, set, planes, d->keys, constants));
     s->intervals_grid =
         (grid){dmattn_ceil_div(sorts ? s->sort.layout.padded : d->keys, workgroup), dmattn_workgroups(planes), 1};
     TRY(dmattn_check_grid(ctx, "the selection", s->intervals_grid));
     dmattn_selection_constants(selection, constants); /* not before: sorts of all selections share their pipelines */
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
-    return dmattn_kernel_build(ctx, "intervals", DMATTN_LEVEL_PORTABLE, layout, &values, &s->intervals);
-}
-
-void dmattn_selection_stage_destroy(selection_stage *s, const dmattn_context *ctx)
-{
-    dmattn_key_sort_destroy(&s->sort, ctx);
-    ctx->vk.DestroyPipeline(ctx->device, s->intervals, ctx->allocator);
+    return dmattn_pipelines_add(set, "intervals", DMATTN_LEVEL_PORTABLE, &values, &s->intervals);
 }
 
 void dmattn_selection_stage_record(const selection_stage *s, recorder *r)

@@ -20,9 +20,7 @@ typedef struct selection_stage {
     VkPipeline intervals; /* NULL if the plan does not have the stage */
 } selection_stage;
 
-dmattn_status dmattn_selection_stage_plan(selection_stage *stage, const dmattn_context *ctx, VkPipelineLayout layout,
-                                          const dmattn_mask_desc *desc);
-void dmattn_selection_stage_destroy(selection_stage *stage, const dmattn_context *ctx);
+dmattn_status dmattn_selection_stage_plan(selection_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
 void dmattn_selection_stage_record(const selection_stage *stage, recorder *r);
 
 /* This needs no device. */

@@ -28,14 +28,7 @@ static dmattn_status fill(attention_plan *plan, const dmattn_attention_desc *des
     snprintf(base->name, sizeof base->name, "%s", s->name);
     base->flops = dmattn_attention_flops(d);
     base->bytes = dmattn_attention_bytes(d);
-    return dmattn_attention_stage_build(s, base->ctx, base->layout);
-}
-
-static void destroy(dmattn_plan *base)
-{
-    attention_plan *plan = (attention_plan *)base;
-    dmattn_interval_lists_destroy(&plan->lists, base->ctx);
-    dmattn_attention_stage_destroy(&plan->attention, base->ctx);
+    return dmattn_attention_stage_build(s, &base->pipelines);
 }
 
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
@@ -61,7 +54,6 @@ const operator_type dmattn_attention_operator = {
     .size = sizeof(attention_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_attention_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

@@ -9,11 +9,6 @@ typedef struct attention_backward_plan {
     backward_stages stages;
 } attention_backward_plan;
 
-static void destroy(dmattn_plan *base)
-{
-    dmattn_backward_stages_destroy(&((attention_backward_plan *)base)->stages, base->ctx);
-}
-
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     (void)reuse;
@@ -41,7 +36,6 @@ const operator_type dmattn_attention_backward_operator = {
     .size = sizeof(attention_backward_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_attention_backward_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

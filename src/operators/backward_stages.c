@@ -47,7 +47,7 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
     s->at.dbias = dmattn_plan_reserve(plan, dmattn_backward_partial_bytes(s));
     if (needs_key_order(b)) {
         const key_order_desc order = key_order_of(d);
-        TRY(dmattn_key_order_plan(&s->order, ctx, plan->layout, &order));
+        TRY(dmattn_key_order_plan(&s->order, &plan->pipelines, &order));
         s->order.scratch_at = dmattn_plan_reserve(plan, dmattn_key_order_scratch_bytes(&s->order));
     }
     if ((plan->workspace_size - s->at.rows) / 16 > UINT32_MAX)
@@ -62,13 +62,7 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
     plan->flops = dmattn_backward_flops(b);
     plan->bytes = dmattn_backward_bytes(b);
     snprintf(plan->name, sizeof plan->name, "%s", s->name);
-    return dmattn_backward_stage_build(s, ctx, plan->layout);
-}
-
-void dmattn_backward_stages_destroy(backward_stages *s, const dmattn_context *ctx)
-{
-    dmattn_interval_lists_destroy(&s->lists, ctx);
-    dmattn_backward_stage_destroy(&s->backward, ctx);
+    return dmattn_backward_stage_build(s, &plan->pipelines);
 }
 
 void dmattn_backward_stages_record(const backward_stages *s, recorder *r)

@@ -16,7 +16,6 @@ typedef struct backward_stages {
 dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *plan,
                                           const dmattn_attention_backward_desc *desc, keys_bound bound,
                                           const backward_tiles *tiles);
-void dmattn_backward_stages_destroy(backward_stages *stages, const dmattn_context *ctx);
 void dmattn_backward_stages_record(const backward_stages *stages, recorder *r);
 void dmattn_backward_stages_describe(const backward_stages *stages, dmattn_plan_info *info);
 

@@ -18,7 +18,7 @@ static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc, con
 {
     dmattn_plan *base = &plan->base;
     decode_stage *s = &plan->decode;
-    TRY(dmattn_decode_stage_plan(s, base->ctx, base->layout, desc, tile));
+    TRY(dmattn_decode_stage_plan(s, &base->pipelines, desc, tile));
     s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
@@ -27,11 +27,6 @@ static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc, con
     base->flops = dmattn_decode_flops(&s->desc);
     base->bytes = dmattn_decode_bytes(&s->desc);
     return DMATTN_SUCCESS;
-}
-
-static void destroy(dmattn_plan *base)
-{
-    dmattn_decode_stage_destroy(&((decode_plan *)base)->decode, base->ctx);
 }
 
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
@@ -69,7 +64,6 @@ const operator_type dmattn_decode_operator = {
     .size = sizeof(decode_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_decode_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

@@ -113,14 +113,7 @@ static dmattn_status fill(dma_plan *plan, dma_descs *descs, const attention_tile
     d.causal = descs->mask.selection.causal;
     base->flops = dmattn_attention_flops(&d);
     base->bytes = dmattn_attention_bytes(&d);
-    return dmattn_attention_stage_build(s, ctx, base->layout);
-}
-
-static void destroy(dmattn_plan *base)
-{
-    dma_plan *plan = (dma_plan *)base;
-    dmattn_mask_stages_destroy(&plan->mask, base->ctx);
-    dmattn_attention_stage_destroy(&plan->attention, base->ctx);
+    return dmattn_attention_stage_build(s, &base->pipelines);
 }
 
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
@@ -158,7 +151,6 @@ const operator_type dmattn_dma_operator = {
     .size = sizeof(dma_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_dma_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

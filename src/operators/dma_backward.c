@@ -84,8 +84,7 @@ static dmattn_status add_importance(dma_backward_plan *plan, const dma_backward_
     dmattn_mask_desc d = descs->mask;
     d.stages = DMATTN_STAGE_IMPORTANCE;
     TRY(dmattn_mask_desc_resolve(&d, &d, &base->ctx->messenger));
-    TRY(dmattn_importance_backward_stage_plan(&plan->importance, base->ctx, base->layout, &d, descs->of_importance,
-                                              dv));
+    TRY(dmattn_importance_backward_stage_plan(&plan->importance, &base->pipelines, &d, descs->of_importance, dv));
     /* The stage reads rows of v and dv 16 bytes at a time where they allow it, even if those of q or k do not. */
     if (dmattn_importance_is_aligned(&d))
         base->tensor[TENSOR_V].alignment = 16;
@@ -115,13 +114,6 @@ static dmattn_status fill(dma_backward_plan *plan, const dma_backward_descs *des
     if (!(descs->gradients & DMATTN_GRADIENT_IMPORTANCE))
         dmattn_plan_reserve_tensor(base, TENSOR_DIMPORTANCE);
     return descs->of_importance ? add_importance(plan, descs) : DMATTN_SUCCESS;
-}
-
-static void destroy(dmattn_plan *base)
-{
-    dma_backward_plan *plan = (dma_backward_plan *)base;
-    dmattn_backward_stages_destroy(&plan->attention, base->ctx);
-    dmattn_importance_backward_stage_destroy(&plan->importance, base->ctx);
 }
 
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
@@ -166,7 +158,6 @@ const operator_type dmattn_dma_backward_operator = {
     .size = sizeof(dma_backward_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_dma_backward_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

@@ -21,15 +21,10 @@ dmattn_status dmattn_interval_lists_plan(interval_lists *l, dmattn_plan *plan, c
         plan->tensor[TENSOR_LISTS] = (plan_tensor){.bytes = dmattn_product(16, headers), .alignment = 16};
         return DMATTN_SUCCESS;
     }
-    TRY(dmattn_lists_stage_plan(&l->stage, plan->ctx, plan->layout, &desc));
+    TRY(dmattn_lists_stage_plan(&l->stage, &plan->pipelines, &desc));
     l->lists_at = dmattn_plan_reserve(plan, dmattn_lists_bytes(&l->stage.layout));
     l->stage.scratch_at = dmattn_plan_reserve(plan, l->stage.layout.scratch_bytes);
     return DMATTN_SUCCESS;
-}
-
-void dmattn_interval_lists_destroy(interval_lists *l, const dmattn_context *ctx)
-{
-    dmattn_lists_stage_destroy(&l->stage, ctx);
 }
 
 void dmattn_interval_lists_record(const interval_lists *l, recorder *r, bool reuse)

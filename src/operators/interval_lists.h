@@ -14,7 +14,6 @@ typedef struct interval_lists {
 /* `bound`: the number of keys that a query sees. */
 dmattn_status dmattn_interval_lists_plan(interval_lists *lists, dmattn_plan *plan, const dmattn_attention_desc *desc,
                                          uint32_t list_queries, keys_bound bound);
-void dmattn_interval_lists_destroy(interval_lists *lists, const dmattn_context *ctx);
 
 /* Sets r->tensor[TENSOR_LISTS]. `reuse`: the workspace has the lists from an earlier call. */
 void dmattn_interval_lists_record(const interval_lists *lists, recorder *r, bool reuse);

@@ -23,11 +23,6 @@ static dmattn_status fill(mask_plan *plan, const dmattn_mask_desc *d)
     return DMATTN_SUCCESS;
 }
 
-static void destroy(dmattn_plan *base)
-{
-    dmattn_mask_stages_destroy(&((mask_plan *)base)->stages, base->ctx);
-}
-
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     dmattn_mask_stages_record(&((const mask_plan *)base)->stages, r, reuse);
@@ -58,7 +53,6 @@ const operator_type dmattn_mask_operator = {
     .size = sizeof(mask_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_mask_args, workspace),
-    .destroy = destroy,
     .record = record,
     .describe = describe,
 };

@@ -33,17 +33,16 @@ static lists_desc lists_of(const dmattn_mask_desc *d)
 
 dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const dmattn_mask_desc *d)
 {
-    const dmattn_context *ctx = plan->ctx;
     uint64_t scratch = 0; /* intervals and lists use the same scratch memory, one after the other */
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
-        TRY(dmattn_importance_stage_plan(&s->importance, ctx, plan->layout, d));
+        TRY(dmattn_importance_stage_plan(&s->importance, &plan->pipelines, d));
     if (d->stages & DMATTN_STAGE_INTERVALS) {
-        TRY(dmattn_selection_stage_plan(&s->selection, ctx, plan->layout, d));
+        TRY(dmattn_selection_stage_plan(&s->selection, &plan->pipelines, d));
         scratch = dmattn_selection_scratch_bytes(d);
     }
     if (d->stages & DMATTN_STAGE_LISTS) {
         const lists_desc lists = lists_of(d);
-        TRY(dmattn_lists_stage_plan(&s->lists, ctx, plan->layout, &lists));
+        TRY(dmattn_lists_stage_plan(&s->lists, &plan->pipelines, &lists));
         const lists_layout *l = &s->lists.layout;
         plan->tensor[TENSOR_LISTS] = (plan_tensor){.bytes = dmattn_lists_bytes(l), .alignment = 16};
         scratch = l->scratch_bytes > scratch ? l->scratch_bytes : scratch;
@@ -56,13 +55,6 @@ dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const d
     }
     s->selection.scratch_at = s->lists.scratch_at = dmattn_plan_reserve(plan, scratch);
     return DMATTN_SUCCESS;
-}
-
-void dmattn_mask_stages_destroy(mask_stages *s, const dmattn_context *ctx)
-{
-    dmattn_importance_stage_destroy(&s->importance, ctx);
-    dmattn_selection_stage_destroy(&s->selection, ctx);
-    dmattn_lists_stage_destroy(&s->lists, ctx);
 }
 
 void dmattn_mask_stages_record(const mask_stages *s, recorder *r, uint32_t reuse)

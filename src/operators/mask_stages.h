@@ -16,7 +16,6 @@ typedef struct mask_stages { /* a stage that desc->stages leaves out has no pipe
 
 /* Plans the stages of a resolved descriptor, and adds their tensors and scratch memory to the plan. */
 dmattn_status dmattn_mask_stages_plan(mask_stages *stages, dmattn_plan *plan, const dmattn_mask_desc *desc);
-void dmattn_mask_stages_destroy(mask_stages *stages, const dmattn_context *ctx);
 
 /* `reuse`: bits of dmattn_mask_stage; these stages are left out. */
 void dmattn_mask_stages_record(const mask_stages *stages, recorder *r, uint32_t reuse);

@@ -91,7 +91,7 @@ typedef struct run {
     dmattn_mask_desc d; /* resolved */
     dmattn_strides dv_strides;
     uint32_t gradients;
-    dmattn_plan *plan;
+    pipeline_set pipelines;
     importance_backward_stage stage;
     uint64_t offset[TENSOR_COUNT + 1], bytes[TENSOR_COUNT + 1]; /* each tensor's place in its image, between guards */
     unsigned char *image[TENSOR_COUNT + 1];                     /* the content before the run */
@@ -139,9 +139,8 @@ static void create(run *r, const backward_case *c)
     r->gradients = c->gradients ? c->gradients : IMPORTANCE_GRADIENTS;
     ASSERT_OK(dmattn_mask_desc_resolve(d, d, &m));
     ASSERT_OK(dmattn_strides_resolve(&m, "dv", &r->dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
-    ASSERT_OK(dmattn_plan_create(h.context, &dmattn_mask_operator, &r->plan));
-    ASSERT_OK(
-        dmattn_importance_backward_stage_plan(&r->stage, h.context, r->plan->layout, d, r->gradients, &r->dv_strides));
+    r->pipelines.ctx = h.context;
+    ASSERT_OK(dmattn_importance_backward_stage_plan(&r->stage, &r->pipelines, d, r->gradients, &r->dv_strides));
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type), heads = d->kv_heads;
     const uint64_t weights = heads * heads * d->value_dim;
     add_rows(r, TENSOR_V, &d->v_strides);
@@ -164,8 +163,7 @@ static void destroy(run *r)
         free(r->got[t]);
         dmattn_buffer_destroy(h.device, &r->buffer[t]);
     }
-    dmattn_importance_backward_stage_destroy(&r->stage, h.context);
-    dmattn_plan_destroy(r->plan);
+    dmattn_pipelines_release(&r->pipelines);
 }
 
 static VkDeviceAddress address(const run *r, int t)
@@ -178,7 +176,7 @@ static VkDeviceAddress address(const run *r, int t)
 /* Tensors that do not exist have an invalid address, so that reading them fails. */
 static void go(run *r)
 {
-    recorder rec = {.ctx = h.context, .layout = r->plan->layout};
+    recorder rec = {.ctx = h.context};
     for (int t = 0; t <= SCRATCH; t++)
         if (r->bytes[t])
             ASSERT_OK(dmattn_upload(h.device, &r->buffer[t], 0, r->image[t], image_bytes(r, t)));
@@ -489,9 +487,10 @@ DEVICE_TEST(importance_backward, nothing)
     recorder rec = {.ctx = h.context};
     dmattn_mask_desc d = {F32, SIZE(1, 10, 1, 8), .stages = DMATTN_STAGE_IMPORTANCE};
     ASSERT_OK(dmattn_mask_desc_resolve(&d, &d, NULL));
-    ASSERT_OK(dmattn_importance_backward_stage_plan(&s, h.context, VK_NULL_HANDLE, &d,
-                                                    DMATTN_GRADIENT_Q | DMATTN_GRADIENT_IMPORTANCE, &d.v_strides));
+    pipeline_set none = {.ctx = h.context};
+    ASSERT_OK(dmattn_importance_backward_stage_plan(&s, &none, &d, DMATTN_GRADIENT_Q | DMATTN_GRADIENT_IMPORTANCE,
+                                                    &d.v_strides));
+    cr_expect_eq(none.count, 0);
     cr_expect_eq(dmattn_importance_backward_scratch_bytes(&s), 0);
     dmattn_importance_backward_stage_record(&s, &rec);
-    dmattn_importance_backward_stage_destroy(&s, h.context);
 }

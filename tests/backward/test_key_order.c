@@ -55,11 +55,10 @@ static void destroy(order_run *r)
 static void go(order_run *r)
 {
     const uint64_t bytes = 4 * (uint64_t)r->planes * r->desc.keys;
-    dmattn_plan *plan;
+    pipeline_set pipelines = {.ctx = h.context};
     key_order order = {0};
     dmattn_buffer begin, end, scratch;
-    ASSERT_OK(dmattn_plan_create(h.context, &dmattn_mask_operator, &plan));
-    ASSERT_OK(dmattn_key_order_plan(&order, h.context, plan->layout, &r->desc));
+    ASSERT_OK(dmattn_key_order_plan(&order, &pipelines, &r->desc));
     const uint64_t scratch_bytes = dmattn_key_order_scratch_bytes(&order);
     ASSERT_OK(dmattn_buffer_create(h.device, bytes, &begin));
     ASSERT_OK(dmattn_buffer_create(h.device, bytes, &end));
@@ -67,7 +66,7 @@ static void go(order_run *r)
     ASSERT_OK(dmattn_upload(h.device, &begin, 0, r->begin, bytes));
     ASSERT_OK(dmattn_upload(h.device, &end, 0, r->end, bytes));
 
-    recorder rec = {.ctx = h.context, .layout = plan->layout};
+    recorder rec = {.ctx = h.context};
     rec.tensor[TENSOR_BEGIN] = address(&begin);
     rec.tensor[TENSOR_END] = address(&end);
     rec.workspace = address(&scratch);
@@ -81,8 +80,7 @@ static void go(order_run *r)
     dmattn_buffer *const buffers[] = {&begin, &end, &scratch};
     for (int i = 0; i < 3; i++)
         dmattn_buffer_destroy(h.device, buffers[i]);
-    dmattn_key_order_destroy(&order, h.context);
-    dmattn_plan_destroy(plan);
+    dmattn_pipelines_release(&pipelines);
 }
 
 /* The queries from *begin to *end - 1 see the key. Returns false if no query does. */

@@ -441,6 +441,79 @@ Test(contract, each_vulkan_call_fails)
     }
 }
 
+/* ---- pipelines that plans share ---------------------------------------------------------------------------------- */
+
+static unsigned live_pipelines(const rig *r)
+{
+    return r->vulkan.made[FAKE_PIPELINE] - r->vulkan.destroyed[FAKE_PIPELINE];
+}
+
+/* An equal plan makes nothing in Vulkan, and still works when the first one is destroyed. */
+Test(contract, equal_plans_share_pipelines)
+{
+    rig r;
+    rig_create(&r);
+    for (int i = 0; i < OPERATORS; i++) {
+        fake_commands commands;
+        dmattn_plan *first = plan_of(&r, &operators[i]);
+        const unsigned calls = r.vulkan.calls, live = live_pipelines(&r);
+        dmattn_plan *second = plan_of(&r, &operators[i]);
+        cr_expect_gt(live, 0);
+        cr_expect_eq(r.vulkan.calls, calls, "%s: a second plan calls Vulkan", operators[i].name);
+        dmattn_plan_destroy(first);
+        cr_expect_eq(live_pipelines(&r), live, "%s: a pipeline that is in use was destroyed", operators[i].name);
+        record(&r, &operators[i], second, &commands);
+        dmattn_plan_destroy(second);
+        cr_expect_eq(live_pipelines(&r), 0, "%s: pipelines without a plan are left", operators[i].name);
+    }
+    rig_destroy(&r);
+}
+
+/* Plans that differ only in their lengths share all pipelines; a plan with another soft cap shares those that it does
+ * not concern. */
+Test(contract, different_plans_share_pipelines)
+{
+    dmattn_attention_desc desc = {.type = DMATTN_TYPE_F16,
+                                  .batch = 1,
+                                  .queries = 4096,
+                                  .keys = 4096,
+                                  .heads = 16,
+                                  .head_dim = 64,
+                                  .max_level = DMATTN_LEVEL_PORTABLE,
+                                  .mask = DMATTN_MASK_DENSE};
+    dmattn_plan *plans[3];
+    rig r;
+    rig_create(&r);
+    cr_assert_eq(dmattn_attention_plan(r.context, &desc, &plans[0]), DMATTN_SUCCESS, "%s", r.said.text);
+    cr_expect_eq(live_pipelines(&r), 2, "the bitmap, and attention");
+    desc.queries = desc.keys = 8192;
+    cr_assert_eq(dmattn_attention_plan(r.context, &desc, &plans[1]), DMATTN_SUCCESS, "%s", r.said.text);
+    cr_expect_eq(live_pipelines(&r), 2);
+    desc.soft_cap = 30;
+    cr_assert_eq(dmattn_attention_plan(r.context, &desc, &plans[2]), DMATTN_SUCCESS, "%s", r.said.text);
+    cr_expect_eq(live_pipelines(&r), 4, "all kernels of attention have the constants of scores");
+    for (int i = 0; i < 3; i++)
+        dmattn_plan_destroy(plans[i]);
+    rig_destroy(&r);
+}
+
+/* With keep_pipelines, they stay for later plans, until the context is destroyed. */
+Test(contract, kept_pipelines)
+{
+    rig r;
+    rig_init(&r);
+    r.vulkan.desc.keep_pipelines = true;
+    cr_assert_eq(dmattn_context_create(&r.vulkan.desc, &r.context), DMATTN_SUCCESS, "%s", r.said.text);
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    const unsigned calls = r.vulkan.calls;
+    cr_expect_eq(r.vulkan.destroyed[FAKE_PIPELINE], 0);
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plan_of(&r, &operators[i]));
+    cr_expect_eq(r.vulkan.calls, calls);
+    rig_destroy(&r);
+}
+
 /* A plan that fails does not change its context. */
 Test(contract, failures_leave_the_context)
 {
@@ -451,7 +524,7 @@ Test(contract, failures_leave_the_context)
         dmattn_plan *plan = plan_of(&r, &operators[i]);
         dmattn_plan_destroy(plan);
         r.vulkan.calls = 0;
-        r.vulkan.fail_at = 3;
+        r.vulkan.fail_at = 2; /* its first pipeline, after that kernel's module */
         r.vulkan.failure = VK_ERROR_DEVICE_LOST;
         plan = (dmattn_plan *)&r;
         cr_expect_eq(operators[i].plan(r.context, &plan), DMATTN_ERROR_VULKAN);

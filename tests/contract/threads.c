@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <time.h>
 
 #define THREADS 8
 #define ROUNDS  10
@@ -70,6 +71,48 @@ static void plan_all(int thread)
     }
 }
 
+/* ---- pipelines that threads share -------------------------------------------------------------------------------- */
+
+static dmattn_plan *made_together[THREADS][OPERATORS];
+static atomic_uint compiling_now, most_at_once;
+
+/* Compiling takes a while, and long enough for another thread to begin if nothing stops it. */
+static void compile_slowly(void)
+{
+    const unsigned now = atomic_fetch_add_explicit(&compiling_now, 1, memory_order_relaxed) + 1;
+    if (now > atomic_load_explicit(&most_at_once, memory_order_relaxed))
+        atomic_store_explicit(&most_at_once, now, memory_order_relaxed);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (int i = 0; i < 2000 && atomic_load_explicit(&most_at_once, memory_order_relaxed) < 2; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    atomic_fetch_sub_explicit(&compiling_now, 1, memory_order_relaxed);
+}
+
+/* All threads make all plans on one context, half of them from the last operator on. */
+static void plan_together(int thread)
+{
+    for (int n = 0; n < OPERATORS; n++) {
+        const int i = thread % 2 ? OPERATORS - 1 - n : n;
+        expect(!operators[i].plan(context, &made_together[thread][i]), operators[i].name);
+        if (made_together[thread][i])
+            record(made_together[thread][i], i);
+    }
+}
+
+/* All threads make the same plan. */
+static void plan_one(int thread)
+{
+    operators[0].plan(context, &made_together[thread][0]);
+    if (made_together[thread][0])
+        record(made_together[thread][0], 0);
+}
+
+static void destroy_together(int thread)
+{
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(made_together[thread][i]);
+}
+
 /* Makes contexts that only this thread uses. */
 static void make_contexts(int thread)
 {
@@ -119,6 +162,62 @@ static bool run_threads(void (*run)(int thread))
     return true;
 }
 
+static unsigned live_pipelines(void)
+{
+    return vulkan.made[FAKE_PIPELINE] - vulkan.destroyed[FAKE_PIPELINE];
+}
+
+/* Threads that plan at the same time compile in parallel, but each pipeline once. The plans of main() are destroyed
+ * first, so that there are no pipelines, and made again. */
+static bool share_pipelines(void)
+{
+    const unsigned pipelines = live_pipelines();
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plans[i]);
+    expect(!live_pipelines(), "pipelines without a plan are left");
+    const unsigned made = vulkan.made[FAKE_PIPELINE];
+    vulkan.compiling = compile_slowly;
+    if (!run_threads(plan_together))
+        return false;
+    vulkan.compiling = NULL;
+    expect(vulkan.made[FAKE_PIPELINE] - made == pipelines, "a pipeline was compiled more than once");
+    expect(most_at_once > 1, "only one thread compiled at a time");
+    if (!run_threads(destroy_together))
+        return false;
+    expect(!live_pipelines(), "pipelines without a plan are left");
+    for (int i = 0; i < OPERATORS; i++)
+        if (operators[i].plan(context, &plans[i]))
+            return false;
+    return true;
+}
+
+/* If a pipeline cannot be compiled, only the plan of the thread that compiled it fails. */
+static bool fail_one(void)
+{
+    const unsigned made = vulkan.made[FAKE_PIPELINE];
+    for (int i = 0; i < OPERATORS; i++)
+        dmattn_plan_destroy(plans[i]);
+    vulkan.compiling = compile_slowly;
+    vulkan.calls = 0;
+    vulkan.fail_at = 2; /* a pipeline, or the module of one */
+    vulkan.failure = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+    if (!run_threads(plan_one))
+        return false;
+    vulkan.fail_at = 0;
+    vulkan.compiling = NULL;
+    unsigned failed = 0;
+    for (int thread = 0; thread < THREADS; thread++) {
+        failed += !made_together[thread][0];
+        dmattn_plan_destroy(made_together[thread][0]);
+        made_together[thread][0] = NULL;
+    }
+    expect(failed == 1 && vulkan.made[FAKE_PIPELINE] > made, "the number of plans that failed");
+    for (int i = 0; i < OPERATORS; i++)
+        if (operators[i].plan(context, &plans[i]))
+            return false;
+    return true;
+}
+
 static bool make_plans(void)
 {
     fake_vulkan_init(&vulkan);
@@ -138,7 +237,7 @@ static bool make_plans(void)
 int main(void)
 {
     if (!make_plans() || !run_threads(record_all) || !run_threads(plan_all) || !run_threads(make_contexts)
-        || !run_threads(all_of_it)) {
+        || !run_threads(all_of_it) || !share_pipelines() || !fail_one()) {
         fprintf(stderr, "threads: the test could not be set up\n");
         return 1;
     }
@@ -149,7 +248,7 @@ int main(void)
      * message, and so does dmattn_decode_get_layout() for each plan that is not a decoding plan. */
     const unsigned calls = ROUNDS * OPERATORS * (THREADS + THREADS / 2);
     const unsigned others = ROUNDS * (OPERATORS - 2) * (THREADS + THREADS / 2);
-    expect(errors == calls + others, "the number of error messages");
+    expect(errors == calls + others + 1, "the number of error messages"); /* and one of fail_one() */
     expect(!fake_vulkan_live(&vulkan), "objects were not destroyed");
     expect(!vulkan.wrong, "Vulkan was used incorrectly");
     return failures ? 1 : 0;

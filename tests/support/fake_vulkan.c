@@ -107,6 +107,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL CreateComputePipelines(VkDevice device, Vk
     note(v, !v->cache || cache == v->cache, "the app's cache is used for every pipeline");
     check(v, OBJECT(infos->stage.module), FAKE_MODULE, "a pipeline's module is alive");
     check(v, OBJECT(infos->layout), FAKE_LAYOUT, "a pipeline's layout is alive");
+    if (v->compiling)
+        v->compiling();
     VkResult result = next_call(v, "vkCreateComputePipelines");
     fake_object *object = NULL;
     if (!result)

@@ -23,6 +23,7 @@ typedef struct fake_vulkan {
     VkPhysicalDeviceBufferDeviceAddressFeatures address;
 
     void (*change_limits)(VkPhysicalDeviceProperties2 *properties); /* if not NULL: changes the device's limits */
+    void (*compiling)(void);                                        /* if not NULL: is called for each pipeline */
 
     const char *loaded[FAKE_NAMES]; /* requested function names: existing ones, and unknown ones */
     const char *refused[FAKE_NAMES];

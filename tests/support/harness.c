@@ -3,7 +3,6 @@
 #include "harness.h"
 
 #include "context.h"
-#include "pipelines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,7 +74,7 @@ void harness_begin(void)
     status = dmattn_device_create(h.runtime, h.index, &h.device);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s", h.sentence);
     h.context = dmattn_device_context(h.device);
-    pipelines_share(h.context);
+    dmattn_pipeline_table_keep(h.context->pipelines);
 }
 
 /* Makes a small plan in f16 and destroys it. */
@@ -209,7 +208,6 @@ const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_
 
 void harness_end(void)
 {
-    pipelines_destroy();
     dmattn_device_destroy(h.device);
     dmattn_runtime_destroy(h.runtime);
     h.device = NULL;

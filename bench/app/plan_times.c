@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "plan_times.h"
+
+#include "measure/planning.h"
+#include "runtime/platform.h"
+#include "timing/interrupt.h"
+#include "timing/statistics.h"
+
+#include <string.h>
+
+#define TIMES 101 /* equal plans */
+
+typedef struct plan_times {
+    double first, again; /* seconds; `again`: median */
+} plan_times;
+
+/* The plan that a case needs last: the others are parts of it, or of another case. */
+static bench_pass last_pass(const bench_case *c)
+{
+    return c->pass == PASS_BOTH ? PASS_BACKWARD : c->pass == PASS_MASK ? PASS_FORWARD : c->pass;
+}
+
+static dmattn_status time_plan(dmattn_context *context, const bench_case *c, double *seconds, dmattn_plan **plan)
+{
+    const double begin = dmattn_clock_seconds();
+    const dmattn_status status = case_plan(context, c, last_pass(c), plan);
+    *seconds = dmattn_clock_seconds() - begin;
+    return status;
+}
+
+static dmattn_status time_case(dmattn_context *context, const bench_case *c, plan_times *times)
+{
+    double seconds[TIMES];
+    dmattn_plan *first, *again;
+    TRY(time_plan(context, c, &times->first, &first));
+    dmattn_status status = DMATTN_SUCCESS;
+    for (int i = 0; i < TIMES && !status; i++) {
+        status = time_plan(context, c, &seconds[i], &again);
+        dmattn_plan_destroy(again);
+    }
+    dmattn_plan_destroy(first);
+    if (status)
+        return status;
+    sort_ascending(seconds, TIMES);
+    times->again = quantile(seconds, TIMES, 0.5);
+    return DMATTN_SUCCESS;
+}
+
+bool print_plan_times(FILE *stream, const case_list *cases, const measure_settings *settings)
+{
+    bool all = true;
+    fprintf(stream, "%-70s %10s %10s\n", "planning", "first, ms", "again, us");
+    for (uint32_t i = 0; i < cases->count && !interrupted(); i++) {
+        char name[CASE_NAME_SIZE];
+        plan_times times;
+        case_name(&cases->item[i], name);
+        const dmattn_status status = time_case(dmattn_device_context(settings->device), &cases->item[i], &times);
+        if (status) {
+            fprintf(stream, "%-70s %s\n", name, error_log_sentence(settings->log, status));
+            all = false;
+        } else
+            fprintf(stream, "%-70s %10.2f %10.1f\n", name, 1e3 * times.first, 1e6 * times.again);
+        fflush(stream);
+    }
+    return all;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * How long planning takes. */
+#ifndef DMATTN_BENCH_PLAN_TIMES_H
+#define DMATTN_BENCH_PLAN_TIMES_H
+
+#include "cases/case_list.h"
+#include "timing/settings.h"
+
+#include <stdio.h>
+
+/* Plans each case: its first plan, which compiles, and then equal plans while that one exists. Prints a row for each
+ * case. False if a case cannot be planned. */
+bool print_plan_times(FILE *stream, const case_list *cases, const measure_settings *settings);
+
+#endif
