@@ -129,10 +129,12 @@ dmattn_status dmattn_pipelines_add(pipeline_set *set, const char *name, dmattn_l
     const kernel *k = dmattn_kernel_find(name, level);
     if (!k)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED, "the kernel %s was left out of this build", name);
-    if (values->count > MAX_CONSTANTS || set->count == MAX_PIPELINES)
+    if (values->count > MAX_CONSTANTS || set->count == MOST_PIPELINES)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID,
                            "kernel %s has more than %d constants, or its plan more than %d pipelines", name,
-                           MAX_CONSTANTS, MAX_PIPELINES);
+                           MAX_CONSTANTS, MOST_PIPELINES);
+    if (!set->builds)
+        return DMATTN_SUCCESS;
     pipeline_key key = {k, values->subgroup_size, values->count, {0}};
     memcpy(key.constants, values->constants, values->count * sizeof *key.constants);
     bool make;

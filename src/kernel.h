@@ -70,14 +70,16 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const kernel *k, co
                                   VkPipeline *pipeline);
 
 /* The pipelines of a plan. The plans of a context share them: the same kernel with the same values is built once. */
-#define MAX_PIPELINES 32
+#define MOST_PIPELINES 32
 typedef struct pipeline_set {
     const dmattn_context *ctx;
+    bool builds; /* false: the set stays empty, to find out what a plan would need */
     uint32_t count;
-    table_pipeline *used[MAX_PIPELINES];
+    table_pipeline *used[MOST_PIPELINES];
 } pipeline_set;
 
-/* Adds the pipeline of a kernel of this build to the set; builds it if the context has none. */
+/* Adds the pipeline of a kernel of this build to the set; builds it if the context has none. *pipeline is
+ * VK_NULL_HANDLE if the set stays empty. */
 dmattn_status dmattn_pipelines_add(pipeline_set *set, const char *name, dmattn_level level, const kernel_values *values,
                                    VkPipeline *pipeline);
 

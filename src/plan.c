@@ -3,6 +3,8 @@
 
 #include "host/memory.h"
 
+#include <stdio.h>
+
 /* The alignment of the workspace and of each block in it. */
 #define WORKSPACE_ALIGNMENT 16
 #define PIECE_ALIGNMENT     64
@@ -24,27 +26,6 @@ dmattn_buffer *dmattn_operator_buffer(const operator_type *type, const void *arg
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
 
-dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out)
-{
-    if (out)
-        *out = NULL;
-    else if (ctx)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "`plan` is NULL");
-    return ctx && out ? DMATTN_SUCCESS : DMATTN_ERROR_INVALID;
-}
-
-dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, dmattn_plan **out)
-{
-    dmattn_plan *plan = dmattn_host_allocate(ctx->allocator, type->size);
-    if (!plan)
-        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "there is no host memory for a plan");
-    plan->type = type;
-    plan->ctx = ctx;
-    plan->pipelines.ctx = ctx;
-    *out = plan;
-    return DMATTN_SUCCESS;
-}
-
 static dmattn_status check_sizes(const dmattn_plan *plan)
 {
     const messenger *m = &plan->ctx->messenger;
@@ -53,17 +34,78 @@ static dmattn_status check_sizes(const dmattn_plan *plan)
     return dmattn_check_bytes(m, "the workspace", plan->workspace_size);
 }
 
-dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, dmattn_plan **out)
+/* Makes a plan. `builds`: with its pipelines. */
+static dmattn_status make(const dmattn_context *ctx, const operator_type *type, const void *desc, const void *tiles,
+                          bool builds, dmattn_plan **out)
 {
+    dmattn_plan *plan = dmattn_host_allocate(ctx->allocator, type->size);
+    if (!plan)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_OUT_OF_MEMORY, "there is no host memory for a plan");
+    plan->type = type;
+    plan->ctx = ctx;
+    plan->pipelines = (pipeline_set){.ctx = ctx, .builds = builds};
+    dmattn_status status = type->fill(plan, desc, tiles);
     if (!status)
         status = check_sizes(plan);
-    if (status) {
+    if (status)
         dmattn_plan_destroy(plan);
-        return status;
-    }
-    *out = plan;
-    dmattn_message_send(&plan->ctx->messenger, DMATTN_SEVERITY_INFO, "planned %s: %s", plan->type->name, plan->name);
+    else
+        *out = plan;
+    return status;
+}
+
+dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, const void *desc, const void *tiles,
+                                 dmattn_plan **out)
+{
+    if (out)
+        *out = NULL;
+    else if (ctx)
+        return dmattn_fail(&ctx->messenger, DMATTN_ERROR_INVALID, "`plan` is NULL");
+    if (!ctx || !out)
+        return DMATTN_ERROR_INVALID;
+    TRY(make(ctx, type, desc, tiles, true, out));
+    dmattn_message_send(&ctx->messenger, DMATTN_SEVERITY_INFO, "planned %s: %s", type->name, (*out)->name);
     return DMATTN_SUCCESS;
+}
+
+static void keep_message(void *user, dmattn_severity severity, const char *text)
+{
+    dmattn_support *support = user;
+    if (severity == DMATTN_SEVERITY_ERROR)
+        snprintf(support->message, sizeof support->message, "%s", text);
+}
+
+static void copy_info(const dmattn_plan *plan, dmattn_support *support)
+{
+    dmattn_plan_info info;
+    dmattn_plan_get_info(plan, &info);
+    support->level = info.level;
+    support->list_queries = info.list_queries;
+    support->workspace_size = info.workspace_size;
+    support->data_alignment = info.data_alignment;
+    support->lists_size = info.lists_size;
+    support->flops = info.flops;
+    support->bytes = info.bytes;
+    snprintf(support->why_not_higher, sizeof support->why_not_higher, "%s", info.why_not_higher);
+    snprintf(support->kernel, sizeof support->kernel, "%s", info.kernel);
+}
+
+dmattn_status dmattn_plan_check(const dmattn_context *ctx, const operator_type *type, const void *desc,
+                                dmattn_support *out)
+{
+    dmattn_support unused = {0}, *support = out ? out : &unused;
+    dmattn_plan *plan = NULL;
+    *support = (dmattn_support){.status = DMATTN_ERROR_INVALID, .message = "the context is NULL"};
+    if (!ctx)
+        return support->status;
+    *support->message = 0;
+    dmattn_context quiet = *ctx; /* its messages go to *support */
+    quiet.messenger = (messenger){keep_message, support};
+    support->status = make(&quiet, type, desc, NULL, false, &plan);
+    if (plan)
+        copy_info(plan, support);
+    dmattn_plan_destroy(plan);
+    return support->status;
 }
 
 void dmattn_plan_destroy(dmattn_plan *plan)

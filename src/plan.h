@@ -36,6 +36,10 @@ typedef struct operator_type {
     const operator_buffer *buffers; /* ends with END_OF_BUFFERS */
     size_t workspace;               /* offset of the workspace in the args struct */
 
+    /* Checks the operator's descriptor, and fills in its stages, tensors, workspace, name and costs. The type, context
+     * and set of pipelines of *plan are set; everything else is zero. `tiles`: as in dmattn_plan_create(). */
+    dmattn_status (*fill)(dmattn_plan *plan, const void *desc, const void *tiles);
+
     /* Writes the commands; the addresses of all buffers are in *r. `reuse`: bits of dmattn_mask_stage whose results
      * are kept from an earlier call. The bit of lists also stands for the bitmap of a dense mask. */
     void (*record)(const dmattn_plan *plan, recorder *r, uint32_t reuse);
@@ -67,14 +71,14 @@ struct dmattn_plan {
 
 /* ---- planning ---------------------------------------------------------------------------------------------------- */
 
-/* Checks the arguments that all dmattn_*_plan() have, and sets *out to NULL. */
-dmattn_status dmattn_plan_begin(const dmattn_context *ctx, dmattn_plan **out);
+/* All dmattn_*_plan(): makes a plan for a descriptor of the operator, and reports its kernel. `tiles`: NULL, or tiles
+ * that fit. */
+dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, const void *desc, const void *tiles,
+                                 dmattn_plan **out);
 
-/* Makes a plan without stages: zeroed memory of type->size bytes and a pipeline layout. */
-dmattn_status dmattn_plan_create(dmattn_context *ctx, const operator_type *type, dmattn_plan **plan);
-
-/* Gives a filled plan to the caller and reports its kernel. If `status` is an error, destroys the plan. */
-dmattn_status dmattn_plan_finish(dmattn_plan *plan, dmattn_status status, dmattn_plan **out);
+/* All dmattn_*_check(): the same without pipelines, and with a description instead of the plan. */
+dmattn_status dmattn_plan_check(const dmattn_context *ctx, const operator_type *type, const void *desc,
+                                dmattn_support *support);
 
 /* Reserves `bytes` of the workspace and returns their offset. */
 uint64_t dmattn_plan_reserve(dmattn_plan *plan, uint64_t bytes);

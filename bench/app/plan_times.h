@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-/* Plans each case: its first plan, which compiles, and then equal plans while that one exists. Prints a row for each
+/* Plans each case: its first plan, which compiles, then equal plans while that one exists, and
+ * checks of its descriptor. Prints a row for each
  * case. False if a case cannot be planned. */
 bool print_plan_times(FILE *stream, const case_list *cases, const measure_settings *settings);
 

@@ -145,8 +145,6 @@ static int measure_all(const bench_options *o, runner *r, uint32_t devices, ceil
 {
     const double start = dmattn_clock_seconds();
     int status = FINE, of_cases;
-    if (o->plans)
-        return print_plan_times(stdout, r->cases, &r->settings) ? FINE : FAILED;
     if (!o->suite)
         report_title(stdout, r->settings.info);
     else
@@ -174,6 +172,8 @@ int session_run(const session *s)
     cold_cache cold = {0};
     ceilings all = {0};
     outcomes found = {0};
+    if (o->plans)
+        return print_plan_times(stdout, r.cases, &r.settings) ? FINE : FAILED;
     if (o->cold && cold_create(&r.settings, &log, &cold))
         return complain(FAILED, "%s", error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
     r.settings.cold = o->cold ? &cold : NULL;

@@ -51,6 +51,19 @@ dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass
                            : dmattn_attention_backward_plan(context, &attention, plan);
 }
 
+dmattn_status case_support(const dmattn_context *context, const bench_case *c, bench_pass pass, dmattn_support *support)
+{
+    if (pass == PASS_DECODE && case_has_cache(c))
+        return dmattn_decode_check(context, &c->decode, support);
+    if (pass != PASS_BACKWARD)
+        return c->mask.dynamic ? dmattn_dma_check(context, &c->dma, support)
+                               : dmattn_attention_check(context, &c->desc, support);
+    const dmattn_attention_backward_desc attention = {.attention = c->desc};
+    const dmattn_dma_backward_desc dma = {.dma = c->dma};
+    return c->mask.dynamic ? dmattn_dma_backward_check(context, &dma, support)
+                           : dmattn_attention_backward_check(context, &attention, support);
+}
+
 static dmattn_status plan_pass(const measure_settings *s, const bench_case *c,
                                const dmattn_attention_backward_desc *desc, bench_pass pass, planned_pass *planned)
 {

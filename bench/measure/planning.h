@@ -15,6 +15,10 @@ double flops_of_pair(const dmattn_attention_backward_desc *desc, bench_pass pass
 /* Makes the plan of a case for one pass: forward, backward or decode. */
 dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass pass, dmattn_plan **plan);
 
+/* Checks the descriptor of that plan. */
+dmattn_status case_support(const dmattn_context *context, const bench_case *c, bench_pass pass,
+                           dmattn_support *support);
+
 /* Fills m->desc and m->planned. UNSUPPORTED if the device does not support a plan, or has too little memory. */
 dmattn_status plan_case(const measure_settings *settings, const bench_case *c, measurement *m,
                         const messenger *messenger);

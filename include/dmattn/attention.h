@@ -89,10 +89,15 @@ typedef struct dmattn_attention_desc {
 } dmattn_attention_desc;
 
 /** Checks `desc`, chooses a kernel and its tile, and compiles pipelines. Destroy the plan with dmattn_plan_destroy().
- * INVALID: `desc` violates its documentation. UNSUPPORTED: the shape exceeds a limit of the device, or the requested
- * level is not available. */
+ * INVALID: `desc` violates its documentation. UNSUPPORTED: a dimension is above 256, the shape exceeds a limit of the
+ * device, or the requested level is not available. */
 DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dmattn_attention_desc *desc,
                                                dmattn_plan **plan);
+
+/** Answers in microseconds what dmattn_attention_plan() would do; see dmattn_support. `support` may be NULL. The
+ * context is only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_attention_check(const dmattn_context *context, const dmattn_attention_desc *desc,
+                                                dmattn_support *support);
 
 /** Buffers of one run of attention. Sizes are checked unless they are VK_WHOLE_SIZE. */
 typedef struct dmattn_attention_args {
@@ -166,6 +171,12 @@ typedef struct dmattn_attention_backward_desc {
  * visible, which is 5/2 of forward if D = Dv: 4 * (D + Dv) for the gradients and 2 * D for the scores. */
 DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
                                                         const dmattn_attention_backward_desc *desc, dmattn_plan **plan);
+
+/** Answers in microseconds what dmattn_attention_backward_plan() would do; see dmattn_support. `support` may be NULL.
+ * The context is only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_attention_backward_check(const dmattn_context *context,
+                                                         const dmattn_attention_backward_desc *desc,
+                                                         dmattn_support *support);
 
 /** Buffers of one run of the gradients of attention. Gradients that the plan does not compute need no buffer. */
 typedef struct dmattn_attention_backward_args {

@@ -245,6 +245,26 @@ typedef struct dmattn_plan_info {
  * is ignored. */
 DMATTN_API void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info);
 
+/* ---- checking without planning ------------------------------------------------------------------------------- */
+
+/** What dmattn_*_check() answers: what planning a descriptor would give. A check compiles nothing and calls no Vulkan
+ * function. It takes microseconds, and sends no message. */
+typedef struct dmattn_support {
+    dmattn_status
+        status;               /**< what dmattn_*_plan() would return, unless memory runs out or a Vulkan call fails; the
+                                 check returns it, too. If it is not SUCCESS, the members below are zero, except `message` */
+    dmattn_level level;       /**< as in dmattn_plan_info, like the members after it */
+    uint32_t list_queries;    /**< as in dmattn_plan_info */
+    uint64_t workspace_size;  /**< as in dmattn_plan_info */
+    uint64_t data_alignment;  /**< as in dmattn_plan_info */
+    uint64_t lists_size;      /**< as in dmattn_plan_info */
+    double flops;             /**< as in dmattn_plan_info */
+    double bytes;             /**< as in dmattn_plan_info */
+    char message[512];        /**< the sentence that explains `status`; empty with SUCCESS */
+    char why_not_higher[448]; /**< as in dmattn_plan_info */
+    char kernel[128];         /**< as in dmattn_plan_info */
+} dmattn_support;
+
 #ifdef __cplusplus
 }
 #endif

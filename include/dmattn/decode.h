@@ -70,6 +70,11 @@ typedef struct dmattn_decode_desc {
 DMATTN_API dmattn_status dmattn_decode_plan(dmattn_context *context, const dmattn_decode_desc *desc,
                                             dmattn_plan **plan);
 
+/** Answers in microseconds what dmattn_decode_plan() would do; see dmattn_support. `support` may be NULL. The context
+ * is only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_decode_check(const dmattn_context *context, const dmattn_decode_desc *desc,
+                                             dmattn_support *support);
+
 /** Memory layout of a cache. Sizes and offsets are in bytes unless stated otherwise. The state of sequence b starts at
  * b * sequence_size. A state of zeros is a sequence without tokens. Each state starts with twelve uint32 for each kv
  * head; the first is the number of tokens. With BOUNDED, three arrays of slots follow, [Hk, slots] each: slot_words,

@@ -28,6 +28,11 @@ typedef struct dmattn_dma_desc {
 /** Plans dynamic mask attention; see dmattn_mask_plan() and dmattn_attention_plan(). */
 DMATTN_API dmattn_status dmattn_dma_plan(dmattn_context *context, const dmattn_dma_desc *desc, dmattn_plan **plan);
 
+/** Answers in microseconds what dmattn_dma_plan() would do; see dmattn_support. `support` may be NULL. The context is
+ * only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_dma_check(const dmattn_context *context, const dmattn_dma_desc *desc,
+                                          dmattn_support *support);
+
 /** Buffers of one run of dynamic mask attention. `importance`, `begin` and `end` are optional outputs: those without a
  * buffer are kept in the workspace. A backward run needs all three. */
 typedef struct dmattn_dma_args {
@@ -78,6 +83,11 @@ typedef struct dmattn_dma_backward_desc {
 /** Plans the gradients of dynamic mask attention; see dmattn_attention_backward_plan(). */
 DMATTN_API dmattn_status dmattn_dma_backward_plan(dmattn_context *context, const dmattn_dma_backward_desc *desc,
                                                   dmattn_plan **plan);
+
+/** Answers in microseconds what dmattn_dma_backward_plan() would do; see dmattn_support. `support` may be NULL. The
+ * context is only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_dma_backward_check(const dmattn_context *context, const dmattn_dma_backward_desc *desc,
+                                                   dmattn_support *support);
 
 /** Buffers of one run of the gradients of dynamic mask attention. Gradients that the plan does not compute need no
  * buffer. */

@@ -139,6 +139,11 @@ typedef struct dmattn_mask_desc {
  * memory of the intermediate lists: about 10 + (window + 512) / 64 at 16 queries per list. */
 DMATTN_API dmattn_status dmattn_mask_plan(dmattn_context *context, const dmattn_mask_desc *desc, dmattn_plan **plan);
 
+/** Answers in microseconds what dmattn_mask_plan() would do; see dmattn_support. `support` may be NULL. The context is
+ * only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
+DMATTN_API dmattn_status dmattn_mask_check(const dmattn_context *context, const dmattn_mask_desc *desc,
+                                           dmattn_support *support);
+
 /** Buffers of one run of a mask plan. Results of the plan's stages are outputs; other tensors that they read are
  * inputs. */
 typedef struct dmattn_mask_args {

@@ -11,12 +11,14 @@ typedef struct attention_plan {
     attention_stage attention;
 } attention_plan;
 
-static dmattn_status fill(attention_plan *plan, const dmattn_attention_desc *desc, const attention_tile *tile)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
-    dmattn_plan *base = &plan->base;
+    attention_plan *plan = (attention_plan *)base;
     attention_stage *s = &plan->attention;
     const dmattn_attention_desc *d = &s->desc;
-    TRY(dmattn_attention_stage_choose(s, base->ctx, desc, tile));
+    dmattn_attention_desc resolved;
+    TRY(dmattn_attention_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    TRY(dmattn_attention_stage_choose(s, base->ctx, &resolved, tile));
     s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_mask_tiles_bytes(d, &s->tile));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
@@ -54,6 +56,7 @@ const operator_type dmattn_attention_operator = {
     .size = sizeof(attention_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_attention_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
@@ -66,12 +69,13 @@ dmattn_status dmattn_attention_plan(dmattn_context *ctx, const dmattn_attention_
 dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
                                          const attention_tile *tile, dmattn_plan **out)
 {
-    dmattn_attention_desc resolved;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_attention_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_attention_operator, &plan));
-    return dmattn_plan_finish(plan, fill((attention_plan *)plan, &resolved, tile), out);
+    return dmattn_plan_create(ctx, &dmattn_attention_operator, desc, tile, out);
+}
+
+dmattn_status dmattn_attention_check(const dmattn_context *ctx, const dmattn_attention_desc *desc,
+                                     dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_attention_operator, desc, support);
 }
 
 dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,

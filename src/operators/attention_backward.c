@@ -9,6 +9,14 @@ typedef struct attention_backward_plan {
     backward_stages stages;
 } attention_backward_plan;
 
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tiles)
+{
+    dmattn_attention_backward_desc resolved;
+    TRY(dmattn_attention_backward_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, resolved.attention.keys);
+    return dmattn_backward_stages_plan(&((attention_backward_plan *)base)->stages, base, &resolved, bound, tiles);
+}
+
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     (void)reuse;
@@ -36,6 +44,7 @@ const operator_type dmattn_attention_backward_operator = {
     .size = sizeof(attention_backward_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_attention_backward_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
@@ -49,14 +58,13 @@ dmattn_status dmattn_attention_backward_plan(dmattn_context *ctx, const dmattn_a
 dmattn_status dmattn_attention_backward_plan_tiles(dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
                                                    const backward_tiles *tiles, dmattn_plan **out)
 {
-    dmattn_attention_backward_desc resolved;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_attention_backward_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_attention_backward_operator, &plan));
-    backward_stages *stages = &((attention_backward_plan *)plan)->stages;
-    const keys_bound bound = dmattn_selection_bound(&(dmattn_selection){0}, resolved.attention.keys);
-    return dmattn_plan_finish(plan, dmattn_backward_stages_plan(stages, plan, &resolved, bound, tiles), out);
+    return dmattn_plan_create(ctx, &dmattn_attention_backward_operator, desc, tiles, out);
+}
+
+dmattn_status dmattn_attention_backward_check(const dmattn_context *ctx, const dmattn_attention_backward_desc *desc,
+                                              dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_attention_backward_operator, desc, support);
 }
 
 dmattn_status dmattn_attention_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,

@@ -14,11 +14,12 @@ static const decode_stage *stage_of(const dmattn_plan *base)
     return &((const decode_plan *)base)->decode;
 }
 
-static dmattn_status fill(decode_plan *plan, const dmattn_decode_desc *desc, const decode_tile *tile)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
-    dmattn_plan *base = &plan->base;
-    decode_stage *s = &plan->decode;
-    TRY(dmattn_decode_stage_plan(s, &base->pipelines, desc, tile));
+    decode_stage *s = &((decode_plan *)base)->decode;
+    dmattn_decode_desc resolved;
+    TRY(dmattn_decode_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    TRY(dmattn_decode_stage_plan(s, &base->pipelines, &resolved, tile));
     s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
@@ -64,6 +65,7 @@ const operator_type dmattn_decode_operator = {
     .size = sizeof(decode_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_decode_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
@@ -76,12 +78,12 @@ dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *
 dmattn_status dmattn_decode_plan_tile(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tile *tile,
                                       dmattn_plan **out)
 {
-    dmattn_decode_desc resolved;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_decode_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_decode_operator, &plan));
-    return dmattn_plan_finish(plan, fill((decode_plan *)plan, &resolved, tile), out);
+    return dmattn_plan_create(ctx, &dmattn_decode_operator, desc, tile, out);
+}
+
+dmattn_status dmattn_decode_check(const dmattn_context *ctx, const dmattn_decode_desc *desc, dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_decode_operator, desc, support);
 }
 
 dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout)

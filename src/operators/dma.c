@@ -83,7 +83,7 @@ static void add_tensors(dma_plan *plan, const dma_descs *descs)
         const tensor_id t = (tensor_id)i;
         plan_tensor *tensor = &plan->base.tensor[t];
         const bool made = t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
-                          || (t == TENSOR_IMPORTANCE && plan->mask.importance.pipeline);
+                          || (t == TENSOR_IMPORTANCE && descs->mask.stages & DMATTN_STAGE_IMPORTANCE);
         if (t != TENSOR_LISTS)
             tensor->bytes = dmattn_dma_tensor_bytes(descs, t);
         if (dmattn_attention_tensor_bytes(&s->desc, t) && tensor->alignment < dmattn_attention_alignment(s, t))
@@ -94,23 +94,25 @@ static void add_tensors(dma_plan *plan, const dma_descs *descs)
     plan->base.tensor[TENSOR_IMPORTANCE].alignment = 4;
 }
 
-static dmattn_status fill(dma_plan *plan, dma_descs *descs, const attention_tile *tile)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
-    dmattn_plan *base = &plan->base;
+    dma_plan *plan = (dma_plan *)base;
     const dmattn_context *ctx = base->ctx;
     attention_stage *s = &plan->attention;
-    TRY(dmattn_attention_stage_choose(s, ctx, &descs->attention, tile));
-    descs->mask.list_queries = dmattn_tile_list_queries(&s->tile);
-    TRY(dmattn_mask_desc_resolve(&descs->mask, &descs->mask, &ctx->messenger));
-    TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs->mask));
+    dma_descs descs;
+    TRY(dmattn_dma_desc_resolve(desc, &descs, &ctx->messenger));
+    TRY(dmattn_attention_stage_choose(s, ctx, &descs.attention, tile));
+    descs.mask.list_queries = dmattn_tile_list_queries(&s->tile);
+    TRY(dmattn_mask_desc_resolve(&descs.mask, &descs.mask, &ctx->messenger));
+    TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs.mask));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     if (!s->tile.slice) /* most keys are hidden */
         s->slice = dmattn_grid_slice(s->attention_grid,
-                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&descs->mask));
-    add_tensors(plan, descs);
+                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&descs.mask));
+    add_tensors(plan, &descs);
     snprintf(base->name, sizeof base->name, "%s", s->name);
     dmattn_attention_desc d = s->desc;
-    d.causal = descs->mask.selection.causal;
+    d.causal = descs.mask.selection.causal;
     base->flops = dmattn_attention_flops(&d);
     base->bytes = dmattn_attention_bytes(&d);
     return dmattn_attention_stage_build(s, &base->pipelines);
@@ -151,6 +153,7 @@ const operator_type dmattn_dma_operator = {
     .size = sizeof(dma_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_dma_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
@@ -163,12 +166,12 @@ dmattn_status dmattn_dma_plan(dmattn_context *ctx, const dmattn_dma_desc *desc, 
 dmattn_status dmattn_dma_plan_tile(dmattn_context *ctx, const dmattn_dma_desc *desc, const attention_tile *tile,
                                    dmattn_plan **out)
 {
-    dma_descs descs;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_dma_desc_resolve(desc, &descs, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_dma_operator, &plan));
-    return dmattn_plan_finish(plan, fill((dma_plan *)plan, &descs, tile), out);
+    return dmattn_plan_create(ctx, &dmattn_dma_operator, desc, tile, out);
+}
+
+dmattn_status dmattn_dma_check(const dmattn_context *ctx, const dmattn_dma_desc *desc, dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_dma_operator, desc, support);
 }
 
 dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_dma_args *args)

@@ -95,9 +95,12 @@ static dmattn_status add_importance(dma_backward_plan *plan, const dma_backward_
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status fill(dma_backward_plan *plan, const dma_backward_descs *descs, const backward_tiles *tiles)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tiles)
 {
-    dmattn_plan *base = &plan->base;
+    dma_backward_plan *plan = (dma_backward_plan *)base;
+    dma_backward_descs resolved;
+    const dma_backward_descs *descs = &resolved;
+    TRY(dmattn_dma_backward_desc_resolve(desc, &resolved, &base->ctx->messenger));
     const keys_bound bound = dmattn_selection_bound(&descs->mask.selection, descs->mask.keys);
     const uint32_t parameter = dmattn_type_size(descs->mask.importance.parameter_type);
     TRY(dmattn_backward_stages_plan(&plan->attention, base, &descs->attention, bound, tiles));
@@ -158,6 +161,7 @@ const operator_type dmattn_dma_backward_operator = {
     .size = sizeof(dma_backward_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_dma_backward_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
@@ -170,12 +174,13 @@ dmattn_status dmattn_dma_backward_plan(dmattn_context *ctx, const dmattn_dma_bac
 dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
                                              const backward_tiles *tiles, dmattn_plan **out)
 {
-    dma_backward_descs descs;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_dma_backward_desc_resolve(desc, &descs, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_dma_backward_operator, &plan));
-    return dmattn_plan_finish(plan, fill((dma_backward_plan *)plan, &descs, tiles), out);
+    return dmattn_plan_create(ctx, &dmattn_dma_backward_operator, desc, tiles, out);
+}
+
+dmattn_status dmattn_dma_backward_check(const dmattn_context *ctx, const dmattn_dma_backward_desc *desc,
+                                        dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_dma_backward_operator, desc, support);
 }
 
 dmattn_status dmattn_dma_backward_record(const dmattn_plan *plan, VkCommandBuffer commands,

@@ -10,10 +10,13 @@ typedef struct mask_plan {
     mask_stages stages;
 } mask_plan;
 
-static dmattn_status fill(mask_plan *plan, const dmattn_mask_desc *d)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tiles)
 {
-    dmattn_plan *base = &plan->base;
-    TRY(dmattn_mask_stages_plan(&plan->stages, base, d));
+    dmattn_mask_desc resolved;
+    const dmattn_mask_desc *d = &resolved;
+    (void)tiles;
+    TRY(dmattn_mask_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    TRY(dmattn_mask_stages_plan(&((mask_plan *)base)->stages, base, d));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->bytes += (double)dmattn_mask_tensor_bytes(d, (tensor_id)t);
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
@@ -53,18 +56,19 @@ const operator_type dmattn_mask_operator = {
     .size = sizeof(mask_plan),
     .buffers = buffers,
     .workspace = offsetof(dmattn_mask_args, workspace),
+    .fill = fill,
     .record = record,
     .describe = describe,
 };
 
 dmattn_status dmattn_mask_plan(dmattn_context *ctx, const dmattn_mask_desc *desc, dmattn_plan **out)
 {
-    dmattn_mask_desc resolved;
-    dmattn_plan *plan;
-    TRY(dmattn_plan_begin(ctx, out));
-    TRY(dmattn_mask_desc_resolve(desc, &resolved, &ctx->messenger));
-    TRY(dmattn_plan_create(ctx, &dmattn_mask_operator, &plan));
-    return dmattn_plan_finish(plan, fill((mask_plan *)plan, &resolved), out);
+    return dmattn_plan_create(ctx, &dmattn_mask_operator, desc, NULL, out);
+}
+
+dmattn_status dmattn_mask_check(const dmattn_context *ctx, const dmattn_mask_desc *desc, dmattn_support *support)
+{
+    return dmattn_plan_check(ctx, &dmattn_mask_operator, desc, support);
 }
 
 dmattn_status dmattn_mask_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_mask_args *args)

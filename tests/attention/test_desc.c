@@ -115,9 +115,7 @@ static const bad_desc bad[] = {
     {"head_dim is 0", {.batch = 2, .queries = 5, .keys = 7, .heads = 4}},
     {"head_dim is 4", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 4}},
     {"head_dim is 20", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 20}},
-    {"head_dim is 264", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 264}},
     {"value_dim is 12", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 12}},
-    {"value_dim is 512", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 512}},
     {"kv_heads (3)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 3, .head_dim = 16}},
     {"kv_heads (8)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 8, .head_dim = 16}},
     {"type 3", {SIZES, .type = (dmattn_type)3}},
@@ -174,6 +172,22 @@ static const bad_desc bad[] = {
     {"out_strides", {SIZES, .out_strides = {24, 96, 24}}},
     {"out_strides", {SIZES, .out_strides = {1, 1, 1}}},
 };
+
+/* There may be kernels for larger dimensions one day. */
+Test(desc, dimensions_without_kernels)
+{
+    const dmattn_attention_desc large[] = {
+        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 264},
+        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 512}};
+    const char *const sentence[] = {"head_dim is 264", "value_dim is 512"};
+    for (int i = 0; i < 2; i++) {
+        dmattn_attention_desc d;
+        sentences s = {0};
+        cr_expect_eq(dmattn_attention_desc_resolve(&large[i], &d, &(messenger){sentences_keep, &s}),
+                     DMATTN_ERROR_UNSUPPORTED);
+        cr_expect(s.count == 1 && strstr(s.text, sentence[i]), "%s", s.text);
+    }
+}
 
 Test(desc, what_is_refused)
 {

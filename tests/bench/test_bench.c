@@ -296,6 +296,13 @@ Test(options, command_line)
     cr_expect(!o.json && !strcmp(o.csv, "-") && !strcmp(o.markdown, "m.md"));
     cr_expect_eq(parse(&o, why, "--tune", "--csv=r", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--tune") && strstr(why, "--csv"), "%s", why);
+    cr_expect_eq(parse(&o, why, "--plans", "--n=64", NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.plans && o.suite == SUITE_NONE);
+    cr_expect_eq(parse(&o, why, "--plans", "--suite=decode", NULL), ACTION_RUN, "%s", why);
+    cr_expect_eq(parse(&o, why, "--plans", "--json=r", NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--plans") && strstr(why, "--json"), "%s", why);
+    cr_expect_eq(parse(&o, why, "--plans", "--tune", NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--plans") && strstr(why, "--tune"), "%s", why);
     cr_expect_eq(parse(&o, why, "--csv=r", "--json=r", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--json and --csv"), "%s", why);
     cr_expect_eq(parse(&o, why, "--json=r.json", "--csv=-", "--markdown=-"), ACTION_BAD);

@@ -441,6 +441,71 @@ Test(contract, each_vulkan_call_fails)
     }
 }
 
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
+/* A check answers what the plan then has, calls no Vulkan function and sends no message. */
+Test(contract, checks_tell_what_plans_have)
+{
+    rig r;
+    rig_create(&r);
+    for (int i = 0; i < OPERATORS; i++) {
+        const operator_case *o = &operators[i];
+        const unsigned calls = r.vulkan.calls, made = r.vulkan.made[FAKE_PIPELINE];
+        dmattn_plan_info info;
+        dmattn_support s;
+        memset(&s, 1, sizeof s);
+        r.said.count = 0;
+        cr_expect_eq(o->check(r.context, &s), DMATTN_SUCCESS, "%s: %s", o->name, s.message);
+        cr_expect_eq(s.status, DMATTN_SUCCESS);
+        cr_expect(!*s.message && !r.said.count, "%s: %s", o->name, s.message);
+        cr_expect(r.vulkan.calls == calls && r.vulkan.made[FAKE_PIPELINE] == made, "%s calls Vulkan", o->name);
+        cr_expect_eq(o->check(r.context, NULL), DMATTN_SUCCESS);
+        dmattn_plan *plan = plan_of(&r, o);
+        dmattn_plan_get_info(plan, &info);
+        cr_expect(s.level == info.level && s.list_queries == info.list_queries
+                      && s.workspace_size == info.workspace_size && s.data_alignment == info.data_alignment
+                      && s.lists_size == info.lists_size,
+                  "%s", o->name);
+        cr_expect(s.flops >= info.flops && s.flops <= info.flops && s.bytes >= info.bytes && s.bytes <= info.bytes,
+                  "%s", o->name);
+        cr_expect_str_eq(s.why_not_higher, info.why_not_higher);
+        cr_expect_str_eq(s.kernel, info.kernel);
+        dmattn_plan_destroy(plan);
+    }
+    rig_destroy(&r);
+}
+
+/* A check of what cannot be planned gives the status and the sentence of the plan. */
+Test(contract, checks_tell_why_not)
+{
+    static const dmattn_attention_desc refused[] = {
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .kv_heads = 3, .head_dim = 64},
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 512},
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 64, .value_dim = 264},
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 64, .level = DMATTN_LEVEL_MATRIX}, /* in f32 */
+    };
+    rig r;
+    rig_create(&r);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const dmattn_status want = i ? DMATTN_ERROR_UNSUPPORTED : DMATTN_ERROR_INVALID;
+        dmattn_plan *plan;
+        dmattn_support s;
+        r.said = (sentences){0};
+        cr_expect_eq(dmattn_attention_check(r.context, &refused[i], &s), want, "%s", s.message);
+        cr_expect(s.status == want && !r.said.count && !s.level && !s.workspace_size && !*s.kernel);
+        cr_expect_eq(dmattn_attention_check(r.context, &refused[i], NULL), want);
+        cr_expect_eq(dmattn_attention_plan(r.context, &refused[i], &plan), want);
+        cr_expect_str_eq(s.message, r.said.text);
+        cr_expect(*s.message);
+    }
+    dmattn_support s;
+    cr_expect_eq(dmattn_attention_check(r.context, NULL, &s), DMATTN_ERROR_INVALID);
+    cr_expect(strstr(s.message, "NULL"), "%s", s.message);
+    cr_expect_eq(dmattn_attention_check(NULL, &refused[0], &s), DMATTN_ERROR_INVALID);
+    cr_expect(s.status == DMATTN_ERROR_INVALID && strstr(s.message, "context is NULL"), "%s", s.message);
+    rig_destroy(&r);
+}
+
 /* ---- pipelines that plans share ---------------------------------------------------------------------------------- */
 
 static unsigned live_pipelines(const rig *r)

@@ -53,6 +53,8 @@ static void record_all(int thread)
         dmattn_cache_layout layout;
         record(plans[i], i);
         dmattn_plan_get_info(plans[i], &info);
+        dmattn_support support;
+        expect(!operators[i].check(context, &support) && support.workspace_size == info.workspace_size, "a check");
         dmattn_decode_get_layout(plans[i], &layout);
         expect(operators[i].record(plans[i], NULL) == DMATTN_ERROR_INVALID, "a record call without a command buffer");
     }

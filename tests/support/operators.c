@@ -18,16 +18,25 @@ static const dmattn_attention_desc few_queries = {
 static const dmattn_attention_desc long_work = {
     .batch = 1, .queries = 200000, .keys = 200000, .heads = 8, .head_dim = 128, .causal = true};
 
-#define PLAN_ATTENTION(desc)                                                      \
-    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan) \
-    {                                                                             \
-        return dmattn_attention_plan(context, &desc, plan);                       \
+#define PLAN_ATTENTION(desc)                                                                  \
+    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
+    {                                                                                         \
+        return dmattn_attention_plan(context, &desc, plan);                                   \
+    }                                                                                         \
+    static dmattn_status check_##desc(const dmattn_context *context, dmattn_support *support) \
+    {                                                                                         \
+        return dmattn_attention_check(context, &desc, support);                               \
     }
-#define PLAN_BACKWARD(desc)                                                                \
-    static dmattn_status plan_backward_##desc(dmattn_context *context, dmattn_plan **plan) \
-    {                                                                                      \
-        const dmattn_attention_backward_desc backward = {.attention = desc};               \
-        return dmattn_attention_backward_plan(context, &backward, plan);                   \
+#define PLAN_BACKWARD(desc)                                                                            \
+    static dmattn_status plan_backward_##desc(dmattn_context *context, dmattn_plan **plan)             \
+    {                                                                                                  \
+        const dmattn_attention_backward_desc backward = {.attention = desc};                           \
+        return dmattn_attention_backward_plan(context, &backward, plan);                               \
+    }                                                                                                  \
+    static dmattn_status check_backward_##desc(const dmattn_context *context, dmattn_support *support) \
+    {                                                                                                  \
+        const dmattn_attention_backward_desc backward = {.attention = desc};                           \
+        return dmattn_attention_backward_check(context, &backward, support);                           \
     }
 PLAN_ATTENTION(dense)
 PLAN_ATTENTION(portable)
@@ -86,18 +95,24 @@ static dmattn_status record_backward(const dmattn_plan *plan, VkCommandBuffer co
 
 static const dmattn_dma_desc dma = {.attention = {SIZES, .lse = true}, .importance = {.dt_bias = true}, TOPW};
 
+static const dmattn_mask_desc mask = {.batch = 2,
+                                      .queries = 5000,
+                                      .keys = 5000,
+                                      .kv_heads = 2,
+                                      .type = DMATTN_TYPE_F16,
+                                      .value_dim = 64,
+                                      .importance = {.dt_bias = true},
+                                      TOPW,
+                                      .list_queries = 64};
+
 static dmattn_status plan_mask(dmattn_context *context, dmattn_plan **plan)
 {
-    const dmattn_mask_desc desc = {.batch = 2,
-                                   .queries = 5000,
-                                   .keys = 5000,
-                                   .kv_heads = 2,
-                                   .type = DMATTN_TYPE_F16,
-                                   .value_dim = 64,
-                                   .importance = {.dt_bias = true},
-                                   TOPW,
-                                   .list_queries = 64};
-    return dmattn_mask_plan(context, &desc, plan);
+    return dmattn_mask_plan(context, &mask, plan);
+}
+
+static dmattn_status check_mask(const dmattn_context *context, dmattn_support *support)
+{
+    return dmattn_mask_check(context, &mask, support);
 }
 
 static dmattn_status record_mask(const dmattn_plan *plan, VkCommandBuffer commands)
@@ -119,6 +134,11 @@ static dmattn_status plan_dma(dmattn_context *context, dmattn_plan **plan)
     return dmattn_dma_plan(context, &dma, plan);
 }
 
+static dmattn_status check_dma(const dmattn_context *context, dmattn_support *support)
+{
+    return dmattn_dma_check(context, &dma, support);
+}
+
 static dmattn_status record_dma(const dmattn_plan *plan, VkCommandBuffer commands)
 {
     const dmattn_dma_args args = {.q = AT(1),
@@ -137,6 +157,12 @@ static dmattn_status plan_dma_backward(dmattn_context *context, dmattn_plan **pl
 {
     const dmattn_dma_backward_desc desc = {.dma = dma};
     return dmattn_dma_backward_plan(context, &desc, plan);
+}
+
+static dmattn_status check_dma_backward(const dmattn_context *context, dmattn_support *support)
+{
+    const dmattn_dma_backward_desc desc = {.dma = dma};
+    return dmattn_dma_backward_check(context, &desc, support);
 }
 
 static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffer commands)
@@ -169,23 +195,26 @@ static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffe
 
 #define STEP .attention = {.type = DMATTN_TYPE_F16, .batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 64}
 
-static dmattn_status plan_bounded(dmattn_context *context, dmattn_plan **plan)
-{
-    const dmattn_decode_desc desc = {STEP, TOPW, .rollback = 2};
-    return dmattn_decode_plan(context, &desc, plan);
-}
+static const dmattn_decode_desc bounded = {STEP, TOPW, .rollback = 2};
+static const dmattn_decode_desc paged = {STEP,
+                                         .importance_given = true,
+                                         .selection = {.causal = true},
+                                         .cache = DMATTN_CACHE_PAGED,
+                                         .page_size = 16,
+                                         .pages = 4,
+                                         .max_keys = 32};
 
-static dmattn_status plan_paged(dmattn_context *context, dmattn_plan **plan)
-{
-    const dmattn_decode_desc desc = {STEP,
-                                     .importance_given = true,
-                                     .selection = {.causal = true},
-                                     .cache = DMATTN_CACHE_PAGED,
-                                     .page_size = 16,
-                                     .pages = 4,
-                                     .max_keys = 32};
-    return dmattn_decode_plan(context, &desc, plan);
-}
+#define PLAN_DECODE(desc)                                                                     \
+    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
+    {                                                                                         \
+        return dmattn_decode_plan(context, &desc, plan);                                      \
+    }                                                                                         \
+    static dmattn_status check_##desc(const dmattn_context *context, dmattn_support *support) \
+    {                                                                                         \
+        return dmattn_decode_check(context, &desc, support);                                  \
+    }
+PLAN_DECODE(bounded)
+PLAN_DECODE(paged)
 
 /* A prompt, a copy of it, and a step. */
 static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer commands)
@@ -219,17 +248,17 @@ static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer comm
 }
 
 const operator_case operators[OPERATORS] = {
-    {"attention, dense mask and bias", plan_dense, record_attention},
-    {"the same at the level portable", plan_portable, record_attention},
-    {"attention, intervals", plan_intervals, record_attention},
-    {"attention with splits of the keys", plan_few_queries, record_attention},
-    {"attention in slices", plan_long_work, record_attention},
-    {"gradients, dense mask and bias", plan_backward_dense, record_backward},
-    {"gradients at the level portable", plan_backward_portable, record_backward},
-    {"gradients, intervals", plan_backward_intervals, record_backward},
-    {"a mask", plan_mask, record_mask},
-    {"dynamic mask attention", plan_dma, record_dma},
-    {"gradients of dynamic mask attention", plan_dma_backward, record_dma_backward},
-    {"decoding, bounded cache", plan_bounded, record_decode},
-    {"decoding, paged cache", plan_paged, record_decode},
+    {"attention, dense mask and bias", plan_dense, check_dense, record_attention},
+    {"the same at the level portable", plan_portable, check_portable, record_attention},
+    {"attention, intervals", plan_intervals, check_intervals, record_attention},
+    {"attention with splits of the keys", plan_few_queries, check_few_queries, record_attention},
+    {"attention in slices", plan_long_work, check_long_work, record_attention},
+    {"gradients, dense mask and bias", plan_backward_dense, check_backward_dense, record_backward},
+    {"gradients at the level portable", plan_backward_portable, check_backward_portable, record_backward},
+    {"gradients, intervals", plan_backward_intervals, check_backward_intervals, record_backward},
+    {"a mask", plan_mask, check_mask, record_mask},
+    {"dynamic mask attention", plan_dma, check_dma, record_dma},
+    {"gradients of dynamic mask attention", plan_dma_backward, check_dma_backward, record_dma_backward},
+    {"decoding, bounded cache", plan_bounded, check_bounded, record_decode},
+    {"decoding, paged cache", plan_paged, check_paged, record_decode},
 };

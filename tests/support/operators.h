@@ -9,6 +9,7 @@
 typedef struct operator_case {
     const char *name;
     dmattn_status (*plan)(dmattn_context *context, dmattn_plan **plan);
+    dmattn_status (*check)(const dmattn_context *context, dmattn_support *support);
     dmattn_status (*record)(const dmattn_plan *plan, VkCommandBuffer commands);
 } operator_case;
 
