@@ -99,6 +99,13 @@ DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dm
 DMATTN_API dmattn_status dmattn_attention_check(const dmattn_context *context, const dmattn_attention_desc *desc,
                                                 dmattn_support *support);
 
+/** Whether two descriptors are equal: all members are, floats by their bits. Padding bytes do not count. A member that
+ * is 0 differs from one that has its default value. Neither pointer may be NULL. */
+DMATTN_API bool dmattn_attention_desc_equal(const dmattn_attention_desc *a, const dmattn_attention_desc *b);
+/** A hash of a descriptor, for tables of plans: equal descriptors have equal hashes. It depends on every member, and
+ * may differ between versions and between machines. */
+DMATTN_API uint64_t dmattn_attention_desc_hash(const dmattn_attention_desc *desc);
+
 /** Buffers of one run of attention. Sizes are checked unless they are VK_WHOLE_SIZE. */
 typedef struct dmattn_attention_args {
     dmattn_buffer q;         /**< [B, Sq, H, D] */
@@ -177,6 +184,12 @@ DMATTN_API dmattn_status dmattn_attention_backward_plan(dmattn_context *context,
 DMATTN_API dmattn_status dmattn_attention_backward_check(const dmattn_context *context,
                                                          const dmattn_attention_backward_desc *desc,
                                                          dmattn_support *support);
+
+/** Whether two descriptors are equal; see dmattn_attention_desc_equal(). */
+DMATTN_API bool dmattn_attention_backward_desc_equal(const dmattn_attention_backward_desc *a,
+                                                     const dmattn_attention_backward_desc *b);
+/** A hash of a descriptor; see dmattn_attention_desc_hash(). */
+DMATTN_API uint64_t dmattn_attention_backward_desc_hash(const dmattn_attention_backward_desc *desc);
 
 /** Buffers of one run of the gradients of attention. Gradients that the plan does not compute need no buffer. */
 typedef struct dmattn_attention_backward_args {

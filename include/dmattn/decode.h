@@ -75,6 +75,11 @@ DMATTN_API dmattn_status dmattn_decode_plan(dmattn_context *context, const dmatt
 DMATTN_API dmattn_status dmattn_decode_check(const dmattn_context *context, const dmattn_decode_desc *desc,
                                              dmattn_support *support);
 
+/** Whether two descriptors are equal; see dmattn_attention_desc_equal(). */
+DMATTN_API bool dmattn_decode_desc_equal(const dmattn_decode_desc *a, const dmattn_decode_desc *b);
+/** A hash of a descriptor; see dmattn_attention_desc_hash(). */
+DMATTN_API uint64_t dmattn_decode_desc_hash(const dmattn_decode_desc *desc);
+
 /** Memory layout of a cache. Sizes and offsets are in bytes unless stated otherwise. The state of sequence b starts at
  * b * sequence_size. A state of zeros is a sequence without tokens. Each state starts with twelve uint32 for each kv
  * head; the first is the number of tokens. With BOUNDED, three arrays of slots follow, [Hk, slots] each: slot_words,

@@ -33,6 +33,11 @@ DMATTN_API dmattn_status dmattn_dma_plan(dmattn_context *context, const dmattn_d
 DMATTN_API dmattn_status dmattn_dma_check(const dmattn_context *context, const dmattn_dma_desc *desc,
                                           dmattn_support *support);
 
+/** Whether two descriptors are equal; see dmattn_attention_desc_equal(). */
+DMATTN_API bool dmattn_dma_desc_equal(const dmattn_dma_desc *a, const dmattn_dma_desc *b);
+/** A hash of a descriptor; see dmattn_attention_desc_hash(). */
+DMATTN_API uint64_t dmattn_dma_desc_hash(const dmattn_dma_desc *desc);
+
 /** Buffers of one run of dynamic mask attention. `importance`, `begin` and `end` are optional outputs: those without a
  * buffer are kept in the workspace. A backward run needs all three. */
 typedef struct dmattn_dma_args {
@@ -88,6 +93,11 @@ DMATTN_API dmattn_status dmattn_dma_backward_plan(dmattn_context *context, const
  * context is only read: any number of threads may check at once. INVALID: also if `context` is NULL. */
 DMATTN_API dmattn_status dmattn_dma_backward_check(const dmattn_context *context, const dmattn_dma_backward_desc *desc,
                                                    dmattn_support *support);
+
+/** Whether two descriptors are equal; see dmattn_attention_desc_equal(). */
+DMATTN_API bool dmattn_dma_backward_desc_equal(const dmattn_dma_backward_desc *a, const dmattn_dma_backward_desc *b);
+/** A hash of a descriptor; see dmattn_attention_desc_hash(). */
+DMATTN_API uint64_t dmattn_dma_backward_desc_hash(const dmattn_dma_backward_desc *desc);
 
 /** Buffers of one run of the gradients of dynamic mask attention. Gradients that the plan does not compute need no
  * buffer. */

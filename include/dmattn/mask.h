@@ -144,6 +144,11 @@ DMATTN_API dmattn_status dmattn_mask_plan(dmattn_context *context, const dmattn_
 DMATTN_API dmattn_status dmattn_mask_check(const dmattn_context *context, const dmattn_mask_desc *desc,
                                            dmattn_support *support);
 
+/** Whether two descriptors are equal; see dmattn_attention_desc_equal(). */
+DMATTN_API bool dmattn_mask_desc_equal(const dmattn_mask_desc *a, const dmattn_mask_desc *b);
+/** A hash of a descriptor; see dmattn_attention_desc_hash(). */
+DMATTN_API uint64_t dmattn_mask_desc_hash(const dmattn_mask_desc *desc);
+
 /** Buffers of one run of a mask plan. Results of the plan's stages are outputs; other tensors that they read are
  * inputs. */
 typedef struct dmattn_mask_args {
