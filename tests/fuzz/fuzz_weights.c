@@ -10,7 +10,6 @@
 static jmp_buf refused;
 static void *allocated[64];
 static size_t allocated_count;
-static safetensors_file file_read;
 
 static void *tracked_calloc(size_t count, size_t size)
 {
@@ -26,27 +25,11 @@ static void tracked_free(void *memory)
     free(memory);
 }
 
-static safetensors_status tracked_read(const char *path, safetensors_file *file, char *error)
-{
-    const safetensors_status status = safetensors_read(path, file, error);
-    file_read = *file;
-    return status;
-}
-
-static void tracked_free_file(safetensors_file *file)
-{
-    file_read = (safetensors_file){0};
-    safetensors_free(file);
-}
-
-#define calloc           tracked_calloc
-#define free             tracked_free
-#define safetensors_read tracked_read
-#define safetensors_free tracked_free_file
+#define calloc tracked_calloc
+#define free   tracked_free
 #include "../../tools/examples/weights.c"
 #undef calloc
 #undef free
-#undef safetensors_free
 
 void refuse(const char *format, ...)
 {
@@ -62,9 +45,11 @@ void die(const char *format, ...)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    char error[SAFETENSORS_ERROR_SIZE];
+    safetensors_file file;
     allocated_count = 0;
-    if (!setjmp(refused)) {
-        weights w = weights_read(fuzz_file(data, size));
+    if (!safetensors_read(fuzz_file(data, size), &file, error) && !setjmp(refused)) {
+        weights w = weights_from_files(&file, 1);
         FUZZ_CHECK(w.count && w.shape.layers <= MAX_LAYERS);
         volatile float sum = 0;
         for (size_t i = 0; i < w.count; i++)
@@ -73,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < allocated_count; i++)
         free(allocated[i]);
-    safetensors_free(&file_read);
+    safetensors_free(&file);
     return 0;
 }
 

@@ -113,6 +113,30 @@ def weights():
     yield "one_layer", safetensors(None, {name: ("BF16", shape, 1.0) for name, shape in shapes.items()})
 
 
+def pretrained():
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+    vocabulary = {chr(b): b for b in range(0x21, 0x7F)}
+    vocabulary.update({"\u0120": 1, "\u010a": 2, "th": 3, "\u0120th": 4, "\u00c3": 5, "\u00b6": 6})
+    split = {"type": "Split", "behavior": "Isolated", "pattern": {"Regex": (
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+        "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")}}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                "special_tokens": {"<s>": {"id": "<s>", "ids": [200]}}}
+    model = {"type": "BPE", "ignore_merges": True, "vocab": vocabulary, "merges": ["t h", ["\u0120", "th"]]}
+    write = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    yield "gpt2", write({
+        "added_tokens": [], "normalizer": {"type": "NFC"}, "pre_tokenizer": byte_level, "model": model})
+    yield "llama3", write({
+        "added_tokens": [{"id": 200, "content": "<s>", "lstrip": False}], "model": model,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            split, {"type": "Digits"}, {**byte_level, "use_regex": False}]},
+        "post_processor": {"type": "Sequence", "processors": [byte_level, template]}})
+    yield "config", write({
+        "model_type": "doge", "keep_window_size": 8, "rms_norm_eps": 1e-6, "eos_token_id": [1, 2],
+        "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}, "max_position_embeddings": 64})
+    yield "index", write({"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
+
+
 def result(**fields):
     return {
         "type": "f16",
@@ -193,6 +217,7 @@ def main():
     for name, make in (
         ("case", cases),
         ("weights", weights),
+        ("pretrained", pretrained),
         ("results", results),
         ("ggml", ggml),
         ("shapes", shapes),

@@ -4,8 +4,10 @@
  *
  *     vulkan_app.c   the app's instance, device and queues, and the dmattn context for them
  *     model.c        the plans, and command buffers with both the app's shaders and the kernels of dmattn
- *     work.c, memory*.c, weights.c, reference.c   the parts that do not use dmattn */
+ *     pretrained.c   a model in the files of Hugging Face's transformers, with tokenizer/ and weights.c
+ *     work.c, memory*.c, reference.c   the other parts that do not use dmattn */
 #include "die.h"
+#include "pretrained.h"
 #include "reference.h"
 #include "work.h"
 
@@ -17,15 +19,17 @@
 
 static const char usage[] = "Usage: dmattn-generate [options]\n"
                             "\n"
-                            "Continues a text with a small byte-level transformer whose attention is computed\n"
-                            "by dmattn.\n"
+                            "Continues a text with a transformer whose attention is computed by dmattn: Doge,\n"
+                            "or a small random model whose tokens are bytes. It always takes the likeliest\n"
+                            "token.\n"
                             "\n"
                             "Options:\n"
                             "  --prompt TEXT   the text to continue\n"
-                            "  --tokens N      bytes to generate (default: 64)\n"
-                            "  --window N      keys that each query sees (default: 32)\n"
-                            "  --weights FILE  a .safetensors file of a model with 256 tokens and tensor\n"
-                            "                  names as in Doge (default: random weights)\n"
+                            "  --tokens N      tokens to generate at most (default: 64)\n"
+                            "  --window N      keys that each query sees (default: the model's, or 32)\n"
+                            "  --weights PATH  a folder with a Doge model, as save_pretrained() writes it, or\n"
+                            "                  a .safetensors file with the weights of one whose tokens are\n"
+                            "                  bytes (default: random weights)\n"
                             "  --seed N        seed of the random weights (default: 1)\n"
                             "  --layers N      layers of the random model (default: 4)\n"
                             "  --save FILE     write the weights to a file\n"
@@ -41,6 +45,8 @@ static const char usage[] = "Usage: dmattn-generate [options]\n"
                             "  0  success\n"
                             "  1  a failure of the machine or of a check\n"
                             "  2  a wrong option or file\n";
+
+enum { MOST_TOKENS = 100000 };
 
 typedef struct options {
     const char *prompt, *weights, *save, *device;
@@ -63,7 +69,6 @@ static options read_options(char **arguments)
                      "Every key is seen by one interval of queries: it begins with the key itself, and ends where "
                      "more important keys have come.",
                  .tokens = 64,
-                 .window = 32,
                  .seed = 1,
                  .layers = 4};
     for (char **a = arguments; *a; a++) {
@@ -83,7 +88,7 @@ static options read_options(char **arguments)
         }
         const char *value = a[1];
         if (!strcmp(name, "--tokens"))
-            o.tokens = number(name, value, 1, 100000);
+            o.tokens = number(name, value, 1, MOST_TOKENS);
         else if (!strcmp(name, "--window"))
             o.window = number(name, value, 1, 100000);
         else if (!strcmp(name, "--seed"))
@@ -122,13 +127,54 @@ static double run(app *a, VkCommandBuffer commands)
     return now() - start;
 }
 
-static void print_byte(uint32_t byte)
+/* Prints text, but not what could control a terminal. `bytes`: nor bytes beyond ASCII, which need not be UTF-8. */
+static void print_text(const char *text, size_t length, bool bytes)
 {
-    if (byte < 256 && (isprint((int)byte) || byte == '\n'))
-        putchar((int)byte);
-    else
-        printf("\\x%02x", byte);
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if ((c >= ' ' && c < 0x7f) || c == '\n' || c == '\t' || (c >= 0x80 && !bytes))
+            putchar(c);
+        else
+            printf("\\x%02x", c);
+    }
+}
+
+static void print_token(const pretrained *p, uint32_t token)
+{
+    const char byte = (char)token;
+    const token_bytes text = p->tokenizer ? tokenizer_decode(p->tokenizer, token) : (token_bytes){&byte, 1};
+    print_text(text.data, text.length, !p->tokenizer);
     fflush(stdout);
+}
+
+/* The tokens of the prompt. The caller frees them. */
+static uint32_t *prompt_tokens(const pretrained *p, const char *prompt, uint32_t *count)
+{
+    char error[TOKENIZER_ERROR_SIZE];
+    uint32_t *tokens;
+    size_t n = strlen(prompt);
+    if (p->tokenizer) {
+        if (!tokenizer_encode(p->tokenizer, prompt, &tokens, &n, error))
+            refuse("--prompt: %s", error);
+    } else {
+        tokens = calloc(n, sizeof *tokens);
+        for (size_t i = 0; tokens && i < n; i++)
+            tokens[i] = (unsigned char)prompt[i];
+    }
+    if (!tokens)
+        die("no host memory");
+    if (!n || n > MOST_TOKENS)
+        refuse("the prompt has %zu tokens, but must have 1 to %d", n, MOST_TOKENS);
+    *count = (uint32_t)n;
+    return tokens;
+}
+
+static bool is_end(const model_config *c, uint32_t token)
+{
+    for (uint32_t i = 0; i < c->end_count; i++)
+        if (c->ends[i] == token)
+            return true;
+    return false;
 }
 
 /* Downloads the logits of all tokens so far; the caller frees them. */
@@ -163,32 +209,37 @@ static bool check(model *m, const options *o, uint32_t prompt)
     return ok;
 }
 
-static bool generate(app *a, const weights *w, const options *o)
+static bool generate(app *a, const pretrained *p, const options *o)
 {
-    const uint32_t prompt = (uint32_t)strlen(o->prompt);
+    uint32_t prompt;
+    uint32_t *tokens = prompt_tokens(p, o->prompt, &prompt);
+    if (p->config.window && prompt + o->tokens - 1 > p->config.most_positions)
+        refuse("%u tokens are more than the %u for which the model's rotation is known", prompt + o->tokens - 1,
+               p->config.most_positions);
     model m;
-    model_create(&m, a, w, o->window, prompt + o->tokens - 1);
+    model_create(&m, a, &p->weights, o->window, prompt + o->tokens - 1);
     sequence *s = model_sequence(&m);
     s->position = 0;
-    for (uint32_t i = 0; i < prompt; i++)
-        s->token[i] = (unsigned char)o->prompt[i];
+    memcpy(s->token, tokens, prompt * sizeof *tokens);
+    free(tokens);
 
     dmattn_plan *plan;
     const VkCommandBuffer prefill = model_record_prefill(&m, prompt, &plan), step = model_record_step(&m);
     run(a, prefill); /* not timed: the weights may still be uploading, and some drivers compile only now */
     s->position = 0;
     const double prefill_time = run(a, prefill);
-    printf("%s", o->prompt);
-    print_byte(s->token[prompt]);
+    print_text(o->prompt, strlen(o->prompt), false);
+    print_token(p, s->token[prompt]);
     double time = 0;
-    for (uint32_t i = 1; i < o->tokens; i++) {
+    uint32_t generated = 1;
+    for (; generated < o->tokens && !is_end(&p->config, s->token[s->position]); generated++) {
         const double seconds = run(a, step);
-        time += i > 1 ? seconds : 0; /* the first step is not timed either */
-        print_byte(s->token[s->position]);
+        time += generated > 1 ? seconds : 0; /* the first step is not timed either */
+        print_token(p, s->token[s->position]);
     }
     printf("\nprefill: %u tokens in %.2f ms, %.0f tokens/s\n", prompt, prefill_time * 1e3, prompt / prefill_time);
-    if (o->tokens > 2)
-        printf("decoding: %.2f ms per token, %.0f tokens/s\n", time / (o->tokens - 2) * 1e3, (o->tokens - 2) / time);
+    if (generated > 2)
+        printf("decoding: %.2f ms per token, %.0f tokens/s\n", time / (generated - 2) * 1e3, (generated - 2) / time);
     dmattn_plan_destroy(plan);
     const bool ok = !o->check || check(&m, o, prompt);
     model_destroy(&m);
@@ -198,24 +249,30 @@ static bool generate(app *a, const weights *w, const options *o)
 int main(int argc, char **argv)
 {
     (void)argc;
-    const options o = read_options(argv + 1);
+    options o = read_options(argv + 1);
     const model_shape shape = {
-        .layers = o.layers, .hidden = 128, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 256};
-    weights w = o.weights ? weights_read(o.weights) : weights_random(&shape, o.seed);
+        .vocabulary = 256, .layers = o.layers, .hidden = 128, .heads = 4, .kv_heads = 2, .head_dim = 32, .inner = 256};
+    pretrained p = {0};
+    if (o.weights)
+        p = pretrained_read(o.weights);
+    else
+        p.weights = weights_random(&shape, o.seed);
+    if (!o.window)
+        o.window = p.config.window ? p.config.window : 32;
     if (o.save)
-        weights_write(&w, o.save);
+        weights_write(&p.weights, o.save);
 
     app a;
     app_open(&a, o.device, o.validation);
     printf("%s, %s, memory: %s\n", a.properties.deviceName,
            a.compute.queue == a.transfer.queue ? "one queue" : "separate queues for compute and copies", memory_name);
-    bool ok = generate(&a, &w, &o);
+    bool ok = generate(&a, &p, &o);
     app_close(&a);
     if (a.findings) {
         fprintf(stderr, "dmattn-generate: the validation layer reported %u errors\n", a.findings);
         ok = false;
     }
-    weights_free(&w);
+    pretrained_free(&p);
     if (fflush(stdout) || ferror(stdout))
         die("the output cannot be written");
     return ok ? 0 : 1;

@@ -11,6 +11,7 @@
 typedef struct params {
     VkDeviceAddress source, target, weight, other, sequence;
     uint32_t rows, width, columns, option, dim;
+    float epsilon;
 } params;
 
 enum { ADD = 1, AT_POSITION = 2 }; /* options of MATMUL */
@@ -48,7 +49,11 @@ static dmattn_attention_desc attention(const model *m, uint32_t queries, uint32_
 
 static dmattn_selection selection(const model *m)
 {
-    return (dmattn_selection){.select = DMATTN_SELECT_TOPW_CAUSAL, .window = m->window, .causal = true};
+    /* torch.topk, with which Doge selects, keeps the earlier of equal keys on CUDA. */
+    return (dmattn_selection){.select = DMATTN_SELECT_TOPW_CAUSAL,
+                              .window = m->window,
+                              .tie_break = DMATTN_TIE_BREAK_EARLIER,
+                              .causal = true};
 }
 
 /* All layers use the same workspace, because they run one after another. */
@@ -64,8 +69,10 @@ static void create_buffers(model *m)
     app *a = m->app;
     const model_shape *s = &m->weights->shape;
     const uint32_t n = m->max_tokens;
+    if ((uint64_t)n * s->vocabulary >= 1 << 30) /* the shaders' indices have 32 bits */
+        refuse("%u tokens with %u logits each are too many", n, s->vocabulary);
     m->sequence = app_buffer(a, MEMORY_HOST, sizeof(sequence) + (n + 1) * sizeof(uint32_t));
-    m->logits = floats(a, (size_t)n * VOCABULARY);
+    m->logits = floats(a, (size_t)n * s->vocabulary);
     m->parameters = floats(a, m->weights->count);
     m->rope = floats(a, (size_t)n * s->head_dim);
     m->x = floats(a, (size_t)n * s->hidden);
@@ -87,7 +94,7 @@ void model_create(model *m, app *a, const weights *w, uint32_t window, uint32_t 
     DMATTN(dmattn_decode_get_layout(m->decode, &m->cache));
     create_buffers(m);
     app_upload(a, &m->parameters, w->data, w->count * sizeof(float));
-    float *table = rope_table(max_tokens, w->shape.head_dim);
+    float *table = rope_table(max_tokens, w->shape.head_dim, w->rope_theta);
     app_upload(a, &m->rope, table, m->rope.size);
     free(table);
 
@@ -171,8 +178,12 @@ static VkDeviceAddress weight(const model *m, size_t offset)
 static void norm(recording *r, size_t offset)
 {
     const model *m = r->m;
-    run(r, NORM, (params){m->x.address, m->normed.address, weight(m, offset), .width = m->weights->shape.hidden},
-        r->rows, 1);
+    const params p = {.source = m->x.address,
+                      .target = m->normed.address,
+                      .weight = weight(m, offset),
+                      .width = m->weights->shape.hidden,
+                      .epsilon = m->weights->epsilon};
+    run(r, NORM, p, r->rows, 1);
 }
 
 /* to = from * weight^T; with a residual: to = residual * to + from * weight^T. */
@@ -260,7 +271,8 @@ static void layer(recording *r, uint32_t index)
                          .width = width,
                          .columns = rotated,
                          .option = s->heads,
-                         .dim = s->head_dim};
+                         .dim = s->head_dim,
+                         .epsilon = m->weights->epsilon};
     run(r, ROPE, rope, groups((uint64_t)r->rows * rotated), 1);
     attend(r, index);
     matmul(r, &m->attended, &m->x, l->o, &l->residual, s->heads * s->head_dim, s->hidden);
@@ -280,14 +292,14 @@ static VkCommandBuffer record(const model *m, uint32_t rows, dmattn_plan *plan)
                    .plan = plan,
                    .workspace = plan ? workspace(m, plan) : m->workspace};
     const weights *w = m->weights;
-    const uint32_t hidden = w->shape.hidden;
+    const uint32_t hidden = w->shape.hidden, vocabulary = w->shape.vocabulary;
     run(&r, EMBED, (params){.target = m->x.address, .weight = weight(m, w->embed), .width = hidden},
         groups((uint64_t)rows * hidden), 1);
     for (uint32_t i = 0; i < w->shape.layers; i++)
         layer(&r, i);
     norm(&r, w->norm);
-    matmul(&r, &m->normed, &m->logits, w->head, NULL, hidden, VOCABULARY);
-    run(&r, ARGMAX, (params){.source = m->logits.address, .width = VOCABULARY}, 1, 1);
+    matmul(&r, &m->normed, &m->logits, w->head, NULL, hidden, vocabulary);
+    run(&r, ARGMAX, (params){.source = m->logits.address, .width = vocabulary}, 1, 1);
     order(&r, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT, 0);
     VK(vkEndCommandBuffer(r.commands));
     return r.commands;

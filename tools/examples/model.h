@@ -25,7 +25,7 @@ typedef struct model {
     dmattn_cache_layout cache;
     buffer states;   /* one cache for each layer */
     buffer sequence; /* in host memory: the app writes the prompt to it and reads the generated tokens */
-    buffer logits;   /* [max_tokens, VOCABULARY] */
+    buffer logits;   /* [max_tokens, vocabulary] */
     buffer parameters, rope;
     buffer x, normed, qkv, attended, gate_up, gated; /* a row for each token */
     buffer importance;

@@ -14,7 +14,7 @@ typedef struct reference {
     const weights *w;
     uint32_t window, n;
     bool single;
-    double *logits;     /* [n, VOCABULARY] */
+    double *logits;     /* [n, vocabulary] */
     double *importance; /* [layers, kv_heads, n] */
     double margin;      /* the least relative difference between a key that was evicted and one that was kept */
 } reference;
@@ -57,7 +57,7 @@ static void linear(const reference *r, const double *from, double *to, size_t of
 
 static void norm(const reference *r, const double *from, double *to, size_t offset, uint32_t width)
 {
-    const double scale = keep(r, 1 / sqrt(product(r, from, from, width) / width + 1e-6));
+    const double scale = keep(r, 1 / sqrt(product(r, from, from, width) / width + (double)r->w->epsilon));
     for (uint32_t i = 0; i < width; i++)
         to[i] = keep(r, (double)r->w->data[offset + i] * keep(r, from[i] * scale));
 }
@@ -81,7 +81,7 @@ static double importance(const reference *r, const layer_weights *l, const doubl
     return keep(r, exp((double)r->w->data[l->a + head] * log1p(exp(z))));
 }
 
-/* Adds key t. If the keys are then more than the window, evicts the least important one, of equal ones the earliest. */
+/* Adds key t. If the keys are then more than the window, evicts the least important one, of equal ones the latest. */
 static uint32_t select_keys(reference *r, const double *of, uint32_t *kept, uint32_t count, uint32_t t)
 {
     kept[count++] = t;
@@ -89,7 +89,7 @@ static uint32_t select_keys(reference *r, const double *of, uint32_t *kept, uint
         return count;
     uint32_t least = 0;
     for (uint32_t i = 1; i < count; i++)
-        least = of[kept[i]] < of[kept[least]] ? i : least;
+        least = of[kept[i]] <= of[kept[least]] ? i : least;
     const double evicted = of[kept[least]];
     memmove(kept + least, kept + least + 1, (--count - least) * sizeof *kept);
     for (uint32_t i = 0; i < count; i++)
@@ -183,8 +183,8 @@ static void reference_run(reference *r, const uint32_t *tokens)
     const size_t n = r->n, dim = s->head_dim;
     double *x = doubles(n * s->hidden), *row = doubles(s->hidden);
     double *qkv = doubles(n * (s->heads + 2 * s->kv_heads) * dim), *out = doubles(n * s->heads * dim);
-    float *table = rope_table(r->n, s->head_dim);
-    r->logits = doubles(n * VOCABULARY);
+    float *table = rope_table(r->n, s->head_dim, r->w->rope_theta);
+    r->logits = doubles(n * s->vocabulary);
     r->importance = doubles(n * s->layers * s->kv_heads);
     r->margin = INFINITY;
     for (size_t i = 0; i < n * s->hidden; i++)
@@ -193,7 +193,7 @@ static void reference_run(reference *r, const uint32_t *tokens)
         layer(r, i, table, x, qkv, out);
     for (size_t t = 0; t < n; t++) {
         norm(r, x + t * s->hidden, row, r->w->norm, s->hidden);
-        linear(r, row, r->logits + t * VOCABULARY, r->w->head, NULL, s->hidden, VOCABULARY);
+        linear(r, row, r->logits + t * s->vocabulary, r->w->head, NULL, s->hidden, s->vocabulary);
     }
     free(table);
     free(out);
@@ -204,10 +204,11 @@ static void reference_run(reference *r, const uint32_t *tokens)
 
 /* ---- the check --------------------------------------------------------------------------------------------------- */
 
+/* The largest error of the logits from one to another. */
 static double farthest(const float *got, const double *want, size_t begin, size_t end)
 {
     double most = 0;
-    for (size_t i = begin * VOCABULARY; i < end * VOCABULARY; i++) {
+    for (size_t i = begin; i < end; i++) {
         const double error = fabs((double)got[i] - want[i]);
         most = error <= most ? most : error; /* keeps NaN */
     }
@@ -229,7 +230,8 @@ bool reference_check(const weights *w, uint32_t window, const uint32_t *tokens, 
     reference_run(&want, tokens);
     reference_run(&rounded, tokens);
     double rounding = 0, blur = 0;
-    for (size_t i = 0; i < (size_t)n * VOCABULARY; i++)
+    const size_t width = w->shape.vocabulary, of_prompt = prompt * width, all = n * width;
+    for (size_t i = 0; i < all; i++)
         rounding = fmax(rounding, fabs(rounded.logits[i] - want.logits[i]));
     for (size_t i = 0; i < (size_t)n * w->shape.layers * w->shape.kv_heads; i++)
         blur = fmax(blur, fabs(rounded.importance[i] - want.importance[i]) / want.importance[i]);
@@ -241,15 +243,15 @@ bool reference_check(const weights *w, uint32_t window, const uint32_t *tokens, 
         "check: importance of kept and evicted keys differs by at least %.1e (relative), rounding errors are %.1e%s\n",
         want.margin, blur, ok ? "" : ": TOO CLOSE to check, use another --seed");
 
-    ok = close_enough("prefill", farthest(logits, want.logits, 0, prompt), tolerance) && ok;
-    ok = close_enough("decoding", farthest(logits, want.logits, prompt, n), tolerance) && ok;
-    ok = close_enough("all at once", farthest(whole, want.logits, 0, n), tolerance) && ok;
+    ok = close_enough("prefill", farthest(logits, want.logits, 0, of_prompt), tolerance) && ok;
+    ok = close_enough("decoding", farthest(logits, want.logits, of_prompt, all), tolerance) && ok;
+    ok = close_enough("all at once", farthest(whole, want.logits, 0, all), tolerance) && ok;
 
     uint32_t same = 0;
     for (uint32_t t = prompt - 1; t < n; t++) {
-        uint32_t best = 0;
-        for (uint32_t i = 1; i < VOCABULARY; i++)
-            best = whole[(size_t)t * VOCABULARY + i] > whole[(size_t)t * VOCABULARY + best] ? i : best;
+        size_t best = 0;
+        for (size_t i = 1; i < width; i++)
+            best = whole[t * width + i] > whole[t * width + best] ? i : best;
         same += best == tokens[t + 1];
     }
     printf("check: %u of %u tokens agree with a prefill of the whole sequence\n", same, n - prompt + 1);

@@ -2,9 +2,9 @@
 #include "weights.h"
 
 #include "die.h"
-#include "safetensors.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +24,13 @@ typedef struct tensor {
 
 enum { LAYER_TENSORS = 15, MAX_TENSORS = MAX_LAYERS * LAYER_TENSORS + 3 };
 
-/* Lists the tensors in memory order. Their `offset` members point to the offsets in *w. */
-static uint32_t list_tensors(weights *w, tensor *list)
+/* Lists the tensors in memory order. Their `offset` members point to the offsets in *w. `tied`: without lm_head. */
+static uint32_t list_tensors(weights *w, bool tied, tensor *list)
 {
     const model_shape *s = &w->shape;
     const uint32_t q = s->heads * s->head_dim, kv = s->kv_heads * s->head_dim, c = s->hidden;
     uint32_t count = 0;
-    list[count++] = (tensor){"model.embed_tokens.weight", &w->embed, VOCABULARY, c, DRAW_EMBEDDING};
+    list[count++] = (tensor){"model.embed_tokens.weight", &w->embed, s->vocabulary, c, DRAW_EMBEDDING};
     for (uint32_t i = 0; i < s->layers; i++) {
         layer_weights *l = &w->layer[i];
         const tensor layer[LAYER_TENSORS] = {
@@ -56,7 +56,8 @@ static uint32_t list_tensors(weights *w, tensor *list)
         }
     }
     list[count++] = (tensor){"model.norm.weight", &w->norm, 0, c, DRAW_ONES};
-    list[count++] = (tensor){"lm_head.weight", &w->head, VOCABULARY, c, DRAW_LINEAR};
+    if (!tied)
+        list[count++] = (tensor){"lm_head.weight", &w->head, s->vocabulary, c, DRAW_LINEAR};
     return count;
 }
 
@@ -65,23 +66,27 @@ static size_t tensor_size(const tensor *t)
     return (size_t)(t->rows ? t->rows : 1) * t->columns;
 }
 
-/* Assigns the offsets and allocates the data. Returns the count of tensors. */
-static uint32_t lay_out(weights *w, tensor *list)
+static void check_shape(const model_shape *s)
 {
-    const model_shape *s = &w->shape;
-    if (!s->layers || s->layers > MAX_LAYERS || !s->hidden || s->hidden % 4 || !s->inner || s->inner % 4 || !s->kv_heads
-        || !s->heads || s->heads % s->kv_heads || !s->head_dim || s->head_dim % 8)
-        refuse("%u layers, hidden size %u, inner size %u, %u heads, %u kv heads, head dimension %u: not supported",
-               s->layers, s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
-    const uint32_t count = list_tensors(w, list);
+    if (!s->vocabulary || !s->layers || s->layers > MAX_LAYERS || !s->hidden || s->hidden % 4 || !s->inner
+        || s->inner % 4 || !s->kv_heads || !s->heads || s->heads % s->kv_heads || !s->head_dim || s->head_dim % 8)
+        refuse("%u tokens, %u layers, hidden size %u, inner size %u, %u heads, %u kv heads, head dimension %u: not "
+               "supported",
+               s->vocabulary, s->layers, s->hidden, s->inner, s->heads, s->kv_heads, s->head_dim);
+}
+
+/* Assigns the offsets of `count` tensors and allocates the data. */
+static void lay_out(weights *w, bool tied, tensor *list, uint32_t count)
+{
     for (uint32_t i = 0; i < count; i++) {
         *list[i].offset = w->count;
         w->count += (tensor_size(&list[i]) + 3) / 4 * 4; /* aligned to 16 bytes for the shaders and dmattn */
     }
+    if (tied)
+        w->head = w->embed;
     w->data = calloc(w->count, sizeof *w->data);
     if (!w->data)
         die("no host memory for %zu weights", w->count);
-    return count;
 }
 
 static tensor *new_list(void)
@@ -117,9 +122,11 @@ static double normal(uint64_t *state)
 
 weights weights_random(const model_shape *shape, uint64_t seed)
 {
-    weights w = {.shape = *shape};
+    weights w = {.shape = *shape, .epsilon = 1e-6f, .rope_theta = 10000};
+    check_shape(shape);
     tensor *list = new_list();
-    const uint32_t count = lay_out(&w, list);
+    const uint32_t count = list_tensors(&w, false, list);
+    lay_out(&w, false, list, count);
     for (uint32_t i = 0; i < count; i++)
         for (size_t e = 0; e < tensor_size(&list[i]); e++) {
             const double x = normal(&seed);
@@ -137,54 +144,113 @@ weights weights_random(const model_shape *shape, uint64_t seed)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* The size of one dimension of a tensor, which is part of the model's shape. */
-static uint32_t extent(const safetensors_file *file, const char *name, uint32_t dimension)
+typedef struct source {
+    const safetensors_file *files;
+    size_t count;
+} source;
+
+static const safetensors_tensor *find(const source *from, const char *name)
 {
-    const safetensors_tensor *t = safetensors_find(file, name);
+    const safetensors_tensor *found = NULL;
+    for (size_t i = 0; i < from->count && !found; i++)
+        found = safetensors_find(&from->files[i], name);
+    return found;
+}
+
+/* The size of one dimension of a tensor, which is part of the model's shape. */
+static uint32_t extent(const source *from, const char *name, uint32_t dimension)
+{
+    const safetensors_tensor *t = find(from, name);
     if (!t || dimension >= t->rank || t->shape[dimension] > 1 << 20)
-        refuse("the file has no tensor %s, or its shape is wrong", name);
+        refuse("the weights have no tensor %s, or its shape is wrong", name);
     return (uint32_t)t->shape[dimension];
 }
 
-static void read_tensor(const safetensors_file *file, const tensor *t, float *to)
+static model_shape shape_of(const source *from)
 {
-    const safetensors_tensor *from = safetensors_find(file, t->name);
-    const uint32_t rank = t->rows ? 2 : 1;
-    if (!from || from->rank != rank || from->shape[rank - 1] != t->columns || (t->rows && from->shape[0] != t->rows)
-        || (from->type != SAFETENSORS_F32 && from->type != SAFETENSORS_BF16))
-        refuse("the file has no tensor %s of type F32 or BF16 and shape [%u, %u]", t->name, t->rows, t->columns);
-    for (size_t i = 0; i < tensor_size(t); i++) {
-        const uint32_t upper = from->type == SAFETENSORS_BF16 ? (uint32_t)((const uint16_t *)from->data)[i] << 16 : 0;
-        memcpy(&to[i], from->type == SAFETENSORS_BF16 ? (const void *)&upper : (const float *)from->data + i,
-               sizeof *to);
-    }
+    char name[64];
+    model_shape s = {.vocabulary = extent(from, "model.embed_tokens.weight", 0),
+                     .hidden = extent(from, "model.embed_tokens.weight", 1),
+                     .head_dim = extent(from, "model.layers.0.self_attn.q_norm.weight", 0),
+                     .kv_heads = extent(from, "model.layers.0.self_attn.A", 0),
+                     .inner = extent(from, "model.layers.0.mlp.gate_proj.weight", 0)};
+    s.heads = extent(from, "model.layers.0.self_attn.q_proj.weight", 0) / (s.head_dim ? s.head_dim : 1);
+    do
+        snprintf(name, sizeof name, "model.layers.%u.self_attn.A", ++s.layers);
+    while (s.layers <= MAX_LAYERS && find(from, name));
+    return s;
 }
 
-weights weights_read(const char *path)
+static void check_tensor(const source *from, const tensor *t)
 {
-    char error[SAFETENSORS_ERROR_SIZE], name[64];
-    safetensors_file file;
-    const safetensors_status status = safetensors_read(path, &file, error);
-    if (status == SAFETENSORS_FAILED)
-        die("%s: %s", path, error);
-    if (status)
-        refuse("%s: %s", path, error);
-    weights w = {0};
-    model_shape *s = &w.shape;
-    do
-        snprintf(name, sizeof name, "model.layers.%u.self_attn.A", ++s->layers);
-    while (s->layers <= MAX_LAYERS && safetensors_find(&file, name));
-    s->hidden = extent(&file, "model.embed_tokens.weight", 1);
-    s->head_dim = extent(&file, "model.layers.0.self_attn.q_norm.weight", 0);
-    s->heads = extent(&file, "model.layers.0.self_attn.q_proj.weight", 0) / (s->head_dim ? s->head_dim : 1);
-    s->kv_heads = extent(&file, "model.layers.0.self_attn.A", 0);
-    s->inner = extent(&file, "model.layers.0.mlp.gate_proj.weight", 0);
+    const safetensors_tensor *stored = find(from, t->name);
+    const uint32_t rank = t->rows ? 2 : 1;
+    char shape[32];
+    if (t->rows)
+        snprintf(shape, sizeof shape, "[%u, %u]", t->rows, t->columns);
+    else
+        snprintf(shape, sizeof shape, "[%u]", t->columns);
+    if (!stored || stored->rank != rank || stored->shape[rank - 1] != t->columns
+        || (t->rows && stored->shape[0] != t->rows)
+        || (stored->type != SAFETENSORS_F32 && stored->type != SAFETENSORS_F16 && stored->type != SAFETENSORS_BF16))
+        refuse("the weights have no tensor %s of type F32, F16 or BF16 and shape %s", t->name, shape);
+}
+
+/* A tensor that the model does not have, such as a bias, would make results wrong. */
+static void refuse_others(const source *from, const tensor *list, uint32_t count)
+{
+    for (size_t f = 0; f < from->count; f++)
+        for (size_t i = 0; i < from->files[f].tensor_count; i++) {
+            const char *name = from->files[f].tensors[i].name;
+            uint32_t t = 0;
+            while (t < count && strcmp(list[t].name, name))
+                t++;
+            if (t == count)
+                refuse("the weights have the tensor '%.96s', which is not one of this model", name);
+        }
+}
+
+static float from_half(uint16_t half)
+{
+    const uint32_t magnitude = half & 0x7fff, exponent = magnitude >> 10;
+    uint32_t bits = (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | (magnitude & 0x3ff) << 13;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    if (!exponent)
+        x = (float)magnitude * 0x1p-24f; /* 0 or a subnormal number */
+    return half & 0x8000 ? -x : x;
+}
+
+static void read_tensor(const safetensors_tensor *from, size_t size, float *to)
+{
+    const uint16_t *halves = from->data;
+    if (from->type == SAFETENSORS_F32)
+        memcpy(to, from->data, size * sizeof *to);
+    else
+        for (size_t i = 0; i < size; i++) {
+            const uint32_t upper = (uint32_t)halves[i] << 16;
+            if (from->type == SAFETENSORS_F16)
+                to[i] = from_half(halves[i]);
+            else
+                memcpy(&to[i], &upper, sizeof *to);
+        }
+}
+
+weights weights_from_files(const safetensors_file *files, size_t count)
+{
+    const source from = {files, count};
+    const bool tied = !find(&from, "lm_head.weight");
+    weights w = {.shape = shape_of(&from), .epsilon = 1e-6f, .rope_theta = 10000};
+    check_shape(&w.shape);
     tensor *list = new_list();
-    const uint32_t count = lay_out(&w, list);
-    for (uint32_t i = 0; i < count; i++)
-        read_tensor(&file, &list[i], w.data + *list[i].offset);
+    const uint32_t tensors = list_tensors(&w, tied, list);
+    for (uint32_t i = 0; i < tensors; i++)
+        check_tensor(&from, &list[i]);
+    refuse_others(&from, list, tensors);
+    lay_out(&w, tied, list, tensors);
+    for (uint32_t i = 0; i < tensors; i++)
+        read_tensor(find(&from, list[i].name), tensor_size(&list[i]), w.data + *list[i].offset);
     free(list);
-    safetensors_free(&file);
     return w;
 }
 
@@ -192,7 +258,7 @@ void weights_write(const weights *w, const char *path)
 {
     weights same = *w; /* a copy, because list_tensors() sets pointers into it */
     tensor *list = new_list();
-    const uint32_t count = list_tensors(&same, list);
+    const uint32_t count = list_tensors(&same, w->head == w->embed, list);
     safetensors_tensor *tensors = calloc(count, sizeof *tensors);
     if (!tensors)
         die("no host memory");

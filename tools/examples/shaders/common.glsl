@@ -30,6 +30,7 @@ layout(push_constant, std430) uniform Params {
     uint columns; // of a target row; rope.comp: number of heads
     uint option;  // see the shader
     uint dim;     // of a head
+    float epsilon; // of a norm
 } p;
 
 layout(local_size_x = 64) in;

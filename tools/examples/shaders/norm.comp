@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RMSNorm, a workgroup for each row: target[rows, width] = weight * source / sqrt(mean(source^2) + 1e-6)
+// RMSNorm, a workgroup for each row: target[rows, width] = weight * source / sqrt(mean(source^2) + epsilon)
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "common.glsl"
@@ -19,7 +19,7 @@ void main()
             sums[lane] += sums[lane + half_way];
         barrier();
     }
-    const float scale = 1 / sqrt(sums[0] / p.width + 1e-6);
+    const float scale = 1 / sqrt(sums[0] / p.width + p.epsilon);
     for (uint i = lane; i < p.width; i += gl_WorkGroupSize.x)
         p.target.v[row + i] = p.weight.v[i] * (p.source.v[row + i] * scale);
 }

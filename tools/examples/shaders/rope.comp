@@ -16,7 +16,7 @@ void main()
     float sum = 0;
     for (uint i = 0; i < p.dim; i++)
         sum += p.target.v[at + i] * p.target.v[at + i];
-    const float scale = 1 / sqrt(sum / p.dim + 1e-6);
+    const float scale = 1 / sqrt(sum / p.dim + p.epsilon);
     for (uint i = 0; i < p.dim / 2; i++) {
         const uint j = i + p.dim / 2;
         const float cosine = p.source.v[angle + i], sine = p.source.v[angle + j];
