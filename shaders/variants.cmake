@@ -12,6 +12,7 @@ set(DMATTN_VARIANTS
     "backward_preprocess | portable | backward/backward_preprocess.comp  | | vulkan1.2 | "
     "backward_queries    | portable | backward/backward_queries.comp     | | vulkan1.2 | "
     "backward_keys       | portable | backward/backward_keys.comp        | | vulkan1.2 | "
+    "sink_gradient       | portable | backward/sink_gradient.comp        | | vulkan1.2 | "
     "backward_bias       | portable | backward/backward_bias.comp        | | vulkan1.2 | "
     "key_ranges          | portable | backward/key_ranges.comp           | | vulkan1.2 | "
     "schedule_keys       | portable | backward/schedule_keys.comp        | | vulkan1.2 | "

@@ -10,7 +10,8 @@
     X(MASK, mask)        \
     X(BEGIN, begin)      \
     X(END, end)          \
-    X(BIAS, bias)
+    X(BIAS, bias)        \
+    X(SINK, sink)
 
 /* The tensors of attention, which its gradients also have. The names are members of both args structs. */
 #define ATTENTION_TENSORS(X) \
@@ -34,6 +35,7 @@
     X(IMPORTANCE, importance)       \
     X(LISTS, lists)                 \
     X(DOUT, dout)                   \
+    X(DLSE, dlse)                   \
     X(DQ, dq)                       \
     X(DK, dk)                       \
     X(DV, dv)                       \
@@ -42,6 +44,7 @@
     X(DDT_WEIGHT, ddt_weight)       \
     X(DA, da)                       \
     X(DDT_BIAS, ddt_bias)           \
+    X(DSINK, dsink)                 \
     X(COUNTS, counts)               \
     X(KEEP, keep)                   \
     X(STATE, state)                 \

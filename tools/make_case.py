@@ -204,17 +204,22 @@ class Attention:
             s += self.bias[self.index(self.bias, b, h, t, j)]
         return s, slope
 
+    def sink(self, h):
+        """[the sink of a query head], or [] if there are none."""
+        return [self.tensors["sink"].data[h]] if "sink" in self.tensors else []
+
     def rows(self):
-        """For each query that sees a key: its index, lse, and [(key, probability, slope of the score)]."""
+        """For each query that sees a key or has a sink: its index, lse, and [(key, probability, slope of the score)]."""
         for b, t, h in itertools.product(*map(range, self.q.shape[:3])):
             scores = [(j,) + self.score(b, h, t, j) for j in range(self.k.shape[1]) if self.sees(b, h, t, j)]
-            if scores:
-                most = max(s for _, s, _ in scores)
-                lse = most + math.log(math.fsum(math.exp(s - most) for _, s, _ in scores))
+            all_scores = [s for _, s, _ in scores] + self.sink(h)
+            if all_scores:
+                most = max(all_scores)
+                lse = most + math.log(math.fsum(math.exp(s - most) for s in all_scores))
                 yield (b, t, h), lse, [(j, math.exp(s - lse), slope) for j, s, slope in scores]
 
     def forward(self):
-        """out and lse; 0 and -infinity for a query that sees no key."""
+        """out and lse; 0, and -infinity or the sink, for a query that sees no key."""
         batch, queries, heads = self.q.shape[:3]
         out = Tensor("F32", (batch, queries, heads, self.v.shape[3]))
         lse = Tensor("F32", (batch, heads, queries), [-math.inf] * (batch * heads * queries))
@@ -225,13 +230,18 @@ class Attention:
         return out, lse
 
     def backward(self, dout):
-        """The gradients of sum(out * dout): dq, dk, dv, and that of the bias or None."""
+        """The gradients of sum(out * dout) + sum(lse * dlse): dq, dk, dv, and those of the bias and the sink or None."""
         dq, dk, dv = (Tensor("F32", x.shape) for x in (self.q, self.k, self.v))
         dbias = Tensor("F32", self.bias.shape) if self.bias else None
-        for (b, t, h), _, pairs in self.rows():
+        dsink = Tensor("F32", self.tensors["sink"].shape) if "sink" in self.tensors else None
+        for (b, t, h), lse, pairs in self.rows():
             head, dout_row, q_row = h // self.group, dout.row(b, t, h), self.q.row(b, t, h)
             dp = {j: dot(dout_row, self.v.row(b, j, head)) for j, _, _ in pairs}
             delta = math.fsum(p * dp[j] for j, p, _ in pairs)
+            if "dlse" in self.tensors:
+                delta -= self.tensors["dlse"][b, h, t]
+            if dsink:
+                dsink.data[h] -= math.exp(self.sink(h)[0] - lse) * delta
             for j, p, slope in pairs:
                 ds = p * (dp[j] - delta)
                 if dbias:
@@ -241,7 +251,7 @@ class Attention:
                 for i, x in enumerate(q_row):
                     dq[b, t, h, i] += self.scale * ds * slope * self.k[b, j, head, i]
                     dk[b, j, head, i] += self.scale * ds * slope * x
-        return dq, dk, dv, dbias
+        return dq, dk, dv, dbias, dsink
 
 
 def importance_backward(tensors, metadata, importances, zs, d_importance, dv):
@@ -274,7 +284,9 @@ def solve(tensors, metadata):
     attention = Attention({**tensors, **results}, metadata, bias)
     results["out"], results["lse"] = attention.forward()
     if "dout" in tensors:
-        results["dq"], results["dk"], results["dv"], d_bias = attention.backward(tensors["dout"])
+        results["dq"], results["dk"], results["dv"], d_bias, d_sink = attention.backward(tensors["dout"])
+        if d_sink:
+            results["d_sink"] = d_sink
         if metadata["op"] == "dma":
             results.update(importance_backward(tensors, metadata, bias, zs, d_bias, results["dv"]))
         elif bias:
@@ -314,6 +326,10 @@ def random_inputs(rng, o):
     if o.bias:
         rows = () if o.mask == "intervals" else (o.queries,)
         tensors["bias"] = normal(rng, dtype, (o.batch, kv_heads) + rows + (keys,))
+    if o.sink:
+        tensors["sink"] = normal(rng, "F32", (o.heads,))
+    if o.dlse:
+        tensors["dlse"] = normal(rng, "F32", (o.batch, o.heads, o.queries))
     if o.gradients:
         tensors["dout"] = normal(rng, dtype, (o.batch, o.queries, o.heads, o.value_dim))
     return tensors
@@ -362,13 +378,17 @@ def parse():
     add("--threshold", type=float, help="dma: least importance, with --selection threshold")
     add("--padding", action="store_true", help="dma: a fifth of the keys is not valid")
     add("--dt-bias", action="store_true", help="dma: a bias of the importance")
+    add("--sink", action="store_true", help="a random sink for each query head, a score of no key")
     add("--gradients", action="store_true", help="a random dout, and the gradients")
+    add("--dlse", action="store_true", help="a random gradient of lse, too; needs --gradients")
     add("--seed", type=int, default=1, help="of the random numbers (default: 1)")
     o = parser.parse_args()
     o.keys = o.keys or o.queries
     o.value_dim = o.value_dim or o.head_dim
     if o.window is None and o.selection.startswith("topw"):
         o.window = max(o.keys // 4, 1)
+    if o.dlse and not o.gradients:
+        parser.error("--dlse needs --gradients")
     if o.selection == "threshold" and o.threshold is None:
         parser.error("--selection threshold needs --threshold")
     return o

@@ -23,6 +23,7 @@ enum {
     OPTION_MASK,
     OPTION_LEVEL,
     OPTION_BIAS,
+    OPTION_SINK,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_MODEL,
@@ -59,6 +60,7 @@ static const struct option long_options[] = {
     {"mask", required_argument, NULL, OPTION_MASK},
     {"level", required_argument, NULL, OPTION_LEVEL},
     {"bias", no_argument, NULL, OPTION_BIAS},
+    {"sink", no_argument, NULL, OPTION_SINK},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"model", required_argument, NULL, OPTION_MODEL},
@@ -142,6 +144,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_MASK: return parse_masks(optarg, s, why);
     case OPTION_LEVEL: return parse_list(LIST_LEVELS, name, optarg, s->level, &s->level_count, why);
     case OPTION_BIAS: s->bias = true; return true;
+    case OPTION_SINK: s->sink = true; return true;
     case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_MODEL: o->models = optarg; return true;

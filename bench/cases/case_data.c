@@ -92,7 +92,7 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
         else
-            fill_normal(t == TENSOR_BIAS ? d->bias_type : d->type, p->tensor[t], problem_bytes(p, tensor), &state);
+            fill_normal(problem_type(p, tensor), p->tensor[t], problem_bytes(p, tensor), &state);
     }
     problem_randomize_mask(p, seed);
 }

@@ -88,7 +88,7 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
 bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
-           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->pass;
+           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -183,6 +183,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
 
     uint32_t kv_heads = d->kv_heads ? d->kv_heads : d->heads;
+    d->sink = s->sink;
     d->causal = c->mask.causal;
     d->mask = c->mask.mask;
     if (d->mask == DMATTN_MASK_DENSE)
@@ -306,6 +307,8 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
     add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
     if (d->bias)
         add_part(name, "/bias");
+    if (d->sink)
+        add_part(name, "/sink");
     if (d->level)
         add_part(name, "/%s", dmattn_level_string(d->level));
 }

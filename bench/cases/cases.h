@@ -50,6 +50,7 @@ typedef struct sweep {
     mask_choice mask[LIST_MAX];
     dmattn_level level[LIST_MAX];
     bool bias;       /* f32, one per kv head and key */
+    bool sink;       /* a sink for each query head */
     bench_pass pass; /* 0: not set yet */
 } sweep;
 
@@ -83,7 +84,7 @@ dmattn_status case_check(bench_case *c, const messenger *messenger);
 bool sweep_check(const sweep *s, const messenger *messenger);
 
 /* The name of a case, which is the same in every run: the model, or heads and dimensions; sizes; pass, mask and type;
- * a bias; the level, unless it is "best". */
+ * a bias; sinks; the level, unless it is "best". */
 #define CASE_NAME_SIZE 128
 void case_name(const bench_case *c, char name[CASE_NAME_SIZE]);
 

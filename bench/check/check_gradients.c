@@ -212,6 +212,37 @@ static void expect_key(const problem *p, const source *s, uint32_t key, gradient
         rows[TENSOR_DBIAS].at[i * d->kv_heads + h] = (uint64_t)h * d->keys + key;
 }
 
+/* ---- dsink --------------------------------------------------------------------------------------------------- */
+
+/* A sink's gradient has a term of each query of its head. */
+static void expect_sinks(const source *s, gradient_rows *rows)
+{
+    const dmattn_attention_desc *d = s->desc;
+    for (uint64_t at = 0; at < (uint64_t)d->batch * d->queries * d->heads; at++) {
+        const uint32_t h = (uint32_t)(at % d->heads), t = (uint32_t)(at / d->heads % d->queries);
+        const uint32_t b = (uint32_t)(at / d->heads / d->queries);
+        const uint64_t dout = reference_row(&s->dout_strides, b, t, h);
+        const float *out = s->forward->out + at * d->value_dim;
+        double product = 0, size = 0;
+        for (uint32_t i = 0; i < d->value_dim; i++) {
+            const double x = element_load(d->type, s->dout, dout + i) * (double)out[i];
+            product += x;
+            size += fabs(x);
+        }
+        const float lse = s->forward->lse[((uint64_t)b * d->heads + h) * d->queries + t];
+        const double p = exp(reference_sink(d, &s->in, h) - (double)lse);
+        rows->at[h] = h;
+        rows->want[h] -= p * product;
+        rows->square[h] += p * size * p * size;
+    }
+}
+
+/* Whether that takes less than CHECK_SECONDS; the reference takes about 10 ns per element. */
+static bool checks_sinks(const dmattn_attention_desc *d)
+{
+    return d->sink && 1e-8 * d->batch * d->queries * d->heads * d->value_dim < CHECK_SECONDS;
+}
+
 /* ---- the checker --------------------------------------------------------------------------------------------- */
 
 /* As many keys as take about CHECK_SECONDS: the last key, a random one, the first one, then random ones. */
@@ -256,6 +287,8 @@ static bool allocate(gradient_checker *c, uint32_t queries)
              && allocate_rows(&c->rows[TENSOR_DA], 1, d->kv_heads);
     else if (d->bias)
         ok = ok && allocate_rows(&c->rows[TENSOR_DBIAS], 1, (uint64_t)c->key_count * d->kv_heads);
+    if (checks_sinks(d))
+        ok = ok && allocate_rows(&c->rows[TENSOR_DSINK], 1, d->heads);
     for (int t = TENSOR_DDT_WEIGHT; ok && t <= TENSOR_DA; t++) /* these have all their rows, in order */
         for (uint64_t i = 0; i < c->rows[t].count; i++)
             c->rows[t].at[i] = i;
@@ -282,6 +315,8 @@ dmattn_status gradient_checker_create(const problem *p, const forward_results *f
         expect_query(&s, &check->row[i], &c->rows[TENSOR_DQ], i);
     for (uint32_t i = 0; i < c->key_count; i++)
         expect_key(p, &s, key_at(c, i, &seed), c->rows, i, &scratch);
+    if (checks_sinks(&p->desc))
+        expect_sinks(&s, &c->rows[TENSOR_DSINK]);
     if (!c->all_keys) { /* they are sums over all keys, but only some keys were computed */
         free_rows(&c->rows[TENSOR_DDT_WEIGHT]);
         free_rows(&c->rows[TENSOR_DA]);

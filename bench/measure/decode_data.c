@@ -57,9 +57,10 @@ static dmattn_status make_streams(decoding *d)
 /* Chosen so that the importance of new tokens is about 0.2 to 1.2; that of the prompt's tokens is 0 to 1. */
 static dmattn_status make_parameters(decoding *d)
 {
-    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS};
+    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS, TENSOR_SINK};
+    _Static_assert(sizeof tensors / sizeof *tensors == PARAMETERS, "the same tensors as in decode_data.h");
     uint64_t random = d->settings->seed + 99;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < PARAMETERS; i++) {
         const uint64_t bytes = dmattn_decode_tensor_bytes(&d->desc, tensors[i]), count = bytes / sizeof(float);
         const double columns = (double)d->desc.attention.kv_heads * d->desc.attention.value_dim;
         if (!bytes)
@@ -148,7 +149,7 @@ void decoding_destroy(decoding *d)
         dmattn_buffer_destroy(device, &d->buffer[i]);
         free(d->stream[i]);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < PARAMETERS; i++) {
         dmattn_buffer_destroy(device, &d->parameters[i]);
         free(d->parameter[i]);
     }

@@ -66,6 +66,7 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
         .dt_weight = d->parameters[0],
         .a = d->parameters[1],
         .dt_bias = d->parameters[2],
+        .sink = d->parameters[3],
         .importance =
             behind(&d->buffer[STREAM_IMPORTANCE], 0), /* of new tokens of a paged cache; the same in each step */
         .keep = d->keep,
@@ -128,6 +129,7 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
         .v_strides = s,
         .importance = importance,
         .importance_stride = (uint64_t)d->context + a->queries,
+        .sink = d->parameter[3],
     };
     const char *q =
         (const char *)d->stream[STREAM_Q] + decoding_element(d) * element_of(&s, sequence, d->context + t, head);

@@ -58,6 +58,7 @@ static dmattn_status create(const measure_settings *settings, const device_probl
                                          .begin = args->begin,
                                          .end = args->end,
                                          .bias = args->importance,
+                                         .sink = args->sink,
                                          .workspace = args->workspace}};
     TRY(dmattn_attention_plan(context, &dp->problem->desc, &s->attention.plan));
     dmattn_plan_get_info(s->attention.plan, &info);

@@ -51,6 +51,7 @@ const result_field result_fields[] = {
     REQUIRED(TEXT, mask),
     OPTIONAL(FLAG, causal),
     OPTIONAL(FLAG, bias),
+    OPTIONAL(FLAG, sink),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

@@ -33,6 +33,14 @@ typedef enum dmattn_mask {
  * A query that sees no key has out = 0 and lse = -infinity. Sums and the softmax are computed in f32 at every level.
  * Results are the same bits from run to run.
  *
+ * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
+ * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
+ *
+ *     lse = ln(exp(sink[h]) + sum of exp(S) over the visible keys);   P = exp(S - lse);   out = P v
+ *
+ * lse includes the sink. A query that sees no key has out = 0 and lse = sink[h]. The scale and the soft cap do not
+ * change a sink. (The sinks of dmattn_selection are something else: keys that are always visible.)
+ *
  * Algorithm: online softmax over tiles of keys (Milakov and Gimelshein 2018, arXiv 1805.02867; Dao et al. 2022, arXiv
  * 2205.14135). For a dense mask, a first kernel makes a bitmap of the tiles that contain a visible pair, and the other
  * tiles are skipped. For intervals, only the keys in a tile's list are read ("tile lists" in mask.h).
@@ -42,23 +50,25 @@ typedef enum dmattn_mask {
  *
  *     what                                          answer
  *     scale, soft_cap beyond 2^-64 to 2^64, NaN     INVALID; 0 means the default, and scale may be negative
- *     bias or importance of NaN                     counts as -infinity
- *     bias or importance of +infinity               counts as FLT_MAX; an importance of +infinity ranks above FLT_MAX
+ *     bias, importance or sink of NaN               counts as -infinity
+ *     bias, importance or sink of +infinity         counts as FLT_MAX; an importance of +infinity ranks above FLT_MAX
  *     bias or importance of -infinity               the pair has a score of -infinity
+ *     sink of -infinity                             out and lse are those without a sink, and dsink is 0
  *     computed importance beyond f32                is FLT_MAX, and its gradient goes no further
  *     NaN or infinity in q, k; products beyond f32  the score is infinite or NaN, as f32 arithmetic makes it
  *     score of -infinity                            the pair has a probability of 0
- *     only scores of -infinity                      out = 0 and lse = -infinity, as if the query saw no key
+ *     only scores of -infinity                      out and lse are as if the query saw no key
  *     score of NaN or +infinity                     out and lse of the query are NaN
  *     NaN or infinity in v                          the same element of out is not finite for queries that see the key
- *     lse of NaN; sum of out * dout not finite      dq of the query, and dk, dv and dbias of its keys, are NaN
+ *     lse of NaN; sum of out * dout not finite;     dq of the query, dk, dv and dbias of its keys, and dsink of its
+ *       dlse not finite                             head are NaN
  *     lse of -infinity                              the query has no part in gradients
  *
  * No query is changed by q and dout of other queries, nor by k of keys that are hidden from it. v is different: 0 times
  * NaN is NaN, and a query adds 0 times v of hidden keys that other queries of its tile see. So v must be finite, except
  * for keys that no query sees because of `causal`, their interval, or a dense mask without a query dimension. v of
  * these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
- * hold anything. */
+ * hold anything. With a sink, such dout must be finite, or dsink of its head is NaN. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
     uint32_t batch;                /**< B; required */
@@ -81,6 +91,7 @@ typedef struct dmattn_attention_desc {
     bool bias;                     /**< add args.bias to the scores */
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
+    bool sink;                     /**< each query head has a score args.sink, which belongs to no key */
     bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
                                `begin` and `end`; false: this plan makes them in the workspace */
     uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
@@ -117,6 +128,7 @@ typedef struct dmattn_attention_args {
     dmattn_buffer begin;     /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
     dmattn_buffer end;       /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
     dmattn_buffer bias;      /**< bias_type of shape bias_shape, if desc.bias */
+    dmattn_buffer sink;      /**< f32 [H], if desc.sink */
     dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
     bool reuse_mask_tiles; /**< the workspace still holds the bitmap or the lists that an earlier run of this plan made
@@ -142,14 +154,16 @@ typedef enum dmattn_gradient {
     DMATTN_GRADIENT_DT_WEIGHT = 32,       /**< ddt_weight */
     DMATTN_GRADIENT_A = 64,               /**< da */
     DMATTN_GRADIENT_DT_BIAS = 128,        /**< ddt_bias */
+    DMATTN_GRADIENT_SINK = 256,           /**< dsink; attention and dynamic mask attention */
     DMATTN_GRADIENT_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_gradient;
 
-/** Descriptor of the gradients of attention. They are the gradients of sum(out * dout), computed from `out` and `lse`
- * of a forward run:
+/** Descriptor of the gradients of attention. They are the gradients of sum(out * dout), or with `dlse` of
+ * sum(out * dout) + sum(lse * dlse), computed from `out` and `lse` of a forward run:
  *
- *     P  = exp(S - lse);   dP = dout v^T;   delta[t] = sum of out[t] * dout[t] over Dv;   dS = P * (dP - delta)
- *     dv = P^T dout;   dbias = dS, summed over the dimensions that the bias broadcasts
+ *     P  = exp(S - lse);   dP = dout v^T;   delta[t] = sum of out[t] * dout[t] over Dv, minus dlse[t]
+ *     dS = P * (dP - delta);   dv = P^T dout;   dbias = dS, summed over the dimensions that the bias broadcasts
+ *     dsink[h] = sum of -delta * exp(sink[h] - lse) over batch items and queries
  *     dS = dS * (1 - tanh(S / soft_cap)^2), with S before the cap, if soft_cap is not 0
  *     dq = scale * dS k;   dk = scale * dS^T q
  *
@@ -167,6 +181,7 @@ typedef enum dmattn_gradient {
 typedef struct dmattn_attention_backward_desc {
     dmattn_attention_desc attention; /**< of the forward run; `lse` counts as true */
     uint32_t gradients;              /**< bits of dmattn_gradient to compute; 0: all that this descriptor has */
+    bool dlse;                       /**< lse has a gradient, args.dlse */
     dmattn_strides dout_strides;     /**< dout [B, Sq, H,  Dv] */
     dmattn_strides dq_strides;       /**< dq   [B, Sq, H,  D ]; elements must not overlap, also below */
     dmattn_strides dk_strides;       /**< dk   [B, Sk, Hk, D ] */
@@ -203,11 +218,14 @@ typedef struct dmattn_attention_backward_args {
     dmattn_buffer begin;     /**< as in dmattn_attention_args */
     dmattn_buffer end;       /**< as in dmattn_attention_args */
     dmattn_buffer bias;      /**< as in dmattn_attention_args */
+    dmattn_buffer sink;      /**< as in dmattn_attention_args */
+    dmattn_buffer dlse;      /**< f32 [B, H, Sq], contiguous, the gradient of lse, if desc.dlse */
     dmattn_buffer lists;     /**< if desc.attention.lists: tile lists made for the info.list_queries of this plan */
     dmattn_buffer dq;        /**< output: [B, Sq, H, D] */
     dmattn_buffer dk;        /**< output: [B, Sk, Hk, D] */
     dmattn_buffer dv;        /**< output: [B, Sk, Hk, Dv] */
     dmattn_buffer dbias;     /**< output: f32, contiguous, with the extents of bias_shape */
+    dmattn_buffer dsink;     /**< output: f32 [H] */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
 } dmattn_attention_backward_args;
 

@@ -46,6 +46,7 @@ typedef struct dmattn_dma_args {
     dmattn_buffer v;             /**< [B, Sk, Hk, Dv] */
     dmattn_buffer out;           /**< output: [B, Sq, H, Dv] */
     dmattn_buffer lse;           /**< output: f32 [B, H, Sq], contiguous, if desc.attention.lse */
+    dmattn_buffer sink;          /**< f32 [H], if desc.attention.sink */
     dmattn_buffer dt_weight;     /**< as in dmattn_mask_args, unless desc.importance_given */
     dmattn_buffer a;             /**< as in dmattn_mask_args, unless desc.importance_given */
     dmattn_buffer dt_bias;       /**< as in dmattn_mask_args, unless desc.importance_given */
@@ -79,6 +80,7 @@ typedef struct dmattn_dma_backward_desc {
     dmattn_dma_desc dma; /**< descriptor of the forward run */
     uint32_t gradients;  /**< bits of dmattn_gradient to compute; 0: all that this descriptor has. dimportance is then
                             included only if dma.importance_given */
+    bool dlse;           /**< lse has a gradient, args.dlse */
     dmattn_strides dout_strides; /**< as in dmattn_attention_backward_desc */
     dmattn_strides dq_strides;   /**< as in dmattn_attention_backward_desc */
     dmattn_strides dk_strides;   /**< as in dmattn_attention_backward_desc */
@@ -108,6 +110,8 @@ typedef struct dmattn_dma_backward_args {
     dmattn_buffer out;         /**< [B, Sq, H, Dv], result of the forward run */
     dmattn_buffer dout;        /**< [B, Sq, H, Dv], the gradient of out */
     dmattn_buffer lse;         /**< f32 [B, H, Sq], contiguous, result of the forward run */
+    dmattn_buffer sink;        /**< as in dmattn_dma_args */
+    dmattn_buffer dlse;        /**< f32 [B, H, Sq], contiguous, the gradient of lse, if desc.dlse */
     dmattn_buffer dt_weight;   /**< as in dmattn_dma_args */
     dmattn_buffer a;           /**< as in dmattn_dma_args */
     dmattn_buffer dt_bias;     /**< as in dmattn_dma_args */
@@ -121,6 +125,7 @@ typedef struct dmattn_dma_backward_args {
     dmattn_buffer ddt_weight;  /**< output: f32 [Hk, Hk * Dv] */
     dmattn_buffer da;          /**< output: f32 [Hk] */
     dmattn_buffer ddt_bias;    /**< output: f32 [Hk], if importance.dt_bias */
+    dmattn_buffer dsink;       /**< output: f32 [H], if attention.sink */
     dmattn_buffer workspace;   /**< info.workspace_size bytes; no other run may use them until this run is complete */
 } dmattn_dma_backward_args;
 

@@ -90,11 +90,13 @@ void store_rows(MAXIMA, ROW_SUMS, SUMS(o, VALUE_UNITS))
     EACH_ROW(i)
         row_sum[i] = sum_over_row(row_sum[i]);
     EACH_ROW(i) {
-        float sum = row_sum[i];
+        float sum = row_sum[i], largest = row_max[i], shrink = 1;
         uint row = row_lane + i * ROW_LANES;
         if (!row_exists(row))
             continue;
-        float inverse = softmax_inverse(sum);
+        if (SINK != 0)
+            shrink = add_sink(load_sink(p.sink, row_head(row)), largest, sum);
+        float inverse = shrink * softmax_inverse(sum);
         uvec2 address = out_row(row);
         [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++) {
             uint column = column_lane + c * KEY_LANES;
@@ -102,7 +104,7 @@ void store_rows(MAXIMA, ROW_SUMS, SUMS(o, VALUE_UNITS))
                 store_4(OUT_TYPE, OUT_ALIGNED != 0, address, column, o[i][c] * inverse);
         }
         if (STORES_SOFTMAX && column_lane == 0)
-            store_softmax(row, row_max[i], sum);
+            store_softmax(row, largest, sum);
     }
 }
 

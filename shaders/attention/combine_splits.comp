@@ -5,7 +5,7 @@
 //     m = max m_i;  w_i = l_i exp(m_i - m);  out = sum w_i out_i / sum w_i;  lse = m + ln sum w_i
 //
 // Except for rounding, the result is the same for any number of splits (Dao et al. 2023, "Flash-Decoding"). The lse of
-// a split, m_i + ln l_i, is not enough: if m_i is large, rounding loses ln l_i.
+// a split, m_i + ln l_i, is not enough: if m_i is large, rounding loses ln l_i. A sink is added to the sum at the end.
 //
 // Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation computes 4 columns of
 // a row. p.partials holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.sums (m_i, l_i) [B, SPLITS, H, Sq].
@@ -44,6 +44,8 @@ void main()
         o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
         sum += weight;
     }
+    if (SINK != 0)
+        o *= add_sink(load_sink(p.sink, head), largest, sum);
     // A row that sees no key has weights of 0 only.
     const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
     const uvec2 base = head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT),

@@ -194,6 +194,26 @@ void find_probabilities(const SCORES, const ROW_MAXIMA, out PROBABILITIES, inout
 #define WEIGHTS(x) MATRIX_A x[ROW_BLOCKS][HELD_BLOCKS]
 #define WEIGHT(x, m, k) x[m][k]
 
+// The largest score of a row, from its maximum.
+float largest_score(float row_maximum)
+{
+    return PAIR_TERMS != 0 ? score_from_units(row_maximum) : row_maximum * LN_2;
+}
+
+// Adds the sinks to the rows of block m. `row_maximum` becomes their largest scores, and `inverse` the factors for
+// their outputs.
+void add_sinks(uint m, inout float row_maximum[ROW_VALUES], inout float sum[ROW_VALUES], out float inverse[ROW_VALUES])
+{
+    float sink[ROW_VALUES];
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+        sink[ROW_VALUE(e)] = load_sink(p.sink, row_head(tile_row_of(m, element_position(e).x)));
+    [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
+        row_maximum[r] = largest_score(row_maximum[r]);
+        const float shrink = add_sink(sink[r], row_maximum[r], sum[r]);
+        inverse[r] = shrink * softmax_inverse(sum[r]);
+    }
+}
+
 // Divides the output by the row sums and stores lse.
 void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
@@ -202,6 +222,8 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
         sum_over_rows(row_sum[m]);
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++)
             inverse[r] = softmax_inverse(row_sum[m][r]);
+        if (SINK != 0)
+            add_sinks(m, row_max[m], row_sum[m], inverse);
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
             MATRIX_C x = o[m][d];
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
@@ -214,8 +236,7 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
                 const uint row = tile_row_of(m, position.x);
                 const float largest = row_max[m][ROW_VALUE(e)];
                 if (position.y == 0 && row_exists(row))
-                    store_softmax(row, PAIR_TERMS != 0 ? score_from_units(largest) : largest * LN_2,
-                                  row_sum[m][ROW_VALUE(e)]);
+                    store_softmax(row, SINK != 0 ? largest : largest_score(largest), row_sum[m][ROW_VALUE(e)]);
             }
     }
 }

@@ -150,8 +150,12 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
 {
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
+    const uint row = tile_row_of(0, LANE_ROW);
+    float sum = row_sum[0][0], largest = score_from_units(row_max[0][0]), shrink = 1;
+    if (SINK != 0)
+        shrink = add_sink(load_sink(p.sink, row_head(row)), largest, sum);
     FACTORS;
-    spread_factors(softmax_inverse(row_sum[0][0]), factors);
+    spread_factors(shrink * softmax_inverse(sum), factors);
     if (SUMS_SHARED != 0)
         [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
             MATRIX_C sum = load_sum(d);
@@ -164,9 +168,8 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 o[0][d][e] *= factors[e];
     subgroup_sync();
-    const uint row = tile_row_of(0, LANE_ROW);
     if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
-        store_softmax(row, score_from_units(row_max[0][0]), row_sum[0][0]);
+        store_softmax(row, largest, sum);
 }
 
 #endif

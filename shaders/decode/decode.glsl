@@ -9,6 +9,10 @@ layout(push_constant, std430) uniform Params {
     DECODE_PARAMS
 #ifdef PAGED
     PAGED_PARAMS
+#define SINK_ADDRESS p.PAGED_SINK
+#else
+    BOUNDED_PARAMS
+#define SINK_ADDRESS p.sink
 #endif
     PART_PARAM
 } p;

@@ -100,10 +100,11 @@
     X(61, OUT_HEAD_HIGH, 0)                                                                     \
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
     X(63, STATE_HIGH, 0)                                                                        \
+    X(64, SINK, 0) /* each query head has a sink (score.glsl) */                                \
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 
-/* Push constants of decode.comp. */
+/* Push constants of decode.comp. With a paged cache, `a` has two names, because there is no room for more. */
 #define DECODE_PARAMS                                                                                         \
     DMATTN_ADDRESS q;                                                                                         \
     DMATTN_ADDRESS k;                                                                                         \
@@ -118,7 +119,11 @@
     DMATTN_ADDRESS a;                                                                                         \
     DMATTN_ADDRESS dt_bias;
 
+/* Additional push constants of the variants for a bounded cache. */
+#define BOUNDED_PARAMS DMATTN_ADDRESS sink; /* f32 [H] */
+
 /* Additional push constants of the variants for a paged cache. */
+#define PAGED_SINK a /* f32 [H], if no importance is computed */
 #define PAGED_PARAMS                                                                                  \
     DMATTN_ADDRESS pages;                                                                             \
     DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \

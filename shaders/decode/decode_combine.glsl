@@ -62,6 +62,8 @@ void combine(uint first_row)
         else
             for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD)
                 add_splits(first, row, column, sum, softmax);
+        if (SINK != 0)
+            sum *= add_sink(load_sink(SINK_ADDRESS, row_head(row)), softmax.x, softmax.y);
         const float inverse = softmax_inverse(softmax.y);
         store_4(TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
         if (LSE != 0 && column == 0)

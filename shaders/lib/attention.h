@@ -108,6 +108,8 @@
     X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
     X(89, REAL_UNITS, 0) /* matrix: scores and biases are not in units of the scale */                                 \
     X(90, BY_UNIT, 0) /* portable: sums are computed unit by unit, so that fewer registers are needed */               \
+    X(91, SINK, 0) /* each query head has a sink (score.glsl) */                                                       \
+    X(92, LSE_GRADIENT, 0) /* backward: lse has a gradient */                                                          \
     SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is
@@ -176,7 +178,8 @@
     DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;                                                                        \
-    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */
+    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */            \
+    DMATTN_ADDRESS sink;      /* f32 [H] */
 
 /* combine_splits.comp */
 #define COMBINE_PARAMS                                                                         \
@@ -184,13 +187,16 @@
     DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum for each split */                 \
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;                                                                        \
+    DMATTN_ADDRESS sink; /* f32 [H] */                                                         \
     DMATTN_UINT queries;
 
 /* backward_preprocess.comp */
 #define PREPROCESS_PARAMS                                                                      \
+    DMATTN_ADDRESS q;                                                                          \
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;                                                                        \
     DMATTN_ADDRESS dout;                                                                       \
+    DMATTN_ADDRESS dlse; /* f32 [B, H, Sq], if LSE_GRADIENT */                                 \
     DMATTN_ADDRESS workspace; /* f32 pairs [B, H, Sq]: lse and D */                            \
     DMATTN_UINT queries;                                                                       \
     DMATTN_UINT work_at; /* backward/key_schedule.glsl, or NO_WORK */
@@ -229,4 +235,13 @@
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
     DMATTN_ADDRESS dbias;     /* f32, by query and key */                                      \
+    DMATTN_UINT batches;
+
+/* sink_gradient.comp */
+#define SINK_GRADIENT_PARAMS                                                                   \
+    DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
+    DMATTN_ADDRESS lse;                                                                        \
+    DMATTN_ADDRESS sink;      /* f32 [H] */                                                    \
+    DMATTN_ADDRESS dsink;     /* f32 [H] */                                                    \
+    DMATTN_UINT queries;                                                                       \
     DMATTN_UINT batches;

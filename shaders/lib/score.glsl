@@ -19,6 +19,7 @@
 #define LIB_SCORE_GLSL
 
 #include "math.glsl"
+#include "memory.glsl"
 
 #ifndef PAIR_TERMS
 #define PAIR_TERMS BIAS
@@ -85,6 +86,24 @@ float softmax_inverse(float sum)
 float softmax_lse(float largest, float sum)
 {
     return sum == 0 ? MINUS_INFINITY : is_finite(sum) ? largest + log2(sum) * LN_2 : NOT_A_NUMBER;
+}
+
+// The sink of a query head, from f32 [H].
+float load_sink(uvec2 sinks, uint head)
+{
+    return counted_bias(uintBitsToFloat(Words(sinks).w[head]));
+}
+
+// Adds the row's sink, a score of no key, to `sum`. Returns the factor for the sum of P v, which was relative to the
+// old `largest`.
+float add_sink(float sink, inout float largest, inout float sum)
+{
+    if (sum == 0)
+        largest = LOWEST;
+    const float raised = max(largest, sink), shrink = exp2((largest - raised) * LOG2_E);
+    sum = sum * shrink + exp2((sink - raised) * LOG2_E);
+    largest = raised;
+    return shrink;
 }
 
 #endif

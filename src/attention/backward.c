@@ -172,6 +172,8 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, pipeline_set *set)
 
     dmattn_backward_rows_constants(b, &set->ctx->caps, s->aligned, constants);
     TRY(build(set, &around, "backward_preprocess", constants, &s->rows));
+    if (b->gradients & DMATTN_GRADIENT_SINK)
+        TRY(build(set, &around, "sink_gradient", constants, &s->sink));
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (s->query_tiles_grid.x)
@@ -212,9 +214,11 @@ static void record_preparation(const backward_stage *s, recorder *r, const backw
 {
     const dmattn_attention_desc *d = &s->desc.attention;
     const preprocess_params preprocess = {
+        .q = r->tensor[TENSOR_Q],
         .out_ = r->tensor[TENSOR_OUT],
         .lse = r->tensor[TENSOR_LSE],
         .dout = r->tensor[TENSOR_DOUT],
+        .dlse = r->tensor[TENSOR_DLSE],
         .workspace = r->workspace + s->at.rows,
         .queries = d->queries,
         .work_at = s->ranges ? units(s, s->at.work) : NO_WORK,
@@ -287,6 +291,19 @@ static backward_bias_params bias_params(const backward_stage *s, const recorder 
     };
 }
 
+static sink_gradient_params sink_params(const backward_stage *s, const recorder *r)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    return (sink_gradient_params){
+        .workspace = r->workspace + s->at.rows,
+        .lse = r->tensor[TENSOR_LSE],
+        .sink = r->tensor[TENSOR_SINK],
+        .dsink = r->tensor[TENSOR_DSINK],
+        .queries = d->queries,
+        .batches = d->batch,
+    };
+}
+
 void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
     const bool summed = dmattn_backward_partial_bytes(s) > 0;
@@ -312,6 +329,11 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
     if (s->bias) {
         dmattn_recorder_one_of(r, &first);
         dmattn_recorder_dispatch_slices(r, s->bias, &bias, sizeof bias, s->bias_grid, s->bias_slice);
+    }
+    if (s->sink) {
+        const sink_gradient_params sink = sink_params(s, r);
+        dmattn_recorder_one_of(r, &first);
+        dmattn_recorder_dispatch(r, s->sink, &sink, sizeof sink, (grid){s->desc.attention.heads, 1, 1});
     }
     if (s->combine)
         dmattn_recorder_dispatch(r, s->combine, &keys, sizeof keys,

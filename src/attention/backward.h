@@ -9,6 +9,7 @@
  *     combine_keys      sums the partial results of tiles that several work items share
  *     backward_bias     dbias by query and key
  *     sum_partials      dbias by key, over the batch items and heads that share it
+ *     sink_gradient     dsink
  */
 #ifndef DMATTN_ATTENTION_BACKWARD_H
 #define DMATTN_ATTENTION_BACKWARD_H
@@ -35,15 +36,20 @@ typedef struct backward_bias_params {
     BACKWARD_BIAS_PARAMS
     uint32_t padding;
 } backward_bias_params;
+typedef struct sink_gradient_params {
+    SINK_GRADIENT_PARAMS
+} sink_gradient_params;
 CHECK_PUSH_CONSTANTS(preprocess_params);
 CHECK_PUSH_CONSTANTS(backward_query_params);
 CHECK_PUSH_CONSTANTS(backward_key_params);
 CHECK_PUSH_CONSTANTS(schedule_params);
 CHECK_PUSH_CONSTANTS(backward_bias_params);
+CHECK_PUSH_CONSTANTS(sink_gradient_params);
 
 /* The gradients that this stage can compute. */
-#define ATTENTION_GRADIENTS \
-    ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS))
+#define ATTENTION_GRADIENTS                                                                      \
+    ((uint32_t)(DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS \
+                | DMATTN_GRADIENT_SINK))
 
 /* The tiles: for dq; for the gradients by key; and for dbias by query and key, always portable. */
 typedef struct backward_tiles {
@@ -81,7 +87,7 @@ typedef struct backward_stage {
     key_order order;
     sum_partials sum;
     /* NULL if a plan does not need them */
-    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias;
+    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias, sink;
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } backward_stage;

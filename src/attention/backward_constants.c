@@ -65,6 +65,7 @@ void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *b, con
     const dmattn_attention_desc *d = &b->attention;
     const attention_tile tile = {.workgroup = ROWS_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
     common_constants(b, &tile, aligned, &d->out_strides, d->queries, d->heads, c);
+    c[CONSTANT_LSE_GRADIENT] = b->dlse;
     c[CONSTANT_KEY_LANES] = row_lanes(d, caps);
 }
 

@@ -20,12 +20,15 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     dmattn_attention_desc *d = &b.attention;
     TRY(dmattn_attention_desc_resolve(&desc->attention, d, m));
     d->lse = true;
-    const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS);
+    const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)
+                         & ~(d->sink ? 0u : (uint32_t)DMATTN_GRADIENT_SINK);
     if (b.gradients & ~ATTENTION_GRADIENTS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has unknown bits (0x%x)",
                            b.gradients & ~ATTENTION_GRADIENTS);
     if (b.gradients & ~all)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the bias, but there is no bias");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the %s, but there is no %s",
+                           b.gradients & ~all & DMATTN_GRADIENT_BIAS ? "bias" : "sink",
+                           b.gradients & ~all & DMATTN_GRADIENT_BIAS ? "bias" : "sink");
     b.gradients = b.gradients ? b.gradients : all;
     const dmattn_score_shape *s = &d->bias_shape;
     if (d->bias)
@@ -61,6 +64,8 @@ uint64_t dmattn_attention_backward_tensor_bytes(const dmattn_attention_backward_
         const dmattn_score_shape *s = &d->bias_shape;
         return !(g & DMATTN_GRADIENT_BIAS) ? 0 : dmattn_product(4, s->batch, s->heads, s->queries, d->keys);
     }
+    case TENSOR_DLSE: return b->dlse ? dmattn_product(4, d->batch, d->heads, d->queries) : 0;
+    case TENSOR_DSINK: return g & DMATTN_GRADIENT_SINK ? UINT64_C(4) * d->heads : 0;
     default: return dmattn_attention_tensor_bytes(d, tensor);
     }
 }
@@ -104,5 +109,6 @@ double dmattn_backward_bytes(const dmattn_attention_backward_desc *b)
     bytes += g & DMATTN_GRADIENT_Q ? size * rows * d->head_dim : 0;
     bytes += g & DMATTN_GRADIENT_K ? size * keys * d->head_dim : 0;
     bytes += g & DMATTN_GRADIENT_V ? size * keys * d->value_dim : 0;
+    bytes += b->dlse ? 4 * rows : 0;
     return bytes + (double)dmattn_attention_backward_tensor_bytes(b, TENSOR_DBIAS);
 }

@@ -89,6 +89,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     dmattn_score_constants(d, c);
     c[CONSTANT_REAL_UNITS] = d->bias && !is_unit(d->scale);
     c[CONSTANT_LSE] = d->lse;
+    c[CONSTANT_SINK] = d->sink;
     c[CONSTANT_ALIGNED] = aligned;
     c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;
     c[CONSTANT_LIST_QUERIES] = dmattn_tile_list_queries(tile);
@@ -137,6 +138,7 @@ void dmattn_attention_split_constants(const dmattn_attention_desc *d, const atte
     const dmattn_strides contiguous = {.batch = (uint64_t)d->queries * d->heads * d->value_dim,
                                        .sequence = (uint64_t)d->heads * d->value_dim,
                                        .head = d->value_dim};
+    c[CONSTANT_SINK] = 0; /* the kernel that combines partial results adds it */
     c[CONSTANT_OUT_TYPE] = TYPE_F32;
     c[CONSTANT_OUT_ALIGNED] = 1;
     c[CONSTANT_DERIVED_STRIDES] &= ~(uint32_t)DERIVED_OUT;

@@ -139,6 +139,7 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
     case TENSOR_BEGIN:
     case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BIAS: return d->bias ? dmattn_type_size(d->bias_type) * score_span(&d->bias_shape, d->keys) : 0;
+    case TENSOR_SINK: return d->sink ? UINT64_C(4) * d->heads : 0;
     default: return 0;
     }
 }

@@ -72,6 +72,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
         .lse = s->combine ? sums : r->tensor[TENSOR_LSE],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
+        .sink = r->tensor[TENSOR_SINK],
     };
     if (s->mask_tiles && !reuse_mask_tiles) {
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
@@ -83,6 +84,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
                                         .sums = sums,
                                         .out_ = r->tensor[TENSOR_OUT],
                                         .lse = r->tensor[TENSOR_LSE],
+                                        .sink = r->tensor[TENSOR_SINK],
                                         .queries = d->queries};
         dmattn_recorder_dispatch(r, s->combine, &combine, sizeof combine, dmattn_combine_grid(d));
     }
@@ -125,6 +127,7 @@ double dmattn_attention_bytes(const dmattn_attention_desc *d)
     double bytes = size * rows * ((double)d->head_dim + d->value_dim);
     bytes += size * d->batch * d->keys * d->kv_heads * ((double)d->head_dim + d->value_dim);
     bytes += d->lse ? 4 * rows : 0;
+    bytes += d->sink ? 4.0 * d->heads : 0;
     bytes += (d->mask == DMATTN_MASK_INTERVALS ? 8.0 : 1.0) * m->batch * m->heads * m->queries * d->keys;
     return bytes + (double)dmattn_type_size(d->bias_type) * b->batch * b->heads * b->queries * d->keys;
 }

@@ -131,6 +131,10 @@ static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
     if (d->page_size < 16 || d->page_size > 256 || d->page_size % 16)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be a multiple of 16 from 16 to 256",
                            d->page_size);
+    if (d->attention.sink && !d->no_importance && !d->importance_given)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "attention.sink is set, but with a paged cache the importance must be given then, or not exist");
     d->rollback = 0; /* any number can be taken back */
     return dmattn_check_size(m, "pages", d->pages);
 }

@@ -77,28 +77,30 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
 void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
 {
     const VkDeviceAddress *t = r->tensor;
-    const paged_decode_params params = {
-        .step =
-            {
-                .q = t[TENSOR_Q],
-                .k = t[TENSOR_K],
-                .v = t[TENSOR_V],
-                .out_ = t[TENSOR_OUT],
-                .lse = t[TENSOR_LSE],
-                .state = t[TENSOR_STATE],
-                .partials = r->workspace + s->partials_at,
-                .counts = t[TENSOR_COUNTS],
-                .keep = t[TENSOR_KEEP],
-                .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
-                .a = t[TENSOR_A],
-                .dt_bias = t[TENSOR_DT_BIAS],
-            },
-        .pages = t[TENSOR_PAGES],
-        .table = t[TENSOR_TABLE],
-        .mask = t[TENSOR_MASK],
-    };
     const bool paged = s->desc.cache == DMATTN_CACHE_PAGED;
-    dmattn_recorder_dispatch(r, s->step, &params, paged ? sizeof params : sizeof params.step, s->grid);
+    decode_params step = {
+        .q = t[TENSOR_Q],
+        .k = t[TENSOR_K],
+        .v = t[TENSOR_V],
+        .out_ = t[TENSOR_OUT],
+        .lse = t[TENSOR_LSE],
+        .state = t[TENSOR_STATE],
+        .partials = r->workspace + s->partials_at,
+        .counts = t[TENSOR_COUNTS],
+        .keep = t[TENSOR_KEEP],
+        .dt_weight = t[s->desc.importance_given ? TENSOR_IMPORTANCE : TENSOR_DT_WEIGHT],
+        .a = t[TENSOR_A],
+        .dt_bias = t[TENSOR_DT_BIAS],
+    };
+    if (paged) {
+        if (s->desc.attention.sink)
+            step.PAGED_SINK = t[TENSOR_SINK];
+        const paged_decode_params params = {step, t[TENSOR_PAGES], t[TENSOR_TABLE], t[TENSOR_MASK]};
+        dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
+    } else {
+        const bounded_decode_params params = {step, t[TENSOR_SINK]};
+        dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
+    }
 }
 
 void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_params *params)

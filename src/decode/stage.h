@@ -15,7 +15,11 @@ typedef struct decode_params {
 } decode_params;
 CHECK_PUSH_CONSTANTS(decode_params);
 
-/* A step with a paged cache has only 4 free bytes; docs/architecture.md has the reason. */
+/* A step has fewer free bytes, with a paged cache only 4; docs/architecture.md has the reason. */
+typedef struct bounded_decode_params {
+    decode_params step;
+    BOUNDED_PARAMS
+} bounded_decode_params;
 typedef struct paged_decode_params {
     decode_params step;
     PAGED_PARAMS

@@ -327,6 +327,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_COLUMN_LANES] = t->subgroup_size < 8 ? 4 : 8; /* as in importance.c */
     dmattn_score_constants(a, c);
     c[DECODE_LSE] = a->lse;
+    c[DECODE_SINK] = a->sink;
     c[DECODE_ALIGNED] = aligned;
     c[DECODE_BIAS] = !d->no_importance;
     c[DECODE_IMPORTANCE_GIVEN] = d->importance_given;

@@ -79,6 +79,7 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, bias),
     MEMBER(dmattn_attention_desc, bias_type),
     STRUCT(dmattn_attention_desc, bias_shape, score_shape),
+    MEMBER(dmattn_attention_desc, sink),
     MEMBER(dmattn_attention_desc, lists),
     MEMBER(dmattn_attention_desc, list_capacity),
     MEMBER(dmattn_attention_desc, level),
@@ -89,6 +90,7 @@ static const member attention[] = {
 static const member attention_backward[] = {
     STRUCT(dmattn_attention_backward_desc, attention, attention),
     MEMBER(dmattn_attention_backward_desc, gradients),
+    MEMBER(dmattn_attention_backward_desc, dlse),
     MEMBER(dmattn_attention_backward_desc, dout_strides),
     MEMBER(dmattn_attention_backward_desc, dq_strides),
     MEMBER(dmattn_attention_backward_desc, dk_strides),
@@ -119,13 +121,10 @@ static const member dma[] = {
 };
 
 static const member dma_backward[] = {
-    STRUCT(dmattn_dma_backward_desc, dma, dma),
-    MEMBER(dmattn_dma_backward_desc, gradients),
-    MEMBER(dmattn_dma_backward_desc, dout_strides),
-    MEMBER(dmattn_dma_backward_desc, dq_strides),
-    MEMBER(dmattn_dma_backward_desc, dk_strides),
-    MEMBER(dmattn_dma_backward_desc, dv_strides),
-    END,
+    STRUCT(dmattn_dma_backward_desc, dma, dma),   MEMBER(dmattn_dma_backward_desc, gradients),
+    MEMBER(dmattn_dma_backward_desc, dlse),       MEMBER(dmattn_dma_backward_desc, dout_strides),
+    MEMBER(dmattn_dma_backward_desc, dq_strides), MEMBER(dmattn_dma_backward_desc, dk_strides),
+    MEMBER(dmattn_dma_backward_desc, dv_strides), END,
 };
 
 static const member decode[] = {

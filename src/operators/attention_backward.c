@@ -33,10 +33,12 @@ static const operator_buffer buffers[] = {
     ATTENTION_TENSORS(ATTENTION_BUFFER) /* and */
     BUFFER(dmattn_attention_backward_args, LISTS, lists),
     BUFFER(dmattn_attention_backward_args, DOUT, dout),
+    BUFFER(dmattn_attention_backward_args, DLSE, dlse),
     BUFFER(dmattn_attention_backward_args, DQ, dq),
     BUFFER(dmattn_attention_backward_args, DK, dk),
     BUFFER(dmattn_attention_backward_args, DV, dv),
     BUFFER(dmattn_attention_backward_args, DBIAS, dbias),
+    BUFFER(dmattn_attention_backward_args, DSINK, dsink),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_attention_backward_operator = {

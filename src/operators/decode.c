@@ -49,6 +49,7 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_decode_args, OUT, out),
     BUFFER(dmattn_decode_args, LSE, lse),
     BUFFER(dmattn_decode_args, MASK, mask),
+    BUFFER(dmattn_decode_args, SINK, sink),
     BUFFER(dmattn_decode_args, DT_WEIGHT, dt_weight),
     BUFFER(dmattn_decode_args, A, a),
     BUFFER(dmattn_decode_args, DT_BIAS, dt_bias),

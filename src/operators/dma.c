@@ -139,6 +139,7 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_dma_args, LSE, lse),
     BUFFER(dmattn_dma_args, BEGIN, begin),
     BUFFER(dmattn_dma_args, END, end),
+    BUFFER(dmattn_dma_args, SINK, sink),
     BUFFER(dmattn_dma_args, DT_WEIGHT, dt_weight),
     BUFFER(dmattn_dma_args, A, a),
     BUFFER(dmattn_dma_args, DT_BIAS, dt_bias),

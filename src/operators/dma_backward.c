@@ -12,7 +12,8 @@
 /* The gradients that the operator can compute. */
 static uint32_t all_gradients(const dmattn_dma_desc *d)
 {
-    const uint32_t attention = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_IMPORTANCE;
+    const uint32_t attention = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | DMATTN_GRADIENT_IMPORTANCE
+                               | (d->attention.sink ? (uint32_t)DMATTN_GRADIENT_SINK : 0);
     if (d->importance_given)
         return attention;
     return attention | (PARAMETERS & ~(d->importance.dt_bias ? 0u : (uint32_t)DMATTN_GRADIENT_DT_BIAS));
@@ -38,6 +39,7 @@ dmattn_status dmattn_dma_backward_desc_resolve(const dmattn_dma_backward_desc *d
     dmattn_attention_backward_desc b = {
         .attention = forward.attention,
         .gradients = wanted & ATTENTION_GRADIENTS,
+        .dlse = desc->dlse,
         .dout_strides = desc->dout_strides,
         .dq_strides = desc->dq_strides,
         .dk_strides = desc->dk_strides,
@@ -142,11 +144,13 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_dma_backward_args, LSE, lse),
     BUFFER(dmattn_dma_backward_args, BEGIN, begin),
     BUFFER(dmattn_dma_backward_args, END, end),
+    BUFFER(dmattn_dma_backward_args, SINK, sink),
     BUFFER(dmattn_dma_backward_args, DT_WEIGHT, dt_weight),
     BUFFER(dmattn_dma_backward_args, A, a),
     BUFFER(dmattn_dma_backward_args, DT_BIAS, dt_bias),
     BUFFER(dmattn_dma_backward_args, IMPORTANCE, importance),
     BUFFER(dmattn_dma_backward_args, DOUT, dout),
+    BUFFER(dmattn_dma_backward_args, DLSE, dlse),
     BUFFER(dmattn_dma_backward_args, DQ, dq),
     BUFFER(dmattn_dma_backward_args, DK, dk),
     BUFFER(dmattn_dma_backward_args, DV, dv),
@@ -154,6 +158,7 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_dma_backward_args, DDT_WEIGHT, ddt_weight),
     BUFFER(dmattn_dma_backward_args, DA, da),
     BUFFER(dmattn_dma_backward_args, DDT_BIAS, ddt_bias),
+    BUFFER(dmattn_dma_backward_args, DSINK, dsink),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_dma_backward_operator = {

@@ -8,7 +8,8 @@
 void reference_attention_row(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                              uint32_t query, double *scores, double *out, double *lse)
 {
-    double max = -INFINITY, sum = 0; /* of a score of NaN the sum becomes NaN, and so out and lse */
+    const double sink = reference_sink(d, in, head);
+    double max = sink, sum; /* of a score of NaN the sum becomes NaN, and so out and lse */
     bool sees_any = false;
     for (uint32_t j = 0; j < d->keys; j++) {
         scores[j] = reference_score(d, in, batch, head, query, j, NULL);
@@ -17,10 +18,11 @@ void reference_attention_row(const dmattn_attention_desc *d, const reference_inp
     }
     for (uint32_t i = 0; i < d->value_dim; i++)
         out[i] = 0;
-    *lse = -INFINITY;
+    *lse = sink;
     if (!sees_any)
         return;
 
+    sum = sink == -INFINITY ? 0 : exp(sink - max);
     for (uint32_t j = 0; j < d->keys; j++) {
         if (scores[j] == -INFINITY)
             continue;

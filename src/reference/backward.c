@@ -23,14 +23,42 @@ typedef struct row_scratch {
     double *slope; /* the derivative of the score with respect to scale * (q . k) */
 } row_scratch;
 
-/* Fills `row`, and sets *d_row to the sum of p * dp, which equals the sum of out * dout. Returns false if the query
- * sees no key. If its softmax or *d_row is not finite, p is NaN for every key that causality and the mask let it see.
- */
-static bool find_probabilities(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
-                               const query_row *r, const row_scratch *row, double *d_row)
+/* What a query has once: its delta, and the probability of its sink. */
+typedef struct row_sums {
+    double delta, sink;
+} row_sums;
+
+/* Divides the scores' exponentials in row->p by their sum, and finds row->dp. Returns the sum of p * dp, which equals
+ * the sum of out * dout. */
+static double find_delta(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
+                         const query_row *r, const row_scratch *row, double sum)
 {
-    double max = -INFINITY, sum = 0;
-    bool sees_any = false;
+    const uint64_t from = reference_row(&dout->strides, r->batch, r->query, r->head);
+    double delta = 0;
+    for (uint32_t i = 0; i < d->value_dim; i++) /* NaN if dout is not finite, even if the query sees no key */
+        delta += 0 * element_load(d->type, dout->data, from + i);
+    for (uint32_t j = 0; j < d->keys; j++) {
+        if (row->p[j] == 0)
+            continue;
+        const uint64_t v = reference_row(&d->v_strides, r->batch, j, reference_kv_head(d, r->head));
+        row->p[j] /= sum;
+        row->dp[j] = 0;
+        for (uint32_t i = 0; i < d->value_dim; i++)
+            row->dp[j] += element_load(d->type, dout->data, from + i) * element_load(d->type, in->v, v + i);
+        delta += row->p[j] * row->dp[j];
+    }
+    return delta;
+}
+
+/* Fills `row` and *sums. Returns false if the query sees no key and has no sink. If its softmax or delta is not finite,
+ * p is NaN for every key that causality and the mask let it see, and for its sink. */
+static bool find_probabilities(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
+                               const query_row *r, const row_scratch *row, row_sums *sums)
+{
+    const double sink = reference_sink(d, in, r->head);
+    const bool has_sink = sink != -INFINITY;
+    double max = sink, sum = 0;
+    bool sees_any = has_sink;
     for (uint32_t j = 0; j < d->keys; j++) {
         row->p[j] = reference_score(d, in, r->batch, r->head, r->query, j, &row->slope[j]);
         max = fmax(max, row->p[j]);
@@ -42,21 +70,17 @@ static bool find_probabilities(const dmattn_attention_desc *d, const reference_i
         row->p[j] = exp(row->p[j] - max);
         sum += row->p[j];
     }
-    const uint64_t from = reference_row(&dout->strides, r->batch, r->query, r->head);
-    *d_row = 0;
-    for (uint32_t j = 0; j < d->keys; j++) {
-        if (row->p[j] == 0)
-            continue;
-        const uint64_t v = reference_row(&d->v_strides, r->batch, j, reference_kv_head(d, r->head));
-        row->p[j] /= sum;
-        row->dp[j] = 0;
-        for (uint32_t i = 0; i < d->value_dim; i++)
-            row->dp[j] += element_load(d->type, dout->data, from + i) * element_load(d->type, in->v, v + i);
-        *d_row += row->p[j] * row->dp[j];
-    }
-    if (!isfinite(sum) || !isfinite(*d_row))
+    const double of_sink = has_sink ? exp(sink - max) : 0;
+    sum += of_sink;
+    sums->sink = of_sink / sum;
+    sums->delta = find_delta(d, in, dout, r, row, sum);
+    if (dout->dlse)
+        sums->delta -= dout->dlse[((uint64_t)r->batch * d->heads + r->head) * d->queries + r->query];
+    if (!isfinite(sum) || !isfinite(sums->delta)) {
+        sums->sink = has_sink ? NAN : 0;
         for (uint32_t j = 0; j < d->keys; j++)
             row->p[j] = row->dp[j] = reference_sees(d, in, r->batch, r->head, r->query, j) ? NAN : 0;
+    }
     return true;
 }
 
@@ -70,7 +94,7 @@ static void add_row(double *to, uint64_t to_row, uint32_t dim, double factor, dm
 
 /* Adds the contribution of one query to all gradients. */
 static void add_query(const dmattn_attention_desc *d, const reference_inputs *in, const reference_dout *dout,
-                      const query_row *r, const row_scratch *row, double d_row, const attention_gradients *g)
+                      const query_row *r, const row_scratch *row, const row_sums *sums, const attention_gradients *g)
 {
     const uint32_t kv_head = reference_kv_head(d, r->head);
     const uint64_t q = reference_row(&d->q_strides, r->batch, r->query, r->head);
@@ -84,7 +108,7 @@ static void add_query(const dmattn_attention_desc *d, const reference_inputs *in
         if (row->p[j] == 0)
             continue;
         const uint64_t kv = ((uint64_t)r->batch * d->keys + j) * d->kv_heads + kv_head;
-        const double ds = row->p[j] * (row->dp[j] - d_row), by_dot = d->scale * ds * row->slope[j];
+        const double ds = row->p[j] * (row->dp[j] - sums->delta), by_dot = d->scale * ds * row->slope[j];
         if (g->dq)
             add_row(g->dq, dq, d->head_dim, by_dot, d->type, in->k, reference_row(&d->k_strides, r->batch, j, kv_head));
         if (g->dk)
@@ -94,6 +118,8 @@ static void add_query(const dmattn_attention_desc *d, const reference_inputs *in
         if (g->dbias)
             g->dbias[reference_score_at(d, &bias, r->batch, r->head, r->query, j)] += ds;
     }
+    if (g->dsink && sums->sink != 0)
+        g->dsink[r->head] -= sums->sink * sums->delta;
 }
 
 static void clear(double *gradient, uint64_t count)
@@ -114,13 +140,14 @@ dmattn_status reference_attention_backward(const dmattn_attention_desc *d, const
     clear(g->dk, keys * d->head_dim);
     clear(g->dv, keys * d->value_dim);
     clear(g->dbias, (uint64_t)d->bias_shape.batch * d->bias_shape.heads * d->bias_shape.queries * d->keys);
+    clear(g->dsink, d->heads);
     const row_scratch row = {scratch, scratch + d->keys, scratch + 2 * (size_t)d->keys};
     for (uint64_t at = 0; at < queries; at++) {
         const query_row r = {(uint32_t)(at / d->heads / d->queries), (uint32_t)(at % d->heads),
                              (uint32_t)(at / d->heads % d->queries)};
-        double d_row;
-        if (find_probabilities(d, in, dout, &r, &row, &d_row))
-            add_query(d, in, dout, &r, &row, d_row, g);
+        row_sums sums;
+        if (find_probabilities(d, in, dout, &r, &row, &sums))
+            add_query(d, in, dout, &r, &row, &sums, g);
     }
     free(scratch);
     return DMATTN_SUCCESS;

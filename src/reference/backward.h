@@ -7,16 +7,18 @@
 #include "mask.h"
 #include "reference.h"
 
-/* The gradient of out, in the type of the descriptor. */
+/* The gradients of the results. */
 typedef struct reference_dout {
-    const void *data;
+    const void *data;       /* that of out, in the type of the descriptor */
     dmattn_strides strides; /* resolved */
+    const float *dlse;      /* [B, H, Sq], contiguous; NULL: 0 */
 } reference_dout;
 
 /* The gradients of attention. All are contiguous; any may be NULL. */
 typedef struct attention_gradients {
     double *dq, *dk, *dv; /* [B, Sq, H, D], [B, Sk, Hk, D], [B, Sk, Hk, Dv] */
     double *dbias;        /* with the extents of bias_shape; summed over broadcast dimensions */
+    double *dsink;        /* [H] */
 } attention_gradients;
 
 /* `desc` must be resolved. Errors: OUT_OF_MEMORY. */

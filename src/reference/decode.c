@@ -53,6 +53,7 @@ dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_
             .v = (const char *)s->v + kv_head * size * s->v_strides.head,
             .mask = visible,
             .bias = importance,
+            .sink = s->sink + (a->sink ? head : 0),
         };
         reference_attention_row(&one, &in, 0, 0, 0, scores, out, lse);
     }

@@ -12,6 +12,7 @@ typedef struct reference_sequence {
     dmattn_strides k_strides, v_strides;
     const float *importance;
     uint64_t importance_stride;
+    const float *sink; /* [H], ignored if the descriptor has no sinks */
 } reference_sequence;
 
 /* Computes out[Dv] and *lse of one query, of query head `head` at `position`, which sees the tokens at and before its

@@ -61,3 +61,8 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
     }
     return s;
 }
+
+double reference_sink(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t head)
+{
+    return d->sink ? element_counted_bias(((const float *)in->sink)[head]) : -INFINITY;
+}

@@ -27,4 +27,7 @@ bool reference_sees(const dmattn_attention_desc *desc, const reference_inputs *i
 double reference_score(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t batch, uint32_t head,
                        uint32_t query, uint32_t key, double *slope);
 
+/* The sink of a query head; -infinity if there are none. */
+double reference_sink(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t head);
+
 #endif

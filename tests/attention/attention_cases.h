@@ -47,6 +47,7 @@ typedef struct attention_group {
     X(bias_and_dense)       \
     X(intervals)            \
     X(intervals_and_bias)   \
+    X(sinks)                \
     X(matrices)
 #define DECLARE_GROUP(name) extern const attention_group cases_##name;
 ATTENTION_GROUPS(DECLARE_GROUP)
@@ -82,6 +83,7 @@ bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradi
 #define BF16               .type = DMATTN_TYPE_BF16
 #define LSE                .lse = true
 #define CAUSAL             .causal = true
+#define SINK               .sink = true
 #define DENSE(...)         .mask = DMATTN_MASK_DENSE, .mask_shape = {__VA_ARGS__}
 #define INTERVALS(...)     .mask = DMATTN_MASK_INTERVALS, .mask_shape = {__VA_ARGS__}
 #define BIAS(of, ...)      .bias = true, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}

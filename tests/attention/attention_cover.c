@@ -68,6 +68,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->queries == 1 ? 0 : d->queries * group <= 16 ? 1 : 2);
     cover_add(&t, d->keys == 1 ? 0 : d->keys < d->queries ? 1 : 2);
     cover_add(&t, gradients ? group > 1 : group <= 3 ? group : group <= 16 ? 4 : 5);
+    cover_add(&t, d->sink);
     cover_add(&t, c->data);
     cover_add(&t, d->list_capacity != 0);
 
@@ -76,6 +77,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
                                d->bias ? 1 + (uint64_t)d->bias_type : 0,
                                d->causal,
                                d->soft_cap > 0,
+                               d->sink,
                                d->lse,
                                d->head_dim,
                                value_dim,

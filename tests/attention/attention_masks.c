@@ -255,6 +255,32 @@ static const attention_case intervals_and_bias[] = {
 };
 GROUP(intervals_and_bias, intervals_and_bias);
 
+/* Each head has a sink. A query that sees no key has it as lse. */
+static const attention_case sinks[] = {
+    {.name = "f32", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, SINK}},
+    {.name = "f16 causal", .desc = {F16, SIZE(1, 70, 90, 4, 2, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "bf16 soft cap and bias",
+     .desc = {BF16, SIZE(1, 66, 70, 6, 2, 24, 40), LSE, SINK, .soft_cap = 2, BIAS(F32, .heads = 6)}},
+    {.name = "no lse", .desc = {F16, SIZE(1, 20, 90, 4, 1, 32, 0), SINK}},
+    {.name = "more queries than keys", .desc = {F32, SIZE(1, 90, 40, 2, 1, 16, 0), LSE, CAUSAL, SINK}},
+    {.name = "one query in splits", .desc = {F16, SIZE(1, 1, 700, 8, 2, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "few queries, dense, bias",
+     .desc = {F32, SIZE(2, 3, 300, 4, 2, 32, 0), LSE, SINK, DENSE(.queries = 3), BIAS(F16, .queries = 3)}},
+    {.name = "dense rows that see nothing",
+     .desc = {BF16, SIZE(1, 130, 140, 2, 1, 16, 0), LSE, SINK, DENSE(.queries = 130)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "intervals", .desc = {F16, SIZE(2, 70, 140, 4, 2, 32, 0), LSE, SINK, INTERVALS(.batch = 2, .heads = 2)}},
+    {.name = "nothing is visible",
+     .desc = {F32, SIZE(1, 70, 70, 2, 1, 16, 0), LSE, SINK, INTERVALS(.heads = 1)},
+     .data = DATA_NOTHING},
+    {.name = "infinite bias",
+     .desc = {F16, SIZE(1, 66, 71, 4, 2, 16, 0), LSE, SINK, BIAS(F32, .queries = 66)},
+     .data = DATA_INFINITE_BIAS},
+    {.name = "large scores", .desc = {F32, SIZE(1, 16, 66, 2, 1, 32, 0), LSE, SINK, .scale = -1}, .data = DATA_LARGE},
+    {.name = "wide", .desc = {F16, SIZE(1, 40, 50, 2, 1, 136, 0), LSE, CAUSAL, SINK}},
+};
+GROUP(sinks, sinks);
+
 /* Cases for matrix levels: dimensions and tiles are divided into matrices, and scores are in units of q k. */
 static const attention_case matrices[] = {
     {.name = "d136 dv72 odd rows",

@@ -35,6 +35,7 @@ Test(constants, packed)
                                                                      .value_dim = 24,
                                                                      .causal = true,
                                                                      .lse = true,
+                                                                     .sink = true,
                                                                      .mask = DMATTN_MASK_DENSE,
                                                                      .mask_shape = {.heads = 2, .queries = 5},
                                                                      .bias = true,
@@ -59,6 +60,7 @@ Test(constants, packed)
     cr_expect_eq(c[CONSTANT_SCALE], 0x3e800000, "0.25");
     cr_expect_eq(c[CONSTANT_SOFT_CAP], 0);
     cr_expect_eq(c[CONSTANT_LSE], 1);
+    cr_expect_eq(c[CONSTANT_SINK], 1);
     cr_expect_eq(c[CONSTANT_ALIGNED], 1);
     cr_expect_eq(c[CONSTANT_DERIVED_STRIDES],
                  DERIVED_Q | DERIVED_K | DERIVED_V | DERIVED_OUT | DERIVED_MASK | DERIVED_BIAS);

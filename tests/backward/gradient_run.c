@@ -175,14 +175,15 @@ static void guard(guarded_gradients *g)
         if (!place || !place->buffer)
             continue;
         const uint64_t bytes = t < TENSOR_COUNT ? problem_bytes(p, (tensor_id)t) : info.workspace_size;
-        const uint64_t offset = GUARD
-                                + (t == TENSOR_COUNT  ? info.workspace_alignment
-                                   : t < TENSOR_DBIAS ? info.data_alignment
+        const uint64_t offset =
+            GUARD
+            + (t == TENSOR_COUNT                      ? info.workspace_alignment
+               : t < TENSOR_DBIAS && t != TENSOR_DLSE ? info.data_alignment
                                                       : sizeof(float)); /* the smallest valid alignment */
         dmattn_buffer_destroy(h.device, place);
         ASSERT_OK(dmattn_buffer_create(h.device, offset + bytes + GUARD, &g->whole[t]));
         *place = (dmattn_buffer){g->whole[t].buffer, offset, bytes};
-        fill(g, t, t == TENSOR_DOUT ? p->tensor[t] : NULL);
+        fill(g, t, t < TENSOR_DQ ? p->tensor[t] : NULL);
     }
 }
 

@@ -28,7 +28,8 @@ static problem make(const char *name, const attention_case *c, dmattn_type type)
     dmattn_status status = problem_create(&of_type.desc, &m, &p);
     cr_assert_eq(status, DMATTN_SUCCESS, "%s: %s", name, h.sentence);
     const dmattn_attention_desc *d = &p.desc;
-    const problem_backward wanted = {.dout_strides = d->out_strides,
+    const problem_backward wanted = {.dlse = d->sink || d->soft_cap > 0,
+                                     .dout_strides = d->out_strides,
                                      .dq_strides = apart(&d->q_strides, d->batch, d->queries, d->heads),
                                      .dk_strides = apart(&d->k_strides, d->batch, d->keys, d->kv_heads),
                                      .dv_strides = apart(&d->v_strides, d->batch, d->keys, d->kv_heads)};
@@ -100,6 +101,7 @@ static const struct {
       .desc = {BF16, SIZE(2, 70, 90, 4, 2, 32, 0), CAUSAL, INTERVALS(.batch = 2, .heads = 2),
                BIAS(F32, .batch = 2, .heads = 2)}},
      DMATTN_GRADIENT_Q | DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS},
+    {{.name = "sinks f16", .desc = {F16, SIZE(2, 70, 90, 4, 2, 16, 0), CAUSAL, SINK}}, DMATTN_GRADIENT_SINK},
 };
 
 DEVICE_TEST(backward, subsets)

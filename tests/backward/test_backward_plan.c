@@ -43,7 +43,7 @@ Test(backward_plan, defaults)
     cr_expect_eq(b.dk_strides.sequence, 2 * 16);
     cr_expect_eq(b.dv_strides.sequence, 2 * 24);
     cr_expect_eq(b.dv_strides.batch, 7 * 2 * 24);
-    b = resolved((backward_desc){.attention = {SIZES, BIAS}});
+    b = resolved((backward_desc){.attention = {SIZES, BIAS, .sink = true}});
     cr_expect_eq(b.gradients, ATTENTION_GRADIENTS);
 }
 
@@ -54,6 +54,7 @@ Test(backward_plan, refusals)
         &(backward_desc){.attention = {.batch = 1, .queries = 5, .keys = 7, .heads = 3, .kv_heads = 2, .head_dim = 16}},
         "heads");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .gradients = DMATTN_GRADIENT_BIAS}, "no bias");
+    expect_refusal(&(backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_SINK}, "no sink");
     expect_refusal(&(backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_A}, "0x40");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dq_strides = {0, 64, 16}}, "dq_strides");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dk_strides = {7 * 32, 16, 16}}, "dk_strides");
@@ -71,9 +72,11 @@ Test(backward_plan, refusals)
 
 Test(backward_plan, bytes)
 {
-    const backward_desc b = resolved((backward_desc){
-        .attention = {SIZES, BIAS, .type = DMATTN_TYPE_F16, .bias_shape = {.heads = 4, .queries = 5, .batch = 2}},
-        .dk_strides = {1000, 100, 20}});
+    const backward_desc b =
+        resolved((backward_desc){.attention = {SIZES, BIAS, .sink = true, .type = DMATTN_TYPE_F16,
+                                               .bias_shape = {.heads = 4, .queries = 5, .batch = 2}},
+                                 .dlse = true,
+                                 .dk_strides = {1000, 100, 20}});
     const struct {
         tensor_id tensor;
         uint64_t bytes;
@@ -86,6 +89,9 @@ Test(backward_plan, bytes)
         {TENSOR_DK, 2 * (1000 + 600 + 20 + 16)},
         {TENSOR_DV, 2 * 2 * 7 * 2 * 24},
         {TENSOR_DBIAS, 4 * 2 * 4 * 5 * 7},
+        {TENSOR_SINK, 4 * 4},
+        {TENSOR_DSINK, 4 * 4},
+        {TENSOR_DLSE, 4 * 2 * 4 * 5},
         {TENSOR_MASK, 0},
         {TENSOR_DA, 0},
     };
@@ -93,8 +99,9 @@ Test(backward_plan, bytes)
         cr_expect_eq(dmattn_attention_backward_tensor_bytes(&b, rows[i].tensor), rows[i].bytes, "%s",
                      dmattn_tensor_name(rows[i].tensor));
     const backward_desc q = resolved((backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_Q});
-    for (int t = TENSOR_DK; t <= TENSOR_DBIAS; t++)
+    for (int t = TENSOR_DK; t <= TENSOR_DSINK; t++)
         cr_expect_eq(dmattn_attention_backward_tensor_bytes(&q, (tensor_id)t), 0);
+    cr_expect_eq(dmattn_attention_backward_tensor_bytes(&q, TENSOR_DLSE), 0);
 }
 
 /* All gradients take 5/2 of forward's work: 5 products instead of 2. */

@@ -13,8 +13,8 @@
 /* All tensors are f32; out and dout are contiguous. */
 typedef struct differentiated {
     problem p;
-    uint64_t count[TENSOR_COUNT]; /* number of elements of q, k, v and bias, which are contiguous, and of dout */
-    float *dout;
+    uint64_t count[TENSOR_COUNT]; /* number of elements of q, k, v, bias and sink, which are contiguous, and of dout */
+    float *dout, *dlse;           /* dlse only if the descriptor has lse */
     attention_gradients g;
 } differentiated;
 
@@ -38,14 +38,22 @@ static differentiated make(const dmattn_attention_desc *desc)
     uint64_t state = 4;
     for (uint64_t i = 0; i < x.count[TENSOR_DOUT]; i++)
         x.dout[i] = (float)random_normal(&state);
+    if (desc->lse) {
+        x.dlse = malloc(x.count[TENSOR_LSE] * sizeof *x.dlse);
+        for (uint64_t i = 0; i < x.count[TENSOR_LSE]; i++)
+            x.dlse[i] = (float)random_normal(&state);
+    }
     x.g = (attention_gradients){doubles(x.count[TENSOR_Q]), doubles(x.count[TENSOR_K]), doubles(x.count[TENSOR_V]),
-                                desc->bias ? doubles(x.count[TENSOR_BIAS]) : NULL};
+                                desc->bias ? doubles(x.count[TENSOR_BIAS]) : NULL,
+                                desc->sink ? doubles(x.count[TENSOR_SINK]) : NULL};
     return x;
 }
 
 static void destroy(differentiated *x)
 {
     free(x->dout);
+    free(x->dlse);
+    free(x->g.dsink);
     free(x->g.dq);
     free(x->g.dk);
     free(x->g.dv);
@@ -56,20 +64,22 @@ static void destroy(differentiated *x)
 static void differentiate(const differentiated *x)
 {
     const reference_inputs in = problem_inputs(&x->p);
-    const reference_dout dout = {x->dout, x->p.desc.out_strides};
+    const reference_dout dout = {x->dout, x->p.desc.out_strides, x->dlse};
     cr_assert_eq(reference_attention_backward(&x->p.desc, &in, &dout, &x->g), DMATTN_SUCCESS);
 }
 
 /* ---- differences --------------------------------------------------------------------------------------------- */
 
-/* sum(out * dout) */
+/* sum(out * dout) + sum(lse * dlse). lse is behind out. A query that sees no key has no part. */
 static double loss(const differentiated *x, double *out)
 {
     const reference_inputs in = problem_inputs(&x->p);
-    cr_assert_eq(reference_attention(&x->p.desc, &in, out, NULL), DMATTN_SUCCESS);
-    double sum = 0;
+    double *lse = out + x->count[TENSOR_OUT], sum = 0;
+    cr_assert_eq(reference_attention(&x->p.desc, &in, out, x->dlse ? lse : NULL), DMATTN_SUCCESS);
     for (uint64_t i = 0; i < x->count[TENSOR_OUT]; i++)
         sum += out[i] * x->dout[i];
+    for (uint64_t i = 0; x->dlse && i < x->count[TENSOR_LSE]; i++)
+        sum += lse[i] == -INFINITY ? 0 : lse[i] * x->dlse[i];
     return sum;
 }
 
@@ -112,13 +122,14 @@ static double loss_of(const void *user)
 static void check(const dmattn_attention_desc *desc)
 {
     differentiated x = make(desc);
-    const loss_user user = {&x, doubles(x.count[TENSOR_OUT])};
+    const loss_user user = {&x, doubles(x.count[TENSOR_OUT] + x.count[TENSOR_LSE])};
     differentiate(&x);
     const struct {
         tensor_id tensor;
         const double *gradient;
-    } parts[] = {{TENSOR_Q, x.g.dq}, {TENSOR_K, x.g.dk}, {TENSOR_V, x.g.dv}, {TENSOR_BIAS, x.g.dbias}};
-    for (int i = 0; i < (desc->bias ? 4 : 3); i++)
+    } parts[] = {
+        {TENSOR_Q, x.g.dq}, {TENSOR_K, x.g.dk}, {TENSOR_V, x.g.dv}, {TENSOR_BIAS, x.g.dbias}, {TENSOR_SINK, x.g.dsink}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         expect_gradient(dmattn_tensor_name(parts[i].tensor), loss_of, &user, x.p.tensor[parts[i].tensor],
                         parts[i].gradient, x.count[parts[i].tensor]);
     free(user.out);
@@ -169,7 +180,8 @@ Test(backward_reference, saturated_cap)
         k[9 * j] = (float)(4 * (j + 1));
     cr_assert_eq(dmattn_attention_desc_resolve(&desc, &d, NULL), DMATTN_SUCCESS);
     cr_assert_eq(reference_attention_backward(&d, &(reference_inputs){.q = q, .k = k, .v = v},
-                                              &(reference_dout){dout, d.out_strides}, &(attention_gradients){.dq = dq}),
+                                              &(reference_dout){.data = dout, .strides = d.out_strides},
+                                              &(attention_gradients){.dq = dq}),
                  DMATTN_SUCCESS);
     for (int j = 0; j < 4; j++)
         cr_expect_leq(fabs(dq[j] / right[j] - 1), 1e-13, "%d: %.17g instead of %.17g", j, dq[j], right[j]);
@@ -193,6 +205,28 @@ Test(backward_reference, masks)
     check(&(dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.batch = 2, .heads = 2},
                                    .bias = true, .bias_shape = {.batch = 2, .heads = 2}});
     check(&(dmattn_attention_desc){SIZES, .causal = true, .mask = DMATTN_MASK_INTERVALS, .bias = true});
+}
+
+/* With more queries than keys, some queries see no key. */
+Test(backward_reference, sinks)
+{
+    check(&(dmattn_attention_desc){SIZES, .sink = true});
+    check(&(dmattn_attention_desc){SIZES, .sink = true, .soft_cap = 1, .scale = -0.7f, .lse = true});
+    check(&(dmattn_attention_desc){
+        .batch = 2, .queries = 7, .keys = 4, .heads = 4, .kv_heads = 2, .head_dim = 8, .causal = true, .sink = true});
+    check(&(dmattn_attention_desc){SIZES, .sink = true, .lse = true, .mask = DMATTN_MASK_DENSE,
+                                   .mask_shape = {.batch = 2, .heads = 2, .queries = 5}, .bias = true,
+                                   .bias_shape = {.heads = 4}});
+    check(&(dmattn_attention_desc){SIZES, .sink = true, .lse = true, .causal = true, .mask = DMATTN_MASK_INTERVALS,
+                                   .bias = true});
+}
+
+Test(backward_reference, gradient_of_lse)
+{
+    check(&(dmattn_attention_desc){SIZES, .lse = true});
+    check(&(dmattn_attention_desc){SIZES, .lse = true, .causal = true, .bias = true, .soft_cap = 1});
+    check(&(dmattn_attention_desc){
+        .batch = 1, .queries = 7, .keys = 4, .heads = 3, .kv_heads = 1, .head_dim = 8, .causal = true, .lse = true});
 }
 
 /* ---- what must hold ------------------------------------------------------------------------------------------ */
@@ -247,7 +281,7 @@ Test(backward_reference, broadcast_is_a_sum)
     memset(few.p.tensor[TENSOR_BIAS], 0, problem_bytes(&few.p, TENSOR_BIAS));
     attention_gradients alone = {.dbias = few.g.dbias};
     const reference_inputs in = problem_inputs(&few.p);
-    const reference_dout dout = {few.dout, few.p.desc.out_strides};
+    const reference_dout dout = {.data = few.dout, .strides = few.p.desc.out_strides};
     cr_assert_eq(reference_attention_backward(&few.p.desc, &in, &dout, &alone), DMATTN_SUCCESS);
     for (int kv_head = 0; kv_head < 2; kv_head++)
         for (int j = 0; j < 7; j++) {

@@ -183,6 +183,8 @@ Test(names, cases)
     s = (sweep){.n = {1, {64}}, .bias = true};
     sweep_set_defaults(&s, gpu);
     expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias");
+    s.sink = true;
+    expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias/sink");
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #define KEYS    72
 #define SIZES   .batch = 1, .queries = QUERIES, .keys = KEYS, .heads = 2, .kv_heads = 1, .head_dim = 16, .lse = true
 #define INF     ((double)INFINITY)
+#define SINK    .sink = true
 
 typedef struct entry {
     const char *name;
@@ -198,6 +199,55 @@ static void sum_overflow(problem *p)
     put(p, TENSOR_K, 6, 0, 0, -1e19);
 }
 
+/* One sink that counts as FLT_MAX, and one that is beside all scores. */
+static void infinite_sink(problem *p)
+{
+    ((float *)p->tensor[TENSOR_SINK])[0] = INFINITY;
+    ((float *)p->tensor[TENSOR_SINK])[1] = 500;
+}
+
+static void hiding_sink(problem *p)
+{
+    ((float *)p->tensor[TENSOR_SINK])[0] = -INFINITY;
+    ((float *)p->tensor[TENSOR_SINK])[1] = NAN;
+    put(p, TENSOR_Q, 7, 0, 3, NAN);
+}
+
+/* Some scores are NaN or infinite, and some queries have no other ones than -infinity. */
+static void sink_beside_infinities(problem *p)
+{
+    nan_in_q(p);
+    float *bias = p->tensor[TENSOR_BIAS];
+    for (uint32_t t = 0; t < QUERIES; t++)
+        for (uint32_t j = 0; j < KEYS; j++)
+            if (t % 5 == 1)
+                bias[t * KEYS + j] = j % 2 ? -INFINITY : NAN;
+}
+
+/* With a sink, q of a query that sees no key may hold anything; its dout is finite. */
+static void hidden_queries_with_sink(problem *p)
+{
+    hidden_queries(p);
+    for (uint32_t t = 1; t < QUERIES; t += 3)
+        for (uint32_t head = 0; head < 2; head++)
+            put_row(p, TENSOR_DOUT, t, head, 3);
+}
+
+/* dsink of head 0 is NaN, and that of head 1 is not. */
+static void hidden_queries_with_bad_dout(problem *p)
+{
+    hidden_queries_with_sink(p);
+    put(p, TENSOR_Q, 3, 0, 0, 1);
+    put(p, TENSOR_DOUT, 7, 0, 5, NAN);
+}
+
+static void not_finite_dlse(problem *p)
+{
+    float *dlse = p->tensor[TENSOR_DLSE];
+    dlse[7] = NAN;
+    dlse[QUERIES + 20] = INFINITY;
+}
+
 #define BIAS(...) .bias = true, .bias_shape = {__VA_ARGS__}
 
 static const entry entries[] = {
@@ -241,6 +291,26 @@ static const entry entries[] = {
     {"product beyond f32", {SIZES}, product_overflow, true, false},
     {"product beyond f32, capped", {SIZES, .soft_cap = 3}, product_overflow, true, false},
     {"sum beyond f32", {SIZES, .scale = 1, BIAS(0)}, sum_overflow, true, false},
+    {"infinite sink", {SIZES, SINK, .causal = true}, infinite_sink, false, false},
+    {"infinite sink and bias", {SIZES, SINK, BIAS(.heads = 2)}, infinite_sink, false, false},
+    {"sinks that hide", {SIZES, SINK, .causal = true}, hiding_sink, false, false},
+    {"sinks that hide, queries without keys",
+     {SIZES, SINK, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = QUERIES}},
+     hiding_sink,
+     false,
+     false},
+    {"sinks beside infinite scores", {SIZES, SINK, BIAS(.queries = QUERIES)}, sink_beside_infinities, false, false},
+    {"hidden queries with a sink",
+     {SIZES, SINK, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = QUERIES}},
+     hidden_queries_with_sink,
+     false,
+     false},
+    {"hidden queries with a sink and dout of NaN",
+     {SIZES, SINK, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = QUERIES}},
+     hidden_queries_with_bad_dout,
+     false,
+     false},
+    {"gradient of lse not finite", {SIZES, .causal = true}, not_finite_dlse, false, false},
 };
 
 /* ---- comparisons --------------------------------------------------------------------------------------------- */
@@ -341,7 +411,8 @@ static void run_entry(const entry *e, dmattn_type type, dmattn_level level)
     desc.level = level;
     snprintf(name, sizeof name, "%s, %s %s", e->name, dmattn_type_string(type), dmattn_level_string(level));
     ASSERT_OK(problem_create(&desc, NULL, &p));
-    ASSERT_OK(problem_add_backward(&p, NULL, NULL));
+    const bool dlse = desc.sink || e->change == not_finite_dlse;
+    ASSERT_OK(problem_add_backward(&p, &(problem_backward){.dlse = dlse}, NULL));
     problem_randomize(&p, 1);
     e->change(&p);
     run(name, &p, !e->no_gradients);

@@ -69,7 +69,7 @@ static void *allocate(uint64_t bytes)
 static bool is_of_step(tensor_id t)
 {
     return t != TENSOR_STATE && t != TENSOR_PAGES && t != TENSOR_TABLE && t != TENSOR_DT_WEIGHT && t != TENSOR_A
-           && t != TENSOR_DT_BIAS;
+           && t != TENSOR_DT_BIAS && t != TENSOR_SINK;
 }
 
 static void create_tensors(run *r)
@@ -89,6 +89,8 @@ static void create_tensors(run *r)
              i++)
             element_store(r->desc.importance.parameter_type, r->image[t], i,
                           t == TENSOR_DT_WEIGHT ? 0.3 * random_normal(&r->random) : random_uniform(&r->random));
+    for (uint32_t i = 0; r->image[TENSOR_SINK] && i < r->desc.attention.heads; i++)
+        ((float *)r->image[TENSOR_SINK])[i] = (float)random_normal(&r->random);
     if (r->image[TENSOR_TABLE]) { /* pages of the pool in random order, each at most once */
         int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
         const uint32_t used = r->desc.attention.batch * r->layout.table_pages;
@@ -334,6 +336,7 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
         .v_strides = {.sequence = (uint64_t)a->kv_heads * a->value_dim, .head = a->value_dim},
         .importance = s->importance,
         .importance_stride = MOST_LOG,
+        .sink = (const float *)r->image[TENSOR_SINK],
     };
     for (uint32_t t = 0; t < count; t++)
         for (uint32_t head = 0; head < a->heads; head++) {
@@ -385,6 +388,7 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
         .pages = r->buffer[TENSOR_PAGES],
         .table = r->buffer[TENSOR_TABLE],
         .mask = of_step(r, TENSOR_MASK, step),
+        .sink = r->buffer[TENSOR_SINK],
         .workspace = r->workspace,
     };
     ASSERT_OK(dmattn_decode_record(r->plan, commands, &args));

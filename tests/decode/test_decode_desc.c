@@ -151,6 +151,7 @@ Test(decode_desc, refused_importance)
     dmattn_decode_desc both = paged;
     both.importance_given = true;
     EXPECT_REFUSED(both, no_importance, true, "importance_given and no_importance");
+    EXPECT_REFUSED(paged, attention.sink, true, "attention.sink is set");
     EXPECT_REFUSED(bounded, importance.parameter_type, (dmattn_type)3, "parameter_type");
     EXPECT_REFUSED(bounded, importance.activation, (dmattn_activation)2, "activation");
     dmattn_decode_desc heads = bounded;
@@ -367,8 +368,8 @@ Test(decode_desc, tensors)
     cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_COUNTS), 4 * 3);
     cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_KEEP), 4 * 3);
     cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_STATE), dmattn_decode_layout(&d).state_size);
-    static const tensor_id none[] = {TENSOR_MASK,  TENSOR_IMPORTANCE, TENSOR_PAGES, TENSOR_TABLE,
-                                     TENSOR_BEGIN, TENSOR_BIAS,       TENSOR_LISTS, TENSOR_KEY_VALID};
+    static const tensor_id none[] = {TENSOR_MASK, TENSOR_IMPORTANCE, TENSOR_PAGES, TENSOR_TABLE,    TENSOR_BEGIN,
+                                     TENSOR_BIAS, TENSOR_LISTS,      TENSOR_SINK,  TENSOR_KEY_VALID};
     for (size_t i = 0; i < COUNT(none); i++)
         cr_expect_eq(dmattn_decode_tensor_bytes(&d, none[i]), 0, "%s", dmattn_tensor_name(none[i]));
 
@@ -378,7 +379,12 @@ Test(decode_desc, tensors)
     cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_A), 2 * 2);
     cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_DT_BIAS), 0);
 
+    desc.attention.sink = true;
+    d = resolved(desc);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_SINK), 4 * 6);
+
     desc = paged;
+    desc.attention.sink = true;
     desc.importance.dt_bias = true;
     desc.importance_given = true;
     d = resolved(desc);

@@ -74,6 +74,7 @@ void draw_attention(dmattn_attention_desc *d)
         d->bias_type = (dmattn_type)value_of(3);
         d->bias_shape = any_score_shape(d, intervals);
     }
+    d->sink = once_in(4);
     d->lists = intervals && once_in(5);
     d->list_capacity = intervals && once_in(3) ? any_size() : 0;
 }
@@ -106,7 +107,8 @@ static dmattn_status plan_attention_backward(dmattn_context *context, dmattn_pla
     dmattn_attention_backward_desc *b = &backward;
     backward = (dmattn_attention_backward_desc){0};
     draw_attention(&b->attention);
-    b->gradients = flip() ? 0 : once_in(6) ? wild_32() : below(16);
+    b->gradients = flip() ? 0 : once_in(6) ? wild_32() : below(16) | (once_in(4) ? DMATTN_GRADIENT_SINK : 0);
+    b->dlse = once_in(4);
     draw_gradient_strides(&b->attention, &b->dout_strides, &b->dq_strides, &b->dk_strides, &b->dv_strides);
     return dmattn_attention_backward_plan(context, b, plan);
 }
@@ -138,13 +140,14 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
     case TENSOR_BEGIN:
     case TENSOR_END: return a->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&a->mask_shape, a->keys) : 0;
     case TENSOR_BIAS: return a->bias ? bias * score_span(&a->bias_shape, a->keys) : 0;
+    case TENSOR_SINK: return a->sink ? (wide)4 * a->heads : 0;
     default: return 0;
     }
 }
 
 static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *resolved)
 {
-    for (int t = TENSOR_Q; t <= TENSOR_BIAS; t++)
+    for (int t = TENSOR_Q; t <= TENSOR_SINK; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
 }
 
@@ -171,6 +174,8 @@ static void check_backward(const dmattn_plan *plan, const dmattn_plan_info *info
                               span(&b.dv_strides, a->batch, a->keys, a->kv_heads, a->value_dim)};
     FUZZ_CHECK(plan->tensor[TENSOR_DOUT].bytes
                == element * span(&b.dout_strides, a->batch, a->queries, a->heads, a->value_dim));
+    FUZZ_CHECK(plan->tensor[TENSOR_DLSE].bytes == (b.dlse ? (wide)4 * a->batch * a->heads * a->queries : 0));
+    FUZZ_CHECK(plan->tensor[TENSOR_DSINK].bytes == (b.gradients & DMATTN_GRADIENT_SINK ? (wide)4 * a->heads : 0));
     for (int i = 0; i < 3; i++)
         FUZZ_CHECK(plan->tensor[TENSOR_DQ + i].bytes == 0
                    || plan->tensor[TENSOR_DQ + i].bytes == element * gradients[i]);

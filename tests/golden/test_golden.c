@@ -99,7 +99,8 @@ static void expect_gradients(const char *name, const golden *g, const gradients 
                                                     [TENSOR_DBIAS] = "d_bias",
                                                     [TENSOR_DA] = "d_a",
                                                     [TENSOR_DDT_WEIGHT] = "d_dt_weight",
-                                                    [TENSOR_DDT_BIAS] = "d_dt_bias"};
+                                                    [TENSOR_DDT_BIAS] = "d_dt_bias",
+                                                    [TENSOR_DSINK] = "d_sink"};
     for (int t = TENSOR_DQ; t < TENSOR_COUNT; t++) {
         const safetensors_tensor *want = names[t] ? safetensors_find(&g->file, names[t]) : NULL;
         const uint64_t count = gradient_count(&g->problem, (tensor_id)t);

@@ -41,6 +41,9 @@ static const dma_case selections[] = {
     {"documents", {.attention = {F16, SIZE(2, 200, 200, 4, 2, 16, 0), LSE}, TOPW(20, .documents = 6)}},
     {"documents, shared, padding",
      {.attention = {F32, SIZE(2, 100, 150, 2, 1, 16, 0), LSE}, SHARED(20, .documents = 4, .key_valid = true)}},
+    {"learned sinks", {.attention = {F16, SIZE(2, 200, 200, 4, 2, 16, 0), LSE, SINK}, TOPW(16, .sinks = 2)}},
+    {"learned sinks, documents, padding",
+     {.attention = {F32, SIZE(2, 100, 150, 4, 2, 16, 0), LSE, SINK}, SHARED(20, .documents = 4, .key_valid = true)}},
     {"short lists", {.attention = {F32, SIZE(1, 300, 300, 2, 1, 16, 0), LSE}, TOPW(120), .list_capacity = 1}},
 };
 DMA_GROUP(selections, selections);

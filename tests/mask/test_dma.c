@@ -166,6 +166,7 @@ static void run_parts(const problem *p, const device_problem *dp)
                                         .begin = begin,
                                         .end = end,
                                         .bias = importance,
+                                        .sink = whole->sink,
                                         .lists = lists,
                                         .workspace = workspace};
     VkCommandBuffer commands;

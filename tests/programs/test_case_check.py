@@ -27,6 +27,8 @@ CASES = [
     "--op attention --gradients --mask dense --bias --causal 0 --soft-cap 2 --value-dim 16",
     "--op attention --gradients --mask intervals --bias --type f16 --causal 0",
     "--op attention --scale 0.7 --queries 5 --keys 17",
+    "--op attention --gradients --sink --dlse --bias --queries 9 --keys 7",
+    "--gradients --sink --dt-bias --type f16 --heads 4 --kv-heads 2",
 ]
 
 
@@ -59,7 +61,8 @@ def check_wrong_results(runner, case, folder):
     """One element of each result in turn becomes larger by a half of the largest, or by 1."""
     data = case.read_bytes()
     header, start = read_header(data)
-    inputs = {"__metadata__", "q", "k", "v", "mask", "bias", "dout", "dt_weight", "a", "dt_bias", "key_valid"}
+    inputs = {"__metadata__", "q", "k", "v", "mask", "bias", "dout", "dt_weight", "a", "dt_bias", "key_valid",
+              "sink", "dlse"}
     if header["__metadata__"]["op"] == "attention":
         inputs |= {"begin", "end"}
     names = [name for name in header if name not in inputs]

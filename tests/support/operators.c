@@ -10,11 +10,11 @@
 
 static const dmattn_attention_desc dense = {SIZES, .lse = true, DENSE};
 static const dmattn_attention_desc portable = {SIZES, .lse = true, DENSE, .max_level = DMATTN_LEVEL_PORTABLE};
-static const dmattn_attention_desc intervals = {SIZES, .lse = true, .mask = DMATTN_MASK_INTERVALS,
-                                                .mask_shape = {.heads = 2}, .bias = true};
+static const dmattn_attention_desc intervals = {
+    SIZES, .lse = true, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .sink = true};
 /* Few queries, so that workgroups share the keys; and enough work for slices. */
 static const dmattn_attention_desc few_queries = {
-    .batch = 1, .queries = 1, .keys = 100000, .heads = 1, .head_dim = 64, .lse = true};
+    .batch = 1, .queries = 1, .keys = 100000, .heads = 1, .head_dim = 64, .lse = true, .sink = true};
 static const dmattn_attention_desc long_work = {
     .batch = 1, .queries = 200000, .keys = 200000, .heads = 8, .head_dim = 128, .causal = true};
 
@@ -30,12 +30,12 @@ static const dmattn_attention_desc long_work = {
 #define PLAN_BACKWARD(desc)                                                                            \
     static dmattn_status plan_backward_##desc(dmattn_context *context, dmattn_plan **plan)             \
     {                                                                                                  \
-        const dmattn_attention_backward_desc backward = {.attention = desc};                           \
+        const dmattn_attention_backward_desc backward = {.attention = desc, .dlse = desc.sink};        \
         return dmattn_attention_backward_plan(context, &backward, plan);                               \
     }                                                                                                  \
     static dmattn_status check_backward_##desc(const dmattn_context *context, dmattn_support *support) \
     {                                                                                                  \
-        const dmattn_attention_backward_desc backward = {.attention = desc};                           \
+        const dmattn_attention_backward_desc backward = {.attention = desc, .dlse = desc.sink};        \
         return dmattn_attention_backward_check(context, &backward, support);                           \
     }
 PLAN_ATTENTION(dense)
@@ -64,6 +64,7 @@ static dmattn_status record_attention(const dmattn_plan *plan, VkCommandBuffer c
                                         .begin = AT(7),
                                         .end = AT(8),
                                         .bias = AT(9),
+                                        .sink = AT(11),
                                         .workspace = AT(10)};
     return dmattn_attention_record(plan, commands, &args);
 }
@@ -84,6 +85,9 @@ static dmattn_status record_backward(const dmattn_plan *plan, VkCommandBuffer co
                                                  .dk = AT(12),
                                                  .dv = AT(13),
                                                  .dbias = AT(14),
+                                                 .sink = AT(16),
+                                                 .dlse = AT(17),
+                                                 .dsink = AT(18),
                                                  .workspace = AT(15)};
     return dmattn_attention_backward_record(plan, commands, &args);
 }
@@ -93,7 +97,8 @@ static dmattn_status record_backward(const dmattn_plan *plan, VkCommandBuffer co
 
 #define TOPW .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 16, .causal = true}
 
-static const dmattn_dma_desc dma = {.attention = {SIZES, .lse = true}, .importance = {.dt_bias = true}, TOPW};
+static const dmattn_dma_desc dma = {
+    .attention = {SIZES, .lse = true, .sink = true}, .importance = {.dt_bias = true}, TOPW};
 
 static const dmattn_mask_desc mask = {.batch = 2,
                                       .queries = 5000,
@@ -149,19 +154,20 @@ static dmattn_status record_dma(const dmattn_plan *plan, VkCommandBuffer command
                                   .dt_weight = AT(6),
                                   .a = AT(7),
                                   .dt_bias = AT(8),
+                                  .sink = AT(10),
                                   .workspace = AT(9)};
     return dmattn_dma_record(plan, commands, &args);
 }
 
 static dmattn_status plan_dma_backward(dmattn_context *context, dmattn_plan **plan)
 {
-    const dmattn_dma_backward_desc desc = {.dma = dma};
+    const dmattn_dma_backward_desc desc = {.dma = dma, .dlse = true};
     return dmattn_dma_backward_plan(context, &desc, plan);
 }
 
 static dmattn_status check_dma_backward(const dmattn_context *context, dmattn_support *support)
 {
-    const dmattn_dma_backward_desc desc = {.dma = dma};
+    const dmattn_dma_backward_desc desc = {.dma = dma, .dlse = true};
     return dmattn_dma_backward_check(context, &desc, support);
 }
 
@@ -186,6 +192,9 @@ static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffe
                                            .ddt_weight = AT(17),
                                            .da = AT(18),
                                            .ddt_bias = AT(19),
+                                           .sink = AT(21),
+                                           .dlse = AT(22),
+                                           .dsink = AT(23),
                                            .workspace = AT(20)};
     return dmattn_dma_backward_record(plan, commands, &args);
 }
@@ -193,7 +202,9 @@ static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffe
 /* ---- decoding ------------------------------------------------------------------------------------------------------
  */
 
-#define STEP .attention = {.type = DMATTN_TYPE_F16, .batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 64}
+#define STEP       \
+    .attention = { \
+        .type = DMATTN_TYPE_F16, .batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 64, .sink = true}
 
 static const dmattn_decode_desc bounded = {STEP, TOPW, .rollback = 2};
 static const dmattn_decode_desc paged = {STEP,
@@ -237,6 +248,7 @@ static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer comm
                                      .importance = AT(13),
                                      .counts = AT(14),
                                      .keep = AT(15),
+                                     .sink = AT(17),
                                      .state = state,
                                      .pages = pages,
                                      .table = table,

@@ -154,6 +154,7 @@ static dmattn_status read_scale(const safetensors_file *file, const messenger *m
     d->lse = true;
     TRY(number(file, m, "scale", &d->scale));
     TRY(number(file, m, "soft_cap", &d->soft_cap));
+    d->sink = safetensors_find(file, "sink") != NULL;
     if (safetensors_metadata(file, "scale") && d->scale == 0) /* in the descriptor 0 selects the default */
         return INVALID("metadata scale is 0, but must not be");
     return DMATTN_SUCCESS;
@@ -318,12 +319,31 @@ static dmattn_status read_mask_inputs(const safetensors_file *file, const messen
 
 /* ---- gradients ----------------------------------------------------------------------------------------------- */
 
+/* Reads an f32 tensor. */
+static dmattn_status read_f32(const safetensors_file *file, const messenger *m, const char *name, const uint64_t *shape,
+                              uint32_t rank, const safetensors_tensor **tensor)
+{
+    TRY(find(file, m, name, tensor));
+    const safetensors_tensor *t = *tensor;
+    bool right = t->rank == rank;
+    for (uint32_t i = 0; right && i < rank; i++)
+        right = t->shape[i] == shape[i];
+    if (!right)
+        return INVALID("%s has shape %s, but must have %s", name, shape_of(t).text,
+                       rank == 1 ? "[heads]" : "[batch, heads, queries]");
+    if (t->type != SAFETENSORS_F32)
+        return INVALID("%s is %s, but must be F32", name, safetensors_type_name(t->type));
+    return DMATTN_SUCCESS;
+}
+
 /* Reads dout if the file has it, which requests gradients. */
 static dmattn_status read_dout(const safetensors_file *file, const messenger *m, const dmattn_attention_desc *d,
                                inputs in)
 {
     if (!safetensors_find(file, "dout"))
-        return DMATTN_SUCCESS;
+        return safetensors_find(file, "dlse") ? INVALID("dlse needs dout, which may be 0") : DMATTN_SUCCESS;
+    if (safetensors_find(file, "dlse"))
+        TRY(read_f32(file, m, "dlse", (uint64_t[3]){d->batch, d->heads, d->queries}, 3, &in[TENSOR_DLSE]));
     TRY(find(file, m, "dout", &in[TENSOR_DOUT]));
     const safetensors_tensor *t = in[TENSOR_DOUT];
     const uint64_t want[4] = {d->batch, d->queries, d->heads, d->value_dim};
@@ -359,6 +379,8 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
     TRY(word(file, m, "op", operators, 2, -1, &is_dma));
     TRY(read_scale(file, m, &d.attention));
     TRY(read_qkv(file, m, &d.attention, in));
+    if (d.attention.sink)
+        TRY(read_f32(file, m, "sink", (uint64_t[1]){d.attention.heads}, 1, &in[TENSOR_SINK]));
     TRY(read_dout(file, m, &d.attention, in));
     if (is_dma) {
         TRY(read_selection(file, m, &d));
@@ -369,7 +391,8 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
         TRY(read_scores(file, m, &d.attention, in));
         TRY(problem_create(&d.attention, m, p));
     }
-    const dmattn_status status = in[TENSOR_DOUT] ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
+    const problem_backward wanted = {.dlse = in[TENSOR_DLSE] != NULL};
+    const dmattn_status status = in[TENSOR_DOUT] ? problem_add_backward(p, &wanted, m) : DMATTN_SUCCESS;
     for (int t = 0; t < TENSOR_COUNT && !status; t++)
         if (in[t])
             copy_input(p, (tensor_id)t, in[t]);

@@ -30,6 +30,7 @@ static dmattn_status plan(device_gradients *dg)
     if (p->dma) {
         const dmattn_dma_backward_desc desc = {.dma = p->dma_desc,
                                                .gradients = b->gradients,
+                                               .dlse = b->dlse,
                                                .dout_strides = b->dout_strides,
                                                .dq_strides = b->dq_strides,
                                                .dk_strides = b->dk_strides,
@@ -41,6 +42,7 @@ static dmattn_status plan(device_gradients *dg)
     }
     const dmattn_attention_backward_desc desc = {.attention = p->desc,
                                                  .gradients = b->gradients,
+                                                 .dlse = b->dlse,
                                                  .dout_strides = b->dout_strides,
                                                  .dq_strides = b->dq_strides,
                                                  .dk_strides = b->dk_strides,

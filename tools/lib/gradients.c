@@ -41,10 +41,10 @@ void gradients_destroy(gradients *g)
 static dmattn_status differentiate(const problem *p, double *const all[TENSOR_COUNT])
 {
     const reference_inputs in = problem_inputs(p);
-    const reference_dout dout = {p->tensor[TENSOR_DOUT], p->backward.dout_strides};
+    const reference_dout dout = {p->tensor[TENSOR_DOUT], p->backward.dout_strides, p->tensor[TENSOR_DLSE]};
     double *dbias = all[p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS];
-    TRY(reference_attention_backward(&p->desc, &in, &dout,
-                                     &(attention_gradients){all[TENSOR_DQ], all[TENSOR_DK], all[TENSOR_DV], dbias}));
+    const attention_gradients of_attention = {all[TENSOR_DQ], all[TENSOR_DK], all[TENSOR_DV], dbias, all[TENSOR_DSINK]};
+    TRY(reference_attention_backward(&p->desc, &in, &dout, &of_attention));
     if (p->dma && !p->dma_desc.importance_given) {
         const mask_inputs mask_in = problem_mask_inputs(p);
         const importance_gradients g = {all[TENSOR_DV], all[TENSOR_DDT_WEIGHT], all[TENSOR_DA], all[TENSOR_DDT_BIAS]};

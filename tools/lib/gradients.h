@@ -5,7 +5,7 @@
 
 #include "problem.h"
 
-/* In host memory, owned: contiguous f32 for each selected gradient of TENSOR_DQ to TENSOR_DDT_BIAS, NULL for the
+/* In host memory, owned: contiguous f32 for each selected gradient of TENSOR_DQ to TENSOR_DSINK, NULL for the
  * others. */
 typedef struct gradients {
     float *tensor[TENSOR_COUNT];

@@ -57,6 +57,12 @@ static float dot(dmattn_type type, const void *a, const void *b, uint32_t count)
     return sum;
 }
 
+/* A bias or a sink, as scores take it. */
+static float counted(float bias)
+{
+    return isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
+}
+
 /* The score of a pair, or -infinity if it is hidden, and its derivative with respect to scale * (q . k). */
 static float score_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                       uint32_t j, float *slope)
@@ -74,21 +80,28 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
         *slope = 4 * e / ((1 + e) * (1 + e));
     }
     if (d->bias) {
-        const float bias = (float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j));
-        s += isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
+        s += counted((float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j)));
     }
     return s;
+}
+
+/* -infinity if there is none */
+static float sink_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t h)
+{
+    return d->sink ? counted(((const float *)in->sink)[h]) : -INFINITY;
 }
 
 /* Computes the probabilities of a query. Returns its lse. */
 static float softmax_row(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                          float *p)
 {
-    float max = -INFINITY, sum = 0, slope;
+    const float sink = sink_of(d, in, h);
+    float max = sink, sum, slope;
     for (uint32_t j = 0; j < d->keys; j++) {
         p[j] = score_of(d, in, b, h, t, j, &slope);
         max = fmaxf(max, p[j]);
     }
+    sum = sink == -INFINITY ? 0 : expf(sink - max);
     for (uint32_t j = 0; j < d->keys; j++) {
         p[j] = p[j] == -INFINITY ? 0 : expf(p[j] - max);
         sum += p[j];
@@ -215,8 +228,16 @@ static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, cons
     const tensor_id bias = p->dma ? TENSOR_DIMPORTANCE : TENSOR_DBIAS;
     const char *q = row(in.q, d->type, &d->q_strides, b, t, h);
     const char *dout = row(p->tensor[TENSOR_DOUT], d->type, &p->backward.dout_strides, b, t, h);
-    float d_size, dp_size;
-    const float d_row = dot_size(d->type, out, dout, d->value_dim, &d_size);
+    float d_size, dp_size, d_row = dot_size(d->type, out, dout, d->value_dim, &d_size);
+    if (p->backward.dlse) {
+        const float dlse = ((const float *)p->tensor[TENSOR_DLSE])[((uint64_t)b * d->heads + h) * d->queries + t];
+        d_row -= dlse;
+        d_size += fabsf(dlse);
+    }
+    if (d->sink && sink_of(d, &in, h) != -INFINITY) {
+        const float probability = expf(sink_of(d, &in, h) - lse);
+        add(row_of(g, size, TENSOR_DSINK, h, 1), 0, -probability * d_row, probability * d_size);
+    }
     for (uint32_t j = 0; j < d->keys; j++) {
         float slope;
         const float s = score_of(d, &in, b, h, t, j, &slope);

@@ -65,6 +65,9 @@ tensor_box problem_box(const problem *p, tensor_id t)
     case TENSOR_DDT_WEIGHT: return contiguous_box(1, d->kv_heads, d->kv_heads, d->value_dim);
     case TENSOR_DA:
     case TENSOR_DDT_BIAS: return contiguous_box(1, 1, 1, d->kv_heads);
+    case TENSOR_SINK:
+    case TENSOR_DSINK: return contiguous_box(1, 1, 1, d->heads);
+    case TENSOR_DLSE: return contiguous_box(1, d->batch, d->heads, d->queries);
     default: return score_box(&d->mask_shape, d->keys);
     }
 }
@@ -90,12 +93,15 @@ dmattn_type problem_type(const problem *p, tensor_id t)
 {
     if (t == TENSOR_BIAS)
         return p->desc.bias_type;
-    return t >= TENSOR_DBIAS ? DMATTN_TYPE_F32 : p->desc.type;
+    return t == TENSOR_SINK || t == TENSOR_DLSE || t >= TENSOR_DBIAS ? DMATTN_TYPE_F32 : p->desc.type;
 }
 
 static bool wants(const problem *p, tensor_id t)
 {
-    return t == TENSOR_DOUT ? p->backward.gradients != 0 : (p->backward.gradients & gradient_bit(t)) != 0;
+    const problem_backward *b = &p->backward;
+    return t == TENSOR_DOUT   ? b->gradients != 0
+           : t == TENSOR_DLSE ? b->gradients != 0 && b->dlse
+                              : (b->gradients & gradient_bit(t)) != 0;
 }
 
 static uint64_t backward_bytes(const problem *p, tensor_id t)
@@ -162,14 +168,15 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
 
 uint32_t gradient_bit(tensor_id t)
 {
-    _Static_assert(1 << (TENSOR_DDT_BIAS - TENSOR_DQ) == DMATTN_GRADIENT_DT_BIAS,
+    _Static_assert(1 << (TENSOR_DSINK - TENSOR_DQ) == DMATTN_GRADIENT_SINK,
                    "the bits must have the order of the tensors");
     return UINT32_C(1) << (t - TENSOR_DQ);
 }
 
 static uint32_t all_gradients(const problem *p)
 {
-    const uint32_t qkv = DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V;
+    const uint32_t qkv =
+        DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | (p->desc.sink ? (uint32_t)DMATTN_GRADIENT_SINK : 0);
     if (!p->dma)
         return qkv | (p->desc.bias ? (uint32_t)DMATTN_GRADIENT_BIAS : 0);
     if (p->dma_desc.importance_given)
@@ -189,6 +196,8 @@ dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, c
     b.gradients = b.gradients ? b.gradients : all_gradients(p);
     p->backward = b;
     p->desc.lse = p->dma_desc.attention.lse = true;
+    if (b.dlse)
+        TRY(allocate(p, TENSOR_DLSE, m));
     return allocate(p, TENSOR_DOUT, m);
 }
 
@@ -337,7 +346,7 @@ void problem_randomize(problem *p, uint64_t seed)
         if (t == TENSOR_BEGIN)
             memset(p->tensor[TENSOR_END], 0xff, problem_bytes(p, TENSOR_END));
         uint64_t state = tensor_seed(seed, t);
-        if (t < TENSOR_DT_WEIGHT || t == TENSOR_DOUT)
+        if (t < TENSOR_DT_WEIGHT || t == TENSOR_DOUT || t == TENSOR_DLSE)
             random_rows(p, t, &state);
     }
     problem_randomize_mask(p, seed);

@@ -15,6 +15,7 @@
 /* The gradients to compute, and the strides of dout and of the gradients. */
 typedef struct problem_backward {
     uint32_t gradients; /* bits of dmattn_gradient; 0: none, and no dout */
+    bool dlse;          /* lse has a gradient */
     dmattn_strides dout_strides, dq_strides, dk_strides, dv_strides;
 } problem_backward;
 
@@ -55,8 +56,8 @@ typedef struct tensor_box {
     uint32_t row; /* elements */
 } tensor_box;
 
-/* The layout of q, k, v, out, dout, bias, a gradient, or a tensor with the shape of the mask. problem_type() is defined
- * for all of these except the last. */
+/* The layout of q, k, v, out, dout, dlse, bias, sink, a gradient, or a tensor with the shape of the mask.
+ * problem_type() is defined for all of these except the last. */
 tensor_box problem_box(const problem *p, tensor_id tensor);
 dmattn_type problem_type(const problem *p, tensor_id tensor);
 
@@ -65,9 +66,9 @@ uint64_t tensor_box_rows(const tensor_box *box);
 /* The offset of a row in elements; rows are counted in the order of the extents. */
 uint64_t tensor_box_at(const tensor_box *box, uint64_t row);
 
-/* Fills the inputs with random numbers from a seed: normal(0, 1) for q, k, v, bias and dout, NaN between rows, 0 or 1
- * with probability 1/2 for the mask, intervals with random begins and lengths, documents of random lengths, and
- * parameters that give an importance of the order of 1. */
+/* Fills the inputs with random numbers from a seed: normal(0, 1) for q, k, v, bias, sink, dout and dlse, NaN between
+ * rows, 0 or 1 with probability 1/2 for the mask, intervals with random begins and lengths, documents of random
+ * lengths, and parameters that give an importance of the order of 1. */
 void problem_randomize(problem *p, uint64_t seed);
 
 /* Does the same for the inputs of dynamic masks only: parameters, documents, key_valid, importance. */

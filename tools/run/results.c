@@ -50,6 +50,7 @@ static void add_gradients(result_tensors *view, const problem *p, const gradient
         (uint64_t[4]){heads, heads * d->value_dim});
     add(view, TENSOR_DA, "d_a", SAFETENSORS_F32, t[TENSOR_DA], (uint64_t[4]){heads});
     add(view, TENSOR_DDT_BIAS, "d_dt_bias", SAFETENSORS_F32, t[TENSOR_DDT_BIAS], (uint64_t[4]){heads});
+    add(view, TENSOR_DSINK, "d_sink", SAFETENSORS_F32, t[TENSOR_DSINK], (uint64_t[4]){d->heads});
 }
 
 result_tensors results_view(const problem *p, const case_results *r, uint32_t bias_rank)

@@ -15,7 +15,7 @@ SEVERITY_ERROR = 2
 TYPE_F32, TYPE_F16, TYPE_BF16 = 0, 1, 2
 LEVEL_BEST, LEVEL_PORTABLE, LEVEL_MATRIX, LEVEL_MATRIX2 = 0, 1, 2, 3
 GRADIENT_Q, GRADIENT_K, GRADIENT_V, GRADIENT_IMPORTANCE = 1, 2, 4, 16
-GRADIENT_DT_WEIGHT, GRADIENT_A, GRADIENT_DT_BIAS = 32, 64, 128
+GRADIENT_DT_WEIGHT, GRADIENT_A, GRADIENT_DT_BIAS, GRADIENT_SINK = 32, 64, 128, 256
 ACTIVATION_EXP_SOFTPLUS, ACTIVATION_SOFTPLUS = 0, 1
 SELECT_ALL, SELECT_TOPW_CAUSAL, SELECT_TOPW_SHARED, SELECT_THRESHOLD = 0, 1, 2, 3
 TIE_BREAK_LATER, TIE_BREAK_EARLIER = 0, 1
@@ -73,13 +73,14 @@ AttentionDesc = structure(
     "attention_desc", (c_int, "type"), (c_uint32, "batch queries keys heads kv_heads head_dim value_dim"),
     (c_float, "scale soft_cap"), (c_bool, "causal lse"), (Strides, "q_strides k_strides v_strides out_strides"),
     (c_int, "mask"), (ScoreShape, "mask_shape"), (c_bool, "bias"), (c_int, "bias_type"), (ScoreShape, "bias_shape"),
-    (c_bool, "lists"), (c_uint32, "list_capacity"), (c_int, "level max_level"))
-AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end bias lists workspace"),
+    (c_bool, "sink lists"), (c_uint32, "list_capacity"), (c_int, "level max_level"))
+AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end bias sink lists workspace"),
                           (c_bool, "reuse_mask_tiles"))
 AttentionBackwardDesc = structure("attention_backward_desc", (AttentionDesc, "attention"), (c_uint32, "gradients"),
-                                  (Strides, "dout_strides dq_strides dk_strides dv_strides"))
+                                  (c_bool, "dlse"), (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 AttentionBackwardArgs = structure("attention_backward_args",
-                                  (Buffer, "q k v out dout lse mask begin end bias lists dq dk dv dbias workspace"))
+                                  (Buffer, "q k v out dout lse mask begin end bias sink dlse lists dq dk dv dbias "
+                                           "dsink workspace"))
 
 Importance = structure("importance", (c_int, "activation parameter_type"), (c_bool, "dt_bias"))
 Selection = structure("selection", (c_int, "select"), (c_uint32, "window"), (c_int, "tie_break"),
@@ -87,13 +88,13 @@ Selection = structure("selection", (c_int, "select"), (c_uint32, "window"), (c_i
                       (c_uint32, "documents"))
 DmaDesc = structure("dma_desc", (AttentionDesc, "attention"), (Importance, "importance"), (c_bool, "importance_given"),
                     (Selection, "selection"), (c_uint32, "list_capacity"))
-DmaArgs = structure("dma_args", (Buffer, "q k v out lse dt_weight a dt_bias key_valid query_offsets key_offsets "
+DmaArgs = structure("dma_args", (Buffer, "q k v out lse sink dt_weight a dt_bias key_valid query_offsets key_offsets "
                                          "importance begin end workspace"), (c_bool, "reuse_mask"))
-DmaBackwardDesc = structure("dma_backward_desc", (DmaDesc, "dma"), (c_uint32, "gradients"),
+DmaBackwardDesc = structure("dma_backward_desc", (DmaDesc, "dma"), (c_uint32, "gradients"), (c_bool, "dlse"),
                             (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 DmaBackwardArgs = structure("dma_backward_args",
-                            (Buffer, "q k v out dout lse dt_weight a dt_bias importance begin end dq dk dv dimportance "
-                                     "ddt_weight da ddt_bias workspace"))
+                            (Buffer, "q k v out dout lse sink dlse dt_weight a dt_bias importance begin end dq dk dv "
+                                     "dimportance ddt_weight da ddt_bias dsink workspace"))
 
 STRUCTURES = (Strides, ScoreShape, Buffer, RuntimeDesc, DeviceInfo, SharedMemory, PlanInfo, AttentionDesc, AttentionArgs,
               AttentionBackwardDesc, AttentionBackwardArgs, Importance, Selection, DmaDesc, DmaArgs, DmaBackwardDesc,
