@@ -138,7 +138,8 @@ void dmattn_plan_get_info(const dmattn_plan *plan, dmattn_plan_info *info)
     *info = (dmattn_plan_info){.why_not_higher = "", .kernel = ""};
     if (!plan)
         return;
-    const tensor_id data[] = {TENSOR_Q, TENSOR_K, TENSOR_V, TENSOR_OUT, TENSOR_DOUT, TENSOR_DQ, TENSOR_DK, TENSOR_DV};
+    const tensor_id data[] = {TENSOR_Q,  TENSOR_K,  TENSOR_V,  TENSOR_OUT,   TENSOR_DOUT,
+                              TENSOR_DQ, TENSOR_DK, TENSOR_DV, TENSOR_OUT_A, TENSOR_OUT_B};
     uint64_t data_alignment = 1;
     for (size_t i = 0; i < sizeof data / sizeof *data; i++)
         if (plan->tensor[data[i]].bytes && plan->tensor[data[i]].alignment > data_alignment)

@@ -23,7 +23,7 @@
     SCORE_TENSORS(X)
 
 /* All tensors: of attention, dynamic masks and tile lists; of backward, the gradient of out and the other gradients; of
- * decoding. */
+ * decoding; of a merge. */
 #define TENSORS(X)                  \
     ATTENTION_TENSORS(X)            \
     X(DT_WEIGHT, dt_weight)         \
@@ -49,7 +49,11 @@
     X(KEEP, keep)                   \
     X(STATE, state)                 \
     X(PAGES, pages)                 \
-    X(TABLE, table)
+    X(TABLE, table)                 \
+    X(OUT_A, out_a)                 \
+    X(LSE_A, lse_a)                 \
+    X(OUT_B, out_b)                 \
+    X(LSE_B, lse_b)
 
 #define TENSOR_ID(id, name) TENSOR_##id,
 typedef enum tensor_id { TENSORS(TENSOR_ID) TENSOR_COUNT } tensor_id;

@@ -17,6 +17,7 @@
  *     dma                  dynamic mask attention: mask and attention in one plan
  *     dma_backward         the gradients of dma
  *     decode               dma for a few new tokens of each sequence, with a cache of keys and values
+ *     merge                one result of attention from two results for different keys
  *
  * Apps include this header, which includes one header per topic:
  *
@@ -25,6 +26,7 @@
  *     mask.h       dynamic masks: importance, intervals, tile lists
  *     dma.h        dynamic mask attention and its gradients
  *     decode.h     decoding and its cache
+ *     merge.h      merging two results
  *
  * Names of sizes in these headers: B batch items; Sq queries and Sk keys per batch item; H query heads; Hk key and
  * value heads (H is a multiple of Hk); D the dimension of q and k; Dv the dimension of v and out.
@@ -62,5 +64,6 @@
 #include "decode.h"
 #include "dma.h"
 #include "mask.h"
+#include "merge.h"
 
 #endif /* DMATTN_DMATTN_H */

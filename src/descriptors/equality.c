@@ -141,6 +141,14 @@ static const member decode[] = {
     END,
 };
 
+static const member merge[] = {
+    MEMBER(dmattn_merge_desc, type),        MEMBER(dmattn_merge_desc, batch),
+    MEMBER(dmattn_merge_desc, queries),     MEMBER(dmattn_merge_desc, heads),
+    MEMBER(dmattn_merge_desc, value_dim),   MEMBER(dmattn_merge_desc, lse),
+    MEMBER(dmattn_merge_desc, a_strides),   MEMBER(dmattn_merge_desc, b_strides),
+    MEMBER(dmattn_merge_desc, out_strides), END,
+};
+
 static uint64_t add(uint64_t hash, const member *members, const unsigned char *desc)
 {
     for (const member *m = members; m->size; m++)
@@ -177,3 +185,4 @@ FUNCTIONS(mask)
 FUNCTIONS(dma)
 FUNCTIONS(dma_backward)
 FUNCTIONS(decode)
+FUNCTIONS(merge)

@@ -22,6 +22,7 @@ typedef union any_desc {
     dmattn_dma_desc dma;
     dmattn_dma_backward_desc dma_backward;
     dmattn_decode_desc decode;
+    dmattn_merge_desc merge;
     unsigned char byte[sizeof(dmattn_dma_backward_desc)];
 } any_desc;
 
@@ -56,8 +57,9 @@ KIND_FUNCTIONS(mask)
 KIND_FUNCTIONS(dma)
 KIND_FUNCTIONS(dma_backward)
 KIND_FUNCTIONS(decode)
-static const kind kinds[] = {KIND(attention), KIND(attention_backward), KIND(mask),
-                             KIND(dma),       KIND(dma_backward),       KIND(decode)};
+KIND_FUNCTIONS(merge)
+static const kind kinds[] = {
+    KIND(attention), KIND(attention_backward), KIND(mask), KIND(dma), KIND(dma_backward), KIND(decode), KIND(merge)};
 
 Test(equality, every_member_and_no_padding)
 {

@@ -247,3 +247,78 @@ DEVICE_TEST(golden, device)
         cr_expect_geq(differentiated, harness_small_tiles() && !harness_takes_all() ? 9 : 25,
                       "only %u cases with gradients in " DMATTN_GOLDEN, differentiated);
 }
+
+/* ---- merging ------------------------------------------------------------------------------------------------------
+ */
+
+static dmattn_buffer buffer_with(const void *data, uint64_t bytes)
+{
+    dmattn_buffer buffer;
+    ASSERT_OK(dmattn_buffer_create(h.device, bytes, &buffer));
+    if (data)
+        ASSERT_OK(dmattn_upload(h.device, &buffer, 0, data, bytes));
+    return buffer;
+}
+
+/* Records attention of a case in f32 to `keys` of its keys, from `first` on. */
+static dmattn_plan *record_part(VkCommandBuffer commands, const problem *p, uint32_t first, uint32_t keys,
+                                const dmattn_buffer *q, dmattn_buffer k, dmattn_buffer v, const dmattn_buffer *out,
+                                const dmattn_buffer *lse)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    dmattn_attention_desc part = *d;
+    dmattn_attention_args args = {.q = *q, .k = k, .v = v, .out = *out, .lse = *lse};
+    dmattn_plan_info info;
+    dmattn_plan *plan;
+    part.keys = keys; /* the strides are those of all keys */
+    part.lse = true;
+    args.k.offset = first * d->k_strides.sequence * sizeof(float);
+    args.v.offset = first * d->v_strides.sequence * sizeof(float);
+    args.k.size -= args.k.offset;
+    args.v.size -= args.v.offset;
+    ASSERT_OK(dmattn_attention_plan(h.context, &part, &plan));
+    dmattn_plan_get_info(plan, &info);
+    if (info.workspace_size)
+        args.workspace = buffer_with(NULL, info.workspace_size);
+    ASSERT_OK(dmattn_attention_record(plan, commands, &args));
+    return plan;
+}
+
+/* Attention to a third of the keys and to the rest, merged, is the case's result. */
+DEVICE_TEST(golden, merged)
+{
+    golden g;
+    golden_open("dense_plain_f32.safetensors", &g);
+    const problem *p = &g.problem;
+    const dmattn_attention_desc *d = &p->desc;
+    const uint32_t third = d->keys / 3;
+    cr_assert(d->type == DMATTN_TYPE_F32 && !d->causal && !d->mask && !d->bias && third);
+    const dmattn_merge_desc desc = {
+        .batch = d->batch, .queries = d->queries, .heads = d->heads, .value_dim = d->value_dim, .lse = true};
+    const dmattn_buffer q = buffer_with(p->tensor[TENSOR_Q], problem_bytes(p, TENSOR_Q));
+    const dmattn_buffer k = buffer_with(p->tensor[TENSOR_K], problem_bytes(p, TENSOR_K));
+    const dmattn_buffer v = buffer_with(p->tensor[TENSOR_V], problem_bytes(p, TENSOR_V));
+    dmattn_buffer out[2], lse[2];
+    dmattn_plan *plans[3];
+    VkCommandBuffer commands;
+    for (int i = 0; i < 2; i++) {
+        out[i] = buffer_with(NULL, g.out_count * sizeof(float));
+        lse[i] = buffer_with(NULL, g.lse_count * sizeof(float));
+    }
+    ASSERT_OK(dmattn_merge_plan(h.context, &desc, &plans[2]));
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    plans[0] = record_part(commands, p, 0, third, &q, k, v, &out[0], &lse[0]);
+    plans[1] = record_part(commands, p, third, d->keys - third, &q, k, v, &out[1], &lse[1]);
+    dmattn_commands_barrier(h.device);
+    ASSERT_OK(dmattn_merge_record(
+        plans[2], commands,
+        &(dmattn_merge_args){
+            .out_a = out[0], .lse_a = lse[0], .out_b = out[1], .lse_b = lse[1], .out = out[0], .lse = lse[0]}));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    ASSERT_OK(dmattn_download(h.device, &out[0], 0, g.out, g.out_count * sizeof(float)));
+    ASSERT_OK(dmattn_download(h.device, &lse[0], 0, g.lse, g.lse_count * sizeof(float)));
+    expect_results("dense_plain_f32.safetensors, merged", &g, 2e-5);
+    for (int i = 0; i < 3; i++)
+        dmattn_plan_destroy(plans[i]);
+    golden_close(&g);
+}

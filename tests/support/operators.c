@@ -259,6 +259,29 @@ static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer comm
     return status ? status : dmattn_decode_record(plan, commands, &step);
 }
 
+/* ---- merging -----------------------------------------------------------------------------------------------------
+ */
+
+static const dmattn_merge_desc merge = {
+    .type = DMATTN_TYPE_F16, .batch = 2, .queries = 70, .heads = 4, .value_dim = 64, .lse = true};
+
+static dmattn_status plan_merge(dmattn_context *context, dmattn_plan **plan)
+{
+    return dmattn_merge_plan(context, &merge, plan);
+}
+
+static dmattn_status check_merge(const dmattn_context *context, dmattn_support *support)
+{
+    return dmattn_merge_check(context, &merge, support);
+}
+
+static dmattn_status record_merge(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_merge_args args = {
+        .out_a = AT(1), .lse_a = AT(2), .out_b = AT(3), .lse_b = AT(4), .out = AT(5), .lse = AT(6)};
+    return dmattn_merge_record(plan, commands, &args);
+}
+
 const operator_case operators[OPERATORS] = {
     {"attention, dense mask and bias", plan_dense, check_dense, record_attention},
     {"the same at the level portable", plan_portable, check_portable, record_attention},
@@ -272,5 +295,6 @@ const operator_case operators[OPERATORS] = {
     {"dynamic mask attention", plan_dma, check_dma, record_dma},
     {"gradients of dynamic mask attention", plan_dma_backward, check_dma_backward, record_dma_backward},
     {"decoding, bounded cache", plan_bounded, check_bounded, record_decode},
+    {"a merge", plan_merge, check_merge, record_merge},
     {"decoding, paged cache", plan_paged, check_paged, record_decode},
 };
