@@ -134,7 +134,8 @@ class _Run(torch.autograd.Function):
             like = tensors[name]  # gradients of importance and its parameters are f32
             gradients[name] = device.empty(like.shape, like.dtype if name in "qkv" else torch.float32)
             tensors["d" + name] = gradients[name]
-        desc = operator.backward_desc(ctx.desc, sum(GRADIENTS[name] for name in wanted), _strides(tensors["dout"]))
+        desc = operator.backward_desc(ctx.desc, gradients=sum(GRADIENTS[name] for name in wanted),
+                                      dout_strides=_strides(tensors["dout"]))
         arguments = {name: t for name, t in tensors.items() if hasattr(operator.backward_args, name)}
         device.run(operator.name + "_backward", desc, _fill(device, operator.backward_args(), arguments))
         return (None, None, None, *(gradients[name].to(tensors[name].dtype) if name in gradients else None
