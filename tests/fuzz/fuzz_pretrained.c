@@ -19,8 +19,10 @@ static void use_tokenizer(const tokenizer *t)
             continue;
         }
         volatile size_t length = 0;
-        for (size_t n = 0; n < count; n++)
+        for (size_t n = 0; n < count; n++) {
+            FUZZ_CHECK(tokens[n] < tokenizer_size(t));
             length = length + tokenizer_decode(t, tokens[n]).length;
+        }
         free(tokens);
     }
 }

@@ -114,6 +114,9 @@ def refusals():
     yield {"added_tokens": [{"id": 3}]}, "added token without"
     yield {"added_tokens": [{**added, "lstrip": True}]}, "lstrip"
     yield {"added_tokens": [{**added, "id": 65}]}, "gives the number 65 to two tokens"
+    for ids in ([256], [-1], ["a"]):
+        of = {"<s>": {"ids": ids}}
+        yield {"post_processor": {**template, "special_tokens": of}}, "a token that does not exist"
     yield {"post_processor": {"type": "BertProcessing"}}, "BertProcessing"
     yield {"post_processor": template}, "more than 16 tokens"
     yield {"post_processor": {"type": "Sequence", "processors": [{"type": "Sequence"}]}}, "within another"

@@ -284,8 +284,10 @@ static bool read_special(tokenizer *t, const cJSON *special, const cJSON *ids, b
     {
         if (*count == MOST_AROUND)
             return FAIL("puts more than %d tokens before or after a text", MOST_AROUND);
-        if (!token_number(id, &to[(*count)++]))
-            return FAIL("has a template with a token that is not a number");
+        uint32_t token;
+        if (!token_number(id, &token) || token >= t->size || !t->tokens[token].data)
+            return FAIL("has a template with a token that does not exist");
+        to[(*count)++] = token;
     }
     return true;
 }
