@@ -46,7 +46,11 @@ uvec4 q_unit(uint row, uint column)
     return row_exists(row) && column < HEAD_DIM / 8 ? x ^ negate : uvec4(0);
 }
 
+#ifdef REGISTERS
+#include "load_queries.glsl"
+#else
 DEFINE_LOAD_ROWS(q, HEAD_BLOCKS, QUERY_BLOCKS, q_unit)
+#endif
 DEFINE_PRODUCT(q, HEAD_BLOCKS, QUERY_BLOCKS, KEY_PITCH)
 
 // ---- tiles of keys --------------------------------------------------------------------------------------------------
@@ -103,8 +107,14 @@ const uint UNEVEN_UNITS = 8 * HEAD_COLUMNS - HEAD_DIM + WORKGROUP % HEAD_COLUMNS
                           + TILE_KEYS * VALUE_COLUMNS % WORKGROUP;
 const uint PLAIN_ROWS = MASK == MASK_INTERVALS ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR : 0;
 
+// If the last tiles may be full, the loop over full tiles goes on to the last one. It then also loads tiles that do not
+// exist; the rows of existing keys stand for theirs.
+const uint FULL_TO_THE_END = CAUSAL != 0 ? 0 : BITMAP ? 0 : 1;
+
 void fetch_plain_keys(key_tile t, inout COMING_KEYS)
 {
+    if (FULL_TO_THE_END != 0)
+        t.first = min(t.first, p.keys - TILE_KEYS);
     const uvec2 stride = uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH);
     const uvec2 first = row_unit(k_base, stride, t.first + invocation / HEAD_COLUMNS, invocation % HEAD_COLUMNS);
     [[unroll]] for (uint step = 0; step < KEY_STEPS; step++)
@@ -113,6 +123,8 @@ void fetch_plain_keys(key_tile t, inout COMING_KEYS)
 
 void fetch_plain_values(key_tile t, inout COMING_VALUES)
 {
+    if (FULL_TO_THE_END != 0)
+        t.first = min(t.first, p.keys - TILE_KEYS);
     const uvec2 stride = uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH);
     const uvec2 first = row_unit(v_base, stride, t.first + invocation / VALUE_COLUMNS, invocation % VALUE_COLUMNS);
     [[unroll]] for (uint step = 0; step < VALUE_STEPS; step++)

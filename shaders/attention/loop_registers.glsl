@@ -43,8 +43,9 @@ void store_o(const OUTPUTS)
         }
 }
 
-// Attends to `now`. ATTEND(0) is right for all tiles. ATTEND(1) has less code: `next` must exist and be full and, if
-// PLAIN_ROWS is 1, all keys of `after` must exist.
+// Attends to `now`. ATTEND(0) is right for all tiles. ATTEND(1) has less code: `next` must be full and, if PLAIN_ROWS is
+// 1, all keys of `after` must exist. If FULL_TO_THE_END is 1, this is asked only of tiles that exist, and there must be
+// at least TILE_KEYS keys.
 #define ATTEND(in_full)                                                                     \
     if (in_full * PLAIN_ROWS != 0) {                                                        \
         fetch_plain_values(next, coming_values);                                            \
@@ -124,16 +125,25 @@ void main()
     fetch_slot_key(after, third);
     fetch_slot_key(later, coming_slot);
     begin_rows(row_max, row_sum);
-    load_q(q);
+    COMING_QUERIES;
+    fetch_q(coming_queries);
+    if (!LISTED) {
+        fetch_keys(now, coming_keys);
+        fetch_values(now, coming_values);
+    }
     fetch_slot(now, first);
     fetch_slot(next, second);
     fetch_slot(after, third);
     store_slot(now, first);
     store_slot(next, second);
     store_slot(after, third);
-    barrier(); // also: shared memory held slices before, and holds keys from here on
-    fetch_keys(now, coming_keys);
-    fetch_values(now, coming_values);
+    if (LISTED) { // the slots tell which keys these are
+        barrier();
+        fetch_keys(now, coming_keys);
+        fetch_values(now, coming_values);
+    }
+    place_q(coming_queries, q);
+    barrier(); // shared memory held slices before, and holds keys from here on
     store_keys(coming_keys);
     fetch_keys(next, coming_keys);
     store_values(coming_values);
@@ -148,7 +158,12 @@ void main()
     barrier();
 
 #ifdef FRAGMENTS // here, a separate loop without the code for partial tiles is faster
-    while (next.exists && !next.partial && (PLAIN_ROWS == 0 || after.first + TILE_KEYS <= p.keys)) {
+    while (FULL_TO_THE_END != 0 ? now.exists && !(next.exists && next.partial)
+                                      && (PLAIN_ROWS == 0
+                                          || p.keys >= TILE_KEYS
+                                                 && (!after.exists || after.first + TILE_KEYS <= p.keys))
+                                : next.exists && !next.partial
+                                      && (PLAIN_ROWS == 0 || after.first + TILE_KEYS <= p.keys)) {
         ATTEND(1)
     }
 #endif

@@ -71,11 +71,15 @@ float score_from_units(float x)
 #endif
 #include "../lib/key_tiles.glsl"
 
-// The score of a row and key i of the tile, from their product x. `partial`: the key may be hidden.
-float tile_score(key_tile t, const bool partial, uint row, uint i, float x)
+bool tile_shows(key_tile t, uint row, uint i)
+{
+    return is_visible(t.first + i, row, tile_range(t, i));
+}
+
+// The score of a row and key i of the tile, from their product x.
+float tile_score(key_tile t, uint row, uint i, float x, bool visible)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
-    const bool visible = !partial || is_visible(t.first + i, row, tile_range(t, i));
     return finish_score(x, pair_bias(row, tile_key(t, i), key_bias), visible);
 }
 

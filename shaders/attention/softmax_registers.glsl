@@ -88,31 +88,53 @@ void begin_scores(key_tile t, out SCORES)
     }
 }
 
-// Only a constant can index registers, so this loop is unrolled with FRAGMENTS, the fast form. In the other form, the
-// driver would compile the unrolled loop for minutes.
-#ifdef FRAGMENTS
-#define FINISH_LOOP [[unroll]]
-#else
-#define FINISH_LOOP [[dont_unroll]]
-#endif
+// In the two loops below and later, a matrix of an array is copied, and the changed copy is stored back. If single
+// elements are written to the array, some compilers keep the whole array in memory.
 
-// Here and below, a matrix of an array is copied, and the changed copy is stored back. If single elements are written
-// to the array, some compilers keep the whole array in memory.
+#ifdef FRAGMENTS
+#include "../lib/visible_rows.glsl"
 
 // Turns the products of a tile into scores.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
 {
     if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
-        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
-            FINISH_LOOP for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+            COLUMN_ROWS rows = ALL_ROWS;
+            if (partial) {
+                const uint i = n * MATRIX_N + gl_SubgroupInvocationID % MATRIX_N;
+                rows = spread_rows(rows_that_see(tile_range(t, i), tile_key(t, i)));
+            }
+            [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {
                 MATRIX_C x = score[m][n];
-                FINISH_LOOP for (uint e = 0; e < ELEMENTS; e++) {
+                [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 position = element_position(e);
-                    x[e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y, x[e]);
+                    x[e] = tile_score(t, tile_row_of(m, position.x), n * MATRIX_N + position.y, x[e],
+                                      row_sees_column(rows, m, e));
+                }
+                score[m][n] = x;
+            }
+        }
+}
+
+#else
+
+// The loops are not unrolled, because the driver would compile the unrolled ones for minutes.
+void finish_scores(key_tile t, const bool partial, inout SCORES)
+{
+    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
+        [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
+            [[dont_unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+                MATRIX_C x = score[m][n];
+                [[dont_unroll]] for (uint e = 0; e < ELEMENTS; e++) {
+                    const uvec2 position = element_position(e);
+                    const uint row = tile_row_of(m, position.x), i = n * MATRIX_N + position.y;
+                    x[e] = tile_score(t, row, i, x[e], !partial || tile_shows(t, row, i));
                 }
                 score[m][n] = x;
             }
 }
+
+#endif
 
 // For each row, the largest score among the invocation's own elements.
 #define TILE_MAXIMA float tile_max[ROW_BLOCKS][ROW_VALUES]

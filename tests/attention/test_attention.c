@@ -226,6 +226,7 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     if (!harness_offers(DMATTN_LEVEL_MATRIX))
         return;
     pretend_few_registers(0);
+    h.context->caps.fragment_layout = LAYOUT_UNKNOWN; /* so that the form is `shared` */
     for (size_t i = 0; i < sizeof shared_sums / sizeof *shared_sums; i++) {
         dmattn_attention_desc d;
         attention_tile tile;

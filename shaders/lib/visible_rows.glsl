@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// Which rows of a subgroup see the keys of a block of columns, with FRAGMENTS. Each invocation finds the rows that see
+// one key, as bits, and the others ask it for these bits. So an element takes two instructions, whatever the mask is.
+#ifndef LIB_VISIBLE_ROWS_GLSL
+#define LIB_VISIBLE_ROWS_GLSL
+
+// Bit r: the subgroup's row r belongs to one of the queries from `first` to `end` - 1. A subgroup has at most 32 rows.
+uint rows_of_queries(int first, int end)
+{
+    const int first_row = int(tile_row_of(0, 0)), rows = int(ROW_BLOCKS * MATRIX_M), heads = int(HEADS_PER_TILE);
+    const ivec2 queries = clamp(ivec2(first, end) - int(first_query), 0, int(TILE_QUERIES));
+    const uvec2 row = uvec2(clamp(queries * heads - first_row, 0, rows));
+    return low_bits(row.y) & ~low_bits(row.x);
+}
+
+// Bit r: the subgroup's row r sees a key. `range`: the key's visible range.
+uint rows_that_see(ivec2 range, uint key)
+{
+    const uint rows = rows_of_queries(range.x, range.y);
+    if (MASK != MASK_DENSE)
+        return rows;
+    const uint first = first_query + tile_row_of(0, 0) / HEADS_PER_TILE;
+    const uint count = MASK_QUERIES == 0 ? 1 : (ROW_BLOCKS * MATRIX_M - 1) / HEADS_PER_TILE + 2;
+    uint allowed = 0;
+    for (uint query = first; query < first + count; query++)
+        if (load_mask(key, min(query, end_query - 1)))
+            allowed |= MASK_QUERIES == 0 ? ~0u : rows_of_queries(int(query), int(query + 1));
+    return rows & allowed;
+}
+
+// An invocation's elements of a block are in four columns. For each: the rows that see its key, shifted so that bit 0
+// is the row of element 0 of row block 0.
+#define COLUMN_ROWS uint[4]
+#define ALL_ROWS {~0u, ~0u, ~0u, ~0u}
+
+// `own`: rows_that_see() of the column gl_SubgroupInvocationID % MATRIX_N.
+COLUMN_ROWS spread_rows(uint own)
+{
+    COLUMN_ROWS rows;
+    [[unroll]] for (uint e = 0; e < 4; e++)
+        rows[e] = subgroupShuffle(own, element_position(e).y) >> element_position(0).x;
+    return rows;
+}
+
+// Whether the row of element e of row block m sees the key of the element's column.
+bool row_sees_column(COLUMN_ROWS rows, uint m, uint e)
+{
+    return (rows[e & 3] & 1u << m * MATRIX_M + 8 * (e >> 2)) != 0;
+}
+
+#endif
