@@ -43,9 +43,9 @@ void store_o(const OUTPUTS)
         }
 }
 
-// Attends to `now`. ATTEND(0) is right for all tiles. ATTEND(1) has less code: `next` must be full and, if PLAIN_ROWS is
-// 1, all keys of `after` must exist. If FULL_TO_THE_END is 1, this is asked only of tiles that exist, and there must be
-// at least TILE_KEYS keys.
+// Attends to `now`. ATTEND(0) is right for all tiles. ATTEND(1) has less code: `next` must be full and, if PLAIN_ROWS
+// is 1, all keys of `after` must exist. If FULL_TO_THE_END is 1, this is asked only of tiles that exist, and there must
+// be at least TILE_KEYS keys.
 #define ATTEND(in_full)                                                                     \
     if (in_full * PLAIN_ROWS != 0) {                                                        \
         fetch_plain_values(next, coming_values);                                            \

@@ -92,7 +92,7 @@ void begin_scores(key_tile t, out SCORES)
 // elements are written to the array, some compilers keep the whole array in memory.
 
 #ifdef FRAGMENTS
-#include "../lib/visible_rows.glsl"
+#include "visible_rows.glsl"
 
 // Turns the products of a tile into scores.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
