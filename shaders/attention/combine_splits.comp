@@ -8,19 +8,23 @@
 // a split, m_i + ln l_i, is not enough: if m_i is large, rounding loses ln l_i. A sink is added to the sum at the end.
 //
 // Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation computes 4 columns of
-// a row. p.partials holds out_i as f32 [B, SPLITS, Sq, H, Dv], p.sums (m_i, l_i) [B, SPLITS, H, Sq].
+// a row. p.partials holds out_i as f32 [B, splits, Sq, H, Dv], p.sums (m_i, l_i) [B, splits, H, Sq].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
 #define PARAMS COMBINE_PARAMS
 #include "../lib/attention.glsl"
 #include "../lib/score.glsl"
 
+const uint BESIDE = 8; // splits that are loaded together: the kernel mostly waits for loads
+
+// Of a split that does not exist, that of the last one.
 vec2 split_softmax(uint item, uint split, uint head, uint query)
 {
-    const uint plane = (item * SPLITS + split) * HEADS + head;
+    const uint plane = (item * p.splits + min(split, p.splits - 1)) * HEADS + head;
     return uintBitsToFloat(Pairs(advance(p.sums, plane, uvec2(8 * p.queries, 0))).p[query]);
 }
 
@@ -34,15 +38,29 @@ void main()
     const uint query = row / HEADS, head = row % HEADS;
 
     float largest = LOWEST, sum = 0;
-    for (uint split = 0; split < SPLITS; split++)
-        largest = max(largest, split_softmax(item, split, head, query).x);
+    for (uint first = 0; first < p.splits; first += BESIDE) {
+        float x[BESIDE];
+        [[unroll]] for (uint n = 0; n < BESIDE; n++)
+            x[n] = split_softmax(item, first + n, head, query).x;
+        [[unroll]] for (uint n = 0; n < BESIDE; n++)
+            largest = max(largest, x[n]);
+    }
     vec4 o = vec4(0);
-    for (uint split = 0; split < SPLITS; split++) {
-        const vec2 softmax = split_softmax(item, split, head, query);
-        const float weight = softmax.y * exp2((softmax.x - largest) * LOG2_E);
-        const uvec2 rows = advance(p.partials, (item * SPLITS + split) * p.queries, uvec2(4 * VALUE_DIM * HEADS, 0));
-        o += weight * uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
-        sum += weight;
+    for (uint first = 0; first < p.splits; first += BESIDE) {
+        vec2 softmax[BESIDE];
+        vec4 x[BESIDE];
+        [[unroll]] for (uint n = 0; n < BESIDE; n++) {
+            const uint split = item * p.splits + min(first + n, p.splits - 1);
+            const uvec2 rows = advance(p.partials, split * p.queries, uvec2(4 * VALUE_DIM * HEADS, 0));
+            softmax[n] = split_softmax(item, first + n, head, query);
+            x[n] = uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
+        }
+        [[unroll]] for (uint n = 0; n < BESIDE; n++)
+            if (first + n < p.splits) {
+                const float weight = softmax[n].y * exp2((softmax[n].x - largest) * LOG2_E);
+                o += weight * x[n];
+                sum += weight;
+            }
     }
     if (SINK != 0)
         o *= add_sink(load_sink(p.sink, head), largest, sum);

@@ -87,7 +87,7 @@
     X(67, SUMS_SHARED, 0) /* matrix, form shared: the output is in shared memory, not in registers */                  \
     X(68, GUARDED, 0) /* matrix: no loads after the last tile */                                                       \
     X(69, NEAR, 0) /* matrix: k and v of a head span less than 4 GiB */                                                \
-    X(70, SPLITS, 1) /* splits of the keys, whose partial results are combined */                                      \
+    X(70, SPLIT, 0) /* several workgroups share the keys; their partial results are combined */                         \
     X(71, OUT_TYPE, TYPE_F32)                                                                                          \
     X(72, OUT_ALIGNED, 1)                                                                                              \
     X(73, GRADIENTS, 0) /* backward: bits of the gradients that the kernel computes */                                 \
@@ -172,7 +172,8 @@
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS walk; /* result: the bitmap */
 
-/* attention*.comp. If SPLITS > 1, out_ and lse are `partials` and `sums` of combine_splits.comp. */
+/* attention*.comp. If SPLIT, out_ is `partials` of combine_splits.comp, and the two words of lse are the distance from
+ * there to `sums`, in units of 16 bytes, and the number of splits. */
 #define ATTENTION_PARAMS                                                                       \
     PAIR_PARAMS                                                                                \
     DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
@@ -188,7 +189,8 @@
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;                                                                        \
     DMATTN_ADDRESS sink; /* f32 [H] */                                                         \
-    DMATTN_UINT queries;
+    DMATTN_UINT queries;                                                                       \
+    DMATTN_UINT splits;
 
 /* backward_preprocess.comp */
 #define PREPROCESS_PARAMS                                                                      \

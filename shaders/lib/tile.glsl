@@ -3,7 +3,7 @@
 //
 // Workgroup (x, y, z): tile x of queries (if causal, counted from the end, so that the tiles with most keys come
 // first), tile y of heads, batch item z / SPLITS, split z % SPLITS of the keys. With head packing, a query has
-// HEADS_PER_TILE rows, one per head; these heads of a group read the same keys. With SPLITS > 1, out is f32 and has
+// HEADS_PER_TILE rows, one per head; these heads of a group read the same keys. With SPLIT, out is f32 and has
 // SPLITS items for each batch item, and lse holds the maximum and the sum of each row of each split
 // (combine_splits.comp).
 #ifndef LIB_TILE_GLSL
@@ -90,6 +90,13 @@ uvec2 q_row(uint row)
                    uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
+// The number of workgroups that share the keys of a tile.
+#ifdef TILE_LSE
+#define SPLITS (SPLIT != 0 ? TILE_LSE.y : 1)
+#else
+#define SPLITS 1
+#endif
+
 #ifdef TILE_OUT // the kernel writes a row of a tensor for each row of the tile
 uvec2 out_item;
 
@@ -133,15 +140,16 @@ uvec2 out_row(uint row)
 
 #ifdef TILE_LSE // the kernel writes lse for each row of the tile
 // Whether the maximum and the sum of a row are stored, as lse or as numbers of a split.
-const bool STORES_SOFTMAX = SPLITS > 1 || LSE != 0;
+const bool STORES_SOFTMAX = SPLIT != 0 || LSE != 0;
 
 // Stores the lse of a row, or, of a split, its largest score and the sum of exp(score - largest).
 void store_softmax(uint row, float largest, float sum)
 {
     const uint plane = WORKGROUP_ID.z * HEADS + row_head(row), query = row_query(row);
-    if (SPLITS > 1)
-        Pairs(advance(TILE_LSE, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
-    else
+    if (SPLIT != 0) {
+        const uvec2 sums = advance(TILE_OUT, TILE_LSE.x, uvec2(16, 0));
+        Pairs(advance(sums, plane, uvec2(8 * p.queries, 0))).p[query] = floatBitsToUint(vec2(largest, sum));
+    } else
         Words(advance(TILE_LSE, plane, uvec2(4 * p.queries, 0))).w[query] =
             floatBitsToUint(softmax_lse(largest, sum));
 }

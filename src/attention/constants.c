@@ -73,7 +73,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_TILE_BUFFERS] = tile->tile_buffers;
     c[CONSTANT_SUMS_SHARED] = tile->sums_shared;
     c[CONSTANT_GUARDED] = tile->guarded;
-    c[CONSTANT_SPLITS] = splits_of(tile);
+    c[CONSTANT_SPLIT] = splits_of(tile) > 1;
     c[CONSTANT_OUT_TYPE] = d->type;
     c[CONSTANT_OUT_ALIGNED] = aligned;
     c[CONSTANT_NEAR] = is_near(&d->k_strides, d->keys, size) && is_near(&d->v_strides, d->keys, size);

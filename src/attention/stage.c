@@ -65,12 +65,12 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     const bool listed = d->mask == DMATTN_MASK_INTERVALS;
     const VkDeviceAddress bitmap = r->workspace + s->at.mask_tiles;
     const VkDeviceAddress partials = r->workspace + s->at.partials;
-    const VkDeviceAddress sums = partials + 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
+    const uint64_t to_sums = 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     const attention_params params = {
         .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
         .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
-        .lse = s->combine ? sums : r->tensor[TENSOR_LSE],
+        .lse = s->combine ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
         .sink = r->tensor[TENSOR_SINK],
     };
@@ -81,11 +81,12 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
     dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
     if (s->combine) {
         const combine_params combine = {.partials = partials,
-                                        .sums = sums,
+                                        .sums = partials + to_sums,
                                         .out_ = r->tensor[TENSOR_OUT],
                                         .lse = r->tensor[TENSOR_LSE],
                                         .sink = r->tensor[TENSOR_SINK],
-                                        .queries = d->queries};
+                                        .queries = d->queries,
+                                        .splits = s->tile.splits};
         dmattn_recorder_dispatch(r, s->combine, &combine, sizeof combine, dmattn_combine_grid(d));
     }
 }

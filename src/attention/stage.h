@@ -22,7 +22,6 @@ typedef struct attention_params {
 } attention_params;
 typedef struct combine_params {
     COMBINE_PARAMS
-    uint32_t padding;
 } combine_params;
 _Static_assert(sizeof(pair_params) % 8 == 0, "an address follows without padding, as in GLSL");
 CHECK_PUSH_CONSTANTS(mask_tiles_params);
