@@ -95,6 +95,10 @@ typedef struct dmattn_attention_desc {
     bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
                                `begin` and `end`; false: this plan makes them in the workspace */
     uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
+    bool lengths;           /**< `queries` and `keys` are the largest of all runs, and args.queries and args.keys are
+                               those of a run. Forward attention without `lists`. Strides that are 0 follow from the
+                               lengths of the run; others are the same in every run. A mask or bias with a query
+                               dimension has that of the run */
     dmattn_level level;     /**< use exactly this level; 0: the highest possible */
     dmattn_level max_level; /**< use no higher level than this; 0: no limit */
 } dmattn_attention_desc;
@@ -131,6 +135,8 @@ typedef struct dmattn_attention_args {
     dmattn_buffer sink;      /**< f32 [H], if desc.sink */
     dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
+    uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
+    uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */
     bool reuse_mask_tiles; /**< the workspace still holds the bitmap or the lists that an earlier run of this plan made
                               from the same mask, for example in the previous layer: do not make them again */
 } dmattn_attention_args;
@@ -138,7 +144,7 @@ typedef struct dmattn_attention_args {
 /** Records one run into `commands`, which must be in the recording state, outside a render pass, of a queue family with
  * compute. Allocates nothing and takes no lock. It changes only the compute pipeline and the push constants of
  * `commands`: bound descriptor sets stay bound. Buffers that the plan does not use are ignored. INVALID: a buffer is
- * missing, too small or misaligned; nothing is recorded then. */
+ * missing, too small or misaligned, or a length is above that of the descriptor; nothing is recorded then. */
 DMATTN_API dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                  const dmattn_attention_args *args);
 

@@ -57,6 +57,8 @@ typedef struct dmattn_dma_args {
     dmattn_buffer begin;         /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer end;           /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer workspace;     /**< info.workspace_size bytes; no other run may use them until this run is complete */
+    uint32_t queries; /**< Sq of this run, at most desc.attention.queries, if desc.attention.lengths; 0: that */
+    uint32_t keys;    /**< Sk of this run, at most desc.attention.keys, if desc.attention.lengths; 0: that */
     bool reuse_mask; /**< the buffers and the workspace still hold the mask (importance, intervals, lists) of an earlier
                         run of this plan: do not make it again */
 } dmattn_dma_args;

@@ -87,7 +87,7 @@
     X(67, SUMS_SHARED, 0) /* matrix, form shared: the output is in shared memory, not in registers */                  \
     X(68, GUARDED, 0) /* matrix: no loads after the last tile */                                                       \
     X(69, NEAR, 0) /* matrix: k and v of a head span less than 4 GiB */                                                \
-    X(70, SPLIT, 0) /* several workgroups share the keys; their partial results are combined */                         \
+    X(70, SPLIT, 0) /* several workgroups share the keys; their partial results are combined */                        \
     X(71, OUT_TYPE, TYPE_F32)                                                                                          \
     X(72, OUT_ALIGNED, 1)                                                                                              \
     X(73, GRADIENTS, 0) /* backward: bits of the gradients that the kernel computes */                                 \

@@ -20,6 +20,8 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     dmattn_attention_desc *d = &b.attention;
     TRY(dmattn_attention_desc_resolve(&desc->attention, d, m));
     d->lse = true;
+    if (d->lengths)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)
                          & ~(d->sink ? 0u : (uint32_t)DMATTN_GRADIENT_SINK);
     if (b.gradients & ~ATTENTION_GRADIENTS)

@@ -119,6 +119,43 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_DERIVED_STRIDES] = derived;
 }
 
+uint32_t dmattn_attention_given_strides(const dmattn_attention_desc *d)
+{
+    const dmattn_strides *const s[] = {&d->q_strides, &d->k_strides, &d->v_strides, &d->out_strides};
+    const uint32_t bits[] = {DERIVED_Q, DERIVED_K, DERIVED_V, DERIVED_OUT};
+    const dmattn_score_shape *m = &d->mask_shape, *b = &d->bias_shape;
+    uint32_t given = 0;
+    for (int i = 0; i < 4; i++)
+        given |= s[i]->batch || s[i]->sequence || s[i]->head ? bits[i] : 0;
+    given |= m->batch_stride || m->head_stride || m->query_stride ? DERIVED_MASK : 0;
+    return given | (b->batch_stride || b->head_stride || b->query_stride ? DERIVED_BIAS : 0);
+}
+
+static void put_score_strides(uint32_t *c, uint32_t id, const dmattn_score_shape *s, uint32_t size)
+{
+    dmattn_put_stride(c, id, s->batch, s->batch_stride, size);
+    dmattn_put_stride(c, id + 2, s->heads, s->head_stride, size);
+    dmattn_put_stride(c, id + 4, s->queries, s->query_stride, size);
+}
+
+void dmattn_attention_keep_strides(const dmattn_attention_desc *d, uint32_t given, uint32_t c[ATTENTION_CONSTANT_COUNT])
+{
+    const uint32_t size = dmattn_type_size(d->type), kept = given & c[CONSTANT_DERIVED_STRIDES];
+    if (kept & DERIVED_Q)
+        dmattn_put_stride(c, CONSTANT_Q_BATCH_LOW, d->batch, d->q_strides.batch, size);
+    if (kept & DERIVED_K)
+        dmattn_put_stride(c, CONSTANT_K_BATCH_LOW, d->batch, d->k_strides.batch, size);
+    if (kept & DERIVED_V)
+        dmattn_put_stride(c, CONSTANT_V_BATCH_LOW, d->batch, d->v_strides.batch, size);
+    if (kept & DERIVED_OUT)
+        dmattn_put_stride(c, CONSTANT_OUT_BATCH_LOW, d->batch, d->out_strides.batch, size);
+    if (kept & DERIVED_MASK)
+        put_score_strides(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->mask == DMATTN_MASK_DENSE ? 1 : 4);
+    if (kept & DERIVED_BIAS)
+        put_score_strides(c, CONSTANT_BIAS_BATCH_LOW, &d->bias_shape, dmattn_type_size(d->bias_type));
+    c[CONSTANT_DERIVED_STRIDES] &= ~kept;
+}
+
 pair_params dmattn_pair_params(const dmattn_attention_desc *d, const VkDeviceAddress tensor[TENSOR_COUNT])
 {
     return (pair_params){

@@ -17,6 +17,11 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
  * whose size is not known here. */
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor_id tensor);
 
+/* The descriptor of one run of a plan with `lengths`: `given` is the app's descriptor, which need not be resolved, and
+ * the result is. 0: the length of `given`. INVALID if a plan has no such run. */
+dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, uint32_t queries, uint32_t keys,
+                                            dmattn_attention_desc *run, const messenger *messenger);
+
 /* The number of pairs of a query and a key that `causal` does not hide, for one head of one batch item. */
 double dmattn_attention_pairs(const dmattn_attention_desc *desc);
 

@@ -13,6 +13,29 @@ static bool choose_tile(void *stage, const capabilities *caps, dmattn_level leve
     return true;
 }
 
+/* What follows from the descriptor and the tile of a run. */
+static void size_run(attention_stage *s)
+{
+    const dmattn_attention_desc *d = &s->desc;
+    s->attention_grid = dmattn_attention_grid(d, &s->tile);
+    s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
+    s->slice = s->tile.slice ? s->tile.slice : dmattn_grid_slice(s->attention_grid, dmattn_attention_flops(d));
+}
+
+/* Shorter runs have smaller grids. */
+static dmattn_status check_grids(const attention_stage *s, const dmattn_context *ctx)
+{
+    for (uint32_t i = 0; i < s->variants.count; i++) {
+        attention_tile tile = s->variants.of[i].tile;
+        tile.splits = i ? 1 : s->tile.splits;
+        TRY(dmattn_check_grid(ctx, "attention", dmattn_attention_grid(&s->desc, &tile)));
+        TRY(dmattn_check_grid(ctx, "the mask's bitmap", dmattn_mask_tiles_grid(&s->desc, &tile)));
+        if (s->variants.of[i].splits)
+            TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(&s->desc)));
+    }
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_context *ctx,
                                             const dmattn_attention_desc *desc, const attention_tile *tile)
 {
@@ -23,63 +46,93 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *s, const dmattn_con
     else
         TRY(dmattn_level_choose(ctx, d->level, d->max_level, "forward attention cannot run", choose_tile, s,
                                 s->why_not));
+    s->variants = dmattn_attention_variants(&ctx->caps, d, &s->tile, tile != NULL);
     s->aligned = dmattn_attention_is_aligned(d);
-    s->attention_grid = dmattn_attention_grid(d, &s->tile);
-    s->mask_grid = dmattn_mask_tiles_grid(d, &s->tile);
-    s->slice = s->tile.slice ? s->tile.slice : dmattn_grid_slice(s->attention_grid, dmattn_attention_flops(d));
+    size_run(s);
     char how[KERNEL_NAME], splits[32] = "";
     dmattn_tile_describe(&s->tile, d->type, how);
     if (s->tile.splits > 1)
         snprintf(splits, sizeof splits, " in %u splits", s->tile.splits);
     snprintf(s->name, sizeof s->name, "%s %ux%u d%u/%u%s", how, s->tile.rows, s->tile.keys, d->head_dim, d->value_dim,
              splits);
-    TRY(dmattn_check_grid(ctx, "attention", s->attention_grid));
-    if (s->tile.splits > 1)
-        TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(d)));
-    return dmattn_check_grid(ctx, "the mask's bitmap", s->mask_grid);
+    return check_grids(s, ctx);
+}
+
+void dmattn_attention_stage_shorten(attention_stage *s, const capabilities *caps, const dmattn_attention_desc *run)
+{
+    s->desc = *run;
+    s->variant = (uint32_t)(dmattn_attention_variant_for(&s->variants, caps, run, &s->tile) - s->variants.of);
+    size_run(s);
+}
+
+static void put_constants(const attention_stage *s, const attention_tile *tile,
+                          uint32_t constants[ATTENTION_CONSTANT_COUNT])
+{
+    dmattn_attention_constants(&s->desc, tile, s->aligned, constants);
+    if (s->desc.lengths)
+        dmattn_attention_keep_strides(&s->desc, s->given_strides, constants);
+}
+
+static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
+{
+    char kernel_name[KERNEL_NAME];
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
+    attention_tile tile = v->tile;
+    put_constants(s, &tile, constants);
+    if (s->mask_grid.x)
+        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
+    dmattn_tile_kernel(&tile, "attention", kernel_name);
+    if (s->desc.lengths || !v->splits)
+        TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole));
+    if (!v->splits)
+        return DMATTN_SUCCESS;
+    tile.splits = 2; /* any number above 1 */
+    put_constants(s, &tile, constants);
+    dmattn_attention_split_constants(&s->desc, &tile, constants);
+    return dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->part);
 }
 
 dmattn_status dmattn_attention_stage_build(attention_stage *s, pipeline_set *set)
 {
-    char kernel_name[KERNEL_NAME];
-    uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, s->tile.subgroup_size};
-    dmattn_attention_constants(&s->desc, &s->tile, s->aligned, constants);
-    if (s->mask_grid.x)
-        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &s->mask_tiles));
-    if (s->tile.splits > 1) {
-        const uint32_t workgroup = constants[CONSTANT_WORKGROUP];
-        constants[CONSTANT_WORKGROUP] = COMBINE_WORKGROUP;
-        TRY(dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
-                                 &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine));
-        constants[CONSTANT_WORKGROUP] = workgroup;
-        dmattn_attention_split_constants(&s->desc, &s->tile, constants);
+    bool splits = false;
+    for (uint32_t i = 0; i < s->variants.count; i++) {
+        TRY(build_variant(s, set, &s->variants.of[i]));
+        splits |= s->variants.of[i].splits;
     }
-    dmattn_tile_kernel(&s->tile, "attention", kernel_name);
-    return dmattn_pipelines_add(set, kernel_name, s->tile.level, &values, &s->attention);
+    if (!splits)
+        return DMATTN_SUCCESS;
+    /* It depends on no tile. */
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const attention_tile none = {.workgroup = COMBINE_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
+    put_constants(s, &none, constants);
+    return dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine);
 }
 
 void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool reuse_mask_tiles)
 {
     const dmattn_attention_desc *d = &s->desc;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    const attention_variant *v = &s->variants.of[s->variant];
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS, splits = s->tile.splits > 1;
     const VkDeviceAddress bitmap = r->workspace + s->at.mask_tiles;
     const VkDeviceAddress partials = r->workspace + s->at.partials;
     const uint64_t to_sums = 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     const attention_params params = {
         .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
-        .out_ = s->combine ? partials : r->tensor[TENSOR_OUT],
-        .lse = s->combine ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE],
+        .out_ = splits ? partials : r->tensor[TENSOR_OUT],
+        .lse = splits ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
         .sink = r->tensor[TENSOR_SINK],
     };
-    if (s->mask_tiles && !reuse_mask_tiles) {
+    if (v->mask_tiles && !reuse_mask_tiles) {
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
-        dmattn_recorder_dispatch(r, s->mask_tiles, &mask, sizeof mask, s->mask_grid);
+        dmattn_recorder_dispatch(r, v->mask_tiles, &mask, sizeof mask, s->mask_grid);
     }
-    dmattn_recorder_dispatch_slices(r, s->attention, &params, sizeof params, s->attention_grid, s->slice);
-    if (s->combine) {
+    dmattn_recorder_dispatch_slices(r, splits ? v->part : v->whole, &params, sizeof params, s->attention_grid,
+                                    s->slice);
+    if (splits) {
         const combine_params combine = {.partials = partials,
                                         .sums = partials + to_sums,
                                         .out_ = r->tensor[TENSOR_OUT],
@@ -98,9 +151,33 @@ void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info 
     info->list_queries = s->desc.mask == DMATTN_MASK_INTERVALS ? dmattn_tile_list_queries(&s->tile) : 0;
 }
 
+/* The most rows of partial results of all runs. */
+static uint64_t partial_rows(const attention_stage *s)
+{
+    if (!s->desc.lengths)
+        return dmattn_attention_partial_rows(&s->desc, &s->tile);
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < s->variants.count; i++) {
+        const attention_variant *v = &s->variants.of[i];
+        const uint64_t rows = v->splits ? dmattn_tile_most_partial_rows(&s->desc, &v->tile) : 0;
+        most = rows > most ? rows : most;
+    }
+    return most;
+}
+
 uint64_t dmattn_attention_partial_bytes(const attention_stage *s)
 {
-    return dmattn_product(4, s->desc.value_dim + UINT64_C(2), dmattn_attention_partial_rows(&s->desc, &s->tile));
+    return dmattn_product(4, s->desc.value_dim + UINT64_C(2), partial_rows(s));
+}
+
+uint64_t dmattn_attention_mask_tiles_bytes(const attention_stage *s)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < s->variants.count; i++) {
+        const uint64_t bytes = dmattn_mask_tiles_bytes(&s->desc, &s->variants.of[i].tile);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)

@@ -6,7 +6,7 @@
 #include "../kernel.h"
 #include "../recorder.h"
 #include "desc.h"
-#include "tile.h"
+#include "variants.h"
 
 #include "../../shaders/lib/attention.h"
 
@@ -40,13 +40,14 @@ typedef struct attention_places {
 typedef struct attention_stage {
     dmattn_attention_desc desc; /* resolved */
     attention_tile tile;
-    bool aligned; /* rows of q, k, v and out begin at multiples of 16 bytes if their buffers do */
+    attention_variants variants;
+    uint32_t variant;       /* of `tile` */
+    uint32_t given_strides; /* with lengths: those that the app gives: dmattn_attention_given_strides() */
+    bool aligned;           /* rows of q, k, v and out begin at multiples of 16 bytes if their buffers do */
     grid mask_grid, attention_grid;
     uint32_t slice; /* maximum number of workgroups of a dispatch */
     attention_places at;
-    VkPipeline mask_tiles; /* NULL without a dense mask */
-    VkPipeline attention;
-    VkPipeline combine; /* NULL unless the keys are split */
+    VkPipeline combine; /* NULL unless keys are split */
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } attention_stage;
@@ -57,8 +58,15 @@ dmattn_status dmattn_attention_stage_choose(attention_stage *stage, const dmattn
                                             const dmattn_attention_desc *desc, const attention_tile *tile);
 dmattn_status dmattn_attention_stage_build(attention_stage *stage, pipeline_set *set);
 
-/* Bytes of the partial results of split keys. Their offset is stage->at.partials. */
+/* Makes the stage of a plan with `lengths` one for a shorter run, whose descriptor is resolved. It must be a copy,
+ * which uses the pipelines of the plan. */
+void dmattn_attention_stage_shorten(attention_stage *stage, const capabilities *caps, const dmattn_attention_desc *run);
+
+/* Bytes of the partial results of split keys, of any run. Their offset is stage->at.partials. */
 uint64_t dmattn_attention_partial_bytes(const attention_stage *stage);
+
+/* Bytes of the bitmap of a dense mask, of any run. Its offset is stage->at.mask_tiles. */
+uint64_t dmattn_attention_mask_tiles_bytes(const attention_stage *stage);
 
 /* With an interval mask, the kernel reads the tile lists in r->tensor[TENSOR_LISTS]. */
 void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
@@ -76,6 +84,12 @@ double dmattn_attention_bytes(const dmattn_attention_desc *desc); /* bytes read 
  * of a dense mask's bitmap. */
 void dmattn_attention_constants(const dmattn_attention_desc *desc, const attention_tile *tile, bool aligned,
                                 uint32_t constants[ATTENTION_CONSTANT_COUNT]);
+
+/* For plans with `lengths`: the tensors whose strides the app's descriptor gives, as bits of DERIVED_STRIDES; and the
+ * constants of a plan so that these strides do not follow from the length of a run. */
+uint32_t dmattn_attention_given_strides(const dmattn_attention_desc *given);
+void dmattn_attention_keep_strides(const dmattn_attention_desc *desc, uint32_t given,
+                                   uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 
 /* The constants of shaders/lib/score.h, which decoding also has. */
 void dmattn_score_constants(const dmattn_attention_desc *desc, uint32_t *constants);

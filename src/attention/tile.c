@@ -147,13 +147,20 @@ static uint64_t count_workgroups(const dmattn_attention_desc *d, const attention
     return head_tiles * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
 }
 
-static uint32_t choose_splits(const dmattn_attention_desc *d, const attention_tile *t)
+uint32_t dmattn_tile_splits(const dmattn_attention_desc *d, const attention_tile *t)
 {
     const uint64_t workgroups = count_workgroups(d, t);
     const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
     const uint64_t shares = dmattn_ceil_div(d->keys, t->keys) / LEAST_SHARE;
     const uint64_t splits = wanted < shares ? wanted : shares;
     return splits < 2 ? 1 : splits < MOST_SPLITS ? (uint32_t)splits : MOST_SPLITS;
+}
+
+uint64_t dmattn_tile_most_partial_rows(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const uint64_t rows = dmattn_product(MOST_SPLITS, d->batch, d->queries, d->heads);
+    const uint64_t of_splits = dmattn_product(FILLING_WORKGROUPS, t->rows);
+    return rows < of_splits ? rows : of_splits;
 }
 
 bool dmattn_tile_by_unit(const capabilities *caps)
@@ -166,7 +173,7 @@ static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, at
                     attention_tile *tiles, uint32_t count, uint32_t max)
 {
     tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
-    tile.splits = choose_splits(d, &tile);
+    tile.splits = dmattn_tile_splits(d, &tile);
     if (count < max && dmattn_tile_fits(&tile, caps, d))
         tiles[count++] = tile;
     return count;
@@ -322,7 +329,7 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
                            uint32_t count, uint32_t max)
 {
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
-    for (size_t i = 0; i < candidate_count; i++) {
+    for (size_t i = 0; i < candidate_count && count < max; i++) {
         const matrix_candidate *c = &candidates[i];
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;

@@ -80,6 +80,12 @@ void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char tex
 /* The number of heads of a group that share a tile with this number of rows. */
 uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *desc, uint32_t rows);
 
+/* The number of workgroups that share the keys of a tile. */
+uint32_t dmattn_tile_splits(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+/* An upper bound of the number of rows of all splits, for any number of queries up to desc->queries and of keys. */
+uint64_t dmattn_tile_most_partial_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
+
 /* Whether sums are computed unit by unit. Compilers then hold few sums twice. With more registers, it is not needed. */
 #define FEW_REGISTERS 192
 bool dmattn_tile_by_unit(const capabilities *caps);

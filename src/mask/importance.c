@@ -34,16 +34,29 @@ grid dmattn_importance_grid(const dmattn_mask_desc *d, const uint32_t c[IMPORTAN
     return (grid){dmattn_ceil_div(d->keys, tile), dmattn_ceil_div(d->kv_heads, c[IMPORTANCE_LANE_HEADS]), d->batch};
 }
 
-dmattn_status dmattn_importance_stage_plan(importance_stage *s, pipeline_set *set, const dmattn_mask_desc *d)
+dmattn_status dmattn_importance_stage_plan(importance_stage *s, pipeline_set *set, const dmattn_mask_desc *d,
+                                           bool given_strides)
 {
     const dmattn_context *ctx = set->ctx;
     uint32_t constants[IMPORTANCE_CONSTANT_COUNT];
     const kernel_values values = {constants, IMPORTANCE_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(&ctx->caps)};
     dmattn_importance_constants(&ctx->caps, d, constants);
+    if (given_strides && constants[IMPORTANCE_DERIVED_STRIDES]) {
+        dmattn_put_stride(constants, IMPORTANCE_V_BATCH_LOW, d->batch, d->v_strides.batch, dmattn_type_size(d->type));
+        constants[IMPORTANCE_DERIVED_STRIDES] = 0;
+    }
     s->keys = d->keys;
     s->grid = dmattn_importance_grid(d, constants);
     TRY(dmattn_check_grid(ctx, "the importance", s->grid));
     return dmattn_pipelines_add(set, "importance", DMATTN_LEVEL_PORTABLE, &values, &s->pipeline);
+}
+
+void dmattn_importance_stage_shorten(importance_stage *s, const capabilities *caps, const dmattn_mask_desc *run)
+{
+    uint32_t constants[IMPORTANCE_CONSTANT_COUNT];
+    dmattn_importance_constants(caps, run, constants);
+    s->keys = run->keys;
+    s->grid = dmattn_importance_grid(run, constants);
 }
 
 void dmattn_importance_stage_record(const importance_stage *s, recorder *r)

@@ -26,7 +26,13 @@ typedef struct importance_stage {
 } importance_stage;
 
 /* `desc` is resolved and has the stage. */
-dmattn_status dmattn_importance_stage_plan(importance_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
+/* `given_strides`: v_strides do not follow from the length of a run. */
+dmattn_status dmattn_importance_stage_plan(importance_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc,
+                                           bool given_strides);
+
+/* Makes a copy of the stage one for a shorter run. */
+void dmattn_importance_stage_shorten(importance_stage *stage, const capabilities *caps, const dmattn_mask_desc *run);
+
 void dmattn_importance_stage_record(const importance_stage *stage, recorder *r);
 
 /* The specialization constants and the grid. No device is needed. */

@@ -93,7 +93,17 @@ dmattn_status dmattn_lists_stage_plan(lists_stage *s, pipeline_set *set, const l
         TRY(build(set, d, false, false, &s->top));
     if (levels > 2)
         TRY(build(set, d, true, false, &s->middle));
+    if (levels > 1 && d->lengths)
+        TRY(build(set, d, false, true, &s->only));
     return build(set, d, levels > 1, true, &s->final);
+}
+
+void dmattn_lists_stage_shorten(lists_stage *s, const lists_desc *run)
+{
+    s->desc = *run;
+    s->layout = dmattn_lists_layout(run);
+    if (s->only && s->layout.level_count == 1)
+        s->final = s->only;
 }
 
 void dmattn_lists_stage_record(const lists_stage *s, recorder *r)

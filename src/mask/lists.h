@@ -27,6 +27,7 @@ typedef struct lists_desc {
     bool causal;                        /* visible ranges are also causal */
     keys_bound bound;
     uint32_t list_queries, capacity; /* of the tile lists */
+    bool lengths;                    /* `queries` and `keys` are the largest of all runs */
 } lists_desc;
 
 #define LISTS_MAX_LEVELS 8
@@ -49,9 +50,15 @@ typedef struct lists_stage {
     lists_layout layout;
     uint64_t scratch_at;           /* offset in the workspace */
     VkPipeline top, middle, final; /* NULL if the plan does not need them */
+    VkPipeline only;               /* final without levels above it, for shorter runs; else NULL */
 } lists_stage;
 
 dmattn_status dmattn_lists_stage_plan(lists_stage *stage, pipeline_set *set, const lists_desc *desc);
+
+/* Makes a copy of the stage of a plan with `lengths` one for a shorter run. Its lists need no more memory, because each
+ * level has fewer nodes, and no list more keys. */
+void dmattn_lists_stage_shorten(lists_stage *stage, const lists_desc *run);
+
 void dmattn_lists_stage_record(const lists_stage *stage, recorder *r);
 
 /* These functions need no device. */

@@ -21,6 +21,10 @@ typedef struct selection_stage {
 } selection_stage;
 
 dmattn_status dmattn_selection_stage_plan(selection_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
+
+/* Makes a copy of the stage one for a shorter run, which has the same selection. */
+void dmattn_selection_stage_shorten(selection_stage *stage, const capabilities *caps, const dmattn_mask_desc *run);
+
 void dmattn_selection_stage_record(const selection_stage *stage, recorder *r);
 
 /* This needs no device. */

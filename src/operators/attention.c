@@ -7,6 +7,7 @@
 
 typedef struct attention_plan {
     dmattn_plan base;
+    dmattn_attention_desc given; /* for runs of other lengths */
     interval_lists lists;
     attention_stage attention;
 } attention_plan;
@@ -18,8 +19,13 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     const dmattn_attention_desc *d = &s->desc;
     dmattn_attention_desc resolved;
     TRY(dmattn_attention_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    if (resolved.lists && resolved.lengths)
+        return dmattn_fail(&base->ctx->messenger, DMATTN_ERROR_INVALID,
+                           "lists and lengths are both set, but the app's lists are for one length");
     TRY(dmattn_attention_stage_choose(s, base->ctx, &resolved, tile));
-    s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_mask_tiles_bytes(d, &s->tile));
+    plan->given = *(const dmattn_attention_desc *)desc;
+    s->given_strides = dmattn_attention_given_strides(&plan->given);
+    s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_attention_mask_tiles_bytes(s));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),
@@ -78,9 +84,28 @@ dmattn_status dmattn_attention_check(const dmattn_context *ctx, const dmattn_att
     return dmattn_plan_check(ctx, &dmattn_attention_operator, desc, support);
 }
 
+/* Makes a copy of a plan one for a shorter run. */
+static dmattn_status shorten(attention_plan *copy, uint32_t queries, uint32_t keys)
+{
+    dmattn_plan *base = &copy->base;
+    dmattn_attention_desc run;
+    TRY(dmattn_attention_desc_shorten(&copy->given, queries, keys, &run, &base->ctx->messenger));
+    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &run);
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        base->tensor[t].bytes = dmattn_attention_tensor_bytes(&run, (tensor_id)t);
+    if (run.mask == DMATTN_MASK_INTERVALS)
+        dmattn_interval_lists_shorten(&copy->lists, &run, dmattn_selection_bound(&(dmattn_selection){0}, run.keys));
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_attention_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                       const dmattn_attention_args *args)
 {
-    return dmattn_plan_record(plan, &dmattn_attention_operator, commands, args,
-                              args && args->reuse_mask_tiles ? ALL_STAGES : 0);
+    const uint32_t reuse = args && args->reuse_mask_tiles ? ALL_STAGES : 0;
+    if (!plan || !args || !(args->queries || args->keys))
+        return dmattn_plan_record(plan, &dmattn_attention_operator, commands, args, reuse);
+    TRY(dmattn_plan_check_type(plan, &dmattn_attention_operator));
+    attention_plan run = *(const attention_plan *)plan;
+    TRY(shorten(&run, args->queries, args->keys));
+    return dmattn_plan_record(&run.base, &dmattn_attention_operator, commands, args, reuse);
 }

@@ -64,6 +64,7 @@ uint64_t dmattn_dma_tensor_bytes(const dma_descs *descs, tensor_id tensor)
 
 typedef struct dma_plan {
     dmattn_plan base;
+    dmattn_dma_desc given; /* for runs of other lengths */
     mask_stages mask;
     attention_stage attention;
 } dma_plan;
@@ -94,6 +95,13 @@ static void add_tensors(dma_plan *plan, const dma_descs *descs)
     plan->base.tensor[TENSOR_IMPORTANCE].alignment = 4;
 }
 
+/* Most keys are hidden. */
+static void set_slice(attention_stage *s, const dmattn_mask_desc *m)
+{
+    if (!s->tile.slice)
+        s->slice = dmattn_grid_slice(s->attention_grid, dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(m));
+}
+
 static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
     dma_plan *plan = (dma_plan *)base;
@@ -104,11 +112,13 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     TRY(dmattn_attention_stage_choose(s, ctx, &descs.attention, tile));
     descs.mask.list_queries = dmattn_tile_list_queries(&s->tile);
     TRY(dmattn_mask_desc_resolve(&descs.mask, &descs.mask, &ctx->messenger));
-    TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs.mask));
+    plan->given = *(const dmattn_dma_desc *)desc;
+    s->given_strides = dmattn_attention_given_strides(&plan->given.attention);
+    const mask_lengths lengths = {.any = s->desc.lengths,
+                                  .given_v_strides = s->desc.lengths && s->given_strides & DERIVED_V};
+    TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs.mask, lengths));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
-    if (!s->tile.slice) /* most keys are hidden */
-        s->slice = dmattn_grid_slice(s->attention_grid,
-                                     dmattn_attention_flops(&s->desc) / s->desc.keys * most_keys(&descs.mask));
+    set_slice(s, &descs.mask);
     add_tensors(plan, &descs);
     snprintf(base->name, sizeof base->name, "%s", s->name);
     dmattn_attention_desc d = s->desc;
@@ -175,7 +185,41 @@ dmattn_status dmattn_dma_check(const dmattn_context *ctx, const dmattn_dma_desc 
     return dmattn_plan_check(ctx, &dmattn_dma_operator, desc, support);
 }
 
+/* Makes a copy of a plan one for a shorter run. Its selection is that of the plan, even if the run has so few keys that
+ * a simpler one would do. */
+static dmattn_status shorten(dma_plan *copy, uint32_t queries, uint32_t keys)
+{
+    dmattn_plan *base = &copy->base;
+    const messenger *m = &base->ctx->messenger;
+    dmattn_dma_desc given = copy->given;
+    dmattn_attention_desc a;
+    dma_descs descs;
+    TRY(dmattn_attention_desc_shorten(&given.attention, queries, keys, &a, m));
+    given.attention.queries = a.queries;
+    given.attention.keys = a.keys;
+    TRY(dmattn_dma_desc_resolve(&given, &descs, m));
+    dmattn_mask_desc mask = copy->mask.selection.desc;
+    mask.queries = a.queries;
+    mask.keys = a.keys;
+    mask.v_strides = a.v_strides;
+    mask.list_capacity = dmattn_list_capacity(dmattn_selection_bound(&mask.selection, mask.keys), mask.keys,
+                                              mask.list_queries, given.list_capacity);
+    dmattn_mask_stages_shorten(&copy->mask, &base->ctx->caps, &mask);
+    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &descs.attention);
+    set_slice(&copy->attention, &mask);
+    for (int i = 0; i < TENSOR_COUNT; i++)
+        base->tensor[i].bytes = i == TENSOR_LISTS ? dmattn_lists_bytes(&copy->mask.lists.layout)
+                                                  : dmattn_dma_tensor_bytes(&descs, (tensor_id)i);
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_dma_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_dma_args *args)
 {
-    return dmattn_plan_record(plan, &dmattn_dma_operator, commands, args, args && args->reuse_mask ? ALL_STAGES : 0);
+    const uint32_t reuse = args && args->reuse_mask ? ALL_STAGES : 0;
+    if (!plan || !args || !(args->queries || args->keys))
+        return dmattn_plan_record(plan, &dmattn_dma_operator, commands, args, reuse);
+    TRY(dmattn_plan_check_type(plan, &dmattn_dma_operator));
+    dma_plan run = *(const dma_plan *)plan;
+    TRY(shorten(&run, args->queries, args->keys));
+    return dmattn_plan_record(&run.base, &dmattn_dma_operator, commands, args, reuse);
 }

@@ -15,6 +15,9 @@ typedef struct interval_lists {
 dmattn_status dmattn_interval_lists_plan(interval_lists *lists, dmattn_plan *plan, const dmattn_attention_desc *desc,
                                          uint32_t list_queries, keys_bound bound);
 
+/* Makes a copy of the lists of a plan with `lengths` those of a shorter run, whose descriptor is resolved. */
+void dmattn_interval_lists_shorten(interval_lists *lists, const dmattn_attention_desc *run, keys_bound bound);
+
 /* Sets r->tensor[TENSOR_LISTS]. `reuse`: the workspace has the lists from an earlier call. */
 void dmattn_interval_lists_record(const interval_lists *lists, recorder *r, bool reuse);
 

@@ -16,7 +16,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tiles
     const dmattn_mask_desc *d = &resolved;
     (void)tiles;
     TRY(dmattn_mask_desc_resolve(desc, &resolved, &base->ctx->messenger));
-    TRY(dmattn_mask_stages_plan(&((mask_plan *)base)->stages, base, d));
+    TRY(dmattn_mask_stages_plan(&((mask_plan *)base)->stages, base, d, (mask_lengths){0}));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->bytes += (double)dmattn_mask_tensor_bytes(d, (tensor_id)t);
     if (d->stages & DMATTN_STAGE_IMPORTANCE)

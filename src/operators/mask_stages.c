@@ -13,7 +13,7 @@ static uint64_t alignment_of(const dmattn_mask_desc *d, tensor_id tensor)
     }
 }
 
-static lists_desc lists_of(const dmattn_mask_desc *d)
+static lists_desc lists_of(const dmattn_mask_desc *d, bool lengths)
 {
     const uint64_t plane = UINT64_C(4) * d->keys;
     return (lists_desc){
@@ -28,20 +28,22 @@ static lists_desc lists_of(const dmattn_mask_desc *d)
         .bound = dmattn_selection_bound(&d->selection, d->keys),
         .list_queries = d->list_queries,
         .capacity = d->list_capacity,
+        .lengths = lengths,
     };
 }
 
-dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const dmattn_mask_desc *d)
+dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const dmattn_mask_desc *d,
+                                      mask_lengths lengths)
 {
     uint64_t scratch = 0; /* intervals and lists use the same scratch memory, one after the other */
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
-        TRY(dmattn_importance_stage_plan(&s->importance, &plan->pipelines, d));
+        TRY(dmattn_importance_stage_plan(&s->importance, &plan->pipelines, d, lengths.given_v_strides));
     if (d->stages & DMATTN_STAGE_INTERVALS) {
         TRY(dmattn_selection_stage_plan(&s->selection, &plan->pipelines, d));
         scratch = dmattn_selection_scratch_bytes(d);
     }
     if (d->stages & DMATTN_STAGE_LISTS) {
-        const lists_desc lists = lists_of(d);
+        const lists_desc lists = lists_of(d, lengths.any);
         TRY(dmattn_lists_stage_plan(&s->lists, &plan->pipelines, &lists));
         const lists_layout *l = &s->lists.layout;
         plan->tensor[TENSOR_LISTS] = (plan_tensor){.bytes = dmattn_lists_bytes(l), .alignment = 16};
@@ -55,6 +57,15 @@ dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const d
     }
     s->selection.scratch_at = s->lists.scratch_at = dmattn_plan_reserve(plan, scratch);
     return DMATTN_SUCCESS;
+}
+
+void dmattn_mask_stages_shorten(mask_stages *s, const capabilities *caps, const dmattn_mask_desc *run)
+{
+    const lists_desc lists = lists_of(run, true);
+    if (run->stages & DMATTN_STAGE_IMPORTANCE)
+        dmattn_importance_stage_shorten(&s->importance, caps, run);
+    dmattn_selection_stage_shorten(&s->selection, caps, run);
+    dmattn_lists_stage_shorten(&s->lists, &lists);
 }
 
 void dmattn_mask_stages_record(const mask_stages *s, recorder *r, uint32_t reuse)

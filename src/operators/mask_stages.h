@@ -14,8 +14,18 @@ typedef struct mask_stages { /* a stage that desc->stages leaves out has no pipe
     lists_stage lists;
 } mask_stages;
 
+/* What a plan of dynamic mask attention with `lengths` adds. */
+typedef struct mask_lengths {
+    bool any;             /* desc->queries and desc->keys are the largest of all runs */
+    bool given_v_strides; /* v_strides are the same in every run */
+} mask_lengths;
+
 /* Plans the stages of a resolved descriptor, and adds their tensors and scratch memory to the plan. */
-dmattn_status dmattn_mask_stages_plan(mask_stages *stages, dmattn_plan *plan, const dmattn_mask_desc *desc);
+dmattn_status dmattn_mask_stages_plan(mask_stages *stages, dmattn_plan *plan, const dmattn_mask_desc *desc,
+                                      mask_lengths lengths);
+
+/* Makes a copy of the stages ones for a shorter run, which has the same selection. */
+void dmattn_mask_stages_shorten(mask_stages *stages, const capabilities *caps, const dmattn_mask_desc *run);
 
 /* `reuse`: bits of dmattn_mask_stage; these stages are left out. */
 void dmattn_mask_stages_record(const mask_stages *stages, recorder *r, uint32_t reuse);

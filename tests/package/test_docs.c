@@ -46,16 +46,10 @@ static const uint32_t offered_count = 0;
 static dmattn_context *context;
 static dmattn_plan *plan, *attend, *mask_plan, *merge_plan, *plans[16];
 static dmattn_plan_info info;
-static uint64_t workspace_size;
 
 static void app_barrier(VkCommandBuffer buffer)
 {
     (void)buffer;
-}
-
-static void app_grow_workspace(uint64_t size)
-{
-    workspace_size = size;
 }
 
 static void app_give_up(const char *why)

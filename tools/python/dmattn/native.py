@@ -73,9 +73,9 @@ AttentionDesc = structure(
     "attention_desc", (c_int, "type"), (c_uint32, "batch queries keys heads kv_heads head_dim value_dim"),
     (c_float, "scale soft_cap"), (c_bool, "causal lse"), (Strides, "q_strides k_strides v_strides out_strides"),
     (c_int, "mask"), (ScoreShape, "mask_shape"), (c_bool, "bias"), (c_int, "bias_type"), (ScoreShape, "bias_shape"),
-    (c_bool, "sink lists"), (c_uint32, "list_capacity"), (c_int, "level max_level"))
+    (c_bool, "sink lists"), (c_uint32, "list_capacity"), (c_bool, "lengths"), (c_int, "level max_level"))
 AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end bias sink lists workspace"),
-                          (c_bool, "reuse_mask_tiles"))
+                          (c_uint32, "queries keys"), (c_bool, "reuse_mask_tiles"))
 AttentionBackwardDesc = structure("attention_backward_desc", (AttentionDesc, "attention"), (c_uint32, "gradients"),
                                   (c_bool, "dlse"), (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 AttentionBackwardArgs = structure("attention_backward_args",
@@ -89,7 +89,8 @@ Selection = structure("selection", (c_int, "select"), (c_uint32, "window"), (c_i
 DmaDesc = structure("dma_desc", (AttentionDesc, "attention"), (Importance, "importance"), (c_bool, "importance_given"),
                     (Selection, "selection"), (c_uint32, "list_capacity"))
 DmaArgs = structure("dma_args", (Buffer, "q k v out lse sink dt_weight a dt_bias key_valid query_offsets key_offsets "
-                                         "importance begin end workspace"), (c_bool, "reuse_mask"))
+                                         "importance begin end workspace"), (c_uint32, "queries keys"),
+                    (c_bool, "reuse_mask"))
 DmaBackwardDesc = structure("dma_backward_desc", (DmaDesc, "dma"), (c_uint32, "gradients"), (c_bool, "dlse"),
                             (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 DmaBackwardArgs = structure("dma_backward_args",

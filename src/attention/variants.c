@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "variants.h"
+
+/* Numbers of keys up to which the table of fragments has other tiles. */
+static const uint32_t key_samples[] = {UINT32_MAX, 4096, 256};
+
+static bool same_tile(const attention_tile *a, const attention_tile *b)
+{
+    return a->level == b->level && a->form == b->form && a->workgroup == b->workgroup && a->rows == b->rows
+           && a->keys == b->keys && a->heads_per_tile == b->heads_per_tile && a->subgroup_size == b->subgroup_size
+           && a->key_lanes == b->key_lanes && a->depth == b->depth && a->value_keys == b->value_keys
+           && a->by_unit == b->by_unit && a->matrix.m == b->matrix.m && a->matrix.n == b->matrix.n
+           && a->matrix.k == b->matrix.k && a->operands == b->operands && a->query_blocks == b->query_blocks
+           && a->guarded == b->guarded && a->sums_shared == b->sums_shared && a->fragment_layout == b->fragment_layout;
+}
+
+static const attention_variant *find(const attention_variants *v, const attention_tile *tile)
+{
+    for (uint32_t i = 0; i < v->count; i++)
+        if (same_tile(&v->of[i].tile, tile))
+            return &v->of[i];
+    return NULL;
+}
+
+static bool is_built(const attention_tile *tile)
+{
+    char name[KERNEL_NAME];
+    dmattn_tile_kernel(tile, "attention", name);
+    return dmattn_kernel_find(name, tile->level);
+}
+
+/* Adds what runs of these keys need, and of these queries down to half of them. */
+static void add(attention_variants *v, const capabilities *caps, const dmattn_attention_desc *run)
+{
+    dmattn_attention_desc half = *run;
+    half.queries = run->queries / 2 + 1;
+    attention_tile tile = v->of[0].tile;
+    char why[224];
+    if (run->mask != DMATTN_MASK_INTERVALS
+        && (!dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why) || !is_built(&tile)))
+        return;
+    const attention_variant *known = find(v, &tile);
+    if (!known && v->count == MOST_VARIANTS)
+        return;
+    attention_variant *variant = &v->of[known ? (uint32_t)(known - v->of) : v->count++];
+    if (!known)
+        variant->tile = tile;
+    variant->splits |= dmattn_tile_splits(&half, &tile) > 1;
+    variant->tile.splits = 1;
+}
+
+attention_variants dmattn_attention_variants(const capabilities *caps, const dmattn_attention_desc *d,
+                                             const attention_tile *tile, bool given)
+{
+    attention_variants v = {.count = 1, .of = {{.tile = *tile, .splits = tile->splits > 1}}};
+    v.of[0].tile.splits = 1;
+    if (!d->lengths || given)
+        return v;
+    dmattn_attention_desc run = *d;
+    const size_t samples = tile->form == FORM_FRAGMENTS ? sizeof key_samples / sizeof *key_samples : 1;
+    for (size_t i = 0; i < samples; i++)
+        for (run.queries = d->queries; run.queries; run.queries /= 2) {
+            run.keys = d->keys < key_samples[i] ? d->keys : key_samples[i];
+            add(&v, caps, &run);
+        }
+    return v;
+}
+
+const attention_variant *dmattn_attention_variant_for(const attention_variants *v, const capabilities *caps,
+                                                      const dmattn_attention_desc *run, attention_tile *tile)
+{
+    const attention_variant *variant = NULL;
+    char why[224];
+    if (v->count > 1 && dmattn_tile_choose(caps, run, v->of[0].tile.level, tile, why, sizeof why))
+        variant = find(v, tile);
+    if (!variant) {
+        variant = &v->of[0];
+        *tile = variant->tile;
+        tile->splits = dmattn_tile_splits(run, tile);
+    }
+    if (!variant->splits)
+        tile->splits = 1;
+    return variant;
+}
