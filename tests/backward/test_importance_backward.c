@@ -139,7 +139,7 @@ static void create(run *r, const backward_case *c)
     r->gradients = c->gradients ? c->gradients : IMPORTANCE_GRADIENTS;
     ASSERT_OK(dmattn_mask_desc_resolve(d, d, &m));
     ASSERT_OK(dmattn_strides_resolve(&m, "dv", &r->dv_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
-    r->pipelines.ctx = h.context;
+    r->pipelines = (pipeline_set){.ctx = h.context, .builds = true};
     ASSERT_OK(dmattn_importance_backward_stage_plan(&r->stage, &r->pipelines, d, r->gradients, &r->dv_strides));
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type), heads = d->kv_heads;
     const uint64_t weights = heads * heads * d->value_dim;
@@ -487,7 +487,7 @@ DEVICE_TEST(importance_backward, nothing)
     recorder rec = {.ctx = h.context};
     dmattn_mask_desc d = {F32, SIZE(1, 10, 1, 8), .stages = DMATTN_STAGE_IMPORTANCE};
     ASSERT_OK(dmattn_mask_desc_resolve(&d, &d, NULL));
-    pipeline_set none = {.ctx = h.context};
+    pipeline_set none = {.ctx = h.context, .builds = true};
     ASSERT_OK(dmattn_importance_backward_stage_plan(&s, &none, &d, DMATTN_GRADIENT_Q | DMATTN_GRADIENT_IMPORTANCE,
                                                     &d.v_strides));
     cr_expect_eq(none.count, 0);

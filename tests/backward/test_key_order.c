@@ -55,7 +55,7 @@ static void destroy(order_run *r)
 static void go(order_run *r)
 {
     const uint64_t bytes = 4 * (uint64_t)r->planes * r->desc.keys;
-    pipeline_set pipelines = {.ctx = h.context};
+    pipeline_set pipelines = {.ctx = h.context, .builds = true};
     key_order order = {0};
     dmattn_buffer begin, end, scratch;
     ASSERT_OK(dmattn_key_order_plan(&order, &pipelines, &r->desc));
