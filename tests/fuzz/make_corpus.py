@@ -131,6 +131,9 @@ def pretrained():
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
             split, {"type": "Digits"}, {**byte_level, "use_regex": False}]},
         "post_processor": {"type": "Sequence", "processors": [byte_level, template]}})
+    # A finding: an added token that is a part of a character.
+    part = write({"added_tokens": [{"id": 200, "content": "\xb6"}], "pre_tokenizer": byte_level, "model": model})
+    yield "part_of_character", part.replace("\xb6".encode(), b"\xb6", 1)
     yield "config", write({
         "model_type": "doge", "keep_window_size": 8, "rms_norm_eps": 1e-6, "eos_token_id": [1, 2],
         "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4}, "max_position_embeddings": 64})

@@ -131,7 +131,9 @@ def check_refusals(folder):
         assert result.returncode == 2 and part in result.stdout and result.stdout.count("\n") == 1, (change, result)
     whole = bpe.json(BYTE_LEVEL).encode()
     for broken, part in ((b"", "not valid JSON"), (whole[:-1], "not valid JSON"), (whole + b"x", "not valid JSON"),
-                         (whole[:50] + b"\0" + whole[50:], "NUL"), (b"[" * 100000, "not valid JSON")):
+                         (whole[:50] + b"\0" + whole[50:], "NUL"),
+                         (whole.replace(b'"added_tokens": [', b'"added_tokens": [{"id": 256, "content": "\x9c"}'),
+                          "an added token that is not UTF-8"), (b"[" * 100000, "not valid JSON")):
         path.write_bytes(broken)
         result = run(path, [])
         assert result.returncode == 2 and part in result.stdout, (broken[:20], result)

@@ -130,6 +130,17 @@ static bool read_vocabulary(tokenizer *t, const cJSON *vocabulary, char *error)
     return true;
 }
 
+/* Text is searched for added tokens byte by byte. If they are UTF-8, what is left of the text is UTF-8, too. */
+static bool is_utf8(const char *text)
+{
+    uint32_t point;
+    size_t bytes;
+    for (size_t left = strlen(text); left; text += bytes, left -= bytes)
+        if (!words_decode(text, left, &point, &bytes))
+            return false;
+    return true;
+}
+
 static bool read_added(tokenizer *t, const cJSON *added, char *error)
 {
     static const char *const options[] = {"single_word", "lstrip", "rstrip"};
@@ -140,6 +151,8 @@ static bool read_added(tokenizer *t, const cJSON *added, char *error)
         for (int i = 0; i < 3; i++)
             if (!is_absent(entry, options[i]))
                 return FAIL("sets %s for the token '%.64s', which is not supported", options[i], content);
+        if (!is_utf8(content))
+            return FAIL("has an added token that is not UTF-8");
         const uint32_t token = (uint32_t)member(entry, "id")->valuedouble;
         if (!add_token(t, token, content, strlen(content), content, error))
             return false;
