@@ -15,8 +15,8 @@
 /* A plan with more work consists of so many dispatches that recording takes too long. */
 #define MOST_FLOPS 2e13
 
-static const fuzzed_operator *const fuzzed[] = {&fuzzed_attention, &fuzzed_backward,     &fuzzed_mask,
-                                                &fuzzed_dma,       &fuzzed_dma_backward, &fuzzed_decode};
+static const fuzzed_operator *const fuzzed[] = {&fuzzed_attention,    &fuzzed_backward, &fuzzed_mask, &fuzzed_dma,
+                                                &fuzzed_dma_backward, &fuzzed_decode,   &fuzzed_merge};
 
 /* Checks sizes that every plan has. */
 static void check_sizes(const dmattn_plan *plan)
@@ -119,6 +119,36 @@ static void check_call(dmattn_status status, const fake_commands *commands)
     errors = 0;
 }
 
+/* A run of other lengths than those of the plan. */
+static void record_lengths(const dmattn_plan *plan)
+{
+    const dmattn_buffer b = buffer(1, VK_WHOLE_SIZE);
+    const uint32_t queries = once_in(4) ? wild_32() : small_size(), keys = once_in(4) ? wild_32() : small_size();
+    const dmattn_attention_args attention = {b, b, b, b, b, b, b, b, b, b, b, b, .queries = queries, .keys = keys};
+    const dmattn_dma_args dma = {.q = b,
+                                 .k = b,
+                                 .v = b,
+                                 .out = b,
+                                 .lse = b,
+                                 .sink = b,
+                                 .dt_weight = b,
+                                 .a = b,
+                                 .dt_bias = b,
+                                 .key_valid = b,
+                                 .query_offsets = b,
+                                 .key_offsets = b,
+                                 .importance = b,
+                                 .workspace = b,
+                                 .queries = queries,
+                                 .keys = keys};
+    fake_commands commands;
+    const VkCommandBuffer handle = fake_commands_begin(&vulkan, &commands);
+    errors = 0;
+    check_call(plan->type == &dmattn_dma_operator ? dmattn_dma_record(plan, handle, &dma)
+                                                  : dmattn_attention_record(plan, handle, &attention),
+               &commands);
+}
+
 static dmattn_status fill(const dmattn_plan *plan, const dmattn_decode_fill_args *args)
 {
     fake_commands commands;
@@ -193,6 +223,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
                 operator->check(plan, &info);
             if ((operator->work ? operator->work(info.flops) : info.flops) < MOST_FLOPS)
                 record(plan);
+            if ((plan->type == &dmattn_attention_operator || plan->type == &dmattn_dma_operator)
+                && (operator->work ? operator->work(info.flops) : info.flops) < MOST_FLOPS)
+                record_lengths(plan);
             if (plan->type == &dmattn_decode_operator)
                 record_cache(plan);
         }

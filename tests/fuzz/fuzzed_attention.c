@@ -4,6 +4,7 @@
 
 #include "attention/backward.h"
 #include "attention/desc.h"
+#include "attention/merge.h"
 
 /* ---- descriptors --------------------------------------------------------------------------------------------- */
 
@@ -86,6 +87,7 @@ static dmattn_status plan_attention(dmattn_context *context, dmattn_plan **plan)
 {
     forward = (dmattn_attention_desc){0};
     draw_attention(&forward);
+    forward.lengths = flip();
     return dmattn_attention_plan(context, &forward, plan);
 }
 
@@ -181,6 +183,39 @@ static void check_backward(const dmattn_plan *plan, const dmattn_plan_info *info
                    || plan->tensor[TENSOR_DQ + i].bytes == element * gradients[i]);
 }
 
+/* ---- merging -------------------------------------------------------------------------------------------------- */
+
+static dmattn_merge_desc merge;
+
+static dmattn_status plan_merge(dmattn_context *context, dmattn_plan **plan)
+{
+    merge = (dmattn_merge_desc){.type = (dmattn_type)value_of(3),
+                                .batch = any_size(),
+                                .queries = any_size(),
+                                .heads = any_size(),
+                                .value_dim = dimension(),
+                                .lse = flip()};
+    merge.a_strides = any_strides(merge.queries, merge.heads, merge.value_dim);
+    merge.b_strides = any_strides(merge.queries, merge.heads, merge.value_dim);
+    if (once_in(3))
+        merge.out_strides = any_strides(merge.queries, merge.heads, merge.value_dim);
+    return dmattn_merge_plan(context, &merge, plan);
+}
+
+static void check_merge(const dmattn_plan *plan, const dmattn_plan_info *info)
+{
+    dmattn_merge_desc m;
+    FUZZ_CHECK(!dmattn_merge_desc_resolve(&merge, &m, NULL) && !info->workspace_size);
+    const wide element = m.type == DMATTN_TYPE_F32 ? 4 : 2, rows = (wide)4 * m.batch * m.heads * m.queries;
+    const plan_tensor *t = plan->tensor;
+    FUZZ_CHECK(t[TENSOR_OUT_A].bytes == element * span(&m.a_strides, m.batch, m.queries, m.heads, m.value_dim));
+    FUZZ_CHECK(t[TENSOR_OUT_B].bytes == element * span(&m.b_strides, m.batch, m.queries, m.heads, m.value_dim));
+    FUZZ_CHECK(t[TENSOR_OUT].bytes == element * span(&m.out_strides, m.batch, m.queries, m.heads, m.value_dim));
+    FUZZ_CHECK(t[TENSOR_LSE_A].bytes == rows && t[TENSOR_LSE_B].bytes == rows);
+    FUZZ_CHECK(t[TENSOR_LSE].bytes == (m.lse ? rows : 0));
+}
+
+const fuzzed_operator fuzzed_merge = {plan_merge, check_merge, NULL, &dmattn_merge_operator};
 const fuzzed_operator fuzzed_attention = {plan_attention, check_attention, NULL, &dmattn_attention_operator};
 const fuzzed_operator fuzzed_backward = {plan_attention_backward, check_backward, NULL,
                                          &dmattn_attention_backward_operator};

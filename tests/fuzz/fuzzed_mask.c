@@ -71,6 +71,7 @@ static dmattn_status plan_dma(dmattn_context *context, dmattn_plan **plan)
 {
     dma = (dmattn_dma_desc){0};
     draw_dma(&dma);
+    dma.attention.lengths = flip();
     return dmattn_dma_plan(context, &dma, plan);
 }
 
