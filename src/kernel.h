@@ -51,7 +51,7 @@ dmattn_status dmattn_level_choose(const dmattn_context *ctx, dmattn_level level,
 #define MAX_PUSH_CONSTANTS PART_AT
 
 /* Bytes that each kernel leaves free for future options. */
-#define FREE_PUSH_CONSTANTS 28
+#define FREE_PUSH_CONSTANTS 20
 #define CHECK_PUSH_CONSTANTS(type)                                           \
     _Static_assert(sizeof(type) <= MAX_PUSH_CONSTANTS - FREE_PUSH_CONSTANTS, \
                    #type " leaves too few push constants free")

@@ -11,7 +11,8 @@
     X(BEGIN, begin)      \
     X(END, end)          \
     X(BIAS, bias)        \
-    X(SINK, sink)
+    X(SINK, sink)        \
+    X(SLOPES, slopes)
 
 /* The tensors of attention, which its gradients also have. The names are members of both args structs. */
 #define ATTENTION_TENSORS(X) \

@@ -175,7 +175,7 @@ class Attention:
         self.q, self.k, self.v = tensors["q"], tensors["k"], tensors["v"]
         self.scale = float(metadata.get("scale", self.q.shape[3] ** -0.5))
         self.cap = float(metadata.get("soft_cap", 0))
-        self.causal = metadata["causal"] == 1
+        self.causal, self.additive = metadata["causal"] == 1, metadata.get("additive") == 1
         self.group = self.q.shape[2] // self.k.shape[2]
 
     def head_of(self, tensor, h):
@@ -192,6 +192,8 @@ class Attention:
             return False
         if mask and not mask[self.index(mask, b, h, t, j)]:
             return False
+        if self.additive and self.bias[self.index(self.bias, b, h, t, j)] == -math.inf:
+            return False
         return not begin or begin[self.index(begin, b, h, t, j)] <= t < end[self.index(end, b, h, t, j)]
 
     def score(self, b, h, t, j):
@@ -200,9 +202,16 @@ class Attention:
         if self.cap:
             x = math.tanh(s / self.cap)
             s, slope = self.cap * x, 1 - x * x
-        if self.bias:
-            s += self.bias[self.index(self.bias, b, h, t, j)]
-        return s, slope
+        return s + self.term(b, h, t, j), slope
+
+    def term(self, b, h, t, j):
+        """What is added to a score: the bias, or minus the distance, times the slope of the head."""
+        slopes = self.tensors.get("slopes")
+        if not self.bias and not slopes:
+            return 0.0
+        distance = abs(t + self.k.shape[1] - self.q.shape[1] - j)
+        x = self.bias[self.index(self.bias, b, h, t, j)] if self.bias else -distance
+        return x * slopes.data[h] if slopes else x
 
     def sink(self, h):
         """[the sink of a query head], or [] if there are none."""
@@ -232,7 +241,7 @@ class Attention:
     def backward(self, dout):
         """The gradients of sum(out * dout) + sum(lse * dlse): dq, dk, dv, and those of the bias and the sink or None."""
         dq, dk, dv = (Tensor("F32", x.shape) for x in (self.q, self.k, self.v))
-        dbias = Tensor("F32", self.bias.shape) if self.bias else None
+        dbias = Tensor("F32", self.bias.shape) if self.bias and "slopes" not in self.tensors else None
         dsink = Tensor("F32", self.tensors["sink"].shape) if "sink" in self.tensors else None
         for (b, t, h), lse, pairs in self.rows():
             head, dout_row, q_row = h // self.group, dout.row(b, t, h), self.q.row(b, t, h)
@@ -289,7 +298,7 @@ def solve(tensors, metadata):
             results["d_sink"] = d_sink
         if metadata["op"] == "dma":
             results.update(importance_backward(tensors, metadata, bias, zs, d_bias, results["dv"]))
-        elif bias:
+        elif d_bias:
             results["d_bias"] = d_bias
     return results
 
@@ -323,7 +332,13 @@ def random_inputs(rng, o):
         pairs = [sorted(rng.choices(range(o.queries + 1), k=2)) for _ in range(math.prod(shape))]
         tensors["begin"] = Tensor("I32", shape, [begin for begin, _ in pairs])
         tensors["end"] = Tensor("I32", shape, [end for _, end in pairs])
-    if o.bias:
+    elif o.mask == "additive":
+        shape = (o.batch, kv_heads, o.queries, keys)
+        tensors["bias"] = Tensor(dtype, shape, [rng.choice((-math.inf, 0, rounded(dtype, rng.gauss(0, 1))))
+                                                for _ in range(math.prod(shape))])
+    if o.slopes:
+        tensors["slopes"] = normal(rng, "F32", (o.heads,))
+    if o.bias and o.mask != "additive":
         rows = () if o.mask == "intervals" else (o.queries,)
         tensors["bias"] = normal(rng, dtype, (o.batch, kv_heads) + rows + (keys,))
     if o.sink:
@@ -341,8 +356,8 @@ def make_metadata(o):
     if o.op == "dma":
         metadata.update(selection=o.selection, activation=o.activation)
         names += ["window", "tie_break", "threshold", "sinks", "recent", "sliding"]
-    elif o.mask == "intervals":
-        metadata["intervals"] = 1
+    elif o.mask in ("intervals", "additive"):
+        metadata[o.mask] = 1
     metadata.update({name: getattr(o, name) for name in names if getattr(o, name) is not None})
     return metadata
 
@@ -363,8 +378,9 @@ def parse():
     add("--causal", type=int, choices=(0, 1), default=1, help="1 (default): a query sees no later key")
     add("--scale", type=float, help="of scores (default: 1 / sqrt(head-dim))")
     add("--soft-cap", type=float, help="limit of scores")
-    add("--mask", choices=("dense", "intervals"), help="attention: a random mask")
+    add("--mask", choices=("dense", "intervals", "additive"), help="attention: a random mask")
     add("--bias", action="store_true", help="attention: a random bias")
+    add("--slopes", action="store_true", help="attention: random slopes of ALiBi, or of the bias")
     add("--selection", choices=("topw_causal", "topw_shared", "threshold", "none"), default="topw_causal",
         help="dma: which keys are visible (default: topw_causal)")
     add("--activation", choices=("exp_softplus", "softplus"), default="exp_softplus", help="dma: of the importance")

@@ -24,6 +24,7 @@ enum {
     OPTION_LEVEL,
     OPTION_BIAS,
     OPTION_SINK,
+    OPTION_SLOPES,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_MODEL,
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
     {"level", required_argument, NULL, OPTION_LEVEL},
     {"bias", no_argument, NULL, OPTION_BIAS},
     {"sink", no_argument, NULL, OPTION_SINK},
+    {"slopes", no_argument, NULL, OPTION_SLOPES},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"model", required_argument, NULL, OPTION_MODEL},
@@ -145,6 +147,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_LEVEL: return parse_list(LIST_LEVELS, name, optarg, s->level, &s->level_count, why);
     case OPTION_BIAS: s->bias = true; return true;
     case OPTION_SINK: s->sink = true; return true;
+    case OPTION_SLOPES: s->slopes = true; return true;
     case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_MODEL: o->models = optarg; return true;

@@ -3,6 +3,7 @@
 
 #include "reference/element.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
@@ -50,6 +51,14 @@ static void fill_dense(const dmattn_attention_desc *d, uint8_t *mask, double fra
     }
 }
 
+/* 0 up to a query's own position, -infinity after it. */
+static void fill_additive(const dmattn_attention_desc *d, void *mask)
+{
+    for (uint32_t t = 0; t < d->queries; t++)
+        for (uint32_t j = 0; j < d->keys; j++)
+            element_store(d->bias_type, mask, (uint64_t)t * d->keys + j, j <= position(d, t) ? 0 : (double)-INFINITY);
+}
+
 static int32_t clip(int64_t value, uint32_t high)
 {
     return (int32_t)(value < 0 ? 0 : value > high ? high : value);
@@ -68,10 +77,21 @@ static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32
         }
 }
 
+/* 2^(-8 (h + 1) / H), as the ALiBi paper has them. */
+static void fill_slopes(const dmattn_attention_desc *d, float *slopes)
+{
+    for (uint32_t h = 0; h < d->heads; h++)
+        slopes[h] = (float)exp2(-8.0 * (h + 1) / d->heads);
+}
+
 dmattn_status case_create(const bench_case *c, const messenger *m, problem *p)
 {
     TRY(c->mask.dynamic ? problem_create_dma(&c->dma, m, p) : problem_create(&c->desc, m, p));
-    const dmattn_status status = c->pass & PASS_BACKWARD ? problem_add_backward(p, NULL, m) : DMATTN_SUCCESS;
+    /* an additive mask is not learned */
+    const uint32_t gradients =
+        DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | (c->desc.sink ? (uint32_t)DMATTN_GRADIENT_SINK : 0);
+    const problem_backward wanted = {.gradients = c->mask.mask == DMATTN_MASK_ADDITIVE ? gradients : 0};
+    const dmattn_status status = c->pass & PASS_BACKWARD ? problem_add_backward(p, &wanted, m) : DMATTN_SUCCESS;
     if (status)
         problem_destroy(p);
     return status;
@@ -87,7 +107,11 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
         const tensor_id tensor = (tensor_id)t;
         uint64_t state =
             seed + (uint64_t)t * UINT64_C(0xd1342543de82ef95); /* each tensor has its own random sequence */
-        if (t == TENSOR_MASK)
+        if (t == TENSOR_BIAS && d->mask == DMATTN_MASK_ADDITIVE)
+            fill_additive(d, p->tensor[t]);
+        else if (t == TENSOR_SLOPES)
+            fill_slopes(d, p->tensor[t]);
+        else if (t == TENSOR_MASK)
             fill_dense(d, p->tensor[t], mask->fraction, &state);
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
@@ -122,6 +146,11 @@ uint64_t count_visible_pairs(const problem *p)
     const dmattn_attention_desc *d = &p->desc;
     const dmattn_score_shape *s = &d->mask_shape;
     const uint64_t planes = (uint64_t)d->batch * d->heads;
+    if (d->mask == DMATTN_MASK_ADDITIVE) {
+        dmattn_attention_desc causal = *d;
+        causal.causal = true;
+        return (uint64_t)dmattn_attention_pairs(&causal) * planes;
+    }
     if (d->mask == DMATTN_MASK_NONE)
         return (uint64_t)dmattn_attention_pairs(d) * planes;
 

@@ -88,7 +88,7 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
 bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
-           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->pass;
+           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -147,7 +147,8 @@ static void set_cache(bench_case *c)
         c->decode.page_size = PAGE_TOKENS;
         c->decode.max_keys = c->desc.keys;
         c->decode.pages = (uint32_t)count_pages(&c->desc); /* check_mask_of() rejects counts that do not fit */
-        c->decode.importance_given = true;
+        c->decode.importance_given = !a.slopes;
+        c->decode.no_importance = a.slopes;
         if (c->mask.fraction > 0) {
             c->decode.selection.select = DMATTN_SELECT_THRESHOLD;
             c->decode.selection.threshold = (float)(1 - c->mask.fraction);
@@ -184,12 +185,17 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
 
     uint32_t kv_heads = d->kv_heads ? d->kv_heads : d->heads;
     d->sink = s->sink;
+    d->slopes = s->slopes;
     d->causal = c->mask.causal;
     d->mask = c->mask.mask;
     if (d->mask == DMATTN_MASK_DENSE)
         d->mask_shape.queries = d->queries;
     if (d->mask == DMATTN_MASK_INTERVALS)
         d->mask_shape.heads = kv_heads;
+    if (d->mask == DMATTN_MASK_ADDITIVE) {
+        d->bias_type = DMATTN_TYPE_F16;
+        d->bias_shape.queries = d->queries;
+    }
     if ((d->mask == DMATTN_MASK_INTERVALS || c->mask.dynamic) && !c->mask.window)
         c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
     if (case_has_cache(c))
@@ -198,7 +204,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
         c->dma = (dmattn_dma_desc){
             .attention = *d,
             .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = c->mask.window, .causal = true}};
-    else if (s->bias) {
+    else if (s->bias && d->mask != DMATTN_MASK_ADDITIVE) {
         d->bias = true;
         d->bias_shape.heads = kv_heads;
     }
@@ -263,6 +269,8 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "paged:%g", mask->fraction);
     else if (mask->paged)
         snprintf(name, MASK_NAME_SIZE, "paged");
+    else if (mask->mask == DMATTN_MASK_ADDITIVE)
+        snprintf(name, MASK_NAME_SIZE, "additive");
     else if (mask->mask == DMATTN_MASK_DENSE)
         snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
     else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)
@@ -305,8 +313,10 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
     else
         add_part(name, "q%u.n%u/", d->queries, d->keys);
     add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
-    if (d->bias)
+    if (d->bias && d->mask != DMATTN_MASK_ADDITIVE)
         add_part(name, "/bias");
+    if (d->slopes)
+        add_part(name, "/slopes");
     if (d->sink)
         add_part(name, "/sink");
     if (d->level)

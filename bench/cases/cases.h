@@ -27,8 +27,9 @@ typedef struct size_list {
     uint32_t count, value[LIST_MAX];
 } size_list;
 
-/* A mask, by its name: "none", "causal", "dense:0.1", "interval:512", "causal+dense:0.1", "topw:1024". In decoding:
- * "none" (all keys, contiguous in memory), "topw:1024" (a bounded cache), "paged" and "paged:0.1" (a paged cache). */
+/* A mask, by its name: "none", "causal", "additive" (causal as f16 0 and -infinity), "dense:0.1", "interval:512",
+ * "causal+dense:0.1", "topw:1024". In decoding: "none" (all keys, contiguous in memory), "topw:1024" (a bounded cache),
+ * "paged" and "paged:0.1" (a paged cache). */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
@@ -51,6 +52,7 @@ typedef struct sweep {
     dmattn_level level[LIST_MAX];
     bool bias;       /* f32, one per kv head and key */
     bool sink;       /* a sink for each query head */
+    bool slopes;     /* ALiBi, a slope for each query head */
     bench_pass pass; /* 0: not set yet */
 } sweep;
 

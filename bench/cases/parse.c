@@ -66,6 +66,10 @@ bool parse_mask(const char *text, mask_choice *mask)
     mask->causal = !strcmp(text, "causal");
     if (mask->causal)
         return true;
+    if (!strcmp(text, "additive")) {
+        mask->mask = DMATTN_MASK_ADDITIVE;
+        return true;
+    }
     mask->paged = !strcmp(text, "paged") || !strncmp(text, paged, strlen(paged));
     if (mask->paged)
         return !text[strlen("paged")]
@@ -126,7 +130,8 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
     static const char *const wanted[] = {
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
-        [LIST_MASKS] = "one of none, causal, dense:F with F from 0 to 1, interval:W, topw:W, paged and paged:F",
+        [LIST_MASKS] = "one of none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, paged "
+                       "and paged:F",
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;

@@ -205,10 +205,10 @@ static void expect_key(const problem *p, const source *s, uint32_t key, gradient
         }
         if (p->dma)
             expect_importance(p, b, key, scratch, rows, row);
-        else if (d->bias)
+        else if (rows[TENSOR_DBIAS].count)
             add_terms(&rows[TENSOR_DBIAS], i * d->kv_heads, d->kv_heads, scratch->bias.ds, scratch->bias.scale);
     }
-    for (uint32_t h = 0; d->bias && !p->dma && h < d->kv_heads; h++)
+    for (uint32_t h = 0; rows[TENSOR_DBIAS].count && h < d->kv_heads; h++)
         rows[TENSOR_DBIAS].at[i * d->kv_heads + h] = (uint64_t)h * d->keys + key;
 }
 
@@ -285,7 +285,7 @@ static bool allocate(gradient_checker *c, uint32_t queries)
     if (p->dma)
         ok = ok && allocate_rows(&c->rows[TENSOR_DDT_WEIGHT], d->value_dim, (uint64_t)d->kv_heads * d->kv_heads)
              && allocate_rows(&c->rows[TENSOR_DA], 1, d->kv_heads);
-    else if (d->bias)
+    else if (p->backward.gradients & DMATTN_GRADIENT_BIAS)
         ok = ok && allocate_rows(&c->rows[TENSOR_DBIAS], 1, (uint64_t)c->key_count * d->kv_heads);
     if (checks_sinks(d))
         ok = ok && allocate_rows(&c->rows[TENSOR_DSINK], 1, d->heads);

@@ -57,7 +57,7 @@ static dmattn_status make_streams(decoding *d)
 /* Chosen so that the importance of new tokens is about 0.2 to 1.2; that of the prompt's tokens is 0 to 1. */
 static dmattn_status make_parameters(decoding *d)
 {
-    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS, TENSOR_SINK};
+    static const tensor_id tensors[] = {TENSOR_DT_WEIGHT, TENSOR_A, TENSOR_DT_BIAS, TENSOR_SINK, TENSOR_SLOPES};
     _Static_assert(sizeof tensors / sizeof *tensors == PARAMETERS, "the same tensors as in decode_data.h");
     uint64_t random = d->settings->seed + 99;
     for (int i = 0; i < PARAMETERS; i++) {

@@ -15,7 +15,7 @@
 #define TOKEN_STEP    8    /* elements: 16 bytes or more */
 #define NEW_TOKENS    1024 /* tokens of this many steps; then they repeat */
 #define SEQUENCE_STEP 3    /* tokens between the offsets of sequences */
-#define PARAMETERS    4
+#define PARAMETERS    5
 
 typedef enum stream_id { STREAM_Q, STREAM_K, STREAM_V, STREAM_IMPORTANCE, STREAM_COUNT } stream_id;
 
@@ -31,7 +31,7 @@ typedef struct decoding {
     uint64_t count[STREAM_COUNT], head_step; /* elements of each stream; between the heads of a token */
     void *stream[STREAM_COUNT];
     dmattn_buffer buffer[STREAM_COUNT];
-    void *parameter[PARAMETERS]; /* dt_weight, a, dt_bias, sink */
+    void *parameter[PARAMETERS]; /* dt_weight, a, dt_bias, sink, slopes */
     dmattn_buffer parameters[PARAMETERS], out, lse, keep, state, pages, table, workspace;
     uint32_t steps; /* recorded since the cache was filled */
 } decoding;

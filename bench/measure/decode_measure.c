@@ -67,6 +67,7 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
         .a = d->parameters[1],
         .dt_bias = d->parameters[2],
         .sink = d->parameters[3],
+        .slopes = d->parameters[4],
         .importance =
             behind(&d->buffer[STREAM_IMPORTANCE], 0), /* of new tokens of a paged cache; the same in each step */
         .keep = d->keep,
@@ -130,10 +131,11 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
         .importance = importance,
         .importance_stride = (uint64_t)d->context + a->queries,
         .sink = d->parameter[3],
+        .slopes = d->parameter[4],
     };
     const char *q =
         (const char *)d->stream[STREAM_Q] + decoding_element(d) * element_of(&s, sequence, d->context + t, head);
-    TRY(reference_decode_row(&d->desc, &tokens, q, head, d->context + t, NULL, want, &want_lse));
+    TRY(reference_decode_row(&d->desc, &tokens, q, head, d->context + t, NULL, NULL, want, &want_lse));
     for (uint32_t i = 0; i < a->value_dim; i++)
         got[i] = element_load(a->type, out, element_of(&a->out_strides, sequence, t, head) + i);
     const double error = row_error(got, want, a->value_dim);

@@ -12,7 +12,8 @@ static double seen_keys(const bench_case *c)
 {
     const double queries = c->desc.queries, keys = c->desc.keys, window = c->mask.window;
     const double causal = keys - (queries - 1) / 2;
-    double seen = c->mask.causal && causal > 0 ? causal : keys;
+    const bool is_causal = c->mask.causal || c->mask.mask == DMATTN_MASK_ADDITIVE;
+    double seen = is_causal && causal > 0 ? causal : keys;
     if (c->mask.dynamic)
         seen = c->pass == PASS_DECODE ? fmin(window, keys)
                : window >= keys       ? causal

@@ -85,7 +85,10 @@ static void fill_row(const results *from, const neighbours *all, const neighbour
     two_sizes(r->queries, r->keys, row->cell[CELL_N]);
     two_sizes(r->head_dim, r->value_dim, row->cell[CELL_D]);
     snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s%s", r->mask, result_has_bias(r) ? "+bias" : "",
-             r->sink ? "+sink" : "");
+             r->sink && r->slopes ? "+sink+slopes"
+             : r->sink            ? "+sink"
+             : r->slopes          ? "+slopes"
+                                  : "");
     snprintf(row->cell[CELL_PASS], CELL_TEXT_SIZE, "%s", r->pass);
     snprintf(row->cell[CELL_WHO], CELL_TEXT_SIZE, "%.63s", who);
     fill_from(from, r, row->cell[CELL_FROM]);

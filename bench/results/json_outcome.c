@@ -16,8 +16,9 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     add_number(w, "value_dim", d->value_dim);
     add_string(w, "mask", mask);
     add_bool(w, "causal", d->causal);
-    add_bool(w, "bias", d->bias);
+    add_bool(w, "bias", d->bias && d->mask != DMATTN_MASK_ADDITIVE);
     add_bool(w, "sink", d->sink);
+    add_bool(w, "slopes", d->slopes);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }

@@ -28,7 +28,12 @@ void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
     two_sizes(r->queries, r->keys, n);
     two_sizes(r->head_dim, r->value_dim, dims);
     snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.40s%s%s %.16s", r->type, r->batch, heads, n, dims,
-             r->mask, result_has_bias(r) ? "+bias" : "", r->sink ? "+sink" : "", r->pass);
+             r->mask, result_has_bias(r) ? "+bias" : "",
+             r->sink && r->slopes ? "+sink+slopes"
+             : r->sink            ? "+sink"
+             : r->slopes          ? "+slopes"
+                                  : "",
+             r->pass);
 }
 
 void result_identity(const case_result *r, char name[RESULT_NAME_SIZE])

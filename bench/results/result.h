@@ -27,7 +27,7 @@ typedef struct case_result {
     /* the case */
     const char *type, *mask, *pass, *requested_level, *peer;
     double batch, heads, kv_heads, queries, keys, head_dim, value_dim;
-    bool causal, bias, sink, reuse_mask;
+    bool causal, bias, sink, slopes, reuse_mask;
     const char *name, *model;
     double seed, repeat;
     /* the result */

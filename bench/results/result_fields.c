@@ -52,6 +52,7 @@ const result_field result_fields[] = {
     OPTIONAL(FLAG, causal),
     OPTIONAL(FLAG, bias),
     OPTIONAL(FLAG, sink),
+    OPTIONAL(FLAG, slopes),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

@@ -20,6 +20,8 @@ typedef enum dmattn_mask {
     DMATTN_MASK_DENSE = 1,     /**< uint8 tensor of shape `mask_shape`; nonzero: the query may see the key */
     DMATTN_MASK_INTERVALS = 2, /**< int32 tensors `begin` and `end` of shape `mask_shape` with queries = 1: query t may
                                   see key j iff begin[j] <= t < end[j] */
+    DMATTN_MASK_ADDITIVE = 3, /**< the bias is a mask, too: an element of -infinity or NaN hides the pair. `bias` counts
+                                 as true, and bias_shape as the shape of the mask */
     DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_mask;
 
@@ -27,11 +29,19 @@ typedef enum dmattn_mask {
  *
  *     S[t,j] = scale * (q_t . k_j)
  *     S      = soft_cap * tanh(S / soft_cap), if soft_cap is not 0
- *     S      = S + bias, if there is a bias
+ *     S      = S + bias, if there is a bias; with `slopes` S + slopes[h] * bias
  *     P      = softmax of S over the visible keys;   out = P v;   lse = ln(sum of exp(S) over the visible keys)
  *
  * A query that sees no key has out = 0 and lse = -infinity. Sums and the softmax are computed in f32 at every level.
  * Results are the same bits from run to run.
+ *
+ * With DMATTN_MASK_ADDITIVE, tiles of pairs that are all hidden are skipped, and nothing is added where a tile holds
+ * only zeros. So an additive mask costs little more than what it stands for, such as `causal`. A bias without this mask
+ * is read for all pairs.
+ *
+ * With `slopes` and no bias, S = S - slopes[h] * |p - j|, where p = t + Sk - Sq is the position of the query (ALiBi,
+ * Press et al. 2021, arXiv 2108.12409). With a bias, each query head has its own multiple of it. A bias or a distance
+ * of 0 adds 0, whatever the slope.
  *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
@@ -46,13 +56,14 @@ typedef enum dmattn_mask {
  * tiles are skipped. For intervals, only the keys in a tile's list are read ("tile lists" in mask.h).
  *
  * NaN and infinity: every level, decoding and the CPU reference give the same answer. "Hidden" means hidden by
- * `causal`, an interval or a mask; "its keys" are those that are not hidden from a query.
+ * `causal`, an interval or a mask (also an additive one); "its keys" are those that are not hidden from a query.
  *
  *     what                                          answer
  *     scale, soft_cap beyond 2^-64 to 2^64, NaN     INVALID; 0 means the default, and scale may be negative
  *     bias, importance or sink of NaN               counts as -infinity
  *     bias, importance or sink of +infinity         counts as FLT_MAX; an importance of +infinity ranks above FLT_MAX
  *     bias or importance of -infinity               the pair has a score of -infinity
+ *     slope times bias; NaN or infinity in slopes    as a bias, after the product in f32
  *     sink of -infinity                             out and lse are those without a sink, and dsink is 0
  *     computed importance beyond f32                is FLT_MAX, and its gradient goes no further
  *     NaN or infinity in q, k; products beyond f32  the score is infinite or NaN, as f32 arithmetic makes it
@@ -66,7 +77,7 @@ typedef enum dmattn_mask {
  *
  * No query is changed by q and dout of other queries, nor by k of keys that are hidden from it. v is different: 0 times
  * NaN is NaN, and a query adds 0 times v of hidden keys that other queries of its tile see. So v must be finite, except
- * for keys that no query sees because of `causal`, their interval, or a dense mask without a query dimension. v of
+ * for keys that no query sees because of `causal`, their interval, or a mask without a query dimension. v of
  * these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
  * hold anything. With a sink, such dout must be finite, or dsink of its head is NaN. */
 typedef struct dmattn_attention_desc {
@@ -92,6 +103,7 @@ typedef struct dmattn_attention_desc {
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
     bool sink;                     /**< each query head has a score args.sink, which belongs to no key */
+    bool slopes;                   /**< the bias, or without one minus the distance, is multiplied by args.slopes */
     bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
                                `begin` and `end`; false: this plan makes them in the workspace */
     uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
@@ -133,6 +145,7 @@ typedef struct dmattn_attention_args {
     dmattn_buffer end;       /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
     dmattn_buffer bias;      /**< bias_type of shape bias_shape, if desc.bias */
     dmattn_buffer sink;      /**< f32 [H], if desc.sink */
+    dmattn_buffer slopes;    /**< f32 [H], if desc.slopes */
     dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
@@ -186,12 +199,13 @@ typedef enum dmattn_gradient {
  * the gradients are too large by that number. */
 typedef struct dmattn_attention_backward_desc {
     dmattn_attention_desc attention; /**< of the forward run; `lse` counts as true */
-    uint32_t gradients;              /**< bits of dmattn_gradient to compute; 0: all that this descriptor has */
-    bool dlse;                       /**< lse has a gradient, args.dlse */
-    dmattn_strides dout_strides;     /**< dout [B, Sq, H,  Dv] */
-    dmattn_strides dq_strides;       /**< dq   [B, Sq, H,  D ]; elements must not overlap, also below */
-    dmattn_strides dk_strides;       /**< dk   [B, Sk, Hk, D ] */
-    dmattn_strides dv_strides;       /**< dv   [B, Sk, Hk, Dv] */
+    uint32_t gradients; /**< bits of dmattn_gradient to compute; 0: all that this descriptor has. With slopes, the bias
+                             has no gradient */
+    bool dlse;          /**< lse has a gradient, args.dlse */
+    dmattn_strides dout_strides; /**< dout [B, Sq, H,  Dv] */
+    dmattn_strides dq_strides;   /**< dq   [B, Sq, H,  D ]; elements must not overlap, also below */
+    dmattn_strides dk_strides;   /**< dk   [B, Sk, Hk, D ] */
+    dmattn_strides dv_strides;   /**< dv   [B, Sk, Hk, Dv] */
 } dmattn_attention_backward_desc;
 
 /** Plans the gradients of attention; see dmattn_attention_plan(). At every level, a portable kernel makes the gradient
@@ -225,6 +239,7 @@ typedef struct dmattn_attention_backward_args {
     dmattn_buffer end;       /**< as in dmattn_attention_args */
     dmattn_buffer bias;      /**< as in dmattn_attention_args */
     dmattn_buffer sink;      /**< as in dmattn_attention_args */
+    dmattn_buffer slopes;    /**< as in dmattn_attention_args */
     dmattn_buffer dlse;      /**< f32 [B, H, Sq], contiguous, the gradient of lse, if desc.dlse */
     dmattn_buffer lists;     /**< if desc.attention.lists: tile lists made for the info.list_queries of this plan */
     dmattn_buffer dq;        /**< output: [B, Sq, H, D] */

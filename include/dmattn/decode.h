@@ -49,7 +49,8 @@ typedef enum dmattn_cache {
 typedef struct dmattn_decode_desc {
     /** Sizes and options of the attention. batch: number of sequences, B. queries: T, 1 to 16. keys: 0 or T, because k
      * and v contain only the new tokens. mask: NONE, or with PAGED also DENSE, over the keys 0 to max_keys - 1 of each
-     * sequence. `causal`, `bias`, `lists` and `list_capacity` must not be set. With PAGED and `sink`,
+     * sequence. `causal`, `lists` and `list_capacity` must not be set. `bias`, over the same keys, and `slopes`
+     * need PAGED and no_importance. With PAGED and `sink`,
      * importance_given or no_importance must be set. */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
@@ -131,6 +132,8 @@ typedef struct dmattn_decode_args {
                             max_keys are dropped */
     dmattn_buffer mask;  /**< uint8 of shape mask_shape with max_keys keys, if DMATTN_MASK_DENSE */
     dmattn_buffer sink;  /**< f32 [H], if desc.attention.sink */
+    dmattn_buffer bias;  /**< desc.attention.bias_type of shape bias_shape with max_keys keys, if desc.attention.bias */
+    dmattn_buffer slopes;    /**< f32 [H], if desc.attention.slopes */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this step is complete */
 } dmattn_decode_args;
 

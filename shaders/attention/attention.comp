@@ -40,8 +40,11 @@ void finish_scores(inout PAIRS(score))
     EACH_COLUMN(n) {
         const uint key = min(key_at(column_lane + n * KEY_LANES), p.keys - 1);
         const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(key) : 0;
-        EACH_ROW(i)
-            score[i][n] = finish_score(score[i][n], pair_bias(row_lane + i * ROW_LANES, key, key_bias), true);
+        EACH_ROW(i) {
+            const uint row = row_lane + i * ROW_LANES;
+            const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, key, key_bias) : 0;
+            score[i][n] = finish_score(score[i][n], bias, true);
+        }
     }
     if (!partial)
         return;

@@ -76,11 +76,12 @@ bool tile_shows(key_tile t, uint row, uint i)
     return is_visible(t.first + i, row, tile_range(t, i));
 }
 
-// The score of a row and key i of the tile, from their product x.
-float tile_score(key_tile t, uint row, uint i, float x, bool visible)
+// The score of a row and key i of the tile, from their product x. `partial`: of the tile.
+float tile_score(key_tile t, const bool partial, uint row, uint i, float x, bool visible)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
-    return finish_score(x, pair_bias(row, tile_key(t, i), key_bias), visible);
+    const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, tile_key(t, i), key_bias) : 0;
+    return finish_score(x, bias, visible);
 }
 
 #endif

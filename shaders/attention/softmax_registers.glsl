@@ -97,7 +97,7 @@ void begin_scores(key_tile t, out SCORES)
 // Turns the products of a tile into scores.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
 {
-    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
+    if (NONLINEAR != 0 || FULL_TERMS != 0 || partial)
         [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
             COLUMN_ROWS rows = ALL_ROWS;
             if (partial) {
@@ -108,7 +108,7 @@ void finish_scores(key_tile t, const bool partial, inout SCORES)
                 MATRIX_C x = score[m][n];
                 [[unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 position = element_position(e);
-                    x[e] = tile_score(t, tile_row_of(m, position.x), n * MATRIX_N + position.y, x[e],
+                    x[e] = tile_score(t, partial, tile_row_of(m, position.x), n * MATRIX_N + position.y, x[e],
                                       row_sees_column(rows, m, e));
                 }
                 score[m][n] = x;
@@ -121,14 +121,14 @@ void finish_scores(key_tile t, const bool partial, inout SCORES)
 // The loops are not unrolled, because the driver would compile the unrolled ones for minutes.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
 {
-    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial)
+    if (NONLINEAR != 0 || FULL_TERMS != 0 || partial)
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)
             [[dont_unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
                 MATRIX_C x = score[m][n];
                 [[dont_unroll]] for (uint e = 0; e < ELEMENTS; e++) {
                     const uvec2 position = element_position(e);
                     const uint row = tile_row_of(m, position.x), i = n * MATRIX_N + position.y;
-                    x[e] = tile_score(t, row, i, x[e], !partial || tile_shows(t, row, i));
+                    x[e] = tile_score(t, partial, row, i, x[e], !partial || tile_shows(t, row, i));
                 }
                 score[m][n] = x;
             }

@@ -61,12 +61,12 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXI
     subgroup_sync();
 
     const float to_2 = score_unit * LOG2_E;
-    if (NONLINEAR != 0 || BIAS_AT_END != 0 || partial) // in place; not unrolled, because the body is large
+    if (NONLINEAR != 0 || FULL_TERMS != 0 || partial) // in place; not unrolled, because the body is large
         [[dont_unroll]] for (uint i = 0; i < LANE_KEYS; i++) {
             const uint row = tile_row_of(0, LANE_ROW), key = LANE_COLUMN + i;
             const uint at = LANE_SCORES + key / 4, c = i % 4;
             scores[at][c] = floatBitsToUint(
-                tile_score(t, row, key, uintBitsToFloat(scores[at][c]), !partial || tile_shows(t, row, key)));
+                tile_score(t, partial, row, key, uintBitsToFloat(scores[at][c]), !partial || tile_shows(t, row, key)));
         }
     vec4 x[LANE_KEYS / 4];
     float tile_max = LOWEST;

@@ -17,7 +17,7 @@ uint rows_of_queries(int first, int end)
 uint rows_that_see(ivec2 range, uint key)
 {
     const uint rows = rows_of_queries(range.x, range.y);
-    if (MASK != MASK_DENSE)
+    if (!BITMAP)
         return rows;
     const uint first = first_query + tile_row_of(0, 0) / HEADS_PER_TILE;
     const uint count = MASK_QUERIES == 0 ? 1 : (ROW_BLOCKS * MATRIX_M - 1) / HEADS_PER_TILE + 2;

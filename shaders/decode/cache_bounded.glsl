@@ -277,6 +277,11 @@ bool mask_allows(uint entry, uint row)
     return true;
 }
 
+float entry_term(uint entry, uint row)
+{
+    return 0;
+}
+
 // ---- the state after the step ---------------------------------------------------------------------------------------
 
 void store_slot(uint i, uint position, uint evicted, float importance)

@@ -57,6 +57,22 @@ bool mask_allows(uint entry, uint row)
     return (load_bytes(advance(keys, entry, uvec2(1, 0)), 1) & 0xffu) != 0;
 }
 
+// What is added to the score of a pair: the bias, or minus the distance, times the slope of the head.
+float entry_term(uint entry, uint row)
+{
+    float factor = -float(length_ + row_query(row) - entry);
+    if (PAIR_BIAS != 0) {
+        const uint head = PAIR_BIAS_HEADS == 1 ? 0 : PAIR_BIAS_HEADS == KV_HEADS ? kv_head : row_head(row);
+        const uvec2 item = advance(p.PAGED_BIAS, sequence, uvec2(PAIR_BIAS_BATCH_LOW, PAIR_BIAS_BATCH_HIGH));
+        const uvec2 plane = advance(item, head, uvec2(PAIR_BIAS_HEAD_LOW, PAIR_BIAS_HEAD_HIGH));
+        const uvec2 keys = advance(plane, row_query(row), uvec2(PAIR_BIAS_QUERY_LOW, PAIR_BIAS_QUERY_HIGH));
+        factor = counted_bias(load_element(PAIR_BIAS_TYPE, keys, entry));
+    }
+    if (SLOPES == 0 || factor == 0)
+        return factor;
+    return counted_bias(uintBitsToFloat(Words(p.PAGED_SLOPES).w[row_head(row)]) * factor);
+}
+
 bool some_row_is_allowed(uint entry)
 {
     bool allowed = MASK == 0;

@@ -19,6 +19,11 @@ layout(push_constant, std430) uniform Params {
 
 #include "../lib/scan.glsl"
 
+// Not 0: something is added to scores; ENTRY_TERMS: something that differs between rows.
+const uint ENTRY_TERMS = PAIR_BIAS + SLOPES;
+const uint TERMS = BIAS + ENTRY_TERMS;
+#define PAIR_TERMS TERMS
+
 // Memory through which workgroups of one dispatch exchange data.
 layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SharedWords {
     uint w[];

@@ -101,10 +101,21 @@
     X(62, STATE_LOW, 0) /* bytes of a sequence's state */                                       \
     X(63, STATE_HIGH, 0)                                                                        \
     X(64, SINK, 0) /* each query head has a sink (score.glsl) */                                \
+    X(65, PAIR_BIAS, 0) /* paged: 1: a bias exists, of the dimensions of a mask */              \
+    X(66, PAIR_BIAS_TYPE, TYPE_F32)                                                             \
+    X(67, PAIR_BIAS_HEADS, 1) /* as MASK_HEADS */                                               \
+    X(68, PAIR_BIAS_BATCH_LOW, 0)                                                               \
+    X(69, PAIR_BIAS_BATCH_HIGH, 0)                                                              \
+    X(70, PAIR_BIAS_HEAD_LOW, 0)                                                                \
+    X(71, PAIR_BIAS_HEAD_HIGH, 0)                                                               \
+    X(72, PAIR_BIAS_QUERY_LOW, 0)                                                               \
+    X(73, PAIR_BIAS_QUERY_HIGH, 0)                                                              \
+    X(74, SLOPES, 0) /* paged: as in lib/attention.h */                                         \
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 
-/* Push constants of decode.comp. With a paged cache, `a` has two names, because there is no room for more. */
+/* Push constants of decode.comp. With a paged cache, the parameters of the importance have two
+ * names, because there is no room for more. */
 #define DECODE_PARAMS                                                                                         \
     DMATTN_ADDRESS q;                                                                                         \
     DMATTN_ADDRESS k;                                                                                         \
@@ -123,7 +134,9 @@
 #define BOUNDED_PARAMS DMATTN_ADDRESS sink; /* f32 [H] */
 
 /* Additional push constants of the variants for a paged cache. */
-#define PAGED_SINK a /* f32 [H], if no importance is computed */
+#define PAGED_SINK   a         /* f32 [H], if no importance is computed */
+#define PAGED_SLOPES dt_bias   /* f32 [H], if there is no importance */
+#define PAGED_BIAS   dt_weight /* likewise */
 #define PAGED_PARAMS                                                                                  \
     DMATTN_ADDRESS pages;                                                                             \
     DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \

@@ -141,7 +141,8 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             const float x = sum_of_row(lane, score);
             if (at < listed && lane < BLOCK_ROWS) {
                 const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));
-                scores[lane * BLOCK_KEYS + at] = finish_score(x, biases[at], visible);
+                const float bias = ENTRY_TERMS != 0 ? entry_term(entry_at(block, at), row) : biases[at];
+                scores[lane * BLOCK_KEYS + at] = finish_score(x, bias, visible);
             }
         }
     }

@@ -234,7 +234,7 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
             const bool visible = is_visible(entry, row, unpack_range(range[n]));
-            x[r][n] = finish_score(s[ELEMENT(r, n)], bias[n], visible);
+            x[r][n] = finish_score(s[ELEMENT(r, n)], ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[n], visible);
             seen[n] = range[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }

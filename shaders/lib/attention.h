@@ -8,6 +8,7 @@
 #define MASK_NONE      0
 #define MASK_DENSE     1
 #define MASK_INTERVALS 2
+#define MASK_ADDITIVE  3
 
 #define SCORE_HEADS_ONE 0 /* the mask or bias has one head, for all query heads */
 #define SCORE_HEADS_KV  1 /* it has a head for each kv head */
@@ -110,6 +111,7 @@
     X(90, BY_UNIT, 0) /* portable: sums are computed unit by unit, so that fewer registers are needed */               \
     X(91, SINK, 0) /* each query head has a sink (score.glsl) */                                                       \
     X(92, LSE_GRADIENT, 0) /* backward: lse has a gradient */                                                          \
+    X(93, SLOPES, 0) /* biases are multiplied by a slope per query head; without BIAS, distances are the biases */     \
     SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is
@@ -176,11 +178,12 @@
  * there to `sums`, in units of 16 bytes, and the number of splits. */
 #define ATTENTION_PARAMS                                                                       \
     PAIR_PARAMS                                                                                \
-    DMATTN_ADDRESS walk; /* the bitmap of a dense mask, or the tile lists of intervals */      \
+    DMATTN_ADDRESS walk; /* the bitmap of a mask, or the tile lists of intervals */            \
     DMATTN_ADDRESS out_;                                                                       \
     DMATTN_ADDRESS lse;                                                                        \
     DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */            \
-    DMATTN_ADDRESS sink;      /* f32 [H] */
+    DMATTN_ADDRESS sink;      /* f32 [H] */                                                    \
+    DMATTN_ADDRESS slopes;    /* f32 [H], if SLOPES; last, so that most plans need not load it */
 
 /* combine_splits.comp */
 #define COMBINE_PARAMS                                                                         \
@@ -210,7 +213,8 @@
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
     DMATTN_ADDRESS dq;                                                                         \
-    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */
+    DMATTN_ADDRESS lists_end; /* number of words in the memory of the tile lists */            \
+    DMATTN_ADDRESS slopes;    /* as in ATTENTION_PARAMS */
 
 /* key_ranges.comp, backward_keys*.comp and combine_keys.comp */
 #define BACKWARD_KEY_PARAMS                                                                    \
@@ -219,7 +223,9 @@
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
     DMATTN_UINT walk_at; /* the bitmap of a dense mask, or the sorted keys of intervals */     \
     DMATTN_UINT work_at; /* backward/key_schedule.glsl */                                      \
-    DMATTN_UINT batches;
+    DMATTN_UINT batches;                                                                       \
+    DMATTN_UINT unused;                                                                        \
+    DMATTN_ADDRESS slopes; /* as in ATTENTION_PARAMS */
 
 /* schedule_keys.comp */
 #define SCHEDULE_PARAMS                                                                        \
@@ -237,7 +243,9 @@
     DMATTN_ADDRESS dout;                                                                       \
     DMATTN_ADDRESS workspace; /* begins with what backward_preprocess.comp makes */            \
     DMATTN_ADDRESS dbias;     /* f32, by query and key */                                      \
-    DMATTN_UINT batches;
+    DMATTN_UINT batches;                                                                       \
+    DMATTN_UINT unused;                                                                        \
+    DMATTN_ADDRESS slopes; /* as in ATTENTION_PARAMS; never used */
 
 /* sink_gradient.comp */
 #define SINK_GRADIENT_PARAMS                                                                   \

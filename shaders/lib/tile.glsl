@@ -15,17 +15,21 @@
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
 const bool LISTED = MASK == MASK_INTERVALS;
-const bool BITMAP = MASK == MASK_DENSE;
+const bool BITMAP = MASK == MASK_DENSE ? true : MASK == MASK_ADDITIVE;
 
 // 1: a key has one bias for all rows of the tile. This is a number because glslang makes no valid constant from && and
 // !.
 const uint BIAS_OF_ROW = BIAS_HEADS == SCORE_HEADS_ALL ? HEADS_PER_TILE - 1 : 0;
-const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW > 0 ? 0 : BIAS;
+const uint BIAS_BY_KEY = BIAS_QUERIES + BIAS_OF_ROW + SLOPES > 0 ? 0 : BIAS;
 
 // Not 0: pair_bias() adds something to a score. A term of another kind is added to this sum; if it exists, BIAS_BY_KEY
 // must be 0.
-#define PAIR_TERMS BIAS
+const uint TERMS = BIAS + SLOPES;
+#define PAIR_TERMS TERMS
 #include "score.glsl"
+
+// Not 0: scores of full tiles must be scaled or added to. A full tile of an additive mask holds zeros.
+const uint FULL_TERMS = MASK == MASK_ADDITIVE ? REAL_UNITS : BIAS_AT_END;
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
@@ -222,16 +226,20 @@ bool range_meets_tile(ivec2 range)
     return max(range.x, int(first_query)) < min(range.y, int(end_query));
 }
 
-// An element of a dense mask. `query` is ignored if the mask has no query dimension.
+float load_bias(uint head, uint query, uint key);
+
+// Whether an element of a dense or additive mask shows the pair. `query` is ignored if the mask has no query dimension.
 bool load_mask(uint key, uint query)
 {
+    if (MASK == MASK_ADDITIVE)
+        return floatBitsToUint(load_bias(first_head, query, key)) != floatBitsToUint(MINUS_INFINITY);
     uvec2 row = mask_row(p.DENSE_MASK, batch, score_head(MASK_HEADS, first_head), query);
     return (load_bytes(advance(row, key, uvec2(1, 0)), 1) & 0xffu) != 0;
 }
 
 bool mask_allows(uint key, uint row)
 {
-    return MASK != MASK_DENSE || load_mask(key, row_query(row));
+    return !BITMAP || load_mask(key, row_query(row));
 }
 
 #include "visible.glsl"
@@ -239,7 +247,7 @@ bool mask_allows(uint key, uint row)
 // Whether no query of the tile sees a key. A mask with a query dimension is not read for this.
 bool key_is_hidden(uint key)
 {
-    return !range_meets_tile(visible_range(key)) || MASK == MASK_DENSE && MASK_QUERIES == 0 && !load_mask(key, 0);
+    return !range_meets_tile(visible_range(key)) || BITMAP && MASK_QUERIES == 0 && !load_mask(key, 0);
 }
 
 // ---- biases ---------------------------------------------------------------------------------------------------------
@@ -261,10 +269,22 @@ float load_bias_of_key(uint key)
                                               : load_element(BIAS_TYPE, bias_base, key));
 }
 
+// The bias of a pair times the slope of its head. Without a bias, the slope's factor is the distance of the pair, so
+// that far keys have low scores (Press et al. 2021, ALiBi). A factor of 0 adds nothing, whatever the slope.
+float sloped_bias(uint row, uint key)
+{
+    const uint query = row_query(row), head = row_head(row);
+    const float distance_ = abs(float(int(query) + int(p.keys) - int(p.queries) - int(key)));
+    const float factor = BIAS != 0 ? load_bias(head, query, key) : -distance_;
+    const float slope = uintBitsToFloat(Words(p.slopes).w[head]);
+    return factor == 0 ? 0 : counted_bias(slope * factor);
+}
+
 // The bias of a pair. `key_bias`: the result of load_bias_of_key(), if BIAS_BY_KEY.
 float pair_bias(uint row, uint key, float key_bias)
 {
     return BIAS_BY_KEY != 0 ? key_bias
+           : SLOPES != 0    ? IN_SCORE_UNITS(sloped_bias(row, key))
            : BIAS != 0      ? IN_SCORE_UNITS(load_bias(row_head(row), row_query(row), key))
                             : 0;
 }

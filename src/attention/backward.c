@@ -246,6 +246,7 @@ static backward_query_params query_params(const backward_stage *s, const recorde
         .workspace = r->workspace + s->at.rows,
         .dq = r->tensor[TENSOR_DQ],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
+        .slopes = r->tensor[TENSOR_SLOPES],
     };
 }
 
@@ -261,6 +262,7 @@ static backward_key_params key_params(const backward_stage *s, const recorder *r
         .walk_at = units(s, listed ? order : s->at.key_tiles),
         .work_at = units(s, s->at.work),
         .batches = d->batch,
+        .slopes = r->tensor[TENSOR_SLOPES],
     };
 }
 

@@ -26,7 +26,6 @@ typedef struct backward_query_params {
 } backward_query_params;
 typedef struct backward_key_params {
     BACKWARD_KEY_PARAMS
-    uint32_t padding;
 } backward_key_params;
 typedef struct schedule_params {
     SCHEDULE_PARAMS
@@ -34,7 +33,6 @@ typedef struct schedule_params {
 } schedule_params;
 typedef struct backward_bias_params {
     BACKWARD_BIAS_PARAMS
-    uint32_t padding;
 } backward_bias_params;
 typedef struct sink_gradient_params {
     SINK_GRADIENT_PARAMS

@@ -22,15 +22,16 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     d->lse = true;
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
-    const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)
+    const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias && !d->slopes ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)
                          & ~(d->sink ? 0u : (uint32_t)DMATTN_GRADIENT_SINK);
     if (b.gradients & ~ATTENTION_GRADIENTS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients has unknown bits (0x%x)",
                            b.gradients & ~ATTENTION_GRADIENTS);
+    if (b.gradients & ~all & DMATTN_GRADIENT_BIAS)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the bias, but there is no bias%s",
+                           d->slopes ? " without slopes" : "");
     if (b.gradients & ~all)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the %s, but there is no %s",
-                           b.gradients & ~all & DMATTN_GRADIENT_BIAS ? "bias" : "sink",
-                           b.gradients & ~all & DMATTN_GRADIENT_BIAS ? "bias" : "sink");
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the sink, but there is no sink");
     b.gradients = b.gradients ? b.gradients : all;
     const dmattn_score_shape *s = &d->bias_shape;
     if (d->bias)

@@ -87,7 +87,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_BIAS] = d->bias;
     c[CONSTANT_CAUSAL] = d->causal;
     dmattn_score_constants(d, c);
-    c[CONSTANT_REAL_UNITS] = d->bias && !is_unit(d->scale);
+    c[CONSTANT_SLOPES] = d->slopes;
+    c[CONSTANT_REAL_UNITS] = (d->bias || d->slopes) && !is_unit(d->scale);
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_SINK] = d->sink;
     c[CONSTANT_ALIGNED] = aligned;
@@ -107,8 +108,9 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
         c[CONSTANT_MASK_QUERIES] = d->mask_shape.queries > 1;
-        derived |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys, d->mask == DMATTN_MASK_DENSE ? 1 : 4,
-                             DERIVED_MASK);
+        if (d->mask != DMATTN_MASK_ADDITIVE) /* else, kernels use the strides of the bias */
+            derived |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys,
+                                 d->mask == DMATTN_MASK_DENSE ? 1 : 4, DERIVED_MASK);
     }
     if (d->bias) {
         c[CONSTANT_BIAS_BATCHES] = d->bias_shape.batch > 1;
@@ -212,7 +214,7 @@ grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile 
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    if (d->mask != DMATTN_MASK_DENSE)
+    if (!dmattn_attention_has_bitmap(d))
         return (grid){0, 0, 0};
     uint64_t planes = dmattn_product(d->mask_shape.batch, d->mask_shape.heads);
     return (grid){d->mask_shape.queries > 1 ? dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)) : 1,

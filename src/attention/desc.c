@@ -63,7 +63,7 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_check_size(m, "keys", d.keys));
     TRY(dmattn_check_size(m, "heads", d.heads));
     TRY(dmattn_check_type(m, "type", d.type));
-    if ((unsigned)d.mask > DMATTN_MASK_INTERVALS)
+    if ((unsigned)d.mask > DMATTN_MASK_ADDITIVE)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
     if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
@@ -95,7 +95,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
 
-    if (d.mask == DMATTN_MASK_NONE)
+    d.bias = d.bias || d.mask == DMATTN_MASK_ADDITIVE;
+    if (d.mask == DMATTN_MASK_NONE || d.mask == DMATTN_MASK_ADDITIVE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
     else
         TRY(resolve_score(m, "mask", &d.mask_shape, &d));
@@ -106,6 +107,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         TRY(dmattn_check_type(m, "bias_type", d.bias_type));
         TRY(resolve_score(m, "bias", &d.bias_shape, &d));
     }
+    if (d.mask == DMATTN_MASK_ADDITIVE)
+        d.mask_shape = d.bias_shape;
     if (d.mask != DMATTN_MASK_INTERVALS && (d.lists || d.list_capacity))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but tile lists belong to interval masks",
                            d.lists ? "lists" : "list_capacity");
@@ -144,13 +147,13 @@ dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, 
 
 const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
-    return d->causal                          ? "causal"
-           : d->bias                          ? "bias"
-           : d->lists                         ? "lists"
-           : d->mask == DMATTN_MASK_INTERVALS ? "mask"
-           : d->list_capacity                 ? "list_capacity"
-           : d->lengths                       ? "lengths"
-                                              : NULL;
+    const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
+    return d->causal          ? "causal"
+           : d->lists         ? "lists"
+           : mask             ? "mask"
+           : d->list_capacity ? "list_capacity"
+           : d->lengths       ? "lengths"
+                              : NULL;
 }
 
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
@@ -167,8 +170,14 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
     case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BIAS: return d->bias ? dmattn_type_size(d->bias_type) * score_span(&d->bias_shape, d->keys) : 0;
     case TENSOR_SINK: return d->sink ? UINT64_C(4) * d->heads : 0;
+    case TENSOR_SLOPES: return d->slopes ? UINT64_C(4) * d->heads : 0;
     default: return 0;
     }
+}
+
+bool dmattn_attention_has_bitmap(const dmattn_attention_desc *d)
+{
+    return d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_ADDITIVE;
 }
 
 double dmattn_attention_pairs(const dmattn_attention_desc *d)

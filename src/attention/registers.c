@@ -30,7 +30,7 @@ uint32_t dmattn_backward_key_registers(const attention_tile *t, const dmattn_att
 {
     const lane k = lane_of(t, t->keys, t->rows, d->head_dim), v = lane_of(t, t->keys, t->rows, d->value_dim);
     const uint32_t loads =
-        k.rows > 1 ? 0 : 2 + (d->mask == DMATTN_MASK_DENSE ? 8 : 0) + (d->type == DMATTN_TYPE_F32 ? 10 : 0);
+        k.rows > 1 ? 0 : 2 + (dmattn_attention_has_bitmap(d) ? 8 : 0) + (d->type == DMATTN_TYPE_F32 ? 10 : 0);
     return (k.sums + v.sums) * 3 / 4 + k.rows * (8 + 3 * k.columns) + 78 + loads;
 }
 

@@ -125,6 +125,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         .lse = splits ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
         .sink = r->tensor[TENSOR_SINK],
+        .slopes = r->tensor[TENSOR_SLOPES],
     };
     if (v->mask_tiles && !reuse_mask_tiles) {
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
@@ -206,6 +207,8 @@ double dmattn_attention_bytes(const dmattn_attention_desc *d)
     bytes += size * d->batch * d->keys * d->kv_heads * ((double)d->head_dim + d->value_dim);
     bytes += d->lse ? 4 * rows : 0;
     bytes += d->sink ? 4.0 * d->heads : 0;
-    bytes += (d->mask == DMATTN_MASK_INTERVALS ? 8.0 : 1.0) * m->batch * m->heads * m->queries * d->keys;
+    bytes += d->slopes ? 4.0 * d->heads : 0;
+    if (d->mask != DMATTN_MASK_ADDITIVE) /* which is the bias */
+        bytes += (d->mask == DMATTN_MASK_INTERVALS ? 8.0 : 1.0) * m->batch * m->heads * m->queries * d->keys;
     return bytes + (double)dmattn_type_size(d->bias_type) * b->batch * b->heads * b->queries * d->keys;
 }

@@ -35,22 +35,33 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
     if (a->mask && d->cache != DMATTN_CACHE_PAGED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.mask is set, but a bounded cache does not hold all keys");
-    if (a->mask) { /* the mask has all keys of a sequence */
+    const bool bias = a->bias; /* also a mask of ADDITIVE, which is refused */
+    if ((bias || a->slopes) && (d->cache != DMATTN_CACHE_PAGED || !d->no_importance))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.%s is set, but in decoding it needs a paged cache and no_importance",
+                           bias ? "bias" : "slopes");
+    if (a->mask || bias) { /* the mask and the bias have all keys of a sequence */
         dmattn_attention_desc masked = *a;
         memset(&masked.k_strides, 0, sizeof masked.k_strides);
         memset(&masked.v_strides, 0, sizeof masked.v_strides);
         masked.keys = d->max_keys;
         TRY(dmattn_attention_desc_resolve(&masked, &masked, m));
         a->mask_shape = masked.mask_shape;
+        a->bias_shape = masked.bias_shape;
     }
-    const dmattn_mask mask = a->mask; /* k and v have only the new tokens */
-    const dmattn_score_shape shape = a->mask_shape;
-    a->keys = a->queries;
+    const dmattn_attention_desc of_all = *a;
+    a->keys = a->queries; /* k and v have only the new tokens */
     a->mask = DMATTN_MASK_NONE;
+    a->bias = false;
     TRY(dmattn_attention_desc_resolve(a, a, m));
-    a->mask = mask;
-    if (mask)
-        a->mask_shape = shape;
+    a->mask = of_all.mask;
+    if (a->mask)
+        a->mask_shape = of_all.mask_shape;
+    a->bias = bias;
+    if (bias) {
+        a->bias_type = of_all.bias_type;
+        a->bias_shape = of_all.bias_shape;
+    }
     return DMATTN_SUCCESS;
 }
 
@@ -209,10 +220,11 @@ uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tenso
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type), heads = a->kv_heads;
     const bool computed = !d->importance_given && !d->no_importance;
     switch (tensor) {
-    case TENSOR_MASK: {
+    case TENSOR_MASK:
+    case TENSOR_BIAS: {
         dmattn_attention_desc masked = *a;
         masked.keys = d->max_keys;
-        return dmattn_attention_tensor_bytes(&masked, TENSOR_MASK);
+        return dmattn_attention_tensor_bytes(&masked, tensor);
     }
     case TENSOR_DT_WEIGHT: return computed ? dmattn_product(parameter, heads, heads, a->value_dim) : 0;
     case TENSOR_A: return computed ? parameter * heads : 0;

@@ -95,6 +95,10 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
     if (paged) {
         if (s->desc.attention.sink)
             step.PAGED_SINK = t[TENSOR_SINK];
+        if (s->desc.attention.slopes)
+            step.PAGED_SLOPES = t[TENSOR_SLOPES];
+        if (s->desc.attention.bias)
+            step.PAGED_BIAS = t[TENSOR_BIAS];
         const paged_decode_params params = {step, t[TENSOR_PAGES], t[TENSOR_TABLE], t[TENSOR_MASK]};
         dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
     } else {
@@ -149,6 +153,7 @@ uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)
     case TENSOR_A:
     case TENSOR_DT_BIAS: return dmattn_type_size(s->desc.importance.parameter_type);
     case TENSOR_MASK: return 1;
+    case TENSOR_BIAS: return dmattn_type_size(s->desc.attention.bias_type);
     default: return 4;
     }
 }

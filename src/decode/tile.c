@@ -303,6 +303,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
 {
     const dmattn_attention_desc *a = &d->attention;
     const dmattn_selection *s = &d->selection;
+    const dmattn_score_shape *b = &a->bias_shape;
     const dmattn_cache_layout l = dmattn_decode_layout(d);
     const uint32_t size = dmattn_type_size(a->type), group = a->heads / a->kv_heads;
     memset(c, 0, DECODE_CONSTANT_COUNT * sizeof *c);
@@ -344,6 +345,13 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     dmattn_put_stride(c, DECODE_MASK_BATCH_LOW, a->mask_shape.batch, a->mask_shape.batch_stride, 1);
     dmattn_put_stride(c, DECODE_MASK_HEAD_LOW, a->mask_shape.heads, a->mask_shape.head_stride, 1);
     dmattn_put_stride(c, DECODE_MASK_QUERY_LOW, a->mask_shape.queries, a->mask_shape.query_stride, 1);
+    c[DECODE_PAIR_BIAS] = a->bias;
+    c[DECODE_PAIR_BIAS_TYPE] = a->bias_type;
+    c[DECODE_PAIR_BIAS_HEADS] = b->heads ? b->heads : 1;
+    dmattn_put_stride(c, DECODE_PAIR_BIAS_BATCH_LOW, b->batch, b->batch_stride, dmattn_type_size(a->bias_type));
+    dmattn_put_stride(c, DECODE_PAIR_BIAS_HEAD_LOW, b->heads, b->head_stride, dmattn_type_size(a->bias_type));
+    dmattn_put_stride(c, DECODE_PAIR_BIAS_QUERY_LOW, b->queries, b->query_stride, dmattn_type_size(a->bias_type));
+    c[DECODE_SLOPES] = a->slopes;
     const struct {
         uint32_t id, heads;
         const dmattn_strides *strides;

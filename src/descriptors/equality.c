@@ -80,6 +80,7 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, bias_type),
     STRUCT(dmattn_attention_desc, bias_shape, score_shape),
     MEMBER(dmattn_attention_desc, sink),
+    MEMBER(dmattn_attention_desc, slopes),
     MEMBER(dmattn_attention_desc, lists),
     MEMBER(dmattn_attention_desc, list_capacity),
     MEMBER(dmattn_attention_desc, lengths),

@@ -12,7 +12,12 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
     if (!desc)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "the descriptor of dynamic mask attention is NULL");
     const dmattn_attention_desc *a = &desc->attention;
-    const char *extra = a->mask ? "mask" : a->bias ? "bias" : a->lists ? "lists" : a->causal ? "causal" : NULL;
+    const char *extra = a->mask     ? "mask"
+                        : a->bias   ? "bias"
+                        : a->slopes ? "slopes"
+                        : a->lists  ? "lists"
+                        : a->causal ? "causal"
+                                    : NULL;
     if (extra || a->list_capacity)
         return dmattn_fail(
             m, DMATTN_ERROR_INVALID,

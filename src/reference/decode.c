@@ -28,7 +28,8 @@ static dmattn_status find_visible(const dmattn_decode_desc *d, const float *impo
 }
 
 dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_sequence *s, const void *q,
-                                   uint32_t head, uint32_t position, const uint8_t *mask, double *out, double *lse)
+                                   uint32_t head, uint32_t position, const uint8_t *mask, const void *bias, double *out,
+                                   double *lse)
 {
     const dmattn_attention_desc *a = &d->attention;
     const uint32_t keys = position + 1, kv_head = head / (a->heads / a->kv_heads);
@@ -46,14 +47,18 @@ dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_
         one.v_strides = s->v_strides;
         one.mask = DMATTN_MASK_DENSE;
         one.mask_shape = one.bias_shape = (dmattn_score_shape){1, 1, 1, 0, 0, 0};
-        one.bias = importance != NULL;
+        if (importance) {
+            one.bias = true;
+            one.bias_type = DMATTN_TYPE_F32;
+        }
         const reference_inputs in = {
             .q = q,
             .k = (const char *)s->k + kv_head * size * s->k_strides.head,
             .v = (const char *)s->v + kv_head * size * s->v_strides.head,
             .mask = visible,
-            .bias = importance,
+            .bias = importance ? importance : bias,
             .sink = s->sink + (a->sink ? head : 0),
+            .slopes = s->slopes + (a->slopes ? head : 0),
         };
         reference_attention_row(&one, &in, 0, 0, 0, scores, out, lse);
     }

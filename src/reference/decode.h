@@ -12,13 +12,14 @@ typedef struct reference_sequence {
     dmattn_strides k_strides, v_strides;
     const float *importance;
     uint64_t importance_stride;
-    const float *sink; /* [H], ignored if the descriptor has no sinks */
+    const float *sink, *slopes; /* [H], ignored if the descriptor has none */
 } reference_sequence;
 
 /* Computes out[Dv] and *lse of one query, of query head `head` at `position`, which sees the tokens at and before its
- * position. `desc` must be resolved. `q` is the row of the query; `mask` its row of the dense mask, or NULL. Errors:
- * OUT_OF_MEMORY. */
+ * position. `desc` must be resolved. `q` is the row of the query; `mask` and `bias` its rows of the dense mask and of
+ * the bias, or NULL. Errors: OUT_OF_MEMORY. */
 dmattn_status reference_decode_row(const dmattn_decode_desc *desc, const reference_sequence *sequence, const void *q,
-                                   uint32_t head, uint32_t position, const uint8_t *mask, double *out, double *lse);
+                                   uint32_t head, uint32_t position, const uint8_t *mask, const void *bias, double *out,
+                                   double *lse);
 
 #endif

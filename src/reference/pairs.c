@@ -31,10 +31,26 @@ bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, 
     if (d->mask == DMATTN_MASK_NONE)
         return true;
     uint64_t at = reference_score_at(d, &d->mask_shape, batch, head, query, key);
+    if (d->mask == DMATTN_MASK_ADDITIVE)
+        return element_counted_bias(element_load(d->bias_type, in->bias, at)) != -INFINITY;
     if (d->mask == DMATTN_MASK_DENSE)
         return ((const uint8_t *)in->mask)[at] != 0;
     const int32_t *begin = in->begin, *end = in->end;
     return begin[at] <= (int64_t)query && (int64_t)query < end[at];
+}
+
+/* The bias, or minus the distance, times the slope. */
+static double bias_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
+                      uint32_t query, uint32_t key)
+{
+    double bias = -fabs((double)query + d->keys - d->queries - key);
+    if (d->bias) {
+        const uint64_t at = reference_score_at(d, &d->bias_shape, batch, head, query, key);
+        bias = element_counted_bias(element_load(d->bias_type, in->bias, at));
+    }
+    if (!d->slopes || bias == 0)
+        return bias;
+    return element_counted_bias(element_in_f32_range(((const float *)in->slopes)[head] * bias));
 }
 
 double reference_score(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
@@ -55,10 +71,8 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
     }
     if (slope)
         *slope = by_dot;
-    if (d->bias) {
-        const uint64_t at = reference_score_at(d, &d->bias_shape, batch, head, query, key);
-        s = element_in_f32_range(s + element_counted_bias(element_load(d->bias_type, in->bias, at)));
-    }
+    if (d->bias || d->slopes)
+        s = element_in_f32_range(s + bias_of(d, in, batch, head, query, key));
     return s;
 }
 

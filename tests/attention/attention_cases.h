@@ -8,7 +8,7 @@
 /* What the inputs hold, instead of the random numbers of problem_randomize(). */
 typedef enum case_data {
     DATA_RANDOM = 0,
-    DATA_TILES,         /* dense: tiles of 64 x 64 are empty, full, or random */
+    DATA_TILES,         /* dense, additive: tiles of 64 x 64 are empty, full, or random */
     DATA_DEAD_ROWS,     /* dense: every third query and queries 64 to 127 see no key */
     DATA_NOTHING,       /* no query sees any key */
     DATA_EVERYTHING,    /* all queries see all keys; interval bounds are far outside */
@@ -18,6 +18,7 @@ typedef enum case_data {
     DATA_LARGE,         /* scores in the hundreds: q is 30 times as large */
     DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */
     DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
+    DATA_CAUSAL,        /* additive: 0 up to the position of the query, -infinity after it */
     DATA_LARGE_VALUES   /* v is from 57000 to 65000, near the limit of f16, of either sign */
 } case_data;
 
@@ -47,6 +48,8 @@ typedef struct attention_group {
     X(bias_and_dense)       \
     X(intervals)            \
     X(intervals_and_bias)   \
+    X(additive)             \
+    X(slopes)               \
     X(sinks)                \
     X(matrices)
 #define DECLARE_GROUP(name) extern const attention_group cases_##name;
@@ -67,7 +70,7 @@ typedef struct attention_choice {
     bool chosen;
 } attention_choice;
 
-#define ATTENTION_MOST_CASES 320
+#define ATTENTION_MOST_CASES 340
 
 /* Returns the number of cases at a level: all of the table, or only those whose gradients are computed. */
 size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES]);
@@ -84,6 +87,8 @@ bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradi
 #define LSE                .lse = true
 #define CAUSAL             .causal = true
 #define SINK               .sink = true
+#define SLOPES             .slopes = true
+#define ADDITIVE(of, ...)  .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}
 #define DENSE(...)         .mask = DMATTN_MASK_DENSE, .mask_shape = {__VA_ARGS__}
 #define INTERVALS(...)     .mask = DMATTN_MASK_INTERVALS, .mask_shape = {__VA_ARGS__}
 #define BIAS(of, ...)      .bias = true, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}

@@ -53,11 +53,12 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     /* each pair of these traits is covered; for gradients, which need three kernels, only pairs of the first two */
     cover_add(&t, type);
     cover_add(&t, d->mask);
-    cover_add(&t, d->bias ? 1 + d->bias_type : 0);
+    const bool bias = d->bias || d->mask == DMATTN_MASK_ADDITIVE;
+    cover_add(&t, bias ? 1 + d->bias_type : 0);
     cover_add(&t, d->causal);
 
-    add_shape(&t, &d->mask_shape, d->mask, d);
-    add_shape(&t, &d->bias_shape, d->bias, d);
+    add_shape(&t, &d->mask_shape, d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_INTERVALS, d);
+    add_shape(&t, &d->bias_shape, bias, d);
     cover_add(&t, d->soft_cap > 0);
     cover_add(&t, d->scale < 0 ? 0 : d->scale == 0 ? 1 : 2);
     cover_add(&t, d->lse);
@@ -69,20 +70,14 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->keys == 1 ? 0 : d->keys < d->queries ? 1 : 2);
     cover_add(&t, gradients ? group > 1 : group <= 3 ? group : group <= 16 ? 4 : 5);
     cover_add(&t, d->sink);
+    cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
     cover_add(&t, c->data);
     cover_add(&t, d->list_capacity != 0);
 
-    const uint64_t values[] = {type,
-                               d->mask,
-                               d->bias ? 1 + (uint64_t)d->bias_type : 0,
-                               d->causal,
-                               d->soft_cap > 0,
-                               d->sink,
-                               d->lse,
-                               d->head_dim,
-                               value_dim,
-                               group,
-                               d->queries * group <= 16};
+    const uint64_t values[] = {type,      d->mask,         bias ? 1 + (uint64_t)d->bias_type : 0,
+                               d->causal, d->soft_cap > 0, d->sink,
+                               d->slopes, d->lse,          d->head_dim,
+                               value_dim, group,           d->queries * group <= 16};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         cover_add_kernel(&t, values[i]);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)

@@ -255,6 +255,60 @@ static const attention_case intervals_and_bias[] = {
 };
 GROUP(intervals_and_bias, intervals_and_bias);
 
+/* A mask that is added. Where all its elements are 0, kernels add nothing; where all are -infinity, they skip. */
+static const attention_case additive[] = {
+    {.name = "f32",
+     .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, ADDITIVE(F32, .batch = 2, .heads = 4, .queries = 70)}},
+    {.name = "f16 tiles",
+     .desc = {F16, SIZE(1, 140, 260, 4, 2, 64, 0), LSE, ADDITIVE(F16, .queries = 140)},
+     .data = DATA_TILES},
+    {.name = "bf16 tiles of kv heads",
+     .desc = {BF16, SIZE(1, 130, 200, 4, 2, 24, 40), LSE, .scale = 0.3f, ADDITIVE(BF16, .heads = 2, .queries = 130)},
+     .data = DATA_TILES},
+    {.name = "causal",
+     .desc = {F16, SIZE(1, 130, 140, 2, 1, 64, 0), LSE, ADDITIVE(F16, .queries = 130)},
+     .data = DATA_CAUSAL},
+    {.name = "causal in both ways, odd rows",
+     .desc = {F32, SIZE(2, 90, 75, 2, 1, 16, 0), LSE, CAUSAL,
+              ADDITIVE(F16, .batch = 2, .queries = 90, .batch_stride = 90 * 77, .query_stride = 77)},
+     .data = DATA_CAUSAL},
+    {.name = "by key",
+     .desc = {F16, SIZE(2, 70, 300, 4, 2, 32, 0), LSE, ADDITIVE(F32, .batch = 2, .heads = 2)},
+     .data = DATA_TILES},
+    {.name = "by key and head", .desc = {BF16, SIZE(1, 20, 90, 4, 1, 16, 0), LSE, ADDITIVE(BF16, .heads = 4)}},
+    {.name = "few queries", .desc = {F16, SIZE(2, 3, 300, 8, 2, 64, 0), LSE, ADDITIVE(F16, .queries = 3)}},
+    {.name = "rows that see nothing",
+     .desc = {F32, SIZE(1, 130, 140, 2, 1, 16, 0), LSE, ADDITIVE(F16, .queries = 130)},
+     .data = DATA_DEAD_ROWS},
+    {.name = "nothing is visible",
+     .desc = {F32, SIZE(1, 70, 70, 2, 1, 16, 0), LSE, ADDITIVE(F32, .queries = 70)},
+     .data = DATA_NOTHING},
+    {.name = "everything is visible",
+     .desc = {F16, SIZE(1, 70, 140, 2, 1, 16, 0), LSE, ADDITIVE(F16, .queries = 70)},
+     .data = DATA_EVERYTHING},
+    {.name = "soft cap and sinks",
+     .desc = {F32, SIZE(1, 70, 140, 4, 2, 16, 0), LSE, SINK, .soft_cap = 2, ADDITIVE(F32, .queries = 70)},
+     .data = DATA_TILES},
+};
+GROUP(additive, additive);
+
+/* Slopes multiply the bias or, without one, the distance. */
+static const attention_case slopes[] = {
+    {.name = "distances", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, SLOPES}},
+    {.name = "distances f16 causal", .desc = {F16, SIZE(1, 130, 140, 4, 2, 64, 0), LSE, CAUSAL, SLOPES}},
+    {.name = "distances bf16, one query", .desc = {BF16, SIZE(2, 1, 300, 8, 2, 64, 0), LSE, CAUSAL, SLOPES, SINK}},
+    {.name = "distances, intervals", .desc = {F16, SIZE(1, 70, 140, 4, 2, 24, 0), LSE, SLOPES, INTERVALS(.heads = 2)}},
+    {.name = "more queries than keys", .desc = {F32, SIZE(1, 90, 40, 3, 1, 16, 0), LSE, SLOPES, .soft_cap = 3}},
+    {.name = "additive mask",
+     .desc = {F16, SIZE(1, 130, 140, 4, 2, 32, 0), LSE, SLOPES, ADDITIVE(F16, .queries = 130)},
+     .data = DATA_TILES},
+    {.name = "additive mask by key",
+     .desc = {BF16, SIZE(2, 40, 140, 4, 1, 16, 0), LSE, SLOPES, ADDITIVE(F32, .batch = 2)}},
+    {.name = "bias and dense mask",
+     .desc = {F32, SIZE(1, 70, 90, 4, 2, 16, 0), LSE, SLOPES, DENSE(.queries = 70), BIAS(F16, .queries = 70)}},
+};
+GROUP(slopes, slopes);
+
 /* Each head has a sink. A query that sees no key has it as lse. */
 static const attention_case sinks[] = {
     {.name = "f32", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, SINK}},
@@ -435,6 +489,37 @@ static void fill_bias(const attention_case *c, problem *p)
             }
 }
 
+/* Visible pairs of an additive mask have 0 or a random number, and all of a full tile have 0. */
+static void fill_additive(const attention_case *c, problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const dmattn_score_shape *s = &d->bias_shape;
+    uint64_t state = 9;
+    for (uint64_t row = 0; row < (uint64_t)s->batch * s->heads * s->queries; row++) {
+        const uint32_t t = (uint32_t)(row % s->queries), head = (uint32_t)(row / s->queries % s->heads);
+        const uint64_t at = row / s->queries / s->heads * s->batch_stride + head * s->head_stride + t * s->query_stride;
+        for (uint32_t j = 0; j < d->keys; j++) {
+            uint64_t tile = 1000 * (t / 64) + j / 64;
+            const bool causal = c->data == DATA_CAUSAL, full = c->data == DATA_TILES && random_bits(&tile) % 3 == 1;
+            const bool visible = causal ? (int64_t)j <= (int64_t)t + d->keys - d->queries
+                                        : dense_visible(c->data, t, j, random_bits(&state) % 3 != 0);
+            const bool zero = causal || full || c->data == DATA_EVERYTHING || random_bits(&state) % 2;
+            const double hidden = random_bits(&state) % 8 ? (double)-INFINITY : (double)NAN;
+            element_store(d->bias_type, p->tensor[TENSOR_BIAS], at + j,
+                          !visible ? hidden
+                          : zero   ? 0
+                                   : random_normal(&state));
+        }
+    }
+}
+
+/* From about 1 to 1/4, of either sign. */
+static void fill_slopes(problem *p)
+{
+    for (uint32_t head = 0; head < p->desc.heads; head++)
+        ((float *)p->tensor[TENSOR_SLOPES])[head] = (head % 3 == 2 ? -0.3f : 1) / (float)(1 + head % 4);
+}
+
 static void enlarge_q(problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -467,9 +552,13 @@ void case_fill_inputs(const attention_case *c, problem *p)
         fill_dense(c, p);
     if (p->desc.mask == DMATTN_MASK_INTERVALS)
         fill_intervals(c, p);
+    if (p->desc.mask == DMATTN_MASK_ADDITIVE)
+        fill_additive(c, p);
+    if (p->desc.slopes)
+        fill_slopes(p);
     const bool low_bias = c->data == DATA_INFINITE_BIAS || c->data == DATA_NOTHING || c->data == DATA_LOWEST_BIAS
                           || c->data == DATA_LOWEST_ROWS;
-    if (p->desc.bias && low_bias)
+    if (p->desc.bias && low_bias && p->desc.mask != DMATTN_MASK_ADDITIVE)
         fill_bias(c, p);
     if (c->data == DATA_LARGE_VALUES)
         enlarge_v(p);

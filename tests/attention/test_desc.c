@@ -120,7 +120,7 @@ static const bad_desc bad[] = {
     {"kv_heads (8)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 8, .head_dim = 16}},
     {"type 3", {SIZES, .type = (dmattn_type)3}},
     {"type -1", {SIZES, .type = (dmattn_type)-1}},
-    {"mask 3", {SIZES, .mask = (dmattn_mask)3}},
+    {"mask 4", {SIZES, .mask = (dmattn_mask)4}},
     {"level 4", {SIZES, .level = (dmattn_level)4}},
     {"level -1", {SIZES, .level = (dmattn_level)-1}},
     {"bias_type 3", {SIZES, .bias = true, .bias_type = (dmattn_type)3}},
@@ -320,7 +320,17 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_LSE), 4 * 2 * 4 * 5);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 2 * 2 * 5 * 7);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BIAS), 2 * 4 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SINK), 0);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SLOPES), 0);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 0);
+
+    d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_F16,
+                                         .bias_shape = {.queries = 5}, .sink = true, .slopes = true});
+    cr_expect(d.bias && dmattn_attention_has_bitmap(&d) && d.mask_shape.queries == 5, "the bias is the mask");
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BIAS), 2 * 5 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SINK), 4 * 4);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SLOPES), 4 * 4);
 
     d = resolved((dmattn_attention_desc){SIZES, INTERVALS, .mask_shape = {.batch = 2, .heads = 2}});
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 2 * 7);

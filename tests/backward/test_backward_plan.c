@@ -55,6 +55,8 @@ Test(backward_plan, refusals)
         "heads");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .gradients = DMATTN_GRADIENT_BIAS}, "no bias");
     expect_refusal(&(backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_SINK}, "no sink");
+    expect_refusal(&(backward_desc){.attention = {SIZES, BIAS, .slopes = true}, .gradients = DMATTN_GRADIENT_BIAS},
+                   "without slopes");
     expect_refusal(&(backward_desc){.attention = {SIZES, BIAS}, .gradients = DMATTN_GRADIENT_A}, "0x40");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dq_strides = {0, 64, 16}}, "dq_strides");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dk_strides = {7 * 32, 16, 16}}, "dk_strides");

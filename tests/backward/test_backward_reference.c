@@ -44,7 +44,7 @@ static differentiated make(const dmattn_attention_desc *desc)
             x.dlse[i] = (float)random_normal(&state);
     }
     x.g = (attention_gradients){doubles(x.count[TENSOR_Q]), doubles(x.count[TENSOR_K]), doubles(x.count[TENSOR_V]),
-                                desc->bias ? doubles(x.count[TENSOR_BIAS]) : NULL,
+                                x.p.desc.bias && !desc->slopes ? doubles(x.count[TENSOR_BIAS]) : NULL,
                                 desc->sink ? doubles(x.count[TENSOR_SINK]) : NULL};
     return x;
 }
@@ -131,7 +131,7 @@ static void check(const dmattn_attention_desc *desc)
         {TENSOR_Q, x.g.dq}, {TENSOR_K, x.g.dk}, {TENSOR_V, x.g.dv}, {TENSOR_BIAS, x.g.dbias}, {TENSOR_SINK, x.g.dsink}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         expect_gradient(dmattn_tensor_name(parts[i].tensor), loss_of, &user, x.p.tensor[parts[i].tensor],
-                        parts[i].gradient, x.count[parts[i].tensor]);
+                        parts[i].gradient, parts[i].gradient ? x.count[parts[i].tensor] : 0);
     free(user.out);
     destroy(&x);
 }
@@ -205,6 +205,13 @@ Test(backward_reference, masks)
     check(&(dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.batch = 2, .heads = 2},
                                    .bias = true, .bias_shape = {.batch = 2, .heads = 2}});
     check(&(dmattn_attention_desc){SIZES, .causal = true, .mask = DMATTN_MASK_INTERVALS, .bias = true});
+}
+
+Test(backward_reference, slopes_and_additive_masks)
+{
+    check(&(dmattn_attention_desc){SIZES, .slopes = true, .sink = true});
+    check(&(dmattn_attention_desc){SIZES, .slopes = true, .bias = true, .bias_shape = {.queries = 5}});
+    check(&(dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.heads = 2, .queries = 5}});
 }
 
 /* With more queries than keys, some queries see no key. */

@@ -100,7 +100,8 @@ static void expect_found(const gradient_checker *c, tensor_id t, float *got, con
 /* With all keys checked, the expected gradients agree with the reference, which does not use forward results. */
 Test(gradients, all_keys)
 {
-    static const char *const masks[] = {"none", "causal", "dense:0.3", "causal+dense:0.2", "interval:9", "topw:10"};
+    static const char *const masks[] = {"none",       "causal", "additive", "dense:0.3", "causal+dense:0.2",
+                                        "interval:9", "topw:10"};
     for (size_t m = 0; m < sizeof masks / sizeof *masks; m++) {
         fixture f = make_fixture(masks[m], m % 2);
         gradient_checker c = check(&f, count_visible_pairs(&f.problem));
@@ -150,7 +151,7 @@ Test(gradients, passed)
 
 Test(passes, flops)
 {
-    static const char *const masks[] = {"none", "causal", "dense:0.3", "interval:9", "topw:10"};
+    static const char *const masks[] = {"none", "causal", "additive", "dense:0.3", "interval:9", "topw:10"};
     for (size_t m = 0; m < sizeof masks / sizeof *masks; m++) {
         const bench_case c = make_case(masks[m], false);
         dmattn_attention_backward_desc desc;

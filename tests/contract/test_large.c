@@ -311,7 +311,7 @@ static void run_cache(const char *name, const dmattn_decode_desc *desc, uint32_t
                                     .importance_stride = tokens};
     for (uint32_t head = 0; head < KV_HEADS; head++) {
         double want[CACHE_DIM], lse, largest = 0;
-        ASSERT_OK(reference_decode_row(&d, &all, q + head * CACHE_DIM, head, PROMPT, NULL, want, &lse));
+        ASSERT_OK(reference_decode_row(&d, &all, q + head * CACHE_DIM, head, PROMPT, NULL, NULL, want, &lse));
         for (int i = 0; i < CACHE_DIM; i++)
             largest = fmax(largest, fabs(want[i]));
         /* Weights and results are rounded to f16; |v| is below 6. */

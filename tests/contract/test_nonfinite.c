@@ -248,6 +248,38 @@ static void not_finite_dlse(problem *p)
     dlse[QUERIES + 20] = INFINITY;
 }
 
+/* Slopes of NaN and infinity: only the key at the query's own position, whose distance is 0, is left. */
+static void odd_slopes(problem *p)
+{
+    ((float *)p->tensor[TENSOR_SLOPES])[0] = NAN;
+    ((float *)p->tensor[TENSOR_SLOPES])[1] = INFINITY;
+}
+
+/* All other keys count as FLT_MAX. */
+static void negative_slopes(problem *p)
+{
+    ((float *)p->tensor[TENSOR_SLOPES])[0] = -INFINITY;
+    ((float *)p->tensor[TENSOR_SLOPES])[1] = -1e38f;
+}
+
+/* An additive mask hides key 50 from the first 30 queries, and most keys from query 3. In a tile, hidden keys of NaN
+ * are beside visible ones. */
+static void hidden_by_additive(problem *p)
+{
+    float *bias = p->tensor[TENSOR_BIAS];
+    for (uint32_t t = 0; t < QUERIES; t++)
+        for (uint32_t j = 0; j < KEYS; j++)
+            bias[t * KEYS + j] = (j == 50 && t < 30) || (t == 3 && j > 2) ? t % 2 ? -INFINITY : NAN : 0;
+    put(p, TENSOR_K, 50, 0, 5, NAN);
+}
+
+/* With slopes, elements of 0 and of -infinity stay what they are. */
+static void sloped_mask(problem *p)
+{
+    hidden_by_additive(p);
+    odd_slopes(p);
+}
+
 #define BIAS(...) .bias = true, .bias_shape = {__VA_ARGS__}
 
 static const entry entries[] = {
@@ -291,6 +323,18 @@ static const entry entries[] = {
     {"product beyond f32", {SIZES}, product_overflow, true, false},
     {"product beyond f32, capped", {SIZES, .soft_cap = 3}, product_overflow, true, false},
     {"sum beyond f32", {SIZES, .scale = 1, BIAS(0)}, sum_overflow, true, false},
+    {"slopes", {SIZES, .slopes = true}, odd_slopes, false, false},
+    {"negative slopes", {SIZES, .slopes = true, .causal = true}, negative_slopes, false, true},
+    {"hidden by an additive mask",
+     {SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = QUERIES}},
+     hidden_by_additive,
+     false,
+     true},
+    {"additive mask with slopes",
+     {SIZES, .slopes = true, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = QUERIES}},
+     sloped_mask,
+     false,
+     true},
     {"infinite sink", {SIZES, SINK, .causal = true}, infinite_sink, false, false},
     {"infinite sink and bias", {SIZES, SINK, BIAS(.heads = 2)}, infinite_sink, false, false},
     {"sinks that hide", {SIZES, SINK, .causal = true}, hiding_sink, false, false},

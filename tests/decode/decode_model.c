@@ -69,7 +69,7 @@ static void *allocate(uint64_t bytes)
 static bool is_of_step(tensor_id t)
 {
     return t != TENSOR_STATE && t != TENSOR_PAGES && t != TENSOR_TABLE && t != TENSOR_DT_WEIGHT && t != TENSOR_A
-           && t != TENSOR_DT_BIAS && t != TENSOR_SINK;
+           && t != TENSOR_DT_BIAS && t != TENSOR_SINK && t != TENSOR_SLOPES;
 }
 
 static void create_tensors(run *r)
@@ -91,6 +91,8 @@ static void create_tensors(run *r)
                           t == TENSOR_DT_WEIGHT ? 0.3 * random_normal(&r->random) : random_uniform(&r->random));
     for (uint32_t i = 0; r->image[TENSOR_SINK] && i < r->desc.attention.heads; i++)
         ((float *)r->image[TENSOR_SINK])[i] = (float)random_normal(&r->random);
+    for (uint32_t i = 0; r->image[TENSOR_SLOPES] && i < r->desc.attention.heads; i++)
+        ((float *)r->image[TENSOR_SLOPES])[i] = (i % 3 == 2 ? -0.3f : 1) / (float)(1 + i);
     if (r->image[TENSOR_TABLE]) { /* pages of the pool in random order, each at most once */
         int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
         const uint32_t used = r->desc.attention.batch * r->layout.table_pages;
@@ -337,6 +339,7 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
         .importance = s->importance,
         .importance_stride = MOST_LOG,
         .sink = (const float *)r->image[TENSOR_SINK],
+        .slopes = (const float *)r->image[TENSOR_SLOPES],
     };
     for (uint32_t t = 0; t < count; t++)
         for (uint32_t head = 0; head < a->heads; head++) {
@@ -350,12 +353,20 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
                                                  + (m->batch > 1 ? b : 0) * m->batch_stride
                                                  + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
                                                  + (m->queries > 1 ? t : 0) * m->query_stride;
+            const dmattn_score_shape *bs = &a->bias_shape;
+            const char *bias = !a->bias
+                                   ? NULL
+                                   : r->image[TENSOR_BIAS] + step * r->bytes[TENSOR_BIAS]
+                                         + dmattn_type_size(a->bias_type)
+                                               * ((bs->batch > 1 ? b : 0) * bs->batch_stride
+                                                  + dmattn_score_head(bs, head, a->heads, a->kv_heads) * bs->head_stride
+                                                  + (bs->queries > 1 ? t : 0) * bs->query_stride);
             r->wanted[row] = true;
             if (s->broken) {
                 r->lse[row] = NAN;
                 continue;
             }
-            ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, s->length + t, mask,
+            ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, s->length + t, mask, bias,
                                            r->out + row * a->value_dim, &r->lse[row]));
         }
     s->length = after;
@@ -389,6 +400,8 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
         .table = r->buffer[TENSOR_TABLE],
         .mask = of_step(r, TENSOR_MASK, step),
         .sink = r->buffer[TENSOR_SINK],
+        .bias = of_step(r, TENSOR_BIAS, step),
+        .slopes = r->buffer[TENSOR_SLOPES],
         .workspace = r->workspace,
     };
     ASSERT_OK(dmattn_decode_record(r->plan, commands, &args));
@@ -477,7 +490,12 @@ static void run_round(run *r, unsigned round)
     random_rows(r, TENSOR_V, &a->v_strides, a->kv_heads, a->value_dim);
     for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_MASK]; i++)
         r->image[TENSOR_MASK][i] = (char)(below(r, 3) == 0);
-    for (int t = TENSOR_Q; t <= TENSOR_MASK; t++)
+    for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_BIAS] / dmattn_type_size(a->bias_type); i++) {
+        static const double odd[] = {-INFINITY, NAN, 0};
+        element_store(a->bias_type, r->image[TENSOR_BIAS], i,
+                      below(r, 4) ? random_normal(&r->random) : odd[below(r, sizeof odd / sizeof *odd)]);
+    }
+    for (int t = TENSOR_Q; t <= TENSOR_BIAS; t++)
         if (t != TENSOR_OUT && t != TENSOR_LSE)
             upload(r, (tensor_id)t);
     make_importance(r, &importance, &stride);

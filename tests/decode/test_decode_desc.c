@@ -152,6 +152,8 @@ Test(decode_desc, refused_importance)
     both.importance_given = true;
     EXPECT_REFUSED(both, no_importance, true, "importance_given and no_importance");
     EXPECT_REFUSED(paged, attention.sink, true, "attention.sink is set");
+    EXPECT_REFUSED(paged, attention.slopes, true, "attention.slopes is set");
+    EXPECT_REFUSED(paged, attention.bias, true, "attention.bias is set");
     EXPECT_REFUSED(bounded, importance.parameter_type, (dmattn_type)3, "parameter_type");
     EXPECT_REFUSED(bounded, importance.activation, (dmattn_activation)2, "activation");
     dmattn_decode_desc heads = bounded;

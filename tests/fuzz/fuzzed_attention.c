@@ -66,16 +66,17 @@ void draw_attention(dmattn_attention_desc *d)
 {
     draw_sizes(d);
     d->causal = flip();
-    d->mask = (dmattn_mask)value_of(3);
+    d->mask = (dmattn_mask)value_of(4);
     const bool intervals = d->mask == DMATTN_MASK_INTERVALS;
     if (d->mask)
         d->mask_shape = any_score_shape(d, intervals);
     d->bias = once_in(3);
-    if (d->bias) {
+    if (d->bias || d->mask == DMATTN_MASK_ADDITIVE) {
         d->bias_type = (dmattn_type)value_of(3);
         d->bias_shape = any_score_shape(d, intervals);
     }
     d->sink = once_in(4);
+    d->slopes = once_in(4);
     d->lists = intervals && once_in(5);
     d->list_capacity = intervals && once_in(3) ? any_size() : 0;
 }
@@ -143,13 +144,14 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
     case TENSOR_END: return a->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&a->mask_shape, a->keys) : 0;
     case TENSOR_BIAS: return a->bias ? bias * score_span(&a->bias_shape, a->keys) : 0;
     case TENSOR_SINK: return a->sink ? (wide)4 * a->heads : 0;
+    case TENSOR_SLOPES: return a->slopes ? (wide)4 * a->heads : 0;
     default: return 0;
     }
 }
 
 static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *resolved)
 {
-    for (int t = TENSOR_Q; t <= TENSOR_SINK; t++)
+    for (int t = TENSOR_Q; t <= TENSOR_SLOPES; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
 }
 

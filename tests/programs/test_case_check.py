@@ -28,6 +28,8 @@ CASES = [
     "--op attention --gradients --mask intervals --bias --type f16 --causal 0",
     "--op attention --scale 0.7 --queries 5 --keys 17",
     "--op attention --gradients --sink --dlse --bias --queries 9 --keys 7",
+    "--op attention --gradients --mask additive --type bf16 --heads 4 --kv-heads 2 --causal 0",
+    "--op attention --gradients --slopes --heads 4 --queries 7 --keys 12",
     "--gradients --sink --dt-bias --type f16 --heads 4 --kv-heads 2",
 ]
 
@@ -62,7 +64,7 @@ def check_wrong_results(runner, case, folder):
     data = case.read_bytes()
     header, start = read_header(data)
     inputs = {"__metadata__", "q", "k", "v", "mask", "bias", "dout", "dt_weight", "a", "dt_bias", "key_valid",
-              "sink", "dlse"}
+              "sink", "dlse", "slopes"}
     if header["__metadata__"]["op"] == "attention":
         inputs |= {"begin", "end"}
     names = [name for name in header if name not in inputs]

@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "poison.h"
 
+#include "reference/element.h"
+
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a dense mask hides a key from all queries. */
+/* Whether an element of a dense or additive mask shows the pair. */
+static bool shows(const problem *p, uint64_t at)
+{
+    if (p->desc.mask == DMATTN_MASK_DENSE)
+        return ((const uint8_t *)p->tensor[TENSOR_MASK])[at] != 0;
+    return element_counted_bias(element_load(p->desc.bias_type, p->tensor[TENSOR_BIAS], at)) != -INFINITY;
+}
+
+/* Whether such a mask hides a key from all queries. */
 static bool is_masked_for_all(const problem *p, uint64_t at)
 {
     const dmattn_score_shape *s = &p->desc.mask_shape;
     for (uint32_t t = 0; t < s->queries; t++)
-        if (((const uint8_t *)p->tensor[TENSOR_MASK])[at + t * s->query_stride])
+        if (shows(p, at + t * s->query_stride))
             return false;
     return true;
 }
 
-/* Whether the interval and causality, or a dense mask, hide a key of a kv head from all queries. */
+/* Whether the interval and causality, or another mask, hide a key of a kv head from all queries. */
 static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -25,7 +36,7 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
         uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
                       + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
-        if (d->mask == DMATTN_MASK_DENSE) {
+        if (d->mask != DMATTN_MASK_INTERVALS) {
             if (!is_masked_for_all(p, at))
                 return false;
         } else {

@@ -162,14 +162,21 @@ static dmattn_status read_scale(const safetensors_file *file, const messenger *m
 
 static dmattn_status read_mask(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d)
 {
-    bool intervals = false;
+    bool intervals = false, additive = false;
     TRY(flag(file, m, "causal", &d->causal));
     TRY(flag(file, m, "intervals", &intervals));
+    TRY(flag(file, m, "additive", &additive));
     bool dense = safetensors_find(file, "mask") != NULL;
-    if (intervals && dense)
-        return INVALID("the case has both a mask and intervals, but only one is allowed");
-    d->mask = intervals ? DMATTN_MASK_INTERVALS : dense ? DMATTN_MASK_DENSE : DMATTN_MASK_NONE;
+    if (intervals + additive + dense > 1)
+        return INVALID("the case has more than one of a mask, intervals and an additive mask");
+    d->mask = intervals  ? DMATTN_MASK_INTERVALS
+              : additive ? DMATTN_MASK_ADDITIVE
+              : dense    ? DMATTN_MASK_DENSE
+                         : DMATTN_MASK_NONE;
     d->bias = safetensors_find(file, "bias") != NULL;
+    if (additive && !d->bias)
+        return INVALID("metadata additive is 1, but there is no bias");
+    d->slopes = safetensors_find(file, "slopes") != NULL;
     return DMATTN_SUCCESS;
 }
 
@@ -389,6 +396,8 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
     } else {
         TRY(read_mask(file, m, &d.attention));
         TRY(read_scores(file, m, &d.attention, in));
+        if (d.attention.slopes)
+            TRY(read_f32(file, m, "slopes", (uint64_t[1]){d.attention.heads}, 1, &in[TENSOR_SLOPES]));
         TRY(problem_create(&d.attention, m, p));
     }
     const problem_backward wanted = {.dlse = in[TENSOR_DLSE] != NULL};
@@ -414,11 +423,11 @@ bool case_file_takes_metadata(const problem *p, const char *name)
     static const struct {
         const char *name;
         bool attention, dma;
-    } names[] = {{"op", true, true},         {"scale", true, true},      {"soft_cap", true, true},
-                 {"causal", true, true},     {"intervals", true, false}, {"activation", false, true},
-                 {"selection", false, true}, {"window", false, true},    {"threshold", false, true},
-                 {"sinks", false, true},     {"recent", false, true},    {"sliding", false, true},
-                 {"tie_break", false, true}};
+    } names[] = {{"op", true, true},          {"additive", true, false},  {"scale", true, true},
+                 {"soft_cap", true, true},    {"causal", true, true},     {"intervals", true, false},
+                 {"activation", false, true}, {"selection", false, true}, {"window", false, true},
+                 {"threshold", false, true},  {"sinks", false, true},     {"recent", false, true},
+                 {"sliding", false, true},    {"tie_break", false, true}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i].name))
             return p->dma ? names[i].dma : names[i].attention;

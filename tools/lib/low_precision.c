@@ -36,11 +36,19 @@ static uint64_t score_at(const dmattn_attention_desc *d, const dmattn_score_shap
     return at;
 }
 
+/* A bias or a sink, as scores take it. */
+static float counted(float bias)
+{
+    return isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
+}
+
 static bool is_visible(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                        uint32_t j)
 {
     bool visible = !d->causal || (int64_t)j <= (int64_t)t + d->keys - d->queries;
     uint64_t at = d->mask ? score_at(d, &d->mask_shape, b, h, t, j) : 0;
+    if (d->mask == DMATTN_MASK_ADDITIVE)
+        visible = visible && counted((float)element_load(d->bias_type, in->bias, at)) != -INFINITY;
     if (d->mask == DMATTN_MASK_DENSE)
         visible = visible && ((const uint8_t *)in->mask)[at];
     if (d->mask == DMATTN_MASK_INTERVALS)
@@ -55,12 +63,6 @@ static float dot(dmattn_type type, const void *a, const void *b, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         sum += (float)element_load(type, a, i) * (float)element_load(type, b, i);
     return sum;
-}
-
-/* A bias or a sink, as scores take it. */
-static float counted(float bias)
-{
-    return isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
 }
 
 /* The score of a pair, or -infinity if it is hidden, and its derivative with respect to scale * (q . k). */
@@ -79,9 +81,13 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
         s = d->soft_cap * (fabsf(x) < 0.2f ? tanhf(x) : copysignf((1 - e) / (1 + e), x));
         *slope = 4 * e / ((1 + e) * (1 + e));
     }
-    if (d->bias) {
-        s += counted((float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j)));
-    }
+    float bias = -fabsf((float)t + (float)d->keys - (float)d->queries - (float)j);
+    if (d->bias)
+        bias = counted((float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j)));
+    if (d->slopes && bias != 0)
+        bias = counted(((const float *)in->slopes)[h] * bias);
+    if (d->bias || d->slopes)
+        s += bias;
     return s;
 }
 
@@ -249,7 +255,7 @@ static void add_query(const problem *p, uint32_t b, uint32_t h, uint32_t t, cons
         const float probability = expf(s - lse), rounded_p = round_to(d->type, probability);
         const float ds = probability * (dot_size(d->type, dout, v, d->value_dim, &dp_size) - d_row);
         const float ds_size = probability * (dp_size + d_size), rounded = round_to(d->type, ds * slope);
-        if (d->bias)
+        if (d->bias && !d->slopes)
             add(row_of(g, size, bias, at.bias, 1), 0, ds, ds_size);
         add_row(row_of(g, size, TENSOR_DQ, at.query, d->head_dim), rounded, ds_size, d->type, k, d->head_dim);
         add_row(row_of(g, size, TENSOR_DK, at.key, d->head_dim), rounded, ds_size, d->type, q, d->head_dim);

@@ -66,6 +66,7 @@ tensor_box problem_box(const problem *p, tensor_id t)
     case TENSOR_DA:
     case TENSOR_DDT_BIAS: return contiguous_box(1, 1, 1, d->kv_heads);
     case TENSOR_SINK:
+    case TENSOR_SLOPES:
     case TENSOR_DSINK: return contiguous_box(1, 1, 1, d->heads);
     case TENSOR_DLSE: return contiguous_box(1, d->batch, d->heads, d->queries);
     default: return score_box(&d->mask_shape, d->keys);
@@ -93,7 +94,8 @@ dmattn_type problem_type(const problem *p, tensor_id t)
 {
     if (t == TENSOR_BIAS)
         return p->desc.bias_type;
-    return t == TENSOR_SINK || t == TENSOR_DLSE || t >= TENSOR_DBIAS ? DMATTN_TYPE_F32 : p->desc.type;
+    return t == TENSOR_SINK || t == TENSOR_SLOPES || t == TENSOR_DLSE || t >= TENSOR_DBIAS ? DMATTN_TYPE_F32
+                                                                                           : p->desc.type;
 }
 
 static bool wants(const problem *p, tensor_id t)
@@ -178,7 +180,7 @@ static uint32_t all_gradients(const problem *p)
     const uint32_t qkv =
         DMATTN_GRADIENT_Q | DMATTN_GRADIENT_K | DMATTN_GRADIENT_V | (p->desc.sink ? (uint32_t)DMATTN_GRADIENT_SINK : 0);
     if (!p->dma)
-        return qkv | (p->desc.bias ? (uint32_t)DMATTN_GRADIENT_BIAS : 0);
+        return qkv | (p->desc.bias && !p->desc.slopes ? (uint32_t)DMATTN_GRADIENT_BIAS : 0);
     if (p->dma_desc.importance_given)
         return qkv | DMATTN_GRADIENT_IMPORTANCE;
     return qkv | DMATTN_GRADIENT_DT_WEIGHT | DMATTN_GRADIENT_A

@@ -73,13 +73,13 @@ AttentionDesc = structure(
     "attention_desc", (c_int, "type"), (c_uint32, "batch queries keys heads kv_heads head_dim value_dim"),
     (c_float, "scale soft_cap"), (c_bool, "causal lse"), (Strides, "q_strides k_strides v_strides out_strides"),
     (c_int, "mask"), (ScoreShape, "mask_shape"), (c_bool, "bias"), (c_int, "bias_type"), (ScoreShape, "bias_shape"),
-    (c_bool, "sink lists"), (c_uint32, "list_capacity"), (c_bool, "lengths"), (c_int, "level max_level"))
-AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end bias sink lists workspace"),
+    (c_bool, "sink slopes lists"), (c_uint32, "list_capacity"), (c_bool, "lengths"), (c_int, "level max_level"))
+AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end bias sink slopes lists workspace"),
                           (c_uint32, "queries keys"), (c_bool, "reuse_mask_tiles"))
 AttentionBackwardDesc = structure("attention_backward_desc", (AttentionDesc, "attention"), (c_uint32, "gradients"),
                                   (c_bool, "dlse"), (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 AttentionBackwardArgs = structure("attention_backward_args",
-                                  (Buffer, "q k v out dout lse mask begin end bias sink dlse lists dq dk dv dbias "
+                                  (Buffer, "q k v out dout lse mask begin end bias sink slopes dlse lists dq dk dv dbias "
                                            "dsink workspace"))
 
 Importance = structure("importance", (c_int, "activation parameter_type"), (c_bool, "dt_bias"))
