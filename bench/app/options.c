@@ -27,6 +27,7 @@ enum {
     OPTION_SLOPES,
     OPTION_PASS,
     OPTION_REUSE_MASK,
+    OPTION_LENGTHS,
     OPTION_MODEL,
     OPTION_SHAPES,
     OPTION_SUITE,
@@ -65,6 +66,7 @@ static const struct option long_options[] = {
     {"slopes", no_argument, NULL, OPTION_SLOPES},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
+    {"lengths", required_argument, NULL, OPTION_LENGTHS},
     {"model", required_argument, NULL, OPTION_MODEL},
     {"shapes", required_argument, NULL, OPTION_SHAPES},
     {"suite", required_argument, NULL, OPTION_SUITE},
@@ -111,6 +113,9 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
         if (!parse_digits(optarg, 1000, &value, &end) || *end || !value)
             wanted = "a number from 1 to 1000";
         o->repeats = (uint32_t)value;
+    } else if (option == OPTION_LENGTHS) {
+        if (!parse_size(optarg, &o->lengths))
+            wanted = "a size from 1 to 2^30 - 1";
     } else if (!parse_digits(optarg, UINT64_MAX, &o->seed, &end) || *end)
         wanted = "a number from 0 to 2^64 - 1";
     if (wanted)

@@ -25,6 +25,7 @@ typedef struct bench_options {
     uint32_t repeats;                              /* runs of the whole list of cases */
     uint64_t seed;
     bool reuse_mask;
+    uint32_t lengths; /* --lengths; 0: not given */
     bool cold;
     bool plans; /* time planning instead of runs */
     bool tune;

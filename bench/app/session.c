@@ -131,6 +131,7 @@ static runner make_runner(const session *s)
                      .max_samples = o->max_samples,
                      .seed = o->seed,
                      .reuse_mask = o->reuse_mask,
+                     .lengths = o->lengths,
                      .phase = progress_phase,
                      .phase_user = s->progress},
         .cases = s->cases,

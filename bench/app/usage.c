@@ -55,6 +55,8 @@ const char bench_usage[] = "Usage: vkbench [options]\n"
                            "                             --queries (default: 1) new tokens and then has\n"
                            "                             --keys. topw:W uses a bounded cache, paged uses\n"
                            "                             pages; none has contiguous keys and inserts nothing\n"
+                           "  --lengths N      forward passes of plans for all lengths up to N, instead of\n"
+                           "                   plans for those of the case\n"
                            "  --reuse-mask     time runs that reuse the bitmap of a dense mask; by default\n"
                            "                   each run computes it\n"
                            "\n";

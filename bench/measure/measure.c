@@ -164,6 +164,7 @@ static dmattn_status measure_passes(const measure_settings *s, const bench_case 
         status = case_create(c, log, &run.problem);
     }
     if (!status) {
+        run.problem.longest = s->lengths;
         case_fill(&run.problem, &c->mask, s->seed);
         status = run_case(&run, m);
     }

@@ -20,6 +20,7 @@ typedef struct measure_settings {
     uint32_t max_samples;
     uint64_t seed;
     bool reuse_mask;
+    uint32_t lengths; /* plans of forward passes are for all lengths up to this; 0: for those of the case */
     const struct ceilings *ceilings;             /* may be NULL */
     struct calibration *calibration;             /* run between samples; may be NULL */
     const struct cold_cache *cold;               /* if not NULL, cases are also timed with cold caches */

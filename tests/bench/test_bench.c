@@ -296,6 +296,10 @@ Test(options, command_line)
     cr_expect(!o.json && !strcmp(o.csv, "-") && !strcmp(o.markdown, "m.md"));
     cr_expect_eq(parse(&o, why, "--tune", "--csv=r", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--tune") && strstr(why, "--csv"), "%s", why);
+    cr_expect_eq(parse(&o, why, "--lengths=32K", "--n=64", NULL), ACTION_RUN, "%s", why);
+    cr_expect_eq(o.lengths, 32768);
+    cr_expect_eq(parse(&o, why, "--lengths=0", NULL, NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--lengths"), "%s", why);
     cr_expect_eq(parse(&o, why, "--plans", "--n=64", NULL), ACTION_RUN, "%s", why);
     cr_expect(o.plans && o.suite == SUITE_NONE);
     cr_expect_eq(parse(&o, why, "--plans", "--suite=decode", NULL), ACTION_RUN, "%s", why);

@@ -21,11 +21,44 @@ static bool is_computed(const problem *p, tensor_id t)
                && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && !p->dma_desc.importance_given)));
 }
 
-static dmattn_status fill_device(const problem *p, device_problem *dp)
+static uint32_t longest(const problem *p, uint32_t length)
+{
+    return p->longest > length ? p->longest : length;
+}
+
+/* Makes the descriptor of a plan for all lengths up to the longest. */
+static void lengthen(const problem *p, dmattn_attention_desc *d)
+{
+    const dmattn_strides contiguous = {0};
+    d->lengths = true;
+    d->queries = longest(p, p->desc.queries);
+    d->keys = longest(p, p->desc.keys);
+    d->q_strides = d->k_strides = d->v_strides = d->out_strides = contiguous;
+    dmattn_score_shape *const shapes[] = {&d->mask_shape, &d->bias_shape};
+    for (int i = 0; i < 2; i++) {
+        shapes[i]->batch_stride = shapes[i]->head_stride = shapes[i]->query_stride = 0;
+        if (shapes[i]->queries > 1)
+            shapes[i]->queries = d->queries;
+    }
+}
+
+static dmattn_status plan_device(const problem *p, device_problem *dp)
 {
     dmattn_context *context = dmattn_device_context(dp->device);
-    TRY(p->dma ? dmattn_dma_plan_tile(context, &p->dma_desc, p->tile, &dp->plan)
-               : dmattn_attention_plan_tile(context, &p->desc, p->tile, &dp->plan));
+    dmattn_attention_desc attention = p->desc;
+    dmattn_dma_desc dma = p->dma_desc;
+    if (p->longest) {
+        lengthen(p, p->dma ? &dma.attention : &attention);
+        dp->args.queries = dp->dma_args.queries = p->desc.queries;
+        dp->args.keys = dp->dma_args.keys = p->desc.keys;
+    }
+    return p->dma ? dmattn_dma_plan_tile(context, &dma, p->tile, &dp->plan)
+                  : dmattn_attention_plan_tile(context, &attention, p->tile, &dp->plan);
+}
+
+static dmattn_status fill_device(const problem *p, device_problem *dp)
+{
+    TRY(plan_device(p, dp));
     dmattn_plan_info info;
     dmattn_plan_get_info(dp->plan, &info);
     if (info.workspace_size)

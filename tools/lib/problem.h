@@ -29,6 +29,8 @@ typedef struct problem {
     dmattn_mask_desc mask_desc; /* for dma: of the mask in it, for the reference */
     problem_backward backward;  /* resolved */
     void *tensor[TENSOR_COUNT];
+    uint32_t longest; /* the plan on a device is for all lengths up to this, and tensors are contiguous; 0: it is for
+                         those of `desc` */
     const attention_tile *tile;           /* the tile to use, not owned; NULL selects the default tile */
     const backward_tiles *gradient_tiles; /* the same for the gradients */
     bool least_tiles;                     /* compute the gradients in the smallest tiles instead of the default ones */
