@@ -14,7 +14,7 @@ enum { Q_ROW = HEADS * DIM, KV_ROW = KV_HEADS * DIM };
 
 /* Buffers for the largest lengths, as floats. */
 typedef struct tensors {
-    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, dt_weight, a, workspace;
+    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, workspace;
     uint64_t workspace_size;
 } tensors;
 
@@ -57,6 +57,19 @@ static void fill_masks(const tensors *t, uint32_t queries, uint32_t keys)
     fill(&t->mask, mask, queries * keys);
 }
 
+/* Blocks of -infinity, as in an additive mask, and of other numbers. */
+static void fill_bias(const dmattn_buffer *b, size_t count)
+{
+    float *values = malloc(count * sizeof *values);
+    bool hidden = false;
+    for (size_t i = 0; i < count; i++) {
+        hidden = i % 16 ? hidden : rand() % 2;
+        values[i] = hidden ? -INFINITY : (float)rand() / (float)RAND_MAX;
+    }
+    fill(b, values, count * sizeof *values);
+    free(values);
+}
+
 static tensors make_tensors(void)
 {
     tensors t = {
@@ -68,12 +81,14 @@ static tensors make_tensors(void)
         .mask = make(MOST * MOST),
         .begin = make(4 * KV_HEADS * MOST),
         .end = make(4 * KV_HEADS * MOST),
-        .bias = make(4 * BATCH * KV_HEADS * MOST),
+        .bias = make(4 * MOST * MOST),
         .sink = make(4 * HEADS),
+        .slopes = make(4 * HEADS),
         .dt_weight = make(4 * KV_HEADS * KV_ROW),
         .a = make(4 * KV_HEADS),
     };
     fill_random(&t.sink, HEADS, HEADS);
+    fill_random(&t.slopes, HEADS, HEADS);
     fill_random(&t.dt_weight, KV_HEADS * KV_ROW, KV_HEADS * KV_ROW);
     fill_random(&t.a, KV_HEADS, KV_HEADS);
     return t;
@@ -86,7 +101,7 @@ static void prepare(tensors *t, uint32_t queries, uint32_t keys, bool strided)
     fill_random(&t->q, q_rows * Q_ROW, BATCH * MOST * Q_ROW);
     fill_random(&t->k, kv_rows * KV_ROW, BATCH * MOST * KV_ROW);
     fill_random(&t->v, kv_rows * KV_ROW, BATCH * MOST * KV_ROW);
-    fill_random(&t->bias, BATCH * KV_HEADS * keys, BATCH * KV_HEADS * MOST);
+    fill_bias(&t->bias, MOST * MOST);
     fill_masks(t, queries, keys);
 }
 
@@ -112,6 +127,8 @@ static dmattn_status plan_of(const subject *s, uint32_t queries, uint32_t keys, 
     a->lengths = lengths;
     if (a->mask_shape.queries > 1)
         a->mask_shape.queries = queries;
+    if (a->bias_shape.queries > 1)
+        a->bias_shape.queries = queries;
     return s->dynamic ? dmattn_dma_plan_tile(h.context, &dma, tile, plan)
                       : dmattn_attention_plan_tile(h.context, a, tile, plan);
 }
@@ -139,6 +156,7 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                              .end = t->end,
                                              .bias = t->bias,
                                              .sink = t->sink,
+                                             .slopes = t->slopes,
                                              .workspace = t->workspace,
                                              .queries = queries,
                                              .keys = keys};
@@ -192,6 +210,8 @@ static const subject subjects[] = {
     {"causal, sinks", .attention = {SIZES, .causal = true, .sink = true}},
     {"dense mask, bias by key", .attention = {SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 2},
                                               .bias = true, .bias_shape = {.batch = BATCH, .heads = KV_HEADS}}},
+    {"additive mask", .attention = {SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = 2}}},
+    {"ALiBi", .attention = {SIZES, .causal = true, .slopes = true}},
     {"intervals",
      .attention = {SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = KV_HEADS}, .causal = true}},
     {"a cache of keys for the most keys", .strided = true,
@@ -224,6 +244,8 @@ static void run_subject(const subject *s, int rounds)
     most.queries = most.keys = MOST;
     if (most.mask_shape.queries > 1)
         most.mask_shape.queries = MOST;
+    if (most.bias_shape.queries > 1)
+        most.bias_shape.queries = MOST;
     most.mask = s->dynamic ? DMATTN_MASK_INTERVALS : most.mask;
     ASSERT_OK(dmattn_attention_desc_resolve(&most, &d, NULL));
     const attention_tile *given = harness_tile(&d, &tile);
