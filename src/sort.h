@@ -41,6 +41,6 @@ VkDeviceAddress dmattn_key_sort_record(const key_sort *sort, recorder *r, VkDevi
 /* This needs no device. */
 sort_layout dmattn_sort_layout(uint64_t planes, uint32_t keys);
 uint64_t dmattn_sort_scratch_bytes(const sort_layout *layout);
-uint32_t dmattn_sort_workgroup(const capabilities *caps);
+uint32_t dmattn_sort_workgroup(const capabilities *caps, uint64_t planes, uint32_t keys);
 
 #endif

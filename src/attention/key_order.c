@@ -12,7 +12,7 @@ dmattn_status dmattn_key_order_plan(key_order *o, pipeline_set *set, const key_o
 {
     const dmattn_context *ctx = set->ctx;
     const uint64_t planes = dmattn_product(d->batch, d->heads);
-    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps);
+    const uint32_t workgroup = dmattn_sort_workgroup(&ctx->caps, planes, d->keys);
     const uint32_t codes[RANGE_CODES_CONSTANT_COUNT] = {
         [RANGE_CODES_WORKGROUP] = workgroup,
         [RANGE_CODES_CAUSAL] = d->causal,

@@ -16,6 +16,7 @@ typedef struct selection_stage {
     dmattn_mask_desc desc; /* resolved */
     key_sort sort;
     uint64_t scratch_at; /* offset of the sort's memory in the workspace */
+    uint32_t workgroup;
     grid intervals_grid;
     VkPipeline intervals; /* NULL if the plan does not have the stage */
 } selection_stage;
@@ -23,7 +24,7 @@ typedef struct selection_stage {
 dmattn_status dmattn_selection_stage_plan(selection_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
 
 /* Makes a copy of the stage one for a shorter run, which has the same selection. */
-void dmattn_selection_stage_shorten(selection_stage *stage, const capabilities *caps, const dmattn_mask_desc *run);
+void dmattn_selection_stage_shorten(selection_stage *stage, const dmattn_mask_desc *run);
 
 void dmattn_selection_stage_record(const selection_stage *stage, recorder *r);
 

@@ -64,7 +64,7 @@ void dmattn_mask_stages_shorten(mask_stages *s, const capabilities *caps, const 
     const lists_desc lists = lists_of(run, true);
     if (run->stages & DMATTN_STAGE_IMPORTANCE)
         dmattn_importance_stage_shorten(&s->importance, caps, run);
-    dmattn_selection_stage_shorten(&s->selection, caps, run);
+    dmattn_selection_stage_shorten(&s->selection, run);
     dmattn_lists_stage_shorten(&s->lists, &lists);
 }
 

@@ -257,3 +257,25 @@ Test(dma_desc, operators)
     cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_DT_WEIGHT), 4 * 3 * 3 * 24);
     cr_expect_eq(dmattn_dma_tensor_bytes(&descs, TENSOR_V), 2 * 2 * 70 * 3 * 24);
 }
+
+/* ---- how many invocations sort a block of keys --------------------------------------------------------------- */
+
+Test(sort, workgroup)
+{
+    static const struct {
+        uint64_t planes;
+        uint32_t keys, max_invocations, expected;
+    } cases[] = {
+        {1, 1, 1024, 1024},
+        {4, 16384, 1024, 1024},
+        {4, 16385, 1024, 256},
+        {1, 65537, 1024, 256},
+        {64, 1000, 512, 512},
+        {65, 1000, 512, 256},
+        {UINT64_C(1) << 40, 1, 128, 128},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const capabilities caps = {.max_invocations = cases[i].max_invocations};
+        cr_expect_eq(dmattn_sort_workgroup(&caps, cases[i].planes, cases[i].keys), cases[i].expected, "case %zu", i);
+    }
+}
