@@ -10,11 +10,9 @@
 
 const char *pass_name(bench_pass pass)
 {
-    static const char *const names[] = {[PASS_FORWARD] = "forward",
-                                        [PASS_BACKWARD] = "backward",
-                                        [PASS_BOTH] = "both",
-                                        [PASS_DECODE] = "decode",
-                                        [PASS_MASK] = "mask"};
+    static const char *const names[] = {
+        [PASS_FORWARD] = "forward", [PASS_BACKWARD] = "backward", [PASS_BOTH] = "both",
+        [PASS_DECODE] = "decode",   [PASS_MASK] = "mask",         [PASS_MERGE] = "merge"};
     return names[pass];
 }
 
@@ -77,6 +75,8 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->pass = PASS_FORWARD;
     if (!s->mask_count && s->pass == PASS_MASK)
         s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
+    if (!s->mask_count && s->pass == PASS_MERGE)
+        s->mask[s->mask_count++] = (mask_choice){0};
     if (!s->mask_count) {
         s->mask[s->mask_count++] = (mask_choice){.causal = true};
         s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_DENSE, .fraction = 0.1};
@@ -220,6 +220,9 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
+    else if (c->pass == PASS_MERGE
+             && (mask->causal || mask->mask || mask->dynamic || c->desc.bias || c->desc.sink || c->desc.slopes))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass merge merges results; it takes only --mask none, and no options");
     else if (case_has_cache(c) && c->desc.keys <= c->desc.queries)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "keys is %u, but a decoding step adds %u new keys and needs some before them", c->desc.keys,

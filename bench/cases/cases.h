@@ -11,16 +11,18 @@
 #define MOST_CASES 10000
 
 /* What is timed. Bits that combine: forward, and backward (all gradients; the forward run before it is not timed unless
- * its bit is set). Alone: a decoding step, or computing a dynamic mask (importance, intervals and lists). */
+ * its bit is set). Alone: a decoding step, computing a dynamic mask (importance, intervals and lists), or merging two
+ * results. */
 typedef enum bench_pass {
     PASS_FORWARD = 1,
     PASS_BACKWARD = 2,
     PASS_BOTH = 3,
     PASS_DECODE = 4,
-    PASS_MASK = 8
+    PASS_MASK = 8,
+    PASS_MERGE = 16
 } bench_pass;
 
-/* "forward", "backward", "both", "decode", "mask"; static storage. */
+/* "forward", "backward", "both", "decode", "mask", "merge"; static storage. */
 const char *pass_name(bench_pass pass);
 
 typedef struct size_list {

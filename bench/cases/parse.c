@@ -103,7 +103,7 @@ bool parse_level(const char *text, dmattn_level *level)
 
 bool parse_pass(const char *text, bench_pass *pass)
 {
-    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_DECODE, PASS_MASK};
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_DECODE, PASS_MASK, PASS_MERGE};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         if (!strcmp(text, pass_name(passes[i]))) {
             *pass = passes[i];

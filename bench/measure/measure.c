@@ -3,6 +3,7 @@
 
 #include "check/check_gradients.h"
 #include "decode_measure.h"
+#include "merge_measure.h"
 #include "planning.h"
 #include "samples.h"
 #include "stages.h"
@@ -182,8 +183,9 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     bool planned = false;
     *m = (measurement){.status = CASE_OK};
     *s->log->text = 0;
-    const dmattn_status status =
-        case_has_cache(c) ? measure_decoding(s, c, NULL, &log, m, &planned) : measure_passes(s, c, &log, m, &planned);
+    const dmattn_status status = case_has_cache(c)       ? measure_decoding(s, c, NULL, &log, m, &planned)
+                                 : c->pass == PASS_MERGE ? measure_merge(s, c, &log, m, &planned)
+                                                         : measure_passes(s, c, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
                     : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED

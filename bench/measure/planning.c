@@ -3,6 +3,7 @@
 
 #include "attention/backward.h"
 #include "device_memory.h"
+#include "merge_measure.h"
 
 #include <stdio.h>
 
@@ -40,6 +41,9 @@ static dmattn_status check_tensors(const measure_settings *s, const dmattn_atten
 
 dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass pass, dmattn_plan **plan)
 {
+    const dmattn_merge_desc merge = case_merge(c);
+    if (pass == PASS_MERGE)
+        return dmattn_merge_plan(context, &merge, plan);
     if (pass == PASS_DECODE && case_has_cache(c))
         return dmattn_decode_plan(context, &c->decode, plan);
     if (pass != PASS_BACKWARD)
@@ -53,6 +57,9 @@ dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass
 
 dmattn_status case_support(const dmattn_context *context, const bench_case *c, bench_pass pass, dmattn_support *support)
 {
+    const dmattn_merge_desc merge = case_merge(c);
+    if (pass == PASS_MERGE)
+        return dmattn_merge_check(context, &merge, support);
     if (pass == PASS_DECODE && case_has_cache(c))
         return dmattn_decode_check(context, &c->decode, support);
     if (pass != PASS_BACKWARD)

@@ -43,7 +43,11 @@ estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
     const double rows = (double)d->batch * d->heads * d->queries, size = dmattn_type_size(d->type);
     const double bytes = size * dims * (rows + d->batch * kv_heads * d->keys);
     const bool backward = c->pass & PASS_BACKWARD, decoding = c->pass == PASS_DECODE;
-    const double flops = dims * rows * seen * (c->pass == PASS_MASK ? 0 : c->pass == PASS_BOTH ? 7 : backward ? 5 : 2);
+    const double flops = dims * rows * seen
+                         * (c->pass & (PASS_MASK | PASS_MERGE) ? 0
+                            : c->pass == PASS_BOTH             ? 7
+                            : backward                         ? 5
+                                                               : 2);
     const double row_check = seen * dims * 1e-8 + d->keys * 1e-9;
     estimate e = {.limits = c->mask.dynamic && c->pass == PASS_FORWARD ? 2 : 1};
     if (p && p->of[CEILING_FMA].rate > 0 && p->of[CEILING_COPY].rate > 0)

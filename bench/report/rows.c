@@ -74,7 +74,7 @@ static void print_rate(FILE *stream, const bench_case *c, const measurement *m, 
 {
     const double tflops = measurement_tflops(m) * m->time.median / median;
     const double gbytes = measurement_gbytes(m) * m->time.median / median;
-    if (c->pass == PASS_DECODE || c->pass == PASS_MASK)
+    if (c->pass & (PASS_DECODE | PASS_MASK | PASS_MERGE))
         fprintf(stream, " %6s %-7s", number(gbytes, 6).text, "GB/s");
     else
         fprintf(stream, " %6s %-7s", number(tflops, 6).text, "TFLOP/s");

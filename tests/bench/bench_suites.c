@@ -273,6 +273,14 @@ Test(sweeps, models_and_passes)
     cr_expect_eq(sweep_count(&s), 2 * 2 * s.mask_count);
     sweep_case(&s, sweep_count(&s) - 1, &c);
     cr_expect(!strcmp(c.model, "b") && c.desc.heads == 8 && c.desc.head_dim == 128 && c.desc.keys == 128);
+    s = (sweep){.n = {1, {64}}, .pass = PASS_MERGE};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect(sweep_check(&s, NULL) && s.mask_count == 1 && !s.mask[0].causal && !s.mask[0].dynamic);
+    s.mask[0].causal = true;
+    cr_expect(!sweep_check(&s, NULL), "a merge has no mask");
+    s.mask[0].causal = false;
+    s.sink = true;
+    cr_expect(!sweep_check(&s, NULL), "a merge has no sink");
     s = (sweep){.n = {1, {64}}, .pass = PASS_MASK, .mask_count = 1, .mask = {{.causal = true}}};
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
     sentences said = {0};
