@@ -309,7 +309,7 @@ def solve(tensors, metadata):
 def random_inputs(rng, o):
     """The input tensors for the options of the command line."""
     dtype, kv_heads, keys = o.type.upper(), o.kv_heads, o.keys
-    tensors = {"q": normal(rng, dtype, (o.batch, o.queries, o.heads, o.head_dim)),
+    tensors = {"q": normal(rng, "F32" if o.q_f32 else dtype, (o.batch, o.queries, o.heads, o.head_dim)),
                "k": normal(rng, dtype, (o.batch, keys, kv_heads, o.head_dim)),
                "v": normal(rng, dtype, (o.batch, keys, kv_heads, o.value_dim))}
     if o.tokens:
@@ -352,6 +352,8 @@ def random_inputs(rng, o):
 
 def make_metadata(o):
     metadata = {"op": o.op, "causal": o.causal}
+    if o.q_f32:
+        metadata["out_f32"] = 1
     names = ["scale", "soft_cap"]
     if o.op == "dma":
         metadata.update(selection=o.selection, activation=o.activation)
@@ -394,6 +396,7 @@ def parse():
     add("--threshold", type=float, help="dma: least importance, with --selection threshold")
     add("--padding", action="store_true", help="dma: a fifth of the keys is not valid")
     add("--dt-bias", action="store_true", help="dma: a bias of the importance")
+    add("--q-f32", action="store_true", help="q and out are f32, and the other tensors of --type")
     add("--sink", action="store_true", help="a random sink for each query head, a score of no key")
     add("--gradients", action="store_true", help="a random dout, and the gradients")
     add("--dlse", action="store_true", help="a random gradient of lse, too; needs --gradients")
@@ -403,6 +406,8 @@ def parse():
     o.value_dim = o.value_dim or o.head_dim
     if o.window is None and o.selection.startswith("topw"):
         o.window = max(o.keys // 4, 1)
+    if o.q_f32 and o.gradients:
+        parser.error("--gradients needs one type, but there is --q-f32")
     if o.dlse and not o.gradients:
         parser.error("--dlse needs --gradients")
     if o.selection == "threshold" and o.threshold is None:

@@ -25,6 +25,7 @@ enum {
     OPTION_BIAS,
     OPTION_SINK,
     OPTION_SLOPES,
+    OPTION_Q_F32,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_LENGTHS,
@@ -64,6 +65,7 @@ static const struct option long_options[] = {
     {"bias", no_argument, NULL, OPTION_BIAS},
     {"sink", no_argument, NULL, OPTION_SINK},
     {"slopes", no_argument, NULL, OPTION_SLOPES},
+    {"q-f32", no_argument, NULL, OPTION_Q_F32},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"lengths", required_argument, NULL, OPTION_LENGTHS},
@@ -154,6 +156,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_BIAS: s->bias = true; return true;
     case OPTION_SINK: s->sink = true; return true;
     case OPTION_SLOPES: s->slopes = true; return true;
+    case OPTION_Q_F32: s->q_f32 = true; return true;
     case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_MODEL: o->models = optarg; return true;

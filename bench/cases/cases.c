@@ -88,7 +88,8 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
 bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
-           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->pass;
+           || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->q_f32
+           || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -186,6 +187,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     uint32_t kv_heads = d->kv_heads ? d->kv_heads : d->heads;
     d->sink = s->sink;
     d->slopes = s->slopes;
+    d->q_f32 = d->out_f32 = s->q_f32;
     d->causal = c->mask.causal;
     d->mask = c->mask.mask;
     if (d->mask == DMATTN_MASK_DENSE)
@@ -218,6 +220,8 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged needs --pass decode");
     else if (c->pass == PASS_DECODE && (mask->causal || mask->mask))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
+    else if (c->pass & PASS_BACKWARD && c->desc.q_f32)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE
@@ -320,6 +324,8 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
         add_part(name, "/bias");
     if (d->slopes)
         add_part(name, "/slopes");
+    if (d->q_f32)
+        add_part(name, "/q-f32");
     if (d->sink)
         add_part(name, "/sink");
     if (d->level)

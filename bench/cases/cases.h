@@ -55,6 +55,7 @@ typedef struct sweep {
     bool bias;       /* f32, one per kv head and key */
     bool sink;       /* a sink for each query head */
     bool slopes;     /* ALiBi, a slope for each query head */
+    bool q_f32;      /* q and out are f32 */
     bench_pass pass; /* 0: not set yet */
 } sweep;
 

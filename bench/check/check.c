@@ -182,7 +182,7 @@ static dmattn_status scan(const device_problem *dp, tensor_id tensor, void *piec
 {
     const bool lse = tensor == TENSOR_LSE;
     const dmattn_buffer *buffer = device_problem_buffer(dp, tensor);
-    const dmattn_type type = lse ? DMATTN_TYPE_F32 : dp->problem->desc.type;
+    const dmattn_type type = lse ? DMATTN_TYPE_F32 : problem_type(dp->problem, TENSOR_OUT);
     const uint64_t bytes = problem_bytes(dp->problem, tensor);
     for (uint64_t at = 0; at < bytes; at += PIECE) {
         uint64_t length = bytes - at < PIECE ? bytes - at : PIECE;
@@ -201,7 +201,8 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
 {
     const dmattn_attention_desc *d = &dp->problem->desc;
     const dmattn_strides *s = &d->out_strides;
-    const uint64_t size = dmattn_type_size(d->type);
+    const dmattn_type type = problem_type(dp->problem, TENSOR_OUT);
+    const uint64_t size = dmattn_type_size(type);
     for (uint32_t i = 0; i < c->row_count; i++) {
         const struct check_row *row = &c->row[i];
         float stored[256]; /* enough for the largest value_dim in the largest type */
@@ -210,7 +211,7 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
         uint64_t at = row->batch * s->batch + row->query * s->sequence + row->head * s->head;
         TRY(dmattn_download(dp->device, device_problem_buffer(dp, TENSOR_OUT), at * size, stored, d->value_dim * size));
         for (uint32_t e = 0; e < d->value_dim; e++)
-            got[e] = element_load(d->type, stored, e);
+            got[e] = element_load(type, stored, e);
         r->error = fmax(r->error, row_error(got, c->out + (size_t)i * d->value_dim, d->value_dim));
         at = ((uint64_t)row->batch * d->heads + row->head) * d->queries + row->query;
         TRY(dmattn_download(dp->device, device_problem_buffer(dp, TENSOR_LSE), at * sizeof lse, &lse, sizeof lse));

@@ -17,6 +17,13 @@ dmattn_strides stream_strides(uint64_t head_step)
     return (dmattn_strides){SEQUENCE_STEP * TOKEN_STEP, TOKEN_STEP, head_step};
 }
 
+static dmattn_type type_of(const decoding *d, int stream)
+{
+    return stream == STREAM_IMPORTANCE ? DMATTN_TYPE_F32
+           : stream == STREAM_Q        ? dmattn_attention_type(&d->desc.attention, TENSOR_Q)
+                                       : d->desc.attention.type;
+}
+
 static void describe(decoding *d, const bench_case *c)
 {
     d->desc = c->decode;
@@ -40,7 +47,7 @@ static dmattn_status upload(decoding *d, const void *data, uint64_t bytes, dmatt
 static dmattn_status make_streams(decoding *d)
 {
     for (int i = 0; i < STREAM_COUNT; i++) {
-        const dmattn_type type = i == STREAM_IMPORTANCE ? DMATTN_TYPE_F32 : d->desc.attention.type;
+        const dmattn_type type = type_of(d, i);
         const uint64_t bytes = d->count[i] * dmattn_type_size(type);
         uint64_t random = d->settings->seed + (uint64_t)i * UINT64_C(0xd1342543de82ef95);
         d->stream[i] = malloc(bytes);
@@ -103,7 +110,7 @@ static dmattn_status check_sizes(const decoding *d)
     const double pages = (double)d->layout.pages_size;
     double all = pages + (double)d->layout.state_size + (double)d->info.workspace_size;
     for (int i = 0; i < STREAM_COUNT; i++)
-        all += (double)d->count[i] * (double)(i == STREAM_IMPORTANCE ? sizeof(float) : decoding_element(d));
+        all += (double)d->count[i] * dmattn_type_size(type_of(d, i));
     TRY(check_allocation(d->settings, d->log, "the paged cache", pages));
     return check_memory(d->settings, d->log, all);
 }

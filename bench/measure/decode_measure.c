@@ -53,12 +53,17 @@ static dmattn_status fill(decoding *d)
     return dmattn_commands_submit(d->settings->device);
 }
 
+static uint64_t q_element(const decoding *d)
+{
+    return dmattn_type_size(dmattn_attention_type(&d->desc.attention, TENSOR_Q));
+}
+
 static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 {
     decoding *d = (decoding *)(uintptr_t)user; /* d->steps counts on */
     const uint64_t token = d->context + d->steps++ % NEW_TOKENS, offset = decoding_element(d) * token * TOKEN_STEP;
     const dmattn_decode_args args = {
-        .q = behind(&d->buffer[STREAM_Q], offset),
+        .q = behind(&d->buffer[STREAM_Q], q_element(d) * token * TOKEN_STEP),
         .k = behind(&d->buffer[STREAM_K], offset),
         .v = behind(&d->buffer[STREAM_V], offset),
         .out = d->out,
@@ -133,11 +138,11 @@ static dmattn_status compare_row(const decoding *d, const float *importance, con
         .sink = d->parameter[3],
         .slopes = d->parameter[4],
     };
-    const char *q =
-        (const char *)d->stream[STREAM_Q] + decoding_element(d) * element_of(&s, sequence, d->context + t, head);
+    const char *q = (const char *)d->stream[STREAM_Q] + q_element(d) * element_of(&s, sequence, d->context + t, head);
     TRY(reference_decode_row(&d->desc, &tokens, q, head, d->context + t, NULL, NULL, want, &want_lse));
     for (uint32_t i = 0; i < a->value_dim; i++)
-        got[i] = element_load(a->type, out, element_of(&a->out_strides, sequence, t, head) + i);
+        got[i] =
+            element_load(dmattn_attention_type(a, TENSOR_OUT), out, element_of(&a->out_strides, sequence, t, head) + i);
     const double error = row_error(got, want, a->value_dim);
     const double of_lse = lse_error((double)lse[((uint64_t)sequence * a->heads + head) * a->queries + t], want_lse);
     result->error = fmax(result->error, error);
@@ -162,7 +167,8 @@ static dmattn_status compare_rows(const decoding *d, const char *out, const floa
         TRY(compare_row(d, importance, out, lse, sequence, t, head, rows, &m->check));
         m->checked_rows++;
     }
-    m->check.not_finite = count_not_finite(a->type, out, (uint64_t)a->batch * a->queries * a->heads * a->value_dim);
+    m->check.not_finite = count_not_finite(dmattn_attention_type(a, TENSOR_OUT), out,
+                                           (uint64_t)a->batch * a->queries * a->heads * a->value_dim);
     return DMATTN_SUCCESS;
 }
 

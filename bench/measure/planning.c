@@ -9,6 +9,15 @@
 
 dmattn_status case_resolve(const bench_case *c, const messenger *m, dmattn_attention_backward_desc *desc)
 {
+    if (!(c->pass & PASS_BACKWARD)) { /* the case may have options that gradients do not have */
+        dma_descs forward;
+        *desc = (dmattn_attention_backward_desc){0};
+        if (!c->mask.dynamic)
+            return dmattn_attention_desc_resolve(&c->desc, &desc->attention, m);
+        TRY(dmattn_dma_desc_resolve(&c->dma, &forward, m));
+        desc->attention = forward.attention;
+        return DMATTN_SUCCESS;
+    }
     if (!c->mask.dynamic)
         return dmattn_attention_backward_desc_resolve(&(dmattn_attention_backward_desc){.attention = c->desc}, desc, m);
     dma_backward_descs descs;

@@ -61,8 +61,9 @@ static void print_group(const row_table *t, const bench_case *c)
         fprintf(t->stream, ", Dv %u", d->value_dim);
     if (other_queries(c))
         fprintf(t->stream, ", queries %u", d->queries);
-    fprintf(t->stream, ", %s%s%s\n", dmattn_type_string(d->type),
-            d->bias && d->mask != DMATTN_MASK_ADDITIVE ? ", bias" : "", d->sink ? ", sinks" : "");
+    const bool bias = d->bias && d->mask != DMATTN_MASK_ADDITIVE;
+    fprintf(t->stream, ", %s%s%s%s%s\n", dmattn_type_string(d->type), bias ? ", bias" : "", d->sink ? ", sinks" : "",
+            d->slopes ? ", slopes" : "", d->q_f32 ? ", q and out f32" : "");
     fprintf(t->stream, "%-8s %-*s %*s %7s%s %4s %14s %5s %6s\n", "pass", t->mask_width, "mask", t->size_width, "size",
             "ms", t->cold ? " cold ms" : "", t->repeats > 1 ? "run%" : "+-%", "rate", "roof%", "dense");
 }

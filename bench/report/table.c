@@ -77,6 +77,7 @@ static void fill_row(const results *from, const neighbours *all, const neighbour
     const case_result *r = n->result;
     char who[RESULT_NAME_SIZE], number[CELL_TEXT_SIZE];
     *row = (table_row){.result = r};
+    char options[RESULT_OPTIONS_SIZE];
     result_who(r, who);
     snprintf(row->cell[CELL_MODEL], CELL_TEXT_SIZE, "%.63s", r->model);
     snprintf(row->cell[CELL_TYPE], CELL_TEXT_SIZE, "%s", r->type);
@@ -84,11 +85,8 @@ static void fill_row(const results *from, const neighbours *all, const neighbour
     two_sizes(r->heads, r->kv_heads, row->cell[CELL_HEADS]);
     two_sizes(r->queries, r->keys, row->cell[CELL_N]);
     two_sizes(r->head_dim, r->value_dim, row->cell[CELL_D]);
-    snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s%s", r->mask, result_has_bias(r) ? "+bias" : "",
-             r->sink && r->slopes ? "+sink+slopes"
-             : r->sink            ? "+sink"
-             : r->slopes          ? "+slopes"
-                                  : "");
+    result_options(r, options);
+    snprintf(row->cell[CELL_MASK], CELL_TEXT_SIZE, "%.48s%s", r->mask, options);
     snprintf(row->cell[CELL_PASS], CELL_TEXT_SIZE, "%s", r->pass);
     snprintf(row->cell[CELL_WHO], CELL_TEXT_SIZE, "%.63s", who);
     fill_from(from, r, row->cell[CELL_FROM]);

@@ -19,6 +19,7 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     add_bool(w, "bias", d->bias && d->mask != DMATTN_MASK_ADDITIVE);
     add_bool(w, "sink", d->sink);
     add_bool(w, "slopes", d->slopes);
+    add_bool(w, "q_f32", d->q_f32);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }

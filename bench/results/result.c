@@ -21,19 +21,22 @@ bool result_has_bias(const case_result *r)
     return r->bias && strncmp(r->mask, "topw", 4);
 }
 
+void result_options(const case_result *r, char text[RESULT_OPTIONS_SIZE])
+{
+    snprintf(text, RESULT_OPTIONS_SIZE, "%s%s%s%s", result_has_bias(r) ? "+bias" : "", r->sink ? "+sink" : "",
+             r->slopes ? "+slopes" : "", r->q_f32 ? "+q-f32" : "");
+}
+
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
 {
     char heads[SIZES_TEXT_SIZE], n[SIZES_TEXT_SIZE], dims[SIZES_TEXT_SIZE];
     two_sizes(r->heads, r->kv_heads, heads);
     two_sizes(r->queries, r->keys, n);
     two_sizes(r->head_dim, r->value_dim, dims);
-    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.40s%s%s %.16s", r->type, r->batch, heads, n, dims,
-             r->mask, result_has_bias(r) ? "+bias" : "",
-             r->sink && r->slopes ? "+sink+slopes"
-             : r->sink            ? "+sink"
-             : r->slopes          ? "+slopes"
-                                  : "",
-             r->pass);
+    char options[RESULT_OPTIONS_SIZE];
+    result_options(r, options);
+    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
+             options, r->pass);
 }
 
 void result_identity(const case_result *r, char name[RESULT_NAME_SIZE])

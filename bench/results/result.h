@@ -27,7 +27,7 @@ typedef struct case_result {
     /* the case */
     const char *type, *mask, *pass, *requested_level, *peer;
     double batch, heads, kv_heads, queries, keys, head_dim, value_dim;
-    bool causal, bias, sink, slopes, reuse_mask;
+    bool causal, bias, sink, slopes, q_f32, reuse_mask;
     const char *name, *model;
     double seed, repeat;
     /* the result */
@@ -72,6 +72,10 @@ bool result_is_ok(const case_result *r);
 
 /* Whether there is a bias other than the importance of a dynamic mask. */
 bool result_has_bias(const case_result *r);
+
+/* The options of a case that are not in its other fields, such as "+bias+sink". */
+#define RESULT_OPTIONS_SIZE 32
+void result_options(const case_result *r, char text[RESULT_OPTIONS_SIZE]);
 
 /* All pairs of query and key; those that dense attention sees (causal, in decoding all). */
 double result_all_pairs(const case_result *r);

@@ -53,6 +53,7 @@ const result_field result_fields[] = {
     OPTIONAL(FLAG, bias),
     OPTIONAL(FLAG, sink),
     OPTIONAL(FLAG, slopes),
+    OPTIONAL(FLAG, q_f32),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

@@ -43,6 +43,9 @@ typedef enum dmattn_mask {
  * Press et al. 2021, arXiv 2108.12409). With a bias, each query head has its own multiple of it. A bias or a distance
  * of 0 adds 0, whatever the slope.
  *
+ * Activations are often f32, and k and v in a cache 16 bits. Then `q_f32` and `out_f32` spare conversions. Gradients
+ * need one type for all.
+ *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
  *
@@ -82,6 +85,8 @@ typedef enum dmattn_mask {
  * hold anything. With a sink, such dout must be finite, or dsink of its head is NaN. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
+    bool q_f32;                    /**< q is f32, whatever `type` is. Matrix levels round q to `type` */
+    bool out_f32;                  /**< out is f32, whatever `type` is */
     uint32_t batch;                /**< B; required */
     uint32_t queries;              /**< Sq; required */
     uint32_t keys;                 /**< Sk; required */

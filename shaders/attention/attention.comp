@@ -23,6 +23,7 @@
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
 #define SUMMAND_UNITS VALUE_UNITS
+#define ROW_TYPE Q_TYPE
 #include "../lib/products.glsl"
 
 #include "../lib/key_walk.glsl"

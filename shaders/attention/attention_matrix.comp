@@ -41,7 +41,11 @@
 // larger score.
 uvec4 q_unit(uint row, uint column)
 {
-    const uvec4 x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
+    uvec4 x;
+    if (Q_TYPE == TYPE_F32)
+        x = load_f32_operands(q_row(row), min(column, HEAD_DIM / 8 - 1));
+    else
+        x = load_operands(advance(q_row(row), min(column, HEAD_DIM / 8 - 1), uvec2(16, 0)));
     const uint negate = uintBitsToFloat(SCALE) < 0 ? 0x80008000u : 0u;
     return row_exists(row) && column < HEAD_DIM / 8 ? x ^ negate : uvec4(0);
 }

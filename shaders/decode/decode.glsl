@@ -139,6 +139,16 @@ uvec2 q_row(uint row)
                            uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH)), row_head(row), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
+// Loads 8 elements of a row of q as elements of TYPE, of 16 bits.
+uvec4 load_q_unit(uint row, uint unit)
+{
+    if (Q_TYPE != TYPE_F32)
+        return load_quad(q_row(row), ALIGNED != 0, unit);
+    vec4 a, b;
+    load_8(TYPE_F32, ALIGNED != 0, q_row(row), unit, a, b);
+    return uvec4(pack_halves(TYPE, a.xy), pack_halves(TYPE, a.zw), pack_halves(TYPE, b.xy), pack_halves(TYPE, b.zw));
+}
+
 uvec2 out_row(uint row)
 {
     return advance(advance(advance(p.out_, sequence, uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH)), row_query(row),

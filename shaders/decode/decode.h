@@ -111,6 +111,8 @@
     X(72, PAIR_BIAS_QUERY_LOW, 0)                                                               \
     X(73, PAIR_BIAS_QUERY_HIGH, 0)                                                              \
     X(74, SLOPES, 0) /* paged: as in lib/attention.h */                                         \
+    X(75, Q_TYPE, TYPE_F32) /* TYPE is that of k and v */                                       \
+    X(76, OUT_TYPE, TYPE_F32)                                                                   \
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 

@@ -51,7 +51,8 @@ void load_queries(uint first_row, inout QUERIES)
     [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
         [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
             const uint unit = u * KEY_LANES + lane;
-            load_8(TYPE, ALIGNED != 0, q_row(first_row + r), min(unit, HEAD_DIM / 8 - 1), q[r][2 * u], q[r][2 * u + 1]);
+            load_8(Q_TYPE, ALIGNED != 0, q_row(first_row + r), min(unit, HEAD_DIM / 8 - 1), q[r][2 * u],
+                   q[r][2 * u + 1]);
             if (unit >= HEAD_DIM / 8)
                 q[r][2 * u] = q[r][2 * u + 1] = vec4(0);
         }

@@ -122,7 +122,7 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
     [[unroll]] for (uint r = 0; r < 2; r++)
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++) {
             const uint unit = 4 * i + lane_column, row = min(first_row + lane_row + 8 * r, TOKENS * GROUP - 1);
-            q[r][i] = load_quad(q_row(row), ALIGNED != 0, min(unit, HEAD_UNITS - 1));
+            q[r][i] = load_q_unit(row, min(unit, HEAD_UNITS - 1));
             q[r][i] = unit < HEAD_UNITS ? q[r][i] : uvec4(0);
         }
 }

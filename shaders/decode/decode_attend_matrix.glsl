@@ -120,7 +120,7 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
 {
     [[unroll]] for (uint step = 0; step < QUERY_STEPS; step++) {
         const uint i = step * WORKGROUP + invocation, row = min(first_row + i / KEY_COLUMNS, TOKENS * GROUP - 1);
-        q[step] = load_quad(q_row(row), ALIGNED != 0, min(i % KEY_COLUMNS, HEAD_UNITS - 1));
+        q[step] = load_q_unit(row, min(i % KEY_COLUMNS, HEAD_UNITS - 1));
     }
 }
 

@@ -65,7 +65,7 @@ void combine(uint first_row)
         if (SINK != 0)
             sum *= add_sink(load_sink(SINK_ADDRESS, row_head(row)), softmax.x, softmax.y);
         const float inverse = softmax_inverse(softmax.y);
-        store_4(TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
+        store_4(OUT_TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
         if (LSE != 0 && column == 0)
             Words(advance(p.lse, sequence * KV_HEADS * GROUP + row_head(row), uvec2(4 * TOKENS, 0))).w[row_query(row)] =
                 floatBitsToUint(broken ? NOT_A_NUMBER : softmax_lse(softmax.x, softmax.y));

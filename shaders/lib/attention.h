@@ -112,6 +112,7 @@
     X(91, SINK, 0) /* each query head has a sink (score.glsl) */                                                       \
     X(92, LSE_GRADIENT, 0) /* backward: lse has a gradient */                                                          \
     X(93, SLOPES, 0) /* biases are multiplied by a slope per query head; without BIAS, distances are the biases */     \
+    X(94, Q_TYPE, TYPE_F32) /* TYPE is that of k and v */                                                              \
     SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is

@@ -40,6 +40,19 @@ uvec4 as_operands(uvec4 x)
     return x;
 }
 
+// 8 elements of a row of f32 as operands, rounded.
+uvec4 load_f32_operands(uvec2 row, uint unit)
+{
+    vec4 a, b;
+    load_8(TYPE_F32, ALIGNED != 0, row, unit, a, b);
+    [[unroll]] for (uint i = 0; i < 4 && OPERAND_TYPE == TYPE_F16; i++) {
+        a[i] = within_f16(a[i]);
+        b[i] = within_f16(b[i]);
+    }
+    return uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw), pack_halves(OPERAND_TYPE, b.xy),
+                 pack_halves(OPERAND_TYPE, b.zw));
+}
+
 // Packs two numbers as operands. Hardware with matrices rounds to nearest even, so the conversion does, too.
 uint pack_operands(vec2 x)
 {

@@ -9,6 +9,11 @@
 #ifndef LIB_PRODUCTS_GLSL
 #define LIB_PRODUCTS_GLSL
 
+// The includer may define the type of the rows of products; that of columns is TYPE.
+#ifndef ROW_TYPE
+#define ROW_TYPE TYPE
+#endif
+
 const uint ROW_LANES = WORKGROUP / KEY_LANES;
 const uint LANE_ROWS = PAIR_ROWS / ROW_LANES;
 const uint LANE_COLUMNS = PAIR_COLUMNS / KEY_LANES;
@@ -92,7 +97,10 @@ void multiply_staged(inout PAIRS(x))
                 const bool is_row = line < PAIR_ROWS;                                                                  \
                 const uvec2 address = is_row ? row_address(line) : column_address(column);                             \
                 vec4 a, b;                                                                                             \
-                load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                         \
+                if (ROW_TYPE != TYPE && is_row)                                                                        \
+                    load_8(ROW_TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                 \
+                else                                                                                                   \
+                    load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                     \
                 const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;    \
                 if (step + invocation < total) {                                                                       \
                     staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                       \

@@ -20,6 +20,9 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     dmattn_attention_desc *d = &b.attention;
     TRY(dmattn_attention_desc_resolve(&desc->attention, d, m));
     d->lse = true;
+    if (d->type != DMATTN_TYPE_F32 && (d->q_f32 || d->out_f32))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but gradients need one type for q, k, v and out",
+                           d->q_f32 ? "q_f32" : "out_f32");
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias && !d->slopes ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)

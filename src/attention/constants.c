@@ -55,6 +55,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
                                 uint32_t c[ATTENTION_CONSTANT_COUNT])
 {
     const uint32_t size = dmattn_type_size(d->type), bias_size = dmattn_type_size(d->bias_type);
+    const dmattn_type q = dmattn_attention_type(d, TENSOR_Q), out = dmattn_attention_type(d, TENSOR_OUT);
     memset(c, 0, ATTENTION_CONSTANT_COUNT * sizeof *c);
     c[CONSTANT_WORKGROUP] = tile->workgroup;
     c[CONSTANT_TILE_ROWS] = tile->rows;
@@ -74,7 +75,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_SUMS_SHARED] = tile->sums_shared;
     c[CONSTANT_GUARDED] = tile->guarded;
     c[CONSTANT_SPLIT] = splits_of(tile) > 1;
-    c[CONSTANT_OUT_TYPE] = d->type;
+    c[CONSTANT_OUT_TYPE] = out;
+    c[CONSTANT_Q_TYPE] = q;
     c[CONSTANT_OUT_ALIGNED] = aligned;
     c[CONSTANT_NEAR] = is_near(&d->k_strides, d->keys, size) && is_near(&d->v_strides, d->keys, size);
     c[CONSTANT_HEAD_DIM] = d->head_dim;
@@ -96,14 +98,14 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_LIST_QUERIES] = dmattn_tile_list_queries(tile);
 
     uint32_t derived = 0;
-    derived |=
-        dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, DERIVED_Q);
+    derived |= dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads,
+                                  dmattn_type_size(q), DERIVED_Q);
     derived |=
         dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_K);
     derived |=
         dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_V);
-    derived |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads, size,
-                                  DERIVED_OUT);
+    derived |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads,
+                                  dmattn_type_size(out), DERIVED_OUT);
     if (d->mask != DMATTN_MASK_NONE) {
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
@@ -144,13 +146,15 @@ void dmattn_attention_keep_strides(const dmattn_attention_desc *d, uint32_t give
 {
     const uint32_t size = dmattn_type_size(d->type), kept = given & c[CONSTANT_DERIVED_STRIDES];
     if (kept & DERIVED_Q)
-        dmattn_put_stride(c, CONSTANT_Q_BATCH_LOW, d->batch, d->q_strides.batch, size);
+        dmattn_put_stride(c, CONSTANT_Q_BATCH_LOW, d->batch, d->q_strides.batch,
+                          dmattn_type_size(dmattn_attention_type(d, TENSOR_Q)));
     if (kept & DERIVED_K)
         dmattn_put_stride(c, CONSTANT_K_BATCH_LOW, d->batch, d->k_strides.batch, size);
     if (kept & DERIVED_V)
         dmattn_put_stride(c, CONSTANT_V_BATCH_LOW, d->batch, d->v_strides.batch, size);
     if (kept & DERIVED_OUT)
-        dmattn_put_stride(c, CONSTANT_OUT_BATCH_LOW, d->batch, d->out_strides.batch, size);
+        dmattn_put_stride(c, CONSTANT_OUT_BATCH_LOW, d->batch, d->out_strides.batch,
+                          dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT)));
     if (kept & DERIVED_MASK)
         put_score_strides(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->mask == DMATTN_MASK_DENSE ? 1 : 4);
     if (kept & DERIVED_BIAS)
@@ -199,10 +203,12 @@ grid dmattn_combine_grid(const dmattn_attention_desc *d)
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
 {
     const uint32_t size = dmattn_type_size(d->type);
-    return dmattn_strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
+    const uint32_t q = dmattn_type_size(dmattn_attention_type(d, TENSOR_Q));
+    const uint32_t out = dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT));
+    return dmattn_strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, q)
            && dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size)
            && dmattn_strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, size)
-           && dmattn_strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, size);
+           && dmattn_strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, out);
 }
 
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)

@@ -156,14 +156,23 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
                               : NULL;
 }
 
+dmattn_type dmattn_attention_type(const dmattn_attention_desc *d, tensor_id tensor)
+{
+    return (tensor == TENSOR_Q && d->q_f32) || (tensor == TENSOR_OUT && d->out_f32) ? DMATTN_TYPE_F32 : d->type;
+}
+
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
-    uint64_t size = dmattn_type_size(d->type);
+    const uint64_t size = dmattn_type_size(d->type);
     switch (tensor) {
-    case TENSOR_Q: return size * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
+    case TENSOR_Q:
+        return dmattn_type_size(dmattn_attention_type(d, tensor))
+               * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
     case TENSOR_K: return size * dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
     case TENSOR_V: return size * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
-    case TENSOR_OUT: return size * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_OUT:
+        return dmattn_type_size(dmattn_attention_type(d, tensor))
+               * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
     case TENSOR_LSE: return d->lse ? dmattn_product(4, d->batch, d->heads, d->queries) : 0;
     case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BEGIN:

@@ -22,6 +22,9 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor
 dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, uint32_t queries, uint32_t keys,
                                             dmattn_attention_desc *run, const messenger *messenger);
 
+/* The type of q, k, v or out. */
+dmattn_type dmattn_attention_type(const dmattn_attention_desc *desc, tensor_id tensor);
+
 /* Whether the mask is reduced to a bitmap of tiles. */
 bool dmattn_attention_has_bitmap(const dmattn_attention_desc *desc);
 

@@ -187,7 +187,7 @@ uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)
     case TENSOR_Q:
     case TENSOR_K:
     case TENSOR_V:
-    case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(s->desc.type);
+    case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(dmattn_attention_type(&s->desc, tensor));
     case TENSOR_MASK: return 1;
     case TENSOR_BIAS: return dmattn_type_size(s->desc.bias_type);
     default: return 4;
@@ -203,7 +203,8 @@ double dmattn_attention_bytes(const dmattn_attention_desc *d)
 {
     const double size = dmattn_type_size(d->type), rows = (double)d->batch * d->queries * d->heads;
     const dmattn_score_shape *m = &d->mask_shape, *b = &d->bias_shape;
-    double bytes = size * rows * ((double)d->head_dim + d->value_dim);
+    double bytes = rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_Q)) * d->head_dim;
+    bytes += rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT)) * d->value_dim;
     bytes += size * d->batch * d->keys * d->kv_heads * ((double)d->head_dim + d->value_dim);
     bytes += d->lse ? 4 * rows : 0;
     bytes += d->sink ? 4.0 * d->heads : 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
+#include "../attention/desc.h"
+
 #include <stdio.h>
 
 /* The number of keys that a workgroup of cache_select.comp handles at a time. Most devices allow workgroups of this
@@ -10,10 +12,12 @@
 static bool is_aligned(const dmattn_attention_desc *a)
 {
     const uint32_t size = dmattn_type_size(a->type);
-    return dmattn_strides_aligned(&a->q_strides, a->batch, a->queries, a->heads, size)
+    const uint32_t q = dmattn_type_size(dmattn_attention_type(a, TENSOR_Q));
+    const uint32_t out = dmattn_type_size(dmattn_attention_type(a, TENSOR_OUT));
+    return dmattn_strides_aligned(&a->q_strides, a->batch, a->queries, a->heads, q)
            && dmattn_strides_aligned(&a->k_strides, a->batch, a->queries, a->kv_heads, size)
            && dmattn_strides_aligned(&a->v_strides, a->batch, a->queries, a->kv_heads, size)
-           && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, size);
+           && dmattn_strides_aligned(&a->out_strides, a->batch, a->queries, a->heads, out);
 }
 
 static bool choose_tile(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
@@ -146,7 +150,7 @@ uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)
     case TENSOR_Q:
     case TENSOR_K:
     case TENSOR_V:
-    case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(s->desc.attention.type);
+    case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(dmattn_attention_type(&s->desc.attention, tensor));
     case TENSOR_DT_WEIGHT:
     case TENSOR_STATE:
     case TENSOR_PAGES: return 16;

@@ -305,11 +305,13 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     const dmattn_selection *s = &d->selection;
     const dmattn_score_shape *b = &a->bias_shape;
     const dmattn_cache_layout l = dmattn_decode_layout(d);
-    const uint32_t size = dmattn_type_size(a->type), group = a->heads / a->kv_heads;
+    const uint32_t group = a->heads / a->kv_heads;
     memset(c, 0, DECODE_CONSTANT_COUNT * sizeof *c);
     c[DECODE_WORKGROUP] = t->workgroup;
     c[DECODE_CACHE] = d->cache;
     c[DECODE_TYPE] = a->type;
+    c[DECODE_Q_TYPE] = dmattn_attention_type(a, TENSOR_Q);
+    c[DECODE_OUT_TYPE] = dmattn_attention_type(a, TENSOR_OUT);
     c[DECODE_TOKENS] = a->queries;
     c[DECODE_KV_HEADS] = a->kv_heads;
     c[DECODE_GROUP] = group;
@@ -355,11 +357,13 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     const struct {
         uint32_t id, heads;
         const dmattn_strides *strides;
-    } tensors[] = {{DECODE_Q_BATCH_LOW, a->heads, &a->q_strides},
-                   {DECODE_K_BATCH_LOW, a->kv_heads, &a->k_strides},
-                   {DECODE_V_BATCH_LOW, a->kv_heads, &a->v_strides},
-                   {DECODE_OUT_BATCH_LOW, a->heads, &a->out_strides}};
+        tensor_id tensor;
+    } tensors[] = {{DECODE_Q_BATCH_LOW, a->heads, &a->q_strides, TENSOR_Q},
+                   {DECODE_K_BATCH_LOW, a->kv_heads, &a->k_strides, TENSOR_K},
+                   {DECODE_V_BATCH_LOW, a->kv_heads, &a->v_strides, TENSOR_V},
+                   {DECODE_OUT_BATCH_LOW, a->heads, &a->out_strides, TENSOR_OUT}};
     for (int i = 0; i < 4; i++) {
+        const uint32_t size = dmattn_type_size(dmattn_attention_type(a, tensors[i].tensor));
         dmattn_put_stride(c, tensors[i].id, a->batch, tensors[i].strides->batch, size);
         dmattn_put_stride(c, tensors[i].id + 2, a->queries, tensors[i].strides->sequence, size);
         dmattn_put_stride(c, tensors[i].id + 4, tensors[i].heads, tensors[i].strides->head, size);

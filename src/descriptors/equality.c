@@ -59,6 +59,8 @@ static const member selection[] = {
 
 static const member attention[] = {
     MEMBER(dmattn_attention_desc, type),
+    MEMBER(dmattn_attention_desc, q_f32),
+    MEMBER(dmattn_attention_desc, out_f32),
     MEMBER(dmattn_attention_desc, batch),
     MEMBER(dmattn_attention_desc, queries),
     MEMBER(dmattn_attention_desc, keys),

@@ -60,9 +60,10 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
         return -INFINITY;
     uint64_t q = reference_row(&d->q_strides, batch, query, head);
     uint64_t k = reference_row(&d->k_strides, batch, key, reference_kv_head(d, head));
+    const dmattn_type q_type = dmattn_attention_type(d, TENSOR_Q);
     double dot = 0;
     for (uint32_t i = 0; i < d->head_dim; i++)
-        dot += element_load(d->type, in->q, q + i) * element_load(d->type, in->k, k + i);
+        dot += element_load(q_type, in->q, q + i) * element_load(d->type, in->k, k + i);
     double s = element_in_f32_range(d->scale * element_in_f32_range(dot)), by_dot = 1;
     if (d->soft_cap > 0) {
         const double x = s / d->soft_cap, e = exp(-2 * fabs(x));

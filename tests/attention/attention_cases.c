@@ -61,6 +61,28 @@ static const attention_case sizes[] = {
 };
 GROUP(sizes, sizes);
 
+/* q or out is f32, and the rest has 16 bits. */
+static const attention_case types[] = {
+    {.name = "q f16", .desc = {F16, .q_f32 = true, SIZE(2, 70, 90, 4, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "out bf16", .desc = {BF16, .out_f32 = true, SIZE(1, 66, 70, 4, 1, 24, 40), LSE}},
+    {.name = "q and out f16", .desc = {F16, .q_f32 = true, .out_f32 = true, SIZE(1, 130, 140, 2, 1, 128, 0), LSE}},
+    {.name = "q and out bf16, odd rows",
+     .desc = {BF16, .q_f32 = true, .out_f32 = true, SIZE(2, 33, 65, 2, 1, 24, 0), LSE, CAUSAL,
+              .q_strides = {33 * 51, 51, 25}, .k_strides = {65 * 27, 27, 24}, .out_strides = {33 * 53, 53, 27}}},
+    {.name = "q at 16 bytes, k not",
+     .desc = {F16, .q_f32 = true, .out_f32 = true, SIZE(1, 40, 50, 2, 2, 40, 0), LSE, .q_strides = {0, 84, 44},
+              .k_strides = {0, 84, 44}}},
+    {.name = "one query in splits",
+     .desc = {F16, .q_f32 = true, .out_f32 = true, SIZE(2, 1, 700, 8, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "additive mask",
+     .desc = {F16, .q_f32 = true, .out_f32 = true, SIZE(1, 70, 90, 4, 2, 32, 0), LSE, SINK,
+              ADDITIVE(F16, .queries = 70)}},
+    {.name = "lists", .desc = {BF16, .q_f32 = true, SIZE(1, 70, 140, 4, 2, 32, 0), LSE, INTERVALS(.heads = 2)}},
+    {.name = "f32 in all",
+     .desc = {F32, .q_f32 = true, .out_f32 = true, SIZE(1, 20, 30, 2, 1, 16, 0), LSE, .scale = -1}},
+};
+GROUP(types, types);
+
 static const attention_case heads[] = {
     {.name = "1 head", .desc = {F32, SIZE(5, 15, 30, 1, 0, 16, 0), LSE}},
     {.name = "7 heads", .desc = {F16, SIZE(2, 15, 30, 7, 0, 16, 0), LSE, CAUSAL}},

@@ -48,6 +48,7 @@ typedef struct attention_group {
     X(bias_and_dense)       \
     X(intervals)            \
     X(intervals_and_bias)   \
+    X(types)                \
     X(additive)             \
     X(slopes)               \
     X(sinks)                \
@@ -70,7 +71,7 @@ typedef struct attention_choice {
     bool chosen;
 } attention_choice;
 
-#define ATTENTION_MOST_CASES 340
+#define ATTENTION_MOST_CASES 360
 
 /* Returns the number of cases at a level: all of the table, or only those whose gradients are computed. */
 size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES]);

@@ -69,15 +69,27 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->queries == 1 ? 0 : d->queries * group <= 16 ? 1 : 2);
     cover_add(&t, d->keys == 1 ? 0 : d->keys < d->queries ? 1 : 2);
     cover_add(&t, gradients ? group > 1 : group <= 3 ? group : group <= 16 ? 4 : 5);
+    cover_add(&t, d->q_f32);
+    cover_add(&t, d->out_f32);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
     cover_add(&t, c->data);
     cover_add(&t, d->list_capacity != 0);
 
-    const uint64_t values[] = {type,      d->mask,         bias ? 1 + (uint64_t)d->bias_type : 0,
-                               d->causal, d->soft_cap > 0, d->sink,
-                               d->slopes, d->lse,          d->head_dim,
-                               value_dim, group,           d->queries * group <= 16};
+    const uint64_t values[] = {type,
+                               d->q_f32,
+                               d->out_f32,
+                               d->mask,
+                               bias ? 1 + (uint64_t)d->bias_type : 0,
+                               d->causal,
+                               d->soft_cap > 0,
+                               d->sink,
+                               d->slopes,
+                               d->lse,
+                               d->head_dim,
+                               value_dim,
+                               group,
+                               d->queries * group <= 16};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         cover_add_kernel(&t, values[i]);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
@@ -105,7 +117,7 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
         for (size_t i = 0; i < groups[g]->count; i++) {
             const attention_case *c = &groups[g]->cases[i];
             /* If all biases of a row are the lowest number, rounding loses the sum in lse. */
-            if (gradients && c->data == DATA_LOWEST_ROWS)
+            if (gradients && (c->data == DATA_LOWEST_ROWS || c->desc.q_f32 || c->desc.out_f32))
                 continue;
             const dmattn_type type = attention_case_type(c, i, level);
             cr_assert_lt(count, ATTENTION_MOST_CASES);

@@ -189,7 +189,7 @@ static void random_rows(run *r, tensor_id t, const dmattn_strides *s, uint32_t h
                 for (uint32_t head = 0; head < heads; head++) {
                     const bool odd = t == TENSOR_Q && once_in(r, r->habits->odd_numbers);
                     for (uint32_t c = 0; c < dim; c++)
-                        element_store(a->type, r->image[t] + step * r->bytes[t],
+                        element_store(dmattn_attention_type(a, t), r->image[t] + step * r->bytes[t],
                                       b * s->batch + i * s->sequence + head * s->head + c,
                                       odd && c == 0 ? (double)NAN : random_normal(&r->random));
                 }
@@ -346,7 +346,8 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
             const uint64_t row = (((uint64_t)step * a->batch + b) * a->queries + t) * a->heads + head;
             const dmattn_strides *qs = &a->q_strides;
             const char *q = r->image[TENSOR_Q] + step * r->bytes[TENSOR_Q]
-                            + size_of(r) * (b * qs->batch + t * qs->sequence + head * qs->head);
+                            + dmattn_type_size(dmattn_attention_type(a, TENSOR_Q))
+                                  * (b * qs->batch + t * qs->sequence + head * qs->head);
             const dmattn_score_shape *m = &a->mask_shape;
             const uint8_t *mask = !a->mask ? NULL
                                            : (const uint8_t *)r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK]
@@ -431,8 +432,9 @@ static void compare(run *r, unsigned round)
         if (!r->wanted[row])
             continue;
         for (uint32_t c = 0; c < a->value_dim; c++)
-            got[c] = element_load(a->type, r->image[TENSOR_OUT] + step * r->bytes[TENSOR_OUT],
-                                  b * s->batch + t * s->sequence + head * s->head + c);
+            got[c] =
+                element_load(dmattn_attention_type(a, TENSOR_OUT), r->image[TENSOR_OUT] + step * r->bytes[TENSOR_OUT],
+                             b * s->batch + t * s->sequence + head * s->head + c);
         const float lse =
             ((float *)(r->image[TENSOR_LSE] + step * r->bytes[TENSOR_LSE]))[(b * a->heads + head) * a->queries + t];
         r->results->rows++;

@@ -76,6 +76,8 @@ void draw_attention(dmattn_attention_desc *d)
         d->bias_shape = any_score_shape(d, intervals);
     }
     d->sink = once_in(4);
+    d->q_f32 = once_in(4);
+    d->out_f32 = once_in(4);
     d->slopes = once_in(4);
     d->lists = intervals && once_in(5);
     d->list_capacity = intervals && once_in(3) ? any_size() : 0;
@@ -134,10 +136,11 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
 {
     const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2, bias = a->bias_type == DMATTN_TYPE_F32 ? 4 : 2;
     switch (t) {
-    case TENSOR_Q: return element * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
+    case TENSOR_Q: return (a->q_f32 ? 4 : element) * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
     case TENSOR_K: return element * span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim);
     case TENSOR_V: return element * span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim);
-    case TENSOR_OUT: return element * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
+    case TENSOR_OUT:
+        return (a->out_f32 ? 4 : element) * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
     case TENSOR_LSE: return a->lse ? (wide)4 * a->batch * a->heads * a->queries : 0;
     case TENSOR_MASK: return a->mask == DMATTN_MASK_DENSE ? score_span(&a->mask_shape, a->keys) : 0;
     case TENSOR_BEGIN:

@@ -29,6 +29,7 @@ CASES = [
     "--op attention --scale 0.7 --queries 5 --keys 17",
     "--op attention --gradients --sink --dlse --bias --queries 9 --keys 7",
     "--op attention --gradients --mask additive --type bf16 --heads 4 --kv-heads 2 --causal 0",
+    "--op attention --q-f32 --type f16 --heads 4 --kv-heads 2 --queries 5 --keys 30",
     "--op attention --gradients --slopes --heads 4 --queries 7 --keys 12",
     "--gradients --sink --dt-bias --type f16 --heads 4 --kv-heads 2",
 ]

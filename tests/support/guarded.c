@@ -107,13 +107,14 @@ dmattn_status guarded_run(guarded_problem *g, bool reuse_mask_tiles)
 static void take_out(const dmattn_attention_desc *d, unsigned char *tensor, float *out)
 {
     const dmattn_strides *s = &d->out_strides;
-    const uint64_t size = dmattn_type_size(d->type);
+    const dmattn_type type = dmattn_attention_type(d, TENSOR_OUT);
+    const uint64_t size = dmattn_type_size(type);
     for (uint32_t b = 0; b < d->batch; b++)
         for (uint32_t t = 0; t < d->queries; t++)
             for (uint32_t head = 0; head < d->heads; head++) {
                 unsigned char *row = tensor + size * (b * s->batch + t * s->sequence + head * s->head);
                 for (uint32_t i = 0; i < d->value_dim; i++)
-                    *out++ = (float)element_load(d->type, row, i);
+                    *out++ = (float)element_load(type, row, i);
                 memset(row, PATTERN, size * d->value_dim);
             }
 }

@@ -188,10 +188,15 @@ static dmattn_status read_qkv(const safetensors_file *file, const messenger *m, 
     TRY(find_qkv(file, m, "q", (uint64_t[4]){0}, q));
     TRY(find_qkv(file, m, "k", (uint64_t[4]){(*q)->shape[0], 0, 0, (*q)->shape[3]}, k));
     TRY(find_qkv(file, m, "v", (uint64_t[4]){(*q)->shape[0], (*k)->shape[1], (*k)->shape[2], 0}, v));
-    TRY(float_type(*q, m, &d->type));
-    if ((*k)->type != (*q)->type || (*v)->type != (*q)->type)
-        return INVALID("q, k and v are %s, %s and %s, but must have the same type", safetensors_type_name((*q)->type),
-                       safetensors_type_name((*k)->type), safetensors_type_name((*v)->type));
+    dmattn_type q_type = DMATTN_TYPE_F32;
+    TRY(float_type(*q, m, &q_type));
+    TRY(float_type(*k, m, &d->type));
+    d->q_f32 = q_type == DMATTN_TYPE_F32 && d->type != DMATTN_TYPE_F32;
+    if ((*v)->type != (*k)->type || (q_type != d->type && !d->q_f32))
+        return INVALID("q, k and v are %s, %s and %s, but must have the same type, except that q may be F32",
+                       safetensors_type_name((*q)->type), safetensors_type_name((*k)->type),
+                       safetensors_type_name((*v)->type));
+    TRY(flag(file, m, "out_f32", &d->out_f32));
     d->batch = (uint32_t)(*q)->shape[0];
     d->queries = (uint32_t)(*q)->shape[1];
     d->heads = (uint32_t)(*q)->shape[2];
@@ -349,6 +354,8 @@ static dmattn_status read_dout(const safetensors_file *file, const messenger *m,
 {
     if (!safetensors_find(file, "dout"))
         return safetensors_find(file, "dlse") ? INVALID("dlse needs dout, which may be 0") : DMATTN_SUCCESS;
+    if (d->q_f32 || (d->out_f32 && d->type != DMATTN_TYPE_F32))
+        return INVALID("dout is there, but gradients need one type for q, k, v and out");
     if (safetensors_find(file, "dlse"))
         TRY(read_f32(file, m, "dlse", (uint64_t[3]){d->batch, d->heads, d->queries}, 3, &in[TENSOR_DLSE]));
     TRY(find(file, m, "dout", &in[TENSOR_DOUT]));
@@ -423,11 +430,11 @@ bool case_file_takes_metadata(const problem *p, const char *name)
     static const struct {
         const char *name;
         bool attention, dma;
-    } names[] = {{"op", true, true},          {"additive", true, false},  {"scale", true, true},
-                 {"soft_cap", true, true},    {"causal", true, true},     {"intervals", true, false},
-                 {"activation", false, true}, {"selection", false, true}, {"window", false, true},
-                 {"threshold", false, true},  {"sinks", false, true},     {"recent", false, true},
-                 {"sliding", false, true},    {"tie_break", false, true}};
+    } names[] = {{"op", true, true},         {"additive", true, false},   {"out_f32", true, true},
+                 {"scale", true, true},      {"soft_cap", true, true},    {"causal", true, true},
+                 {"intervals", true, false}, {"activation", false, true}, {"selection", false, true},
+                 {"window", false, true},    {"threshold", false, true},  {"sinks", false, true},
+                 {"recent", false, true},    {"sliding", false, true},    {"tie_break", false, true}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i].name))
             return p->dma ? names[i].dma : names[i].attention;

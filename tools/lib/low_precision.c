@@ -72,9 +72,13 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     *slope = 1;
     if (!is_visible(d, in, b, h, t, j))
         return -INFINITY;
-    const char *q = row(in->q, d->type, &d->q_strides, b, t, h);
+    const dmattn_type q_type = dmattn_attention_type(d, TENSOR_Q);
+    const char *q = row(in->q, q_type, &d->q_strides, b, t, h);
     const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
-    float s = d->scale * dot(d->type, q, k, d->head_dim);
+    float rounded_q[256]; /* as matrix levels round it */
+    for (uint32_t i = 0; i < d->head_dim; i++)
+        element_store(d->type, rounded_q, i, element_load(q_type, q, i));
+    float s = d->scale * dot(d->type, rounded_q, k, d->head_dim);
     if (d->soft_cap > 0) {
         const float x = s / d->soft_cap, e = expf(-2 * fabsf(x));
         /* The kernels have this formula, too. So a cancellation in 1 - e gives both about the same error. */
@@ -132,7 +136,7 @@ void low_precision_attention(const dmattn_attention_desc *d, const reference_inp
                         out[i] += p[j] * (float)element_load(d->type, v, i);
                 }
                 for (uint32_t i = 0; i < d->value_dim; i++, out++)
-                    *out = round_to(d->type, *out);
+                    *out = round_to(dmattn_attention_type(d, TENSOR_OUT), *out);
             }
     free(p);
 }

@@ -94,8 +94,8 @@ dmattn_type problem_type(const problem *p, tensor_id t)
 {
     if (t == TENSOR_BIAS)
         return p->desc.bias_type;
-    return t == TENSOR_SINK || t == TENSOR_SLOPES || t == TENSOR_DLSE || t >= TENSOR_DBIAS ? DMATTN_TYPE_F32
-                                                                                           : p->desc.type;
+    const bool f32 = t == TENSOR_SINK || t == TENSOR_SLOPES || t == TENSOR_DLSE || t >= TENSOR_DBIAS;
+    return f32 ? DMATTN_TYPE_F32 : dmattn_attention_type(&p->desc, t);
 }
 
 static bool wants(const problem *p, tensor_id t)

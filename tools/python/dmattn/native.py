@@ -70,7 +70,7 @@ PlanInfo = structure(
     (c_uint32, "stages reads writes"), (c_double, "flops bytes"))
 
 AttentionDesc = structure(
-    "attention_desc", (c_int, "type"), (c_uint32, "batch queries keys heads kv_heads head_dim value_dim"),
+    "attention_desc", (c_int, "type"), (c_bool, "q_f32 out_f32"), (c_uint32, "batch queries keys heads kv_heads head_dim value_dim"),
     (c_float, "scale soft_cap"), (c_bool, "causal lse"), (Strides, "q_strides k_strides v_strides out_strides"),
     (c_int, "mask"), (ScoreShape, "mask_shape"), (c_bool, "bias"), (c_int, "bias_type"), (ScoreShape, "bias_shape"),
     (c_bool, "sink slopes lists"), (c_uint32, "list_capacity"), (c_bool, "lengths"), (c_int, "level max_level"))
