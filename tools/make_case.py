@@ -281,8 +281,25 @@ def importance_backward(tensors, metadata, importances, zs, d_importance, dv):
     return results
 
 
+def merge(tensors):
+    """The result of attention to two sets of keys, from the results for each: {name: Tensor}."""
+    sides = [(tensors["out_" + side], tensors["lse_" + side]) for side in "ab"]
+    batch, queries, heads, dim = sides[0][0].shape
+    out, lse = Tensor("F32", (batch, queries, heads, dim)), Tensor("F32", (batch, heads, queries))
+    for b, t, h in itertools.product(range(batch), range(queries), range(heads)):
+        seen = [(of[b, h, t], rows, of) for rows, of in sides if of[b, h, t] != -math.inf]
+        most = max((x for x, _, _ in seen), default=-math.inf)
+        total = sum(math.exp(x - most) for x, _, _ in seen)
+        lse[b, h, t] = most + math.log(total) if seen else -math.inf
+        for i in range(dim):
+            out[b, t, h, i] = sum(math.exp(x - most) * rows[b, t, h, i] for x, rows, _ in seen) / total if seen else 0
+    return {"out": out, "lse": lse}
+
+
 def solve(tensors, metadata):
     """Returns the results of a case: {name: Tensor}. Raises ValueError if rounding would decide what is selected."""
+    if metadata["op"] == "merge":
+        return merge(tensors)
     results, bias = {}, tensors.get("bias")
     if metadata["op"] == "dma":
         bias, zs = importance(tensors, metadata)
@@ -309,6 +326,14 @@ def solve(tensors, metadata):
 def random_inputs(rng, o):
     """The input tensors for the options of the command line."""
     dtype, kv_heads, keys = o.type.upper(), o.kv_heads, o.keys
+    if o.op == "merge":
+        rows, lse = (o.batch, o.queries, o.heads, o.value_dim), (o.batch, o.heads, o.queries)
+        tensors = {}
+        for side in "ab":  # a sixth of the queries sees no key of a side
+            tensors["out_" + side] = normal(rng, dtype, rows)
+            tensors["lse_" + side] = Tensor("F32", lse, [rounded("F32", rng.gauss(0, 3)) if rng.randrange(6) else -math.inf
+                                                         for _ in range(math.prod(lse))])
+        return tensors
     tensors = {"q": normal(rng, "F32" if o.q_f32 else dtype, (o.batch, o.queries, o.heads, o.head_dim)),
                "k": normal(rng, dtype, (o.batch, keys, kv_heads, o.head_dim)),
                "v": normal(rng, dtype, (o.batch, keys, kv_heads, o.value_dim))}
@@ -351,6 +376,8 @@ def random_inputs(rng, o):
 
 
 def make_metadata(o):
+    if o.op == "merge":
+        return {"op": o.op}
     metadata = {"op": o.op, "causal": o.causal}
     if o.q_f32:
         metadata["out_f32"] = 1
@@ -369,7 +396,8 @@ def parse():
                                      epilog="docs/cases.md describes the file.")
     add = parser.add_argument
     add("file", metavar="FILE.safetensors")
-    add("--op", choices=("dma", "attention"), default="dma", help="dynamic mask attention (default), or attention")
+    add("--op", choices=("dma", "attention", "merge"), default="dma",
+        help="dynamic mask attention (default), attention, or merging two results")
     add("--type", choices=("f32", "f16", "bf16"), default="f32", help="of q, k, v, bias and dout (default: f32)")
     for name, default, what in (("batch", 1, "batch items"), ("queries", 20, "queries"), ("keys", None, "keys"),
                                 ("heads", 2, "query heads"), ("kv-heads", 1, "key and value heads"),

@@ -2,6 +2,7 @@
  * The cases of tests/golden, on the CPU and on the device. Their results were computed without this library. */
 #include "case_file.h"
 #include "gradients.h"
+#include "reference/element.h"
 #include "support/harness.h"
 
 #include <dirent.h>
@@ -222,7 +223,7 @@ static void each_case(void (*run)(const char *name))
     DIR *folder = opendir(DMATTN_GOLDEN);
     cr_assert(folder, "cannot open " DMATTN_GOLDEN);
     for (const struct dirent *entry; (entry = readdir(folder));)
-        if (strstr(entry->d_name, ".safetensors")) {
+        if (strstr(entry->d_name, ".safetensors") && strncmp(entry->d_name, "merge_", 6) != 0) {
             cr_assert(count < 64 && strlen(entry->d_name) < sizeof *names, "%s", entry->d_name);
             strcpy(names[count++], entry->d_name);
         }
@@ -321,4 +322,56 @@ DEVICE_TEST(golden, merged)
     for (int i = 0; i < 3; i++)
         dmattn_plan_destroy(plans[i]);
     golden_close(&g);
+}
+
+/* Two results and what they are together, by another program. */
+DEVICE_TEST(golden, two_results)
+{
+    static const char *const inputs[] = {"out_a", "lse_a", "out_b", "lse_b"};
+    char why[SAFETENSORS_ERROR_SIZE];
+    safetensors_file file;
+    dmattn_buffer buffer[6];
+    dmattn_plan *plan;
+    VkCommandBuffer commands;
+    cr_assert_eq(safetensors_read(DMATTN_GOLDEN "/merge_f16.safetensors", &file, why), SAFETENSORS_OK, "%s", why);
+    for (int i = 0; i < 4; i++) {
+        const safetensors_tensor *t = safetensors_find(&file, inputs[i]);
+        cr_assert_not_null(t);
+        buffer[i] = buffer_with(t->data, t->bytes);
+    }
+    const safetensors_tensor *a = safetensors_find(&file, "out_a"), *out = safetensors_find(&file, "out"),
+                             *lse = safetensors_find(&file, "lse");
+    cr_assert(a->type == SAFETENSORS_F16 && out && lse);
+    const dmattn_merge_desc desc = {.type = DMATTN_TYPE_F16,
+                                    .batch = (uint32_t)a->shape[0],
+                                    .queries = (uint32_t)a->shape[1],
+                                    .heads = (uint32_t)a->shape[2],
+                                    .value_dim = (uint32_t)a->shape[3],
+                                    .lse = true};
+    buffer[4] = buffer_with(NULL, a->bytes);
+    buffer[5] = buffer_with(NULL, lse->bytes);
+    ASSERT_OK(dmattn_merge_plan(h.context, &desc, &plan));
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    ASSERT_OK(dmattn_merge_record(plan, commands,
+                                  &(dmattn_merge_args){.out_a = buffer[0],
+                                                       .lse_a = buffer[1],
+                                                       .out_b = buffer[2],
+                                                       .lse_b = buffer[3],
+                                                       .out = buffer[4],
+                                                       .lse = buffer[5]}));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    const uint64_t count = out->bytes / sizeof(float);
+    void *got = malloc(a->bytes);
+    float *got_out = malloc(out->bytes), *got_lse = malloc(lse->bytes);
+    ASSERT_OK(dmattn_download(h.device, &buffer[4], 0, got, a->bytes));
+    ASSERT_OK(dmattn_download(h.device, &buffer[5], 0, got_lse, lse->bytes));
+    for (uint64_t i = 0; i < count; i++)
+        got_out[i] = (float)element_load(DMATTN_TYPE_F16, got, i);
+    cr_expect_leq(relative_error(got_out, out->data, count), 4e-3);
+    cr_expect_leq(relative_error(got_lse, lse->data, lse->bytes / sizeof(float)), 1e-6);
+    free(got);
+    free(got_out);
+    free(got_lse);
+    dmattn_plan_destroy(plan);
+    safetensors_free(&file);
 }

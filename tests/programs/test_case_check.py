@@ -31,6 +31,7 @@ CASES = [
     "--op attention --gradients --mask additive --type bf16 --heads 4 --kv-heads 2 --causal 0",
     "--op attention --q-f32 --type f16 --heads 4 --kv-heads 2 --queries 5 --keys 30",
     "--op attention --gradients --slopes --heads 4 --queries 7 --keys 12",
+    "--op merge --type bf16 --queries 9 --heads 3 --batch 2 --value-dim 24",
     "--gradients --sink --dt-bias --type f16 --heads 4 --kv-heads 2",
 ]
 
@@ -65,7 +66,7 @@ def check_wrong_results(runner, case, folder):
     data = case.read_bytes()
     header, start = read_header(data)
     inputs = {"__metadata__", "q", "k", "v", "mask", "bias", "dout", "dt_weight", "a", "dt_bias", "key_valid",
-              "sink", "dlse", "slopes"}
+              "sink", "dlse", "slopes", "out_a", "lse_a", "out_b", "lse_b"}
     if header["__metadata__"]["op"] == "attention":
         inputs |= {"begin", "end"}
     names = [name for name in header if name not in inputs]

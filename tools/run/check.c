@@ -165,8 +165,7 @@ static void print_index(const safetensors_tensor *t, uint64_t at)
     fputs("]", stdout);
 }
 
-/* Prints the line of a result. Returns whether it agrees. */
-static bool compare(const safetensors_tensor *got, const safetensors_tensor *want, double allowed, bool relative)
+bool check_tensor(const safetensors_tensor *got, const safetensors_tensor *want, double allowed, bool relative)
 {
     uint64_t count = 1, at = 0;
     double worst = 0;
@@ -220,7 +219,7 @@ int check_results(const problem *p, const case_results *r, const result_tensors 
         if (want && !isfinite(list.allowed[got->id[i]]))
             printf("%s: not checked, because terms of it are beyond f32\n", of->name);
         else if (want)
-            wrong += !compare(of, want, list.allowed[got->id[i]], got->id[i] == TENSOR_IMPORTANCE);
+            wrong += !check_tensor(of, want, list.allowed[got->id[i]], got->id[i] == TENSOR_IMPORTANCE);
         else
             printf("%s: not in the file\n", of->name);
     }

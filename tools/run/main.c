@@ -3,18 +3,14 @@
 #include "case_file.h"
 #include "check.h"
 #include "complain.h"
+#include "device.h"
+#include "merge.h"
 #include "options.h"
 #include "results.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Whether the input or the machine caused a failure. */
-static int exit_status(dmattn_status status)
-{
-    return status == DMATTN_ERROR_INVALID || status == DMATTN_ERROR_UNSUPPORTED ? RUN_BAD_INPUT : RUN_FAILED;
-}
 
 /* ---- running ------------------------------------------------------------------------------------------------- */
 
@@ -76,8 +72,19 @@ static dmattn_status differentiate_on_device(const device_problem *dp, gradients
     return status;
 }
 
-static int run_on_device(dmattn_device *device, problem *p, const error_log *error, case_results *r, run_facts *facts)
+/* What runs on the device. */
+typedef struct device_run {
+    problem *problem;
+    case_results *results;
+    run_facts *facts;
+} device_run;
+
+static int run_on_device(dmattn_device *device, const error_log *error, void *user)
 {
+    const device_run *run = user;
+    problem *p = run->problem;
+    case_results *r = run->results;
+    run_facts *facts = run->facts;
     device_problem dp;
     dmattn_status status = device_problem_create(p, device, &dp);
     if (!status)
@@ -96,40 +103,17 @@ static int run_on_device(dmattn_device *device, problem *p, const error_log *err
     return status ? complain(exit_status(status), "%s", error_log_sentence(error, status)) : RUN_DONE;
 }
 
-static int run_on_vulkan(const run_options *o, problem *p, case_results *r, run_facts *facts)
-{
-    error_log error = {""};
-    dmattn_runtime *runtime = NULL;
-    dmattn_device *device = NULL;
-    uint32_t index = 0;
-    dmattn_status status =
-        dmattn_runtime_create(&(dmattn_runtime_desc){.message = error_log_keep, .message_user = &error}, &runtime);
-    int bad = RUN_FAILED;
-    if (!status) {
-        status = dmattn_runtime_find_device(runtime, o->device, &index);
-        if (status == DMATTN_ERROR_INVALID && o->device && dmattn_runtime_device_count(runtime))
-            bad = RUN_BAD_INPUT; /* the selector matches no device */
-    }
-    if (!status)
-        status = dmattn_device_create(runtime, index, &device);
-    dmattn_device_info info;
-    if (!status && !dmattn_runtime_device_info(runtime, index, &info))
-        snprintf(facts->device, sizeof facts->device, "%s", info.name);
-    bad = status ? complain(bad, "%s", error_log_sentence(&error, status)) : run_on_device(device, p, &error, r, facts);
-    dmattn_device_destroy(device);
-    dmattn_runtime_destroy(runtime);
-    return bad;
-}
-
 /* ---- files --------------------------------------------------------------------------------------------------- */
 
-static int read_case(const run_options *o, safetensors_file *file, problem *p)
+static int read_file(const run_options *o, safetensors_file *file)
 {
     char why[SAFETENSORS_ERROR_SIZE];
-    *p = (problem){0};
     const safetensors_status read = safetensors_read(o->in, file, why);
-    if (read)
-        return complain(read == SAFETENSORS_BAD_FILE ? RUN_BAD_INPUT : RUN_FAILED, "%s: %s", o->in, why);
+    return read ? complain(read == SAFETENSORS_BAD_FILE ? RUN_BAD_INPUT : RUN_FAILED, "%s: %s", o->in, why) : RUN_DONE;
+}
+
+static int read_case(const run_options *o, const safetensors_file *file, problem *p)
+{
     error_log error = {""};
     const dmattn_status status = case_file_read(file, &(messenger){error_log_keep, &error}, p);
     if (status)
@@ -172,7 +156,7 @@ static int run(const run_options *o, const safetensors_file *file, problem *p, c
     warn_of_ignored(o, file, p, &view);
     int status = o->check ? check_is_possible(&view, file, o->in) : RUN_DONE;
     if (!status)
-        status = o->cpu ? run_on_cpu(p, r) : run_on_vulkan(o, p, r, &facts);
+        status = o->cpu ? run_on_cpu(p, r) : with_device(o, facts.device, run_on_device, &(device_run){p, r, &facts});
     if (status)
         return status;
     if (o->out
@@ -192,11 +176,16 @@ int main(int argc, char **argv)
     if (status != RUN_GO_ON)
         return status;
     safetensors_file file = {0};
-    problem p;
+    problem p = {0};
     case_results r = {0};
-    status = read_case(&o, &file, &p);
-    if (!status)
-        status = run(&o, &file, &p, &r);
+    status = read_file(&o, &file);
+    if (!status && is_merge(&file))
+        status = run_merge(&o, &file);
+    else if (!status) {
+        status = read_case(&o, &file, &p);
+        if (!status)
+            status = run(&o, &file, &p, &r);
+    }
     results_destroy(&r);
     problem_destroy(&p);
     safetensors_free(&file);
