@@ -73,12 +73,9 @@ const attention_variant *dmattn_attention_variant_for(const attention_variants *
     char why[224];
     if (v->count > 1 && dmattn_tile_choose(caps, run, v->of[0].tile.level, tile, why, sizeof why))
         variant = find(v, tile);
-    if (!variant) {
+    if (!variant)
         variant = &v->of[0];
-        *tile = variant->tile;
-        tile->splits = dmattn_tile_splits(run, tile);
-    }
-    if (!variant->splits)
-        tile->splits = 1;
+    *tile = variant->tile;
+    tile->splits = variant->splits ? dmattn_tile_splits(run, tile) : 1;
     return variant;
 }
