@@ -322,12 +322,12 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
     add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
     if (d->bias && d->mask != DMATTN_MASK_ADDITIVE)
         add_part(name, "/bias");
+    if (d->sink)
+        add_part(name, "/sink");
     if (d->slopes)
         add_part(name, "/slopes");
     if (d->q_f32)
         add_part(name, "/q-f32");
-    if (d->sink)
-        add_part(name, "/sink");
     if (d->level)
         add_part(name, "/%s", dmattn_level_string(d->level));
 }

@@ -82,6 +82,19 @@ void multiply_staged(inout PAIRS(x))
     }
 }
 
+// Stages DEPTH elements, from `first` on, of `lines` rows of a type, behind `after` others.
+#define STAGE_LINES(type, lines, after, dim, address, there)                                                           \
+    [[unroll]] for (uint step = 0; step < (lines) * units; step += WORKGROUP) {                                        \
+        const uint line = min((step + invocation) / units, (lines) - 1), unit = (step + invocation) % units;           \
+        vec4 a, b;                                                                                                     \
+        load_8(type, ALIGNED != 0, address(line), min(first / 8 + unit, dim / 8 - 1), a, b);                           \
+        const bool is_there = there(line) && first / 8 + unit < dim / 8;                                               \
+        if (step + invocation < (lines) * units) {                                                                     \
+            staged[((after) + line) * STAGE_PITCH + 2 * unit] = is_there ? a : vec4(0);                                \
+            staged[((after) + line) * STAGE_PITCH + 2 * unit + 1] = is_there ? b : vec4(0);                            \
+        }                                                                                                              \
+    }
+
 // void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
 // row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
@@ -91,22 +104,23 @@ void multiply_staged(inout PAIRS(x))
         for (uint first = 0; first < dim; first += DEPTH) {                                                            \
             const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                  \
             barrier();                                                                                                 \
-            [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                          \
-                const uint line = (step + invocation) / units, unit = (step + invocation) % units;                     \
-                const uint column = min(line - PAIR_ROWS, PAIR_COLUMNS - 1);                                           \
-                const bool is_row = line < PAIR_ROWS;                                                                  \
-                const uvec2 address = is_row ? row_address(line) : column_address(column);                             \
-                vec4 a, b;                                                                                             \
-                if (ROW_TYPE != TYPE && is_row)                                                                        \
-                    load_8(ROW_TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                 \
-                else                                                                                                   \
+            if (ROW_TYPE != TYPE) {                                                                                    \
+                STAGE_LINES(ROW_TYPE, PAIR_ROWS, 0, dim, row_address, row_there)                                       \
+                STAGE_LINES(TYPE, PAIR_COLUMNS, PAIR_ROWS, dim, column_address, column_there)                          \
+            } else                                                                                                     \
+                [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                      \
+                    const uint line = (step + invocation) / units, unit = (step + invocation) % units;                 \
+                    const uint column = min(line - PAIR_ROWS, PAIR_COLUMNS - 1);                                       \
+                    const bool is_row = line < PAIR_ROWS;                                                              \
+                    const uvec2 address = is_row ? row_address(line) : column_address(column);                         \
+                    vec4 a, b;                                                                                         \
                     load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                     \
-                const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;    \
-                if (step + invocation < total) {                                                                       \
-                    staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                       \
-                    staged[line * STAGE_PITCH + 2 * unit + 1] = there ? b : vec4(0);                                   \
+                    const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;\
+                    if (step + invocation < total) {                                                                   \
+                        staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                   \
+                        staged[line * STAGE_PITCH + 2 * unit + 1] = there ? b : vec4(0);                               \
+                    }                                                                                                  \
                 }                                                                                                      \
-            }                                                                                                          \
             barrier();                                                                                                 \
             multiply_staged(x);                                                                                        \
         }                                                                                                              \

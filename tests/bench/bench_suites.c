@@ -185,6 +185,8 @@ Test(names, cases)
     expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias");
     s.sink = true;
     expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias/sink");
+    s.slopes = s.q_f32 = true;
+    expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias/sink/slopes/q-f32");
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------- */

@@ -336,7 +336,6 @@ static const entry entries[] = {
      false,
      true},
     {"infinite sink", {SIZES, SINK, .causal = true}, infinite_sink, false, false},
-    {"infinite sink and bias", {SIZES, SINK, BIAS(.heads = 2)}, infinite_sink, false, false},
     {"sinks that hide", {SIZES, SINK, .causal = true}, hiding_sink, false, false},
     {"sinks that hide, queries without keys",
      {SIZES, SINK, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = QUERIES}},
