@@ -128,8 +128,10 @@ std::vector<double> formula(const std::vector<float> &q, const std::vector<float
     const uint32_t kv_head = head / (heads / kv_heads);
     double sum = 0;
     for (uint32_t key = 0; key <= query; key++) {
-        for (uint32_t i = 0; i < dim; i++)
-            scores[key] += double{q[(query * heads + head) * dim + i]} * k[(key * kv_heads + kv_head) * dim + i];
+        for (uint32_t i = 0; i < dim; i++) {
+            const double x = q[(query * heads + head) * dim + i], y = k[(key * kv_heads + kv_head) * dim + i];
+            scores[key] += x * y;
+        }
         scores[key] /= std::sqrt(double{dim});
     }
     const double most = *std::max_element(scores.begin(), scores.end());
