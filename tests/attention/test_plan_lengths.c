@@ -300,8 +300,8 @@ static void fill_f16(const dmattn_buffer *b, size_t count)
     free(values);
 }
 
-static void run_f16(const dmattn_attention_desc *desc, const attention_tile *tile, dmattn_attention_args args,
-                    uint16_t *out, uint64_t bytes)
+static void run_once(const dmattn_attention_desc *desc, const attention_tile *tile, dmattn_attention_args args,
+                     void *out, uint64_t bytes)
 {
     dmattn_plan *plan;
     dmattn_plan_info info;
@@ -317,45 +317,59 @@ static void run_f16(const dmattn_attention_desc *desc, const attention_tile *til
     dmattn_plan_destroy(plan);
 }
 
-/* At every level that the device offers. */
-DEVICE_TEST(plan_lengths, matrices)
+/* f16 at one level, with q and out in f16 or f32, and a batch stride of q that the app gives. */
+static void run_level(dmattn_level level, bool f32)
 {
     enum { LONGEST = 80, ROW = 2 * 16 };
     static const uint32_t lengths[][2] = {{LONGEST, LONGEST}, {33, 70}, {1, 17}};
-    static uint16_t got[LONGEST * ROW], want[LONGEST * ROW];
-    const dmattn_attention_args args = {.q = make(2 * LONGEST * ROW),
-                                        .k = make(2 * LONGEST * ROW),
-                                        .v = make(2 * LONGEST * ROW),
-                                        .out = make(2 * LONGEST * ROW)};
-    fill_f16(&args.q, LONGEST * ROW);
-    fill_f16(&args.k, LONGEST * ROW);
-    fill_f16(&args.v, LONGEST * ROW);
+    static unsigned char got[4 * BATCH * LONGEST * ROW], want[sizeof got];
+    const uint32_t size = f32 ? 4 : 2;
+    const dmattn_attention_args args = {.q = make(4 * BATCH * LONGEST * ROW),
+                                        .k = make(2 * BATCH * LONGEST * ROW),
+                                        .v = make(2 * BATCH * LONGEST * ROW),
+                                        .out = make(4 * BATCH * LONGEST * ROW)};
+    if (f32)
+        fill_random(&args.q, BATCH * LONGEST * ROW, BATCH * LONGEST * ROW);
+    else
+        fill_f16(&args.q, BATCH * LONGEST * ROW);
+    fill_f16(&args.k, BATCH * LONGEST * ROW);
+    fill_f16(&args.v, BATCH * LONGEST * ROW);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        const uint64_t bytes = size * BATCH * lengths[i][0] * ROW;
+        attention_tile tile;
+        dmattn_attention_args run = args;
+        dmattn_attention_desc d, desc = {.type = DMATTN_TYPE_F16,
+                                         .q_f32 = f32,
+                                         .out_f32 = f32,
+                                         .batch = BATCH,
+                                         .queries = LONGEST,
+                                         .keys = LONGEST,
+                                         .heads = 2,
+                                         .head_dim = 16,
+                                         .q_strides = {LONGEST * ROW, ROW, 16},
+                                         .causal = true,
+                                         .level = level,
+                                         .lengths = true};
+        ASSERT_OK(dmattn_attention_desc_resolve(&desc, &d, NULL));
+        const attention_tile *given = harness_tile(&d, &tile);
+        run.queries = lengths[i][0];
+        run.keys = lengths[i][1];
+        run_once(&desc, given, run, got, bytes);
+        desc.lengths = false;
+        desc.queries = lengths[i][0];
+        desc.keys = lengths[i][1];
+        run_once(&desc, given, args, want, bytes);
+        cr_expect(!memcmp(got, want, bytes), "%s%s: %u queries, %u keys", dmattn_level_string(level),
+                  f32 ? ", q and out in f32" : "", lengths[i][0], lengths[i][1]);
+    }
+}
+
+/* At every level that the device offers. */
+DEVICE_TEST(plan_lengths, levels)
+{
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
-        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-            const uint64_t bytes = 2 * lengths[i][0] * ROW;
-            attention_tile tile;
-            dmattn_attention_args run = args;
-            dmattn_attention_desc d, desc = {.type = DMATTN_TYPE_F16,
-                                             .batch = 1,
-                                             .queries = LONGEST,
-                                             .keys = LONGEST,
-                                             .heads = 2,
-                                             .head_dim = 16,
-                                             .causal = true,
-                                             .level = level,
-                                             .lengths = true};
-            ASSERT_OK(dmattn_attention_desc_resolve(&desc, &d, NULL));
-            const attention_tile *given = harness_tile(&d, &tile);
-            run.queries = lengths[i][0];
-            run.keys = lengths[i][1];
-            run_f16(&desc, given, run, got, bytes);
-            desc.lengths = false;
-            desc.queries = lengths[i][0];
-            desc.keys = lengths[i][1];
-            run_f16(&desc, given, args, want, bytes);
-            cr_expect(!memcmp(got, want, bytes), "%s: %u queries, %u keys", dmattn_level_string(level), lengths[i][0],
-                      lengths[i][1]);
-        }
+        for (int f32 = 0; f32 < 2; f32++)
+            run_level(level, f32);
 }
 
 /* From 1 to 32768 in one plan: few queries of many keys, as in decoding, and a short prompt. */
