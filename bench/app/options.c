@@ -83,7 +83,7 @@ static const struct option long_options[] = {
     {"csv", required_argument, NULL, OPTION_CSV},
     {"markdown", required_argument, NULL, OPTION_MARKDOWN},
     {"tune", optional_argument, NULL, OPTION_TUNE},
-    {"plans", no_argument, NULL, OPTION_PLANS},
+    {"plans", optional_argument, NULL, OPTION_PLANS},
     {"ceilings", no_argument, NULL, OPTION_CEILINGS},
     {"list", no_argument, NULL, OPTION_LIST},
     {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
@@ -115,6 +115,10 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
         if (!parse_digits(optarg, 1000, &value, &end) || *end || !value)
             wanted = "a number from 1 to 1000";
         o->repeats = (uint32_t)value;
+    } else if (option == OPTION_PLANS) {
+        if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
+            wanted = "a number of threads from 1 to 256";
+        o->plan_threads = (uint32_t)value;
     } else if (option == OPTION_LENGTHS) {
         if (!parse_size(optarg, &o->lengths))
             wanted = "a size from 1 to 2^30 - 1";
@@ -172,7 +176,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
         o->tune = true;
         o->tune_filter = optarg;
         return true;
-    case OPTION_PLANS: o->plans = true; return true;
+    case OPTION_PLANS: o->plans = true; return !optarg || parse_number_option(option, name, o, why);
     case OPTION_CEILINGS: o->ceilings = true; return true;
     default: return parse_number_option(option, name, o, why);
     }

@@ -27,7 +27,8 @@ typedef struct bench_options {
     bool reuse_mask;
     uint32_t lengths; /* --lengths; 0: not given */
     bool cold;
-    bool plans; /* time planning instead of runs */
+    bool plans;            /* time planning instead of runs */
+    uint32_t plan_threads; /* how long all plans take in so many threads; 0: how long each takes */
     bool tune;
     const char *tune_filter; /* NULL: none */
     bool ceilings;           /* measure the device's ceilings first */

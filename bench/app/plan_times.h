@@ -13,4 +13,7 @@
  * case. False if a case cannot be planned. */
 bool print_plan_times(FILE *stream, const case_list *cases, const measure_settings *settings);
 
+/* Plans all cases, which are divided among threads, and prints how long it takes. False if a case cannot be planned. */
+bool print_parallel_plans(FILE *stream, const case_list *cases, const measure_settings *settings, uint32_t threads);
+
 #endif

@@ -174,7 +174,10 @@ int session_run(const session *s)
     ceilings all = {0};
     outcomes found = {0};
     if (o->plans)
-        return print_plan_times(stdout, r.cases, &r.settings) ? FINE : FAILED;
+        return (o->plan_threads ? print_parallel_plans(stdout, r.cases, &r.settings, o->plan_threads)
+                                : print_plan_times(stdout, r.cases, &r.settings))
+                   ? FINE
+                   : FAILED;
     if (o->cold && cold_create(&r.settings, &log, &cold))
         return complain(FAILED, "%s", error_log_sentence(s->log, DMATTN_ERROR_OUT_OF_MEMORY));
     r.settings.cold = o->cold ? &cold : NULL;

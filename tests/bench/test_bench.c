@@ -303,6 +303,11 @@ Test(options, command_line)
     cr_expect_eq(parse(&o, why, "--plans", "--n=64", NULL), ACTION_RUN, "%s", why);
     cr_expect(o.plans && o.suite == SUITE_NONE);
     cr_expect_eq(parse(&o, why, "--plans", "--suite=decode", NULL), ACTION_RUN, "%s", why);
+    cr_expect_eq(o.plan_threads, 0);
+    cr_expect_eq(parse(&o, why, "--plans=8", NULL, NULL), ACTION_RUN, "%s", why);
+    cr_expect(o.plans && o.plan_threads == 8);
+    cr_expect_eq(parse(&o, why, "--plans=0", NULL, NULL), ACTION_BAD);
+    cr_expect(strstr(why, "--plans"), "%s", why);
     cr_expect_eq(parse(&o, why, "--plans", "--json=r", NULL), ACTION_BAD);
     cr_expect(strstr(why, "--plans") && strstr(why, "--json"), "%s", why);
     cr_expect_eq(parse(&o, why, "--plans", "--tune", NULL), ACTION_BAD);
