@@ -7,7 +7,8 @@
  *     dmattn_runtime   a Vulkan instance
  *     dmattn_device    a VkDevice with one compute queue, staging memory and a dmattn_context
  *
- * Errors: as in dmattn/dmattn.h; explanations go to the runtime's message callback. Threads: several threads may use a
+ * Errors: as in dmattn/dmattn.h; explanations go to the runtime's message callback. If the runtime or device itself is
+ * NULL, a function returns INVALID, or does nothing, or returns 0 or NULL. Threads: several threads may use a
  * runtime at once; a device, and everything created from it, may be used by only one thread at a time. A program may
  * have several devices at once.
  */

@@ -163,9 +163,12 @@ dmattn_status dmattn_buffer_add(dmattn_device *device, uint64_t size, bool share
 
 dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_buffer *buffer)
 {
+    if (buffer)
+        memset(buffer, 0, sizeof *buffer);
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!buffer)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "buffer is NULL");
-    memset(buffer, 0, sizeof *buffer);
     device_buffer *made = NULL;
     TRY(dmattn_buffer_add(device, size, false, &made));
     buffer->buffer = made->buffer;
@@ -175,7 +178,7 @@ dmattn_status dmattn_buffer_create(dmattn_device *device, uint64_t size, dmattn_
 
 void dmattn_buffer_destroy(dmattn_device *device, dmattn_buffer *buffer)
 {
-    if (!buffer)
+    if (!device || !buffer)
         return;
     for (device_buffer **link = &device->buffers; buffer->buffer && *link; link = &(*link)->next) {
         device_buffer *found = *link;

@@ -168,9 +168,12 @@ static dmattn_status wait_for_turn(dmattn_device *device, uint32_t turn)
 
 dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *commands)
 {
+    if (commands)
+        *commands = VK_NULL_HANDLE;
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!commands)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "commands is NULL");
-    *commands = VK_NULL_HANDLE;
     if (device->recording)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID,
                            "commands were already begun and neither submitted nor cancelled");
@@ -189,6 +192,8 @@ dmattn_status dmattn_commands_begin(dmattn_device *device, VkCommandBuffer *comm
 
 void dmattn_commands_barrier(dmattn_device *device)
 {
+    if (!device)
+        return;
     const VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                                      .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
                                      .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT};
@@ -201,6 +206,8 @@ void dmattn_commands_barrier(dmattn_device *device)
 
 void dmattn_commands_timestamp(dmattn_device *device, uint32_t slot)
 {
+    if (!device)
+        return;
     const char *why = !device->recording          ? "no commands were begun"
                       : slot >= DMATTN_TIMESTAMPS ? "there is no such slot"
                       : device->recorded_at[slot] ? "it was written since the commands were begun"
@@ -242,6 +249,8 @@ static dmattn_status read_timestamps(dmattn_device *device)
 
 dmattn_status dmattn_commands_submit(dmattn_device *device)
 {
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!device->recording)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "submit: no commands were begun");
     device->recording = false;
@@ -257,6 +266,8 @@ dmattn_status dmattn_commands_submit(dmattn_device *device)
 
 dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait, uint64_t signal)
 {
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     const messenger *m = device->messenger;
     if (!device->recording)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "submit: no commands were begun");
@@ -295,7 +306,7 @@ dmattn_status dmattn_commands_submit_shared(dmattn_device *device, uint64_t wait
 
 void dmattn_commands_cancel(dmattn_device *device)
 {
-    if (!device->recording)
+    if (!device || !device->recording)
         return;
     device->recording = false;
     device->vk.ResetCommandBuffer(device->commands, 0);
@@ -303,9 +314,12 @@ void dmattn_commands_cancel(dmattn_device *device)
 
 dmattn_status dmattn_elapsed(dmattn_device *device, uint32_t from, uint32_t to, double *seconds)
 {
+    if (seconds)
+        *seconds = 0;
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!seconds)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "seconds is NULL");
-    *seconds = 0;
     const uint32_t slots[] = {from, to};
     for (size_t i = 0; i < 2; i++)
         if (slots[i] >= DMATTN_TIMESTAMPS || !device->written_at[slots[i]])

@@ -72,10 +72,13 @@ static dmattn_status create_device(dmattn_device *device)
 
 dmattn_status dmattn_device_create(dmattn_runtime *runtime, uint32_t index, dmattn_device **device)
 {
+    if (device)
+        *device = NULL;
+    if (!runtime)
+        return DMATTN_ERROR_INVALID;
     const messenger *m = &runtime->messenger;
     if (!device)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "device is NULL");
-    *device = NULL;
     if (index >= runtime->device_count)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "device index %u is not below the count of devices (%u)", index,
                            runtime->device_count);
@@ -116,13 +119,17 @@ void dmattn_device_destroy(dmattn_device *device)
 
 dmattn_context *dmattn_device_context(dmattn_device *device)
 {
-    return device->context;
+    return device ? device->context : NULL;
 }
 
 void dmattn_device_get_handles(const dmattn_device *device, dmattn_device_handles *handles)
 {
     if (!handles)
         return;
+    if (!device) {
+        memset(handles, 0, sizeof *handles);
+        return;
+    }
     *handles = (dmattn_device_handles){.get_instance_proc_addr = device->runtime->loader.get_instance_proc_addr,
                                        .instance = device->runtime->instance,
                                        .physical_device = device->physical->handle,

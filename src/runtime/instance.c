@@ -265,24 +265,28 @@ void dmattn_runtime_destroy(dmattn_runtime *runtime)
 
 uint32_t dmattn_runtime_device_count(const dmattn_runtime *runtime)
 {
-    return runtime->device_count;
+    return runtime ? runtime->device_count : 0;
 }
 
 dmattn_status dmattn_runtime_device_info(const dmattn_runtime *runtime, uint32_t index, dmattn_device_info *info)
 {
+    if (info)
+        memset(info, 0, sizeof *info);
+    if (!runtime)
+        return DMATTN_ERROR_INVALID;
     if (!info)
         return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID, "info is NULL");
-    if (index >= runtime->device_count) {
-        memset(info, 0, sizeof *info);
+    if (index >= runtime->device_count)
         return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID,
                            "device index %u is not below the count of devices (%u)", index, runtime->device_count);
-    }
     *info = runtime->infos[index];
     return DMATTN_SUCCESS;
 }
 
 dmattn_status dmattn_runtime_find_device(const dmattn_runtime *runtime, const char *selector, uint32_t *index)
 {
+    if (!runtime)
+        return DMATTN_ERROR_INVALID;
     if (!index)
         return dmattn_fail(&runtime->messenger, DMATTN_ERROR_INVALID, "index is NULL");
     return dmattn_select_device(runtime->infos, runtime->device_count, selector, index, &runtime->messenger);

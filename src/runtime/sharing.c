@@ -48,6 +48,8 @@ dmattn_status dmattn_buffer_create_shared(dmattn_device *device, uint64_t size, 
         memset(buffer, 0, sizeof *buffer);
     if (memory)
         *memory = (dmattn_shared_memory){.fd = -1};
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!buffer || !memory)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "%s is NULL", buffer ? "memory" : "buffer");
     dmattn_status status = create_shared(device, size, buffer, memory);
@@ -93,9 +95,12 @@ static dmattn_status create_timeline(dmattn_device *device)
 
 dmattn_status dmattn_timeline_export(dmattn_device *device, int *fd)
 {
+    if (fd)
+        *fd = -1;
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     if (!fd)
         return dmattn_fail(device->messenger, DMATTN_ERROR_INVALID, "fd is NULL");
-    *fd = -1;
     TRY(create_timeline(device));
     const VkSemaphoreGetFdInfoKHR info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_GET_FD_INFO_KHR,
                                           .semaphore = device->timeline,

@@ -80,6 +80,8 @@ static dmattn_status copy_staged(dmattn_device *device, VkBuffer buffer, uint64_
 dmattn_status dmattn_upload(dmattn_device *device, const dmattn_buffer *buffer, uint64_t offset, const void *data,
                             uint64_t size)
 {
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     TRY(check_range(device, "upload", buffer, offset, data, size));
     if (size)
         TRY(make_staging(device));
@@ -96,6 +98,8 @@ dmattn_status dmattn_upload(dmattn_device *device, const dmattn_buffer *buffer, 
 dmattn_status dmattn_download(dmattn_device *device, const dmattn_buffer *buffer, uint64_t offset, void *data,
                               uint64_t size)
 {
+    if (!device)
+        return DMATTN_ERROR_INVALID;
     TRY(check_range(device, "download", buffer, offset, data, size));
     if (size)
         TRY(make_staging(device));

@@ -350,3 +350,51 @@ DEVICE_TEST(commands, misuse)
     cr_expect_eq(h.sentences, 2);
     ASSERT_OK(dmattn_commands_submit(h.device));
 }
+
+/* ---- NULL instead of a runtime or a device ------------------------------------------------------------------- */
+
+Test(null_handles, runtime)
+{
+    dmattn_device *device = (dmattn_device *)&device;
+    dmattn_device_info info;
+    uint32_t index = 5;
+    cr_expect_eq(dmattn_runtime_device_count(NULL), 0);
+    cr_expect_eq(dmattn_runtime_device_info(NULL, 0, &info), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_runtime_find_device(NULL, NULL, &index), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_device_create(NULL, 0, &device), DMATTN_ERROR_INVALID);
+    cr_expect_null(device);
+    dmattn_runtime_destroy(NULL);
+}
+
+Test(null_handles, device)
+{
+    dmattn_buffer buffer = {.size = 1};
+    dmattn_shared_memory memory = {0};
+    dmattn_device_handles handles = {.queue_family = 7};
+    VkCommandBuffer commands = (VkCommandBuffer)&commands;
+    double seconds = 1;
+    int fd = 0;
+    char byte = 0;
+    cr_expect_eq(dmattn_buffer_create(NULL, 1, &buffer), DMATTN_ERROR_INVALID);
+    cr_expect_eq(buffer.size, 0);
+    cr_expect_eq(dmattn_upload(NULL, &buffer, 0, &byte, 1), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_download(NULL, &buffer, 0, &byte, 1), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_commands_begin(NULL, &commands), DMATTN_ERROR_INVALID);
+    cr_expect(commands == VK_NULL_HANDLE);
+    cr_expect_eq(dmattn_commands_submit(NULL), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_commands_submit_shared(NULL, 0, 1), DMATTN_ERROR_INVALID);
+    cr_expect_eq(dmattn_elapsed(NULL, 0, 1, &seconds), DMATTN_ERROR_INVALID);
+    cr_expect(seconds == 0);
+    cr_expect_eq(dmattn_buffer_create_shared(NULL, 1, &buffer, &memory), DMATTN_ERROR_INVALID);
+    cr_expect_eq(memory.fd, -1);
+    cr_expect_eq(dmattn_timeline_export(NULL, &fd), DMATTN_ERROR_INVALID);
+    cr_expect_eq(fd, -1);
+    cr_expect_null(dmattn_device_context(NULL));
+    dmattn_device_get_handles(NULL, &handles);
+    cr_expect_eq(handles.queue_family, 0);
+    dmattn_commands_barrier(NULL);
+    dmattn_commands_timestamp(NULL, 0);
+    dmattn_commands_cancel(NULL);
+    dmattn_buffer_destroy(NULL, &buffer);
+    dmattn_device_destroy(NULL);
+}
