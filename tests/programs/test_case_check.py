@@ -108,6 +108,30 @@ def check_files(runner, case, folder):
     runner.expect("one result is missing", 0, "out: not in the file", other)
 
 
+def check_merges(runner, folder):
+    """A merge with a wrong value in each result, without a tensor, and with a tensor of another shape."""
+    case, other = folder / "merge.safetensors", folder / "other.safetensors"
+    subprocess.run([sys.executable, MAKE, str(case), "--op", "merge", "--queries", "5"], check=True)
+    if check_wrong_results(runner, case, folder) != 2:
+        runner.failures += 1
+        print("FAILED: a merge has two results")
+    data = case.read_bytes()
+    header, start = read_header(data)
+    for name, text in (("lse_b", "there is no tensor 'lse_b'"), ("out_a", "there is no tensor 'out_a'")):
+        renamed = {"x" + key if key == name else key: value for key, value in header.items()}
+        write_with_header(other, renamed, data[start:])
+        runner.expect("no " + name, 2, "dmattn-run: %s: %s" % (other, text), other)
+    batch, heads, queries = header["lse_a"]["shape"]
+    changed = {**header, "lse_a": {**header["lse_a"], "shape": [batch, queries, heads]}}
+    write_with_header(other, changed, data[start:])
+    runner.expect("lse_a of another shape", 2, "dmattn-run: %s: lse_a must be F32" % other, other)
+    shape = header["out_b"]["shape"]
+    write_with_header(other, {**header, "out_b": {**header["out_b"], "shape": shape[::-1]}}, data[start:])
+    runner.expect("out_b of another shape", 2, "dmattn-run: %s: out_b must have" % other, other)
+    write_with_header(other, {"xout" if key == "out" else key: value for key, value in header.items()}, data[start:])
+    runner.expect("unknown tensor", 0, "dmattn-run: warning: %s: the tensor 'xout' is ignored" % other, other)
+
+
 def check_docs(runner, folder):
     """The block of Python in docs/cases.md writes a case that agrees."""
     text = (ROOT / "docs" / "cases.md").read_text(encoding="utf-8")
@@ -133,6 +157,7 @@ def main():
                     print("FAILED: %s: only %d results" % (options, found))
         if not on_device:
             check_files(runner, case, folder)
+            check_merges(runner, folder)
             check_docs(runner, folder)
     print("%d failures" % runner.failures)
     return runner.failures > 0
