@@ -95,15 +95,31 @@ float load_element(uint type, uvec2 row, uint index)
     return (address.x & 2u) == 0u ? pair.x : pair.y;
 }
 
+// Eight elements of 16 bits from any address. They are in four words, or, if the first one is the upper half of a word,
+// in five. Only words that have one of them are read.
+void load_8_halves(uint type, uvec2 address, out vec4 a, out vec4 b)
+{
+    const bool in_middle = (address.x & 2u) != 0u;
+    Words words = Words(uvec2(address.x & ~3u, address.y));
+    uvec4 pairs = uvec4(words.w[0], words.w[1], words.w[2], words.w[3]);
+    const uint last = words.w[in_middle ? 4 : 3];
+    if (in_middle)
+        pairs = pairs >> 16 | uvec4(pairs.yzw, last) << 16;
+    a = vec4(unpack_halves(type, pairs.x), unpack_halves(type, pairs.y));
+    b = vec4(unpack_halves(type, pairs.z), unpack_halves(type, pairs.w));
+}
+
 // Elements 8 * index to 8 * index + 7 of a row. `aligned`: the row begins at a multiple of 16 bytes.
 void load_8(uint type, bool aligned, uvec2 row, uint index, out vec4 a, out vec4 b)
 {
-    if (!aligned) {
+    if (!aligned && type != TYPE_F32)
+        load_8_halves(type, advance(row, index, uvec2(16, 0)), a, b);
+    else if (!aligned)
         for (uint i = 0; i < 4; i++) {
-            a[i] = load_element(type, row, 8 * index + i);
-            b[i] = load_element(type, row, 8 * index + 4 + i);
+            a[i] = uintBitsToFloat(Words(row).w[8 * index + i]);
+            b[i] = uintBitsToFloat(Words(row).w[8 * index + 4 + i]);
         }
-    } else if (type == TYPE_F32) {
+    else if (type == TYPE_F32) {
         a = uintBitsToFloat(Quads(row).q[2 * index]);
         b = uintBitsToFloat(Quads(row).q[2 * index + 1]);
     } else {
