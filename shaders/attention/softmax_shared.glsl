@@ -23,6 +23,8 @@ const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in regi
 // With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
 const uint SUM_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
 shared uvec4 sums[SUMS_SHARED != 0 ? PAIR_ROWS * SUM_PITCH : 1];
+// Not 0: then, registers do not hold several blocks of P either.
+const uint IN_STEPS = SUMS_SHARED != 0 ? SUMMED_BLOCKS - 1 : 0;
 #define SUBGROUP_SUMS (gl_SubgroupID * MATRIX_M * SUM_PITCH)
 
 // A lane's row of a block, and its first column in that row.
@@ -86,8 +88,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXI
         const vec4 a = exp2((x[2 * i] - new_max) * to_2), b = exp2((x[2 * i + 1] - new_max) * to_2);
         row_sum[0][0] += a.x + a.y + a.z + a.w + (b.x + b.y + b.z + b.w);
         scores[LANE_SCORES + LANE_COLUMN / 8 + i] =
-            uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw), pack_halves(OPERAND_TYPE, b.xy),
-                  pack_halves(OPERAND_TYPE, b.zw));
+            uvec4(pack_operands(a.xy), pack_operands(a.zw), pack_operands(b.xy), pack_operands(b.zw));
     }
     subgroup_sync();
 }
@@ -126,17 +127,33 @@ void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint at, inout MATRIX_C sum)
     }
 }
 
+// The same with one block of P in registers at a time.
+void add_block_in_steps(FACTORS, uint at, inout MATRIX_C sum)
+{
+    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+        sum[e] *= factors[e];
+    [[dont_unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {
+        MATRIX_B b;
+        coopMatLoad(b, staged, at + k * MATRIX_K * VALUE_PITCH, VALUE_PITCH, BY_ROWS);
+        sum = coopMatMulAdd(load_probability(k), b, sum);
+    }
+}
+
 // o = o * factors + P v. The products of a block of columns follow each other. Some compilers (ANV) keep a sum's old
 // value in registers until its new one is final, and this is soon then.
 void add_pv(FACTORS, uint at, inout OUTPUTS)
 {
     MATRIX_A a[SUMMED_BLOCKS];
-    [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
-        a[k] = load_probability(k);
+    if (IN_STEPS == 0)
+        [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
+            a[k] = load_probability(k);
     if (SUMS_SHARED != 0)
         [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
             MATRIX_C sum = load_sum(d);
-            add_block(factors, a, at + d * MATRIX_N / 8, sum);
+            if (IN_STEPS != 0)
+                add_block_in_steps(factors, at + d * MATRIX_N / 8, sum);
+            else
+                add_block(factors, a, at + d * MATRIX_N / 8, sum);
             coopMatStore(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
         }
     else

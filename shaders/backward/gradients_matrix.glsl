@@ -204,8 +204,7 @@ void make_weights(const PAIRS(x), out WEIGHTS(w))
     [[unroll]] for (uint i = 0; i < units; i++) {
         const vec4 a = uintBitsToFloat(weights[row + 2 * (first + i)]);
         const vec4 b = uintBitsToFloat(weights[row + 2 * (first + i) + 1]);
-        packed_units[i] = uvec4(pack_halves(OPERAND_TYPE, a.xy), pack_halves(OPERAND_TYPE, a.zw),
-                                pack_halves(OPERAND_TYPE, b.xy), pack_halves(OPERAND_TYPE, b.zw));
+        packed_units[i] = uvec4(pack_operands(a.xy), pack_operands(a.zw), pack_operands(b.xy), pack_operands(b.zw));
     }
     subgroup_sync();
     [[unroll]] for (uint i = 0; i < units; i++)
