@@ -64,6 +64,16 @@ float sum_over_row(float x)
     return x;
 }
 
+// Calls part(first, x) for every `step` of `count`. With BY_UNIT, this stays a loop: unrolled, some compilers (ANV) keep
+// addresses in registers from one part to the next.
+#define IN_PARTS(part, count, step, x)                                                                                 \
+    if (BY_UNIT != 0)                                                                                                  \
+        [[dont_unroll]] for (uint first = 0; first < (count); first += (step))                                         \
+            part(first, x);                                                                                            \
+    else                                                                                                               \
+        for (uint first = 0; first < (count); first += (step))                                                         \
+            part(first, x);
+
 void multiply_staged(inout PAIRS(x))
 {
     [[unroll]] for (uint d = 0; d < DEPTH_4; d++) {
@@ -98,32 +108,35 @@ void multiply_staged(inout PAIRS(x))
 // void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
 // row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
+    void name##_part(uint first, inout PAIRS(x))                                                                       \
+    {                                                                                                                  \
+        const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                      \
+        barrier();                                                                                                     \
+        if (ROW_TYPE != TYPE) {                                                                                        \
+            STAGE_LINES(ROW_TYPE, PAIR_ROWS, 0, dim, row_address, row_there)                                           \
+            STAGE_LINES(TYPE, PAIR_COLUMNS, PAIR_ROWS, dim, column_address, column_there)                              \
+        } else                                                                                                         \
+            [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                          \
+                const uint line = (step + invocation) / units, unit = (step + invocation) % units;                     \
+                const uint column = min(line - PAIR_ROWS, PAIR_COLUMNS - 1);                                           \
+                const bool is_row = line < PAIR_ROWS;                                                                  \
+                const uvec2 address = is_row ? row_address(line) : column_address(column);                             \
+                vec4 a, b;                                                                                             \
+                load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                         \
+                const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;    \
+                if (step + invocation < total) {                                                                       \
+                    staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                       \
+                    staged[line * STAGE_PITCH + 2 * unit + 1] = there ? b : vec4(0);                                   \
+                }                                                                                                      \
+            }                                                                                                          \
+        barrier();                                                                                                     \
+        multiply_staged(x);                                                                                            \
+    }                                                                                                                  \
+                                                                                                                       \
     void name(out PAIRS(x))                                                                                            \
     {                                                                                                                  \
         EACH_ROW(i) EACH_COLUMN(n) x[i][n] = 0;                                                                        \
-        for (uint first = 0; first < dim; first += DEPTH) {                                                            \
-            const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                  \
-            barrier();                                                                                                 \
-            if (ROW_TYPE != TYPE) {                                                                                    \
-                STAGE_LINES(ROW_TYPE, PAIR_ROWS, 0, dim, row_address, row_there)                                       \
-                STAGE_LINES(TYPE, PAIR_COLUMNS, PAIR_ROWS, dim, column_address, column_there)                          \
-            } else                                                                                                     \
-                [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                      \
-                    const uint line = (step + invocation) / units, unit = (step + invocation) % units;                 \
-                    const uint column = min(line - PAIR_ROWS, PAIR_COLUMNS - 1);                                       \
-                    const bool is_row = line < PAIR_ROWS;                                                              \
-                    const uvec2 address = is_row ? row_address(line) : column_address(column);                         \
-                    vec4 a, b;                                                                                         \
-                    load_8(TYPE, ALIGNED != 0, address, min(first / 8 + unit, dim / 8 - 1), a, b);                     \
-                    const bool there = (is_row ? row_there(line) : column_there(column)) && first / 8 + unit < dim / 8;\
-                    if (step + invocation < total) {                                                                   \
-                        staged[line * STAGE_PITCH + 2 * unit] = there ? a : vec4(0);                                   \
-                        staged[line * STAGE_PITCH + 2 * unit + 1] = there ? b : vec4(0);                               \
-                    }                                                                                                  \
-                }                                                                                                      \
-            barrier();                                                                                                 \
-            multiply_staged(x);                                                                                        \
-        }                                                                                                              \
+        IN_PARTS(name##_part, dim, DEPTH, x)                                                                           \
     }
 
 // Stores the pairs as factors of the next sum. They are read after its first barrier. Reads of the previous factors
@@ -140,49 +153,52 @@ void store_weights(PAIRS(x))
 // With BY_UNIT, the four products of an element follow each other. Some compilers (ANV) keep a sum's old value in a
 // register until its new one is final, and this is soon then. The result has the same bits.
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
-    void name(inout SUMS(sum, lane_units))                                                                             \
+    void name##_part(uint first, inout SUMS(sum, lane_units))                                                          \
     {                                                                                                                  \
         const uint pitch = lane_units * KEY_LANES, units = dim / 8, total = VALUE_KEYS * units;                        \
-        for (uint first = 0; first < PAIR_COLUMNS; first += VALUE_KEYS) {                                              \
-            barrier();                                                                                                 \
-            [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                          \
-                const uint line = (step + invocation) / units, unit = (step + invocation) % units;                     \
-                const uint column = min(first + line, PAIR_COLUMNS - 1);                                               \
-                vec4 a, b;                                                                                             \
-                load_8(TYPE, ALIGNED != 0, column_address(column), unit, a, b);                                        \
-                const bool hidden = column_hidden(column);                                                             \
-                if (step + invocation < total) {                                                                       \
-                    staged[line * pitch + 2 * unit] = hidden ? vec4(0) : a;                                            \
-                    staged[line * pitch + 2 * unit + 1] = hidden ? vec4(0) : b;                                        \
-                }                                                                                                      \
-            }                                                                                                          \
-            barrier();                                                                                                 \
-            [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {                                                \
-                vec4 weight[LANE_ROWS];                                                                                \
-                EACH_ROW(i)                                                                                            \
-                    weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                    \
-                if (BY_UNIT != 0)                                                                                      \
-                    [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                 \
-                        vec4 b[4];                                                                                     \
-                        [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                     \
-                            b[jj] = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                        \
-                        EACH_ROW(i)                                                                                    \
-                            [[unroll]] for (uint e = 0; e < 4; e++) {                                                  \
-                                float s = fma(weight[i].x, b[0][e], sum[i][c][e]);                                     \
-                                s = fma(weight[i].y, b[1][e], s);                                                      \
-                                s = fma(weight[i].z, b[2][e], s);                                                      \
-                                sum[i][c][e] = fma(weight[i].w, b[3][e], s);                                           \
-                            }                                                                                          \
-                    }                                                                                                  \
-                else                                                                                                   \
-                    [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                         \
-                        [[unroll]] for (uint c = 0; c < lane_units; c++) {                                             \
-                            const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                 \
-                            EACH_ROW(i)                                                                                \
-                                sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                    \
-                        }                                                                                              \
+        barrier();                                                                                                     \
+        [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                              \
+            const uint line = (step + invocation) / units, unit = (step + invocation) % units;                         \
+            const uint column = min(first + line, PAIR_COLUMNS - 1);                                                   \
+            vec4 a, b;                                                                                                 \
+            load_8(TYPE, ALIGNED != 0, column_address(column), unit, a, b);                                            \
+            const bool hidden = column_hidden(column);                                                                 \
+            if (step + invocation < total) {                                                                           \
+                staged[line * pitch + 2 * unit] = hidden ? vec4(0) : a;                                                \
+                staged[line * pitch + 2 * unit + 1] = hidden ? vec4(0) : b;                                            \
             }                                                                                                          \
         }                                                                                                              \
+        barrier();                                                                                                     \
+        [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {                                                    \
+            vec4 weight[LANE_ROWS];                                                                                    \
+            EACH_ROW(i)                                                                                                \
+                weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                        \
+            if (BY_UNIT != 0)                                                                                          \
+                [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                     \
+                    vec4 b[4];                                                                                         \
+                    [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                         \
+                        b[jj] = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                            \
+                    EACH_ROW(i)                                                                                        \
+                        [[unroll]] for (uint e = 0; e < 4; e++) {                                                      \
+                            float s = fma(weight[i].x, b[0][e], sum[i][c][e]);                                         \
+                            s = fma(weight[i].y, b[1][e], s);                                                          \
+                            s = fma(weight[i].z, b[2][e], s);                                                          \
+                            sum[i][c][e] = fma(weight[i].w, b[3][e], s);                                               \
+                        }                                                                                              \
+                }                                                                                                      \
+            else                                                                                                       \
+                [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                             \
+                    [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                 \
+                        const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                     \
+                        EACH_ROW(i)                                                                                    \
+                            sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                        \
+                    }                                                                                                  \
+        }                                                                                                              \
+    }                                                                                                                  \
+                                                                                                                       \
+    void name(inout SUMS(sum, lane_units))                                                                             \
+    {                                                                                                                  \
+        IN_PARTS(name##_part, PAIR_COLUMNS, VALUE_KEYS, sum)                                                           \
     }
 
 #endif
