@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs compilers.py with statistics made here: it must find each kernel that got worse, and nothing else."""
+"""Runs compilers.py with statistics made here: it must find each kernel that got worse, and nothing else. loops.py, with a
+driver's text made here."""
 import contextlib
 import copy
 import io
 import unittest
 
 import compilers
+import loops
 
 COLUMNS = ["kernel", "level", "plan", "subgroup", "seconds", "registers", "spills", "fills", "scratch", "shared",
            "instructions", "code", "cycles", "resident"]
@@ -127,6 +129,35 @@ class Compilers(unittest.TestCase):
     def test_page_is_that_of_the_ceilings(self):
         """If not: compilers.py --write"""
         self.assertEqual(compilers.PAGE.read_text(encoding="utf-8"), compilers.page_text())
+
+
+TEXT = """SIMD16 shader: 90 instructions. 2 loops. 4000 cycles.
+   START B0 (50 cycles)
+mov(16)         g47<1>Q         g2<0,1,0>Q                      { align1 WE_all 1H };
+   END B0 ->B1
+   START B1 <-B0 <-B4 (300 cycles)
+   END B1 ->B2
+   START B2 <-B1 <-B2 (7000 cycles)
+   END B2 ->B2
+   START B4 (20 cycles)
+   END B4 ->B1
+   START B5 <-B4 (5 cycles)
+   END B5
+["attention", "portable", "forward", 16, 0.1]
+SIMD16 shader: 3 instructions. 0 loops. 7 cycles.
+   START B0 (7 cycles)
+   END B0
+,["lists", "portable", "mask", 16, 0.1]
+"""
+
+
+class Loops(unittest.TestCase):
+    def test_rounds(self):
+        found = [(kernel, plan, subgroup, list(loops.loops_of(blocks)))
+                 for kernel, plan, subgroup, blocks in loops.kernels(TEXT.splitlines())]
+        self.assertEqual(found, [
+            ("attention", "forward", 16, [(0, 0, 5, 55), (1, 1, 4, 32), (2, 2, 2, 70)]),
+            ("lists", "mask", 16, [(0, 0, 0, 7)])])
 
 
 if __name__ == "__main__":
