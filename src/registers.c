@@ -39,7 +39,8 @@ static const struct known_driver {
 };
 static const struct known_driver other_driver = {.subgroup = 32, .registers = ANY_REGISTERS};
 
-/* Intel's registers are of a subgroup. Those of 32 bytes also hold the two halves of each address. */
+/* Intel's registers are of a subgroup. Those of 32 bytes also hold the two halves of each address, and the addresses
+ * of all reads of shared memory. */
 #define INTEL_WIDE      16
 #define INTEL_ADDRESSES 10
 
@@ -57,12 +58,17 @@ uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps)
     return dmattn_capabilities_can_require(caps, wanted) ? wanted : caps->subgroup_size;
 }
 
+uint32_t dmattn_capabilities_address_registers(const capabilities *caps)
+{
+    return find(caps)->subgroup == SMALLEST && caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
+}
+
 uint32_t dmattn_capabilities_registers(const capabilities *caps)
 {
     const struct known_driver *known = find(caps);
     if (known->subgroup != SMALLEST)
         return known->registers;
-    const uint32_t addresses = caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
+    const uint32_t addresses = dmattn_capabilities_address_registers(caps);
     const uint32_t all = known->registers * caps->min_subgroup_size / dmattn_capabilities_subgroup_size(caps);
     return all > addresses ? all - addresses : 0;
 }

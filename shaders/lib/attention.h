@@ -108,7 +108,7 @@
     X(87, TILE_BUFFERS, 2) /* matrix, backward: tiles whose rows are in shared memory at a time */                     \
     X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                                \
     X(89, REAL_UNITS, 0) /* matrix: scores and biases are not in units of the scale */                                 \
-    X(90, BY_UNIT, 0) /* portable: loops stay loops, sums are computed unit by unit: for few registers */               \
+    X(90, BY_UNIT, 0) /* portable: loops stay loops, sums are computed unit by unit: for few registers */              \
     X(91, SINK, 0) /* each query head has a sink (score.glsl) */                                                       \
     X(92, LSE_GRADIENT, 0) /* backward: lse has a gradient */                                                          \
     X(93, SLOPES, 0) /* biases are multiplied by a slope per query head; without BIAS, distances are the biases */     \

@@ -64,8 +64,8 @@ float sum_over_row(float x)
     return x;
 }
 
-// Calls part(first, x) for every `step` of `count`. With BY_UNIT, this stays a loop: unrolled, some compilers (ANV) keep
-// addresses in registers from one part to the next.
+// Calls part(first, x) for every `step` of `count`. With BY_UNIT, this stays a loop: if it is unrolled, some compilers
+// (ANV) keep addresses in registers from one part to the next.
 #define IN_PARTS(part, count, step, x)                                                                                 \
     if (BY_UNIT != 0)                                                                                                  \
         [[dont_unroll]] for (uint first = 0; first < (count); first += (step))                                         \

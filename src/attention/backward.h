@@ -54,20 +54,17 @@ typedef struct backward_tiles {
     attention_tile query, key, bias;
 } backward_tiles;
 
-/* The kernel of queries needs so many registers more than forward: for D of each row, P beside dS, and more addresses.
- */
-#define BACKWARD_QUERY_REGISTERS 18
-
-/* About how many 32-bit registers a lane of the portable kernel of keys needs. */
-uint32_t dmattn_backward_key_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
+/* About how many 32-bit registers a lane of the portable kernels of queries and of keys needs. */
+uint32_t dmattn_backward_query_registers(const capabilities *caps, const attention_tile *tile,
+                                         const dmattn_attention_desc *desc);
+uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention_tile *tile,
+                                       const dmattn_attention_desc *desc);
 
 /* The same for the kernels of queries and, if `keys_are_rows`, of keys by matrices in the form shared. */
 uint32_t dmattn_backward_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc,
                                           bool keys_are_rows);
 
-/* Registers cannot hold the sums of both dk and dv if there are many dimensions. Then the matrix kernel runs twice,
- * once for each.
- */
+/* If registers cannot hold the sums of both dk and dv, the kernel runs twice, once for each. */
 #define KEY_PASSES 2
 
 /* Offsets of the stage's own memory in the workspace. */

@@ -42,8 +42,7 @@ uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const
     uint32_t made = b->gradients & (GRADIENT_K | GRADIENT_V);
     if (b->attention.bias_shape.queries == 1)
         made |= b->gradients & GRADIENT_BIAS;
-    const bool wide = b->attention.head_dim > 128 || b->attention.value_dim > 128;
-    if (tile->level == DMATTN_LEVEL_PORTABLE || !wide || !(made & GRADIENT_K) || !(made & GRADIENT_V))
+    if (!tile->two_passes || !(made & GRADIENT_K) || !(made & GRADIENT_V))
         return pass ? 0 : made;
     return pass ? made & GRADIENT_V : made & ~(uint32_t)GRADIENT_V;
 }

@@ -61,7 +61,7 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-#define MAX_PORTABLE 16 /* portable candidates */
+#define MAX_PORTABLE 20 /* portable candidates */
 
 static uint32_t portable_query_candidates(const capabilities *caps, const dmattn_attention_desc *d,
                                           attention_tile *tiles, uint32_t max, char *why, size_t size)
@@ -70,9 +70,8 @@ static uint32_t portable_query_candidates(const capabilities *caps, const dmattn
     dmattn_attention_desc of_dq = *d;
     of_dq.value_dim = d->head_dim;
     attention_tile found[MAX_PORTABLE];
-    const uint32_t most = dmattn_capabilities_registers(caps), more = BACKWARD_QUERY_REGISTERS;
     const uint32_t all =
-        dmattn_tile_portable_candidates(caps, &of_dq, most > more ? most - more : 0, found, MAX_PORTABLE, why, size);
+        dmattn_tile_portable_candidates(caps, &of_dq, dmattn_backward_query_registers, found, MAX_PORTABLE, why, size);
     uint32_t count = 0;
     for (uint32_t i = 0; i < all && count < max; i++)
         if (dmattn_backward_query_shared_memory(&found[i], d) <= caps->shared_memory) {
@@ -106,12 +105,24 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
         {256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* 16 KiB of shared memory, or a subgroup of 8 */
         {256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
-        /* 192 registers and 128: two keys, or one, in a lane */
+        /* 192 registers and 128: two keys, or one, in a lane; the best ones by ANV's estimate (docs/notes/compilers.md)
+         */
+        {64, {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 32}},
         {128, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 8, .depth = 16, .value_keys = 16}},
+        {128, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 16}},
+        {256, {.workgroup = 256, .rows = 64, .keys = 16, .key_lanes = 16, .depth = 32, .value_keys = 16}},
+        {256, {.workgroup = 256, .rows = 64, .keys = 16, .key_lanes = 16, .depth = 32, .value_keys = 8}},
+        /* the same for subgroups of 8 */
         {128, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
         {128, {.workgroup = 256, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
         {256, {.workgroup = 256, .rows = 64, .keys = 16, .key_lanes = 16, .depth = 16, .value_keys = 8}},
+        {256,
+         {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8, .two_passes = true}},
+        {256,
+         {.workgroup = 256, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8, .two_passes = true}},
         {256, {.workgroup = 256, .rows = 8, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
+        {256,
+         {.workgroup = 256, .rows = 8, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8, .two_passes = true}},
         /* 16 KiB in subgroups of 128 */
         {256, {.workgroup = 128, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* subgroups of 4 */
@@ -135,7 +146,7 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
             || t.key_lanes > subgroup || t.workgroup % subgroup
             || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory)
             continue;
-        const uint32_t need = dmattn_backward_key_registers(&t, d), over = need > most ? need - most : 0;
+        const uint32_t need = dmattn_backward_key_registers(caps, &t, d), over = need > most ? need - most : 0;
         uint32_t at = count++;
         for (; at > 0 && excess[at - 1] > over; at--) {
             found[at] = found[at - 1];
@@ -218,6 +229,7 @@ static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, c
     t.query_blocks = held_blocks(d->head_dim, c->shared[0], t.matrix.k);
     t.dout_blocks = held_blocks(d->value_dim, c->shared[1], t.matrix.k);
     t.tile_buffers = c->tile_buffers;
+    t.two_passes = keys_are_rows && max_u32(d->head_dim, d->value_dim) > 128;
     t.splits = 1;
     return t;
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define MANY         UINT32_MAX
-#define MAX_PORTABLE 16 /* portable candidates */
+#define MAX_PORTABLE 20 /* portable candidates */
 
 uint32_t dmattn_tile_queries(const attention_tile *t)
 {
@@ -179,13 +179,15 @@ static uint32_t add(const capabilities *caps, const dmattn_attention_desc *d, at
     return count;
 }
 
-/* Moves the tiles that need more than `most` registers behind the others, those that need the fewest first. */
-static void prefer_few_registers(const dmattn_attention_desc *d, uint32_t most, attention_tile *tiles, uint32_t count)
+/* Moves the tiles that need too many registers behind the others, those that need the fewest first. */
+static void prefer_few_registers(const capabilities *caps, const dmattn_attention_desc *d, registers_fn *needed,
+                                 attention_tile *tiles, uint32_t count)
 {
+    const uint32_t most = dmattn_capabilities_registers(caps);
     uint32_t excess[MAX_PORTABLE];
     for (uint32_t i = 0; i < count; i++) {
         const attention_tile tile = tiles[i];
-        const uint32_t need = dmattn_tile_registers(&tile, d), over = need > most ? need - most : 0;
+        const uint32_t need = needed(caps, &tile, d), over = need > most ? need - most : 0;
         uint32_t at = i;
         for (; at > 0 && excess[at - 1] > over; at--) {
             tiles[at] = tiles[at - 1];
@@ -196,7 +198,7 @@ static void prefer_few_registers(const dmattn_attention_desc *d, uint32_t most, 
     }
 }
 
-uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, uint32_t most,
+uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *d, registers_fn *need,
                                          attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     /* The best one first. Accumulators are in registers: rows * value_dim / workgroup registers per invocation. */
@@ -210,14 +212,22 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
          * workgroups run at the same time. It was a fifth slower on the H200 (docs/notes/experiments.md).
          */
         {MANY, 128, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
+        /* 128 registers and few values: four rows and four keys in a lane, or two rows */
+        {MANY, 64, {.workgroup = 256, .rows = 64, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 32}},
+        {MANY, 64, {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 32}},
         /* wide values: twice as many lanes per row, so that there are still 64 accumulators */
         {MANY, 256, {.workgroup = 128, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
         /* the same for subgroups of 8 */
         {MANY, 256, {.workgroup = 128, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 8}},
-        /* 128 registers: two rows and four keys in a lane; with wide values, twice as many lanes per row, or one row */
+        /* 128 registers and more values: two rows and four keys in a lane. By ANV's estimate, 16 lanes per row are
+         * best, and parts of 32 elements better than of 16 (docs/notes/compilers.md). */
         {16, 256, {.workgroup = 128, .rows = 16, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
+        {MANY, 128, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 16}},
+        {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 32, .value_keys = 8}},
+        /* the same for subgroups of 8; with wide values, one row in a lane */
+        {MANY, 128, {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
         {MANY, 128, {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 16}},
-        {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 64, .key_lanes = 16, .depth = 16, .value_keys = 8}},
+        {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 32, .value_keys = 16}},
         {MANY, 256, {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
         /* 16 KiB of shared memory, which Vulkan guarantees */
         {MANY, 256, {.workgroup = 64, .rows = 32, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8}},
@@ -242,7 +252,7 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
         tile.by_unit = dmattn_tile_by_unit(caps);
         count = add(caps, d, tile, fitting, count, MAX_PORTABLE);
     }
-    prefer_few_registers(d, most, fitting, count);
+    prefer_few_registers(caps, d, need, fitting, count);
     for (uint32_t i = 0; i < count && i < max; i++)
         tiles[i] = fitting[i];
     if (!count)
@@ -309,9 +319,10 @@ static const matrix_candidate shared[] = {
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
  * half as many keys. */
 static const matrix_candidate shared_sums[] = {
-    {MANY, MANY, 64, 8, 1, 16, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 8, 1, 16, 48, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
 };
 
 /* Whether a candidate is for such a problem. `tile` has its number of rows. */
@@ -444,7 +455,7 @@ uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention
         return 0;
     if (level != DMATTN_LEVEL_PORTABLE)
         return matrix_candidates(caps, d, level, tiles, max, why, size);
-    return dmattn_tile_portable_candidates(caps, d, dmattn_capabilities_registers(caps), tiles, max, why, size);
+    return dmattn_tile_portable_candidates(caps, d, dmattn_tile_registers, tiles, max, why, size);
 }
 
 bool dmattn_tile_choose(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,

@@ -25,13 +25,14 @@ typedef struct attention_tile {
     uint32_t key_lanes;
     uint32_t depth;
     uint32_t value_keys;
-    bool by_unit; /* sums are computed unit by unit: for compilers with few registers */
+    bool by_unit; /* loops stay loops, and sums are computed unit by unit: for compilers with few registers */
     /* matrix levels */
     matrix_shape matrix;
     dmattn_type operands;  /* the type of its elements */
     uint32_t query_blocks; /* blocks of K of a row of q (backward, keys: of k) in registers */
     uint32_t dout_blocks;  /* backward: the same for dout (keys: v) */
     uint32_t tile_buffers; /* backward: tiles of k and v (keys: q and dout) in shared memory at a time */
+    bool two_passes;       /* backward, keys: the kernel runs once for dk and once for dv */
     bool guarded;
     bool sums_shared;         /* form shared, forward: the output is in shared memory, not in registers */
     uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS */
@@ -49,8 +50,8 @@ uint32_t dmattn_tile_list_queries(const attention_tile *tile);
 /* Bytes of shared memory of the kernel. Here and below, `desc` must be resolved. */
 uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_attention_desc *desc);
 
-/* About how many 32-bit registers a lane of a portable kernel needs. */
-uint32_t dmattn_tile_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
+/* About how many 32-bit registers a lane of the portable kernel needs. */
+uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* The same for a kernel by matrices in the form shared. */
 uint32_t dmattn_tile_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
@@ -86,14 +87,17 @@ uint32_t dmattn_tile_splits(const dmattn_attention_desc *desc, const attention_t
 /* An upper bound of the number of rows of all splits, for any number of queries up to desc->queries and of keys. */
 uint64_t dmattn_tile_most_partial_rows(const dmattn_attention_desc *desc, const attention_tile *tile);
 
-/* Whether sums are computed unit by unit. Compilers then hold few sums twice. With more registers, it is not needed. */
+/* Whether loops stay loops, and sums are computed unit by unit. Compilers then keep few addresses from one round to the
+ * next, and hold few sums twice. With more registers, it is not needed. */
 #define FEW_REGISTERS 192
 bool dmattn_tile_by_unit(const capabilities *caps);
 
-/* The same as dmattn_tile_candidates(), at the level portable. Tiles with which forward needs more than `most`
- * registers come last, those that need the fewest first. */
-uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *desc, uint32_t most,
-                                         attention_tile *tiles, uint32_t max, char *why, size_t size);
+/* The same as dmattn_tile_candidates(), at the level portable, for a kernel of which `need` tells how many registers a
+ * lane needs. Tiles that need more than the device has come last, those that need the fewest first. */
+typedef uint32_t registers_fn(const capabilities *caps, const attention_tile *tile, const dmattn_attention_desc *desc);
+uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_attention_desc *desc,
+                                         registers_fn *need, attention_tile *tiles, uint32_t max, char *why,
+                                         size_t size);
 
 /* ---- of all kernels by matrices: also backward_tile.c ----------------------------------------------------------- */
 

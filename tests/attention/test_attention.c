@@ -215,8 +215,10 @@ DEVICE_TEST(attention, tiles_for_few_registers)
     }
 }
 
-/* With matrices, too: the output is in shared memory. The second case stages rows one by one. */
+/* With matrices, too: the output is in shared memory. The first case multiplies several blocks of keys, the last one
+ * stages rows one by one. */
 static const attention_case shared_sums[] = {
+    {.name = "causal", .desc = {F16, SIZE(1, 40, 150, 2, 1, 24, 40), LSE, CAUSAL}},
     {.name = "dense", .desc = {F16, SIZE(1, 40, 50, 2, 1, 24, 40), LSE, CAUSAL, DENSE(.queries = 40)}},
     {.name = "wide lists", .desc = {F16, SIZE(1, 9, 40, 4, 2, 72, 136), LSE, INTERVALS(.heads = 2)}},
 };
@@ -227,6 +229,7 @@ DEVICE_TEST(attention, matrices_for_few_registers)
         return;
     pretend_few_registers(0);
     h.context->caps.fragment_layout = LAYOUT_UNKNOWN; /* so that the form is `shared` */
+    bool several_blocks = false;
     for (size_t i = 0; i < sizeof shared_sums / sizeof *shared_sums; i++) {
         dmattn_attention_desc d;
         attention_tile tile;
@@ -234,8 +237,10 @@ DEVICE_TEST(attention, matrices_for_few_registers)
         ASSERT_OK(dmattn_attention_desc_resolve(&shared_sums[i].desc, &d, &(messenger){0}));
         cr_assert(dmattn_tile_choose(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, &tile, why, sizeof why), "%s", why);
         cr_expect(tile.sums_shared);
+        several_blocks |= tile.keys > tile.matrix.k;
         run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX);
     }
+    cr_expect(several_blocks);
 }
 
 /* ---- many tiles of keys -------------------------------------------------------------------------------------- */

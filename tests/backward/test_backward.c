@@ -131,6 +131,7 @@ static const attention_case few_register_cases[] = {
     {.name = "narrow", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 32), CAUSAL, BIAS(F32, .heads = 4)}},
     {.name = "usual", .desc = {F32, SIZE(1, 70, 90, 2, 1, 128, 0), DENSE(.queries = 70)}},
     {.name = "wide", .desc = {BF16, SIZE(1, 40, 66, 2, 1, 160, 24), INTERVALS(.heads = 1), BIAS(F16, .heads = 2)}},
+    {.name = "two passes", .desc = {F16, SIZE(1, 20, 40, 2, 1, 136, 0), DENSE(.queries = 20), BIAS(F32, .heads = 1)}},
 };
 
 DEVICE_TEST(backward, tiles_for_few_registers)
@@ -139,6 +140,8 @@ DEVICE_TEST(backward, tiles_for_few_registers)
         for (size_t i = 0; i < sizeof few_register_cases / sizeof *few_register_cases; i++) {
             const attention_case *c = &few_register_cases[i];
             char name[96];
+            if (driver > 0 && c->desc.head_dim == 136) /* two passes are for Intel's registers */
+                continue;
             snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
             if (!harness_takes(name, true))
                 continue;
