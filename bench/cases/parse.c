@@ -130,8 +130,7 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
     static const char *const wanted[] = {
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
-        [LIST_MASKS] = "one of none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, paged "
-                       "and paged:F",
+        [LIST_MASKS] = "none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, paged or paged:F",
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;
