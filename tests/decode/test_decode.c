@@ -39,6 +39,17 @@ typedef struct decode_case {
                .most_tokens = 90, \
                .levels = 5,       \
                .odd_numbers = 20}
+/* The same for one sequence that is rarely begun anew. */
+#define LONG_LIVED                \
+    .habits = {.rollback = 4,     \
+               .too_far = 500,    \
+               .restart = 60,     \
+               .fork = 4,         \
+               .fill = 2,         \
+               .pause = 8,        \
+               .most_tokens = 60, \
+               .levels = 4,       \
+               .odd_numbers = 30}
 #define PAGED_CACHE \
     .habits = {.rollback = 5, .restart = 40, .fill = 3, .pause = 6, .most_tokens = 90, .levels = 5, .odd_numbers = 20}
 
@@ -365,39 +376,16 @@ DEVICE_TEST(decode, for_long)
         {.name = "window",
          .desc =
              {{SHAPE(F32, 32, 3, 2, 1, 8)}, .importance_given = true, TOPW(6, .sinks = 1, .recent = 2), .rollback = 5},
-         .habits = {.rollback = 4,
-                    .too_far = 500,
-                    .restart = 60,
-                    .fork = 4,
-                    .fill = 2,
-                    .pause = 8,
-                    .most_tokens = 60,
-                    .levels = 4,
-                    .odd_numbers = 30},
+         LONG_LIVED,
          .rounds = 200},
         {.name = "window, sliding",
          .extra = true,
          .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
-         .habits = {.rollback = 4,
-                    .too_far = 500,
-                    .restart = 60,
-                    .fork = 4,
-                    .fill = 2,
-                    .pause = 8,
-                    .most_tokens = 60,
-                    .levels = 4},
+         LONG_LIVED,
          .rounds = 200},
         {.name = "window, earlier",
          .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, EARLIER, .recent = 1), .rollback = 5},
-         .habits = {.rollback = 4,
-                    .too_far = 500,
-                    .restart = 60,
-                    .fork = 4,
-                    .fill = 2,
-                    .pause = 8,
-                    .most_tokens = 60,
-                    .levels = 4,
-                    .odd_numbers = 30},
+         LONG_LIVED,
          .rounds = 60},
     };
     RUN(long_runs);
