@@ -70,7 +70,7 @@ dmattn_status dmattn_kernel_build(const dmattn_context *ctx, const kernel *k, co
                                   VkPipeline *pipeline);
 
 /* The pipelines of a plan. The plans of a context share them: the same kernel with the same values is built once. */
-#define MOST_PIPELINES 32
+#define MOST_PIPELINES 96
 typedef struct pipeline_set {
     const dmattn_context *ctx;
     bool builds; /* false: the set stays empty, to find out what a plan would need */

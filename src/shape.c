@@ -72,12 +72,14 @@ dmattn_status dmattn_check_type(const messenger *m, const char *name, dmattn_typ
     return DMATTN_SUCCESS;
 }
 
-dmattn_status dmattn_check_dim(const messenger *m, const char *name, uint32_t dim)
+dmattn_status dmattn_check_dim(const messenger *m, const char *name, uint32_t dim, uint32_t most)
 {
     if (!dim || dim % 8)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to 256", name, dim);
-    if (dim > 256)
-        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "%s is %u, but there are kernels only up to 256", name, dim);
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but must be a multiple of 8 from 8 to %u", name, dim,
+                           most);
+    if (dim > most)
+        return dmattn_fail(m, DMATTN_ERROR_UNSUPPORTED, "%s is %u, but there are kernels only up to %u", name, dim,
+                           most);
     return DMATTN_SUCCESS;
 }
 

@@ -35,8 +35,8 @@ uint32_t dmattn_grid_slice(grid g, double flops);
 /* Returns INVALID if `value` is not from 1 to 2^30 - 1. */
 dmattn_status dmattn_check_size(const messenger *messenger, const char *name, uint32_t value);
 
-/* Returns INVALID if `dim` is not a multiple of 8 from 8 on, UNSUPPORTED if it is above 256. */
-dmattn_status dmattn_check_dim(const messenger *messenger, const char *name, uint32_t dim);
+/* Returns INVALID if `dim` is not a multiple of 8 from 8 on, UNSUPPORTED if it is above `most`. */
+dmattn_status dmattn_check_dim(const messenger *messenger, const char *name, uint32_t dim, uint32_t most);
 
 dmattn_status dmattn_check_type(const messenger *messenger, const char *name, dmattn_type type);
 

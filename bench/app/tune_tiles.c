@@ -163,9 +163,10 @@ static void write_portable(const tuned_tile *t, const dmattn_attention_desc *d, 
     const attention_tile *x = tile_of(t);
     char most[32];
     if (t->kernel == TUNED_KEYS)
-        snprintf(most, sizeof most, "%u", greater(d->head_dim, d->value_dim));
+        snprintf(most, sizeof most, "%u", dmattn_tile_columns(x, greater(d->head_dim, d->value_dim)));
     else /* the sums of a row of queries are as many as its elements of dq */
-        snprintf(most, sizeof most, "MANY, %u", t->kernel == TUNED_QUERIES ? d->head_dim : d->value_dim);
+        snprintf(most, sizeof most, "MANY, %u",
+                 dmattn_tile_columns(x, t->kernel == TUNED_QUERIES ? d->head_dim : d->value_dim));
     snprintf(row, TILE_ROW, "{%s, {.workgroup=%u, .rows=%u, .keys=%u, .key_lanes=%u, .depth=%u, .value_keys=%u}},",
              most, x->workgroup, x->rows, x->keys, x->key_lanes, x->depth, x->value_keys);
 }
@@ -185,7 +186,8 @@ static uint32_t table_columns(const attention_tile *x, uint32_t columns)
 static void write_matrix(const tuned_tile *t, const dmattn_attention_desc *d, char row[TILE_ROW])
 {
     const attention_tile *x = tile_of(t);
-    const uint32_t dim = greater(d->head_dim, d->value_dim), subgroups = x->workgroup / x->subgroup_size;
+    const uint32_t dim = greater(d->head_dim, dmattn_tile_columns(x, d->value_dim));
+    const uint32_t subgroups = x->workgroup / x->subgroup_size;
     const bool of_keys = t->kernel == TUNED_KEYS;
     const uint32_t blocks = (of_keys ? x->keys : x->rows) / (subgroups * x->matrix.m);
     const uint32_t columns = table_columns(x, of_keys ? x->rows : x->keys);

@@ -92,15 +92,15 @@ typedef struct dmattn_attention_desc {
     uint32_t keys;                 /**< Sk; required */
     uint32_t heads;                /**< H; required */
     uint32_t kv_heads;             /**< Hk, a divisor of H; 0: H */
-    uint32_t head_dim;             /**< D, a multiple of 8 from 8 to 256; required */
-    uint32_t value_dim;            /**< Dv, a multiple of 8 from 8 to 256; 0: D */
+    uint32_t head_dim;             /**< D, a multiple of 8 from 8 to DMATTN_MAX_HEAD_DIM; required */
+    uint32_t value_dim;            /**< Dv, a multiple of 8 from 8 to DMATTN_MAX_VALUE_DIM; 0: D */
     float scale;                   /**< factor of the scores, magnitude from 2^-64 to 2^64; 0: 1 / sqrt(D) */
     float soft_cap;                /**< limit of the scores, from 2^-64 to 2^64; 0: no cap */
     bool causal;                   /**< query t has position t + Sk - Sq and sees no key after that position */
     bool lse;                      /**< also write lse, which the backward pass needs */
     dmattn_strides q_strides;      /**< q   [B, Sq, H,  D]  */
     dmattn_strides k_strides;      /**< k   [B, Sk, Hk, D]  */
-    dmattn_strides v_strides;      /**< v   [B, Sk, Hk, Dv] */
+    dmattn_strides v_strides;      /**< v   [B, Sk, Hk, Dv]; v may be a part of k, with its strides */
     dmattn_strides out_strides;    /**< out [B, Sq, H,  Dv]; elements must not overlap */
     dmattn_mask mask;              /**< kind of mask */
     dmattn_score_shape mask_shape; /**< shape of the dense mask, or of `begin` and of `end` */
@@ -121,8 +121,8 @@ typedef struct dmattn_attention_desc {
 } dmattn_attention_desc;
 
 /** Checks `desc`, chooses a kernel and its tile, and compiles pipelines. Destroy the plan with dmattn_plan_destroy().
- * INVALID: `desc` violates its documentation. UNSUPPORTED: a dimension is above 256, the shape exceeds a limit of the
- * device, or the requested level is not available. */
+ * INVALID: `desc` violates its documentation. UNSUPPORTED: a dimension is above its maximum, the shape exceeds a limit
+ * of the device, or the requested level is not available. */
 DMATTN_API dmattn_status dmattn_attention_plan(dmattn_context *context, const dmattn_attention_desc *desc,
                                                dmattn_plan **plan);
 

@@ -40,6 +40,11 @@ extern "C" {
 /** Returns the DMATTN_VERSION of the library that is linked or loaded. Compare it with the macro to find a mismatch. */
 DMATTN_API uint32_t dmattn_version(void);
 
+/* ---- limits --------------------------------------------------------------------------------------------------- */
+
+#define DMATTN_MAX_HEAD_DIM  576 /**< the greatest D, the number of elements of a row of q and of k */
+#define DMATTN_MAX_VALUE_DIM 512 /**< the greatest Dv, the number of elements of a row of v and of out */
+
 /* ---- status and messages ------------------------------------------------------------------------------------- */
 
 /** Result of every function that can fail. Failures are negative. */

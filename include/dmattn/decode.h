@@ -29,8 +29,9 @@ extern "C" {
  * if a query sees it.
  *
  * Levels: PORTABLE, and MATRIX for f16 and bf16. If the fragment layout of the device is known (NVIDIA), MATRIX
- * supports both caches with D and Dv up to 128. On other devices it supports the bounded cache, and LEVEL_BEST selects
- * it for few sequences or for many rows per sequence. There is no MATRIX2 kernel; it would not be faster. */
+ * supports both caches with D and Dv up to 128. On other devices, and up to 256, it supports the bounded cache, and
+ * LEVEL_BEST selects it for few sequences or for many rows per sequence. There is no MATRIX2 kernel; it would not be
+ * faster. */
 typedef enum dmattn_cache {
     /** Holds only the keys that can still be visible: window + sinks + recent keys (without TOPW_CAUSAL: sliding +
      * sinks), plus room for new tokens and for tokens that can be taken back. The size does not depend on the length of

@@ -120,7 +120,7 @@ typedef struct dmattn_mask_desc {
     uint32_t kv_heads; /**< Hk; required */
     /* stage IMPORTANCE */
     dmattn_type type;             /**< element type of v */
-    uint32_t value_dim;           /**< Dv, a multiple of 8 from 8 to 256; required */
+    uint32_t value_dim;           /**< Dv, a multiple of 8 from 8 to DMATTN_MAX_VALUE_DIM; required */
     dmattn_strides v_strides;     /**< v [B, Sk, Hk, Dv] */
     dmattn_importance importance; /**< how the importance is computed from v */
     /* stage INTERVALS */

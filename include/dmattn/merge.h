@@ -26,7 +26,7 @@ typedef struct dmattn_merge_desc {
     uint32_t batch;             /**< B; required */
     uint32_t queries;           /**< Sq; required */
     uint32_t heads;             /**< H; required */
-    uint32_t value_dim;         /**< Dv, a multiple of 8 from 8 to 256; required */
+    uint32_t value_dim;         /**< Dv, a multiple of 8 from 8 to DMATTN_MAX_VALUE_DIM; required */
     bool lse;                   /**< also write lse, for the next merge or the backward pass */
     dmattn_strides a_strides;   /**< out_a [B, Sq, H, Dv] */
     dmattn_strides b_strides;   /**< out_b [B, Sq, H, Dv] */

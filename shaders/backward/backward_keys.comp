@@ -7,6 +7,8 @@
 //     dS^T = P^T o (dout v^T - D)^T
 //     dk   = scale dS^T q;  dbias = sum of dS^T over queries
 //
+// dk and dv of more than BAND columns are made in bands, one dispatch each.
+//
 // Workgroup (x, y): work item y * ITEM_ROW + x (key_schedule.glsl).
 #version 460
 #extension GL_EXT_buffer_reference : require
@@ -42,8 +44,8 @@ bool row_is_dropped_at(uint i)
 
 DEFINE_PRODUCT(multiply_kq, HEAD_DIM, k_row_at, key_exists_at, q_row, row_exists)
 DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, row_exists)
-DEFINE_SUM(add_p_dout, VALUE_DIM, VALUE_UNITS, dout_row, row_is_dropped_at)
-DEFINE_SUM(add_ds_q, HEAD_DIM, HEAD_UNITS, q_row, row_is_dropped_at)
+DEFINE_SUM(add_p_dout, VALUE_COLUMNS, VALUE_UNITS, dout_row, row_is_dropped_at)
+DEFINE_SUM(add_ds_q, HEAD_COLUMNS, HEAD_UNITS, q_row, row_is_dropped_at)
 
 // Whether any requested gradient needs dS.
 const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
@@ -140,12 +142,13 @@ void main()
         const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
         if ((GRADIENTS & GRADIENT_K) != 0)
             [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
-                if (column_lane + c * KEY_LANES < HEAD_DIM / 4)
-                    store_sum(dk_row(key), row * HEAD_DIM, column_lane + c * KEY_LANES, key,
+                if (column_lane + c * KEY_LANES < HEAD_COLUMNS / 4)
+                    store_sum(dk_row(key), row * HEAD_DIM, FIRST_COLUMN / 4 + column_lane + c * KEY_LANES, key,
                               dk[i][c] * uintBitsToFloat(SCALE));
         if ((GRADIENTS & GRADIENT_V) != 0)
             [[unroll]] for (uint c = 0; c < VALUE_UNITS; c++)
-                if (column_lane + c * KEY_LANES < VALUE_DIM / 4)
-                    store_sum(dv_row(key), PARTIAL_DV + row * VALUE_DIM, column_lane + c * KEY_LANES, key, dv[i][c]);
+                if (column_lane + c * KEY_LANES < VALUE_COLUMNS / 4)
+                    store_sum(dv_row(key), PARTIAL_DV + row * VALUE_DIM,
+                              FIRST_COLUMN / 4 + column_lane + c * KEY_LANES, key, dv[i][c]);
     }
 }

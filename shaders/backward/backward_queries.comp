@@ -4,7 +4,7 @@
 //
 //     P  = exp(S - lse); 0 if the pair is hidden
 //     dS = P o (dout v^T - D)
-//     dq = scale dS k
+//     dq = scale dS k                     of the columns of a band
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -33,7 +33,7 @@
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
 DEFINE_PRODUCT(multiply_dout_v, VALUE_DIM, dout_row, row_exists, v_row_at, key_exists_at)
-DEFINE_SUM(add_ds_k, HEAD_DIM, HEAD_UNITS, k_row_at, key_is_hidden_at)
+DEFINE_SUM(add_ds_k, HEAD_COLUMNS, HEAD_UNITS, k_row_at, key_is_hidden_at)
 
 void attend(inout SUMS(dq, HEAD_UNITS))
 {
@@ -68,8 +68,9 @@ void main()
         const uint row = row_lane + i * ROW_LANES;
         [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++) {
             const uint unit = column_lane + c * KEY_LANES;
-            if (row_exists(row) && unit < HEAD_DIM / 4)
-                store_4(TYPE, OUT_ALIGNED != 0, out_row(row), unit, dq[i][c] * uintBitsToFloat(SCALE));
+            if (row_exists(row) && unit < HEAD_COLUMNS / 4)
+                store_4(TYPE, OUT_ALIGNED != 0, out_row(row), FIRST_COLUMN / 4 + unit,
+                        dq[i][c] * uintBitsToFloat(SCALE));
         }
     }
 }

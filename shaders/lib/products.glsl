@@ -18,10 +18,15 @@ const uint ROW_LANES = WORKGROUP / KEY_LANES;
 const uint LANE_ROWS = PAIR_ROWS / ROW_LANES;
 const uint LANE_COLUMNS = PAIR_COLUMNS / KEY_LANES;
 
+// The columns of sums: those of the band from FIRST_COLUMN on. If there are none, because the band is one of the other
+// gradient, any number except 0 will do.
+const uint HEAD_COLUMNS = HEAD_DIM - FIRST_COLUMN - 1 < BAND ? HEAD_DIM - FIRST_COLUMN : BAND;
+const uint VALUE_COLUMNS = VALUE_DIM - FIRST_COLUMN - 1 < BAND ? VALUE_DIM - FIRST_COLUMN : BAND;
+
 // In units of 4 elements.
 const uint DEPTH_4 = DEPTH / 4;
-const uint HEAD_UNITS = (HEAD_DIM / 4 + KEY_LANES - 1) / KEY_LANES; // units of a row in a lane
-const uint VALUE_UNITS = (VALUE_DIM / 4 + KEY_LANES - 1) / KEY_LANES;
+const uint HEAD_UNITS = (HEAD_COLUMNS / 4 + KEY_LANES - 1) / KEY_LANES; // units of a row in a lane
+const uint VALUE_UNITS = (VALUE_COLUMNS / 4 + KEY_LANES - 1) / KEY_LANES;
 
 // There is an unused unit after each row, so that rows start in different banks.
 const uint STAGE_PITCH = DEPTH_4 + 1;
@@ -148,10 +153,10 @@ void store_weights(PAIRS(x))
             x[i][n];
 }
 
-// void name(inout sum): sum += W B. W is the weights. B has a row of `dim` elements for each column of W, at
-// column_address(). A row counts as 0 if column_hidden(), even if it holds NaN. VALUE_KEYS rows are staged at a time.
-// With BY_UNIT, the four products of an element follow each other. Some compilers (ANV) keep a sum's old value in a
-// register until its new one is final, and this is soon then. The result has the same bits.
+// void name(inout sum): sum += W B. W is the weights. B has a row for each column of W, at column_address(); of it, the
+// `dim` elements from FIRST_COLUMN on count. A row counts as 0 if column_hidden(), even if it holds NaN. VALUE_KEYS
+// rows are staged at a time. With BY_UNIT, the four products of an element follow each other. Some compilers (ANV) keep
+// a sum's old value in a register until its new one is final, and this is soon then. The result has the same bits.
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
     void name##_part(uint first, inout SUMS(sum, lane_units))                                                          \
     {                                                                                                                  \
@@ -161,7 +166,7 @@ void store_weights(PAIRS(x))
             const uint line = (step + invocation) / units, unit = (step + invocation) % units;                         \
             const uint column = min(first + line, PAIR_COLUMNS - 1);                                                   \
             vec4 a, b;                                                                                                 \
-            load_8(TYPE, ALIGNED != 0, column_address(column), unit, a, b);                                            \
+            load_8(TYPE, ALIGNED != 0, column_address(column), FIRST_COLUMN / 8 + unit, a, b);                         \
             const bool hidden = column_hidden(column);                                                                 \
             if (step + invocation < total) {                                                                           \
                 staged[line * pitch + 2 * unit] = hidden ? vec4(0) : a;                                                \

@@ -12,6 +12,10 @@
 #define TYPE_BF16 2
 #define TYPE_COUNT 3
 
+/* Registers hold sums of this many columns of the output or of a gradient. Wider rows are made in bands, of which each
+ * is a dispatch and computes the scores again. */
+#define BAND 256
+
 /* Parts of a grid of workgroups. A grid that has more workgroups in a dimension than the device allows (Vulkan
  * guarantees 65535) is dispatched in parts of PART_GROUPS workgroups in that dimension. The last of the 128 bytes of
  * push constants that Vulkan guarantees hold the position of the part, at PART_AT: bit fields of PART_X_BITS for x,

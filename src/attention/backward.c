@@ -149,8 +149,10 @@ static dmattn_status build_keys(backward_stage *s, pipeline_set *set)
     TRY(build(set, &around, "key_ranges", constants, &s->ranges));
     TRY(build(set, &around, "combine_keys", constants, &s->combine));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
-        constants[CONSTANT_GRADIENTS] = dmattn_backward_key_pass(&s->desc, tile, pass);
-        if (constants[CONSTANT_GRADIENTS])
+        const key_pass made = dmattn_backward_key_pass(&s->desc, tile, pass);
+        constants[CONSTANT_GRADIENTS] = made.gradients;
+        constants[CONSTANT_FIRST_COLUMN] = made.first;
+        if (made.gradients)
             TRY(build(set, tile, "backward_keys", constants, &s->keys[pass]));
     }
     /* One workgroup does all the work. Every device allows its size. It needs few other constants, so that most
@@ -178,7 +180,10 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, pipeline_set *set)
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (s->query_tiles_grid.x)
             TRY(build(set, &around, "mask_tiles", constants, &s->query_tiles));
-        TRY(build(set, &s->tile.query, "backward_queries", constants, &s->queries));
+        for (uint32_t band = 0; band < dmattn_tile_bands(&s->tile.query, d->head_dim); band++) {
+            constants[CONSTANT_FIRST_COLUMN] = band * s->tile.query.band;
+            TRY(build(set, &s->tile.query, "backward_queries", constants, &s->queries[band]));
+        }
     }
     if (has_keys(b))
         TRY(build_keys(s, set));
@@ -319,10 +324,12 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 
     /* None of these kernels needs results of another, so they can run at the same time. */
     bool first = true;
-    if (s->queries) {
-        dmattn_recorder_one_of(r, &first);
-        dmattn_recorder_dispatch_slices(r, s->queries, &queries, sizeof queries, s->query_grid, s->query_slice);
-    }
+    for (int band = 0; band < QUERY_BANDS; band++)
+        if (s->queries[band]) {
+            dmattn_recorder_one_of(r, &first);
+            dmattn_recorder_dispatch_slices(r, s->queries[band], &queries, sizeof queries, s->query_grid,
+                                            s->query_slice);
+        }
     for (int pass = 0; pass < KEY_PASSES; pass++)
         if (s->keys[pass]) {
             dmattn_recorder_one_of(r, &first);

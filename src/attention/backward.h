@@ -64,8 +64,16 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
 uint32_t dmattn_backward_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc,
                                           bool keys_are_rows);
 
-/* If registers cannot hold the sums of both dk and dv, the kernel runs twice, once for each. */
-#define KEY_PASSES 2
+/* The kernel of queries runs once for each band of dq. If registers cannot hold the sums of both dk and dv, the kernel
+ * of keys runs once for each of their bands. */
+#define QUERY_BANDS ((DMATTN_MAX_HEAD_DIM + BAND - 1) / BAND)
+#define KEY_PASSES  (QUERY_BANDS + (DMATTN_MAX_VALUE_DIM + BAND - 1) / BAND)
+
+/* What the kernel of keys computes in a pass. */
+typedef struct key_pass {
+    uint32_t gradients; /* bits of GRADIENTS; 0: there is no such pass */
+    uint32_t first;     /* column of dk or dv */
+} key_pass;
 
 /* Offsets of the stage's own memory in the workspace. */
 typedef struct backward_places {
@@ -82,7 +90,7 @@ typedef struct backward_stage {
     key_order order;
     sum_partials sum;
     /* NULL if a plan does not need them */
-    VkPipeline rows, query_tiles, key_tiles, queries, ranges, work, keys[KEY_PASSES], combine, bias, sink;
+    VkPipeline rows, query_tiles, key_tiles, queries[QUERY_BANDS], ranges, work, keys[KEY_PASSES], combine, bias, sink;
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } backward_stage;
@@ -145,8 +153,7 @@ void dmattn_backward_query_constants(const dmattn_attention_backward_desc *desc,
 void dmattn_backward_key_constants(const dmattn_attention_backward_desc *desc, const attention_tile *tile, bool aligned,
                                    uint32_t constants[ATTENTION_CONSTANT_COUNT]);
 
-/* The gradients that the kernel of keys computes in a pass, as bits of GRADIENTS; 0: there is no such pass. */
-uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
+key_pass dmattn_backward_key_pass(const dmattn_attention_backward_desc *desc, const attention_tile *tile,
                                   uint32_t pass);
 void dmattn_backward_rows_constants(const dmattn_attention_backward_desc *desc, const capabilities *caps, bool aligned,
                                     uint32_t constants[ATTENTION_CONSTANT_COUNT]);

@@ -37,14 +37,21 @@ void dmattn_backward_key_constants(const dmattn_attention_backward_desc *b, cons
         c[CONSTANT_GRADIENTS] |= b->gradients & GRADIENT_BIAS;
 }
 
-uint32_t dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const attention_tile *tile, uint32_t pass)
+key_pass dmattn_backward_key_pass(const dmattn_attention_backward_desc *b, const attention_tile *tile, uint32_t pass)
 {
+    const dmattn_attention_desc *d = &b->attention;
     uint32_t made = b->gradients & (GRADIENT_K | GRADIENT_V);
     if (b->attention.bias_shape.queries == 1)
         made |= b->gradients & GRADIENT_BIAS;
-    if (!tile->two_passes || !(made & GRADIENT_K) || !(made & GRADIENT_V))
-        return pass ? 0 : made;
-    return pass ? made & GRADIENT_V : made & ~(uint32_t)GRADIENT_V;
+    const uint32_t bands_k = dmattn_tile_bands(tile, d->head_dim), bands_v = dmattn_tile_bands(tile, d->value_dim);
+    if (bands_k == 1 && bands_v == 1 && (!tile->two_passes || !(made & GRADIENT_K) || !(made & GRADIENT_V)))
+        return (key_pass){pass ? 0 : made, 0};
+    const uint32_t others = made & ~(uint32_t)GRADIENT_V; /* dbias is made in the first pass */
+    const uint32_t passes = others & GRADIENT_K ? bands_k : others ? 1 : 0;
+    if (pass < passes)
+        return (key_pass){pass ? GRADIENT_K : others, pass * tile->band};
+    pass -= passes;
+    return (key_pass){pass < bands_v ? made & GRADIENT_V : 0, pass * tile->band};
 }
 
 /* A row has as many invocations as can read 16 bytes each, but at most a subgroup. */

@@ -13,7 +13,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 /* Bytes of `staged` and `weights` of lib/products.glsl, for a tile of rows x columns and sums of `dim` elements. */
 static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, uint32_t columns, uint32_t dim)
 {
-    const uint32_t units = dmattn_ceil_div(dim / 4, t->key_lanes);
+    const uint32_t units = dmattn_ceil_div(dmattn_tile_columns(t, dim) / 4, t->key_lanes);
     const uint32_t factors = (rows + columns) * (t->depth / 4 + 1), summands = t->value_keys * t->key_lanes * units;
     return 16 * (max_u32(factors, summands) + rows * (columns / 4 + 1));
 }
@@ -133,6 +133,7 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
     attention_tile found[MAX_PORTABLE];
+    const uint32_t widest = max_u32(d->head_dim, d->value_dim);
     uint32_t excess[MAX_PORTABLE] = {0}, count = 0;
     _Static_assert(sizeof candidates / sizeof *candidates <= MAX_PORTABLE, "too many candidates");
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
@@ -141,8 +142,10 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
         t.subgroup_size = subgroup;
         t.by_unit = dmattn_tile_by_unit(caps);
         t.splits = 1;
+        t.band = BAND;
+        t.two_passes |= widest > BAND;
         t.heads_per_tile = key_heads_per_tile(b, t.rows);
-        if (max_u32(d->head_dim, d->value_dim) > candidates[i].max_dim || t.workgroup > caps->max_invocations
+        if (dmattn_tile_columns(&t, widest) > candidates[i].max_dim || t.workgroup > caps->max_invocations
             || t.key_lanes > subgroup || t.workgroup % subgroup
             || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory)
             continue;
@@ -327,6 +330,7 @@ static bool least_portable(const capabilities *caps, const dmattn_attention_back
                         .workgroup = 64,
                         .rows = 64 / lanes,
                         .keys = 64 / lanes,
+                        .band = BAND,
                         .key_lanes = lanes,
                         .depth = 8,
                         .value_keys = 8,

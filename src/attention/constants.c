@@ -41,7 +41,7 @@ static uint32_t splits_of(const attention_tile *t)
 /* Whether all offsets within a head's plane fit in 32 bits. */
 static bool is_near(const dmattn_strides *s, uint32_t rows, uint32_t size)
 {
-    return s->sequence <= (UINT32_MAX - 512 * 4) / size / rows;
+    return s->sequence <= (UINT32_MAX - DMATTN_MAX_HEAD_DIM * 4) / size / rows;
 }
 
 void dmattn_score_constants(const dmattn_attention_desc *d, uint32_t *c)

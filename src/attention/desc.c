@@ -78,8 +78,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "heads (%u) is not a multiple of kv_heads (%u)", d.heads,
                            d.kv_heads);
     d.value_dim = d.value_dim ? d.value_dim : d.head_dim;
-    TRY(dmattn_check_dim(m, "head_dim", d.head_dim));
-    TRY(dmattn_check_dim(m, "value_dim", d.value_dim));
+    TRY(dmattn_check_dim(m, "head_dim", d.head_dim, DMATTN_MAX_HEAD_DIM));
+    TRY(dmattn_check_dim(m, "value_dim", d.value_dim, DMATTN_MAX_VALUE_DIM));
     if (!is_factor(fabsf(d.scale)))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "scale is %g, but its magnitude must be 0 or from 2^-64 to 2^64",
                            d.scale);
@@ -154,6 +154,14 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
            : d->list_capacity ? "list_capacity"
            : d->lengths       ? "lengths"
                               : NULL;
+}
+
+dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *d, uint32_t first, uint32_t columns)
+{
+    dmattn_attention_desc band = *d;
+    band.value_dim = d->value_dim - first < columns ? d->value_dim - first : columns;
+    band.lse = d->lse && !first;
+    return band;
 }
 
 dmattn_type dmattn_attention_type(const dmattn_attention_desc *d, tensor_id tensor)

@@ -22,6 +22,10 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor
 dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, uint32_t queries, uint32_t keys,
                                             dmattn_attention_desc *run, const messenger *messenger);
 
+/* The attention of a band alone: up to `columns` columns of v and out from column `first` on. Only the first band
+ * writes lse. */
+dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *desc, uint32_t first, uint32_t columns);
+
 /* The type of q, k, v or out. */
 dmattn_type dmattn_attention_type(const dmattn_attention_desc *desc, tensor_id tensor);
 

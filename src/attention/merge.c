@@ -14,7 +14,7 @@ dmattn_status dmattn_merge_desc_resolve(const dmattn_merge_desc *desc, dmattn_me
     TRY(dmattn_check_size(m, "batch", d->batch));
     TRY(dmattn_check_size(m, "queries", d->queries));
     TRY(dmattn_check_size(m, "heads", d->heads));
-    TRY(dmattn_check_dim(m, "value_dim", d->value_dim));
+    TRY(dmattn_check_dim(m, "value_dim", d->value_dim, DMATTN_MAX_VALUE_DIM));
     TRY(dmattn_strides_resolve(m, "out_a", &d->a_strides, d->batch, d->queries, d->heads, d->value_dim));
     TRY(dmattn_strides_resolve(m, "out_b", &d->b_strides, d->batch, d->queries, d->heads, d->value_dim));
     TRY(dmattn_strides_resolve(m, "out", &d->out_strides, d->batch, d->queries, d->heads, d->value_dim));

@@ -51,7 +51,7 @@ static uint32_t gradient_addresses(const capabilities *caps, const attention_til
 /* Each row has pairs, a maximum, a sum and weights; the rest is addresses and loads. */
 static uint32_t row_registers(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    const lane l = lane_of(t, t->rows, t->keys, d->value_dim);
+    const lane l = lane_of(t, t->rows, t->keys, dmattn_tile_columns(t, d->value_dim));
     return l.sums + l.rows * (7 + 3 * l.columns) + 35 + list_registers(d);
 }
 
@@ -65,7 +65,7 @@ uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *t
 uint32_t dmattn_backward_query_registers(const capabilities *caps, const attention_tile *t,
                                          const dmattn_attention_desc *d)
 {
-    const lane l = lane_of(t, t->rows, t->keys, d->value_dim);
+    const lane l = lane_of(t, t->rows, t->keys, dmattn_tile_columns(t, d->value_dim));
     return row_registers(t, d) + 18 + score_registers(d, l.rows * l.columns) + load_registers(d)
            + gradient_addresses(caps, t);
 }
@@ -77,8 +77,9 @@ uint32_t dmattn_backward_query_registers(const capabilities *caps, const attenti
 uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention_tile *t,
                                        const dmattn_attention_desc *d)
 {
-    const lane k = lane_of(t, t->keys, t->rows, d->head_dim), v = lane_of(t, t->keys, t->rows, d->value_dim);
-    const uint32_t dim = d->head_dim > d->value_dim ? d->head_dim : d->value_dim, pairs = k.rows * k.columns;
+    const uint32_t head = dmattn_tile_columns(t, d->head_dim), value = dmattn_tile_columns(t, d->value_dim);
+    const lane k = lane_of(t, t->keys, t->rows, head), v = lane_of(t, t->keys, t->rows, value);
+    const uint32_t dim = head > value ? head : value, pairs = k.rows * k.columns;
     const uint32_t widest = k.sums > v.sums ? k.sums : v.sums, around = t->two_passes ? 51 : 63;
     const uint32_t sums = t->two_passes ? widest : k.sums + v.sums;
     const uint32_t steps = dmattn_ceil_div(t->value_keys * dim / 8, t->workgroup); /* of loading a part of values */
@@ -106,8 +107,9 @@ static uint32_t operand_words(const attention_tile *t, uint32_t blocks)
 uint32_t dmattn_tile_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d)
 {
     const uint32_t in_steps = 4 + (has_mask(d) ? 9 : 0) + (score_registers(d, 0) ? 9 : 0);
-    return (t->sums_shared ? 0 : sum_elements(t, d->value_dim)) + operand_words(t, t->query_blocks)
-           + sum_elements(t, t->keys) + 88 + (t->sums_shared && t->keys > t->matrix.k ? in_steps : 0);
+    return (t->sums_shared ? 0 : sum_elements(t, dmattn_tile_columns(t, d->value_dim)))
+           + operand_words(t, t->query_blocks) + sum_elements(t, t->keys) + 88
+           + (t->sums_shared && t->keys > t->matrix.k ? in_steps : 0);
 }
 
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two; P and dS. */

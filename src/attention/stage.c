@@ -3,6 +3,17 @@
 
 #include <stdio.h>
 
+static uint32_t bands(const attention_stage *s, const attention_tile *tile)
+{
+    return dmattn_tile_bands(tile, s->desc.value_dim);
+}
+
+static dmattn_attention_desc band_of(const attention_stage *s, const attention_tile *tile, uint32_t band)
+{
+    const uint32_t columns = dmattn_tile_columns(tile, s->desc.value_dim);
+    return dmattn_attention_band(&s->desc, band * columns, columns);
+}
+
 static bool choose_tile(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
                         size_t size)
 {
@@ -30,8 +41,10 @@ static dmattn_status check_grids(const attention_stage *s, const dmattn_context 
         tile.splits = i ? 1 : s->tile.splits;
         TRY(dmattn_check_grid(ctx, "attention", dmattn_attention_grid(&s->desc, &tile)));
         TRY(dmattn_check_grid(ctx, "the mask's bitmap", dmattn_mask_tiles_grid(&s->desc, &tile)));
-        if (s->variants.of[i].splits)
-            TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(&s->desc)));
+        if (s->variants.of[i].splits) {
+            const dmattn_attention_desc band = band_of(s, &tile, 0);
+            TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(&band)));
+        }
     }
     return DMATTN_SUCCESS;
 }
@@ -65,32 +78,56 @@ void dmattn_attention_stage_shorten(attention_stage *s, const capabilities *caps
     size_run(s);
 }
 
-static void put_constants(const attention_stage *s, const attention_tile *tile,
+/* `d`: of a band. */
+static void put_constants(const attention_stage *s, const dmattn_attention_desc *d, const attention_tile *tile,
                           uint32_t constants[ATTENTION_CONSTANT_COUNT])
 {
-    dmattn_attention_constants(&s->desc, tile, s->aligned, constants);
-    if (s->desc.lengths)
-        dmattn_attention_keep_strides(&s->desc, s->given_strides, constants);
+    dmattn_attention_constants(d, tile, s->aligned, constants);
+    if (d->lengths)
+        dmattn_attention_keep_strides(d, s->given_strides, constants);
 }
 
-static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
+static dmattn_status build_band(const attention_stage *s, pipeline_set *set, attention_variant *v, uint32_t band)
 {
     char kernel_name[KERNEL_NAME];
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
     attention_tile tile = v->tile;
-    put_constants(s, &tile, constants);
-    if (s->mask_grid.x)
-        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
+    const dmattn_attention_desc d = band_of(s, &tile, band);
     dmattn_tile_kernel(&tile, "attention", kernel_name);
-    if (s->desc.lengths || !v->splits)
-        TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole));
+    put_constants(s, &d, &tile, constants);
+    if (d.lengths || !v->splits)
+        TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole[band]));
     if (!v->splits)
         return DMATTN_SUCCESS;
     tile.splits = 2; /* any number above 1 */
-    put_constants(s, &tile, constants);
-    dmattn_attention_split_constants(&s->desc, &tile, constants);
-    return dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->part);
+    put_constants(s, &d, &tile, constants);
+    dmattn_attention_split_constants(&d, &tile, constants);
+    return dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->part[band]);
+}
+
+static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
+{
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
+    const dmattn_attention_desc first = band_of(s, &v->tile, 0);
+    put_constants(s, &first, &v->tile, constants);
+    if (s->mask_grid.x)
+        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
+    for (uint32_t band = 0; band < bands(s, &v->tile); band++)
+        TRY(build_band(s, set, v, band));
+    return DMATTN_SUCCESS;
+}
+
+/* It depends on no sizes of a tile, except its bands. */
+static dmattn_status build_combine(attention_stage *s, pipeline_set *set, uint32_t band)
+{
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const attention_tile none = {.workgroup = COMBINE_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
+    const dmattn_attention_desc d = band_of(s, &s->tile, band);
+    put_constants(s, &d, &none, constants);
+    return dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine[band]);
 }
 
 dmattn_status dmattn_attention_stage_build(attention_stage *s, pipeline_set *set)
@@ -100,29 +137,65 @@ dmattn_status dmattn_attention_stage_build(attention_stage *s, pipeline_set *set
         TRY(build_variant(s, set, &s->variants.of[i]));
         splits |= s->variants.of[i].splits;
     }
-    if (!splits)
-        return DMATTN_SUCCESS;
-    /* It depends on no tile. */
-    uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    const attention_tile none = {.workgroup = COMBINE_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
-    put_constants(s, &none, constants);
-    return dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
-                                &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine);
+    for (uint32_t band = 0; splits && band < bands(s, &s->tile); band++)
+        TRY(build_combine(s, set, band));
+    return DMATTN_SUCCESS;
+}
+
+/* Bytes of the partial results of a band of the widest kind, a multiple of 16. */
+static uint64_t partial_bytes(const attention_stage *s, const attention_tile *tile, uint64_t rows)
+{
+    const uint64_t bytes = dmattn_product(4, dmattn_tile_columns(tile, s->desc.value_dim) + UINT64_C(2), rows);
+    return dmattn_product(16, dmattn_add(bytes, 15) / 16);
+}
+
+/* Records a band. All bands write other columns, so no barrier is needed between them. */
+static void record_band(const attention_stage *s, recorder *r, attention_params params, uint32_t band)
+{
+    const attention_variant *v = &s->variants.of[s->variant];
+    const dmattn_attention_desc d = band_of(s, &s->tile, band);
+    const uint64_t first = (uint64_t)band * dmattn_tile_columns(&s->tile, s->desc.value_dim);
+    const bool splits = s->tile.splits > 1;
+    const uint64_t rows = dmattn_attention_partial_rows(&d, &s->tile), to_sums = 4 * d.value_dim * rows;
+    const VkDeviceAddress partials = r->workspace + s->at.partials + band * partial_bytes(s, &s->tile, rows);
+    const VkDeviceAddress out = r->tensor[TENSOR_OUT] + first * dmattn_type_size(dmattn_attention_type(&d, TENSOR_OUT));
+    params.pair.v += first * dmattn_type_size(d.type);
+    params.out_ = splits ? partials : out;
+    params.lse = splits ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE];
+    if (band)
+        dmattn_recorder_beside(r);
+    dmattn_recorder_dispatch_slices(r, splits ? v->part[band] : v->whole[band], &params, sizeof params,
+                                    s->attention_grid, s->slice);
+}
+
+static void record_combine(const attention_stage *s, recorder *r, uint32_t band)
+{
+    const dmattn_attention_desc d = band_of(s, &s->tile, band);
+    const uint64_t first = (uint64_t)band * dmattn_tile_columns(&s->tile, s->desc.value_dim);
+    const uint64_t rows = dmattn_attention_partial_rows(&d, &s->tile);
+    const VkDeviceAddress partials = r->workspace + s->at.partials + band * partial_bytes(s, &s->tile, rows);
+    const combine_params combine = {.partials = partials,
+                                    .sums = partials + 4 * d.value_dim * rows,
+                                    .out_ = r->tensor[TENSOR_OUT]
+                                            + first * dmattn_type_size(dmattn_attention_type(&d, TENSOR_OUT)),
+                                    .lse = r->tensor[TENSOR_LSE],
+                                    .sink = r->tensor[TENSOR_SINK],
+                                    .queries = d.queries,
+                                    .splits = s->tile.splits};
+    if (band)
+        dmattn_recorder_beside(r);
+    dmattn_recorder_dispatch(r, s->combine[band], &combine, sizeof combine, dmattn_combine_grid(&d));
 }
 
 void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool reuse_mask_tiles)
 {
     const dmattn_attention_desc *d = &s->desc;
     const attention_variant *v = &s->variants.of[s->variant];
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS, splits = s->tile.splits > 1;
+    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
     const VkDeviceAddress bitmap = r->workspace + s->at.mask_tiles;
-    const VkDeviceAddress partials = r->workspace + s->at.partials;
-    const uint64_t to_sums = 4 * d->value_dim * dmattn_attention_partial_rows(d, &s->tile);
     const attention_params params = {
         .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : bitmap,
-        .out_ = splits ? partials : r->tensor[TENSOR_OUT],
-        .lse = splits ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE],
         .lists_end = r->bytes[TENSOR_LISTS] / 4,
         .sink = r->tensor[TENSOR_SINK],
         .slopes = r->tensor[TENSOR_SLOPES],
@@ -131,18 +204,10 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
         dmattn_recorder_dispatch(r, v->mask_tiles, &mask, sizeof mask, s->mask_grid);
     }
-    dmattn_recorder_dispatch_slices(r, splits ? v->part : v->whole, &params, sizeof params, s->attention_grid,
-                                    s->slice);
-    if (splits) {
-        const combine_params combine = {.partials = partials,
-                                        .sums = partials + to_sums,
-                                        .out_ = r->tensor[TENSOR_OUT],
-                                        .lse = r->tensor[TENSOR_LSE],
-                                        .sink = r->tensor[TENSOR_SINK],
-                                        .queries = d->queries,
-                                        .splits = s->tile.splits};
-        dmattn_recorder_dispatch(r, s->combine, &combine, sizeof combine, dmattn_combine_grid(d));
-    }
+    for (uint32_t band = 0; band < bands(s, &s->tile); band++)
+        record_band(s, r, params, band);
+    for (uint32_t band = 0; s->tile.splits > 1 && band < bands(s, &s->tile); band++)
+        record_combine(s, r, band);
 }
 
 void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info *info)
@@ -152,23 +217,23 @@ void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info 
     info->list_queries = s->desc.mask == DMATTN_MASK_INTERVALS ? dmattn_tile_list_queries(&s->tile) : 0;
 }
 
-/* The most rows of partial results of all runs. */
-static uint64_t partial_rows(const attention_stage *s)
+static uint64_t all_partial_bytes(const attention_stage *s, const attention_tile *tile, uint64_t rows)
 {
-    if (!s->desc.lengths)
-        return dmattn_attention_partial_rows(&s->desc, &s->tile);
-    uint64_t most = 0;
-    for (uint32_t i = 0; i < s->variants.count; i++) {
-        const attention_variant *v = &s->variants.of[i];
-        const uint64_t rows = v->splits ? dmattn_tile_most_partial_rows(&s->desc, &v->tile) : 0;
-        most = rows > most ? rows : most;
-    }
-    return most;
+    return dmattn_product(bands(s, tile), partial_bytes(s, tile, rows));
 }
 
 uint64_t dmattn_attention_partial_bytes(const attention_stage *s)
 {
-    return dmattn_product(4, s->desc.value_dim + UINT64_C(2), partial_rows(s));
+    if (!s->desc.lengths)
+        return all_partial_bytes(s, &s->tile, dmattn_attention_partial_rows(&s->desc, &s->tile));
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < s->variants.count; i++) {
+        const attention_variant *v = &s->variants.of[i];
+        const uint64_t rows = v->splits ? dmattn_tile_most_partial_rows(&s->desc, &v->tile) : 0;
+        const uint64_t bytes = all_partial_bytes(s, &v->tile, rows);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 uint64_t dmattn_attention_mask_tiles_bytes(const attention_stage *s)

@@ -47,7 +47,7 @@ typedef struct attention_stage {
     grid mask_grid, attention_grid;
     uint32_t slice; /* maximum number of workgroups of a dispatch */
     attention_places at;
-    VkPipeline combine; /* NULL unless keys are split */
+    VkPipeline combine[MOST_BANDS]; /* for each band; NULL unless keys are split */
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } attention_stage;

@@ -10,6 +10,19 @@
 #define MANY         UINT32_MAX
 #define MAX_PORTABLE 20 /* portable candidates */
 
+/* If a row of q is wider than this, matrix kernels need the registers of half a band for it. */
+#define WIDE_HEAD 320
+
+uint32_t dmattn_tile_columns(const attention_tile *t, uint32_t dim)
+{
+    return t->band && t->band < dim ? t->band : dim;
+}
+
+uint32_t dmattn_tile_bands(const attention_tile *t, uint32_t dim)
+{
+    return dmattn_ceil_div(dim, dmattn_tile_columns(t, dim));
+}
+
 uint32_t dmattn_tile_queries(const attention_tile *t)
 {
     return t->rows / t->heads_per_tile;
@@ -51,7 +64,7 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 /* `staged` and `weights` of attention.comp, in units of 16 bytes, and `listed_keys`. */
 static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_dim)
 {
-    const uint32_t value_columns = dmattn_ceil_div(value_dim / 4, t->key_lanes);
+    const uint32_t value_columns = dmattn_ceil_div(dmattn_tile_columns(t, value_dim) / 4, t->key_lanes);
     const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1);
     const uint32_t values = t->value_keys * value_columns * t->key_lanes;
     const uint32_t probabilities = t->rows * (t->keys / 4 + 1);
@@ -63,7 +76,8 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
 {
     const matrix_shape *x = &t->matrix;
     const uint32_t subgroups = t->workgroup / t->subgroup_size;
-    const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, x->k), value_blocks = dmattn_ceil_div(d->value_dim, x->n);
+    const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, x->k);
+    const uint32_t value_blocks = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim), x->n);
     const uint32_t key_pitch = head_blocks * x->k / 8 + 1, value_pitch = value_blocks * x->n / 8 + 1;
     const uint32_t block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
     uint32_t units = max_u32(t->keys * (key_pitch + value_pitch), subgroups * block);
@@ -244,9 +258,10 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
     uint32_t count = 0;
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         const struct candidate *c = &candidates[i];
-        if (rows > c->max_rows || d->value_dim > c->max_value_dim)
-            continue;
         attention_tile tile = c->tile;
+        tile.band = BAND;
+        if (rows > c->max_rows || dmattn_tile_columns(&tile, d->value_dim) > c->max_value_dim)
+            continue;
         tile.level = DMATTN_LEVEL_PORTABLE;
         tile.subgroup_size = dmattn_capabilities_subgroup_size(caps);
         tile.by_unit = dmattn_tile_by_unit(caps);
@@ -270,7 +285,7 @@ typedef enum key_source { ANY_KEYS, NEIGHBOURS, LISTS } key_source;
  * 16; other matrices have the same number of blocks. */
 typedef struct matrix_candidate {
     uint32_t max_rows, max_keys; /* maximum rows of a group, and keys, of the problem */
-    uint32_t max_dim;            /* maximum head_dim and value_dim */
+    uint32_t max_dim;            /* maximum head_dim, and columns of a band; above 256 only for wider heads */
     uint32_t subgroups, blocks, keys;
     uint32_t shared_queries; /* elements of a row of q in shared memory instead of registers */
     bool guarded;
@@ -283,21 +298,36 @@ typedef struct matrix_candidate {
  * so there must be many. The first candidates are for few queries, which do not fill more subgroups, or for few keys,
  * which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {
-    {32, MANY, 64, 2, 1, 64, 0, true, ANY_KEYS, 0},         {32, MANY, 128, 2, 1, 48, 0, false, ANY_KEYS, 0},
-    {32, MANY, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},     {64, 4096, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
-    {1024, 256, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},    {MANY, MANY, 64, 4, 2, 64, 0, false, LISTS, 0},
-    {MANY, MANY, 64, 4, 2, 64, 0, false, NEIGHBOURS, 1024}, {MANY, MANY, 96, 8, 1, 64, 0, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 8, 1, 64, 16, false, LISTS, 0},       {MANY, MANY, 128, 8, 2, 32, 48, false, NEIGHBOURS, 512},
-    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},     {MANY, MANY, 128, 8, 1, 32, 0, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 192, 8, 1, 32, 0, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 8, 1, 16, 48, false, ANY_KEYS, 0},    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {32, MANY, 64, 2, 1, 64, 0, true, ANY_KEYS, 0},
+    {32, MANY, 128, 2, 1, 48, 0, false, ANY_KEYS, 0},
+    {32, MANY, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
+    {64, 4096, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
+    {1024, 256, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 4, 2, 64, 0, false, LISTS, 0},
+    {MANY, MANY, 64, 4, 2, 64, 0, false, NEIGHBOURS, 1024},
+    {MANY, MANY, 96, 8, 1, 64, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 64, 16, false, LISTS, 0},
+    {MANY, MANY, 128, 8, 2, 32, 48, false, NEIGHBOURS, 512},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 192, 8, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 8, 1, 16, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
+    /* wide heads: by the registers and the shared memory that they leave, not measured */
+    {32, MANY, 320, 2, 1, 16, 256, false, ANY_KEYS, 0},
+    {MANY, MANY, 320, 8, 1, 16, 96, false, ANY_KEYS, 0},
+    {32, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
+    {64, MANY, 576, 4, 1, 16, 192, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 8, 1, 16, 80, false, ANY_KEYS, 0},
 };
 
 static const matrix_candidate reduced[] = {
-    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0}, {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0},   {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},   {MANY, MANY, 576, 4, 1, 16, 192, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
 };
 
 /* A quarter of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 dimensions
@@ -314,6 +344,11 @@ static const matrix_candidate shared[] = {
     /* 256 registers: most of q is in shared memory, as much as the device has */
     {MANY, MANY, 256, 4, 1, 16, 240, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 192, false, ANY_KEYS, 0},
+    /* wide heads */
+    {MANY, MANY, 576, 2, 1, 16, 448, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 1, 1, 16, 448, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 4, 1, 16, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 1, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
@@ -322,15 +357,16 @@ static const matrix_candidate shared_sums[] = {
     {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
     {MANY, MANY, 64, 8, 1, 16, 48, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0}, {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
 };
 
-/* Whether a candidate is for such a problem. `tile` has its number of rows. */
+/* Whether a candidate is for such a problem. `tile` has its number of rows and its bands. */
 static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, const attention_tile *tile)
 {
     const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
     const key_source source = d->mask == DMATTN_MASK_INTERVALS ? LISTS : NEIGHBOURS;
-    return max_u32(d->head_dim, d->value_dim) <= c->max_dim && rows <= c->max_rows && d->keys <= c->max_keys
+    return max_u32(d->head_dim, dmattn_tile_columns(tile, d->value_dim)) <= c->max_dim
+           && (c->max_dim <= BAND || d->head_dim > BAND) && rows <= c->max_rows && d->keys <= c->max_keys
            && (c->source == ANY_KEYS || c->source == source)
            && (!c->min_workgroups || count_workgroups(d, tile) >= c->min_workgroups);
 }
@@ -340,6 +376,7 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
                            uint32_t count, uint32_t max)
 {
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
+    tile.band = d->head_dim > WIDE_HEAD ? BAND / 2 : BAND;
     for (size_t i = 0; i < candidate_count && count < max; i++) {
         const matrix_candidate *c = &candidates[i];
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
@@ -428,6 +465,7 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
                             attention_tile *tiles, uint32_t max)
 {
     static const uint32_t subgroups[] = {1, 2, 4, 8, 12}, keys[] = {16, 32, 48, 64, 96};
+    const uint32_t most = max_u32(d->head_dim, BAND);
     attention_tile tile;
     uint32_t count = 0;
     char why[200];
@@ -440,7 +478,7 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
                 for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
                     for (uint32_t queries = 0; queries < d->head_dim; queries += 16) /* in shared memory */
                         for (int guarded = 0; guarded < 2; guarded++) {
-                            const matrix_candidate c = {MANY,    MANY,    256,     subgroups[s], blocks,
+                            const matrix_candidate c = {MANY,    MANY,    most,    subgroups[s], blocks,
                                                         keys[k], queries, guarded, ANY_KEYS,     0};
                             tile.form = dmattn_level_forms(level)[i];
                             count = add_matrix(caps, d, tile, &c, 1, tiles, count, max);

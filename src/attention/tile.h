@@ -19,6 +19,7 @@ typedef struct attention_tile {
     tile_form form;
     uint32_t workgroup;
     uint32_t rows, keys;
+    uint32_t band;           /* the most columns of the output (backward: of a gradient) at a time; 0: all */
     uint32_t heads_per_tile; /* rows per query */
     uint32_t subgroup_size;  /* the size that the kernel will run with */
     /* portable */
@@ -39,6 +40,10 @@ typedef struct attention_tile {
     uint32_t splits;          /* number of splits of the keys; 0 means 1 */
     uint32_t slice;           /* maximum number of workgroups of a dispatch; 0: it follows from their work */
 } attention_tile;
+
+/* Of `dim` columns of the output, those of the first band, and the number of bands. */
+uint32_t dmattn_tile_columns(const attention_tile *tile, uint32_t dim);
+uint32_t dmattn_tile_bands(const attention_tile *tile, uint32_t dim);
 
 /* The number of queries in a tile. */
 uint32_t dmattn_tile_queries(const attention_tile *tile);

@@ -7,11 +7,12 @@ static const uint32_t key_samples[] = {UINT32_MAX, 4096, 256};
 static bool same_tile(const attention_tile *a, const attention_tile *b)
 {
     return a->level == b->level && a->form == b->form && a->workgroup == b->workgroup && a->rows == b->rows
-           && a->keys == b->keys && a->heads_per_tile == b->heads_per_tile && a->subgroup_size == b->subgroup_size
-           && a->key_lanes == b->key_lanes && a->depth == b->depth && a->value_keys == b->value_keys
-           && a->by_unit == b->by_unit && a->matrix.m == b->matrix.m && a->matrix.n == b->matrix.n
-           && a->matrix.k == b->matrix.k && a->operands == b->operands && a->query_blocks == b->query_blocks
-           && a->guarded == b->guarded && a->sums_shared == b->sums_shared && a->fragment_layout == b->fragment_layout;
+           && a->keys == b->keys && a->band == b->band && a->heads_per_tile == b->heads_per_tile
+           && a->subgroup_size == b->subgroup_size && a->key_lanes == b->key_lanes && a->depth == b->depth
+           && a->value_keys == b->value_keys && a->by_unit == b->by_unit && a->matrix.m == b->matrix.m
+           && a->matrix.n == b->matrix.n && a->matrix.k == b->matrix.k && a->operands == b->operands
+           && a->query_blocks == b->query_blocks && a->guarded == b->guarded && a->sums_shared == b->sums_shared
+           && a->fragment_layout == b->fragment_layout;
 }
 
 static const attention_variant *find(const attention_variants *v, const attention_tile *tile)

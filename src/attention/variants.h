@@ -6,12 +6,16 @@
 
 #include "tile.h"
 
+/* The output has at most so many bands. */
+#define MOST_BANDS (DMATTN_MAX_VALUE_DIM / (BAND / 2))
+
 /* A tile, for runs whose keys are split and for others. */
 typedef struct attention_variant {
-    attention_tile tile;    /* `splits` is 1 */
-    bool splits;            /* some lengths split the keys */
-    VkPipeline mask_tiles;  /* NULL without a dense mask */
-    VkPipeline whole, part; /* NULL if the plan does not need it: the kernel for whole keys, and for a part of them */
+    attention_tile tile;                            /* `splits` is 1 */
+    bool splits;                                    /* some lengths split the keys */
+    VkPipeline mask_tiles;                          /* NULL without a dense mask */
+    VkPipeline whole[MOST_BANDS], part[MOST_BANDS]; /* for each band of the output; NULL if the plan does not need it:
+                                                       the kernel for whole keys, and for a part of them */
 } attention_variant;
 
 #define MOST_VARIANTS 8

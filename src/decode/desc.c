@@ -167,7 +167,7 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "batch (%u) times heads (%u) times new tokens (%u) must be below 2^24", d.attention.batch,
                            d.attention.heads, d.attention.queries);
-    const dmattn_cache_layout l = dmattn_decode_layout(&d); /* below 2^63: 2^24 heads, 2^28 slots, 2^11 bytes */
+    const dmattn_cache_layout l = dmattn_decode_layout(&d);
     if (l.sequence_size >= MAX_SEQUENCE_BYTES)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "the state of a sequence has %llu bytes, but must have less than 2^36",
@@ -201,8 +201,8 @@ dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *d)
         const uint64_t all = heads * l.slots;
         l.slot_words = l.sequence_size;
         l.keys = l.slot_words + 16 * all;
-        l.values = l.keys + size * a->head_dim * all;
-        l.sequence_size = l.values + size * a->value_dim * all;
+        l.values = dmattn_add(l.keys, dmattn_product(size, a->head_dim, all));
+        l.sequence_size = dmattn_add(l.values, dmattn_product(size, a->value_dim, all));
     } else {
         l.page_size =
             heads * d->page_size * (size * ((uint64_t)a->head_dim + a->value_dim) + (d->no_importance ? 0 : 4));

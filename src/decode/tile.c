@@ -54,7 +54,9 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
     t.subgroup_size = dmattn_capabilities_subgroup_size(caps);
     /* A lane has 8 or 16 elements of a row of k, and its part of q is in registers. There are at least as many lanes as
      * rows (sum_of_row()). */
-    for (t.key_lanes = 4; t.key_lanes < a->head_dim / 16 && t.key_lanes < 16 && 2 * t.key_lanes <= t.subgroup_size;)
+    const uint32_t most_lanes = a->head_dim > BAND ? 32 : 16;
+    for (t.key_lanes = 4;
+         t.key_lanes < a->head_dim / 16 && t.key_lanes < most_lanes && 2 * t.key_lanes <= t.subgroup_size;)
         t.key_lanes *= 2;
     const uint32_t rows = a->queries * (a->heads / a->kv_heads);
     for (t.block_rows = 1; t.block_rows < rows && t.block_rows < 8 && t.block_rows < t.key_lanes
@@ -93,6 +95,9 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
                && t->operands == d->attention.type
                /* registers hold a row of q, k, v and the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
+    /* an invocation's loads of wider rows do not fit in registers */
+    if (d->attention.head_dim > BAND || d->attention.value_dim > BAND)
+        return false;
     /* whole matrices of keys; at the end, the output is stored in place of the values */
     return t->block_keys % x->n == 0 && t->block_keys % x->k == 0 && t->block_keys >= 2 * x->m;
 }

@@ -24,7 +24,7 @@ static uint32_t least(uint64_t a, uint64_t b)
 static dmattn_status resolve_importance(dmattn_mask_desc *d, const messenger *m)
 {
     TRY(dmattn_check_type(m, "type", d->type));
-    TRY(dmattn_check_dim(m, "value_dim", d->value_dim));
+    TRY(dmattn_check_dim(m, "value_dim", d->value_dim, DMATTN_MAX_VALUE_DIM));
     TRY(dmattn_check_type(m, "parameter_type", d->importance.parameter_type));
     if ((unsigned)d->importance.activation > DMATTN_ACTIVATION_SOFTPLUS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "activation %d is not a dmattn_activation",

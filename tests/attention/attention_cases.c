@@ -34,6 +34,28 @@ static const attention_case dims[] = {
 };
 GROUP(dims, dims);
 
+/* The output, or a gradient, is made in bands. In the cases of multi-head latent attention, v has the strides of k. */
+#define LATENT .k_strides = {0, 576, 576}, .v_strides = {0, 576, 576}
+static const attention_case wide[] = {
+    {.name = "f32 d320 dv256", .desc = {F32, SIZE(1, 33, 40, 2, 1, 320, 256), LSE, CAUSAL}},
+    {.name = "f16 d512", .desc = {F16, SIZE(1, 20, 70, 2, 1, 512, 0), LSE, SINK}},
+    {.name = "f16 latent prefill", .desc = {F16, SIZE(1, 9, 50, 6, 1, 576, 512), LSE, CAUSAL, LATENT}},
+    {.name = "bf16 latent, a group of 128", .desc = {BF16, SIZE(1, 1, 230, 128, 1, 576, 512), LSE, LATENT}},
+    {.name = "f32 latent, one query in splits", .desc = {F32, SIZE(1, 1, 700, 4, 1, 576, 512), LSE, CAUSAL, LATENT}},
+    {.name = "bf16 d24 dv264", .desc = {BF16, SIZE(2, 17, 30, 2, 2, 24, 264), CAUSAL}},
+    {.name = "f16 d264 dv40", .desc = {F16, SIZE(1, 40, 50, 2, 1, 264, 40), LSE}},
+    {.name = "f32 d328 dv392, dense",
+     .desc = {F32, SIZE(1, 17, 35, 2, 1, 328, 392), LSE, DENSE(.queries = 17), BIAS(F32, .heads = 2)}},
+    {.name = "f16 d320, lists",
+     .desc = {F16, SIZE(1, 20, 70, 4, 2, 320, 0), LSE, CAUSAL, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "f16 d288, odd rows",
+     .desc = {F16, SIZE(2, 9, 33, 2, 1, 288, 0), LSE, .q_strides = {9 * 579, 579, 289}, .k_strides = {0, 291, 0},
+              .v_strides = {0, 293, 0}, .out_strides = {9 * 581, 581, 291}}},
+    {.name = "f16 d512 dv320, q and out f32",
+     .desc = {F16, .q_f32 = true, .out_f32 = true, SIZE(1, 3, 40, 8, 2, 512, 320), LSE, CAUSAL}},
+};
+GROUP(wide, wide);
+
 /* Lengths near those of tiles, one key, one query. Causal with more queries than keys: some queries see no key. */
 static const attention_case sizes[] = {
     {.name = "1 x 1", .desc = {F32, SIZE(1, 1, 1, 1, 1, 16, 0), LSE}},

@@ -52,7 +52,8 @@ typedef struct attention_group {
     X(additive)             \
     X(slopes)               \
     X(sinks)                \
-    X(matrices)
+    X(matrices)             \
+    X(wide)
 #define DECLARE_GROUP(name) extern const attention_group cases_##name;
 ATTENTION_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP

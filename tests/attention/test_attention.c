@@ -243,6 +243,48 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     cr_expect(several_blocks);
 }
 
+/* ---- v is a part of k -------------------------------------------------------------------------------------------- */
+
+/* Multi-head latent attention: v is the first columns of k, in the same buffer. The results are those of a copy. */
+static const attention_case latent[] = {
+    {.name = "one query", .desc = {F16, SIZE(1, 1, 150, 16, 1, 576, 512), LSE, .k_strides = {0, 576, 0}}},
+    {.name = "two items", .desc = {F32, SIZE(2, 5, 40, 2, 1, 40, 24), LSE, CAUSAL, .k_strides = {40 * 40, 40, 40}}},
+};
+
+static void run_latent(const attention_case *c, dmattn_level level)
+{
+    attention_case of_level = *c;
+    problem p;
+    attention_tile tile;
+    of_level.desc.v_strides = c->desc.k_strides;
+    of_level.desc.level = level;
+    ASSERT_OK(problem_create(&of_level.desc, NULL, &p));
+    case_fill_inputs(&of_level, &p);
+    memcpy(p.tensor[TENSOR_V], p.tensor[TENSOR_K], dmattn_attention_tensor_bytes(&p.desc, TENSOR_V));
+    expectation want = expect_of(c->name, &p);
+    p.tile = harness_tile(&p.desc, &tile);
+    run_at_level(c->name, &p, level, p.tile, &want);
+    guarded_problem g;
+    ASSERT_OK(guarded_create(&p, &g));
+    ASSERT_OK(guarded_run(&g, false));
+    const uint64_t of_copy = guarded_hash(&g);
+    g.args.v = g.args.k;
+    expect_repeat(c->name, &g, false, of_copy);
+    guarded_destroy(&g);
+    free(want.out);
+    free(want.lse);
+    problem_destroy(&p);
+}
+
+DEVICE_TEST(attention, latent)
+{
+    for (size_t i = 0; i < sizeof latent / sizeof *latent; i++)
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+            if (level == DMATTN_LEVEL_PORTABLE
+                || (latent[i].desc.type != DMATTN_TYPE_F32 && harness_takes(latent[i].name, false)))
+                run_latent(&latent[i], level);
+}
+
 /* ---- many tiles of keys -------------------------------------------------------------------------------------- */
 
 /* Kernels have up to four tiles of keys in progress. */

@@ -94,13 +94,22 @@ static capabilities navi31(void)
 #define SIZES .type = DMATTN_TYPE_F16, .batch = 4, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
 #define STEP  .type = DMATTN_TYPE_F16, .batch = 1, .queries = 1, .heads = 8, .kv_heads = 2
 
-enum { FORWARD_64, FORWARD_128, FORWARD_256, LISTED_128, ONE_QUERY_128, FORWARD_COUNT };
+enum { FORWARD_64, FORWARD_128, FORWARD_256, FORWARD_512, LISTED_128, ONE_QUERY_128, ONE_QUERY_LATENT, FORWARD_COUNT };
 static const dmattn_attention_desc forward[FORWARD_COUNT] = {
     [FORWARD_64] = {SIZES, .head_dim = 64},
     [FORWARD_128] = {SIZES, .head_dim = 128},
     [FORWARD_256] = {SIZES, .head_dim = 256},
+    [FORWARD_512] = {SIZES, .head_dim = 512},
     [LISTED_128] = {SIZES, .head_dim = 128, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}},
     [ONE_QUERY_128] = {STEP, .keys = 4096, .head_dim = 128},
+    [ONE_QUERY_LATENT] = {.type = DMATTN_TYPE_F16,
+                          .batch = 1,
+                          .queries = 1,
+                          .keys = 4096,
+                          .heads = 128,
+                          .kv_heads = 1,
+                          .head_dim = 576,
+                          .value_dim = 512},
 };
 
 enum { GRADIENTS_64, GRADIENTS_128, GRADIENTS_256, GRADIENTS_COUNT };
@@ -128,6 +137,7 @@ static const dmattn_decode_desc decode[DECODE_COUNT] = {
  * - portable: the lanes of a row, the elements of a product's pass, the keys of a pass over values;
  * - by matrices: the blocks of a row that are in registers: of q, and for gradients of dout (or of k, and of v);
  * - decoding: the lanes of a row (portable), the loads in flight.
+ * "band" follows if the output is made in bands of fewer than 256 columns,
  * "splits" follows if several workgroups share the keys of a row. */
 static const struct choices {
     const char *name;
@@ -143,8 +153,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix2/fragments 128/32 128x64 blocks 4",
         .forward[FORWARD_128] = "matrix2/fragments 256/32 256x32 blocks 5",
         .forward[FORWARD_256] = "matrix2/fragments 256/32 128x16 blocks 13",
+        .forward[FORWARD_512] = "matrix2/fragments 256/32 128x16 blocks 27 band 128",
         .forward[LISTED_128] = "matrix2/fragments 256/32 128x64 blocks 7",
         .forward[ONE_QUERY_128] = "matrix2/fragments 64/32 32x48 blocks 8 splits 21",
+        .forward[ONE_QUERY_LATENT] = "matrix2/fragments 256/32 128x16 blocks 31 band 128 splits 64",
         .queries[GRADIENTS_64] = "matrix2/fragments 128/32 128x32 blocks 4+4 buffers 2",
         .queries[GRADIENTS_128] = "matrix2/fragments 256/32 128x48 blocks 8+8 buffers 1",
         .queries[GRADIENTS_256] = "matrix2/fragments 128/32 64x16 blocks 12+8 buffers 1",
@@ -160,8 +172,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix2/reduced 64/8 64x32 blocks 8",
         .forward[FORWARD_128] = "matrix2/reduced 64/8 64x32 blocks 16",
         .forward[FORWARD_256] = "matrix2/reduced 32/8 32x16 blocks 32",
+        .forward[FORWARD_512] = "matrix2/reduced 32/8 32x8 blocks 40 band 128",
         .forward[LISTED_128] = "matrix2/reduced 64/8 64x32 blocks 16",
         .forward[ONE_QUERY_128] = "matrix2/reduced 64/8 64x32 blocks 16 splits 32",
+        .forward[ONE_QUERY_LATENT] = "matrix2/reduced 32/8 32x8 blocks 48 band 128 splits 32",
         .queries[GRADIENTS_64] = "matrix2/reduced 32/8 32x8 blocks 2+2 buffers 1",
         .queries[GRADIENTS_128] = "matrix2/reduced 32/8 32x8 blocks 2+2 buffers 1",
         .queries[GRADIENTS_256] = "matrix2/reduced 16/8 16x8 blocks 32+32 buffers 1",
@@ -177,8 +191,10 @@ static const struct choices {
         .forward[FORWARD_64] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .forward[FORWARD_128] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .forward[FORWARD_256] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
+        .forward[FORWARD_512] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .forward[LISTED_128] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .forward[ONE_QUERY_128] = "portable 64/4 32x32 lanes 4 depth 16 values 8 splits 32",
+        .forward[ONE_QUERY_LATENT] = "portable 64/4 32x32 lanes 4 depth 16 values 8 splits 32",
         .queries[GRADIENTS_64] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .queries[GRADIENTS_128] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .queries[GRADIENTS_256] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
@@ -194,8 +210,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix/shared 64/16 32x64 blocks 1 sums shared",
         .forward[FORWARD_128] = "matrix/shared 64/16 32x32 blocks 1 sums shared",
         .forward[FORWARD_256] = "matrix/shared 32/16 16x16 blocks 1 sums shared",
+        .forward[FORWARD_512] = "matrix/shared 32/16 16x16 blocks 1 sums shared band 128",
         .forward[LISTED_128] = "matrix/shared 64/16 32x32 blocks 1 sums shared",
         .forward[ONE_QUERY_128] = "matrix/shared 64/16 32x32 blocks 1 sums shared splits 32",
+        .forward[ONE_QUERY_LATENT] = "portable 256/16 32x64 lanes 16 depth 32 values 8 by unit splits 16",
         .queries[GRADIENTS_64] = "portable 256/16 64x32 lanes 8 depth 32 values 32 by unit",
         .queries[GRADIENTS_128] = "portable 256/16 32x64 lanes 16 depth 32 values 16 by unit",
         .queries[GRADIENTS_256] = "portable 256/16 32x64 lanes 16 depth 32 values 8 by unit",
@@ -211,8 +229,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix/shared 32/8 32x16 blocks 1 sums shared",
         .forward[FORWARD_128] = "matrix/shared 32/8 32x16 blocks 1 sums shared",
         .forward[FORWARD_256] = "matrix/shared 16/8 16x16 blocks 1 sums shared",
+        .forward[FORWARD_512] = "portable 256/8 32x32 lanes 8 depth 32 values 16 by unit",
         .forward[LISTED_128] = "matrix/shared 32/8 32x16 blocks 1 sums shared",
         .forward[ONE_QUERY_128] = "matrix/shared 32/8 32x16 blocks 1 sums shared splits 64",
+        .forward[ONE_QUERY_LATENT] = "portable 256/8 32x32 lanes 8 depth 32 values 16 by unit splits 32",
         .queries[GRADIENTS_64] = "portable 256/8 64x32 lanes 8 depth 16 values 16 by unit",
         .queries[GRADIENTS_128] = "portable 256/8 32x32 lanes 8 depth 32 values 16 by unit",
         .queries[GRADIENTS_256] = "portable 256/8 32x32 lanes 8 depth 16 values 8 by unit",
@@ -228,8 +248,10 @@ static const struct choices {
         .forward[FORWARD_64] = "portable 128/64 64x32 lanes 8 depth 32 values 16 by unit",
         .forward[FORWARD_128] = "portable 128/64 64x32 lanes 8 depth 32 values 16 by unit",
         .forward[FORWARD_256] = "portable 128/64 32x64 lanes 16 depth 32 values 8 by unit",
+        .forward[FORWARD_512] = "portable 128/64 32x64 lanes 16 depth 32 values 8 by unit",
         .forward[LISTED_128] = "portable 128/64 64x32 lanes 8 depth 32 values 16 by unit",
         .forward[ONE_QUERY_128] = "portable 64/64 16x32 lanes 8 depth 32 values 8 by unit splits 32",
+        .forward[ONE_QUERY_LATENT] = "portable 128/64 32x64 lanes 16 depth 32 values 8 by unit splits 16",
         .queries[GRADIENTS_64] = "portable 128/64 64x32 lanes 8 depth 32 values 16 by unit",
         .queries[GRADIENTS_128] = "portable 128/64 32x64 lanes 16 depth 32 values 8 by unit",
         .queries[GRADIENTS_256] = "portable 256/64 32x64 lanes 16 depth 32 values 8 by unit",
@@ -245,8 +267,10 @@ static const struct choices {
         .forward[FORWARD_64] = "portable 256/32 64x32 lanes 8 depth 32 values 32 by unit",
         .forward[FORWARD_128] = "portable 256/32 32x64 lanes 16 depth 32 values 16 by unit",
         .forward[FORWARD_256] = "portable 256/32 32x64 lanes 16 depth 32 values 8 by unit",
+        .forward[FORWARD_512] = "portable 256/32 32x64 lanes 16 depth 32 values 8 by unit",
         .forward[LISTED_128] = "portable 256/32 32x64 lanes 16 depth 32 values 16 by unit",
         .forward[ONE_QUERY_128] = "portable 64/32 16x32 lanes 8 depth 32 values 8 by unit splits 32",
+        .forward[ONE_QUERY_LATENT] = "portable 256/32 32x64 lanes 16 depth 32 values 8 by unit splits 16",
         .queries[GRADIENTS_64] = "portable 256/32 64x32 lanes 8 depth 32 values 32 by unit",
         .queries[GRADIENTS_128] = "portable 256/32 32x64 lanes 16 depth 32 values 16 by unit",
         .queries[GRADIENTS_256] = "portable 256/32 32x64 lanes 16 depth 32 values 8 by unit",
@@ -262,8 +286,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix/shared 256/32 128x32 blocks 4",
         .forward[FORWARD_128] = "matrix/shared 256/32 128x32 blocks 6",
         .forward[FORWARD_256] = "matrix/shared 128/32 64x16 blocks 1",
+        .forward[FORWARD_512] = "matrix/shared 64/32 32x16 blocks 4 band 128",
         .forward[LISTED_128] = "matrix/shared 256/32 128x32 blocks 6",
         .forward[ONE_QUERY_128] = "matrix/shared 256/32 128x32 blocks 6 splits 32",
+        .forward[ONE_QUERY_LATENT] = "matrix/shared 64/32 32x16 blocks 8 band 128 splits 32",
         .queries[GRADIENTS_64] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
         .queries[GRADIENTS_128] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
         .queries[GRADIENTS_256] = "portable 128/32 32x64 lanes 16 depth 32 values 8",
@@ -301,6 +327,8 @@ static void describe(const attention_tile *t, bool backward, char text[TEXT_SIZE
         APPEND(text, " guarded");
     if (t->sums_shared)
         APPEND(text, " sums shared");
+    if (t->band && t->band != BAND)
+        APPEND(text, " band %u", t->band);
     if (t->splits > 1)
         APPEND(text, " splits %u", t->splits);
 }

@@ -177,9 +177,9 @@ static const bad_desc bad[] = {
 Test(desc, dimensions_without_kernels)
 {
     const dmattn_attention_desc large[] = {
-        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 264},
-        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 512}};
-    const char *const sentence[] = {"head_dim is 264", "value_dim is 512"};
+        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 584},
+        {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .head_dim = 16, .value_dim = 520}};
+    const char *const sentence[] = {"head_dim is 584", "value_dim is 520"};
     for (int i = 0; i < 2; i++) {
         dmattn_attention_desc d;
         sentences s = {0};

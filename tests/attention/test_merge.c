@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATTERN = 0x5a, MOST_DIM = 256 };
+enum { PATTERN = 0x5a, MOST_DIM = DMATTN_MAX_VALUE_DIM };
 
 typedef struct merge_case {
     const char *name;
@@ -24,7 +24,7 @@ static const merge_case cases[] = {
     {"f32", {DMATTN_TYPE_F32, .batch = 2, .queries = 37, .heads = 3, .value_dim = 64, .lse = true}},
     {"f16", {DMATTN_TYPE_F16, .batch = 2, .queries = 37, .heads = 3, .value_dim = 64, .lse = true}},
     {"bf16", {DMATTN_TYPE_BF16, .batch = 1, .queries = 130, .heads = 2, .value_dim = 128, .lse = true}},
-    {"without lse", {DMATTN_TYPE_F32, .batch = 1, .queries = 5, .heads = 2, .value_dim = 256}},
+    {"without lse", {DMATTN_TYPE_F32, .batch = 1, .queries = 5, .heads = 2, .value_dim = 512}},
     {"narrow", {DMATTN_TYPE_F32, .batch = 3, .queries = 71, .heads = 1, .value_dim = 8, .lse = true}},
     {"a dimension that is no power of 2",
      {DMATTN_TYPE_F16, .batch = 1, .queries = 11, .heads = 5, .value_dim = 40, .lse = true}},

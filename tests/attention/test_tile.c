@@ -29,13 +29,21 @@ static const char *broken(const attention_tile *t)
     TAKEN_FOR_GRANTED(t->heads_per_tile && t->heads_per_tile <= t->rows);
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) % dmattn_tile_queries(t) == 0); /* a list is for whole tiles */
     TAKEN_FOR_GRANTED(dmattn_tile_list_queries(t) >= 16);
-    TAKEN_FOR_GRANTED(t->splits); /* at least one split */
+    TAKEN_FOR_GRANTED(t->splits);                                      /* at least one split */
+    TAKEN_FOR_GRANTED(t->band && t->band % 8 == 0 && t->band <= BAND); /* loads of 8 */
+    TAKEN_FOR_GRANTED(t->band * MOST_BANDS >= DMATTN_MAX_VALUE_DIM);
     return NULL;
 }
 
 static bool is_power_of_2(uint32_t x)
 {
     return x && !(x & (x - 1));
+}
+
+/* The columns of the widest band. */
+static uint32_t columns_of(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    return t->band < d->value_dim ? t->band : d->value_dim;
 }
 
 /* What attention.comp assumes. Its shared memory is computed again here, as the shader declares it. */
@@ -51,10 +59,11 @@ static const char *broken_portable(const attention_tile *t, const dmattn_attenti
     TAKEN_FOR_GRANTED(t->depth && t->depth % 8 == 0);                /* loads of 8 */
     TAKEN_FOR_GRANTED(t->value_keys && t->value_keys % 4 == 0);      /* 4 probabilities */
     TAKEN_FOR_GRANTED(t->keys % t->value_keys == 0);
-    const uint32_t columns = (d->value_dim / 4 + t->key_lanes - 1) / t->key_lanes;
+    const uint32_t band = columns_of(t, d);
+    const uint32_t columns = (band / 4 + t->key_lanes - 1) / t->key_lanes;
     const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1), v = t->value_keys * columns * t->key_lanes;
     const uint32_t staged = qk > v ? qk : v, probabilities = t->rows * (t->keys / 4 + 1);
-    TAKEN_FOR_GRANTED(columns * t->key_lanes >= d->value_dim / 4);
+    TAKEN_FOR_GRANTED(columns * t->key_lanes >= band / 4);
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d) == 16 * (staged + probabilities) + 4 * t->keys);
     return NULL;
 }
@@ -70,7 +79,7 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     TAKEN_FOR_GRANTED(t->keys % n == 0); /* whole blocks of scores */
     TAKEN_FOR_GRANTED(t->keys % k == 0); /* whole blocks of probabilities */
     TAKEN_FOR_GRANTED(m * n % t->subgroup_size == 0);
-    const uint32_t head_blocks = (d->head_dim + k - 1) / k, value_blocks = (d->value_dim + n - 1) / n;
+    const uint32_t head_blocks = (d->head_dim + k - 1) / k, value_blocks = (columns_of(t, d) + n - 1) / n;
     TAKEN_FOR_GRANTED(t->query_blocks >= 1 && t->query_blocks <= head_blocks);
 
     const uint32_t values = t->keys * (head_blocks * k / 8 + 1);
@@ -181,7 +190,7 @@ Test(tile, every_device)
             for (size_t s = 0; s < COUNT(shared_sizes); s++)
                 for (size_t i = 0; i < COUNT(invocations); i++) {
                     set_device(&caps, subgroup, control, shared_sizes[s], invocations[i]);
-                    for (uint32_t value_dim = 8; value_dim <= 256; value_dim += 8)
+                    for (uint32_t value_dim = 8; value_dim <= 512; value_dim += value_dim < 264 ? 8 : 62 * 4)
                         for (size_t q = 0; q < COUNT(queries); q++) {
                             const dmattn_attention_desc d = {.queries = queries[q],
                                                              .keys = 100,
@@ -199,12 +208,14 @@ static const matrix_shape shapes[] = {{8, 8, 8}, {16, 16, 16}, {16, 8, 16}, {8, 
 /* Each head_dim with some value_dim, and each value_dim with some head_dim. */
 static void each_dim(const capabilities *caps, dmattn_level level, bool must_exist)
 {
-    static const uint32_t others[] = {8, 72, 128, 136, 256};
+    static const uint32_t others[] = {8, 72, 128, 136, 256, 512, 576};
     for (int type = DMATTN_TYPE_F16; type <= DMATTN_TYPE_BF16; type++)
-        for (uint32_t dim = 8; dim <= 256; dim += 8)
-            for (int variant = 0; variant < 11; variant++) {
+        for (uint32_t dim = 8; dim <= 512; dim += dim < 264 ? 8 : 62 * 4)
+            for (int variant = 0; variant < 15; variant++) {
                 const uint32_t other = variant ? others[(variant - 1) / 2] : dim;
                 const bool swapped = variant % 2;
+                if (!swapped && other > DMATTN_MAX_VALUE_DIM)
+                    continue;
                 const dmattn_attention_desc d = {.type = (dmattn_type)type,
                                                  .queries = 1000,
                                                  .keys = 1000,
@@ -244,7 +255,7 @@ Test(tile, every_matrix_device)
 Test(tile, searched)
 {
     static attention_tile tiles[8192];
-    static const uint32_t dims[] = {64, 136}, subgroups[] = {8, 32};
+    static const uint32_t dims[] = {64, 136, 576}, subgroups[] = {8, 32};
     static const dmattn_level levels[] = {DMATTN_LEVEL_MATRIX, DMATTN_LEVEL_MATRIX2};
     capabilities caps = matrix_capabilities();
     for (size_t i = 0; i < COUNT(dims) * COUNT(subgroups) * COUNT(shapes) * COUNT(levels) * 2; i++) {
@@ -263,7 +274,7 @@ Test(tile, searched)
                                          .heads = 6,
                                          .kv_heads = 2,
                                          .head_dim = dims[at],
-                                         .value_dim = dims[at]};
+                                         .value_dim = dims[at] < 512 ? dims[at] : 512};
         const uint32_t count = dmattn_tile_search(&caps, &d, level, tiles, COUNT(tiles));
         const char *wrong = count == COUNT(tiles) ? "there are more candidates" : NULL;
         for (uint32_t t = 0; !wrong && t < count; t++)

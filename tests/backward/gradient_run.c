@@ -9,6 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool backward_has_kernels(const dmattn_attention_desc *desc, dmattn_level level)
+{
+    dmattn_attention_backward_desc b = {.attention = *desc};
+    if (level == DMATTN_LEVEL_PORTABLE || (desc->head_dim <= BAND && desc->value_dim <= BAND))
+        return true;
+    b.attention.level = level;
+    EXPECT_FAILURE(dmattn_attention_backward_check(h.context, &b, NULL), DMATTN_ERROR_UNSUPPORTED,
+                   "no tiles for gradients of head_dim");
+    return false;
+}
+
 /* ---- forward ------------------------------------------------------------------------------------------------- */
 
 /* Out as the kernels store it, and NaN between its rows. */

@@ -6,6 +6,10 @@
 #include "gradients.h"
 #include "support/harness.h"
 
+/* Whether there are kernels for gradients at a level that the device offers. Gradients of more than 256 columns are
+ * made at the level portable only; then, this expects that a plan for another level is refused. */
+bool backward_has_kernels(const dmattn_attention_desc *desc, dmattn_level level);
+
 /* Puts a problem and the results of forward on the device, for its gradients; with dma, also puts the mask into the
  * problem. A device runs forward at the problem's level. A CPU would compile its kernels for seconds, and forward has
  * its own tests. So there, the reference computes it, unless DMATTN_TEST_CASES selects every case, or scores are large:

@@ -49,7 +49,7 @@ static void run_case(const char *case_name, const attention_case *c, dmattn_type
     gradients want = {0};
     for (dmattn_level level = lowest; level <= DMATTN_LEVEL_MATRIX2; level++) {
         if ((type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !harness_offers_backward(level)
-            || !harness_takes(case_name, attention_is_chosen(c, level, true)))
+            || !backward_has_kernels(&p.desc, level) || !harness_takes(case_name, attention_is_chosen(c, level, true)))
             continue;
         if (!want.tensor[TENSOR_DQ])
             want = backward_expect(&p);

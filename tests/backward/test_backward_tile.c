@@ -183,20 +183,38 @@ Test(backward_tile, key_passes)
 {
     const struct {
         bool two_passes;
-        uint32_t gradients, pass[KEY_PASSES];
+        uint32_t gradients;
+        key_pass pass[KEY_PASSES];
+        uint32_t head_dim, value_dim;
     } rows[] = {
-        {false, 0, {GRADIENT_K | GRADIENT_V | GRADIENT_BIAS, 0}},
-        {true, 0, {GRADIENT_K | GRADIENT_BIAS, GRADIENT_V}},
-        {true, DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS, {GRADIENT_V | GRADIENT_BIAS, 0}},
-        {true, DMATTN_GRADIENT_V, {GRADIENT_V, 0}},
+        {false, 0, {{GRADIENT_K | GRADIENT_V | GRADIENT_BIAS, 0}}, 8, 8},
+        {true, 0, {{GRADIENT_K | GRADIENT_BIAS, 0}, {GRADIENT_V, 0}}, 8, 8},
+        {true, DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS, {{GRADIENT_V | GRADIENT_BIAS, 0}}, 8, 8},
+        {true, DMATTN_GRADIENT_V, {{GRADIENT_V, 0}}, 8, 8},
+        {true,
+         0,
+         {{GRADIENT_K | GRADIENT_BIAS, 0}, {GRADIENT_K, 256}, {GRADIENT_K, 512}, {GRADIENT_V, 0}, {GRADIENT_V, 256}},
+         576,
+         512},
+        {true, 0, {{GRADIENT_K | GRADIENT_BIAS, 0}, {GRADIENT_V, 0}, {GRADIENT_V, 256}}, 256, 264},
+        {true, DMATTN_GRADIENT_V, {{GRADIENT_V, 0}}, 320, 256},
+        {true, DMATTN_GRADIENT_V | DMATTN_GRADIENT_BIAS, {{GRADIENT_BIAS, 0}, {GRADIENT_V, 0}}, 320, 256},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
-        const backward_desc b = resolved(
-            (backward_desc){.attention = {.batch = 1, .queries = 9, .keys = 9, .heads = 1, .head_dim = 8, .bias = true},
-                            .gradients = rows[i].gradients});
-        const attention_tile t = {.two_passes = rows[i].two_passes};
-        for (uint32_t pass = 0; pass < KEY_PASSES; pass++)
-            cr_expect_eq(dmattn_backward_key_pass(&b, &t, pass), rows[i].pass[pass], "row %zu, pass %u", i, pass);
+        const backward_desc b = resolved((backward_desc){.attention = {.batch = 1,
+                                                                       .queries = 9,
+                                                                       .keys = 9,
+                                                                       .heads = 1,
+                                                                       .head_dim = rows[i].head_dim,
+                                                                       .value_dim = rows[i].value_dim,
+                                                                       .bias = true},
+                                                         .gradients = rows[i].gradients});
+        const attention_tile t = {.two_passes = rows[i].two_passes, .band = BAND};
+        for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
+            const key_pass made = dmattn_backward_key_pass(&b, &t, pass), *expected = &rows[i].pass[pass];
+            cr_expect_eq(made.gradients, expected->gradients, "row %zu, pass %u", i, pass);
+            cr_expect(!made.gradients || made.first == expected->first, "row %zu, pass %u", i, pass);
+        }
     }
 }
 

@@ -34,7 +34,8 @@ static void run_problem(const char *name, problem *p)
 static void run_case(const dma_case *c)
 {
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX2; level++) {
-        if (!harness_offers_backward(level) || !harness_takes(c->name, dma_is_chosen(c, level, true)))
+        if (!harness_offers_backward(level) || !backward_has_kernels(&c->desc.attention, level)
+            || !harness_takes(c->name, dma_is_chosen(c, level, true)))
             continue;
         dmattn_dma_desc desc = c->desc;
         char name[128];

@@ -29,7 +29,9 @@ Test(shapes, builtin)
     cr_expect_null(shapes_find(&shapes, "llama-3-8", strlen("llama-3-8")));
     for (uint32_t i = 0; i < shapes.count; i++) { /* the library supports each shape */
         const model_shape *x = &shapes.model[i];
-        cr_expect(x->head_dim % 8 == 0 && x->head_dim <= 256 && x->heads % x->kv_heads == 0, "%s", x->name);
+        cr_expect(x->head_dim % 8 == 0 && x->head_dim <= DMATTN_MAX_HEAD_DIM && x->value_dim <= DMATTN_MAX_VALUE_DIM
+                      && x->heads % x->kv_heads == 0,
+                  "%s", x->name);
     }
 }
 

@@ -46,8 +46,9 @@ static capabilities device(int i)
 static bool same_tile(const attention_tile *a, const attention_tile *b)
 {
     return a->form == b->form && a->workgroup == b->workgroup && a->rows == b->rows && a->keys == b->keys
-           && a->key_lanes == b->key_lanes && a->depth == b->depth && a->query_blocks == b->query_blocks
-           && a->dout_blocks == b->dout_blocks && a->tile_buffers == b->tile_buffers && a->guarded == b->guarded;
+           && a->key_lanes == b->key_lanes && a->depth == b->depth && a->band == b->band
+           && a->query_blocks == b->query_blocks && a->dout_blocks == b->dout_blocks
+           && a->tile_buffers == b->tile_buffers && a->guarded == b->guarded;
 }
 
 /* Whether plans choose the tile. */

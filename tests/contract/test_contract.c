@@ -480,8 +480,8 @@ Test(contract, checks_tell_why_not)
 {
     static const dmattn_attention_desc refused[] = {
         {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .kv_heads = 3, .head_dim = 64},
-        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 512},
-        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 64, .value_dim = 264},
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 584},
+        {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 64, .value_dim = 520},
         {.batch = 1, .queries = 5, .keys = 5, .heads = 2, .head_dim = 64, .level = DMATTN_LEVEL_MATRIX}, /* in f32 */
     };
     rig r;

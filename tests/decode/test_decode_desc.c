@@ -137,7 +137,7 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(bounded, attention.batch, 0, "batch");
     EXPECT_REFUSED(bounded, attention.heads, 7, "heads");
     EXPECT_REFUSED(bounded, attention.head_dim, 12, "head_dim");
-    EXPECT_STATUS(bounded, attention.value_dim, 264, DMATTN_ERROR_UNSUPPORTED, "value_dim");
+    EXPECT_STATUS(bounded, attention.value_dim, 520, DMATTN_ERROR_UNSUPPORTED, "value_dim");
     EXPECT_REFUSED(bounded, attention.type, (dmattn_type)3, "type 3");
     EXPECT_REFUSED(bounded, attention.scale, INFINITY, "scale");
     EXPECT_REFUSED(bounded, attention.soft_cap, -1, "soft_cap");
@@ -238,6 +238,10 @@ Test(decode_desc, refused_rows_and_states_beyond_32_bits)
     d.attention.head_dim = d.attention.value_dim = 256;
     EXPECT_REFUSED(d, selection.window, 1u << 16, "2^36");
     EXPECT_REFUSED(d, selection.window, (1u << 28) - 1000, "2^36"); /* 2^59 bytes */
+    d.attention.heads = d.attention.kv_heads = (1u << 24) - 1;
+    d.attention.head_dim = 576;
+    d.attention.value_dim = 512;
+    EXPECT_REFUSED(d, selection.window, (1u << 28) - 1000, "2^36"); /* more than 2^64 bytes */
 }
 
 /* ---- the cache ----------------------------------------------------------------------------------------------- */

@@ -155,13 +155,13 @@ static void try_tiles(const capabilities *caps, uint32_t subgroup, dmattn_decode
 {
     dmattn_attention_desc *a = &desc.attention;
     desc.importance_given = true;
-    for (uint32_t dim = 8; dim <= 256; dim += 8)
+    for (uint32_t dim = 8; dim <= 576; dim += 8)
         for (uint32_t group = 1; group <= 16; group++)
             for (uint32_t tokens = 1; tokens <= 16; tokens++) {
                 a->queries = a->keys = tokens;
                 a->heads = group * a->kv_heads;
                 a->head_dim = dim;
-                a->value_dim = 264 - dim;
+                a->value_dim = dim <= 256 ? 264 - dim : 776 - dim;
                 decode_tile t;
                 char why[200];
                 cr_assert(dmattn_decode_tile_choose(caps, &desc, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s",
@@ -244,7 +244,7 @@ Test(decode_tile, as_many_rows_as_there_can_be)
  * tile. */
 static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_memory, bool known)
 {
-    static const uint32_t dims[] = {8, 24, 64, 128, 136, 256}, batches[] = {1, 5, 100},
+    static const uint32_t dims[] = {8, 24, 64, 128, 136, 256, 320}, batches[] = {1, 5, 100},
                           windows[] = {1, 100, 1000, 1000000};
     capabilities caps = matrix_capabilities();
     caps.matrix[DMATTN_TYPE_F16] = caps.matrix[DMATTN_TYPE_BF16] = shape;
@@ -272,7 +272,8 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
                 if (pages)
                     continue;
                 const bool wide = d.attention.head_dim > 128 || d.attention.value_dim > 128;
-                cr_assert(shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s", shape.m,
+                const bool wider = d.attention.head_dim > 256 || d.attention.value_dim > 256;
+                cr_assert(wider || shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s", shape.m,
                           shape.n, shape.k, d.attention.head_dim, d.attention.value_dim, why);
                 continue;
             }

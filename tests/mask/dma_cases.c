@@ -9,6 +9,7 @@ static const dma_case types_and_sizes[] = {
     {"bf16 d256", {.attention = {BF16, SIZE(1, 70, 100, 4, 2, 256, 0), LSE}, TOPW(25)}},
     {"f32 d24 dv40", {.attention = {F32, SIZE(1, 100, 77, 6, 2, 24, 40), LSE}, TOPW(20)}},
     {"f16 d256 dv8", {.attention = {F16, SIZE(1, 60, 140, 4, 4, 256, 8), LSE}, TOPW(50)}},
+    {"f16 d328 dv392", {.attention = {F16, SIZE(1, 20, 70, 4, 2, 328, 392), LSE}, TOPW(25)}},
     {"5 kv heads, groups of 3", {.attention = {F32, SIZE(1, 150, 150, 15, 5, 16, 0), LSE}, TOPW(17)}},
     {"9 kv heads", {.attention = {F16, SIZE(2, 50, 70, 9, 9, 16, 0), LSE}, TOPW(17)}},
     {"a group of 70", {.attention = {F32, SIZE(1, 20, 50, 70, 1, 16, 0), LSE}, TOPW(7)}},

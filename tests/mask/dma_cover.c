@@ -8,7 +8,7 @@
 
 static unsigned dim_class(uint32_t dim)
 {
-    return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : 3;
+    return dim <= 16 ? 0 : dim <= 64 ? 1 : dim <= 128 ? 2 : dim <= 256 ? 3 : 4;
 }
 
 /* Gradients only read the intervals, so for them, only the kind of selection counts. Of the options of attention, only

@@ -184,6 +184,7 @@ static bool small_portable_tile(const dmattn_attention_desc *desc, attention_til
                              .key_lanes = lanes,
                              .depth = 16,
                              .value_keys = 8,
+                             .band = BAND,
                              .splits = 1};
     tile->heads_per_tile = dmattn_tile_heads_per_tile(desc, tile->rows);
     return dmattn_tile_fits(tile, &h.context->caps, desc);

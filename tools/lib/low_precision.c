@@ -75,7 +75,7 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     const dmattn_type q_type = dmattn_attention_type(d, TENSOR_Q);
     const char *q = row(in->q, q_type, &d->q_strides, b, t, h);
     const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
-    float rounded_q[256]; /* as matrix levels round it */
+    float rounded_q[DMATTN_MAX_HEAD_DIM]; /* as matrix levels round it */
     for (uint32_t i = 0; i < d->head_dim; i++)
         element_store(d->type, rounded_q, i, element_load(q_type, q, i));
     float s = d->scale * dot(d->type, rounded_q, k, d->head_dim);
@@ -322,7 +322,7 @@ void low_precision_backward(const problem *p, const float *out, gradients *g, gr
     const dmattn_attention_desc *d = &p->desc;
     const reference_inputs in = problem_inputs(p);
     const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
-    float *probabilities = malloc(d->keys * sizeof *probabilities), stored[256];
+    float *probabilities = malloc(d->keys * sizeof *probabilities), stored[DMATTN_MAX_VALUE_DIM];
     for (uint64_t at = 0; at < rows; at++, out += d->value_dim) {
         const uint32_t h = (uint32_t)(at % d->heads), t = (uint32_t)(at / d->heads % d->queries);
         const uint32_t b = (uint32_t)(at / d->heads / d->queries);
