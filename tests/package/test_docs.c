@@ -128,7 +128,7 @@ static void run(void (*blocks)(void))
     cr_expect_eq(vulkan.wrong, 0, "broken: %s", vulkan.rule);
 }
 
-/* The blocks of one page open a device, and the blocks of the other page use it. */
+/* The blocks of the first page open a device, and those of the other pages use it. */
 Test(docs, blocks)
 {
     fake_vulkan_init(&vulkan);
@@ -138,4 +138,5 @@ Test(docs, blocks)
     vkGetInstanceProcAddr = vulkan.desc.get_instance_proc_addr;
     run(embedding);
     run(porting);
+    run(engines);
 }
