@@ -12,6 +12,10 @@
 #define ROWS_LOOP
 #endif
 
+// Some compilers do not unroll a large loop, even if it says [[unroll]]. If its counter is an index of an array of
+// matrices, they keep the array in memory, and each use of it becomes a load. So below, these indices are counters of
+// small loops only, and the larger loops around only choose among them.
+
 // load_name(x) loads a subgroup's rows of the tile as operands. A row has `blocks` blocks of MATRIX_K elements. The
 // first `held` blocks are kept in registers. The others, of all rows of the tile, are kept in shared memory and can be
 // read after the next barrier. unit_of(row, column) returns 8 elements of a row.
@@ -36,9 +40,10 @@
                         staged[slice + r * pitch + c] = unit;                                                       \
                 }                                                                                                   \
                 subgroup_sync();                                                                                    \
-                [[unroll]] for (uint b = 0; b < at_once; b++)                                                       \
-                    if (first + b < (held))                                                                         \
-                        coopMatLoad(x[m][first + b], staged, slice + b * block, pitch, BY_ROWS);                    \
+                [[unroll]] for (uint to = 0; to < ROW_BLOCKS * (held); to++)                                        \
+                    if (to / (held) == m && to % (held) >= first && to % (held) < first + at_once)                  \
+                        coopMatLoad(x[to / (held)][to % (held)], staged,                                            \
+                                    slice + (to % (held) - first) * block, pitch, BY_ROWS);                         \
                 subgroup_sync();                                                                                    \
             }                                                                                                       \
         if ((blocks) > (held))                                                                                      \
@@ -135,9 +140,10 @@
         barrier(); /* from here on, shared memory holds slices */                                                   \
         [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++)                                                            \
             [[unroll]] for (uint first = 0; first < (blocks); first += at_once) {                                   \
-                [[unroll]] for (uint b = 0; b < at_once; b++)                                                       \
-                    if (first + b < (blocks))                                                                       \
-                        coopMatStore(sum[m][first + b], staged, slice + b * block, pitch, BY_ROWS);                 \
+                [[unroll]] for (uint of = 0; of < ROW_BLOCKS * (blocks); of++)                                      \
+                    if (of / (blocks) == m && of % (blocks) >= first && of % (blocks) < first + at_once)            \
+                        coopMatStore(sum[of / (blocks)][of % (blocks)], staged,                                     \
+                                     slice + (of % (blocks) - first) * block, pitch, BY_ROWS);                      \
                 subgroup_sync();                                                                                    \
                 for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * columns; i += SUBGROUP) {                     \
                     const uint r = i / columns, c = i % columns;                                                    \
