@@ -5,10 +5,12 @@
 #define LIB_VISIBLE_ROWS_GLSL
 
 // Bit r: the subgroup's row r belongs to one of the queries from `first` to `end` - 1. A subgroup has at most 32 rows.
+// `first` and `end` may be any numbers, so they become queries of the tile before anything is subtracted.
 uint rows_of_queries(int first, int end)
 {
     const int first_row = int(tile_row_of(0, 0)), rows = int(ROW_BLOCKS * MATRIX_M), heads = int(HEADS_PER_TILE);
-    const ivec2 queries = clamp(ivec2(first, end) - int(first_query), 0, int(TILE_QUERIES));
+    const int tile = int(first_query);
+    const ivec2 queries = clamp(ivec2(first, end), tile, tile + int(TILE_QUERIES)) - tile;
     const uvec2 row = uvec2(clamp(queries * heads - first_row, 0, rows));
     return low_bits(row.y) & ~low_bits(row.x);
 }

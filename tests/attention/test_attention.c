@@ -176,7 +176,8 @@ static const attention_case own_tiles[] = {
     {.name = "lists", .desc = {F16, SIZE(1, 71, 130, 4, 2, 16, 0), LSE, INTERVALS(.heads = 2), BIAS(F16, .heads = 2)}},
 };
 
-static void run_own_tile(const char *name, const attention_case *c, dmattn_level level)
+/* With `tile`, or the one that a plan chooses. */
+static void run_own_tile(const char *name, const attention_case *c, dmattn_level level, const attention_tile *tile)
 {
     problem p;
     ASSERT_OK(problem_create(&c->desc, NULL, &p));
@@ -185,7 +186,7 @@ static void run_own_tile(const char *name, const attention_case *c, dmattn_level
     poison_hidden_keys(&p, TENSOR_V, false);
     if (harness_takes(name, true)) {
         expectation want = expect_of(name, &p);
-        run_at_level(name, &p, level, NULL, &want);
+        run_at_level(name, &p, level, tile, &want);
         free(want.out);
         free(want.lse);
     }
@@ -195,7 +196,7 @@ static void run_own_tile(const char *name, const attention_case *c, dmattn_level
 DEVICE_TEST(attention, own_tiles)
 {
     for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++)
-        run_own_tile(own_tiles[i].name, &own_tiles[i], DMATTN_LEVEL_PORTABLE);
+        run_own_tile(own_tiles[i].name, &own_tiles[i], DMATTN_LEVEL_PORTABLE, NULL);
 }
 
 /* The tiles for devices with few registers: the same, and few queries with wide values. */
@@ -210,7 +211,7 @@ DEVICE_TEST(attention, tiles_for_few_registers)
             const attention_case *c = i < sizeof own_tiles / sizeof *own_tiles ? &own_tiles[i] : &few_and_wide;
             char name[96];
             snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
-            run_own_tile(name, c, DMATTN_LEVEL_PORTABLE);
+            run_own_tile(name, c, DMATTN_LEVEL_PORTABLE, NULL);
         }
     }
 }
@@ -232,13 +233,17 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     bool several_blocks = false;
     for (size_t i = 0; i < sizeof shared_sums / sizeof *shared_sums; i++) {
         dmattn_attention_desc d;
-        attention_tile tile;
+        attention_tile tiles[32];
         char why[224];
         ASSERT_OK(dmattn_attention_desc_resolve(&shared_sums[i].desc, &d, &(messenger){0}));
-        cr_assert(dmattn_tile_choose(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, &tile, why, sizeof why), "%s", why);
-        cr_expect(tile.sums_shared);
-        several_blocks |= tile.keys > tile.matrix.k;
-        run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX);
+        const uint32_t count =
+            dmattn_tile_candidates(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, tiles, 32, why, sizeof why);
+        uint32_t t = 0;
+        while (t < count && !tiles[t].sums_shared) /* with large matrices, the output may fit in registers, too */
+            t++;
+        cr_assert_lt(t, count, "%s", why);
+        several_blocks |= tiles[t].keys > tiles[t].matrix.k;
+        run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX, &tiles[t]);
     }
     cr_expect(several_blocks);
 }
@@ -299,6 +304,9 @@ static const attention_case many_tiles[] = {
      .data = DATA_TILES},
     {.name = "lists",
      .desc = {F16, SIZE(1, 70, 0, 4, 2, 32, 0), LSE, .scale = 1, INTERVALS(.heads = 2), BIAS(F32, .heads = 2)}},
+    {.name = "lists that do not fit, bounds that are far away",
+     .desc = {F16, SIZE(1, 300, 0, 2, 1, 16, 0), LSE, .scale = 1, INTERVALS(.heads = 1), .list_capacity = 1},
+     .data = DATA_EVERYTHING},
     {.name = "soft cap",
      .desc = {F16, SIZE(1, 70, 0, 2, 1, 24, 40), LSE, .scale = -1, .soft_cap = 90, CAUSAL, .k_strides = {0, 27, 0},
               .v_strides = {0, 43, 0}, BIAS(F16, .heads = 2, .queries = 70)}},
