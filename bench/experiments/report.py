@@ -54,8 +54,8 @@ def machine_line(runs):
     return "; ".join(sorted({run["machine"] for run in runs}))
 
 
-def put(page, name, parts):
-    """Replaces the part of the page between the two comments."""
+def put(page, name, parts, chart_title=None):
+    """Replaces the part of the page between the two comments. The chart of that name comes last."""
     path = pathlib.Path(page)
     text = path.read_text(encoding="utf-8")
     begin, end = "<!-- %s -->\n" % name, "<!-- end of %s -->" % name
@@ -63,7 +63,7 @@ def put(page, name, parts):
         raise SystemExit("%s has no part %s%s" % (page, begin, end))
     before, after = text.split(begin)[0], text.split(end)[1]
     body = "\n\n".join(wrap(part) for part in parts if part)
-    body += "\n\n![%s](charts/%s.svg)" % (name.capitalize(), name)
+    body += "\n\n![%s](charts/%s.svg)" % (chart_title or name.capitalize(), name)
     path.write_text("%s%s\n%s\n\n%s%s" % (before, begin, body, end, after), encoding="utf-8")
 
 
@@ -84,14 +84,16 @@ def text_at(x, y, text, classes=""):
     return '<text x="%.1f" y="%.1f" class="%s">%s</text>' % (x, y, classes, escape(str(text)))
 
 
-def draw_panel(left, title, x_label, ticks, series):
-    """`series` by name: for each tick the rates of all seeds, or None. Draws means, and ranges from worst to best."""
+def draw_panel(left, title, x_label, ticks, series, most=None):
+    """`series` by name: for each tick the rates of all seeds, or None. Draws means, and ranges from worst to best. With
+    `most` the values are no rates, but from 0 to `most`."""
     place_x = lambda i: left + (i + 0.5) * WIDTH / len(ticks)
-    place_y = lambda rate: TOP + HEIGHT * (1 - rate)
+    place_y = lambda value: TOP + HEIGHT * (1 - value / (most or 1))
     lines = [text_at(left, TOP - 14, title)]
-    for i in range(0, 101, 20):
-        y = place_y(i / 100)
-        lines += ['<path class="grid" d="M%.1f %.1fh%d"/>' % (left, y, WIDTH), text_at(left - 6, y + 4, i, "end")]
+    for i in range(6):
+        y = TOP + HEIGHT * (1 - i / 5)
+        lines += ['<path class="grid" d="M%.1f %.1fh%d"/>' % (left, y, WIDTH),
+                  text_at(left - 6, y + 4, "%g" % (i * (most or 100) / 5), "end")]
     lines += [text_at(place_x(i), TOP + HEIGHT + 18, tick, "middle") for i, tick in enumerate(ticks)]
     lines += ['<path class="axis" d="M%.1f %.1fv%dh%d"/>' % (left, TOP, HEIGHT, WIDTH),
               text_at(left + WIDTH / 2, TOP + HEIGHT + 38, x_label, "mute middle")]
@@ -104,7 +106,7 @@ def draw_panel(left, title, x_label, ticks, series):
         for x, rates in there:
             low, high = min(rates), max(rates)
             lines.append('<path class="range" d="M%.1f %.1fV%.1f"/>' % (x, place_y(low), place_y(high)))
-            tip = "%s: %s %%" % (escape(name), cell({"accuracy": rates}))
+            tip = "%s: %s" % (escape(name), "%.3g" % mean(rates) if most else cell({"accuracy": rates}) + " %")
             lines.append('<path class="mark" d="M%.1f %.1f%s"><title>%s</title></path>'
                          % (x, place_y(mean(rates)), MARKS[number], tip))
         lines.append("</g>")
@@ -112,7 +114,7 @@ def draw_panel(left, title, x_label, ticks, series):
 
 
 def chart(page, name, title, machine, panels):
-    """Draws panels (title, label of x, ticks, series) beside each other, into the folder charts beside the page."""
+    """Draws panels, the arguments of draw_panel() after `left`, into the folder charts beside the page."""
     width, height = 50 + len(panels) * (WIDTH + GAP), TOP + HEIGHT + 80
     lines = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" role="img" width="%d" height="%d">'
              % (width, height, width, height), "<title>%s</title>" % escape(title), "<style>\n%s\n</style>" % STYLE,

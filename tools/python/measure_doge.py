@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Measures a training step (forward and backward, batch 1, bf16) of a random Doge of 160M's shape on one CUDA device:
 with dmattn, and with the attention of Hugging Face's transformers. Prints time and memory as a table in Markdown.
+bench/experiments/doge.py puts the file of results into docs/doge.md.
 
     measure_doge.py [--lengths N,N,...] [--layers N] [--steps N] [--json FILE]"""
 import argparse
@@ -14,12 +15,12 @@ import time
 import torch
 import transformers
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "bench/experiments")]
 import dmattn  # noqa: E402
 from dmattn.device import device_at  # noqa: E402
-from dmattn.transformers import NAME, use_dmattn  # noqa: E402
-
-KINDS = (NAME, "eager", "sdpa")  # transformers 5.17's sdpa lets queries of Doge see later keys; its time is right
+from dmattn.transformers import use_dmattn  # noqa: E402
+from doge import KINDS, step_table  # noqa: E402
 
 
 def make_model(layers, longest):
@@ -66,15 +67,6 @@ def measure(model, kind, length, steps):
     return {"ms": sorted(times[2:])[steps // 2], "bytes": torch.cuda.max_memory_allocated() + shared_memory()}
 
 
-def print_table(figures):
-    print("\n| N | %s |" % " | ".join("%s, ms | GiB" % kind for kind in KINDS))
-    print("|--:|%s" % ("--:|--:|" * len(KINDS)))
-    for length, row in figures.items():
-        cells = ["%.0f | %.1f" % (row[kind]["ms"], row[kind]["bytes"] / 2 ** 30) if row[kind] else "out of memory | "
-                 for kind in KINDS]
-        print("| %d | %s |" % (length, " | ".join(cells)))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lengths", default="2048,4096,8192,16384,32768")
@@ -85,17 +77,20 @@ def main():
     if not torch.cuda.is_available():
         sys.exit("measure_doge.py: PyTorch finds no CUDA device")
     lengths = [int(n) for n in options.lengths.split(",")]
-    print("%s; PyTorch %s, transformers %s" % (device_at(torch.cuda.current_device()).name, torch.__version__,
-                                               transformers.__version__))
+    machine = "%s; PyTorch %s, transformers %s" % (device_at(torch.cuda.current_device()).name, torch.__version__,
+                                                   transformers.__version__)
+    print(machine)
     model, figures = make_model(options.layers, max(lengths)), {}
-    print("%.0fM parameters, w = 2048" % (sum(p.numel() for p in model.parameters()) / 1e6))
+    about = "%.0fM parameters, w = 2048" % (sum(p.numel() for p in model.parameters()) / 1e6)
+    print(about)
     for length in lengths:
         figures[length] = {kind: measure(model, kind, length, options.steps) for kind in KINDS}
         model.zero_grad(set_to_none=True)
-    print_table(figures)
+    print("\n" + step_table(figures))
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(figures, file, indent=1)
+            json.dump({"machine": machine, "model": about, "steps": figures}, file, indent=1)
+            file.write("\n")
 
 
 main()
