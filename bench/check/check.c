@@ -205,8 +205,8 @@ static dmattn_status compare_rows(const checker *c, const device_problem *dp, ch
     const uint64_t size = dmattn_type_size(type);
     for (uint32_t i = 0; i < c->row_count; i++) {
         const struct check_row *row = &c->row[i];
-        float stored[256]; /* enough for the largest value_dim in the largest type */
-        double got[256];
+        float stored[DMATTN_MAX_VALUE_DIM]; /* enough for every type */
+        double got[DMATTN_MAX_VALUE_DIM];
         float lse;
         uint64_t at = row->batch * s->batch + row->query * s->sequence + row->head * s->head;
         TRY(dmattn_download(dp->device, device_problem_buffer(dp, TENSOR_OUT), at * size, stored, d->value_dim * size));

@@ -33,8 +33,8 @@ static void describe(decoding *d, const bench_case *c)
     d->head_step = TOKEN_STEP * tokens;
     a->q_strides = a->k_strides = a->v_strides = stream_strides(d->head_step);
     const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads;
-    d->count[STREAM_Q] = d->head_step * a->heads + 256;
-    d->count[STREAM_K] = d->count[STREAM_V] = d->head_step * kv_heads + 256;
+    d->count[STREAM_Q] = d->head_step * a->heads + DMATTN_MAX_HEAD_DIM;
+    d->count[STREAM_K] = d->count[STREAM_V] = d->head_step * kv_heads + DMATTN_MAX_HEAD_DIM;
     d->count[STREAM_IMPORTANCE] = tokens * kv_heads + SEQUENCE_STEP * a->batch;
 }
 

@@ -106,7 +106,7 @@ dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn
     return in_group % 3 == 2 ? DMATTN_TYPE_BF16 : DMATTN_TYPE_F16;
 }
 
-#define MOST_COMPILED 320
+#define MOST_COMPILED 256
 
 size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES])
 {
