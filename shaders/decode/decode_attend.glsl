@@ -28,6 +28,9 @@ shared float row_max[BLOCK_ROWS], row_sum[BLOCK_ROWS], row_shrink[BLOCK_ROWS];
 const uint SUM_ROWS = BLOCK_ROWS < 2 ? 1 : 2;
 shared vec4 sums[SUM_ROWS * 2 * WORKGROUP];
 
+// Not 0: registers do not even hold a row of q beside one of k. So the units of both are loaded one after another.
+const uint BY_UNIT = LOADS_AHEAD > 1 ? 0 : LANE_QUADS > 2 ? 1 : 0;
+
 // What an invocation holds: rows of q, the sums of its columns of v, and loaded rows of k and v.
 #define QUERIES vec4 q[BLOCK_ROWS][QUERY_VECTORS]
 #define OUTPUTS vec4 o[BLOCK_ROWS][2]
@@ -45,17 +48,21 @@ void unpack_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
     }
 }
 
+// Unit number `i` of an invocation in a row of q; 0 if it does not exist.
+void load_query_unit(uint row, uint i, out vec4 a, out vec4 b)
+{
+    const uint unit = i * KEY_LANES + invocation % KEY_LANES;
+    load_8(Q_TYPE, ALIGNED != 0, q_row(row), min(unit, HEAD_DIM / 8 - 1), a, b);
+    if (unit >= HEAD_DIM / 8)
+        a = b = vec4(0);
+}
+
 void load_queries(uint first_row, inout QUERIES)
 {
-    const uint lane = invocation % KEY_LANES;
-    [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
-        [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
-            const uint unit = u * KEY_LANES + lane;
-            load_8(Q_TYPE, ALIGNED != 0, q_row(first_row + r), min(unit, HEAD_DIM / 8 - 1), q[r][2 * u],
-                   q[r][2 * u + 1]);
-            if (unit >= HEAD_DIM / 8)
-                q[r][2 * u] = q[r][2 * u + 1] = vec4(0);
-        }
+    if (BY_UNIT == 0)
+        [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
+            [[unroll]] for (uint u = 0; u < LANE_UNITS; u++)
+                load_query_unit(first_row + r, u, q[r][2 * u], q[r][2 * u + 1]);
 }
 
 // Unit number `i` of an invocation in a row. If it does not exist, another unit; q is 0 for it.
@@ -112,6 +119,26 @@ float sum_of_row(uint lane, float score[BLOCK_ROWS])
     return sum;
 }
 
+// Adds to the scores of BLOCK_ROWS rows the products with a key, of this invocation's units.
+void add_by_unit(uint first_row, uint entry, inout float score[BLOCK_ROWS])
+{
+    const uint lane = invocation % KEY_LANES;
+    [[dont_unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
+        const uint quad = lane_unit(u, lane) * UNIT_QUADS;
+        const uvec4 low = load_quad(entry_key(entry), entry_is_aligned(entry), quad);
+        uvec4 high = low;
+        if (UNIT_QUADS > 1)
+            high = load_quad(entry_key(entry), entry_is_aligned(entry), quad + 1);
+        vec4 a, b;
+        unpack_unit(low, high, a, b);
+        [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++) {
+            vec4 c, d;
+            load_query_unit(first_row + r, u, c, d);
+            score[r] += dot(c, a) + dot(d, b);
+        }
+    }
+}
+
 // `k` holds the first of the block's keys. The next keys are loaded while these are multiplied.
 void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k))
 {
@@ -119,9 +146,10 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
     const uint row = first_row + lane % BLOCK_ROWS;
     for (uint first = 0; first < listed; first += KEYS_AHEAD * KEY_GROUPS) {
         KEYS(now);
-        if (FEW_REGISTERS)
-            fetch_keys(block, first, listed, now);
-        else {
+        if (FEW_REGISTERS) {
+            if (BY_UNIT == 0)
+                fetch_keys(block, first, listed, now);
+        } else {
             [[unroll]] for (uint n = 0; n < KEYS_AHEAD; n++)
                 [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
                     now[n][u] = k[n][u];
@@ -133,12 +161,15 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             float score[BLOCK_ROWS];
             [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
                 score[r] = 0;
-            [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
-                vec4 a, b;
-                unpack_unit(now[n][u * UNIT_QUADS], now[n][(u + 1) * UNIT_QUADS - 1], a, b);
-                [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
-                    score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
-            }
+            if (BY_UNIT != 0)
+                add_by_unit(first_row, entry_at(block, min(at, listed - 1)), score);
+            else
+                [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
+                    vec4 a, b;
+                    unpack_unit(now[n][u * UNIT_QUADS], now[n][(u + 1) * UNIT_QUADS - 1], a, b);
+                    [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
+                        score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
+                }
             const float x = sum_of_row(lane, score);
             if (at < listed && lane < BLOCK_ROWS) {
                 const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));

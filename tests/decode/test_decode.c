@@ -341,6 +341,10 @@ static const decode_case few_register_cases[] = {
      .desc = {{SHAPE(F32, 2, 2, 4, 1, 256)}, ALL(), PAGES(16, 20, 120)},
      PAGED_CACHE,
      .rounds = 6},
+    {.name = "rows of q and k unit by unit", /* with 8 lanes per row, the last unit of most lanes does not exist */
+     .desc = {{SHAPE(F32, 2, 2, 4, 2, 200)}, TOPW(40), .rollback = 2},
+     .habits = {.rollback = 2, .most_tokens = 100, .levels = 5},
+     .rounds = 6},
 };
 
 DEVICE_TEST(decode, few_registers)
