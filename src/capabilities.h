@@ -87,6 +87,9 @@ uint32_t dmattn_capabilities_registers(const capabilities *caps);
 /* How many of them were taken off for addresses. Kernels with more addresses need as many again. */
 uint32_t dmattn_capabilities_address_registers(const capabilities *caps);
 
+/* Whether the driver is Intel's. Estimates have terms that only its compiler needs. */
+bool dmattn_capabilities_is_intel(const capabilities *caps);
+
 /* The matrices that multiply tensors of a type, and the type of their operands: f16 if the device has none of bf16. */
 matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type type, dmattn_type *operands);
 

@@ -58,15 +58,20 @@ uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps)
     return dmattn_capabilities_can_require(caps, wanted) ? wanted : caps->subgroup_size;
 }
 
+bool dmattn_capabilities_is_intel(const capabilities *caps)
+{
+    return find(caps)->subgroup == SMALLEST;
+}
+
 uint32_t dmattn_capabilities_address_registers(const capabilities *caps)
 {
-    return find(caps)->subgroup == SMALLEST && caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
+    return dmattn_capabilities_is_intel(caps) && caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
 }
 
 uint32_t dmattn_capabilities_registers(const capabilities *caps)
 {
     const struct known_driver *known = find(caps);
-    if (known->subgroup != SMALLEST)
+    if (!dmattn_capabilities_is_intel(caps))
         return known->registers;
     const uint32_t addresses = dmattn_capabilities_address_registers(caps);
     const uint32_t all = known->registers * caps->min_subgroup_size / dmattn_capabilities_subgroup_size(caps);

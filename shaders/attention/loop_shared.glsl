@@ -8,8 +8,8 @@
 //
 // With SUMS_SHARED, rows are loaded where they are stored.
 
-// Loads rows of k or v and stores them at once, a few at a time: for devices with too few registers to hold them.
-const uint MOST_STEPS = 2;
+// Loads rows of k or v and stores them at once, one at a time: for devices with too few registers to hold them.
+const uint MOST_STEPS = 1;
 
 void stage_keys(key_tile t, inout COMING_KEYS)
 {

@@ -38,7 +38,7 @@ static uint32_t list_registers(const dmattn_attention_desc *d)
 /* Eight elements of f32 at any address are eight loads. */
 static uint32_t load_registers(const dmattn_attention_desc *d)
 {
-    return d->type == DMATTN_TYPE_F32 && !dmattn_attention_is_aligned(d) ? 13 : 0;
+    return d->type == DMATTN_TYPE_F32 && !dmattn_attention_is_aligned(d) ? 14 : 0;
 }
 
 /* Gradients have two products. If registers hold addresses, those of their reads of shared memory are kept. Reads of 32
@@ -55,10 +55,18 @@ static uint32_t row_registers(const attention_tile *t, const dmattn_attention_de
     return l.sums + l.rows * (7 + 3 * l.columns) + 35 + list_registers(d);
 }
 
+/* What ANV needs beyond that: for more than four loads of a part of q and k in flight; for rows of one head, whose
+ * addresses are not shared; for rows at any address; and where the keys are split. */
+static uint32_t more_row_registers(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    const uint32_t loads = dmattn_ceil_div((t->rows + t->keys) * t->depth / 4, t->workgroup);
+    return (loads > 4 ? 2 * (loads - 4) : 0) + (t->heads_per_tile == 1 ? 2 : 0) + (load_registers(d) ? 2 : 0)
+           + (t->splits > 1 ? 5 + (has_mask(d) ? 5 : 0) : 0);
+}
+
 uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
 {
-    (void)caps;
-    return row_registers(t, d);
+    return row_registers(t, d) + (dmattn_capabilities_is_intel(caps) ? more_row_registers(t, d) : 0);
 }
 
 /* More than forward: D of each row, P beside dS, and addresses. */
@@ -70,10 +78,18 @@ uint32_t dmattn_backward_query_registers(const capabilities *caps, const attenti
            + gradient_addresses(caps, t);
 }
 
+/* ANV needs more if lanes do not share the elements of a row evenly. */
+static uint32_t uneven_registers(const capabilities *caps, const attention_tile *t, uint32_t dim)
+{
+    return dmattn_capabilities_is_intel(caps) && dim / 4 > t->key_lanes && dim / 4 % t->key_lanes ? 5 : 0;
+}
+
 /* The sums of dk and dv are never in use together, so a quarter of them costs nothing. A pass for one of them also has
- * less around it. Rows are pairs, their weights and addresses. With many rows, these need more registers than loads and
- * options do, which have their peak elsewhere. */
-#define MANY_ROWS 4
+ * less around it. Rows are pairs, their weights and addresses. With many rows, these need more registers than options
+ * and most loads do, which have their peak elsewhere. */
+#define MANY_ROWS       4
+#define MANY_PAIRS      16
+#define MANY_PAIRS_NEED 193 /* at least, with any sums */
 uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention_tile *t,
                                        const dmattn_attention_desc *d)
 {
@@ -85,8 +101,10 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
     const uint32_t steps = dmattn_ceil_div(t->value_keys * dim / 8, t->workgroup); /* of loading a part of values */
     const uint32_t loads = 5 * (steps - 1) + (t->depth > 16 ? 3 : 0) + (d->type == DMATTN_TYPE_F32) + load_registers(d);
     const uint32_t options = (has_mask(d) ? 8 : 0) + (d->soft_cap > 0 ? 9 : 0) + score_registers(d, pairs);
-    return sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
-           + (k.rows < MANY_ROWS ? loads + options : 0) + gradient_addresses(caps, t);
+    const uint32_t all = sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
+                         + (k.rows < MANY_ROWS ? loads + options : load_registers(d)) + gradient_addresses(caps, t)
+                         + uneven_registers(caps, t, dim);
+    return pairs < MANY_PAIRS || all > MANY_PAIRS_NEED ? all : MANY_PAIRS_NEED;
 }
 
 /* ---- by matrices, in the form shared ---------------------------------------------------------------------------- */
@@ -102,14 +120,33 @@ static uint32_t operand_words(const attention_tile *t, uint32_t blocks)
     return t->matrix.m * t->matrix.k * blocks / t->subgroup_size / 2;
 }
 
-/* The output, a row of q and the scores; the rest is addresses and operands. With the output in shared memory, a loop
- * over blocks of keys needs some registers, which are free otherwise. So do masks, and other options together. */
-uint32_t dmattn_tile_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d)
+/* Runs of other lengths may split the keys. */
+static uint32_t option_registers(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    const uint32_t in_steps = 4 + (has_mask(d) ? 9 : 0) + (score_registers(d, 0) ? 9 : 0);
-    return (t->sums_shared ? 0 : sum_elements(t, dmattn_tile_columns(t, d->value_dim)))
-           + operand_words(t, t->query_blocks) + sum_elements(t, t->keys) + 88
-           + (t->sums_shared && t->keys > t->matrix.k ? in_steps : 0);
+    const bool splits = d->lengths || dmattn_tile_splits(d, t) > 1;
+    const uint32_t bias = score_registers(d, 0) ? 4 + (d->soft_cap > 0 ? 2 : 0) : 0;
+    return (has_mask(d) ? 9 : d->slopes ? 2 : 0) + bias + (splits ? 6 : 0);
+}
+
+/* With the output in shared memory. With one block of keys, the peak is where rows are loaded, so scores do not count.
+ * With few blocks of q, compilers seem to unroll the loop over them although they must not. */
+static uint32_t shared_sums_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
+{
+    const uint32_t blocks = dmattn_ceil_div(d->head_dim, t->matrix.k);
+    if (t->keys <= t->matrix.k)
+        return 112 - dmattn_capabilities_address_registers(caps) + (blocks < 4 ? 8 : 0);
+    return operand_words(t, t->query_blocks) + sum_elements(t, t->keys) + (t->keys > 2 * t->matrix.k ? 92 : 95)
+           + (blocks < 3 ? 7 - 2 * blocks : 0);
+}
+
+/* The output, a row of q and the scores; the rest is addresses and operands. */
+uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
+{
+    const uint32_t options = option_registers(t, d);
+    if (t->sums_shared)
+        return shared_sums_registers(caps, t, d) + options;
+    return sum_elements(t, dmattn_tile_columns(t, d->value_dim)) + operand_words(t, t->query_blocks)
+           + sum_elements(t, t->keys) + 89 + options;
 }
 
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two; P and dS. */

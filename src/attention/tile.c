@@ -330,13 +330,14 @@ static const matrix_candidate reduced[] = {
     {MANY, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
 };
 
-/* A quarter of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 dimensions
- * of output.
+/* A part of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 or 192
+ * dimensions of output.
  */
 static const matrix_candidate shared[] = {
     {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 8, 1, 32, 32, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 192, 4, 1, 16, 64, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 1, 1, 16, 0, false, ANY_KEYS, 0},
@@ -355,9 +356,9 @@ static const matrix_candidate shared[] = {
  * half as many keys. */
 static const matrix_candidate shared_sums[] = {
     {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
-    {MANY, MANY, 64, 8, 1, 16, 48, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0}, {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
 };
 
 /* Whether a candidate is for such a problem. `tile` has its number of rows and its bands. */
@@ -388,7 +389,7 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
         tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
         if (is_for(c, d, &tile)
             && (tile.form != FORM_SHARED
-                || dmattn_tile_matrix_registers(&tile, d) <= dmattn_capabilities_registers(caps)))
+                || dmattn_tile_matrix_registers(caps, &tile, d) <= dmattn_capabilities_registers(caps)))
             count = add(caps, d, tile, tiles, count, max);
     }
     return count;
@@ -446,7 +447,8 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
         tile.form = dmattn_level_forms(level)[i];
-        count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
+        if (tile.form != FORM_SHARED || dmattn_capabilities_registers(caps) > FEW_REGISTERS)
+            count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (tile.form == FORM_SHARED) {
         tile.sums_shared = true;

@@ -59,7 +59,8 @@ uint32_t dmattn_tile_shared_memory(const attention_tile *tile, const dmattn_atte
 uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *tile, const dmattn_attention_desc *desc);
 
 /* The same for a kernel by matrices in the form shared. */
-uint32_t dmattn_tile_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc);
+uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *tile,
+                                      const dmattn_attention_desc *desc);
 
 /* Whether a device can run the tile. */
 bool dmattn_tile_fits(const attention_tile *tile, const capabilities *caps, const dmattn_attention_desc *desc);

@@ -93,7 +93,8 @@ bool dmattn_decode_tile_fits(const decode_tile *tile, const capabilities *caps, 
 /* The name of the tile's kernel, without the level. */
 void dmattn_decode_tile_kernel(const decode_tile *tile, const dmattn_decode_desc *desc, char name[KERNEL_NAME]);
 /* About how many 32-bit registers a lane of the portable kernel needs. */
-uint32_t dmattn_decode_tile_registers(const decode_tile *tile, const dmattn_decode_desc *desc);
+uint32_t dmattn_decode_tile_registers(const capabilities *caps, const decode_tile *tile,
+                                      const dmattn_decode_desc *desc);
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
                              uint32_t constants[DECODE_CONSTANT_COUNT]);

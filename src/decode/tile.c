@@ -37,14 +37,27 @@ static uint32_t choose_splits(uint64_t keys, uint64_t workgroups)
 #define LOADS_AHEAD       8
 #define LEAST_LOADS_AHEAD 4
 
+/* What ANV needs beyond that. With pages: for a computed importance, for lanes that share a row unevenly, for pairs'
+ * biases, and with several loads in flight for sums, whose old values it keeps. */
+static uint32_t more_registers(const decode_tile *t, const dmattn_decode_desc *d, uint32_t units)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    if (d->cache == DMATTN_CACHE_BOUNDED)
+        return a->type == DMATTN_TYPE_F32 && units > 1 ? 3 : 0;
+    return (d->no_importance ? 0 : 5) + (units * t->key_lanes * 8 > a->head_dim ? 5 : 0) + (a->bias ? 3 : 0)
+           + (t->loads_ahead > 1 ? 8 * t->block_rows - 2 : 10);
+}
+
 /* About how many 32-bit registers a lane of the portable kernel needs: rows of q and of the output, loads, and
  * addresses, which are more for a bounded cache. Fitted to the live values that ANV counts (docs/notes/experiments.md).
  */
-uint32_t dmattn_decode_tile_registers(const decode_tile *t, const dmattn_decode_desc *d)
+uint32_t dmattn_decode_tile_registers(const capabilities *caps, const decode_tile *t, const dmattn_decode_desc *d)
 {
     const bool bounded = d->cache == DMATTN_CACHE_BOUNDED;
-    const uint32_t rows = t->block_rows * (d->attention.head_dim / t->key_lanes + 8);
-    return rows + t->loads_ahead * (bounded ? 10 : 8) + (bounded ? 83 : 50);
+    const uint32_t units = dmattn_ceil_div(d->attention.head_dim / 8, t->key_lanes);
+    const uint32_t rows = t->block_rows * (8 * units + 8);
+    return rows + t->loads_ahead * (bounded ? 10 : 8) + (bounded ? 83 : 50)
+           + (dmattn_capabilities_is_intel(caps) ? more_registers(t, d, units) : 0);
 }
 
 static decode_tile choose_portable(const capabilities *caps, const dmattn_decode_desc *d)
@@ -63,7 +76,7 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
                            && 2 * t.block_rows * a->head_dim / t.key_lanes <= QUERY_ELEMENTS;)
         t.block_rows *= 2;
     const uint32_t most = dmattn_capabilities_registers(caps);
-    while (dmattn_decode_tile_registers(&t, d) > most)
+    while (dmattn_decode_tile_registers(caps, &t, d) > most)
         if (t.loads_ahead > LEAST_LOADS_AHEAD || (t.block_rows == 1 && t.loads_ahead > 1))
             t.loads_ahead /= 2;
         else if (t.block_rows > 1)

@@ -45,6 +45,50 @@ static const attention_case specials[] = {
     {"40 and 72, causal", false, {SIZES, .head_dim = 40, .value_dim = 72, .causal = true}},
 };
 
+/* Other dimensions, and options that need registers. Each row is used once, forward and for gradients, without a level.
+ */
+#define DENSE(h)    .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = (h), .queries = 4096}
+#define BIAS(h)     .bias = true, .bias_shape = {.heads = (h), .queries = 4096}
+#define INTERVALS   .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}
+#define ALL_OPTIONS .soft_cap = 20, .causal = true, .lse = true, DENSE(8), BIAS(8)
+#define ONE_QUERY   .batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2
+#define F16(dim)    .type = DMATTN_TYPE_F16, .head_dim = (dim)
+#define BF16(dim)   .type = DMATTN_TYPE_BF16, .head_dim = (dim)
+#define F32(dim)    .type = DMATTN_TYPE_F32, .head_dim = (dim)
+#define ODD(heads, dim)                                      \
+    {                                                        \
+        .sequence = (heads) * ((dim) + 1), .head = (dim) + 1 \
+    }
+
+static const attention_case shapes[] = {
+    {"f16, 16, all keys", true, {SIZES, F16(16)}},
+    {"f16, 16, all options", false, {SIZES, F16(16), ALL_OPTIONS}},
+    {"f16, 32, all keys", true, {SIZES, F16(32)}},
+    {"f16, 32, dense mask", false, {SIZES, F16(32), DENSE(1)}},
+    {"f16, 32, one query, intervals", false, {ONE_QUERY, F16(32), INTERVALS}},
+    {"f32, 32, odd strides",
+     false,
+     {SIZES, F32(32), .q_strides = ODD(8, 32), .k_strides = ODD(2, 32), .v_strides = ODD(2, 32),
+      .out_strides = ODD(8, 32)}},
+    {"f16, 40 and 72, intervals", false, {SIZES, F16(40), .value_dim = 72, INTERVALS}},
+    {"f16, 64, one query", true, {ONE_QUERY, F16(64)}},
+    {"f16, 64, all options", true, {SIZES, F16(64), ALL_OPTIONS}},
+    {"f16, 64, slopes, f32 outside",
+     false,
+     {SIZES, F16(64), .causal = true, .slopes = true, .q_f32 = true, .out_f32 = true}},
+    {"f32, 64, a kv head for each head", false, {.batch = 1, .queries = 4096, .keys = 4096, .heads = 8, F32(64)}},
+    {"bf16, 80, all options", false, {SIZES, BF16(80), ALL_OPTIONS}},
+    {"f32, 80, dense mask", false, {SIZES, F32(80), DENSE(1)}},
+    {"bf16, 128, one query, additive mask, slopes",
+     false,
+     {ONE_QUERY, BF16(128), .mask = DMATTN_MASK_ADDITIVE, .slopes = true, .sink = true, .soft_cap = 20}},
+    {"f16, 192, intervals", true, {SIZES, F16(192), INTERVALS}},
+    {"f32, 192, one query, intervals", false, {ONE_QUERY, F32(192), INTERVALS}},
+    {"f16, 256, additive mask, slopes",
+     false,
+     {SIZES, F16(256), .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.heads = 8, .queries = 4096}, .slopes = true}},
+};
+
 typedef struct mask_plan {
     const char *name;
     bool few;
@@ -96,6 +140,27 @@ static const decode_plan decode_plans[] = {
       .no_importance = true,
       .selection = {.causal = true},
       PAGES}},
+    {"decoding, f16, 32, pages",
+     false,
+     {.attention = {STEP(DMATTN_TYPE_F16, 1, 32)}, .selection = {.causal = true}, PAGES}},
+    {"decoding, f16, 80, pages, 16 tokens, all options",
+     false,
+     {.attention = {STEP(DMATTN_TYPE_F16, 16, 80), .mask = DMATTN_MASK_DENSE, .bias = true, .slopes = true,
+                    .sink = true, .soft_cap = 20, .q_f32 = true, .out_f32 = true},
+      .no_importance = true,
+      .selection = {.causal = true},
+      PAGES}},
+    {"decoding, f16, 192, pages",
+     true,
+     {.attention = {STEP(DMATTN_TYPE_F16, 1, 192)}, .selection = {.causal = true}, PAGES}},
+    {"decoding, f16, 256, 8 sequences",
+     true,
+     {.attention = {.type = DMATTN_TYPE_F16, .batch = 8, .queries = 1, .heads = 8, .kv_heads = 8, .head_dim = 256},
+      .selection = {TOPW}}},
+    {"decoding, f32, 64, 8 sequences",
+     false,
+     {.attention = {.type = DMATTN_TYPE_F32, .batch = 8, .queries = 1, .heads = 8, .kv_heads = 8, .head_dim = 64},
+      .selection = {TOPW}}},
 };
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
@@ -168,6 +233,21 @@ static void attention_plans(const maker *m, bool backward)
     }
 }
 
+static void shape_plans(const maker *m)
+{
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int backward = 0; backward < (shapes[i].desc.queries > 1 && !shapes[i].desc.q_f32 ? 2 : 1); backward++) {
+            if (shapes[i].few != m->few)
+                continue;
+            char text[PLAN_NAME_SIZE];
+            dmattn_plan *plan;
+            snprintf(text, sizeof text, "%s, %s", backward ? "backward" : "forward", shapes[i].name);
+            m->listener->begin(m->listener->user, text);
+            const dmattn_status status = plan_pass(m, backward, &shapes[i].desc, &plan);
+            end(m, status, plan);
+        }
+}
+
 static void mask_and_dma_plans(const maker *m)
 {
     dmattn_plan *plan;
@@ -203,6 +283,7 @@ void make_plans(dmattn_context *context, dmattn_level best, bool few, const plan
     const maker m = {context, best, few, listener};
     attention_plans(&m, false);
     attention_plans(&m, true);
+    shape_plans(&m);
     mask_and_dma_plans(&m);
     decoding_plans(&m);
 }
