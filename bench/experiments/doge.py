@@ -51,9 +51,36 @@ def write_steps(page, results):
            step_panel("memory, GiB", steps, lambda one: gib(one["bytes"]))])
 
 
+# ---- hand-overs ------------------------------------------------------------------------------------------------------
+
+def layer_table(layers):
+    """Layers measured by handover.py. `rest` is the time without the work of Vulkan, in percent."""
+    rows = []
+    for layer in layers:
+        for way, figures in layer["ways"].items():
+            row = [layer["N"], layer["w"], way]
+            for one in (figures["forward"], figures["step"]):
+                row += [one["runs"], "%.2f" % one["ms"], "%.2f" % one["vulkan_ms"],
+                        "%.0f" % (100 * max(1 - one["vulkan_ms"] / one["ms"], 0)), "%.0f" % one["host_us"]]
+            rows.append(row)
+    part = ["Vulkan, ms", "rest, %", "host, µs"]
+    return table(["N", "w", "importance", "runs", "forward, ms", *part, "runs", "with backward, ms", *part], rows)
+
+
+def between_table(rows):
+    return table(["work of PyTorch", "alone, ms", "with an empty run, ms", "more, ms"],
+                 [[row["work"], "%.3f" % row["ms"], "%.3f" % row["with_run_ms"],
+                   "%.3f" % (row["with_run_ms"] - row["ms"])] for row in rows])
+
+
+def write_layers(page, results):
+    tables = [layer_table(results["layers"]), between_table(results["between"])]
+    put(page, "hand-overs", [*tables, results["machine"] + "."], drawn=False)
+
+
 # ---- pages -----------------------------------------------------------------------------------------------------------
 
-WRITERS = {"steps": write_steps}  # by what the file has
+WRITERS = {"steps": write_steps, "layers": write_layers}  # by what the file has
 
 
 def main():

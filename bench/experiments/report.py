@@ -54,8 +54,8 @@ def machine_line(runs):
     return "; ".join(sorted({run["machine"] for run in runs}))
 
 
-def put(page, name, parts, chart_title=None):
-    """Replaces the part of the page between the two comments. The chart of that name comes last."""
+def put(page, name, parts, chart_title=None, drawn=True):
+    """Replaces the part of the page between the two comments. If `drawn`, the chart of that name comes last."""
     path = pathlib.Path(page)
     text = path.read_text(encoding="utf-8")
     begin, end = "<!-- %s -->\n" % name, "<!-- end of %s -->" % name
@@ -63,7 +63,8 @@ def put(page, name, parts, chart_title=None):
         raise SystemExit("%s has no part %s%s" % (page, begin, end))
     before, after = text.split(begin)[0], text.split(end)[1]
     body = "\n\n".join(wrap(part) for part in parts if part)
-    body += "\n\n![%s](charts/%s.svg)" % (chart_title or name.capitalize(), name)
+    if drawn:
+        body += "\n\n![%s](charts/%s.svg)" % (chart_title or name.capitalize(), name)
     path.write_text("%s%s\n%s\n\n%s%s" % (before, begin, body, end, after), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# All tests of the package for PyTorch on a CUDA device, with transformers if it is installed, and the times of a Doge.
+# All tests of the package for PyTorch on a CUDA device, with transformers if it is installed, and the times of a Doge and its layers.
 #   tests/python/on_cuda.sh BUILD     a build with -DBUILD_SHARED_LIBS=ON of the targets dmattn and dmattn-generate
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,5 +18,7 @@ run() {
 }
 run "$here/test_operators.py"
 run "$here/test_transformers.py"
+run "$here/test_handover.py"
 run "$here/../../tools/python/measure_doge.py" --lengths 2048,8192,32768
+run "$here/../../bench/experiments/handover.py"
 exit $failed

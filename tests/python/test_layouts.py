@@ -14,7 +14,8 @@ import cuda  # noqa: E402
 import native  # noqa: E402
 
 C_NAMES = {ctypes.c_bool: "bool", ctypes.c_int: "int", ctypes.c_uint: "unsigned", ctypes.c_uint32: "uint32_t",
-           ctypes.c_uint64: "uint64_t", ctypes.c_char_p: "const char *", ctypes.c_void_p: "void *", None: "void"}
+           ctypes.c_uint64: "uint64_t", ctypes.c_double: "double", ctypes.c_char_p: "const char *",
+           ctypes.c_void_p: "void *", None: "void"}
 
 
 def c_name(kind):

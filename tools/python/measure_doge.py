@@ -48,10 +48,11 @@ def clean():
 
 
 def measure(model, kind, length, steps):
-    """Milliseconds of a step, the median, and the most bytes; None if the memory does not suffice."""
+    """Medians of the milliseconds of a step and of those that the host needs to enqueue it, and the most bytes; None if
+    the memory does not suffice."""
     model.set_attn_implementation(kind)
     ids = torch.randint(0, model.config.vocab_size, (1, length), device="cuda")
-    times = []
+    times, host = [], []
     clean()
     torch.cuda.reset_peak_memory_stats()
     try:
@@ -60,11 +61,13 @@ def measure(model, kind, length, steps):
             began = time.perf_counter()
             model.zero_grad(set_to_none=True)
             model(ids, labels=ids, use_cache=False).loss.backward()
+            host.append(1e3 * (time.perf_counter() - began))
             torch.cuda.synchronize()
             times.append(1e3 * (time.perf_counter() - began))
     except torch.OutOfMemoryError:
         return None
-    return {"ms": sorted(times[2:])[steps // 2], "bytes": torch.cuda.max_memory_allocated() + shared_memory()}
+    return {"ms": sorted(times[2:])[steps // 2], "host_ms": sorted(host[2:])[steps // 2],
+            "bytes": torch.cuda.max_memory_allocated() + shared_memory()}
 
 
 def main():
@@ -87,6 +90,9 @@ def main():
         figures[length] = {kind: measure(model, kind, length, options.steps) for kind in KINDS}
         model.zero_grad(set_to_none=True)
     print("\n" + step_table(figures))
+    for length, row in figures.items():
+        print("N = %d, the host's part: %s" % (length, ", ".join("%s %.0f ms" % (kind, one["host_ms"])
+                                                                for kind, one in row.items() if one)))
     if options.json:
         with open(options.json, "w") as file:
             json.dump({"machine": machine, "model": about, "steps": figures}, file, indent=1)

@@ -114,6 +114,7 @@ FALLIBLE = {
     "commands_begin": (Device, POINTER(Commands)),
     "commands_submit": (Device,),
     "commands_submit_shared": (Device, c_uint64, c_uint64),
+    "elapsed": (Device, c_uint32, c_uint32, POINTER(c_double)),
     "attention_plan": (Context, POINTER(AttentionDesc), POINTER(Plan)),
     "attention_record": (Plan, Commands, POINTER(AttentionArgs)),
     "attention_backward_plan": (Context, POINTER(AttentionBackwardDesc), POINTER(Plan)),
@@ -130,6 +131,7 @@ OTHERS = {
     "device_context": (Context, Device),
     "buffer_destroy": (None, Device, POINTER(Buffer)),
     "commands_cancel": (None, Device),
+    "commands_timestamp": (None, Device, c_uint32),
     "plan_destroy": (None, Plan),
     "plan_get_info": (None, Plan, POINTER(PlanInfo)),
 }
