@@ -42,9 +42,11 @@ class Machine:
         return torch.randn(*shape, device="cuda" if self.cuda else "cpu").to(TYPE)
 
     def wait(self):
+        """Waits for PyTorch and dmattn. On CUDA the streams wait for dmattn's runs."""
         if self.cuda:
             torch.cuda.synchronize()
-        self.device._synchronize()
+        else:
+            self.device._synchronize()
 
     def empty_run(self):
         self.device.submit(lambda _commands: None)
