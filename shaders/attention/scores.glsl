@@ -76,11 +76,17 @@ bool tile_shows(key_tile t, uint row, uint i)
     return is_visible(t.first + i, row, tile_range(t, i));
 }
 
+// An element of an additive mask that is -infinity hides the pair. It is loaded as a bias, so no other test is needed.
+// With slopes it is, because a slope may turn it into something else.
+const bool HIDES_BY_BIAS = MASK != MASK_ADDITIVE ? false : SLOPES == 0;
+
 // The score of a row and key i of the tile, from their product x. `partial`: of the tile.
 float tile_score(key_tile t, const bool partial, uint row, uint i, float x, bool visible)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
     const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, tile_key(t, i), key_bias) : 0;
+    if (HIDES_BY_BIAS)
+        visible = visible && floatBitsToUint(bias) != floatBitsToUint(MINUS_INFINITY);
     return finish_score(x, bias, visible);
 }
 

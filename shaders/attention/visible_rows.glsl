@@ -15,11 +15,11 @@ uint rows_of_queries(int first, int end)
     return low_bits(row.y) & ~low_bits(row.x);
 }
 
-// Bit r: the subgroup's row r sees a key. `range`: the key's visible range.
+// Bit r: the subgroup's row r sees a key, unless its bias hides the pair. `range`: the key's visible range.
 uint rows_that_see(ivec2 range, uint key)
 {
     const uint rows = rows_of_queries(range.x, range.y);
-    if (!BITMAP)
+    if (!BITMAP || HIDES_BY_BIAS)
         return rows;
     const uint first = first_query + tile_row_of(0, 0) / HEADS_PER_TILE;
     const uint count = MASK_QUERIES == 0 ? 1 : (ROW_BLOCKS * MATRIX_M - 1) / HEADS_PER_TILE + 2;
