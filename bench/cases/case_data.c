@@ -65,13 +65,14 @@ static int32_t clip(int64_t value, uint32_t high)
 }
 
 /* Each key is visible from its own position on. */
-static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, uint32_t window,
+static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32_t *end, const mask_choice *mask,
                            uint64_t *state)
 {
     for (uint32_t h = 0; h < d->mask_shape.heads; h++)
         for (uint32_t j = 0; j < d->keys; j++) {
             int64_t first = (int64_t)j + d->queries - d->keys;
-            int64_t visible = 1 + (int64_t)(random_bits(state) % (2 * (uint64_t)window));
+            const uint64_t most = 2 * (uint64_t)mask->window;
+            int64_t visible = mask->sliding ? mask->window : 1 + (int64_t)(random_bits(state) % most);
             *begin++ = clip(first, d->queries);
             *end++ = clip(first + visible, d->queries);
         }
@@ -114,7 +115,7 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
         else if (t == TENSOR_MASK)
             fill_dense(d, p->tensor[t], mask->fraction, &state);
         else if (t == TENSOR_BEGIN)
-            fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask->window, &state);
+            fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask, &state);
         else
             fill_normal(problem_type(p, tensor), p->tensor[t], problem_bytes(p, tensor), &state);
     }

@@ -193,7 +193,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     if (d->mask == DMATTN_MASK_DENSE)
         d->mask_shape.queries = d->queries;
     if (d->mask == DMATTN_MASK_INTERVALS)
-        d->mask_shape.heads = kv_heads;
+        d->mask_shape.heads = c->mask.sliding ? 1 : kv_heads;
     if (d->mask == DMATTN_MASK_ADDITIVE) {
         d->bias_type = DMATTN_TYPE_F16;
         d->bias_shape.queries = d->queries;
@@ -280,6 +280,8 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "additive");
     else if (mask->mask == DMATTN_MASK_DENSE)
         snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
+    else if (mask->sliding)
+        snprintf(name, MASK_NAME_SIZE, "sliding:%u", mask->window);
     else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)
         snprintf(name, MASK_NAME_SIZE, "%sinterval:%u", causal, mask->window);
     else if (mask->mask == DMATTN_MASK_INTERVALS)

@@ -58,8 +58,8 @@ bool parse_type(const char *text, dmattn_type *type)
 
 bool parse_mask(const char *text, mask_choice *mask)
 {
-    static const char causal[] = "causal+",
-                      dense[] = "dense:", interval[] = "interval:", topw[] = "topw:", paged[] = "paged:";
+    static const char causal[] = "causal+", dense[] = "dense:", interval[] = "interval:", topw[] = "topw:",
+                      paged[] = "paged:", sliding[] = "sliding:";
     *mask = (mask_choice){0};
     if (!strcmp(text, "none"))
         return true;
@@ -77,6 +77,11 @@ bool parse_mask(const char *text, mask_choice *mask)
     mask->dynamic = !strcmp(text, "topw") || !strncmp(text, topw, strlen(topw));
     if (mask->dynamic)
         return !text[strlen("topw")] || parse_size(text + strlen(topw), &mask->window);
+    mask->sliding = !strncmp(text, sliding, strlen(sliding));
+    if (mask->sliding) {
+        mask->mask = DMATTN_MASK_INTERVALS;
+        return parse_size(text + strlen(sliding), &mask->window);
+    }
     if (!strncmp(text, causal, strlen(causal))) {
         mask->causal = true;
         text += strlen(causal);

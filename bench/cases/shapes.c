@@ -24,6 +24,21 @@ static bool parse_number(const char *text, uint32_t *value)
     return !errno && number && number <= most;
 }
 
+/* Parses a word after the sizes. */
+static bool parse_option(const char *word, model_shape *m)
+{
+    static const char window[] = "window=";
+    m->sinks |= !strcmp(word, "sinks");
+    m->decodes |= !strcmp(word, "decode");
+    return !strcmp(word, "sinks") || !strcmp(word, "decode")
+           || (!strncmp(word, window, strlen(window)) && parse_number(word + strlen(window), &m->window));
+}
+
+static bool has_options(const model_shape *m)
+{
+    return m->window || m->sinks || m->decodes;
+}
+
 /* Parses a line without its comment. Returns NULL, or what is wrong. */
 static const char *parse_line(char *line, shape_list *shapes)
 {
@@ -38,9 +53,11 @@ static const char *parse_line(char *line, shape_list *shapes)
         return "a name has at most 31 letters, digits, '.', '-' and '_'";
     if (shapes_find(shapes, name, strlen(name)))
         return "the name occurs twice";
-    for (const char *word; (word = strtok(NULL, blanks)); count++)
-        if (count == 4 || !parse_number(word, numbers[count]))
-            return "three or four sizes from 1 to 65536 must follow the name";
+    for (const char *word; (word = strtok(NULL, blanks));)
+        if (count < 4 && !has_options(&m) && parse_number(word, numbers[count]))
+            count++;
+        else if (count < 3 || !parse_option(word, &m))
+            return "three or four sizes from 1 to 65536 must follow the name, then window=W, sinks and decode may";
     if (count < 3)
         return "heads, kv_heads and the dimension must follow the name";
     if (m.heads % m.kv_heads)

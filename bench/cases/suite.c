@@ -69,6 +69,7 @@ static bool add(const builder *b, const model_shape *model, bench_pass pass, con
     s.model_count = 1;
     s.model[0] = model;
     s.pass = pass;
+    s.sink |= model->sinks && pass != PASS_MASK;
     s.batch = (size_list){1, {batch}};
     if (pass == PASS_DECODE)
         s.keys = *n;
@@ -80,11 +81,17 @@ static bool add(const builder *b, const model_shape *model, bench_pass pass, con
     return case_list_add(b->cases, &s, b->filter, true);
 }
 
-/* One size for each pass. Gradients come last because on a CPU their kernels take the longest to compile. */
+/* One size for each pass, and the layers with a sliding window. Gradients come last because on a CPU their kernels take
+ * the longest to compile. */
 static bool add_model(const builder *b, const model_shape *model)
 {
     const size_list n = {1, {b->scale->n}}, context = {1, {b->scale->context}};
-    return add(b, model, PASS_FORWARD, &n, 1, "causal,topw") && add(b, model, PASS_MASK, &n, 1, "topw")
+    char sliding[32];
+    snprintf(sliding, sizeof sliding, "sliding:%u", model->window);
+    if (model->decodes)
+        return add(b, model, PASS_DECODE, &context, 1, "none");
+    return add(b, model, PASS_FORWARD, &n, 1, "causal,topw")
+           && (!model->window || add(b, model, PASS_FORWARD, &n, 1, sliding)) && add(b, model, PASS_MASK, &n, 1, "topw")
            && add(b, model, PASS_DECODE, &context, 1, "none,topw")
            && add(b, model, PASS_BACKWARD, &n, 1, "causal,topw");
 }

@@ -47,6 +47,9 @@ class Mask:
             visible_queries = 1 + torch.randint(2 * int(value), (self.heads, self.keys), generator=generator)
             own = torch.arange(self.keys) - self.offset
             self.end = (own + visible_queries).clamp(0, self.queries).int().to(device)
+        elif self.kind == "sliding":
+            own = torch.arange(self.keys) - self.offset
+            self.end = (own + int(value)).clamp(0, self.queries).int().expand(self.heads, -1).contiguous().to(device)
         elif self.kind == "topw" and self.queries == self.keys:
             importance = torch.randn(self.heads, self.keys, generator=generator)
             ends = [top_w_ends(row.tolist(), int(value)) for row in importance]

@@ -45,12 +45,21 @@ Test(shapes, text)
     cr_expect_str_eq(shapes.model[0].name, "a-1.5_B");
     cr_expect(shapes.model[0].head_dim == 64 && shapes.model[0].value_dim == 128);
     cr_expect(shapes.model[1].value_dim == 8);
+    static const char options[] = "a 8 4 64 window=128 sinks\nb 8 1 576 512 decode";
+    cr_assert(shapes_parse(options, strlen(options), &shapes, why), "%s", why);
+    cr_expect(shapes.model[0].window == 128 && shapes.model[0].sinks && !shapes.model[0].decodes);
+    cr_expect(shapes.model[0].value_dim == 64 && shapes.model[1].value_dim == 512);
+    cr_expect(!shapes.model[1].window && !shapes.model[1].sinks && shapes.model[1].decodes);
     static const struct {
         const char *text, *part;
     } wrong[] = {{"", "no models"},
                  {"# nothing\n", "no models"},
                  {"a 1 1 8\nb 2 x 8", "line 2"},
                  {"a 1 1", "line 1"},
+                 {"a 1 1 sinks", "line 1"},
+                 {"a 1 1 8 sink", "line 1"},
+                 {"a 1 1 8 window=0", "line 1"},
+                 {"a 1 1 8 sinks 8", "line 1"},
                  {"a 1 1 8 8 8", "line 1"},
                  {"a 0 1 8", "line 1"},
                  {"a -1 1 8", "line 1"},
@@ -115,7 +124,7 @@ Test(suites, cases)
 Test(suites, narrowed)
 {
     const VkPhysicalDeviceType gpu = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    static const model_shape own = {"own", 4, 2, 64, 64};
+    static const model_shape own = {.name = "own", .heads = 4, .kv_heads = 2, .head_dim = 64, .value_dim = 64};
     const sweep none = {0}, model = {.model_count = 1, .model = {&own}},
                 types = {.type_count = 2, .type = {DMATTN_TYPE_F16, DMATTN_TYPE_BF16}};
     const uint32_t all = count_cases(SUITE_QUICK, gpu, &none, NULL);
@@ -124,6 +133,24 @@ Test(suites, narrowed)
     cr_expect_eq(count_cases(SUITE_QUICK, gpu, &types, NULL), 2 * all);
     cr_expect_eq(count_cases(SUITE_QUICK, gpu, &model, NULL), 7);
     cr_expect_eq(count_cases(SUITE_QUICK, gpu, &model, "own/"), 7);
+}
+
+static bool has_case(const char *name)
+{
+    const sweep none = {0};
+    return count_cases(SUITE_MODELS, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &none, name) == 1;
+}
+
+/* Models with windows and sinks, and heads for decoding only. */
+Test(suites, models)
+{
+    const sweep none = {0};
+    cr_expect(has_case("gpt-oss-20b/n16384/forward/sliding:128/f16/sink"));
+    cr_expect(has_case("gpt-oss-20b/n16384/forward/causal/f16/sink"));
+    cr_expect(has_case("gemma-3-27b/n16384/forward/sliding:1024/f16"));
+    cr_expect(has_case("deepseek-v3/n16384/forward/causal/f16"));
+    cr_expect(has_case("deepseek-v3-mla/q1.n32768/decode/none/f16"));
+    cr_expect_eq(count_cases(SUITE_MODELS, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &none, "deepseek-v3-mla"), 1);
 }
 
 /* Every case of every suite has a valid descriptor. */
@@ -168,7 +195,7 @@ Test(names, cases)
     sweep s = {.n = {1, {4096}}};
     sweep_set_defaults(&s, gpu);
     expect_name(&s, "h16.k4.d64/n4096/forward/causal/f16");
-    static const model_shape own = {"own", 4, 2, 64, 32};
+    static const model_shape own = {.name = "own", .heads = 4, .kv_heads = 2, .head_dim = 64, .value_dim = 32};
     s = (sweep){.n = {1, {4096}}, .model_count = 1, .model = {&own}, .pass = PASS_MASK};
     sweep_set_defaults(&s, gpu);
     expect_name(&s, "own/n4096/mask/topw:512/f16");
@@ -270,7 +297,8 @@ Test(report, missing_level)
 /* A grid over models; a pass refuses masks that it does not support. */
 Test(sweeps, models_and_passes)
 {
-    static const model_shape models[] = {{"a", 4, 2, 64, 64}, {"b", 8, 8, 128, 128}};
+    static const model_shape models[] = {{.name = "a", .heads = 4, .kv_heads = 2, .head_dim = 64, .value_dim = 64},
+                                         {.name = "b", .heads = 8, .kv_heads = 8, .head_dim = 128, .value_dim = 128}};
     sweep s = {.n = {2, {64, 128}}, .model_count = 2, .model = {&models[0], &models[1]}};
     bench_case c;
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);

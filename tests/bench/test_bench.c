@@ -184,12 +184,13 @@ Test(options, masks)
 {
     static const char *const good[] = {"none",     "causal",          "dense:0.1",         "dense:0",
                                        "dense:1",  "interval:512",    "causal+dense:0.25", "causal+interval:7",
-                                       "interval", "causal+interval", "topw:512"};
-    static const char *const wrong[] = {"",           "dense",       "dense:",        "dense:2",     "dense:-1",
-                                        "dense:nan",  "interval:",   "interval:0",    "dense:0x1",   "paged:0x.8",
-                                        "paged:1",    "paged:",      "causal+",       "causal+none", "topw:",
-                                        "topw:0",     "topwo",       "causal+topw:5", "Causal",      "causal+causal",
-                                        "dense:0.1x", "interval:-5", "sparse"};
+                                       "interval", "causal+interval", "topw:512",          "sliding:128"};
+    static const char *const wrong[] = {
+        "",           "dense",       "dense:",        "dense:2",     "dense:-1",
+        "dense:nan",  "interval:",   "interval:0",    "dense:0x1",   "paged:0x.8",
+        "paged:1",    "paged:",      "causal+",       "causal+none", "topw:",
+        "topw:0",     "topwo",       "causal+topw:5", "Causal",      "causal+causal",
+        "dense:0.1x", "interval:-5", "sparse",        "sliding",     "causal+sliding:9"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         mask_choice mask;
         char name[MASK_NAME_SIZE];
