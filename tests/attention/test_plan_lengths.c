@@ -113,6 +113,7 @@ typedef struct results {
 typedef struct subject {
     const char *name;
     bool dynamic, strided;
+    uint32_t band; /* of small tiles; 0: theirs */
     dmattn_attention_desc attention;
     dmattn_selection selection;
 } subject;
@@ -208,6 +209,7 @@ static void compare(const subject *s, uint32_t queries, uint32_t keys, const res
 static const subject subjects[] = {
     {"all keys", .attention = {SIZES}},
     {"causal, sinks", .attention = {SIZES, .causal = true, .sink = true}},
+    {"in bands", .band = 8, .attention = {SIZES, .causal = true}},
     {"dense mask, bias by key", .attention = {SIZES, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 2},
                                               .bias = true, .bias_shape = {.batch = BATCH, .heads = KV_HEADS}}},
     {"additive mask", .attention = {SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = 2}}},
@@ -249,6 +251,8 @@ static void run_subject(const subject *s, int rounds)
     most.mask = s->dynamic ? DMATTN_MASK_INTERVALS : most.mask;
     ASSERT_OK(dmattn_attention_desc_resolve(&most, &d, NULL));
     const attention_tile *given = harness_tile(&d, &tile);
+    if (given && s->band)
+        tile.band = s->band;
     ASSERT_OK(plan_of(s, MOST, MOST, true, given, &plan));
     exact.workspace = (dmattn_buffer){0};
     for (int i = 0; i < rounds; i++) {

@@ -31,6 +31,7 @@ static const dmattn_attention_desc problems[] = {
     {.type = DMATTN_TYPE_F16, .batch = 1, .heads = 16, .kv_heads = 16, .head_dim = 64},
     {.type = DMATTN_TYPE_F32, .batch = 2, .heads = 8, .kv_heads = 1, .head_dim = 256, .causal = true},
     {.type = DMATTN_TYPE_BF16, .batch = 1, .heads = 1, .kv_heads = 1, .head_dim = 128},
+    {.type = DMATTN_TYPE_F16, .batch = 3, .heads = 128, .kv_heads = 1, .head_dim = 576, .value_dim = 512},
     {.type = DMATTN_TYPE_F16,
      .batch = 5,
      .heads = 24,
