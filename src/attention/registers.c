@@ -124,8 +124,8 @@ static uint32_t operand_words(const attention_tile *t, uint32_t blocks)
 static uint32_t option_registers(const attention_tile *t, const dmattn_attention_desc *d)
 {
     const bool splits = d->lengths || dmattn_tile_splits(d, t) > 1;
-    const uint32_t bias = score_registers(d, 0) ? 4 + (d->soft_cap > 0 ? 2 : 0) : 0;
-    return (has_mask(d) ? 9 : d->slopes ? 2 : 0) + bias + (splits ? 6 : 0);
+    const uint32_t mask = has_mask(d) ? 9 : 0, bias_of_pairs = score_registers(d, 0) ? 6 : 0;
+    return mask + bias_of_pairs + (d->slopes && (!mask || bias_of_pairs) ? 2 : 0) + (splits ? 6 : 0);
 }
 
 /* With the output in shared memory. With one block of keys, the peak is where rows are loaded, so scores do not count.

@@ -10,16 +10,19 @@
 #define FANOUT       16
 
 /* The number of subgroups per workgroup. The topmost level has few workgroups with much work each, so they are
- * large. */
-#define TOP_SUBGROUPS 32
-#define SUBGROUPS     8
-#define TOP_WORKGROUP 1024
-#define WORKGROUP     256
+ * large. But on Apple's GPUs, 1024 invocations have so few registers each that the kernel spilled 101 of them. */
+#define TOP_SUBGROUPS     32
+#define SUBGROUPS         8
+#define TOP_WORKGROUP     1024
+#define WORKGROUP         256
+#define TOP_REGISTERS     128 /* of a lane; with no more, a workgroup has FEW_TOP_WORKGROUP invocations */
+#define FEW_TOP_WORKGROUP 512
 
 uint32_t dmattn_lists_workgroup(const capabilities *caps, bool top)
 {
     const uint32_t size = dmattn_capabilities_subgroup_size(caps);
-    uint32_t workgroup = top ? TOP_WORKGROUP : WORKGROUP;
+    const bool few = dmattn_capabilities_registers(caps) <= TOP_REGISTERS;
+    uint32_t workgroup = !top ? WORKGROUP : few ? FEW_TOP_WORKGROUP : TOP_WORKGROUP;
     while (workgroup > caps->max_invocations || workgroup > (top ? TOP_SUBGROUPS : SUBGROUPS) * size)
         workgroup /= 2;
     return workgroup;
