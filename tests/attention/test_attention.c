@@ -248,6 +248,44 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     cr_expect(several_blocks);
 }
 
+/* ---- bands ---------------------------------------------------------------------------------------------------- */
+
+/* Small kernels with bands of 16 columns. In the first case, bands share words of out. */
+static const attention_case in_bands[] = {
+    {.name = "odd rows in bands",
+     .desc = {F16, SIZE(2, 20, 33, 2, 1, 24, 40), LSE, CAUSAL, .out_strides = {20 * 83, 83, 41}}},
+    {.name = "splits in bands", .desc = {F16, SIZE(1, 1, 700, 4, 2, 24, 40), LSE, SINK}},
+};
+
+static void run_in_bands(const attention_case *c, dmattn_level level)
+{
+    attention_case of_level = *c;
+    problem p;
+    attention_tile tile;
+    char why[224];
+    of_level.desc.level = level;
+    ASSERT_OK(problem_create(&of_level.desc, NULL, &p));
+    case_fill_inputs(&of_level, &p);
+    if (!harness_tile(&p.desc, &tile))
+        cr_assert(dmattn_tile_choose(&h.context->caps, &p.desc, level, &tile, why, sizeof why), "%s", why);
+    tile.band = 16;
+    tile.splits = dmattn_tile_splits(&p.desc, &tile);
+    cr_expect_eq(tile.splits > 1, c->desc.queries == 1);
+    expectation want = expect_of(c->name, &p);
+    run_at_level(c->name, &p, level, &tile, &want);
+    free(want.out);
+    free(want.lse);
+    problem_destroy(&p);
+}
+
+DEVICE_TEST(attention, bands)
+{
+    for (size_t i = 0; i < sizeof in_bands / sizeof *in_bands; i++)
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
+            if (harness_takes(in_bands[i].name, !i || level == DMATTN_LEVEL_PORTABLE))
+                run_in_bands(&in_bands[i], level);
+}
+
 /* ---- v is a part of k -------------------------------------------------------------------------------------------- */
 
 /* Multi-head latent attention: v is the first columns of k, in the same buffer. The results are those of a copy. */
