@@ -303,6 +303,20 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
            (unsigned long long)results.rows, results.error, results.lse_error);
 }
 
+/* Wide rows have kernels of the level portable only. */
+static bool has_kernels(const dmattn_decode_desc *of, dmattn_level level)
+{
+    const dmattn_attention_desc *d = &of->attention;
+    dmattn_decode_desc desc = *of;
+    dmattn_support support;
+    if (level == DMATTN_LEVEL_PORTABLE || (d->head_dim <= BAND && d->value_dim <= BAND))
+        return true;
+    desc.attention.level = level;
+    cr_expect_eq(dmattn_decode_check(h.context, &desc, &support), DMATTN_ERROR_UNSUPPORTED);
+    cr_expect(strstr(support.message, "no tile for head_dim"), "%s", support.message);
+    return false;
+}
+
 static void run_cases(const decode_case *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -310,7 +324,7 @@ static void run_cases(const decode_case *cases, size_t count)
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
             if ((level == DMATTN_LEVEL_PORTABLE
                  || (level == DMATTN_LEVEL_MATRIX && c->desc.attention.type != F32 && !c->desc.cache))
-                && harness_takes(c->name, !c->extra))
+                && harness_takes(c->name, !c->extra) && has_kernels(&c->desc, level))
                 run_case(c, level, 1 + i);
     }
 }
