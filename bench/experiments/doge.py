@@ -63,8 +63,8 @@ def layer_table(layers):
                 row += [one["runs"], "%.2f" % one["ms"], "%.2f" % one["vulkan_ms"],
                         "%.0f" % (100 * max(1 - one["vulkan_ms"] / one["ms"], 0)), "%.0f" % one["host_us"]]
             rows.append(row)
-    part = ["Vulkan, ms", "rest, %", "host, µs"]
-    return table(["N", "w", "importance", "runs", "forward, ms", *part, "runs", "with backward, ms", *part], rows)
+    part = ["Vulkan", "rest, %", "host, µs"]
+    return table(["N", "w", "importance", "runs", "forward", *part, "runs", "both", *part], rows)
 
 
 def between_table(rows):
