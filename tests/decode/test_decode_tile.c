@@ -273,8 +273,8 @@ static void try_matrices(matrix_shape shape, uint32_t subgroup, uint32_t shared_
                     continue;
                 const bool wide = d.attention.head_dim > 128 || d.attention.value_dim > 128;
                 const bool wider = d.attention.head_dim > 256 || d.attention.value_dim > 256;
-                cr_assert(wider || shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s", shape.m,
-                          shape.n, shape.k, d.attention.head_dim, d.attention.value_dim, why);
+                cr_assert(wider || shared_memory < 32768 || (wide && shared_memory < 65536), "%ux%ux%u, d%u/%u: %s",
+                          shape.m, shape.n, shape.k, d.attention.head_dim, d.attention.value_dim, why);
                 continue;
             }
             fitting++;
