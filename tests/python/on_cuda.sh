@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# All tests of the package for PyTorch on a CUDA device, with transformers if it is installed, and the times of a Doge and its layers.
+# All tests of the package for PyTorch on a CUDA device, with transformers if it is installed, and the times of a Doge
+# and its layers.
 #   tests/python/on_cuda.sh BUILD     a build with -DBUILD_SHARED_LIBS=ON of the targets dmattn and dmattn-generate
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
