@@ -249,12 +249,12 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
                   <= caps->shared_memory;
 }
 
-/* Spilled sums cost more than matrices gain, so such a tile is used only if the level is asked for, and never beyond
- * 128 dimensions, where hundreds of registers are spilled. With few registers, nearly all such tiles spill. */
+/* Spilled sums cost more than matrices gain, and some compilers need many seconds for such a kernel, so there is none.
+ * With few registers, nearly all such tiles spill. */
 static bool has_registers(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *d,
                           bool keys_are_rows)
 {
-    return t->form != FORM_SHARED || (d->level == t->level && max_u32(d->head_dim, d->value_dim) <= 128)
+    return t->form != FORM_SHARED
            || (dmattn_capabilities_registers(caps) > FEW_REGISTERS
                && dmattn_backward_matrix_registers(t, d, keys_are_rows) <= dmattn_capabilities_registers(caps));
 }

@@ -176,6 +176,52 @@ Test(backward_tile, f32_has_none)
     cr_expect(strstr(why, "f32"), "%s", why);
 }
 
+/* Where registers do not hold a tile by matrices, there is none, even if a plan requests the level: its kernel would
+ * spill hundreds of values, and compile for seconds. */
+Test(backward_tile, none_that_spills)
+{
+    static const struct {
+        VkDriverId driver;
+        uint32_t least, most; /* sizes of subgroups */
+        matrix_shape matrix;
+        uint32_t dims; /* up to which the device has tiles by matrices */
+    } devices[] = {
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, {8, 16, 16}, 0}, /* Arc B580 */
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, {8, 8, 16}, 0},   /* Arc A770 */
+        {VK_DRIVER_ID_MESA_RADV, 32, 64, {16, 16, 16}, 128},
+        {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, {16, 16, 16}, 128},
+        {VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, {8, 8, 8}, 256},
+    };
+    static const uint32_t dims[] = {16, 64, 128, 256};
+    for (size_t i = 0; i < COUNT(devices) * COUNT(dims) * 2; i++) {
+        const size_t n = i / 2 / COUNT(dims);
+        const uint32_t dim = dims[i / 2 % COUNT(dims)];
+        capabilities caps = matrix_capabilities();
+        caps.driver = devices[n].driver;
+        caps.driver_version = VK_MAKE_API_VERSION(0, 26, 1, 0);
+        caps.min_subgroup_size = devices[n].least;
+        caps.subgroup_size = caps.max_subgroup_size = devices[n].most;
+        caps.shared_memory = 49152;
+        caps.fragment_layout = LAYOUT_UNKNOWN;
+        caps.matrix[DMATTN_TYPE_F16] = devices[n].matrix;
+        const backward_desc b =
+            resolved((backward_desc){.attention = {.batch = 1,
+                                                   .queries = 300,
+                                                   .keys = 300,
+                                                   .heads = 2,
+                                                   .head_dim = dim,
+                                                   .type = DMATTN_TYPE_F16,
+                                                   .level = i % 2 ? DMATTN_LEVEL_MATRIX : DMATTN_LEVEL_BEST}});
+        backward_tiles t;
+        char why[200] = "";
+        const bool found = dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_MATRIX, &t, why, sizeof why);
+        cr_expect_eq(found, dim <= devices[n].dims, "device %zu, %u dimensions: %s", n, dim, why);
+        cr_expect(found || (strstr(why, "no tiles for gradients of head_dim") && strstr(why, "the registers")), "%s",
+                  why);
+        cr_expect(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+    }
+}
+
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 
 /* Each gradient is computed exactly once. */
