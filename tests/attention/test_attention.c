@@ -190,19 +190,18 @@ static void run_own_tile(const char *name, const attention_case *c, dmattn_level
     case_fill_inputs(c, &p);
     poison_hidden_keys(&p, TENSOR_K, true);
     poison_hidden_keys(&p, TENSOR_V, false);
-    if (harness_takes(name, true)) {
-        expectation want = expect_of(name, &p);
-        run_at_level(name, &p, level, tile, &want);
-        free(want.out);
-        free(want.lse);
-    }
+    expectation want = expect_of(name, &p);
+    run_at_level(name, &p, level, tile, &want);
+    free(want.out);
+    free(want.lse);
     problem_destroy(&p);
 }
 
 DEVICE_TEST(attention, own_tiles)
 {
     for (size_t i = 0; i < sizeof own_tiles / sizeof *own_tiles; i++)
-        run_own_tile(own_tiles[i].name, &own_tiles[i], DMATTN_LEVEL_PORTABLE, NULL);
+        if (harness_takes(own_tiles[i].name, true))
+            run_own_tile(own_tiles[i].name, &own_tiles[i], DMATTN_LEVEL_PORTABLE, NULL);
 }
 
 /* The tiles for devices with few registers: the same, and few queries with wide values. */
@@ -217,7 +216,8 @@ DEVICE_TEST(attention, tiles_for_few_registers)
             const attention_case *c = i < sizeof own_tiles / sizeof *own_tiles ? &own_tiles[i] : &few_and_wide;
             char name[96];
             snprintf(name, sizeof name, "%s, %s", c->name, few_registers[driver].name);
-            run_own_tile(name, c, DMATTN_LEVEL_PORTABLE, NULL);
+            if (few_registers_take(name, driver, i))
+                run_own_tile(name, c, DMATTN_LEVEL_PORTABLE, NULL);
         }
     }
 }
@@ -249,7 +249,8 @@ DEVICE_TEST(attention, matrices_for_few_registers)
             t++;
         cr_assert_lt(t, count, "%s", why);
         several_blocks |= tiles[t].keys > tiles[t].matrix.k;
-        run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX, &tiles[t]);
+        if (harness_takes(shared_sums[i].name, true))
+            run_own_tile(shared_sums[i].name, &shared_sums[i], DMATTN_LEVEL_MATRIX, &tiles[t]);
     }
     cr_expect(several_blocks);
 }

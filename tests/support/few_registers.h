@@ -17,6 +17,13 @@ static const struct {
 };
 #define FEW_REGISTER_DRIVERS (sizeof few_registers / sizeof *few_registers)
 
+/* Whether case number `i` is run for driver number `driver`. Compiling the tiles takes a CPU seconds, so there, each
+ * case is run for one driver by default. */
+static inline bool few_registers_take(const char *name, size_t driver, size_t i)
+{
+    return harness_takes(name, !harness_small_tiles() || (driver + i) % FEW_REGISTER_DRIVERS == 0);
+}
+
 /* From here to the end of the test, plans are made as for driver number i. */
 static inline void pretend_few_registers(size_t i)
 {
