@@ -109,12 +109,6 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     free(lse);
 }
 
-/* Without a known fragment layout, matrix2 has no kernels for wide heads. */
-static bool has_kernels(const dmattn_attention_desc *d, dmattn_level level)
-{
-    return level < DMATTN_LEVEL_MATRIX2 || d->head_dim <= BAND || h.context->caps.fragment_layout != LAYOUT_UNKNOWN;
-}
-
 /* Runs a case in type `type` at all levels from `lowest` on. The type may differ from the case's own. */
 static void run_case(const char *name, const attention_case *c, dmattn_type type, dmattn_level lowest)
 {
@@ -129,8 +123,8 @@ static void run_case(const char *name, const attention_case *c, dmattn_type type
     poison_hidden_keys(&p, TENSOR_V, false);
     expectation want = {0};
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
-        if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE) || !has_kernels(&p.desc, level)
-            || !harness_takes(name, attention_is_chosen(c, level, false)))
+        if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE)
+            || !harness_has_kernels(&p.desc, level) || !harness_takes(name, attention_is_chosen(c, level, false)))
             continue;
         if (!want.out)
             want = expect_of(name, &p);
@@ -331,7 +325,7 @@ DEVICE_TEST(attention, latent)
     for (size_t i = 0; i < sizeof latent / sizeof *latent; i++)
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
             if (level == DMATTN_LEVEL_PORTABLE
-                || (latent[i].desc.type != DMATTN_TYPE_F32 && has_kernels(&latent[i].desc, level)
+                || (latent[i].desc.type != DMATTN_TYPE_F32 && harness_has_kernels(&latent[i].desc, level)
                     && harness_takes(latent[i].name, false)))
                 run_latent(&latent[i], level);
 }

@@ -116,6 +116,11 @@ bool harness_offers_backward(dmattn_level level)
     return h.offers_backward[level] == 2;
 }
 
+bool harness_has_kernels(const dmattn_attention_desc *desc, dmattn_level level)
+{
+    return level < DMATTN_LEVEL_MATRIX2 || desc->head_dim <= BAND || h.context->caps.fragment_layout != LAYOUT_UNKNOWN;
+}
+
 static const char *cases_asked(void)
 {
     const char *cases = getenv("DMATTN_TEST_CASES");

@@ -57,6 +57,10 @@ bool harness_offers(dmattn_level level);
 /* The same for gradients. */
 bool harness_offers_backward(dmattn_level level);
 
+/* Returns whether forward attention has kernels for such dimensions at a level that the device supports. Without a
+ * known fragment layout, matrix2 has none for wide heads. */
+bool harness_has_kernels(const dmattn_attention_desc *desc, dmattn_level level);
+
 /* Returns whether to run a case of a large table at one level. `chosen`: the case is run by default. Must be called in
  * the same order in each process, because shares are assigned in turn. harness_end() prints how many were left out. */
 bool harness_takes(const char *name, bool chosen);
