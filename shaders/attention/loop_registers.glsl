@@ -18,8 +18,8 @@
 
 DEFINE_SUM(add_pv, VALUE_BLOCKS, VALUE_PITCH)
 
-// Stores the output like DEFINE_STORE_ROWS, but all loops are unrolled. Otherwise, NVIDIA's compiler keeps `o` in
-// memory, also in the loop over tiles. The backward kernels use DEFINE_STORE_ROWS: unrolled loops make them slower.
+// Stores the output like DEFINE_STORE_ROWS, but all loops are unrolled. Neither is faster for all dimensions
+// (docs/notes/experiments.md); this one is at D = 64 and 256.
 void store_o(const OUTPUTS)
 {
     const uint block = MATRIX_N / 4, most = (SLICE_UNITS / MATRIX_M - 1) / block;
