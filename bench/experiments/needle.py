@@ -5,14 +5,10 @@ scratch by dmattn's kernels, then evaluated by depth and at longer texts. docs/e
 
     needle.py --json FILE [--minutes M]     runs what FILE does not have yet
     needle.py --json FILE --write PAGE      puts the tables into the page and draws their chart"""
-import sys
-
-import torch
-
 from model import KINDS
 from report import cell, chart, machine_line, put, table, verdict
 from tasks import Needles
-from training import DEPTHS, Machine, Results, Settings, check_all, evaluate, parse_options, run_all, train
+from training import DEPTHS, Settings, evaluate, experiment, train
 
 
 def make_task(quick):
@@ -66,18 +62,7 @@ def write(page, runs):
 
 
 def main():
-    options = parse_options(__doc__, minutes=2.5)
-    results = Results(options.json)
-    if options.write:
-        return write(options.write, results.runs)
-    machine = Machine(options.device, torch.bfloat16 if options.type == "bf16" else torch.float32)
-    print(machine.name(), flush=True)
-    if options.check:
-        sys.exit(0 if check_all(machine, lambda: Needles(), 256, 64, 64) else 1)
-    run_all([(key,) for key in plan(options.quick)], results, options.minutes,
-            lambda job, seconds: run(machine, options, job[0], seconds))
-    if options.json:
-        print("results: %s" % options.json)
+    experiment(__doc__, 2.5, write, Needles, plan, run)
 
 
 if __name__ == "__main__":

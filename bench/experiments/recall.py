@@ -6,13 +6,10 @@ from scratch by dmattn's kernels. docs/experiments.md describes the task and has
     recall.py --json FILE [--minutes M]     runs what FILE does not have yet
     recall.py --json FILE --write PAGE      puts the table into the page and draws its chart"""
 import statistics
-import sys
-
-import torch
 
 from report import cell, chart, machine_line, put, table, verdict
 from tasks import Recall
-from training import Machine, Results, Settings, check_all, evaluate, parse_options, run_all, train
+from training import Settings, evaluate, experiment, train
 
 SHRINKING = "dynamic, shrinking"  # w falls from N to its value during the training
 KINDS = ("dense", "sliding", "dynamic", SHRINKING)
@@ -82,18 +79,7 @@ def write(page, runs):
 
 
 def main():
-    options = parse_options(__doc__, minutes=5)
-    results = Results(options.json)
-    if options.write:
-        return write(options.write, results.runs)
-    machine = Machine(options.device, torch.bfloat16 if options.type == "bf16" else torch.float32)
-    print(machine.name(), flush=True)
-    if options.check:
-        sys.exit(0 if check_all(machine, lambda: Recall(32, vocabulary=512), 256, 64, 64) else 1)
-    run_all([(key,) for key in plan(options.quick)], results, options.minutes,
-            lambda job, seconds: run(machine, options, job[0], seconds))
-    if options.json:
-        print("results: %s" % options.json)
+    experiment(__doc__, 5, write, lambda: Recall(32, vocabulary=512), plan, run)
 
 
 if __name__ == "__main__":

@@ -207,3 +207,21 @@ def parse_options(about, minutes):
     if options.write and not options.json:
         parser.error("--write needs --json")
     return options
+
+
+def experiment(about, minutes, write, make_task, plan, run):
+    """The main program: writes the page, checks the kernels with make_task(), or calls run(machine, options, key,
+    seconds) for each key of plan(quick)."""
+    options = parse_options(about, minutes)
+    results = Results(options.json)
+    if options.write:
+        write(options.write, results.runs)
+        return
+    machine = Machine(options.device, torch.bfloat16 if options.type == "bf16" else torch.float32)
+    print(machine.name(), flush=True)
+    if options.check:
+        sys.exit(0 if check_all(machine, make_task, 256, 64, 64) else 1)
+    run_all([(key,) for key in plan(options.quick)], results, options.minutes,
+            lambda job, seconds: run(machine, options, job[0], seconds))
+    if options.json:
+        print("results: %s" % options.json)
