@@ -180,6 +180,35 @@ typedef enum dmattn_type {
     DMATTN_TYPE_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_type;
 
+/** Format of rows of keys or values: how their elements are stored. A block has 32 consecutive elements of a row.
+ *
+ * INT8 and E4M3 have a scale for each row of each token and kv head. The scales are an f32 tensor of their own, and an
+ * element is the scale times the stored number. When dmattn makes such rows or blocks:
+ *
+ *     INT8   scale = largest magnitude / 127; x / scale is rounded to nearest, ties to even
+ *     E4M3   scale = largest magnitude / 448; x / scale is rounded to nearest, ties to even
+ *     Q8_0   d = largest magnitude of the block / 127; x / d is rounded to nearest, ties to even
+ *     Q4_0   d = -m / 8, where m is the first element of the block with the largest magnitude, with its sign;
+ *            x / d + 8.5 is rounded towards 0, at most 15
+ *
+ * x is multiplied by 1 / d, where d is not yet rounded to f16. A scale or d below 2^-126 counts as 0, so rows and
+ * blocks of zeros are zeros. If a row or a block has NaN or an infinity, all its elements are NaN. If d is beyond the
+ * range of f16, it is an infinity, and the elements of the block are infinite or NaN. The greatest numbers of f32 may
+ * become infinite, too. */
+typedef enum dmattn_format {
+    DMATTN_FORMAT_TYPE = 0,             /**< elements of the descriptor's `type` */
+    DMATTN_FORMAT_F32 = 1,              /**< elements of IEEE binary32 */
+    DMATTN_FORMAT_F16 = 2,              /**< elements of IEEE binary16 */
+    DMATTN_FORMAT_BF16 = 3,             /**< elements of bfloat16 */
+    DMATTN_FORMAT_INT8 = 4,             /**< int8, with scales */
+    DMATTN_FORMAT_E4M3 = 5,             /**< fp8 e4m3 "fn" (4 bits of exponent with bias 7, 3 of mantissa; the greatest
+                                           number is 448, 0x7f and 0xff are NaN, there are no infinities), with scales */
+    DMATTN_FORMAT_Q8_0 = 6,             /**< ggml's q8_0, blocks of 34 bytes: d in f16, then 32 int8 q; d * q */
+    DMATTN_FORMAT_Q4_0 = 7,             /**< ggml's q4_0, blocks of 18 bytes: d in f16, then 16 bytes. The lower 4 bits
+                                           of byte i are q of element i, the upper ones of element i + 16; d * (q - 8) */
+    DMATTN_FORMAT_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
+} dmattn_format;
+
 /** Strides of a tensor [batch, sequence, head, dim], in elements. The stride of dim is always 1. If all three strides
  * are 0, the tensor is contiguous in this order. Otherwise the strides are used as given, and a stride of 0 repeats an
  * input along that dimension. Access is fastest if all rows start at multiples of 16 bytes. */

@@ -7,10 +7,23 @@
 #define DMATTN_SHARED_H
 
 /* Types of elements; the values are those of dmattn_type. */
-#define TYPE_F32  0
-#define TYPE_F16  1
-#define TYPE_BF16 2
+#define TYPE_F32   0
+#define TYPE_F16   1
+#define TYPE_BF16  2
 #define TYPE_COUNT 3
+
+/* Formats of rows of keys and values; the values are those of dmattn_format. Those of types are the type + 1. */
+#define FORMAT_F32   1
+#define FORMAT_F16   2
+#define FORMAT_BF16  3
+#define FORMAT_INT8  4
+#define FORMAT_E4M3  5
+#define FORMAT_Q8_0  6
+#define FORMAT_Q4_0  7
+#define FORMAT_COUNT 8
+#define FORMAT_BLOCK 32 /* elements of a block */
+#define Q8_0_BYTES   34 /* bytes of a block */
+#define Q4_0_BYTES   18
 
 /* Registers hold sums of this many columns of the output or of a gradient. Wider rows are made in bands, of which each
  * is a dispatch and computes the scores again. */
