@@ -100,8 +100,8 @@ float divide_by_ones(float x, uint bits)
     return exponent <= below ? 0.0 : uintBitsToFloat(exponent - below << 23 | digits & 0x7fffffu);
 }
 
-// The scale of a row, or d of a block before it is rounded: from the element `largest`, which has the largest magnitude.
-// NaN if that is not finite. d of Q4_0 has a sign.
+// The scale of a row, or d of a block before it is rounded: from `largest`, the element with the largest magnitude. NaN
+// if that is not finite. d of Q4_0 has a sign.
 float format_scale(uint format, float largest)
 {
     const uint bits = magnitude_bits(largest);
