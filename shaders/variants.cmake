@@ -9,6 +9,7 @@ set(DMATTN_VARIANTS
     "mask_tiles          | portable | attention/mask_tiles.comp          | | vulkan1.2 | "
     "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
     "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
+    "unpack              | portable | attention/unpack.comp              | | vulkan1.2 | "
     "merge_results       | portable | attention/merge_results.comp       | | vulkan1.2 | "
     "backward_preprocess | portable | backward/backward_preprocess.comp  | | vulkan1.2 | "
     "backward_queries    | portable | backward/backward_queries.comp     | | vulkan1.2 | "

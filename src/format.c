@@ -56,6 +56,11 @@ uint64_t dmattn_format_bytes(dmattn_format format, uint64_t elements)
     return dmattn_product(elements / formats[format].block, formats[format].bytes);
 }
 
+uint32_t dmattn_format_alignment(dmattn_format format)
+{
+    return formats[format].block > 1 ? 2 : formats[format].bytes;
+}
+
 const char *dmattn_format_string(dmattn_format format)
 {
     return formats[format].name;

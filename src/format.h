@@ -27,6 +27,9 @@ uint32_t dmattn_format_block_bytes(dmattn_format format);
 /* Bytes of a number of elements, which is a multiple of a block; TOO_MANY_BYTES if there are too many. */
 uint64_t dmattn_format_bytes(dmattn_format format, uint64_t elements);
 
+/* The alignment of a row in bytes. */
+uint32_t dmattn_format_alignment(dmattn_format format);
+
 /* "f32", "int8", "q8_0", … */
 const char *dmattn_format_string(dmattn_format format);
 

@@ -23,8 +23,8 @@
     X(LSE, lse)              \
     SCORE_TENSORS(X)
 
-/* All tensors: of attention, dynamic masks and tile lists; of backward, the gradient of out and the other gradients; of
- * decoding; of a merge. */
+/* All tensors: of attention, dynamic masks, tile lists and formats; of backward, the gradient of out and the other
+ * gradients; of decoding; of a merge. */
 #define TENSORS(X)                  \
     ATTENTION_TENSORS(X)            \
     X(DT_WEIGHT, dt_weight)         \
@@ -35,6 +35,8 @@
     X(KEY_OFFSETS, key_offsets)     \
     X(IMPORTANCE, importance)       \
     X(LISTS, lists)                 \
+    X(K_SCALES, k_scales)           \
+    X(V_SCALES, v_scales)           \
     X(DOUT, dout)                   \
     X(DLSE, dlse)                   \
     X(DQ, dq)                       \

@@ -46,6 +46,12 @@ typedef enum dmattn_mask {
  * Activations are often f32, and k and v in a cache 16 bits. Then `q_f32` and `out_f32` spare conversions. Gradients
  * need one type for all.
  *
+ * `k_format` and `v_format` say how k and v are stored, if not as elements of `type`. A first kernel makes elements of
+ * `type` of them in the workspace, rounded to nearest even, and attention reads these. So a plan needs as much
+ * workspace as k and v have in `type`, and a run with few queries spends most of its time there; decoding reads formats
+ * directly. With INT8 and E4M3, the scales are args.k_scales and args.v_scales. With Q8_0 and Q4_0, dimensions and
+ * strides are multiples of 32. Gradients have no formats.
+ *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
  *
@@ -87,6 +93,8 @@ typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
     bool q_f32;                    /**< q is f32, whatever `type` is. Matrix levels round q to `type` */
     bool out_f32;                  /**< out is f32, whatever `type` is */
+    dmattn_format k_format;        /**< how k is stored; 0: as elements of `type` */
+    dmattn_format v_format;        /**< how v is stored; k and v may have different formats */
     uint32_t batch;                /**< B; required */
     uint32_t queries;              /**< Sq; required */
     uint32_t keys;                 /**< Sk; required */
@@ -99,7 +107,7 @@ typedef struct dmattn_attention_desc {
     bool causal;                   /**< query t has position t + Sk - Sq and sees no key after that position */
     bool lse;                      /**< also write lse, which the backward pass needs */
     dmattn_strides q_strides;      /**< q   [B, Sq, H,  D]  */
-    dmattn_strides k_strides;      /**< k   [B, Sk, Hk, D]  */
+    dmattn_strides k_strides;      /**< k   [B, Sk, Hk, D], in elements of k, whatever its format */
     dmattn_strides v_strides;      /**< v   [B, Sk, Hk, Dv]; v may be a part of k, with its strides */
     dmattn_strides out_strides;    /**< out [B, Sq, H,  Dv]; elements must not overlap */
     dmattn_mask mask;              /**< kind of mask */
@@ -152,6 +160,8 @@ typedef struct dmattn_attention_args {
     dmattn_buffer sink;      /**< f32 [H], if desc.sink */
     dmattn_buffer slopes;    /**< f32 [H], if desc.slopes */
     dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
+    dmattn_buffer k_scales;  /**< f32 [B, Sk, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
+    dmattn_buffer v_scales;  /**< f32 [B, Sk, Hk], contiguous, if desc.v_format is INT8 or E4M3 */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
     uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */

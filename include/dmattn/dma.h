@@ -19,7 +19,7 @@ extern "C" {
  * mask, with the importance as the bias. mask.h describes the mask, attention.h the attention. */
 typedef struct dmattn_dma_desc {
     dmattn_attention_desc attention; /**< `causal`, `mask`, `bias`, `lists` and `list_capacity` must not be set */
-    dmattn_importance importance;    /**< how the importance is computed from v */
+    dmattn_importance importance;    /**< how the importance is computed from v; if v has a format, from what is read */
     bool importance_given;           /**< args.importance is an input; `importance` is ignored */
     dmattn_selection selection;      /**< which keys a query sees; contains `causal` */
     uint32_t list_capacity;          /**< see dmattn_mask_desc */
@@ -56,6 +56,8 @@ typedef struct dmattn_dma_args {
     dmattn_buffer importance;    /**< f32 [B, Hk, Sk]: an input if desc.importance_given, else an optional output */
     dmattn_buffer begin;         /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer end;           /**< optional output: int32 [B, Hk, Sk] */
+    dmattn_buffer k_scales;      /**< as in dmattn_attention_args */
+    dmattn_buffer v_scales;      /**< as in dmattn_attention_args */
     dmattn_buffer workspace;     /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries; /**< Sq of this run, at most desc.attention.queries, if desc.attention.lengths; 0: that */
     uint32_t keys;    /**< Sk of this run, at most desc.attention.keys, if desc.attention.lengths; 0: that */

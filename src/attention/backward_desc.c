@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
+#include "../format.h"
+
 /* Resolves the strides of dq, dk or dv. No two elements may have the same address. */
 static dmattn_status resolve_gradient(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,
                                       uint32_t sequence, uint32_t heads, uint32_t dim)
@@ -23,6 +25,10 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     if (d->type != DMATTN_TYPE_F32 && (d->q_f32 || d->out_f32))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but gradients need one type for q, k, v and out",
                            d->q_f32 ? "q_f32" : "out_f32");
+    if (d->k_format || d->v_format)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %s, but gradients need k and v as elements of `type`",
+                           d->k_format ? "k_format" : "v_format",
+                           dmattn_format_string(d->k_format ? d->k_format : d->v_format));
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias && !d->slopes ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)

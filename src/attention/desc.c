@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "desc.h"
 
+#include "../format.h"
 #include "../shape.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint32_t heads, uint32_t kv_heads)
@@ -43,6 +45,25 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
     }
     if (score_span(s, d->keys) > MAX_TENSOR_BYTES / 4)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
+    return DMATTN_SUCCESS;
+}
+
+/* A format that is that of `type` becomes DMATTN_FORMAT_TYPE. `tensor`: "k" or "v". `strides` are resolved. */
+static dmattn_status resolve_format(const messenger *m, const char *tensor, dmattn_format *format, dmattn_type type,
+                                    uint32_t dim, const dmattn_strides *s)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%s_format", tensor);
+    TRY(dmattn_check_format(m, name, *format));
+    if (dmattn_format_is_type(*format, type))
+        *format = DMATTN_FORMAT_TYPE;
+    const uint32_t block = dmattn_format_block(*format);
+    if (dim % block)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %s, but the dimension %u of %s is not a multiple of %u",
+                           name, dmattn_format_string(*format), dim, tensor, block);
+    if (s->batch % block || s->sequence % block || s->head % block)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %s, but a stride of %s is not a multiple of %u", name,
+                           dmattn_format_string(*format), tensor, block);
     return DMATTN_SUCCESS;
 }
 
@@ -91,6 +112,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
+    TRY(resolve_format(m, "k", &d.k_format, d.type, d.head_dim, &d.k_strides));
+    TRY(resolve_format(m, "v", &d.v_format, d.type, d.value_dim, &d.v_strides));
     TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
     if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
@@ -149,6 +172,8 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
     const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
     return d->causal          ? "causal"
+           : d->k_format      ? "k_format"
+           : d->v_format      ? "v_format"
            : d->lists         ? "lists"
            : mask             ? "mask"
            : d->list_capacity ? "list_capacity"
@@ -169,15 +194,30 @@ dmattn_type dmattn_attention_type(const dmattn_attention_desc *d, tensor_id tens
     return (tensor == TENSOR_Q && d->q_f32) || (tensor == TENSOR_OUT && d->out_f32) ? DMATTN_TYPE_F32 : d->type;
 }
 
+dmattn_format dmattn_attention_format(const dmattn_attention_desc *d, tensor_id tensor)
+{
+    return dmattn_format_of(tensor == TENSOR_K ? d->k_format : d->v_format, d->type);
+}
+
+static uint64_t scales_bytes(const dmattn_attention_desc *d, dmattn_format format)
+{
+    return dmattn_format_has_scales(format) ? dmattn_product(4, d->batch, d->keys, d->kv_heads) : 0;
+}
+
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
-    const uint64_t size = dmattn_type_size(d->type);
     switch (tensor) {
     case TENSOR_Q:
         return dmattn_type_size(dmattn_attention_type(d, tensor))
                * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
-    case TENSOR_K: return size * dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
-    case TENSOR_V: return size * dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
+    case TENSOR_K:
+        return dmattn_format_bytes(dmattn_attention_format(d, tensor),
+                                   dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
+    case TENSOR_V:
+        return dmattn_format_bytes(dmattn_attention_format(d, tensor),
+                                   dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
+    case TENSOR_K_SCALES: return scales_bytes(d, d->k_format);
+    case TENSOR_V_SCALES: return scales_bytes(d, d->v_format);
     case TENSOR_OUT:
         return dmattn_type_size(dmattn_attention_type(d, tensor))
                * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);

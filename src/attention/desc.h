@@ -7,7 +7,8 @@
 #include "../tensor.h"
 
 /* Checks `desc` and writes it to *resolved with every default filled in: kv_heads, value_dim, scale, all strides, the
- * extents of mask and bias. Members that do not apply, such as mask_shape without a mask, become 0. */
+ * extents of mask and bias. Members that do not apply, such as mask_shape without a mask, become 0, and so do formats
+ * that are those of the type. */
 dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, dmattn_attention_desc *resolved,
                                             const messenger *messenger);
 
@@ -26,8 +27,11 @@ dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, 
  * writes lse. */
 dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *desc, uint32_t first, uint32_t columns);
 
-/* The type of q, k, v or out. */
+/* The type of q, k, v or out. With formats, k and v have it when they are unpacked. */
 dmattn_type dmattn_attention_type(const dmattn_attention_desc *desc, tensor_id tensor);
+
+/* The format of k or v, which is never DMATTN_FORMAT_TYPE. */
+dmattn_format dmattn_attention_format(const dmattn_attention_desc *desc, tensor_id tensor);
 
 /* Whether the mask is reduced to a bitmap of tiles. */
 bool dmattn_attention_has_bitmap(const dmattn_attention_desc *desc);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
+#include "../format.h"
+
 #include <stdio.h>
 
 static uint32_t bands(const attention_stage *s, const attention_tile *tile)
@@ -264,13 +266,20 @@ double dmattn_attention_flops(const dmattn_attention_desc *d)
     return 2.0 * (d->head_dim + d->value_dim) * dmattn_attention_pairs(d) * d->batch * d->heads;
 }
 
+/* Bytes of a row of k or v, with its scale. */
+static double row_bytes(const dmattn_attention_desc *d, tensor_id tensor, uint32_t dim)
+{
+    const dmattn_format format = dmattn_attention_format(d, tensor);
+    return (double)dmattn_format_bytes(format, dim) + (dmattn_format_has_scales(format) ? 4 : 0);
+}
+
 double dmattn_attention_bytes(const dmattn_attention_desc *d)
 {
-    const double size = dmattn_type_size(d->type), rows = (double)d->batch * d->queries * d->heads;
+    const double rows = (double)d->batch * d->queries * d->heads, keys = (double)d->batch * d->keys * d->kv_heads;
     const dmattn_score_shape *m = &d->mask_shape, *b = &d->bias_shape;
     double bytes = rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_Q)) * d->head_dim;
     bytes += rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT)) * d->value_dim;
-    bytes += size * d->batch * d->keys * d->kv_heads * ((double)d->head_dim + d->value_dim);
+    bytes += keys * (row_bytes(d, TENSOR_K, d->head_dim) + row_bytes(d, TENSOR_V, d->value_dim));
     bytes += d->lse ? 4 * rows : 0;
     bytes += d->sink ? 4.0 * d->heads : 0;
     bytes += d->slopes ? 4.0 * d->heads : 0;

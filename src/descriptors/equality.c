@@ -61,6 +61,8 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, type),
     MEMBER(dmattn_attention_desc, q_f32),
     MEMBER(dmattn_attention_desc, out_f32),
+    MEMBER(dmattn_attention_desc, k_format),
+    MEMBER(dmattn_attention_desc, v_format),
     MEMBER(dmattn_attention_desc, batch),
     MEMBER(dmattn_attention_desc, queries),
     MEMBER(dmattn_attention_desc, keys),

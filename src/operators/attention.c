@@ -2,12 +2,14 @@
  * Attention with a mask from the app. */
 #include "interval_lists.h"
 #include "operators.h"
+#include "unpacked.h"
 
 #include <stdio.h>
 
 typedef struct attention_plan {
     dmattn_plan base;
     dmattn_attention_desc given; /* for runs of other lengths */
+    unpack_stage unpack;
     interval_lists lists;
     attention_stage attention;
 } attention_plan;
@@ -22,26 +24,31 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     if (resolved.lists && resolved.lengths)
         return dmattn_fail(&base->ctx->messenger, DMATTN_ERROR_INVALID,
                            "lists and lengths are both set, but the app's lists are for one length");
-    TRY(dmattn_attention_stage_choose(s, base->ctx, &resolved, tile));
+    const dmattn_attention_desc unpacked = dmattn_unpack_attention(&resolved);
+    TRY(dmattn_attention_stage_choose(s, base->ctx, &unpacked, tile));
     plan->given = *(const dmattn_attention_desc *)desc;
-    s->given_strides = dmattn_attention_given_strides(&plan->given);
+    const uint32_t given_strides = dmattn_attention_given_strides(&plan->given);
+    s->given_strides = given_strides & ~dmattn_unpack_bits(&resolved);
+    TRY(dmattn_unpack_plan(&plan->unpack, base, &resolved, given_strides));
     s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_attention_mask_tiles_bytes(s));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
-        base->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(d, (tensor_id)t),
+        base->tensor[t] = (plan_tensor){.bytes = dmattn_attention_tensor_bytes(&resolved, (tensor_id)t),
                                         .alignment = dmattn_attention_alignment(s, (tensor_id)t)};
+    dmattn_unpack_align(base, &resolved);
     if (d->mask == DMATTN_MASK_INTERVALS)
         TRY(dmattn_interval_lists_plan(&plan->lists, base, d, dmattn_tile_list_queries(&s->tile),
                                        dmattn_selection_bound(&(dmattn_selection){0}, d->keys)));
     snprintf(base->name, sizeof base->name, "%s", s->name);
     base->flops = dmattn_attention_flops(d);
-    base->bytes = dmattn_attention_bytes(d);
+    base->bytes = dmattn_attention_bytes(&resolved);
     return dmattn_attention_stage_build(s, &base->pipelines);
 }
 
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     const attention_plan *plan = (const attention_plan *)base;
+    dmattn_unpack_stage_record(&plan->unpack, r);
     dmattn_interval_lists_record(&plan->lists, r, reuse);
     dmattn_attention_stage_record(&plan->attention, r, reuse);
 }
@@ -55,6 +62,8 @@ static void describe(const dmattn_plan *base, dmattn_plan_info *info)
 static const operator_buffer buffers[] = {
     ATTENTION_TENSORS(ATTENTION_BUFFER) /* and */
     BUFFER(dmattn_attention_args, LISTS, lists),
+    BUFFER(dmattn_attention_args, K_SCALES, k_scales),
+    BUFFER(dmattn_attention_args, V_SCALES, v_scales),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_attention_operator = {
@@ -90,7 +99,9 @@ static dmattn_status shorten(attention_plan *copy, uint32_t queries, uint32_t ke
     dmattn_plan *base = &copy->base;
     dmattn_attention_desc run;
     TRY(dmattn_attention_desc_shorten(&copy->given, queries, keys, &run, &base->ctx->messenger));
-    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &run);
+    const dmattn_attention_desc unpacked = dmattn_unpack_attention(&run);
+    dmattn_unpack_stage_shorten(&copy->unpack, &run);
+    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &unpacked);
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t].bytes = dmattn_attention_tensor_bytes(&run, (tensor_id)t);
     if (run.mask == DMATTN_MASK_INTERVALS)

@@ -4,6 +4,7 @@
 
 #include "mask_stages.h"
 #include "operators.h"
+#include "unpacked.h"
 
 #include <stdio.h>
 
@@ -43,7 +44,7 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
         .kv_heads = d.kv_heads,
         .type = d.type,
         .value_dim = d.value_dim,
-        .v_strides = d.v_strides,
+        .v_strides = dmattn_unpack_attention(&d).v_strides,
         .importance = desc->importance,
         .selection = desc->selection,
         .list_queries = 1, /* replaced when a tile is chosen */
@@ -70,6 +71,7 @@ uint64_t dmattn_dma_tensor_bytes(const dma_descs *descs, tensor_id tensor)
 typedef struct dma_plan {
     dmattn_plan base;
     dmattn_dma_desc given; /* for runs of other lengths */
+    unpack_stage unpack;
     mask_stages mask;
     attention_stage attention;
 } dma_plan;
@@ -98,6 +100,7 @@ static void add_tensors(dma_plan *plan, const dma_descs *descs)
             dmattn_plan_reserve_tensor(&plan->base, t);
     }
     plan->base.tensor[TENSOR_IMPORTANCE].alignment = 4;
+    dmattn_unpack_align(&plan->base, &descs->attention);
 }
 
 /* Most keys are hidden. */
@@ -114,11 +117,14 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     attention_stage *s = &plan->attention;
     dma_descs descs;
     TRY(dmattn_dma_desc_resolve(desc, &descs, &ctx->messenger));
-    TRY(dmattn_attention_stage_choose(s, ctx, &descs.attention, tile));
+    const dmattn_attention_desc unpacked = dmattn_unpack_attention(&descs.attention);
+    TRY(dmattn_attention_stage_choose(s, ctx, &unpacked, tile));
     descs.mask.list_queries = dmattn_tile_list_queries(&s->tile);
     TRY(dmattn_mask_desc_resolve(&descs.mask, &descs.mask, &ctx->messenger));
     plan->given = *(const dmattn_dma_desc *)desc;
-    s->given_strides = dmattn_attention_given_strides(&plan->given.attention);
+    const uint32_t given_strides = dmattn_attention_given_strides(&plan->given.attention);
+    s->given_strides = given_strides & ~dmattn_unpack_bits(&descs.attention);
+    TRY(dmattn_unpack_plan(&plan->unpack, base, &descs.attention, given_strides));
     const mask_lengths lengths = {.any = s->desc.lengths,
                                   .given_v_strides = s->desc.lengths && s->given_strides & DERIVED_V};
     TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs.mask, lengths));
@@ -126,7 +132,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     set_slice(s, &descs.mask);
     add_tensors(plan, &descs);
     snprintf(base->name, sizeof base->name, "%s", s->name);
-    dmattn_attention_desc d = s->desc;
+    dmattn_attention_desc d = descs.attention;
     d.causal = descs.mask.selection.causal;
     base->flops = dmattn_attention_flops(&d);
     base->bytes = dmattn_attention_bytes(&d);
@@ -136,6 +142,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     const dma_plan *plan = (const dma_plan *)base;
+    dmattn_unpack_stage_record(&plan->unpack, r);
     dmattn_mask_stages_record(&plan->mask, r, reuse);
     r->tensor[TENSOR_BIAS] = r->tensor[TENSOR_IMPORTANCE];
     dmattn_attention_stage_record(&plan->attention, r, reuse);
@@ -162,6 +169,8 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_dma_args, QUERY_OFFSETS, query_offsets),
     BUFFER(dmattn_dma_args, KEY_OFFSETS, key_offsets),
     BUFFER(dmattn_dma_args, IMPORTANCE, importance),
+    BUFFER(dmattn_dma_args, K_SCALES, k_scales),
+    BUFFER(dmattn_dma_args, V_SCALES, v_scales),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_dma_operator = {
@@ -206,11 +215,13 @@ static dmattn_status shorten(dma_plan *copy, uint32_t queries, uint32_t keys)
     dmattn_mask_desc mask = copy->mask.selection.desc;
     mask.queries = a.queries;
     mask.keys = a.keys;
-    mask.v_strides = a.v_strides;
+    mask.v_strides = descs.mask.v_strides;
     mask.list_capacity = dmattn_list_capacity(dmattn_selection_bound(&mask.selection, mask.keys), mask.keys,
                                               mask.list_queries, given.list_capacity);
     dmattn_mask_stages_shorten(&copy->mask, &base->ctx->caps, &mask);
-    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &descs.attention);
+    const dmattn_attention_desc unpacked = dmattn_unpack_attention(&descs.attention);
+    dmattn_unpack_stage_shorten(&copy->unpack, &descs.attention);
+    dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &unpacked);
     set_slice(&copy->attention, &mask);
     for (int i = 0; i < TENSOR_COUNT; i++)
         base->tensor[i].bytes = i == TENSOR_LISTS ? dmattn_lists_bytes(&copy->mask.lists.layout)

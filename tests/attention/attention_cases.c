@@ -105,6 +105,42 @@ static const attention_case types[] = {
 };
 GROUP(types, types);
 
+/* k and v are stored in another way. Strides of blocks are multiples of 32; others may be odd. */
+static const attention_case formats[] = {
+    {.name = "k q8_0", .desc = {F16, FORMATS(Q8_0, TYPE), SIZE(2, 70, 90, 4, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "v q4_0", .desc = {BF16, FORMATS(TYPE, Q4_0), SIZE(1, 66, 70, 4, 1, 24, 32), LSE}},
+    {.name = "q8_0, [B, H, S, D]",
+     .desc = {F16, FORMATS(Q8_0, Q8_0), SIZE(2, 40, 70, 4, 2, 128, 64), LSE, CAUSAL,
+              .k_strides = {2 * 70 * 128, 128, 70 * 128}, .v_strides = {2 * 70 * 64, 64, 70 * 64}}},
+    {.name = "q4_0 and q8_0, gaps, f32",
+     .desc = {F32, FORMATS(Q4_0, Q8_0), SIZE(3, 33, 65, 2, 1, 32, 96), LSE, .k_strides = {65 * 64 + 32, 64, 0},
+              .v_strides = {65 * 128, 128, 96}}},
+    {.name = "q8_0, repeated items",
+     .desc = {BF16, FORMATS(Q8_0, Q4_0), SIZE(2, 20, 50, 4, 2, 32, 0), LSE, CAUSAL, .k_strides = {0, 64, 32},
+              .v_strides = {0, 64, 32}}},
+    {.name = "int8, odd rows",
+     .desc = {F16, FORMATS(INT8, INT8), SIZE(2, 33, 65, 2, 1, 24, 0), LSE, CAUSAL, .k_strides = {65 * 27, 27, 24},
+              .v_strides = {65 * 25, 25, 24}}},
+    {.name = "e4m3 and int8, f32", .desc = {F32, FORMATS(E4M3, INT8), SIZE(2, 33, 65, 6, 3, 40, 8), LSE}},
+    {.name = "e4m3, bf16", .desc = {BF16, FORMATS(E4M3, E4M3), SIZE(1, 70, 130, 2, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "f32 k and bf16 v in f16", .desc = {F16, FORMATS(F32, BF16), SIZE(2, 40, 50, 2, 1, 40, 24), LSE}},
+    {.name = "f16 k and f32 v in bf16, odd rows",
+     .desc = {BF16, FORMATS(F16, F32), SIZE(2, 33, 65, 2, 1, 16, 0), LSE, CAUSAL, .k_strides = {65 * 17, 17, 16},
+              .v_strides = {65 * 19, 19, 17}}},
+    {.name = "bf16 and f16 in f32", .desc = {F32, FORMATS(BF16, F16), SIZE(1, 20, 70, 4, 2, 32, 0), LSE, CAUSAL}},
+    {.name = "q8_0 and f16, q and out f32",
+     .desc = {F16, FORMATS(Q8_0, F16), .q_f32 = true, .out_f32 = true, SIZE(1, 35, 60, 4, 2, 64, 0), LSE}},
+    {.name = "q4_0, one query in splits",
+     .desc = {F16, FORMATS(Q4_0, Q4_0), SIZE(2, 1, 700, 8, 2, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "q8_0, dense", .desc = {F32, FORMATS(Q8_0, Q8_0), SIZE(1, 40, 70, 2, 1, 32, 0), LSE, DENSE(.queries = 1)}},
+    {.name = "int8, lists",
+     .desc = {F16, FORMATS(INT8, E4M3), SIZE(1, 70, 140, 4, 2, 32, 0), LSE, INTERVALS(.heads = 2)}},
+    {.name = "q8_0, additive mask",
+     .desc = {F16, FORMATS(Q8_0, Q8_0), SIZE(1, 70, 90, 4, 2, 32, 0), LSE, ADDITIVE(F16, .queries = 70)}},
+    {.name = "q8_0, latent", .desc = {F16, FORMATS(Q8_0, Q8_0), SIZE(1, 9, 50, 6, 1, 576, 512), LSE, CAUSAL, LATENT}},
+};
+GROUP(formats, formats);
+
 static const attention_case heads[] = {
     {.name = "1 head", .desc = {F32, SIZE(5, 15, 30, 1, 0, 16, 0), LSE}},
     {.name = "7 heads", .desc = {F16, SIZE(2, 15, 30, 7, 0, 16, 0), LSE, CAUSAL}},

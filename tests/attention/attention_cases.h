@@ -49,6 +49,7 @@ typedef struct attention_group {
     X(intervals)            \
     X(intervals_and_bias)   \
     X(types)                \
+    X(formats)              \
     X(additive)             \
     X(slopes)               \
     X(sinks)                \
@@ -89,6 +90,7 @@ bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradi
 #define LSE                .lse = true
 #define CAUSAL             .causal = true
 #define SINK               .sink = true
+#define FORMATS(k, v)      .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
 #define SLOPES             .slopes = true
 #define ADDITIVE(of, ...)  .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}
 #define DENSE(...)         .mask = DMATTN_MASK_DENSE, .mask_shape = {__VA_ARGS__}

@@ -72,6 +72,8 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, gradients ? group > 1 : group <= 3 ? group : group <= 16 ? 4 : 5);
     cover_add(&t, d->q_f32);
     cover_add(&t, d->out_f32);
+    cover_add(&t, d->k_format);
+    cover_add(&t, d->v_format);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
     cover_add(&t, c->data);
@@ -80,6 +82,8 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     const uint64_t values[] = {type,
                                d->q_f32,
                                d->out_f32,
+                               d->k_format,
+                               d->v_format,
                                d->mask,
                                bias ? 1 + (uint64_t)d->bias_type : 0,
                                d->causal,
@@ -120,7 +124,8 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
         for (size_t i = 0; i < groups[g]->count; i++) {
             const attention_case *c = &groups[g]->cases[i];
             /* If all biases of a row are the lowest number, rounding loses the sum in lse. */
-            if (gradients && (c->data == DATA_LOWEST_ROWS || c->desc.q_f32 || c->desc.out_f32))
+            const dmattn_attention_desc *d = &c->desc;
+            if (gradients && (c->data == DATA_LOWEST_ROWS || d->q_f32 || d->out_f32 || d->k_format || d->v_format))
                 continue;
             /* A CPU needs minutes to compile a matrix kernel of such a row. */
             if (level > DMATTN_LEVEL_PORTABLE && c->desc.head_dim > MOST_COMPILED)

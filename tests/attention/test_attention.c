@@ -121,6 +121,7 @@ static void run_case(const char *name, const attention_case *c, dmattn_type type
     case_fill_inputs(&of_type, &p);
     poison_hidden_keys(&p, TENSOR_K, true);
     poison_hidden_keys(&p, TENSOR_V, false);
+    problem_store(&p);
     expectation want = {0};
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
         if (level < lowest || (type == DMATTN_TYPE_F32 && level > DMATTN_LEVEL_PORTABLE)

@@ -81,6 +81,19 @@ Test(desc, absent_parts_are_ignored)
     cr_expect_eq(d.bias_type, DMATTN_TYPE_F32);
 }
 
+/* A format that is that of the type is none. */
+Test(desc, formats_of_types)
+{
+    static const dmattn_format same[] = {DMATTN_FORMAT_F32, DMATTN_FORMAT_F16, DMATTN_FORMAT_BF16};
+    for (int type = 0; type < 3; type++)
+        for (int format = 0; format < 3; format++) {
+            const dmattn_attention_desc d = resolved((dmattn_attention_desc){
+                SIZES, .type = (dmattn_type)type, .k_format = same[format], .v_format = same[(format + 1) % 3]});
+            cr_expect_eq(d.k_format == DMATTN_FORMAT_TYPE, type == format);
+            cr_expect_eq(d.v_format == DMATTN_FORMAT_TYPE, type == (format + 1) % 3);
+        }
+}
+
 Test(desc, resolving_twice_changes_nothing)
 {
     const dmattn_attention_desc d = resolved((dmattn_attention_desc){
@@ -99,6 +112,7 @@ typedef struct bad_desc {
     dmattn_attention_desc desc;
 } bad_desc;
 
+#define WIDE_SIZES  .batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 2, .head_dim = 32
 #define HUGE_STRIDE (UINT64_C(1) << 60)
 #define DENSE       .mask = DMATTN_MASK_DENSE
 #define INTERVALS   .mask = DMATTN_MASK_INTERVALS
@@ -120,6 +134,13 @@ static const bad_desc bad[] = {
     {"kv_heads (8)", {.batch = 2, .queries = 5, .keys = 7, .heads = 4, .kv_heads = 8, .head_dim = 16}},
     {"type 3", {SIZES, .type = (dmattn_type)3}},
     {"type -1", {SIZES, .type = (dmattn_type)-1}},
+    {"k_format 8", {SIZES, .k_format = (dmattn_format)8}},
+    {"v_format -1", {SIZES, .v_format = (dmattn_format)-1}},
+    {"k_format is q8_0, but the dimension 16 of k", {SIZES, .k_format = DMATTN_FORMAT_Q8_0}},
+    {"v_format is q4_0, but the dimension 24 of v", {SIZES, .v_format = DMATTN_FORMAT_Q4_0}},
+    {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {0, 80, 32}}},
+    {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {1, 64, 32}}},
+    {"a stride of v", {WIDE_SIZES, .v_format = DMATTN_FORMAT_Q4_0, .v_strides = {0, 64, 33}}},
     {"mask 4", {SIZES, .mask = (dmattn_mask)4}},
     {"level 4", {SIZES, .level = (dmattn_level)4}},
     {"level -1", {SIZES, .level = (dmattn_level)-1}},
@@ -323,6 +344,18 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SINK), 0);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SLOPES), 0);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 0);
+
+    d = resolved((dmattn_attention_desc){WIDE_SIZES, .type = DMATTN_TYPE_BF16, .k_format = DMATTN_FORMAT_E4M3,
+                                         .v_format = DMATTN_FORMAT_Q4_0, .v_strides = {7 * 96, 96, 32}});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 2 * 7 * 2 * 32);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K_SCALES), 4 * 2 * 7 * 2);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 18 * ((7 + 6) * 3 + 2));
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V_SCALES), 0);
+    d = resolved((dmattn_attention_desc){SIZES, .k_format = DMATTN_FORMAT_F16, .v_format = DMATTN_FORMAT_INT8});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 2 * 2 * 7 * 2 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K_SCALES), 0);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 2 * 7 * 2 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V_SCALES), 4 * 2 * 7 * 2);
 
     d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_F16,
                                          .bias_shape = {.queries = 5}, .sink = true, .slopes = true});

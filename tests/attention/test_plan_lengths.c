@@ -14,7 +14,7 @@ enum { Q_ROW = HEADS * DIM, KV_ROW = KV_HEADS * DIM };
 
 /* Buffers for the largest lengths, as floats. */
 typedef struct tensors {
-    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, workspace;
+    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, k_scales, v_scales, workspace;
     uint64_t workspace_size;
 } tensors;
 
@@ -86,6 +86,8 @@ static tensors make_tensors(void)
         .slopes = make(4 * HEADS),
         .dt_weight = make(4 * KV_HEADS * KV_ROW),
         .a = make(4 * KV_HEADS),
+        .k_scales = make(4 * BATCH * MOST * KV_HEADS),
+        .v_scales = make(4 * BATCH * MOST * KV_HEADS),
     };
     fill_random(&t.sink, HEADS, HEADS);
     fill_random(&t.slopes, HEADS, HEADS);
@@ -101,6 +103,8 @@ static void prepare(tensors *t, uint32_t queries, uint32_t keys, bool strided)
     fill_random(&t->q, q_rows * Q_ROW, BATCH * MOST * Q_ROW);
     fill_random(&t->k, kv_rows * KV_ROW, BATCH * MOST * KV_ROW);
     fill_random(&t->v, kv_rows * KV_ROW, BATCH * MOST * KV_ROW);
+    fill_random(&t->k_scales, BATCH * keys * KV_HEADS, BATCH * MOST * KV_HEADS);
+    fill_random(&t->v_scales, BATCH * keys * KV_HEADS, BATCH * MOST * KV_HEADS);
     fill_bias(&t->bias, MOST * MOST);
     fill_masks(t, queries, keys);
 }
@@ -144,6 +148,8 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                  .lse = t->lse,
                                  .dt_weight = t->dt_weight,
                                  .a = t->a,
+                                 .k_scales = t->k_scales,
+                                 .v_scales = t->v_scales,
                                  .workspace = t->workspace,
                                  .queries = queries,
                                  .keys = keys};
@@ -158,6 +164,8 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                              .bias = t->bias,
                                              .sink = t->sink,
                                              .slopes = t->slopes,
+                                             .k_scales = t->k_scales,
+                                             .v_scales = t->v_scales,
                                              .workspace = t->workspace,
                                              .queries = queries,
                                              .keys = keys};
@@ -205,6 +213,7 @@ static void compare(const subject *s, uint32_t queries, uint32_t keys, const res
 }
 
 #define SIZES .batch = BATCH, .heads = HEADS, .kv_heads = KV_HEADS, .head_dim = DIM, .lse = true
+#define INT8  .k_format = DMATTN_FORMAT_INT8, .v_format = DMATTN_FORMAT_INT8
 
 static const subject subjects[] = {
     {"all keys", .attention = {SIZES}},
@@ -224,6 +233,10 @@ static const subject subjects[] = {
     {"dynamic mask, cache", .dynamic = true, .strided = true,
      .attention = {SIZES, .k_strides = {MOST * KV_ROW, KV_ROW, DIM}, .v_strides = {MOST * KV_ROW, KV_ROW, DIM}},
      .selection = {.select = DMATTN_SELECT_TOPW_SHARED, .window = 24, .causal = true}},
+    {"int8", .attention = {SIZES, .causal = true, INT8}},
+    {"int8, dynamic mask, cache", .dynamic = true, .strided = true,
+     .attention = {SIZES, INT8, .k_strides = {MOST * KV_ROW, KV_ROW, DIM}, .v_strides = {MOST * KV_ROW, KV_ROW, DIM}},
+     .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
     {"sliding window", .dynamic = true, .attention = {SIZES}, .selection = {.causal = true, .sliding = 20}},
 };
 

@@ -78,6 +78,8 @@ void draw_attention(dmattn_attention_desc *d)
     d->sink = once_in(4);
     d->q_f32 = once_in(4);
     d->out_f32 = once_in(4);
+    d->k_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
+    d->v_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
     d->slopes = once_in(4);
     d->lists = intervals && once_in(5);
     d->list_capacity = intervals && once_in(3) ? any_size() : 0;
@@ -132,13 +134,35 @@ static wide score_span(const dmattn_score_shape *s, wide keys)
            + (wide)(s->queries - 1) * (s->queries > 1 ? s->query_stride : 0);
 }
 
+static bool has_scales(dmattn_format format)
+{
+    return format == DMATTN_FORMAT_INT8 || format == DMATTN_FORMAT_E4M3;
+}
+
+static wide format_bytes(dmattn_format format, wide type_size, wide elements)
+{
+    switch (format) {
+    case DMATTN_FORMAT_TYPE: return type_size * elements;
+    case DMATTN_FORMAT_F32: return 4 * elements;
+    case DMATTN_FORMAT_F16:
+    case DMATTN_FORMAT_BF16: return 2 * elements;
+    case DMATTN_FORMAT_Q8_0: return 34 * (elements / 32);
+    case DMATTN_FORMAT_Q4_0: return 18 * (elements / 32);
+    default: return elements;
+    }
+}
+
 wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
 {
     const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2, bias = a->bias_type == DMATTN_TYPE_F32 ? 4 : 2;
     switch (t) {
     case TENSOR_Q: return (a->q_f32 ? 4 : element) * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
-    case TENSOR_K: return element * span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim);
-    case TENSOR_V: return element * span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim);
+    case TENSOR_K:
+        return format_bytes(a->k_format, element, span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim));
+    case TENSOR_V:
+        return format_bytes(a->v_format, element, span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim));
+    case TENSOR_K_SCALES: return has_scales(a->k_format) ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
+    case TENSOR_V_SCALES: return has_scales(a->v_format) ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
     case TENSOR_OUT:
         return (a->out_f32 ? 4 : element) * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
     case TENSOR_LSE: return a->lse ? (wide)4 * a->batch * a->heads * a->queries : 0;
@@ -155,6 +179,8 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
 static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *resolved)
 {
     for (int t = TENSOR_Q; t <= TENSOR_SLOPES; t++)
+        FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
+    for (int t = TENSOR_K_SCALES; t <= TENSOR_V_SCALES; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
 }
 

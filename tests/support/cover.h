@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COVER_TRAITS 32
+#define COVER_TRAITS 40
 
 /* The traits of a case: the value of each option, as a small number. */
 typedef struct cover_traits {

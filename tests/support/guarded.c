@@ -58,12 +58,13 @@ static dmattn_status create(guarded_problem *g)
 {
     const problem *p = g->problem;
     dmattn_plan_info info;
-    TRY(dmattn_attention_plan_tile(h.context, &p->desc, p->tile, &g->plan));
+    const dmattn_attention_desc d = problem_device_desc(p);
+    TRY(dmattn_attention_plan_tile(h.context, &d, p->tile, &g->plan));
     dmattn_plan_get_info(g->plan, &info);
     for (int t = 0; t < TENSOR_COUNT; t++) {
-        uint64_t bytes = dmattn_attention_tensor_bytes(&p->desc, (tensor_id)t);
+        uint64_t bytes = dmattn_attention_tensor_bytes(&d, (tensor_id)t);
         if (bytes)
-            TRY(fill(g, t, offset_of(&info, &p->desc, t), bytes, p->tensor[t]));
+            TRY(fill(g, t, offset_of(&info, &p->desc, t), bytes, problem_device_data(p, (tensor_id)t)));
     }
     if (info.workspace_size)
         TRY(fill(g, TENSOR_COUNT, offset_of(&info, &p->desc, TENSOR_COUNT), info.workspace_size, NULL));

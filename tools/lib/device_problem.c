@@ -45,7 +45,7 @@ static void lengthen(const problem *p, dmattn_attention_desc *d)
 static dmattn_status plan_device(const problem *p, device_problem *dp)
 {
     dmattn_context *context = dmattn_device_context(dp->device);
-    dmattn_attention_desc attention = p->desc;
+    dmattn_attention_desc attention = problem_device_desc(p);
     dmattn_dma_desc dma = p->dma_desc;
     if (p->longest) {
         lengthen(p, p->dma ? &dma.attention : &attention);
@@ -66,9 +66,10 @@ static dmattn_status fill_device(const problem *p, device_problem *dp)
                                  p->dma ? &dp->dma_args.workspace : &dp->args.workspace));
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
-        const uint64_t bytes = problem_bytes(p, t);
+        const uint64_t bytes = problem_device_bytes(p, t);
+        const void *data = is_computed(p, t) ? NULL : problem_device_data(p, t);
         if (bytes && find_buffer(dp, t))
-            TRY(device_tensor_create(dp->device, bytes, is_computed(p, t) ? NULL : p->tensor[t], find_buffer(dp, t)));
+            TRY(device_tensor_create(dp->device, bytes, data, find_buffer(dp, t)));
     }
     return DMATTN_SUCCESS;
 }

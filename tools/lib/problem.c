@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "problem.h"
 
+#include "attention/unpack.h"
 #include "reference/element.h"
 #include "shape.h"
 
@@ -128,14 +129,39 @@ static bool is_result(int tensor)
     return tensor == TENSOR_OUT || tensor == TENSOR_LSE;
 }
 
-static dmattn_status allocate(problem *p, tensor_id t, const messenger *m)
+static dmattn_status allocate_bytes(tensor_id t, uint64_t bytes, void **memory, const messenger *m)
 {
-    const uint64_t bytes = problem_bytes(p, t);
-    p->tensor[t] = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
-    if (!p->tensor[t])
+    *memory = bytes <= SIZE_MAX ? calloc(1, (size_t)bytes) : NULL;
+    if (!*memory)
         return dmattn_fail(m, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for the %llu bytes of %s",
                            (unsigned long long)bytes, dmattn_tensor_name(t));
     return DMATTN_SUCCESS;
+}
+
+static dmattn_status allocate(problem *p, tensor_id t, const messenger *m)
+{
+    return allocate_bytes(t, problem_bytes(p, t), &p->tensor[t], m);
+}
+
+/* The tensors that a device gets in another form. */
+static dmattn_status allocate_stored(problem *p, const messenger *m)
+{
+    const tensor_id tensors[] = {TENSOR_K, TENSOR_V, TENSOR_K_SCALES, TENSOR_V_SCALES};
+    const bool is_stored[] = {p->stored.k_format, p->stored.v_format, true, true};
+    for (int i = 0; i < 4; i++) {
+        const uint64_t bytes = problem_device_bytes(p, tensors[i]);
+        if (is_stored[i] && bytes)
+            TRY(allocate_bytes(tensors[i], bytes, &p->stored.tensor[tensors[i]], m));
+    }
+    return DMATTN_SUCCESS;
+}
+
+/* Splits a resolved descriptor in what the host and what a device computes. */
+static void take_formats(problem *p, const dmattn_attention_desc *d)
+{
+    p->stored = (problem_stored){
+        .k_format = d->k_format, .v_format = d->v_format, .k_strides = d->k_strides, .v_strides = d->v_strides};
+    p->desc = dmattn_unpack_attention(d);
 }
 
 static dmattn_status allocate_inputs(problem *p, const messenger *m)
@@ -144,6 +170,8 @@ static dmattn_status allocate_inputs(problem *p, const messenger *m)
     for (int t = 0; t < TENSOR_COUNT && !status; t++)
         if (problem_bytes(p, (tensor_id)t) && !is_result(t))
             status = allocate(p, (tensor_id)t, m);
+    if (!status)
+        status = allocate_stored(p, m);
     if (status)
         problem_destroy(p);
     return status;
@@ -151,8 +179,10 @@ static dmattn_status allocate_inputs(problem *p, const messenger *m)
 
 dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger *m, problem *p)
 {
+    dmattn_attention_desc resolved;
     *p = (problem){0};
-    TRY(dmattn_attention_desc_resolve(desc, &p->desc, m));
+    TRY(dmattn_attention_desc_resolve(desc, &resolved, m));
+    take_formats(p, &resolved);
     return allocate_inputs(p, m);
 }
 
@@ -163,7 +193,7 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
     TRY(dmattn_dma_desc_resolve(desc, &descs, m));
     p->dma = true;
     p->dma_desc = *desc;
-    p->desc = descs.attention;
+    take_formats(p, &descs.attention);
     p->mask_desc = descs.mask;
     return allocate_inputs(p, m);
 }
@@ -205,8 +235,10 @@ dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, c
 
 void problem_destroy(problem *p)
 {
-    for (int t = 0; t < TENSOR_COUNT; t++)
+    for (int t = 0; t < TENSOR_COUNT; t++) {
         free(p->tensor[t]);
+        free(p->stored.tensor[t]);
+    }
     *p = (problem){0};
 }
 
@@ -352,4 +384,5 @@ void problem_randomize(problem *p, uint64_t seed)
             random_rows(p, t, &state);
     }
     problem_randomize_mask(p, seed);
+    problem_store(p);
 }

@@ -19,11 +19,20 @@ typedef struct problem_backward {
     dmattn_strides dout_strides, dq_strides, dk_strides, dv_strides;
 } problem_backward;
 
+/* Keys and values as a device gets them, if they have a format of their own. */
+typedef struct problem_stored {
+    dmattn_format k_format, v_format; /* DMATTN_FORMAT_TYPE: they are as in `tensor` of the problem */
+    dmattn_strides k_strides, v_strides;
+    void *tensor[TENSOR_COUNT]; /* k, v and their scales, owned; NULL without a format */
+} problem_stored;
+
 /* The inputs of one call of attention or of dynamic mask attention. tensor[t], owned, holds problem_bytes(p, t) bytes
  * for each input, and for the importance, begin and end of a dynamic mask; it is NULL for other tensors, such as out,
  * lse and the gradients. */
 typedef struct problem {
-    dmattn_attention_desc desc; /* resolved; for dma, of the attention in it */
+    dmattn_attention_desc desc; /* resolved; for dma, of the attention in it. Without formats: k and v in `tensor` have
+                                   the type, and the values of `stored` */
+    problem_stored stored;
     bool dma;
     dmattn_dma_desc dma_desc;   /* for dma: as passed to problem_create_dma() */
     dmattn_mask_desc mask_desc; /* for dma: of the mask in it, for the reference */
@@ -45,10 +54,24 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
  * defaults. */
 dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, const messenger *messenger);
 
+/* Stores k and v in their formats, and replaces them by what the stored rows are. To be called when they have been
+ * filled in; problem_randomize() does. Nothing changes without formats. */
+void problem_store(problem *p);
+
+/* Replaces k and v by what the stored rows are. */
+void problem_read_stored(problem *p);
+
+/* The attention as a device computes it: with formats. */
+dmattn_attention_desc problem_device_desc(const problem *p);
+
+/* The bytes and the data of a tensor as a device gets it. */
+uint64_t problem_device_bytes(const problem *p, tensor_id tensor);
+const void *problem_device_data(const problem *p, tensor_id tensor);
+
 /* The bit of dmattn_gradient for TENSOR_DQ, ... */
 uint32_t gradient_bit(tensor_id gradient);
 
-/* The size of a tensor in bytes; 0 if the problem does not have it. */
+/* The size of a tensor in host memory in bytes; 0 if the problem does not have it. */
 uint64_t problem_bytes(const problem *p, tensor_id tensor);
 
 /* The layout of the rows of a tensor: extents, and strides in elements, of all dimensions but the last. */

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Reads rows of k or v in their format, and writes them as elements of TYPE, contiguous, for kernels that read those.
+//
+// Workgroup (x, y, z): WORKGROUP / ROW_LANES keys of head y of batch item z; an invocation converts 8 elements of a row
+// at a time.
+#version 460
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_GOOGLE_include_directive : require
+
+#include "unpack.h"
+#include "../lib/format.glsl"
+
+UNPACK_CONSTANTS(DMATTN_CONSTANT)
+
+layout(push_constant, std430) uniform Params {
+    UNPACK_PARAMS
+    PART_PARAM
+} p;
+
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+uvec2 row_of(uint item, uint head, uint key)
+{
+    const uvec2 sequence = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH);
+    const uvec2 base = head_base(p.from, item, p.keys, head, DERIVED_STRIDE != 0, uvec2(BATCH_LOW, BATCH_HIGH),
+                                 sequence, uvec2(HEAD_LOW, HEAD_HIGH));
+    return advance(base, key, sequence);
+}
+
+// The rows of a key in a contiguous tensor.
+uvec2 contiguous_key(uvec2 base, uint item, uint key, uvec2 sequence)
+{
+    return advance(advance(base, item, advance(uvec2(0), p.keys, sequence)), key, sequence);
+}
+
+void main()
+{
+    const uint key = WORKGROUP_ID.x * (WORKGROUP / ROW_LANES) + gl_LocalInvocationIndex / ROW_LANES;
+    const uint head = WORKGROUP_ID.y, item = WORKGROUP_ID.z;
+    if (key >= p.keys || gl_LocalInvocationIndex / ROW_LANES >= WORKGROUP / ROW_LANES)
+        return;
+    const uvec2 row = uvec2(element_size(TYPE) * DIM, 0), from = row_of(item, head, key);
+    const uvec2 to = advance(contiguous_key(p.to, item, key, advance(uvec2(0), HEADS, row)), head, row);
+    float scale = 1;
+    if (has_scales(FORMAT))
+        scale = uintBitsToFloat(Words(contiguous_key(p.scales, item, key, uvec2(4 * HEADS, 0))).w[head]);
+    for (uint unit = gl_LocalInvocationIndex % ROW_LANES; unit < DIM / 8; unit += ROW_LANES) {
+        vec4 a, b;
+        load_8_of(FORMAT, from, unit, scale, a, b);
+        store_4(TYPE, true, to, 2 * unit, a);
+        store_4(TYPE, true, to, 2 * unit + 1, b);
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ * Parameters of unpack.comp, for C and for GLSL. */
+#include "../lib/shared.h"
+
+/* Specialization constants, X(id, name, default). Strides as in attention.h, of the rows that are read. */
+#define UNPACK_CONSTANTS(X)                                                                        \
+    X(0, WORKGROUP, 64)                                                                            \
+    X(1, FORMAT, FORMAT_F16) /* of the rows that are read */                                       \
+    X(2, TYPE, TYPE_F16)     /* of the rows that are written */                                    \
+    X(3, DIM, 64)                                                                                  \
+    X(4, ROW_LANES, 8) /* invocations that share a row */                                          \
+    X(5, HEADS, 1)                                                                                 \
+    X(6, DERIVED_STRIDE, 1) /* the batch stride is the number of keys times the sequence stride */ \
+    X(7, BATCH_LOW, 0)                                                                             \
+    X(8, BATCH_HIGH, 0)                                                                            \
+    X(9, SEQUENCE_LOW, 0)                                                                          \
+    X(10, SEQUENCE_HIGH, 0)                                                                        \
+    X(11, HEAD_LOW, 0)                                                                             \
+    X(12, HEAD_HIGH, 0)
+
+/* Push constants. */
+#define UNPACK_PARAMS                                          \
+    DMATTN_ADDRESS from;                                       \
+    DMATTN_ADDRESS scales; /* f32 [B, Sk, Hk], if there are */ \
+    DMATTN_ADDRESS to;     /* TYPE [B, Sk, Hk, DIM] */         \
+    DMATTN_UINT keys;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ * Keys and values in a format of their own, in the plans of operators. */
+#ifndef DMATTN_OPERATORS_UNPACKED_H
+#define DMATTN_OPERATORS_UNPACKED_H
+
+#include "../attention/unpack.h"
+#include "../plan.h"
+
+/* Adds the stage's pipelines and workspace to a plan. `desc` and `given_strides`: as in dmattn_unpack_stage_plan(). */
+dmattn_status dmattn_unpack_plan(unpack_stage *stage, dmattn_plan *plan, const dmattn_attention_desc *desc,
+                                 uint32_t given_strides);
+
+/* Sets the alignment of tensors of a plan that have a format, and of their scales. */
+void dmattn_unpack_align(dmattn_plan *plan, const dmattn_attention_desc *desc);
+
+#endif
