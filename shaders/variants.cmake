@@ -32,9 +32,13 @@ set(DMATTN_VARIANTS
     "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
     "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
+    "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"
+    "decode_paged_formats | portable | decode/decode.comp                | | vulkan1.2 | FORMATS PAGED"
     "cache_select        | portable | decode/cache_select.comp           | | vulkan1.2 | "
     "cache_copy_bounded  | portable | decode/cache_copy.comp             | | vulkan1.2 | "
     "cache_copy_paged    | portable | decode/cache_copy.comp             | | vulkan1.2 | PAGED"
+    "cache_copy_bounded_formats | portable | decode/cache_copy.comp      | | vulkan1.2 | FORMATS"
+    "cache_copy_paged_formats | portable | decode/cache_copy.comp        | | vulkan1.2 | FORMATS PAGED"
     "copy_state          | portable | decode/copy_state.comp             | | vulkan1.2 | "
 )
 

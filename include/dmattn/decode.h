@@ -23,6 +23,12 @@ extern "C" {
  * `counts` and `keep` control them, so that steps can be recorded before their contents are known: a sequence can pause
  * (count 0), start again (keep 0), or take back tokens of a rejected draft (keep less than its number of tokens).
  *
+ * Formats: attention.k_format and attention.v_format say how the cache stores rows; k and v of new tokens and of
+ * prompts have `type`. The step that adds a token stores its rows in these formats (dmattn_format), and all queries see
+ * them so, those of the same step, too: the result is that of attention over the whole sequence as the cache holds it.
+ * The importance is computed from v before that. Kernels multiply stored numbers without rounding them again; scales of
+ * rows and blocks are applied in f32.
+ *
  * Algorithm: an evicted key never returns (mask.h), so a bounded cache can reuse its slot. Workgroups split the keys,
  * and their partial results are combined by their softmax in a fixed order (Dao et al. 2023, "Flash-Decoding"): results
  * are the same bits from run to run. NaN and infinity: the table of dmattn_attention_desc. v of a token must be finite
@@ -49,10 +55,11 @@ typedef enum dmattn_cache {
 /** Descriptor of decoding. */
 typedef struct dmattn_decode_desc {
     /** Sizes and options of the attention. batch: number of sequences, B. queries: T, 1 to 16. keys: 0 or T, because k
-     * and v contain only the new tokens. mask: NONE, or with PAGED also DENSE, over the keys 0 to max_keys - 1 of each
-     * sequence. `causal`, `lists` and `list_capacity` must not be set. `bias`, over the same keys, and `slopes`
-     * need PAGED and no_importance. With PAGED and `sink`,
-     * importance_given or no_importance must be set. */
+     * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
+     * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE, or with PAGED also DENSE, over the keys 0 to
+     * max_keys - 1 of each sequence. `causal`, `lists` and `list_capacity` must not be set. `bias`, over the same keys,
+     * and `slopes` need PAGED and no_importance. With PAGED and `sink`, importance_given or no_importance must be set.
+     */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
     bool importance_given;        /**< args.importance is an input; `importance` is ignored */
@@ -63,7 +70,7 @@ typedef struct dmattn_decode_desc {
     dmattn_cache cache; /**< kind of cache */
     uint32_t rollback;  /**< BOUNDED: number of tokens that can be taken back, counted from the greatest length of the
                            sequence, 0 to 16. PAGED: ignored, any number can be taken back */
-    uint32_t page_size; /**< PAGED: tokens per page, a multiple of 16 from 16 to 256 */
+    uint32_t page_size; /**< PAGED: tokens per page: 1, 2, 4, 8 or a multiple of 16 up to 256 */
     uint32_t pages;     /**< PAGED: number of pages in the pool */
     uint32_t max_keys;  /**< PAGED: maximum number of tokens of a sequence */
 } dmattn_decode_desc;
@@ -85,8 +92,12 @@ DMATTN_API uint64_t dmattn_decode_desc_hash(const dmattn_decode_desc *desc);
 
 /** Memory layout of a cache. Sizes and offsets are in bytes unless stated otherwise. The state of sequence b starts at
  * b * sequence_size. A state of zeros is a sequence without tokens. Each state starts with twelve uint32 for each kv
- * head; the first is the number of tokens. With BOUNDED, three arrays of slots follow, [Hk, slots] each: slot_words,
- * keys and values. */
+ * head; the first is the number of tokens. With BOUNDED, arrays of slots follow, [Hk, slots] each: slot_words, keys,
+ * values, and scales if there are any.
+ *
+ * PAGED: page n of the pool starts at n * page_size. With P = desc.page_size, a page has arrays [Hk, P]: rows of keys,
+ * rows of values, scales of keys and of values if their formats have scales, f32, and the importance, f32, unless
+ * desc.no_importance. Each array begins at a multiple of 16 bytes. Gaps are not written. */
 typedef struct dmattn_cache_layout {
     uint64_t state_size;    /**< size of the states of all sequences */
     uint64_t sequence_size; /**< size of the state of one sequence, a multiple of 16 */
@@ -95,13 +106,14 @@ typedef struct dmattn_cache_layout {
                                of its token, or 0 if empty; f32 importance; int32 position of the token that evicted it
                                from the `window` most important keys (its own position if it never was one of them,
                                INT32_MAX if it still is); 0 */
-    uint64_t keys;          /**< BOUNDED: offset of the keys in a state, D elements of `type` per slot */
-    uint64_t values;        /**< BOUNDED: offset of the values in a state, Dv elements of `type` per slot */
-    /** PAGED: size of a page. Page n of the pool starts at n * page_size. With P = desc.page_size, it holds
-     * k [Hk, P, D], then v [Hk, P, Dv], then the importance, f32 [Hk, P], unless desc.no_importance. */
-    uint64_t page_size;
-    uint64_t pages_size;  /**< PAGED: size of the pool */
-    uint32_t table_pages; /**< PAGED: length of a row of the block table, in pages */
+    uint64_t keys;          /**< offset of the keys in a state or a page, rows of D elements in their format */
+    uint64_t values;        /**< offset of the values in a state or a page, rows of Dv elements in their format */
+    uint64_t key_scales;    /**< offset of the scales of the keys in a state or a page, if their format has scales */
+    uint64_t value_scales;  /**< likewise of the values */
+    uint64_t importance;    /**< PAGED: offset of the importance in a page, unless desc.no_importance */
+    uint64_t page_size;     /**< PAGED: size of a page, a multiple of 16 */
+    uint64_t pages_size;    /**< PAGED: size of the pool */
+    uint32_t table_pages;   /**< PAGED: length of a row of the block table, in pages */
 } dmattn_cache_layout;
 
 /** Writes the layout of the cache of `plan` to *layout. INVALID: `layout` is NULL, or `plan` is not a plan of decoding;

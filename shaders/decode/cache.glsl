@@ -14,7 +14,19 @@ const uint NONE = 0xffffffffu;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
-const uint KEY_BYTES = HEAD_DIM * (TYPE == TYPE_F32 ? 4 : 2), VALUE_BYTES = VALUE_DIM * (TYPE == TYPE_F32 ? 4 : 2);
+// Bytes of an element of a format, or, for formats of blocks, of a block.
+#define FORMAT_BYTES(format)                                                                                           \
+    ((format) == FORMAT_F32    ? 4                                                                                     \
+     : (format) < FORMAT_INT8  ? 2                                                                                     \
+     : (format) < FORMAT_Q8_0  ? 1                                                                                     \
+     : (format) == FORMAT_Q8_0 ? Q8_0_BYTES                                                                            \
+                               : Q4_0_BYTES)
+#define FORMAT_ELEMENTS(format) ((format) < FORMAT_Q8_0 ? 1 : FORMAT_BLOCK)
+#define SCALE_BYTES(format)     ((format) == FORMAT_INT8 ? 4 : (format) == FORMAT_E4M3 ? 4 : 0)
+
+const uint KEY_BYTES = HEAD_DIM / FORMAT_ELEMENTS(K_FORMAT) * FORMAT_BYTES(K_FORMAT);
+const uint VALUE_BYTES = VALUE_DIM / FORMAT_ELEMENTS(V_FORMAT) * FORMAT_BYTES(V_FORMAT);
+const uint KEY_SCALE_BYTES = SCALE_BYTES(K_FORMAT), VALUE_SCALE_BYTES = SCALE_BYTES(V_FORMAT); // of a row
 
 // ---- a sequence's state ---------------------------------------------------------------------------------------------
 
@@ -41,10 +53,26 @@ uvec2 slots_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head
 uvec2 keys_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16, KEY_BYTES); }
 uvec2 values_of(uvec2 sequence, uint kv_head) { return array_of(sequence, kv_head, 16 + KEY_BYTES, VALUE_BYTES); }
 
-// ---- a page: rows of k of each kv head, then of v, then importance if there is one ----------------------------------
+uvec2 key_scales_of(uvec2 sequence, uint kv_head)
+{
+    return array_of(sequence, kv_head, 16 + KEY_BYTES + VALUE_BYTES, KEY_SCALE_BYTES);
+}
 
-const uint PAGE_KEY_BYTES = KV_HEADS * PAGE_SIZE * KEY_BYTES, PAGE_VALUE_BYTES = KV_HEADS * PAGE_SIZE * VALUE_BYTES;
-const uint PAGE_BYTES = PAGE_KEY_BYTES + PAGE_VALUE_BYTES + (BIAS != 0 ? 4 * KV_HEADS * PAGE_SIZE : 0);
+uvec2 value_scales_of(uvec2 sequence, uint kv_head)
+{
+    return array_of(sequence, kv_head, 16 + KEY_BYTES + VALUE_BYTES + KEY_SCALE_BYTES, VALUE_SCALE_BYTES);
+}
+
+// ---- a page: rows of k of each kv head, then of v, then scales of k and of v and importance, as far as they exist.
+// ---- Each array has whole units of 16 bytes.
+
+#define PAGE_ARRAY(bytes) ((KV_HEADS * PAGE_SIZE * (bytes) + 15) / 16 * 16)
+
+const uint PAGE_VALUES_AT = PAGE_ARRAY(KEY_BYTES);
+const uint PAGE_KEY_SCALES_AT = PAGE_VALUES_AT + PAGE_ARRAY(VALUE_BYTES);
+const uint PAGE_VALUE_SCALES_AT = PAGE_KEY_SCALES_AT + PAGE_ARRAY(KEY_SCALE_BYTES);
+const uint PAGE_IMPORTANCE_AT = PAGE_VALUE_SCALES_AT + PAGE_ARRAY(VALUE_SCALE_BYTES);
+const uint PAGE_BYTES = PAGE_IMPORTANCE_AT + PAGE_ARRAY(BIAS != 0 ? 4 : 0);
 const uint TABLE_PAGES = (CAPACITY + PAGE_SIZE - 1) / PAGE_SIZE; // maximum number of pages of a sequence
 
 // The page of a key. The table may hold anything. A number that is no page counts as the last page.
@@ -62,13 +90,14 @@ uvec2 page_key(uvec2 page, uint kv_head, uint key)
 
 uvec2 page_value(uvec2 page, uint kv_head, uint key)
 {
-    return advance(advance(page, 1, uvec2(PAGE_KEY_BYTES, 0)), kv_head * PAGE_SIZE + key % PAGE_SIZE,
+    return advance(advance(page, 1, uvec2(PAGE_VALUES_AT, 0)), kv_head * PAGE_SIZE + key % PAGE_SIZE,
                    uvec2(VALUE_BYTES, 0));
 }
 
-uvec2 page_importance(uvec2 page, uint kv_head, uint key)
+// The number of a kv head and key in the array of f32 that begins at byte `at` of a page.
+uvec2 page_number(uvec2 page, uint at, uint kv_head, uint key)
 {
-    return advance(page, PAGE_KEY_BYTES + PAGE_VALUE_BYTES + 4 * (kv_head * PAGE_SIZE + key % PAGE_SIZE), uvec2(1, 0));
+    return advance(page, at + 4 * (kv_head * PAGE_SIZE + key % PAGE_SIZE), uvec2(1, 0));
 }
 
 // ---- selection ------------------------------------------------------------------------------------------------------

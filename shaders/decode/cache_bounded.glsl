@@ -231,6 +231,20 @@ void fetch_list(uint block)
     own_slot = fetch_slot(block + invocation);
 }
 
+#ifdef FORMATS
+uint entry_token(uint entry)
+{
+    return entry < CAPACITY ? NONE : min(entry - CAPACITY, TOKENS - 1);
+}
+
+vec2 entry_scales(uint entry)
+{
+    const uint slot = min(entry, CAPACITY - 1);
+    return scales_of(entry_token(entry), advance(key_scales_of(state, kv_head), slot, uvec2(4, 0)),
+                     advance(value_scales_of(state, kv_head), slot, uvec2(4, 0)));
+}
+#endif
+
 // Finds ranges and biases of entries first to end - 1 (at most BLOCK_KEYS). Returns their number.
 uint list_entries(uint first, uint end)
 {
@@ -242,6 +256,12 @@ uint list_entries(uint first, uint end)
         const uvec2 range = entry_range(first + i, words, importance);
         ranges[i] = range.x < range.y ? range.x | range.y << 8 : 0;
         biases[i] = counted_bias(importance);
+#ifdef FORMATS
+        if (SCALED_KEYS > 1) {
+            const vec2 own_scales = entry_scales(first + i);
+            scales[i] = ranges[i] != 0 ? own_scales : vec2(0); // of a key that no row sees, they may be anything
+        }
+#endif
     }
     barrier();
     return end - first;
@@ -252,6 +272,21 @@ uint entry_at(uint block, uint i)
 {
     return block + i;
 }
+
+#ifdef FORMATS
+
+// Where the rows of an entry are, if it is a slot.
+uvec2 entry_key(uint entry)
+{
+    return advance(keys_of(state, kv_head), min(entry, CAPACITY - 1), uvec2(KEY_BYTES, 0));
+}
+
+uvec2 entry_value(uint entry)
+{
+    return advance(values_of(state, kv_head), min(entry, CAPACITY - 1), uvec2(VALUE_BYTES, 0));
+}
+
+#else
 
 bool entry_is_aligned(uint entry)
 {
@@ -271,6 +306,8 @@ uvec2 entry_value(uint entry)
     return advance(cached ? values_of(state, kv_head) : v_base, cached ? entry : entry - CAPACITY,
                    cached ? uvec2(VALUE_BYTES, 0) : uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
 }
+
+#endif
 
 bool mask_allows(uint entry, uint row)
 {
@@ -310,10 +347,15 @@ void end_cache()
     }
     for (uint t = 0; t < count; t++) {
         const uint to = min(target_of(t), CAPACITY - 1);
+#ifdef FORMATS
+        store_new_rows(t, entry_key(to), entry_value(to), advance(key_scales_of(state, kv_head), to, uvec2(4, 0)),
+                       advance(value_scales_of(state, kv_head), to, uvec2(4, 0)));
+#else
         copy_row(advance(keys_of(state, kv_head), to, uvec2(KEY_BYTES, 0)), new_key(t), ALIGNED != 0, KEY_BYTES,
                  invocation, WORKGROUP);
         copy_row(advance(values_of(state, kv_head), to, uvec2(VALUE_BYTES, 0)), new_value(t), ALIGNED != 0, VALUE_BYTES,
                  invocation, WORKGROUP);
+#endif
     }
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Copies rows of k and v of a prompt to the cache: the rows of the keys in its slots, or, if PAGED, all rows. Workgroup
-// (x, y) copies WORKGROUP / COPY_LANES rows of kv head y at a time.
+// Copies rows of k and v of a prompt to the cache: the rows of the keys in its slots, or, if PAGED, all rows. With
+// FORMATS, they are made in the formats of the cache. Workgroup (x, y) copies WORKGROUP / COPY_LANES rows of kv head y
+// at a time.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
 #include "cache.glsl"
@@ -13,13 +15,32 @@ layout(push_constant, std430) uniform Params {
     PART_PARAM
 } p;
 
-void copy(uint key, uvec2 to_k, uvec2 to_v, uint lane)
+#ifdef FORMATS
+#include "rows.glsl"
+
+void make_row(uint format, uvec2 to, uvec2 scale, uvec2 from, uint dim, uint lane)
+{
+    for (uint unit = lane; unit < dim / 8; unit += COPY_LANES) {
+        uvec4 low, high;
+        make_unit(format, from, p.aligned != 0, dim, unit, low, high);
+        store_unit(format, to, scale, unit, low, high);
+    }
+}
+#endif
+
+// Copies the rows of a key. `k_scale`, `v_scale`: where their scales go, if the formats have any.
+void copy(uint key, uvec2 to_k, uvec2 to_v, uvec2 k_scale, uvec2 v_scale, uint lane)
 {
     const uint kv_head = WORKGROUP_ID.y;
-    copy_row(to_k, advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head), p.aligned != 0, KEY_BYTES, lane,
-             COPY_LANES);
-    copy_row(to_v, advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head), p.aligned != 0, VALUE_BYTES, lane,
-             COPY_LANES);
+    const uvec2 k = advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head);
+    const uvec2 v = advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head);
+#ifdef FORMATS
+    make_row(K_FORMAT, to_k, k_scale, k, HEAD_DIM, lane);
+    make_row(V_FORMAT, to_v, v_scale, v, VALUE_DIM, lane);
+#else
+    copy_row(to_k, k, p.aligned != 0, KEY_BYTES, lane, COPY_LANES);
+    copy_row(to_v, v, p.aligned != 0, VALUE_BYTES, lane, COPY_LANES);
+#endif
 }
 
 #ifdef PAGED
@@ -29,9 +50,11 @@ void copy_to(uint key, uvec2 state, uint kv_head, uint lane)
     if (key == 0 && lane < HEADER_WORDS / 4)
         Quads(header_of(state, kv_head)).q[lane] = lane == 0 ? uvec4(p.keys, 0, 0, 0) : uvec4(0);
     if (lane == 0 && BIAS != 0)
-        Words(page_importance(page, kv_head, key)).w[0] =
+        Words(page_number(page, PAGE_IMPORTANCE_AT, kv_head, key)).w[0] =
             floatBitsToUint(clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key])));
-    copy(key, page_key(page, kv_head, key), page_value(page, kv_head, key), lane);
+    copy(key, page_key(page, kv_head, key), page_value(page, kv_head, key),
+         page_number(page, PAGE_KEY_SCALES_AT, kv_head, key), page_number(page, PAGE_VALUE_SCALES_AT, kv_head, key),
+         lane);
 }
 #else
 void copy_to(uint slot, uvec2 state, uint kv_head, uint lane)
@@ -39,7 +62,9 @@ void copy_to(uint slot, uvec2 state, uint kv_head, uint lane)
     const uint key = Quads(slots_of(state, kv_head)).q[slot].x - 1;
     if (key < p.keys)
         copy(key, advance(keys_of(state, kv_head), slot, uvec2(KEY_BYTES, 0)),
-             advance(values_of(state, kv_head), slot, uvec2(VALUE_BYTES, 0)), lane);
+             advance(values_of(state, kv_head), slot, uvec2(VALUE_BYTES, 0)),
+             advance(key_scales_of(state, kv_head), slot, uvec2(4, 0)),
+             advance(value_scales_of(state, kv_head), slot, uvec2(4, 0)), lane);
 }
 #endif
 

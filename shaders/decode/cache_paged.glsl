@@ -9,6 +9,20 @@ uvec2 entry_page(uint entry)
     return page_of(p.pages, p.table, sequence, entry);
 }
 
+#ifdef FORMATS
+uint entry_token(uint entry)
+{
+    return entry < length_ ? NONE : entry - length_;
+}
+
+vec2 entry_scales(uint entry)
+{
+    const uvec2 page = entry_page(entry);
+    return scales_of(entry_token(entry), page_number(page, PAGE_KEY_SCALES_AT, kv_head, entry),
+                     page_number(page, PAGE_VALUE_SCALES_AT, kv_head, entry));
+}
+#endif
+
 #define SLOTS(s) uint s
 
 void fetch_slots(uint first, inout SLOTS(s))
@@ -31,7 +45,8 @@ uvec2 split_entries(uint tokens)
 uvec2 entry_range(uint entry, out float importance)
 {
     const uint old = min(entry, max(length_, 1) - 1);
-    importance = BIAS != 0 ? uintBitsToFloat(Words(page_importance(entry_page(old), kv_head, old)).w[0]) : 0;
+    const uvec2 at = page_number(entry_page(old), PAGE_IMPORTANCE_AT, kv_head, old);
+    importance = BIAS != 0 ? uintBitsToFloat(Words(at).w[0]) : 0;
     if (entry >= length_)
         importance = token_importance[entry - length_];
     const uint end = end_of(entry, eviction_by_itself(entry, importance));
@@ -90,12 +105,18 @@ uint list_entries(uint first, uint end)
     const uint own = first + LOOKS * invocation;
     uint range[LOOKS]; // as in ranges[]; 0: no row sees it
     float importance[LOOKS];
+#ifdef FORMATS
+    vec2 own_scales[LOOKS];
+#endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
         const uint entry = min(own + i, end - 1);
         const uvec2 tokens = entry_range(entry, importance[i]);
         range[i] = own + i < end && tokens.x < tokens.y && some_row_is_allowed(entry) ? tokens.x | tokens.y << 8 : 0;
         seen += range[i] != 0 ? 1 : 0;
+#ifdef FORMATS
+        own_scales[i] = entry_scales(entry);
+#endif
     }
     uint total;
     uint at = exclusive_scan(seen, total);
@@ -104,6 +125,10 @@ uint list_entries(uint first, uint end)
             entries[at] = own + i;
             ranges[at] = range[i];
             biases[at] = counted_bias(importance[i]);
+#ifdef FORMATS
+            if (SCALED_KEYS > 1)
+                scales[at] = own_scales[i];
+#endif
             at++;
         }
     barrier();
@@ -115,6 +140,21 @@ uint entry_at(uint block, uint i)
 {
     return entries[i];
 }
+
+#ifdef FORMATS
+
+// Where the rows of an entry are. Those of a new token are not there yet.
+uvec2 entry_key(uint entry)
+{
+    return page_key(entry_page(entry), kv_head, entry);
+}
+
+uvec2 entry_value(uint entry)
+{
+    return page_value(entry_page(entry), kv_head, entry);
+}
+
+#else
 
 bool entry_is_aligned(uint entry)
 {
@@ -131,15 +171,24 @@ uvec2 entry_value(uint entry)
     return entry < length_ ? page_value(entry_page(entry), kv_head, entry) : new_value(entry - length_);
 }
 
+#endif
+
 void end_cache()
 {
     for (uint t = 0; t < count; t++) {
         const uvec2 page = entry_page(length_ + t);
+#ifdef FORMATS
+        store_new_rows(t, page_key(page, kv_head, length_ + t), page_value(page, kv_head, length_ + t),
+                       page_number(page, PAGE_KEY_SCALES_AT, kv_head, length_ + t),
+                       page_number(page, PAGE_VALUE_SCALES_AT, kv_head, length_ + t));
+#else
         copy_row(page_key(page, kv_head, length_ + t), new_key(t), ALIGNED != 0, KEY_BYTES, invocation, WORKGROUP);
         copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation,
                  WORKGROUP);
+#endif
+        const uvec2 importance = page_number(page, PAGE_IMPORTANCE_AT, kv_head, length_ + t);
         if (BIAS != 0 && invocation == 0)
-            Words(page_importance(page, kv_head, length_ + t)).w[0] = floatBitsToUint(token_importance[t]);
+            Words(importance).w[0] = floatBitsToUint(token_importance[t]);
     }
 }
 

@@ -2,7 +2,8 @@
 // A step of decoding: new tokens of each sequence join the cache, and their queries attend to it. One dispatch does
 // everything, because a step is too short to wait for a second one.
 //
-//     importance of the new tokens
+//     importance of the new tokens            from v as it is given
+//     their rows in the cache's formats       only with FORMATS
 //     evictions, in the order of tokens       token t evicts the least important of the `window` keys and itself
 //     for each block of this workgroup's keys decode_attend*.glsl
 //         its visible keys                   k and v from the cache, or of the new tokens
@@ -34,6 +35,7 @@
 
 #include "decode.glsl"
 
+#include "decode_rows.glsl"
 #include "decode_tokens.glsl"
 
 #ifdef PAGED
@@ -64,6 +66,7 @@ void main()
     fetch_header();
     fetch_slots(0, slots);
     find_importance();
+    make_new_rows();
     fetch_first(q, k, v);
     begin_step();
     begin_cache(slots);

@@ -15,8 +15,8 @@
 #define COPY_LANES 8
 
 /* The state, 32-bit words. Each sequence has STATE_BYTES: for each kv head a header of HEADER_WORDS, then, if the cache
- * is bounded, three arrays of CAPACITY slots for each kv head: four words (position + 1, 0 being an empty slot;
- * importance; evicted, see below; 0), then rows of k, then rows of v. */
+ * is bounded, arrays of CAPACITY slots for each kv head: four words (position + 1, 0 being an empty slot; importance;
+ * evicted, see below; 0), then rows of k, then rows of v, then, if their formats have scales, those of k and of v. */
 #define HEADER_LENGTH  0 /* tokens of the sequence so far */
 #define HEADER_FLOOR   1 /* the smallest length, besides 0, to which tokens can be taken back */
 #define HEADER_ARRIVED 2 /* the number of row blocks that are done in this step */
@@ -111,8 +111,10 @@
     X(72, PAIR_BIAS_QUERY_LOW, 0)                                                               \
     X(73, PAIR_BIAS_QUERY_HIGH, 0)                                                              \
     X(74, SLOPES, 0) /* paged: as in lib/attention.h */                                         \
-    X(75, Q_TYPE, TYPE_F32) /* TYPE is that of k and v */                                       \
+    X(75, Q_TYPE, TYPE_F32) /* TYPE is that of new k and v */                                   \
     X(76, OUT_TYPE, TYPE_F32)                                                                   \
+    X(77, K_FORMAT, FORMAT_F32) /* formats of the cache: that of TYPE, or with FORMATS any */   \
+    X(78, V_FORMAT, FORMAT_F32)                                                                 \
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 

@@ -7,10 +7,9 @@
 #include "../lib/score.glsl"
 #include "../lib/visible.glsl"
 
-// A unit is 8 elements of a row: 16 bytes, or 32 bytes of f32.
-const uint UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1;
+// A unit is 8 elements of a row (rows.glsl): 16 bytes, or 32 bytes of f32, or fewer in formats of fewer bits.
 const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // units of a row of k in an invocation
-const uint LANE_QUADS = LANE_UNITS * UNIT_QUADS;
+const uint LANE_QUADS = LANE_UNITS * KEY_UNIT_QUADS;
 const uint QUERY_VECTORS = 2 * LANE_UNITS;
 const uint KEY_GROUPS = WORKGROUP / KEY_LANES;
 const uint VALUE_UNITS = VALUE_DIM / 8;
@@ -19,7 +18,7 @@ const uint VALUE_GROUPS = WORKGROUP / VALUE_UNITS;
 // The number of rows that a group loads at a time.
 const uint KEYS_WANTED = (LANE_QUADS > 2 ? 2 : 4) * LOADS_AHEAD / 8;
 const uint KEYS_AHEAD = KEYS_WANTED > 1 ? KEYS_WANTED : 1;
-const uint VALUES_WANTED = (UNIT_QUADS == 1 ? 8 : 4) * LOADS_AHEAD / 8;
+const uint VALUES_WANTED = (VALUE_UNIT_QUADS == 1 ? 8 : 4) * LOADS_AHEAD / 8;
 const uint VALUES_AHEAD = VALUES_WANTED > 1 ? VALUES_WANTED : 1;
 
 shared float scores[BLOCK_ROWS * BLOCK_KEYS]; // then probabilities
@@ -35,24 +34,13 @@ const uint BY_UNIT = LOADS_AHEAD > 1 ? 0 : LANE_QUADS > 2 ? 1 : 0;
 #define QUERIES vec4 q[BLOCK_ROWS][QUERY_VECTORS]
 #define OUTPUTS vec4 o[BLOCK_ROWS][2]
 #define KEYS(k) uvec4 k[KEYS_AHEAD][LANE_QUADS]
-#define VALUES(v) uvec4 v[VALUES_AHEAD][UNIT_QUADS]
-
-void unpack_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
-{
-    if (TYPE == TYPE_F32) {
-        a = uintBitsToFloat(low);
-        b = uintBitsToFloat(high);
-    } else {
-        a = vec4(unpack_halves(TYPE, low.x), unpack_halves(TYPE, low.y));
-        b = vec4(unpack_halves(TYPE, low.z), unpack_halves(TYPE, low.w));
-    }
-}
+#define VALUES(v) uvec4 v[VALUES_AHEAD][VALUE_UNIT_QUADS]
 
 // Unit number `i` of an invocation in a row of q; 0 if it does not exist.
 void load_query_unit(uint row, uint i, out vec4 a, out vec4 b)
 {
     const uint unit = i * KEY_LANES + invocation % KEY_LANES;
-    load_8(Q_TYPE, ALIGNED != 0, q_row(row), min(unit, HEAD_DIM / 8 - 1), a, b);
+    load_q_row_unit(q_row(row), min(unit, HEAD_DIM / 8 - 1), a, b);
     if (unit >= HEAD_DIM / 8)
         a = b = vec4(0);
 }
@@ -81,8 +69,8 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
         const uint entry = entry_at(block, min(first + n * KEY_GROUPS + group, listed - 1));
         const uvec2 row = entry_key(entry);
         [[unroll]] for (uint u = 0; u < LANE_QUADS; u++)
-            k[n][u] = load_quad(row, entry_is_aligned(entry),
-                                lane_unit(u / UNIT_QUADS, lane) * UNIT_QUADS + u % UNIT_QUADS);
+            k[n][u] = load_key_quad(row, entry,
+                                    lane_unit(u / KEY_UNIT_QUADS, lane) * KEY_UNIT_QUADS + u % KEY_UNIT_QUADS);
     }
 }
 
@@ -91,8 +79,8 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     const uint unit = invocation % VALUE_UNITS, group = invocation / VALUE_UNITS;
     [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++) {
         const uint entry = entry_at(block, min(first + n * VALUE_GROUPS + group, listed - 1));
-        [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
-            v[n][u] = load_quad(entry_value(entry), entry_is_aligned(entry), unit * UNIT_QUADS + u);
+        [[unroll]] for (uint u = 0; u < VALUE_UNIT_QUADS; u++)
+            v[n][u] = load_value_quad(entry_value(entry), entry, unit * VALUE_UNIT_QUADS + u);
     }
 }
 
@@ -124,13 +112,13 @@ void add_by_unit(uint first_row, uint entry, inout float score[BLOCK_ROWS])
 {
     const uint lane = invocation % KEY_LANES;
     [[dont_unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
-        const uint quad = lane_unit(u, lane) * UNIT_QUADS;
-        const uvec4 low = load_quad(entry_key(entry), entry_is_aligned(entry), quad);
+        const uint quad = lane_unit(u, lane) * KEY_UNIT_QUADS;
+        const uvec4 low = load_key_quad(entry_key(entry), entry, quad);
         uvec4 high = low;
-        if (UNIT_QUADS > 1)
-            high = load_quad(entry_key(entry), entry_is_aligned(entry), quad + 1);
+        if (KEY_UNIT_QUADS > 1)
+            high = load_key_quad(entry_key(entry), entry, quad + 1);
         vec4 a, b;
-        unpack_unit(low, high, a, b);
+        unpack_key_unit(low, high, a, b);
         [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++) {
             vec4 c, d;
             load_query_unit(first_row + r, u, c, d);
@@ -166,12 +154,13 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             else
                 [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
                     vec4 a, b;
-                    unpack_unit(now[n][u * UNIT_QUADS], now[n][(u + 1) * UNIT_QUADS - 1], a, b);
+                    unpack_key_unit(now[n][u * KEY_UNIT_QUADS], now[n][(u + 1) * KEY_UNIT_QUADS - 1], a, b);
                     [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
                         score[r] += dot(q[r][2 * u], a) + dot(q[r][2 * u + 1], b);
                 }
-            const float x = sum_of_row(lane, score);
+            float x = sum_of_row(lane, score);
             if (at < listed && lane < BLOCK_ROWS) {
+                x *= scale_of_key(at);
                 const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));
                 const float bias = ENTRY_TERMS != 0 ? entry_term(entry_at(block, at), row) : biases[at];
                 scores[lane * BLOCK_KEYS + at] = finish_score(x, bias, visible);
@@ -192,7 +181,7 @@ void find_probabilities(uint listed)
             largest = max(largest, subgroupShuffleXor(largest, step));
         for (uint i = gl_SubgroupInvocationID; i < listed; i += gl_SubgroupSize) {
             const float x = exp2((scores[r * BLOCK_KEYS + i] - largest) * LOG2_E);
-            scores[r * BLOCK_KEYS + i] = x;
+            scores[r * BLOCK_KEYS + i] = x * scale_of_value(i);
             sum += x;
         }
         for (uint step = 1; step < gl_SubgroupSize; step *= 2)
@@ -221,7 +210,7 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
             fetch_values(block, first, listed, now);
         else {
             [[unroll]] for (uint n = 0; n < VALUES_AHEAD; n++)
-                [[unroll]] for (uint u = 0; u < UNIT_QUADS; u++)
+                [[unroll]] for (uint u = 0; u < VALUE_UNIT_QUADS; u++)
                     now[n][u] = v[n][u];
             if (first + VALUES_AHEAD * VALUE_GROUPS < listed)
                 fetch_values(block, first + VALUES_AHEAD * VALUE_GROUPS, listed, v);
@@ -231,7 +220,7 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
             const uint clamped = min(at, listed - 1);
             const bool counts = group < VALUE_GROUPS && at < listed && ranges[clamped] != 0;
             vec4 a, b;
-            unpack_unit(now[n][0], now[n][UNIT_QUADS - 1], a, b);
+            unpack_value_unit(now[n][0], now[n][VALUE_UNIT_QUADS - 1], a, b);
             a = counts ? a : vec4(0);
             b = counts ? b : vec4(0);
             [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++) {
@@ -259,7 +248,7 @@ void store_partial(uint first_row, OUTPUTS)
             for (uint g = 1; g < VALUE_GROUPS; g++)
                 sum += sums[2 * (r * WORKGROUP + g * VALUE_UNITS) + column];
             if (row_exists(row))
-                SharedQuads(partial_row(split, row)).q[column] = floatBitsToUint(sum);
+                SharedQuads(partial_row(split, row)).q[row_column(column)] = floatBitsToUint(sum);
         }
         barrier();
     }

@@ -48,9 +48,8 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
     return DMATTN_SUCCESS;
 }
 
-/* A format that is that of `type` becomes DMATTN_FORMAT_TYPE. `tensor`: "k" or "v". `strides` are resolved. */
-static dmattn_status resolve_format(const messenger *m, const char *tensor, dmattn_format *format, dmattn_type type,
-                                    uint32_t dim, const dmattn_strides *s)
+dmattn_status dmattn_attention_format_resolve(const messenger *m, const char *tensor, dmattn_format *format,
+                                              dmattn_type type, uint32_t dim, const dmattn_strides *s)
 {
     char name[16];
     snprintf(name, sizeof name, "%s_format", tensor);
@@ -112,8 +111,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
-    TRY(resolve_format(m, "k", &d.k_format, d.type, d.head_dim, &d.k_strides));
-    TRY(resolve_format(m, "v", &d.v_format, d.type, d.value_dim, &d.v_strides));
+    TRY(dmattn_attention_format_resolve(m, "k", &d.k_format, d.type, d.head_dim, &d.k_strides));
+    TRY(dmattn_attention_format_resolve(m, "v", &d.v_format, d.type, d.value_dim, &d.v_strides));
     TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
     if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
@@ -172,8 +171,6 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
     const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
     return d->causal          ? "causal"
-           : d->k_format      ? "k_format"
-           : d->v_format      ? "v_format"
            : d->lists         ? "lists"
            : mask             ? "mask"
            : d->list_capacity ? "list_capacity"

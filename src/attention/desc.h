@@ -30,6 +30,11 @@ dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *desc, u
 /* The type of q, k, v or out. With formats, k and v have it when they are unpacked. */
 dmattn_type dmattn_attention_type(const dmattn_attention_desc *desc, tensor_id tensor);
 
+/* Checks a format. If it is that of `type`, it becomes DMATTN_FORMAT_TYPE. `tensor`: "k" or "v"; `s`: its strides,
+ * which are resolved. */
+dmattn_status dmattn_attention_format_resolve(const messenger *m, const char *tensor, dmattn_format *format,
+                                              dmattn_type type, uint32_t dim, const dmattn_strides *s);
+
 /* The format of k or v, which is never DMATTN_FORMAT_TYPE. */
 dmattn_format dmattn_attention_format(const dmattn_attention_desc *desc, tensor_id tensor);
 

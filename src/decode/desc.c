@@ -2,6 +2,7 @@
 #include "desc.h"
 
 #include "../attention/desc.h"
+#include "../format.h"
 #include "../mask/desc.h"
 #include "../shape.h"
 
@@ -62,6 +63,20 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
         a->bias_type = of_all.bias_type;
         a->bias_shape = of_all.bias_shape;
     }
+    return DMATTN_SUCCESS;
+}
+
+/* Resolves the attention to new tokens, whose k and v are elements of `type`, and the formats of the cache. */
+static dmattn_status resolve_attention_and_formats(dmattn_decode_desc *d, const messenger *m)
+{
+    dmattn_format k = d->attention.k_format, v = d->attention.v_format;
+    d->attention.k_format = d->attention.v_format = DMATTN_FORMAT_TYPE;
+    TRY(resolve_attention(d, m));
+    const dmattn_strides none = {0}; /* rows of the cache have no strides */
+    TRY(dmattn_attention_format_resolve(m, "k", &k, d->attention.type, d->attention.head_dim, &none));
+    TRY(dmattn_attention_format_resolve(m, "v", &v, d->attention.type, d->attention.value_dim, &none));
+    d->attention.k_format = k;
+    d->attention.v_format = v;
     return DMATTN_SUCCESS;
 }
 
@@ -139,9 +154,10 @@ static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
     if (s->select == DMATTN_SELECT_TOPW_CAUSAL)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "select is TOPW_CAUSAL, but a paged cache does not store evictions; use a bounded cache");
-    if (d->page_size < 16 || d->page_size > 256 || d->page_size % 16)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be a multiple of 16 from 16 to 256",
-                           d->page_size);
+    const uint32_t page = d->page_size;
+    if (!page || page > 256 || (page % 16 && page != 1 && page != 2 && page != 4 && page != 8))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "page_size is %u, but must be 1, 2, 4, 8 or a multiple of 16 up to 256", page);
     if (d->attention.sink && !d->no_importance && !d->importance_given)
         return dmattn_fail(
             m, DMATTN_ERROR_INVALID,
@@ -158,7 +174,7 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
     dmattn_decode_desc d = *desc;
     if (d.cache == DMATTN_CACHE_PAGED)
         TRY(dmattn_check_size(m, "max_keys", d.max_keys));
-    TRY(resolve_attention(&d, m));
+    TRY(resolve_attention_and_formats(&d, m));
     TRY(resolve_importance(&d, m));
     TRY(resolve_selection(&d, m));
     TRY(resolve_cache(&d, m));
@@ -191,21 +207,59 @@ uint64_t dmattn_cache_slots(const dmattn_decode_desc *d)
     return (slots + SLOT_UNIT - 1) / SLOT_UNIT * SLOT_UNIT;
 }
 
+bool dmattn_decode_has_formats(const dmattn_decode_desc *d)
+{
+    return d->attention.k_format || d->attention.v_format;
+}
+
+double dmattn_decode_row_bytes(const dmattn_decode_desc *d)
+{
+    const dmattn_format k = dmattn_attention_format(&d->attention, TENSOR_K),
+                        v = dmattn_attention_format(&d->attention, TENSOR_V);
+    const uint64_t bytes = dmattn_format_bytes(k, d->attention.head_dim)
+                           + dmattn_format_bytes(v, d->attention.value_dim) + (dmattn_format_has_scales(k) ? 4 : 0)
+                           + (dmattn_format_has_scales(v) ? 4 : 0);
+    return (double)bytes;
+}
+
+/* Bytes of an array of a page or a state, which begins and ends at a multiple of 16 bytes. */
+static uint64_t array_bytes(uint64_t of_each, uint64_t count)
+{
+    return dmattn_product((dmattn_product(of_each, count) + 15) / 16, 16);
+}
+
+/* Sets the offsets of rows of k, which begin at layout->keys, and of v, and of their scales. Returns where they end. */
+static uint64_t place_rows(const dmattn_decode_desc *d, uint64_t rows, dmattn_cache_layout *l)
+{
+    const dmattn_format k = dmattn_attention_format(&d->attention, TENSOR_K),
+                        v = dmattn_attention_format(&d->attention, TENSOR_V);
+    l->values = dmattn_add(l->keys, array_bytes(dmattn_format_bytes(k, d->attention.head_dim), rows));
+    uint64_t end = dmattn_add(l->values, array_bytes(dmattn_format_bytes(v, d->attention.value_dim), rows));
+    if (dmattn_format_has_scales(k)) {
+        l->key_scales = end;
+        end = dmattn_add(end, array_bytes(4, rows));
+    }
+    if (dmattn_format_has_scales(v)) {
+        l->value_scales = end;
+        end = dmattn_add(end, array_bytes(4, rows));
+    }
+    return end;
+}
+
 dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
-    const uint64_t heads = a->kv_heads, size = dmattn_type_size(a->type);
+    const uint64_t heads = a->kv_heads;
     dmattn_cache_layout l = {.sequence_size = 4 * HEADER_WORDS * heads};
     if (d->cache == DMATTN_CACHE_BOUNDED) {
         l.slots = (uint32_t)dmattn_cache_slots(d);
-        const uint64_t all = heads * l.slots;
         l.slot_words = l.sequence_size;
-        l.keys = l.slot_words + 16 * all;
-        l.values = dmattn_add(l.keys, dmattn_product(size, a->head_dim, all));
-        l.sequence_size = dmattn_add(l.values, dmattn_product(size, a->value_dim, all));
+        l.keys = l.slot_words + 16 * heads * l.slots;
+        l.sequence_size = place_rows(d, heads * l.slots, &l);
     } else {
-        l.page_size =
-            heads * d->page_size * (size * ((uint64_t)a->head_dim + a->value_dim) + (d->no_importance ? 0 : 4));
+        const uint64_t rows = heads * d->page_size, end = place_rows(d, rows, &l);
+        l.importance = d->no_importance ? 0 : end;
+        l.page_size = dmattn_add(end, d->no_importance ? 0 : array_bytes(4, rows));
         l.pages_size = dmattn_product(l.page_size, d->pages);
         l.table_pages = dmattn_ceil_div(d->max_keys, d->page_size);
     }
@@ -235,7 +289,11 @@ uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tenso
     case TENSOR_STATE: return l.state_size;
     case TENSOR_PAGES: return l.pages_size;
     case TENSOR_TABLE: return dmattn_product(4, a->batch, l.table_pages);
-    default: return dmattn_attention_tensor_bytes(a, tensor);
+    default: {
+        dmattn_attention_desc new_tokens = *a;
+        new_tokens.k_format = new_tokens.v_format = DMATTN_FORMAT_TYPE;
+        return dmattn_attention_tensor_bytes(&new_tokens, tensor);
+    }
     }
 }
 

@@ -17,6 +17,12 @@ uint64_t dmattn_cache_slots(const dmattn_decode_desc *desc);
 
 dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *desc);
 
+/* Whether the cache holds anything else than elements of `type`. Its formats are dmattn_attention_format(). */
+bool dmattn_decode_has_formats(const dmattn_decode_desc *desc);
+
+/* Bytes of a key and value of a kv head in the cache, with their scales. */
+double dmattn_decode_row_bytes(const dmattn_decode_desc *desc);
+
 /* Bytes of an input, a result or the cache; 0 if it does not exist. */
 uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *desc, tensor_id tensor);
 

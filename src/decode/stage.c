@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include "../attention/desc.h"
+#include "../format.h"
 
 #include <stdio.h>
 
@@ -46,8 +47,9 @@ static dmattn_status build(decode_stage *s, pipeline_set *set)
     char kernel_name[KERNEL_NAME];
     dmattn_decode_tile_kernel(&s->tile, &s->desc, kernel_name);
     TRY(dmattn_pipelines_add(set, kernel_name, s->tile.level, &values, &s->step));
-    TRY(dmattn_pipelines_add(set, paged ? "cache_copy_paged" : "cache_copy_bounded", DMATTN_LEVEL_PORTABLE, &values,
-                             &s->copy));
+    snprintf(kernel_name, sizeof kernel_name, "cache_copy_%s%s", paged ? "paged" : "bounded",
+             dmattn_decode_has_formats(&s->desc) ? "_formats" : "");
+    TRY(dmattn_pipelines_add(set, kernel_name, DMATTN_LEVEL_PORTABLE, &values, &s->copy));
     TRY(dmattn_pipelines_add(set, "copy_state", DMATTN_LEVEL_PORTABLE, &values, &s->copy_state));
     if (paged)
         return DMATTN_SUCCESS;
@@ -72,8 +74,13 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
     const attention_tile named = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&named, a->type, how);
-    snprintf(s->name, sizeof s->name, "%s decode %s d%u/%u in %u splits", how,
-             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", a->head_dim, a->value_dim, s->tile.splits);
+    char formats[32] = "";
+    if (dmattn_decode_has_formats(desc))
+        snprintf(formats, sizeof formats, " %s/%s", dmattn_format_string(dmattn_attention_format(a, TENSOR_K)),
+                 dmattn_format_string(dmattn_attention_format(a, TENSOR_V)));
+    snprintf(s->name, sizeof s->name, "%s decode %s%s d%u/%u in %u splits", how,
+             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", formats, a->head_dim, a->value_dim,
+             s->tile.splits);
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
     return build(s, set);
 }
@@ -171,7 +178,7 @@ double dmattn_decode_flops(const dmattn_decode_desc *d)
 double dmattn_decode_bytes(const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
-    const double size = dmattn_type_size(a->type), row = size * ((double)a->head_dim + a->value_dim) + 4;
+    const double size = dmattn_type_size(a->type), row = dmattn_decode_row_bytes(d) + 4;
     const double queries = size * a->batch * a->queries * a->heads * ((double)a->head_dim + a->value_dim);
     return queries + row * a->batch * a->kv_heads * ((double)dmattn_decode_most_keys(d) + a->queries);
 }

@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include "../attention/stage.h"
+#include "../format.h"
 #include "../mask/desc.h"
 
 #include <stdio.h>
@@ -204,6 +205,10 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
 {
     attention_tile matrices;
     uint32_t count = 0;
+    if (dmattn_decode_has_formats(d)) {
+        snprintf(why, size, "a cache of other formats than the type has no kernel by matrices");
+        return 0;
+    }
     if (!dmattn_tile_begin_matrix(caps, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return 0;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles && count < max; i++) {
@@ -299,10 +304,25 @@ static uint32_t portable_shared_memory(const decode_tile *t)
     return 4 * t->block_rows * t->block_keys + 12 * t->block_rows + 32 * t->workgroup * sum_rows;
 }
 
+/* Bytes of the arrays of decode_rows.glsl: new tokens' rows, a quad for each 8 elements or two of f32, and scales. */
+static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const dmattn_format k = dmattn_attention_format(&d->attention, TENSOR_K),
+                        v = dmattn_attention_format(&d->attention, TENSOR_V);
+    const uint32_t quads =
+        a->head_dim / 8 * (k == DMATTN_FORMAT_F32 ? 2 : 1) + a->value_dim / 8 * (v == DMATTN_FORMAT_F32 ? 2 : 1);
+    if (!dmattn_decode_has_formats(d))
+        return 0;
+    return 16 * a->queries * quads
+           + 8 * (dmattn_format_has_scales(k) || dmattn_format_has_scales(v) ? t->block_keys : 1);
+}
+
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
-    /* decode.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
-    const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4;
+    /* decode.glsl, decode_rows.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
+    const uint32_t others =
+        12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4 + formats_shared_memory(t, d);
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);
     case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);
@@ -313,7 +333,11 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
 void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
 {
     const attention_tile tile = {.form = t->form, .operands = t->operands};
-    dmattn_tile_kernel(&tile, d->cache == DMATTN_CACHE_PAGED ? "decode_paged" : "decode_bounded", name);
+    const bool paged = d->cache == DMATTN_CACHE_PAGED;
+    if (dmattn_decode_has_formats(d))
+        dmattn_tile_kernel(&tile, paged ? "decode_paged_formats" : "decode_bounded_formats", name);
+    else
+        dmattn_tile_kernel(&tile, paged ? "decode_paged" : "decode_bounded", name);
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,
@@ -329,6 +353,8 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_CACHE] = d->cache;
     c[DECODE_TYPE] = a->type;
     c[DECODE_Q_TYPE] = dmattn_attention_type(a, TENSOR_Q);
+    c[DECODE_K_FORMAT] = dmattn_attention_format(&d->attention, TENSOR_K);
+    c[DECODE_V_FORMAT] = dmattn_attention_format(&d->attention, TENSOR_V);
     c[DECODE_OUT_TYPE] = dmattn_attention_type(a, TENSOR_OUT);
     c[DECODE_TOKENS] = a->queries;
     c[DECODE_KV_HEADS] = a->kv_heads;

@@ -2,6 +2,8 @@
 #include "decode.h"
 
 #include "../tensor.h"
+#include "element.h"
+#include "format.h"
 #include "mask.h"
 #include "reference.h"
 
@@ -24,6 +26,58 @@ static dmattn_status find_visible(const dmattn_decode_desc *d, const float *impo
     }
     free(scratch);
     free(selected);
+    return status;
+}
+
+/* The first `count` rows of a kv head as they are in a cache of `format`, as f32 [count, dim]. NULL: out of memory. */
+static float *rows_of_cache(dmattn_type type, dmattn_format format, const void *rows, uint64_t stride, uint32_t count,
+                            uint32_t dim)
+{
+    float *numbers = malloc((uint64_t)count * dim * sizeof *numbers);
+    float *row = malloc(dim * sizeof *row), *stored = malloc(dim * sizeof *stored); /* no format has more than f32 */
+    for (uint32_t i = 0; numbers && row && stored && i < count; i++) {
+        for (uint32_t c = 0; c < dim; c++)
+            row[c] = (float)element_load(type, rows, i * stride + c);
+        const float scale = format == DMATTN_FORMAT_TYPE ? 0 : format_store(format, stored, row, dim);
+        for (uint32_t c = 0; c < dim; c++)
+            numbers[(uint64_t)i * dim + c] =
+                format == DMATTN_FORMAT_TYPE ? row[c] : (float)format_load(format, stored, scale, c);
+    }
+    if (!row || !stored) {
+        free(numbers);
+        numbers = NULL;
+    }
+    free(row);
+    free(stored);
+    return numbers;
+}
+
+/* The same with rows of a cache of other formats, and so f32 for all. */
+static dmattn_status row_with_formats(const dmattn_attention_desc *a, const reference_inputs *in, double *scores,
+                                      double *out, double *lse)
+{
+    const dmattn_type q_type = a->q_f32 ? DMATTN_TYPE_F32 : a->type;
+    reference_inputs f32 = *in;
+    dmattn_attention_desc d = *a;
+    float *q = malloc(a->head_dim * sizeof *q);
+    float *k = rows_of_cache(a->type, a->k_format, in->k, a->k_strides.sequence, a->keys, a->head_dim);
+    float *v = rows_of_cache(a->type, a->v_format, in->v, a->v_strides.sequence, a->keys, a->value_dim);
+    const dmattn_status status = q && k && v ? DMATTN_SUCCESS : DMATTN_ERROR_OUT_OF_MEMORY;
+    if (!status) {
+        for (uint32_t c = 0; c < a->head_dim; c++)
+            q[c] = (float)element_load(q_type, in->q, c);
+        f32.q = q;
+        f32.k = k;
+        f32.v = v;
+        d.type = DMATTN_TYPE_F32;
+        d.k_format = d.v_format = DMATTN_FORMAT_TYPE;
+        d.k_strides = (dmattn_strides){.sequence = a->head_dim, .head = a->head_dim};
+        d.v_strides = (dmattn_strides){.sequence = a->value_dim, .head = a->value_dim};
+        reference_attention_row(&d, &f32, 0, 0, 0, scores, out, lse);
+    }
+    free(q);
+    free(k);
+    free(v);
     return status;
 }
 
@@ -60,7 +114,10 @@ dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_
             .sink = s->sink + (a->sink ? head : 0),
             .slopes = s->slopes + (a->slopes ? head : 0),
         };
-        reference_attention_row(&one, &in, 0, 0, 0, scores, out, lse);
+        if (one.k_format || one.v_format)
+            status = row_with_formats(&one, &in, scores, out, lse);
+        else
+            reference_attention_row(&one, &in, 0, 0, 0, scores, out, lse);
     }
     free(visible);
     free(scores);

@@ -641,11 +641,11 @@ DEVICE_TEST(hostile, decode_table)
 }
 
 /* A prompt is written to pages that do not exist. */
-DEVICE_TEST(hostile, fill)
+static void fill_hostile(const dmattn_decode_desc *desc)
 {
     arena a;
     dmattn_decode_args args;
-    create_decode(&a, &paged, DMATTN_LEVEL_PORTABLE, &args);
+    create_decode(&a, desc, DMATTN_LEVEL_PORTABLE, &args);
     dmattn_buffer importance = args.workspace; /* any memory will do */
     for (int kind = 0; kind < KINDS; kind++) {
         const dmattn_decode_fill_args fill = {.sequence = 2,
@@ -660,6 +660,33 @@ DEVICE_TEST(hostile, fill)
         const VkCommandBuffer commands = arena_begin(&a);
         ASSERT_OK(dmattn_decode_fill_record(a.plan, commands, &fill));
         arena_end(&a, kind_names[kind]);
+    }
+    arena_destroy(&a);
+}
+
+DEVICE_TEST(hostile, fill)
+{
+    fill_hostile(&paged);
+}
+
+/* Caches of other formats than the type. */
+DEVICE_TEST(hostile, decode_formats)
+{
+    arena a;
+    dmattn_decode_args args;
+    dmattn_decode_desc desc = bounded;
+    desc.attention.k_format = DMATTN_FORMAT_INT8;
+    desc.attention.v_format = DMATTN_FORMAT_E4M3;
+    create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
+    RUN_KINDS(&a, 0, "int8 and e4m3 slots", TENSOR_STATE);
+    desc = paged;
+    desc.attention.k_format = DMATTN_FORMAT_E4M3;
+    desc.attention.v_format = DMATTN_FORMAT_INT8;
+    fill_hostile(&desc);
+    create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
+    for (int kind = 0; kind < KINDS; kind++) {
+        put_hostile_pages(&a, kind);
+        arena_run(&a, 0, kind_names[kind]);
     }
     arena_destroy(&a);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "decode_model.h"
 
+#include "attention/desc.h"
 #include "check/check.h"
+#include "format.h"
 #include "problem.h"
 #include "reference/decode.h"
 #include "reference/element.h"
+#include "reference/format.h"
 #include "shape.h"
 
 #include <math.h>
@@ -482,6 +485,62 @@ static void compare_importance(const run *r)
     free(words);
 }
 
+/* Whether a row of the cache, and its scale, have the bits of a token's row of k or v in its format. */
+static void compare_row(const run *r, tensor_id t, const history *s, uint32_t head, uint32_t position,
+                        const char *cached, const char *cached_scale)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const dmattn_format format = dmattn_attention_format(&r->desc.attention, t);
+    const uint32_t dim = t == TENSOR_K ? a->head_dim : a->value_dim;
+    const uint64_t bytes = dmattn_format_bytes(format, dim);
+    const uint64_t first = ((uint64_t)position * a->kv_heads + head) * dim;
+    float *row = allocate(dim * sizeof *row);
+    char *want = allocate(bytes);
+    for (uint32_t c = 0; c < dim; c++)
+        row[c] = (float)element_load(a->type, t == TENSOR_K ? s->k : s->v, first + c);
+    const float scale = format_store(format, want, row, dim);
+    cr_assert_arr_eq(cached, want, bytes, "%s: position %u of kv head %u, %s", r->name, position, head,
+                     dmattn_tensor_name(t));
+    if (dmattn_format_has_scales(format))
+        cr_assert_arr_eq(cached_scale, &scale, sizeof scale, "%s: the scale of position %u of kv head %u, %s", r->name,
+                         position, head, dmattn_tensor_name(t));
+    free(row);
+    free(want);
+}
+
+/* The cache holds the same bits as the reference makes. */
+static void compare_rows(const run *r)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const dmattn_cache_layout *l = &r->layout;
+    const bool paged = r->desc.cache == DMATTN_CACHE_PAGED;
+    const uint64_t key = dmattn_format_bytes(dmattn_attention_format(&r->desc.attention, TENSOR_K), a->head_dim);
+    const uint64_t value = dmattn_format_bytes(dmattn_attention_format(&r->desc.attention, TENSOR_V), a->value_dim);
+    const uint32_t slots = paged ? r->desc.page_size : l->slots;
+    char *memory = allocate(paged ? l->pages_size : l->state_size);
+    const tensor_id of = paged ? TENSOR_PAGES : TENSOR_STATE;
+    ASSERT_OK(dmattn_download(h.device, &r->buffer[of], 0, memory, paged ? l->pages_size : l->state_size));
+    for (uint32_t b = 0; b < a->batch; b++)
+        for (uint32_t head = 0; head < a->kv_heads; head++)
+            for (uint32_t i = 0; i < (paged ? r->sequences[b].length : l->slots); i++) {
+                const int32_t *table = (const int32_t *)r->image[TENSOR_TABLE];
+                const char *base = memory + (paged ? 0 : b * l->sequence_size);
+                if (paged)
+                    base += (uint64_t)table[b * l->table_pages + i / slots] * l->page_size;
+                const uint64_t at = (uint64_t)head * slots + i % slots;
+                uint32_t position = i + 1;
+                if (!paged)
+                    memcpy(&position, base + l->slot_words + 16 * at, sizeof position);
+                if (!position || position > r->sequences[b].length)
+                    continue;
+                compare_row(r, TENSOR_K, &r->sequences[b], head, position - 1, base + l->keys + key * at,
+                            base + l->key_scales + 4 * at);
+                compare_row(r, TENSOR_V, &r->sequences[b], head, position - 1, base + l->values + value * at,
+                            base + l->value_scales + 4 * at);
+            }
+    free(memory);
+}
+
 static void run_round(run *r, unsigned round)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -539,6 +598,8 @@ static void run_round(run *r, unsigned round)
     compare(r, round);
     if (r->importance_plan && r->layout.slots)
         compare_importance(r);
+    if (dmattn_decode_has_formats(&r->desc))
+        compare_rows(r);
 }
 
 static void expect_guards(const run *r)

@@ -282,6 +282,81 @@ static const decode_case paged[] = {
      .rounds = 10},
 };
 
+#define FORMATS(k, v) .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
+
+/* Caches whose rows have other formats than the type: each format for k and for v, in both caches. */
+static const decode_case formats[] = {
+    {.name = "int8 pages",
+     .desc = {{SHAPE(F16, 3, 3, 8, 2, 64), FORMATS(INT8, INT8)}, ALL(.sinks = 0), PAGES(16, 30, 112)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "int8 slots",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 3, 4, 2, 40), FORMATS(INT8, INT8), .value_dim = 24}, TOPW(20, .recent = 3), .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "e4m3 pages of 4 tokens, threshold",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 4, 4, 2, 24), FORMATS(E4M3, E4M3)},
+              .importance_given = true,
+              ABOVE(2, .recent = 5),
+              PAGES(4, 90, 106)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "e4m3 slots, strides",
+     .desc = {{SHAPE(BF16, 3, 16, 4, 1, 128), FORMATS(E4M3, E4M3)}, .importance_given = true, TOPW(20), .rollback = 16},
+     LIVELY,
+     .rounds = 4,
+     .strides = true},
+    {.name = "q8_0 pages of a token, sinks and slopes",
+     .desc = {{SHAPE(F16, 3, 3, 6, 3, 96), FORMATS(Q8_0, Q8_0), .slopes = true, .sink = true},
+              .no_importance = true,
+              ALL(.sliding = 70),
+              PAGES(1, 360, 107)},
+     PAGED_CACHE,
+     .rounds = 6},
+    {.name = "q8_0 slots",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 2, 4, 2, 32), FORMATS(Q8_0, Q8_0), .value_dim = 64}, TOPW(12), .rollback = 4},
+     LIVELY,
+     .rounds = 8},
+    {.name = "q4_0 pages",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 3, 4, 2, 96), FORMATS(Q4_0, Q4_0), .value_dim = 32},
+              .importance_given = true,
+              ALL(),
+              PAGES(32, 12, 106)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "q4_0 slots",
+     .desc = {{SHAPE(BF16, 3, 3, 8, 1, 64), FORMATS(Q4_0, Q4_0)}, TOPW(12), .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "q8_0 and q4_0 pages, latent",
+     .extra = true,
+     .desc = {{SHAPE(F16, 2, 1, 16, 1, 576), .value_dim = 512, FORMATS(Q8_0, Q4_0)},
+              .no_importance = true,
+              ALL(),
+              PAGES(16, 20, 107)},
+     PAGED_CACHE,
+     .rounds = 4},
+    {.name = "f32 and int8 pages of 2 tokens",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 3, 4, 2, 24), FORMATS(F32, INT8)}, .importance_given = true, ALL(), PAGES(2, 180, 106)},
+     PAGED_CACHE,
+     .rounds = 6},
+    {.name = "e4m3 and bf16 slots",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 3, 4, 2, 24), FORMATS(E4M3, BF16)}, .importance_given = true, TOPW(12), .rollback = 4},
+     LIVELY,
+     .rounds = 6},
+    {.name = "q4_0 and f16 pages of 8 tokens",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 3, 4, 2, 32), FORMATS(Q4_0, F16), .value_dim = 8}, ALL(), PAGES(8, 60, 106)},
+     PAGED_CACHE,
+     .rounds = 6},
+};
+
 static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
 {
     char name[64];
@@ -323,7 +398,8 @@ static void run_cases(const decode_case *cases, size_t count)
         const decode_case *c = &cases[i];
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level))
             if ((level == DMATTN_LEVEL_PORTABLE
-                 || (level == DMATTN_LEVEL_MATRIX && c->desc.attention.type != F32 && !c->desc.cache))
+                 || (level == DMATTN_LEVEL_MATRIX && c->desc.attention.type != F32 && !c->desc.cache
+                     && !c->desc.attention.k_format))
                 && harness_takes(c->name, !c->extra) && has_kernels(&c->desc, level))
                 run_case(c, level, 1 + i);
     }
@@ -338,6 +414,11 @@ DEVICE_TEST(decode, selections)
 DEVICE_TEST(decode, types_and_sizes)
 {
     RUN(types_and_sizes);
+}
+
+DEVICE_TEST(decode, formats)
+{
+    RUN(formats);
 }
 
 DEVICE_TEST(decode, paged)

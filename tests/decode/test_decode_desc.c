@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and
  * the constants of its kernels. */
+#include "attention/desc.h"
 #include "decode/stage.h"
 #include "decode_descs.h"
 
@@ -207,9 +208,36 @@ Test(decode_desc, refused_bounded_cache)
     EXPECT_REFUSED(wide, selection.sinks, 1, "slots");
 }
 
+Test(decode_desc, refused_formats)
+{
+    EXPECT_REFUSED(paged, attention.k_format, (dmattn_format)8, "k_format 8");
+    EXPECT_REFUSED(bounded, attention.v_format, (dmattn_format)-1, "v_format -1");
+    EXPECT_REFUSED(bounded, attention.k_format, DMATTN_FORMAT_Q8_0, "k_format is q8_0, but the dimension 16");
+    EXPECT_REFUSED(paged, attention.v_format, DMATTN_FORMAT_Q4_0, "v_format is q4_0, but the dimension 24");
+}
+
+/* The format of the type is the default; new tokens have the type in any case. */
+Test(decode_desc, formats)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.k_format = DMATTN_FORMAT_F32;
+    desc.attention.v_format = DMATTN_FORMAT_INT8;
+    const dmattn_decode_desc d = resolved(desc);
+    cr_expect_eq(d.attention.k_format, DMATTN_FORMAT_TYPE);
+    cr_expect_eq(d.attention.v_format, DMATTN_FORMAT_INT8);
+    cr_expect_eq(dmattn_attention_format(&d.attention, TENSOR_K), DMATTN_FORMAT_F32);
+    cr_expect(dmattn_decode_has_formats(&d));
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_K), 3 * 4 * 2 * 16 * 4);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_V), 3 * 4 * 2 * 24 * 4);
+    cr_expect_eq(dmattn_decode_row_bytes(&d), 16 * 4 + 24 + 4);
+    desc.attention.v_format = DMATTN_FORMAT_F32;
+    const dmattn_decode_desc same = resolved(desc);
+    cr_expect_not(dmattn_decode_has_formats(&same));
+}
+
 Test(decode_desc, refused_paged_cache)
 {
-    static const uint32_t sizes[] = {0, 8, 24, 272, 1u << 31};
+    static const uint32_t sizes[] = {0, 3, 12, 24, 272, 512, 1u << 31};
     for (size_t i = 0; i < COUNT(sizes); i++)
         EXPECT_REFUSED(paged, page_size, sizes[i], "page_size");
     EXPECT_REFUSED(paged, pages, 0, "pages");
@@ -223,6 +251,12 @@ Test(decode_desc, refused_paged_cache)
     wide.page_size = 256;
     wide.attention.head_dim = wide.attention.value_dim = 256;
     wide.attention.heads = 1u << 13;
+    const uint32_t allowed[] = {1, 2, 4, 8, 16, 48, 256};
+    for (size_t i = 0; i < COUNT(allowed); i++) {
+        dmattn_decode_desc of_size = paged;
+        of_size.page_size = allowed[i];
+        resolved(of_size);
+    }
     EXPECT_REFUSED(wide, attention.kv_heads, 1u << 13, "a page has");
 }
 
@@ -325,7 +359,9 @@ Test(decode_layout, paged)
     cr_expect_eq(l.table_pages, 4);
     cr_expect_eq(l.sequence_size, 48 * 2);
     cr_expect_eq(l.state_size, 3 * 48 * 2);
-    cr_expect(!l.slots && !l.slot_words && !l.keys && !l.values);
+    cr_expect(!l.slots && !l.slot_words && !l.keys && !l.key_scales && !l.value_scales);
+    cr_expect_eq(l.values, 2 * 32 * 4 * 16);
+    cr_expect_eq(l.importance, 2 * 32 * 4 * (16 + 24));
     desc.attention.type = DMATTN_TYPE_BF16;
     desc.importance_given = true;
     desc.max_keys = 96;
@@ -341,6 +377,41 @@ Test(decode_layout, paged)
     cr_expect_eq(l.page_size, 2 * 32 * 2 * (16 + 24));
     cr_expect_eq(l.table_pages, 4);
     cr_expect_eq(l.page_size % 16, 0);
+}
+
+/* Rows of all formats: each array begins at a multiple of 16 bytes, also in pages of a token. */
+Test(decode_layout, formats)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.head_dim = desc.attention.value_dim = 32;
+    desc.attention.k_format = DMATTN_FORMAT_Q8_0;
+    desc.attention.v_format = DMATTN_FORMAT_E4M3;
+    desc.page_size = 1;
+    dmattn_decode_desc d = resolved(desc);
+    dmattn_cache_layout l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.values, 80, "two rows of 34 bytes");
+    cr_expect_eq(l.key_scales, 0);
+    cr_expect_eq(l.value_scales, 80 + 64);
+    cr_expect_eq(l.importance, 80 + 64 + 16);
+    cr_expect_eq(l.page_size, 80 + 64 + 16 + 16);
+    desc.attention.k_format = DMATTN_FORMAT_INT8;
+    desc.attention.v_format = DMATTN_FORMAT_Q4_0;
+    desc.page_size = 32;
+    d = resolved(desc);
+    l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.values, 64 * 32);
+    cr_expect_eq(l.key_scales, 64 * (32 + 18));
+    cr_expect_eq(l.value_scales, 0);
+    cr_expect_eq(l.importance, 64 * (32 + 18 + 4));
+    cr_expect_eq(l.page_size, 64 * (32 + 18 + 4 + 4));
+    desc = bounded;
+    desc.attention.k_format = desc.attention.v_format = DMATTN_FORMAT_INT8;
+    d = resolved(desc);
+    l = dmattn_decode_layout(&d);
+    cr_expect_eq(l.values, l.keys + 128 * 16);
+    cr_expect_eq(l.key_scales, l.values + 128 * 24);
+    cr_expect_eq(l.value_scales, l.key_scales + 128 * 4);
+    cr_expect_eq(l.sequence_size, l.value_scales + 128 * 4);
 }
 
 Test(decode_layout, more_than_32_bits)

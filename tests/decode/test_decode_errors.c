@@ -60,8 +60,9 @@ DEVICE_TEST(decode_plan, what_is_refused)
 
 static bool is_zero(const dmattn_cache_layout *l)
 {
-    return !l->state_size && !l->sequence_size && !l->slots && !l->slot_words && !l->keys && !l->values && !l->page_size
-           && !l->pages_size && !l->table_pages;
+    return !l->state_size && !l->sequence_size && !l->slots && !l->slot_words && !l->keys && !l->values
+           && !l->key_scales && !l->value_scales && !l->importance && !l->page_size && !l->pages_size
+           && !l->table_pages;
 }
 
 DEVICE_TEST(decode_plan, layout)

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// How a step reads rows of keys and values: from the cache, and those of the new tokens. With FORMATS, the new tokens'
+// rows are first made in the formats of the cache, in shared memory, because their own queries must see them so.
+#ifndef LIB_DECODE_ROWS_GLSL
+#define LIB_DECODE_ROWS_GLSL
+
+#ifdef FORMATS
+
+#include "rows.glsl"
+
+const uint NEW_QUADS = KEY_QUADS + VALUE_QUADS; // of a token: units of its key, then of its value
+shared uvec4 new_rows[TOKENS * NEW_QUADS];
+
+// For each key of the current block, the scales of its rows of k and v, if the formats have scales.
+const uint SCALED_KEYS = KEY_SCALE_BYTES + VALUE_SCALE_BYTES != 0 ? BLOCK_KEYS : 1;
+shared vec2 scales[SCALED_KEYS];
+
+uint entry_token(uint entry); // the new token of an entry of the cache; NONE if it is none
+
+void make_new_rows()
+{
+    const uint key_units = HEAD_DIM / 8, units = key_units + VALUE_DIM / 8;
+    [[dont_unroll]] for (uint i = invocation; i < TOKENS * units; i += WORKGROUP) {
+        const uint token = i / units, unit = i % units, first = token * NEW_QUADS;
+        uvec4 low, high;
+        if (unit < key_units) {
+            make_unit(K_FORMAT, new_key(token), ALIGNED != 0, HEAD_DIM, unit, low, high);
+            new_rows[first + unit * KEY_UNIT_QUADS] = low;
+            if (KEY_UNIT_QUADS > 1)
+                new_rows[first + unit * KEY_UNIT_QUADS + 1] = high;
+        } else {
+            const uint at = first + KEY_QUADS + (unit - key_units) * VALUE_UNIT_QUADS;
+            make_unit(V_FORMAT, new_value(token), ALIGNED != 0, VALUE_DIM, unit - key_units, low, high);
+            new_rows[at] = low;
+            if (VALUE_UNIT_QUADS > 1)
+                new_rows[at + 1] = high;
+        }
+    }
+    barrier();
+}
+
+// The scales of a new token's rows, or those of a key in the cache, which are at the addresses; 1 if a format has none.
+vec2 scales_of(uint token, uvec2 key_scale, uvec2 value_scale)
+{
+    vec2 s = vec2(1);
+    if (KEY_SCALE_BYTES != 0)
+        s.x = uintBitsToFloat(Words(key_scale).w[0]);
+    if (VALUE_SCALE_BYTES != 0)
+        s.y = uintBitsToFloat(Words(value_scale).w[0]);
+    if (token != NONE) {
+        s.x = KEY_SCALE_BYTES != 0 ? uintBitsToFloat(new_rows[token * NEW_QUADS].z) : 1;
+        s.y = VALUE_SCALE_BYTES != 0 ? uintBitsToFloat(new_rows[token * NEW_QUADS + KEY_QUADS].z) : 1;
+    }
+    return s;
+}
+
+// Quad number `quad` of the units of an entry's row, which is at `row` unless the entry is a new token.
+uvec4 load_key_quad(uvec2 row, uint entry, uint quad)
+{
+    uvec4 x = load_row_quad(K_FORMAT, row, quad);
+    const uint token = entry_token(entry);
+    if (token != NONE)
+        x = new_rows[token * NEW_QUADS + quad];
+    return x;
+}
+
+uvec4 load_value_quad(uvec2 row, uint entry, uint quad)
+{
+    uvec4 x = load_row_quad(V_FORMAT, row, quad);
+    const uint token = entry_token(entry);
+    if (token != NONE)
+        x = new_rows[token * NEW_QUADS + KEY_QUADS + quad];
+    return x;
+}
+
+// Stores the rows of a new token in the cache. The workgroup shares the work.
+void store_new_rows(uint token, uvec2 key, uvec2 value, uvec2 key_scale, uvec2 value_scale)
+{
+    const uint key_units = HEAD_DIM / 8, units = key_units + VALUE_DIM / 8, first = token * NEW_QUADS;
+    for (uint i = invocation; i < units; i += WORKGROUP)
+        if (i < key_units) {
+            const uint at = first + i * KEY_UNIT_QUADS;
+            store_unit(K_FORMAT, key, key_scale, i, new_rows[at], new_rows[at + KEY_UNIT_QUADS - 1]);
+        } else {
+            const uint unit = i - key_units, at = first + KEY_QUADS + unit * VALUE_UNIT_QUADS;
+            store_unit(V_FORMAT, value, value_scale, unit, new_rows[at], new_rows[at + VALUE_UNIT_QUADS - 1]);
+        }
+}
+
+void unpack_key_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
+{
+    unpack_row_unit(K_FORMAT, low, high, a, b);
+}
+
+void unpack_value_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
+{
+    unpack_row_unit(V_FORMAT, low, high, a, b);
+}
+
+// The scales of key `at` of the current block.
+float scale_of_key(uint at)
+{
+    return KEY_SCALE_BYTES != 0 ? scales[min(at, SCALED_KEYS - 1)].x : 1;
+}
+
+float scale_of_value(uint at)
+{
+    return VALUE_SCALE_BYTES != 0 ? scales[min(at, SCALED_KEYS - 1)].y : 1;
+}
+
+// The elements of q that a unit of k is multiplied with.
+void load_q_row_unit(uvec2 row, uint unit, out vec4 a, out vec4 b)
+{
+    const uvec2 columns = unit_columns(K_FORMAT, unit);
+    load_8(Q_TYPE, ALIGNED != 0, row, columns.x / 2, a, b);
+    if (K_FORMAT == FORMAT_Q4_0) {
+        vec4 c, d;
+        load_8(Q_TYPE, ALIGNED != 0, row, columns.y / 2, c, d);
+        a = unit % 2 == 0 ? a : b;
+        b = unit % 2 == 0 ? c : d;
+    }
+}
+
+// Where column `i` of the units of v is in a row, both in units of 4 elements.
+uint row_column(uint i)
+{
+    return unit_columns(V_FORMAT, i / 2)[i % 2];
+}
+
+#else // rows of TYPE, everywhere
+
+const uint KEY_UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1, VALUE_UNIT_QUADS = KEY_UNIT_QUADS;
+
+bool entry_is_aligned(uint entry);
+
+void make_new_rows()
+{
+}
+
+uvec4 load_key_quad(uvec2 row, uint entry, uint quad)
+{
+    return load_quad(row, entry_is_aligned(entry), quad);
+}
+
+uvec4 load_value_quad(uvec2 row, uint entry, uint quad)
+{
+    return load_quad(row, entry_is_aligned(entry), quad);
+}
+
+void unpack_key_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
+{
+    if (TYPE == TYPE_F32) {
+        a = uintBitsToFloat(low);
+        b = uintBitsToFloat(high);
+    } else {
+        a = vec4(unpack_halves(TYPE, low.x), unpack_halves(TYPE, low.y));
+        b = vec4(unpack_halves(TYPE, low.z), unpack_halves(TYPE, low.w));
+    }
+}
+
+void unpack_value_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
+{
+    unpack_key_unit(low, high, a, b);
+}
+
+float scale_of_key(uint at)
+{
+    return 1;
+}
+
+float scale_of_value(uint at)
+{
+    return 1;
+}
+
+void load_q_row_unit(uvec2 row, uint unit, out vec4 a, out vec4 b)
+{
+    load_8(Q_TYPE, ALIGNED != 0, row, unit, a, b);
+}
+
+uint row_column(uint i)
+{
+    return i;
+}
+
+#endif
+
+#endif
