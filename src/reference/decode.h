@@ -5,8 +5,9 @@
 
 #include <dmattn/dmattn.h>
 
-/* A sequence from its first token on, in the types of the descriptor, before rows are stored in other formats: k [tokens, Hk, D] and v [tokens, Hk, Dv], whose
- * batch strides are ignored, and importance [Hk, importance_stride], ignored if the descriptor has no importance. */
+/* A sequence from its first token on, in the types of the descriptor, before rows are stored in other formats: k
+ * [tokens, Hk, D] and v [tokens, Hk, Dv], whose batch strides are ignored, and importance [Hk, importance_stride],
+ * ignored if the descriptor has no importance. */
 typedef struct reference_sequence {
     const void *k, *v;
     dmattn_strides k_strides, v_strides;
@@ -16,8 +17,8 @@ typedef struct reference_sequence {
 } reference_sequence;
 
 /* Computes out[Dv] and *lse of one query, of query head `head` at `position`, which sees the tokens at and before its
- * position, as rows of the formats of the cache. `desc` must be resolved. `q` is the row of the query; `mask` and `bias` its rows of the dense mask and of
- * the bias, or NULL. Errors: OUT_OF_MEMORY. */
+ * position, as rows of the formats of the cache. `desc` must be resolved. `q` is the row of the query; `mask` and
+ * `bias` its rows of the dense mask and of the bias, or NULL. Errors: OUT_OF_MEMORY. */
 dmattn_status reference_decode_row(const dmattn_decode_desc *desc, const reference_sequence *sequence, const void *q,
                                    uint32_t head, uint32_t position, const uint8_t *mask, const void *bias, double *out,
                                    double *lse);
