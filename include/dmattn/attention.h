@@ -52,6 +52,13 @@ typedef enum dmattn_mask {
  * directly. With INT8 and E4M3, the scales are args.k_scales and args.v_scales. With Q8_0 and Q4_0, dimensions and
  * strides are multiples of 32. Gradients have no formats.
  *
+ * With `page_size`, k and v are in pages of a pool, args.pages, as in the paged cache of decoding. Page n starts at
+ * n * page_bytes. With P = page_size, it holds k [Hk, P, D], v [Hk, P, Dv], then, if they have such formats, k_scales
+ * f32 [Hk, P] and v_scales f32 [Hk, P]; each part starts at a multiple of 16 bytes. The block table, args.table, is
+ * int32 [B, ceil(keys / P)]: entry i of an item is the page of its keys i * P and following. With `lengths`, `keys`
+ * here is that of the descriptor. A number that is no page of the pool counts as the last page. Items may share pages.
+ * k_strides and v_strides are ignored. The first kernel reads k and v through the table. Gradients have no pages.
+ *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
  *
@@ -110,6 +117,10 @@ typedef struct dmattn_attention_desc {
     dmattn_strides k_strides;      /**< k   [B, Sk, Hk, D], in elements of k, whatever its format */
     dmattn_strides v_strides;      /**< v   [B, Sk, Hk, Dv]; v may be a part of k, with its strides */
     dmattn_strides out_strides;    /**< out [B, Sq, H,  Dv]; elements must not overlap */
+    uint32_t page_size;            /**< tokens of a page, 1 to 256; 0: k and v are not in pages */
+    uint32_t pages;                /**< number of pages in the pool; required with page_size */
+    uint64_t page_bytes;           /**< from a page to the next, a multiple of 16, such as page_size of
+                                      dmattn_cache_layout; 0: the bytes of k, v and their scales */
     dmattn_mask mask;              /**< kind of mask */
     dmattn_score_shape mask_shape; /**< shape of the dense mask, or of `begin` and of `end` */
     bool bias;                     /**< add args.bias to the scores */
@@ -148,20 +159,23 @@ DMATTN_API uint64_t dmattn_attention_desc_hash(const dmattn_attention_desc *desc
 
 /** Buffers of one run of attention. Sizes are checked unless they are VK_WHOLE_SIZE. */
 typedef struct dmattn_attention_args {
-    dmattn_buffer q;         /**< [B, Sq, H, D] */
-    dmattn_buffer k;         /**< [B, Sk, Hk, D] */
-    dmattn_buffer v;         /**< [B, Sk, Hk, Dv] */
-    dmattn_buffer out;       /**< output: [B, Sq, H, Dv] */
-    dmattn_buffer lse;       /**< output: f32 [B, H, Sq], contiguous, if desc.lse */
-    dmattn_buffer mask;      /**< uint8 of shape mask_shape, if DMATTN_MASK_DENSE */
-    dmattn_buffer begin;     /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
-    dmattn_buffer end;       /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
-    dmattn_buffer bias;      /**< bias_type of shape bias_shape, if desc.bias */
-    dmattn_buffer sink;      /**< f32 [H], if desc.sink */
-    dmattn_buffer slopes;    /**< f32 [H], if desc.slopes */
-    dmattn_buffer lists;     /**< tile lists, at a multiple of 64 bytes, if desc.lists */
-    dmattn_buffer k_scales;  /**< f32 [B, Sk, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
-    dmattn_buffer v_scales;  /**< f32 [B, Sk, Hk], contiguous, if desc.v_format is INT8 or E4M3 */
+    dmattn_buffer q;        /**< [B, Sq, H, D] */
+    dmattn_buffer k;        /**< [B, Sk, Hk, D] */
+    dmattn_buffer v;        /**< [B, Sk, Hk, Dv] */
+    dmattn_buffer out;      /**< output: [B, Sq, H, Dv] */
+    dmattn_buffer lse;      /**< output: f32 [B, H, Sq], contiguous, if desc.lse */
+    dmattn_buffer mask;     /**< uint8 of shape mask_shape, if DMATTN_MASK_DENSE */
+    dmattn_buffer begin;    /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer end;      /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer bias;     /**< bias_type of shape bias_shape, if desc.bias */
+    dmattn_buffer sink;     /**< f32 [H], if desc.sink */
+    dmattn_buffer slopes;   /**< f32 [H], if desc.slopes */
+    dmattn_buffer lists;    /**< tile lists, at a multiple of 64 bytes, if desc.lists */
+    dmattn_buffer k_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
+    dmattn_buffer v_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.v_format is INT8 or E4M3 */
+    dmattn_buffer pages; /**< the pool, at a multiple of 16 bytes, if desc.page_size; then k, v, k_scales and v_scales
+                            are ignored */
+    dmattn_buffer table; /**< the block table, if desc.page_size */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
     uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */

@@ -16,7 +16,11 @@ extern "C" {
 /* ---- dynamic mask attention ---------------------------------------------------------------------------------- */
 
 /** Descriptor of dynamic mask attention (arXiv 2508.02124): one plan makes the mask and computes attention with that
- * mask, with the importance as the bias. mask.h describes the mask, attention.h the attention. */
+ * mask, with the importance as the bias. mask.h describes the mask, attention.h the attention.
+ *
+ * If k and v are in pages and the importance is given, it is also in the pages: f32 [Hk, P] after the other parts of a
+ * page. Sequences of different lengths, or the new tokens of some and not of others, are documents: one for each item,
+ * with `selection.documents` = 1, query_offsets {0, new tokens} and key_offsets {0, all tokens}. */
 typedef struct dmattn_dma_desc {
     dmattn_attention_desc attention; /**< `causal`, `mask`, `bias`, `lists` and `list_capacity` must not be set */
     dmattn_importance importance;    /**< how the importance is computed from v; if v has a format, from what is read */
@@ -53,11 +57,14 @@ typedef struct dmattn_dma_args {
     dmattn_buffer key_valid;     /**< as in dmattn_mask_args */
     dmattn_buffer query_offsets; /**< as in dmattn_mask_args */
     dmattn_buffer key_offsets;   /**< as in dmattn_mask_args */
-    dmattn_buffer importance;    /**< f32 [B, Hk, Sk]: an input if desc.importance_given, else an optional output */
+    dmattn_buffer importance;    /**< f32 [B, Hk, Sk]: an input if desc.importance_given, else an optional output. With
+                                    pages always an optional output */
     dmattn_buffer begin;         /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer end;           /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer k_scales;      /**< as in dmattn_attention_args */
     dmattn_buffer v_scales;      /**< as in dmattn_attention_args */
+    dmattn_buffer pages;         /**< as in dmattn_attention_args */
+    dmattn_buffer table;         /**< as in dmattn_attention_args */
     dmattn_buffer workspace;     /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries; /**< Sq of this run, at most desc.attention.queries, if desc.attention.lengths; 0: that */
     uint32_t keys;    /**< Sk of this run, at most desc.attention.keys, if desc.attention.lengths; 0: that */

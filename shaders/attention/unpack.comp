@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Reads rows of k or v in their format, and writes them as elements of TYPE, contiguous, for kernels that read those.
+// Reads importances from pages, too.
 //
 // Workgroup (x, y, z): WORKGROUP / ROW_LANES keys of head y of batch item z; an invocation converts 8 elements of a row
 // at a time.
@@ -20,18 +21,37 @@ layout(push_constant, std430) uniform Params {
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
+const uvec2 BATCH = uvec2(BATCH_LOW, BATCH_HIGH), SEQUENCE = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH),
+            HEAD = uvec2(HEAD_LOW, HEAD_HIGH);
+
+// The page of a key; the last one if the block table has a number of no page.
+uint page_of(uint item, uint key)
+{
+    return min(Words(advance(p.table, item, uvec2(4 * p.table_pages, 0))).w[key / PAGE_SIZE], PAGES - 1);
+}
+
 uvec2 row_of(uint item, uint head, uint key)
 {
-    const uvec2 sequence = uvec2(SEQUENCE_LOW, SEQUENCE_HIGH);
-    const uvec2 base = head_base(p.from, item, p.keys, head, DERIVED_STRIDE != 0, uvec2(BATCH_LOW, BATCH_HIGH),
-                                 sequence, uvec2(HEAD_LOW, HEAD_HIGH));
-    return advance(base, key, sequence);
+    if (PAGE_SIZE != 0)
+        return advance(advance(advance(p.from, page_of(item, key), BATCH), head, HEAD), key % PAGE_SIZE, SEQUENCE);
+    return advance(head_base(p.from, item, p.keys, head, DERIVED_STRIDE != 0, BATCH, SEQUENCE, HEAD), key, SEQUENCE);
 }
 
 // The rows of a key in a contiguous tensor.
 uvec2 contiguous_key(uvec2 base, uint item, uint key, uvec2 sequence)
 {
     return advance(advance(base, item, advance(uvec2(0), p.keys, sequence)), key, sequence);
+}
+
+float scale_of(uint item, uint head, uint key)
+{
+    if (!has_scales(FORMAT))
+        return 1;
+    if (PAGE_SIZE != 0) {
+        const uvec2 heads = advance(p.scales, page_of(item, key), BATCH);
+        return uintBitsToFloat(Words(advance(heads, head, uvec2(4 * PAGE_SIZE, 0))).w[key % PAGE_SIZE]);
+    }
+    return uintBitsToFloat(Words(contiguous_key(p.scales, item, key, uvec2(4 * HEADS, 0))).w[head]);
 }
 
 void main()
@@ -41,10 +61,12 @@ void main()
     if (key >= p.keys || gl_LocalInvocationIndex / ROW_LANES >= WORKGROUP / ROW_LANES)
         return;
     const uvec2 row = uvec2(element_size(TYPE) * DIM, 0), from = row_of(item, head, key);
+    if (DIM == 1) {
+        Words(advance(p.to, item * HEADS + head, uvec2(4 * p.keys, 0))).w[key] = Words(from).w[0];
+        return;
+    }
     const uvec2 to = advance(contiguous_key(p.to, item, key, advance(uvec2(0), HEADS, row)), head, row);
-    float scale = 1;
-    if (has_scales(FORMAT))
-        scale = uintBitsToFloat(Words(contiguous_key(p.scales, item, key, uvec2(4 * HEADS, 0))).w[head]);
+    const float scale = scale_of(item, head, key);
     for (uint unit = gl_LocalInvocationIndex % ROW_LANES; unit < DIM / 8; unit += ROW_LANES) {
         vec4 a, b;
         load_8_of(FORMAT, from, unit, scale, a, b);

@@ -29,6 +29,8 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %s, but gradients need k and v as elements of `type`",
                            d->k_format ? "k_format" : "v_format",
                            dmattn_format_string(d->k_format ? d->k_format : d->v_format));
+    if (d->page_size)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is set, but gradients need k and v outside of pages");
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias && !d->slopes ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)

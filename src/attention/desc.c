@@ -3,6 +3,7 @@
 
 #include "../format.h"
 #include "../shape.h"
+#include "pages.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,6 +109,8 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!is_factor(d.soft_cap))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "soft_cap is %g, but must be 0 or from 2^-64 to 2^64", d.soft_cap);
 
+    if (d.page_size)
+        d.k_strides = d.v_strides = (dmattn_strides){0};
     TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
     TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
@@ -117,6 +120,7 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
 
+    TRY(dmattn_pages_resolve(&d, m));
     d.bias = d.bias || d.mask == DMATTN_MASK_ADDITIVE;
     if (d.mask == DMATTN_MASK_NONE || d.mask == DMATTN_MASK_ADDITIVE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
@@ -171,6 +175,7 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
     const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
     return d->causal          ? "causal"
+           : d->page_size     ? "page_size"
            : d->lists         ? "lists"
            : mask             ? "mask"
            : d->list_capacity ? "list_capacity"
@@ -198,7 +203,7 @@ dmattn_format dmattn_attention_format(const dmattn_attention_desc *d, tensor_id 
 
 static uint64_t scales_bytes(const dmattn_attention_desc *d, dmattn_format format)
 {
-    return dmattn_format_has_scales(format) ? dmattn_product(4, d->batch, d->keys, d->kv_heads) : 0;
+    return dmattn_format_has_scales(format) && !d->page_size ? dmattn_product(4, d->batch, d->keys, d->kv_heads) : 0;
 }
 
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
@@ -208,13 +213,19 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
         return dmattn_type_size(dmattn_attention_type(d, tensor))
                * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
     case TENSOR_K:
-        return dmattn_format_bytes(dmattn_attention_format(d, tensor),
-                                   dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
+        return d->page_size ? 0
+                            : dmattn_format_bytes(
+                                dmattn_attention_format(d, tensor),
+                                dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
     case TENSOR_V:
-        return dmattn_format_bytes(dmattn_attention_format(d, tensor),
-                                   dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
+        return d->page_size ? 0
+                            : dmattn_format_bytes(
+                                dmattn_attention_format(d, tensor),
+                                dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
     case TENSOR_K_SCALES: return scales_bytes(d, d->k_format);
     case TENSOR_V_SCALES: return scales_bytes(d, d->v_format);
+    case TENSOR_PAGES: return dmattn_product(d->pages, d->page_bytes);
+    case TENSOR_TABLE: return d->page_size ? dmattn_product(4, d->batch, dmattn_table_pages(d)) : 0;
     case TENSOR_OUT:
         return dmattn_type_size(dmattn_attention_type(d, tensor))
                * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);

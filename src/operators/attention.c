@@ -29,7 +29,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     plan->given = *(const dmattn_attention_desc *)desc;
     const uint32_t given_strides = dmattn_attention_given_strides(&plan->given);
     s->given_strides = given_strides & ~dmattn_unpack_bits(&resolved);
-    TRY(dmattn_unpack_plan(&plan->unpack, base, &resolved, given_strides));
+    TRY(dmattn_unpack_plan(&plan->unpack, base, &resolved, given_strides, false));
     s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_attention_mask_tiles_bytes(s));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
     for (int t = 0; t < TENSOR_COUNT; t++)
@@ -64,6 +64,8 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_attention_args, LISTS, lists),
     BUFFER(dmattn_attention_args, K_SCALES, k_scales),
     BUFFER(dmattn_attention_args, V_SCALES, v_scales),
+    BUFFER(dmattn_attention_args, PAGES, pages),
+    BUFFER(dmattn_attention_args, TABLE, table),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_attention_operator = {
@@ -103,7 +105,8 @@ static dmattn_status shorten(attention_plan *copy, uint32_t queries, uint32_t ke
     dmattn_unpack_stage_shorten(&copy->unpack, &run);
     dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &unpacked);
     for (int t = 0; t < TENSOR_COUNT; t++)
-        base->tensor[t].bytes = dmattn_attention_tensor_bytes(&run, (tensor_id)t);
+        if (t != TENSOR_TABLE) /* its rows have the length of the longest run */
+            base->tensor[t].bytes = dmattn_attention_tensor_bytes(&run, (tensor_id)t);
     if (run.mask == DMATTN_MASK_INTERVALS)
         dmattn_interval_lists_shorten(&copy->lists, &run, dmattn_selection_bound(&(dmattn_selection){0}, run.keys));
     return DMATTN_SUCCESS;

@@ -2,11 +2,17 @@
  * Dynamic mask attention: a mask, then attention with this mask. */
 #include "dma.h"
 
+#include "../attention/pages.h"
 #include "mask_stages.h"
 #include "operators.h"
 #include "unpacked.h"
 
 #include <stdio.h>
+
+static bool has_importance_in_pages(const dmattn_dma_desc *d)
+{
+    return d->importance_given && d->attention.page_size;
+}
 
 dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *descs, const messenger *m)
 {
@@ -27,6 +33,14 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
     dmattn_attention_desc d;
     TRY(dmattn_attention_desc_resolve(a, &d, m)); /* for its sizes */
     descs->attention = *a;
+    if (has_importance_in_pages(desc)) {
+        const uint64_t least = dmattn_page_layout(&d).end;
+        descs->attention.page_bytes = a->page_bytes ? a->page_bytes : least;
+        if (descs->attention.page_bytes < least)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                               "page_bytes is %llu, but with an importance in pages it must be at least %llu",
+                               (unsigned long long)a->page_bytes, (unsigned long long)least);
+    }
     descs->attention.mask = DMATTN_MASK_INTERVALS;
     descs->attention.mask_shape = (dmattn_score_shape){.batch = d.batch, .heads = d.kv_heads};
     descs->attention.bias = true;
@@ -60,6 +74,8 @@ uint64_t dmattn_dma_tensor_bytes(const dma_descs *descs, tensor_id tensor)
 {
     if (tensor == TENSOR_BIAS) /* the bias is the importance */
         return 0;
+    if (tensor == TENSOR_V) /* the mask may read another one, which was unpacked */
+        return dmattn_attention_tensor_bytes(&descs->attention, tensor);
     if (tensor == TENSOR_IMPORTANCE)
         return dmattn_attention_tensor_bytes(&descs->attention, TENSOR_BIAS);
     uint64_t bytes = dmattn_attention_tensor_bytes(&descs->attention, tensor);
@@ -90,8 +106,10 @@ static void add_tensors(dma_plan *plan, const dma_descs *descs)
     for (int i = 0; i < TENSOR_COUNT; i++) {
         const tensor_id t = (tensor_id)i;
         plan_tensor *tensor = &plan->base.tensor[t];
-        const bool made = t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
-                          || (t == TENSOR_IMPORTANCE && descs->mask.stages & DMATTN_STAGE_IMPORTANCE);
+        const bool made =
+            t == TENSOR_BEGIN || t == TENSOR_END || t == TENSOR_LISTS
+            || (t == TENSOR_IMPORTANCE
+                && (descs->mask.stages & DMATTN_STAGE_IMPORTANCE || has_importance_in_pages(&plan->given)));
         if (t != TENSOR_LISTS)
             tensor->bytes = dmattn_dma_tensor_bytes(descs, t);
         if (dmattn_attention_tensor_bytes(&s->desc, t) && tensor->alignment < dmattn_attention_alignment(s, t))
@@ -124,7 +142,8 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     plan->given = *(const dmattn_dma_desc *)desc;
     const uint32_t given_strides = dmattn_attention_given_strides(&plan->given.attention);
     s->given_strides = given_strides & ~dmattn_unpack_bits(&descs.attention);
-    TRY(dmattn_unpack_plan(&plan->unpack, base, &descs.attention, given_strides));
+    TRY(dmattn_unpack_plan(&plan->unpack, base, &descs.attention, given_strides,
+                           has_importance_in_pages(&plan->given)));
     const mask_lengths lengths = {.any = s->desc.lengths,
                                   .given_v_strides = s->desc.lengths && s->given_strides & DERIVED_V};
     TRY(dmattn_mask_stages_plan(&plan->mask, base, &descs.mask, lengths));
@@ -171,6 +190,8 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_dma_args, IMPORTANCE, importance),
     BUFFER(dmattn_dma_args, K_SCALES, k_scales),
     BUFFER(dmattn_dma_args, V_SCALES, v_scales),
+    BUFFER(dmattn_dma_args, PAGES, pages),
+    BUFFER(dmattn_dma_args, TABLE, table),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_dma_operator = {
@@ -224,8 +245,9 @@ static dmattn_status shorten(dma_plan *copy, uint32_t queries, uint32_t keys)
     dmattn_attention_stage_shorten(&copy->attention, &base->ctx->caps, &unpacked);
     set_slice(&copy->attention, &mask);
     for (int i = 0; i < TENSOR_COUNT; i++)
-        base->tensor[i].bytes = i == TENSOR_LISTS ? dmattn_lists_bytes(&copy->mask.lists.layout)
-                                                  : dmattn_dma_tensor_bytes(&descs, (tensor_id)i);
+        if (i != TENSOR_TABLE) /* its rows have the length of the longest run */
+            base->tensor[i].bytes = i == TENSOR_LISTS ? dmattn_lists_bytes(&copy->mask.lists.layout)
+                                                      : dmattn_dma_tensor_bytes(&descs, (tensor_id)i);
     return DMATTN_SUCCESS;
 }
 

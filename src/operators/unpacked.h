@@ -6,11 +6,11 @@
 #include "../attention/unpack.h"
 #include "../plan.h"
 
-/* Adds the stage's pipelines and workspace to a plan. `desc` and `given_strides`: as in dmattn_unpack_stage_plan(). */
+/* Adds the stage's pipelines and workspace to a plan; the arguments are those of dmattn_unpack_stage_plan(). */
 dmattn_status dmattn_unpack_plan(unpack_stage *stage, dmattn_plan *plan, const dmattn_attention_desc *desc,
-                                 uint32_t given_strides);
+                                 uint32_t given_strides, bool importance);
 
-/* Sets the alignment of tensors of a plan that have a format, and of their scales. */
+/* Sets the alignment of the tensors that the stage reads. */
 void dmattn_unpack_align(dmattn_plan *plan, const dmattn_attention_desc *desc);
 
 #endif

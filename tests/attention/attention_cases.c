@@ -141,6 +141,27 @@ static const attention_case formats[] = {
 };
 GROUP(formats, formats);
 
+/* k and v are in pages. In some cases there are fewer pages than keys need, so that items share them. */
+static const attention_case pages[] = {
+    {.name = "pages of 16", .desc = {F16, PAGES(16, 20), SIZE(2, 70, 90, 4, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "pages of 1, f32", .desc = {F32, PAGES(1, 150), SIZE(2, 33, 65, 2, 1, 24, 40), LSE}},
+    {.name = "pages of 256, bf16", .desc = {BF16, PAGES(256, 3), SIZE(2, 40, 300, 2, 2, 32, 0), LSE, CAUSAL}},
+    {.name = "pages of 8, q8_0 and q4_0",
+     .desc = {F16, FORMATS(Q8_0, Q4_0), PAGES(8, 40), SIZE(2, 66, 70, 4, 2, 32, 64), LSE, CAUSAL}},
+    {.name = "pages of 2, int8 and e4m3, d8",
+     .desc = {F32, FORMATS(INT8, E4M3), PAGES(2, 70), SIZE(2, 33, 65, 3, 1, 8, 24), LSE}},
+    {.name = "pages of 48, v int8, larger pages",
+     .desc = {BF16, FORMATS(TYPE, INT8), PAGES(48, 7), .page_bytes = 30000, SIZE(3, 20, 90, 4, 2, 40, 0), LSE}},
+    {.name = "shared pages", .desc = {F16, PAGES(16, 7), SIZE(3, 20, 90, 4, 2, 32, 0), LSE, CAUSAL, SLOPES}},
+    {.name = "one query in splits, e4m3",
+     .desc = {F16, FORMATS(E4M3, E4M3), PAGES(64, 30), SIZE(2, 1, 700, 8, 2, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "pages of 4, dense",
+     .desc = {F32, PAGES(4, 50), SIZE(2, 40, 70, 2, 1, 32, 0), LSE, DENSE(.batch = 2, .queries = 40)}},
+    {.name = "pages of 128, lists",
+     .desc = {F16, PAGES(128, 5), SIZE(2, 70, 140, 4, 2, 32, 0), LSE, INTERVALS(.batch = 2, .heads = 2)}},
+};
+GROUP(pages, pages);
+
 static const attention_case heads[] = {
     {.name = "1 head", .desc = {F32, SIZE(5, 15, 30, 1, 0, 16, 0), LSE}},
     {.name = "7 heads", .desc = {F16, SIZE(2, 15, 30, 7, 0, 16, 0), LSE, CAUSAL}},

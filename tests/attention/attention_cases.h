@@ -50,6 +50,7 @@ typedef struct attention_group {
     X(intervals_and_bias)   \
     X(types)                \
     X(formats)              \
+    X(pages)                \
     X(additive)             \
     X(slopes)               \
     X(sinks)                \
@@ -65,6 +66,9 @@ void case_fill_inputs(const attention_case *c, problem *p);
 /* The type of a case at a level. Matrices do not compute in f32. So at matrix levels, f32 cases run in f16 or bf16,
  * which tests their sizes, masks and biases, too. `in_group`: the case's index in its group. */
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level);
+
+/* Whether the descriptor has an option that gradients refuse. */
+bool attention_has_no_gradients(const dmattn_attention_desc *d);
 
 /* A case as it runs at a level, and whether it is one of the few that run by default. */
 typedef struct attention_choice {
@@ -90,6 +94,7 @@ bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradi
 #define LSE                .lse = true
 #define CAUSAL             .causal = true
 #define SINK               .sink = true
+#define PAGES(size, count) .page_size = (size), .pages = (count)
 #define FORMATS(k, v)      .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
 #define SLOPES             .slopes = true
 #define ADDITIVE(of, ...)  .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}

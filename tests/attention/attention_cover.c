@@ -74,6 +74,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->out_f32);
     cover_add(&t, d->k_format);
     cover_add(&t, d->v_format);
+    cover_add(&t, d->page_size > 16 ? 2 : d->page_size > 0);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
     cover_add(&t, c->data);
@@ -84,6 +85,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
                                d->out_f32,
                                d->k_format,
                                d->v_format,
+                               d->page_size,
                                d->mask,
                                bias ? 1 + (uint64_t)d->bias_type : 0,
                                d->causal,
@@ -101,6 +103,11 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
         if (layouts[i] || d->mask_shape.batch_stride || d->mask_shape.query_stride || d->bias_shape.query_stride)
             cover_add_kernel(&t, 1 + number);
     return t;
+}
+
+bool attention_has_no_gradients(const dmattn_attention_desc *d)
+{
+    return d->q_f32 || d->out_f32 || d->k_format || d->v_format || d->page_size;
 }
 
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level)
@@ -125,7 +132,7 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
             const attention_case *c = &groups[g]->cases[i];
             /* If all biases of a row are the lowest number, rounding loses the sum in lse. */
             const dmattn_attention_desc *d = &c->desc;
-            if (gradients && (c->data == DATA_LOWEST_ROWS || d->q_f32 || d->out_f32 || d->k_format || d->v_format))
+            if (gradients && (c->data == DATA_LOWEST_ROWS || attention_has_no_gradients(d)))
                 continue;
             /* A CPU needs minutes to compile a matrix kernel of such a row. */
             if (level > DMATTN_LEVEL_PORTABLE && c->desc.head_dim > MOST_COMPILED)

@@ -141,6 +141,16 @@ static const bad_desc bad[] = {
     {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {0, 80, 32}}},
     {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {1, 64, 32}}},
     {"a stride of v", {WIDE_SIZES, .v_format = DMATTN_FORMAT_Q4_0, .v_strides = {0, 64, 33}}},
+    {"pages is set, but page_size is 0", {SIZES, .pages = 5}},
+    {"page_bytes is set, but page_size is 0", {SIZES, .page_bytes = 16}},
+    {"page_size is 257", {SIZES, .page_size = 257, .pages = 5}},
+    {"page_size is 512", {SIZES, .page_size = 512, .pages = 5}},
+    {"pages is 0", {SIZES, .page_size = 16}},
+    {"pages is 1073741824", {SIZES, .page_size = 16, .pages = 1u << 30}},
+    {"page_bytes is 5104, but must be a multiple of 16 of at least 5120",
+     {SIZES, .page_size = 16, .pages = 5, .page_bytes = 5104}},
+    {"page_bytes is 5128", {SIZES, .page_size = 16, .pages = 5, .page_bytes = 5128}},
+    {"pages has more than 2^62 bytes", {SIZES, .page_size = 1, .pages = 1u << 29, .page_bytes = UINT64_C(1) << 40}},
     {"mask 4", {SIZES, .mask = (dmattn_mask)4}},
     {"level 4", {SIZES, .level = (dmattn_level)4}},
     {"level -1", {SIZES, .level = (dmattn_level)-1}},
@@ -356,6 +366,25 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K_SCALES), 0);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 2 * 7 * 2 * 24);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V_SCALES), 4 * 2 * 7 * 2);
+
+    /* in pages of 2 keys: rows of k, rows of v, and scales of v, each at a multiple of 16 bytes */
+    d = resolved((dmattn_attention_desc){.batch = 2,
+                                         .queries = 5,
+                                         .keys = 25,
+                                         .heads = 3,
+                                         .kv_heads = 1,
+                                         .head_dim = 8,
+                                         .type = DMATTN_TYPE_F16,
+                                         .v_format = DMATTN_FORMAT_INT8,
+                                         .page_size = 2,
+                                         .pages = 100,
+                                         .k_strides = {1, 1, 1}});
+    cr_expect_eq(d.page_bytes, 32 + 16 + 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_PAGES), 100 * 64);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_TABLE), 4 * 2 * 13);
+    const tensor_id in_pages[] = {TENSOR_K, TENSOR_V, TENSOR_K_SCALES, TENSOR_V_SCALES};
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(dmattn_attention_tensor_bytes(&d, in_pages[i]), 0);
 
     d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_F16,
                                          .bias_shape = {.queries = 5}, .sink = true, .slopes = true});

@@ -10,11 +10,14 @@
 #include <string.h>
 
 enum { MOST = 150, BATCH = 2, HEADS = 4, KV_HEADS = 2, DIM = 16, GUARD = 64 };
+enum { PAGE = 16, TABLE = (MOST + PAGE - 1) / PAGE, POOL = 32 };
 enum { Q_ROW = HEADS * DIM, KV_ROW = KV_HEADS * DIM };
 
 /* Buffers for the largest lengths, as floats. */
 typedef struct tensors {
-    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, k_scales, v_scales, workspace;
+    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, k_scales, v_scales, pages,
+        workspace;
+    dmattn_buffer table[2]; /* rows for the keys of a run, and for the most keys */
     uint64_t workspace_size;
 } tensors;
 
@@ -88,12 +91,28 @@ static tensors make_tensors(void)
         .a = make(4 * KV_HEADS),
         .k_scales = make(4 * BATCH * MOST * KV_HEADS),
         .v_scales = make(4 * BATCH * MOST * KV_HEADS),
+        .pages = make(4 * POOL * PAGE * 2 * KV_ROW),
+        .table = {make(4 * BATCH * TABLE), make(4 * BATCH * TABLE)},
     };
     fill_random(&t.sink, HEADS, HEADS);
     fill_random(&t.slopes, HEADS, HEADS);
+    fill_random(&t.pages, POOL * PAGE * 2 * KV_ROW, POOL * PAGE * 2 * KV_ROW);
     fill_random(&t.dt_weight, KV_HEADS * KV_ROW, KV_HEADS * KV_ROW);
     fill_random(&t.a, KV_HEADS, KV_HEADS);
     return t;
+}
+
+/* The same pages for the keys of a run in both tables, and no page after them. */
+static void fill_tables(const tensors *t, uint32_t keys)
+{
+    const uint32_t row = (keys - 1) / PAGE + 1;
+    int32_t exact[BATCH * TABLE], most[BATCH * TABLE];
+    memset(exact, 0xff, sizeof exact);
+    memset(most, 0xff, sizeof most);
+    for (uint32_t i = 0; i < BATCH * row; i++)
+        exact[i] = most[i / row * TABLE + i % row] = rand() % POOL;
+    fill(&t->table[0], exact, sizeof exact);
+    fill(&t->table[1], most, sizeof most);
 }
 
 /* Sizes of exactly what a run may access are in the buffers; contents behind them are NaN. */
@@ -107,6 +126,7 @@ static void prepare(tensors *t, uint32_t queries, uint32_t keys, bool strided)
     fill_random(&t->v_scales, BATCH * keys * KV_HEADS, BATCH * MOST * KV_HEADS);
     fill_bias(&t->bias, MOST * MOST);
     fill_masks(t, queries, keys);
+    fill_tables(t, keys);
 }
 
 typedef struct results {
@@ -150,6 +170,8 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                  .a = t->a,
                                  .k_scales = t->k_scales,
                                  .v_scales = t->v_scales,
+                                 .pages = t->pages,
+                                 .table = t->table[keys > 0],
                                  .workspace = t->workspace,
                                  .queries = queries,
                                  .keys = keys};
@@ -166,6 +188,8 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                              .slopes = t->slopes,
                                              .k_scales = t->k_scales,
                                              .v_scales = t->v_scales,
+                                             .pages = t->pages,
+                                             .table = t->table[keys > 0],
                                              .workspace = t->workspace,
                                              .queries = queries,
                                              .keys = keys};
@@ -236,6 +260,9 @@ static const subject subjects[] = {
     {"int8", .attention = {SIZES, .causal = true, INT8}},
     {"int8, dynamic mask, cache", .dynamic = true, .strided = true,
      .attention = {SIZES, INT8, .k_strides = {MOST * KV_ROW, KV_ROW, DIM}, .v_strides = {MOST * KV_ROW, KV_ROW, DIM}},
+     .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
+    {"pages", .attention = {SIZES, .causal = true, .page_size = PAGE, .pages = POOL}},
+    {"pages, dynamic mask", .dynamic = true, .attention = {SIZES, .page_size = PAGE, .pages = POOL},
      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
     {"sliding window", .dynamic = true, .attention = {SIZES}, .selection = {.causal = true, .sliding = 20}},
 };

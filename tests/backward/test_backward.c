@@ -75,7 +75,7 @@ static void run_group(const char *group, const attention_group *g)
     char name[128];
     for (size_t i = 0; i < g->count; i++) {
         const attention_case *c = &g->cases[i];
-        if (c->data == DATA_LOWEST_ROWS || c->desc.q_f32 || c->desc.out_f32 || c->desc.k_format || c->desc.v_format)
+        if (c->data == DATA_LOWEST_ROWS || attention_has_no_gradients(&c->desc))
             continue;
         snprintf(name, sizeof name, "%s, %s", group, c->name);
         run_case(name, c, c->desc.type, DMATTN_LEVEL_PORTABLE);

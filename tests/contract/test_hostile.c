@@ -246,6 +246,27 @@ DEVICE_TEST(hostile, dense)
     }
 }
 
+DEVICE_TEST(hostile, attention_table)
+{
+    enum { PAGE = 8, ENTRIES = (KEYS + PAGE - 1) / PAGE, POOL = ITEMS * ENTRIES + 5 };
+    EACH_LEVEL(harness_offers)
+    {
+        arena a;
+        dmattn_attention_args args = {0};
+        arena_create(
+            &a,
+            plan_attention(
+                (dmattn_attention_desc){SIZES, .lse = true, .causal = true, .page_size = PAGE, .pages = POOL}, level),
+            &args, 0);
+        RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
+        fill_valid(&a);
+        int32_t *table = arena_input(&a, TENSOR_TABLE);
+        for (int32_t i = 0; i < ITEMS * ENTRIES; i++)
+            table[i] = POOL - 1 - i;
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_TABLE);
+    }
+}
+
 /* That the validation layer finds a read behind a buffer, if it is asked for: k begins 64 bytes too late. */
 DEVICE_TEST(hostile, gpu_validation)
 {

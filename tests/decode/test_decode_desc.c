@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and
  * the constants of its kernels. */
-#include "attention/desc.h"
+#include "attention/pages.h"
 #include "decode/stage.h"
 #include "decode_descs.h"
 
@@ -412,6 +412,39 @@ Test(decode_layout, formats)
     cr_expect_eq(l.key_scales, l.values + 128 * 24);
     cr_expect_eq(l.value_scales, l.key_scales + 128 * 4);
     cr_expect_eq(l.sequence_size, l.value_scales + 128 * 4);
+}
+
+/* Attention reads the pages that decoding writes. */
+Test(decode_layout, pages_of_attention)
+{
+    static const uint32_t page_sizes[] = {1, 2, 8, 48, 256};
+    for (int k = 0; k < 8; k++)
+        for (int v = 0; v < 8; v++)
+            for (size_t i = 0; i < COUNT(page_sizes); i++) {
+                dmattn_decode_desc desc = paged;
+                desc.attention.kv_heads = desc.attention.heads = 1;
+                desc.attention.head_dim = 32;
+                desc.attention.value_dim = 64;
+                desc.attention.k_format = (dmattn_format)k;
+                desc.attention.v_format = (dmattn_format)v;
+                desc.page_size = page_sizes[i];
+                desc.importance_given = true;
+                const dmattn_decode_desc d = resolved(desc);
+                const dmattn_cache_layout l = dmattn_decode_layout(&d);
+                dmattn_attention_desc a = desc.attention;
+                a.keys = desc.max_keys;
+                a.page_size = page_sizes[i];
+                a.pages = desc.pages;
+                cr_assert_eq(dmattn_attention_desc_resolve(&a, &a, NULL), DMATTN_SUCCESS);
+                const page_layout in_page = dmattn_page_layout(&a);
+                cr_expect_eq(in_page.values, l.values);
+                cr_expect(!l.key_scales || in_page.k_scales == l.key_scales);
+                cr_expect(!l.value_scales || in_page.v_scales == l.value_scales);
+                cr_expect_eq(in_page.importance, l.importance);
+                cr_expect_eq(in_page.end, l.page_size);
+                cr_expect_eq(a.page_bytes, l.importance, "without an importance");
+                cr_expect_eq(dmattn_table_pages(&a), l.table_pages);
+            }
 }
 
 Test(decode_layout, more_than_32_bits)

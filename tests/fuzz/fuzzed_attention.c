@@ -80,6 +80,11 @@ void draw_attention(dmattn_attention_desc *d)
     d->out_f32 = once_in(4);
     d->k_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
     d->v_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
+    if (once_in(4)) {
+        d->page_size = once_in(6) ? wild_32() : 1u << below(9);
+        d->pages = any_size();
+        d->page_bytes = once_in(3) ? wild_32() / 16 * (uint64_t)16 : 0;
+    }
     d->slopes = once_in(4);
     d->lists = intervals && once_in(5);
     d->list_capacity = intervals && once_in(3) ? any_size() : 0;
@@ -158,11 +163,19 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
     switch (t) {
     case TENSOR_Q: return (a->q_f32 ? 4 : element) * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
     case TENSOR_K:
-        return format_bytes(a->k_format, element, span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim));
+        return a->page_size ? 0
+                            : format_bytes(a->k_format, element,
+                                           span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim));
     case TENSOR_V:
-        return format_bytes(a->v_format, element, span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim));
-    case TENSOR_K_SCALES: return has_scales(a->k_format) ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
-    case TENSOR_V_SCALES: return has_scales(a->v_format) ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
+        return a->page_size ? 0
+                            : format_bytes(a->v_format, element,
+                                           span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim));
+    case TENSOR_PAGES: return a->page_size ? (wide)a->pages * a->page_bytes : 0;
+    case TENSOR_TABLE: return a->page_size ? (wide)4 * a->batch * ((a->keys - 1) / a->page_size + 1) : 0;
+    case TENSOR_K_SCALES:
+        return has_scales(a->k_format) && !a->page_size ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
+    case TENSOR_V_SCALES:
+        return has_scales(a->v_format) && !a->page_size ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
     case TENSOR_OUT:
         return (a->out_f32 ? 4 : element) * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
     case TENSOR_LSE: return a->lse ? (wide)4 * a->batch * a->heads * a->queries : 0;
@@ -180,8 +193,9 @@ static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *
 {
     for (int t = TENSOR_Q; t <= TENSOR_SLOPES; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
-    for (int t = TENSOR_K_SCALES; t <= TENSOR_V_SCALES; t++)
-        FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
+    const tensor_id stored[] = {TENSOR_K_SCALES, TENSOR_V_SCALES, TENSOR_PAGES, TENSOR_TABLE};
+    for (int i = 0; i < 4; i++)
+        FUZZ_CHECK(plan->tensor[stored[i]].bytes == attention_bytes(resolved, stored[i]));
 }
 
 static void check_attention(const dmattn_plan *plan, const dmattn_plan_info *info)

@@ -222,7 +222,7 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     run_again(&p, &dp, false);
     expect_same(name, "a run with the mask in the workspace", &p, &dp, &r);
     dp.dma_args = kept;
-    if (!p.stored.v_format) { /* a mask plan reads v in its type */
+    if (!p.stored.v_format && !p.stored.page_size) { /* a mask plan reads v in its type */
         run_parts(&p, &dp);
         expect_same(name, "a mask plan and an attention plan", &p, &dp, &r);
     }
@@ -253,9 +253,11 @@ static void run_case(const dma_case *c)
     }
 DMA_GROUPS(GROUP_TEST)
 
-/* ---- formats of k and v -------------------------------------------------------------------------------------- */
+/* ---- formats of k and v, pages --------------------------------------------------------------------------------------
+ */
 
-/* The importance is computed from the values that attention reads. */
+/* The importance is computed from the values that attention reads. If it is given and there are pages, it is in them.
+ */
 static const dma_case formats[] = {
     {"q8_0", {.attention = {F16, FORMATS(Q8_0, Q8_0), SIZE(2, 70, 90, 4, 2, 32, 64), LSE}, TOPW(20)}},
     {"int8 and e4m3, odd rows",
@@ -264,6 +266,16 @@ static const dma_case formats[] = {
       TOPW(20)}},
     {"v q4_0, importance given",
      {.attention = {F32, FORMATS(TYPE, Q4_0), SIZE(1, 60, 90, 4, 2, 16, 32), LSE}, TOPW(20), .importance_given = true}},
+    {"pages of 16", {.attention = {F16, PAGES(16, 15), SIZE(2, 70, 90, 4, 2, 16, 0), LSE}, TOPW(20)}},
+    {"pages of 4, int8, importance given",
+     {.attention = {BF16, FORMATS(INT8, INT8), PAGES(4, 50), SIZE(2, 70, 90, 4, 2, 24, 16), LSE},
+      TOPW(20, .sinks = 2, .sliding = 50),
+      .importance_given = true}},
+    {"pages of 64, q8_0, documents",
+     {.attention = {F16, FORMATS(Q8_0, Q8_0), PAGES(64, 5), SIZE(2, 100, 150, 4, 2, 32, 0), LSE},
+      ALL(.causal = true, .documents = 1)}},
+    {"pages of 1, f32, sliding window",
+     {.attention = {F32, PAGES(1, 200), SIZE(2, 40, 90, 4, 2, 16, 0), LSE}, ALL(.causal = true, .sliding = 30)}},
 };
 
 DEVICE_TEST(dma, formats)

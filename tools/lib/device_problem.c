@@ -16,9 +16,9 @@ const dmattn_buffer *device_problem_buffer(const device_problem *dp, tensor_id t
 /* Returns whether the device computes a tensor. */
 static bool is_computed(const problem *p, tensor_id t)
 {
+    const bool importance = !p->dma_desc.importance_given || p->stored.page_size;
     return t == TENSOR_OUT || t == TENSOR_LSE
-           || (p->dma
-               && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && !p->dma_desc.importance_given)));
+           || (p->dma && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && importance)));
 }
 
 static uint32_t longest(const problem *p, uint32_t length)

@@ -146,21 +146,27 @@ static dmattn_status allocate(problem *p, tensor_id t, const messenger *m)
 /* The tensors that a device gets in another form. */
 static dmattn_status allocate_stored(problem *p, const messenger *m)
 {
-    const tensor_id tensors[] = {TENSOR_K, TENSOR_V, TENSOR_K_SCALES, TENSOR_V_SCALES};
-    const bool is_stored[] = {p->stored.k_format, p->stored.v_format, true, true};
-    for (int i = 0; i < 4; i++) {
+    const tensor_id tensors[] = {TENSOR_K, TENSOR_V, TENSOR_K_SCALES, TENSOR_V_SCALES, TENSOR_PAGES, TENSOR_TABLE};
+    for (int i = 0; i < 6; i++) {
         const uint64_t bytes = problem_device_bytes(p, tensors[i]);
-        if (is_stored[i] && bytes)
+        const bool same =
+            (tensors[i] == TENSOR_K && !p->stored.k_format) || (tensors[i] == TENSOR_V && !p->stored.v_format);
+        if (!same && bytes)
             TRY(allocate_bytes(tensors[i], bytes, &p->stored.tensor[tensors[i]], m));
     }
     return DMATTN_SUCCESS;
 }
 
 /* Splits a resolved descriptor in what the host and what a device computes. */
-static void take_formats(problem *p, const dmattn_attention_desc *d)
+static void take_stored(problem *p, const dmattn_attention_desc *d)
 {
-    p->stored = (problem_stored){
-        .k_format = d->k_format, .v_format = d->v_format, .k_strides = d->k_strides, .v_strides = d->v_strides};
+    p->stored = (problem_stored){.k_format = d->k_format,
+                                 .v_format = d->v_format,
+                                 .k_strides = d->k_strides,
+                                 .v_strides = d->v_strides,
+                                 .page_size = d->page_size,
+                                 .pages = d->pages,
+                                 .page_bytes = d->page_bytes};
     p->desc = dmattn_unpack_attention(d);
 }
 
@@ -182,7 +188,7 @@ dmattn_status problem_create(const dmattn_attention_desc *desc, const messenger 
     dmattn_attention_desc resolved;
     *p = (problem){0};
     TRY(dmattn_attention_desc_resolve(desc, &resolved, m));
-    take_formats(p, &resolved);
+    take_stored(p, &resolved);
     return allocate_inputs(p, m);
 }
 
@@ -193,7 +199,7 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
     TRY(dmattn_dma_desc_resolve(desc, &descs, m));
     p->dma = true;
     p->dma_desc = *desc;
-    take_formats(p, &descs.attention);
+    take_stored(p, &descs.attention);
     p->mask_desc = descs.mask;
     return allocate_inputs(p, m);
 }
@@ -384,5 +390,6 @@ void problem_randomize(problem *p, uint64_t seed)
             random_rows(p, t, &state);
     }
     problem_randomize_mask(p, seed);
+    problem_randomize_table(p, seed);
     problem_store(p);
 }

@@ -19,11 +19,14 @@ typedef struct problem_backward {
     dmattn_strides dout_strides, dq_strides, dk_strides, dv_strides;
 } problem_backward;
 
-/* Keys and values as a device gets them, if they have a format of their own. */
+/* Keys and values as a device gets them, if they have a format of their own or are in pages. */
 typedef struct problem_stored {
-    dmattn_format k_format, v_format; /* DMATTN_FORMAT_TYPE: they are as in `tensor` of the problem */
-    dmattn_strides k_strides, v_strides;
-    void *tensor[TENSOR_COUNT]; /* k, v and their scales, owned; NULL without a format */
+    dmattn_format k_format, v_format;    /* DMATTN_FORMAT_TYPE: elements are as in `tensor` of the problem */
+    dmattn_strides k_strides, v_strides; /* without pages */
+    uint32_t page_size, pages;
+    uint64_t page_bytes;
+    void *tensor[TENSOR_COUNT]; /* k, v and their scales, or the pool and the block table, owned; NULL: as in the
+                                   problem */
 } problem_stored;
 
 /* The inputs of one call of attention or of dynamic mask attention. tensor[t], owned, holds problem_bytes(p, t) bytes
@@ -54,8 +57,8 @@ dmattn_status problem_create_dma(const dmattn_dma_desc *desc, const messenger *m
  * defaults. */
 dmattn_status problem_add_backward(problem *p, const problem_backward *wanted, const messenger *messenger);
 
-/* Stores k and v in their formats, and replaces them by what the stored rows are. To be called when they have been
- * filled in; problem_randomize() does. Nothing changes without formats. */
+/* Stores k and v in their formats or pages, and replaces them by what the stored rows are. To be called when they have
+ * been filled in; problem_randomize() does. Nothing changes without formats. */
 void problem_store(problem *p);
 
 /* Replaces k and v by what the stored rows are. */
@@ -95,6 +98,10 @@ uint64_t tensor_box_at(const tensor_box *box, uint64_t row);
  * rows, 0 or 1 with probability 1/2 for the mask, intervals with random begins and lengths, documents of random
  * lengths, and parameters that give an importance of the order of 1. */
 void problem_randomize(problem *p, uint64_t seed);
+
+/* Fills the block table, if there are pages: a random order, and numbers of no page instead of the last page. Items
+ * share pages only if there are not enough. */
+void problem_randomize_table(problem *p, uint64_t seed);
 
 /* Does the same for the inputs of dynamic masks only: parameters, documents, key_valid, importance. */
 void problem_randomize_mask(problem *p, uint64_t seed);
