@@ -87,6 +87,93 @@ def write_case(path, tensors, metadata):
             file.write(tensor.bytes())
 
 
+# ---- formats of k and v ----------------------------------------------------------------------------------------------
+
+
+def e4m3(code):
+    """The number of a code of fp8 e4m3."""
+    exponent, mantissa = code >> 3 & 15, code & 7
+    size = math.ldexp(8 + mantissa, exponent - 10) if exponent else math.ldexp(mantissa, -9)
+    return -size if code & 0x80 else size
+
+
+E4M3 = sorted((e4m3(code), code) for code in range(0x7F))  # the numbers from 0 to 448
+
+
+def e4m3_code(x):
+    """The code of the number that is nearest to x; of two equally near ones, the even code."""
+    distance, odd, code = min((abs(abs(x) - number), code & 1, code) for number, code in E4M3)
+    return code | (0x80 if x < 0 else 0)
+
+
+def half(x):
+    return list(struct.pack("<e", x))
+
+
+def stored_row(form, row):
+    """The bytes of a row of numbers, and its scale, or None."""
+    if form in ("int8", "e4m3"):
+        scale = rounded("F32", max(map(abs, row)) / (127 if form == "int8" else 448))
+        inverse = rounded("F32", 1 / scale) if scale else 0
+        scaled = [rounded("F32", x * inverse) for x in row]
+        return [round(x) & 0xFF if form == "int8" else e4m3_code(x) for x in scaled], scale
+    result = []
+    for start in range(0, len(row), 32):
+        block = row[start:start + 32]
+        largest = max(block, key=abs)
+        d = rounded("F32", abs(largest) / 127 if form == "q8_0" else largest / -8)
+        inverse = rounded("F32", 1 / d) if d else 0
+        scaled = [rounded("F32", x * inverse) for x in block]
+        if form == "q8_0":
+            result += half(d) + [round(x) & 0xFF for x in scaled]
+        else:
+            codes = [min(15, int(rounded("F32", x + 8.5))) for x in scaled]
+            result += half(d) + [low | high << 4 for low, high in zip(codes, codes[16:])]
+    return result, None
+
+
+def row_numbers(form, row, scale):
+    """The numbers of a row of bytes."""
+    if form in ("int8", "e4m3"):
+        numbers = [(x + 128) % 256 - 128 if form == "int8" else e4m3(x) for x in row]
+        return [rounded("F32", scale * x) for x in numbers]
+    result = []
+    for start in range(0, len(row), 34 if form == "q8_0" else 18):
+        d = struct.unpack("<e", bytes(row[start:start + 2]))[0]
+        if form == "q8_0":
+            result += [d * ((x + 128) % 256 - 128) for x in row[start + 2:start + 34]]
+        else:
+            codes = row[start + 2:start + 18]
+            result += [d * ((x & 15) - 8) for x in codes] + [d * ((x >> 4) - 8) for x in codes]
+    return result
+
+
+def store(tensors, name, form):
+    """Replaces k or v by its bytes in a format, and adds its scales."""
+    tensor = tensors[name]
+    rows = [stored_row(form, tensor.data[i:i + tensor.shape[3]]) for i in range(0, len(tensor.data), tensor.shape[3])]
+    if form in ("int8", "e4m3"):
+        tensors[name + "_scales"] = Tensor("F32", tensor.shape[:3], [scale for _, scale in rows])
+    tensors[name] = Tensor("U8", tensor.shape[:3] + (len(rows[0][0]),), [x for row, _ in rows for x in row])
+
+
+def with_numbers(tensors, metadata):
+    """The tensors with k and v as attention reads them: numbers of the type."""
+    result = dict(tensors)
+    for name in "kv":
+        form, tensor = metadata.get(name + "_format"), tensors.get(name)
+        if "type" not in metadata or not tensor:
+            continue
+        dtype, numbers, row = metadata["type"].upper(), tensor.data, tensor.shape[3]
+        if form:
+            scales = tensors.get(name + "_scales")
+            numbers = [x for i in range(len(tensor.data) // row)
+                       for x in row_numbers(form, tensor.data[i * row:(i + 1) * row], scales and scales.data[i])]
+        count = len(numbers) * row // len(tensor.data)
+        result[name] = Tensor(dtype, tensor.shape[:3] + (count,), [rounded(dtype, x) for x in numbers])
+    return result
+
+
 def dot(a, b):
     return math.fsum(x * y for x, y in zip(a, b))
 
@@ -300,6 +387,7 @@ def solve(tensors, metadata):
     """Returns the results of a case: {name: Tensor}. Raises ValueError if rounding would decide what is selected."""
     if metadata["op"] == "merge":
         return merge(tensors)
+    tensors = with_numbers(tensors, metadata)
     results, bias = {}, tensors.get("bias")
     if metadata["op"] == "dma":
         bias, zs = importance(tensors, metadata)
@@ -368,6 +456,8 @@ def random_inputs(rng, o):
         tensors["bias"] = normal(rng, dtype, (o.batch, kv_heads) + rows + (keys,))
     if o.sink:
         tensors["sink"] = normal(rng, "F32", (o.heads,))
+    for name, form in zip("kv", o.kv_format):
+        store(tensors, name, form)
     if o.dlse:
         tensors["dlse"] = normal(rng, "F32", (o.batch, o.heads, o.queries))
     if o.gradients:
@@ -381,6 +471,8 @@ def make_metadata(o):
     metadata = {"op": o.op, "causal": o.causal}
     if o.q_f32:
         metadata["out_f32"] = 1
+    if o.kv_format:
+        metadata.update(type=o.type, k_format=o.kv_format[0], v_format=o.kv_format[1])
     names = ["scale", "soft_cap"]
     if o.op == "dma":
         metadata.update(selection=o.selection, activation=o.activation)
@@ -425,6 +517,8 @@ def parse():
     add("--padding", action="store_true", help="dma: a fifth of the keys is not valid")
     add("--dt-bias", action="store_true", help="dma: a bias of the importance")
     add("--q-f32", action="store_true", help="q and out are f32, and the other tensors of --type")
+    add("--kv-format", metavar="F[+F]", default="",
+        help="k and v are int8, e4m3, q8_0 or q4_0, or k one and v another of them; dimensions of blocks: 32, 64, ...")
     add("--sink", action="store_true", help="a random sink for each query head, a score of no key")
     add("--gradients", action="store_true", help="a random dout, and the gradients")
     add("--dlse", action="store_true", help="a random gradient of lse, too; needs --gradients")
@@ -434,6 +528,14 @@ def parse():
     o.value_dim = o.value_dim or o.head_dim
     if o.window is None and o.selection.startswith("topw"):
         o.window = max(o.keys // 4, 1)
+    o.kv_format = [form for form in o.kv_format.split("+") if form]
+    if len(o.kv_format) > 2 or not set(o.kv_format) <= {"int8", "e4m3", "q8_0", "q4_0"}:
+        parser.error("--kv-format takes int8, e4m3, q8_0 or q4_0, or two of them like q8_0+q4_0")
+    o.kv_format = o.kv_format * 2 if len(o.kv_format) == 1 else o.kv_format
+    if any(form[0] == "q" and dim % 32 for form, dim in zip(o.kv_format, (o.head_dim, o.value_dim))):
+        parser.error("q8_0 and q4_0 need --head-dim and --value-dim that are multiples of 32")
+    if o.kv_format and o.gradients:
+        parser.error("--gradients needs k and v of --type, but there is --kv-format")
     if o.q_f32 and o.gradients:
         parser.error("--gradients needs one type, but there is --q-f32")
     if o.dlse and not o.gradients:

@@ -201,6 +201,24 @@ for pair in causal=2 causal= intervals=yes scale=0 scale=1x scale= scale=nan sca
     bad "${pair%=*}" "${meta/%\}/,\"${pair%=*}\":\"${pair#*=}\"\}},$q,$k,$v"
 done
 
+# Formats: k has 8 bytes, and then v and the scale of k follow.
+int8=${meta/%\}/,\"type\":\"f32\",\"k_format\":\"int8\"\}}
+bytes=$(tensor k U8 '[1,1,1,8]' 32 40)
+rows="$q,$bytes,$(tensor v F32 '[1,1,1,8]' 40 72)"
+scale=$(tensor k_scales F32 '[1,1,1]' 72 76)
+make_file good_int8 "{$int8,$rows,$scale}" 76
+accepted --cpu "$folder/good_int8"
+bad "no tensor 'k_scales'" "$int8,$rows" 72
+bad "k_scales has shape [1, 1], but must have [1, 1, 1]" "$int8,$rows,$(tensor k_scales F32 '[1,1]' 72 76)" 76
+bad "k_scales is I32" "$int8,$rows,$(tensor k_scales I32 '[1,1,1]' 72 76)" 76
+bad "metadata type is missing" "${meta/%\}/,\"k_format\":\"int8\"\}},$rows,$scale" 76
+bad "k is F32 of shape [1, 1, 1, 8], but in the format int8" "$int8,$q,$k,$v,$(tensor k_scales F32 '[1,1,1]' 96 100)" 100
+bad "a multiple of 34" "${int8/int8/q8_0},$rows,$scale" 76
+bad "metadata k_format is 'q5_0'" "${int8/int8/q5_0},$rows,$scale" 76
+bad "metadata type is 'f64'" "${int8/f32/f64},$rows,$scale" 76
+wide=$(tensor k U8 '[1,1,1,16]' 32 48)
+bad "16 elements in a row, but q has 8" "$int8,$q,$wide,$(tensor v F32 '[1,1,1,8]' 48 80),${scale/72,76/80,84}" 84
+
 # Dynamic masks: dt_weight and a follow q, k and v.
 dma='"__metadata__":{"op":"dma","selection":"topw_causal","window":"1","causal":"1"}'
 weight=$(tensor dt_weight F32 '[1,8]' 96 128)

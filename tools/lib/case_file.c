@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "case_file.h"
 
+#include "format.h"
 #include "reference/element.h"
 
 #include <ctype.h>
@@ -182,28 +183,96 @@ static dmattn_status read_mask(const safetensors_file *file, const messenger *m,
 
 typedef const safetensors_tensor *inputs[TENSOR_COUNT];
 
+/* Reads an f32 tensor. */
+static dmattn_status read_f32(const safetensors_file *file, const messenger *m, const char *name, const uint64_t *shape,
+                              uint32_t rank, const safetensors_tensor **tensor)
+{
+    TRY(find(file, m, name, tensor));
+    const safetensors_tensor *t = *tensor;
+    safetensors_tensor want = {.rank = rank};
+    memcpy(want.shape, shape, rank * sizeof *shape);
+    if (t->rank != rank || memcmp(t->shape, want.shape, rank * sizeof *shape))
+        return INVALID("%s has shape %s, but must have %s", name, shape_of(t).text, shape_of(&want).text);
+    if (t->type != SAFETENSORS_F32)
+        return INVALID("%s is %s, but must be F32", name, safetensors_type_name(t->type));
+    return DMATTN_SUCCESS;
+}
+
+/* The elements of a row of k or v that is stored in a format with blocks or scales. */
+static dmattn_status stored_dim(const messenger *m, const safetensors_tensor *t, dmattn_format format, uint32_t *dim)
+{
+    const uint32_t bytes = dmattn_format_block_bytes(format);
+    if (t->type != SAFETENSORS_U8 || t->shape[3] % bytes)
+        return INVALID(
+            "%s is %s of shape %s, but in the format %s must be U8 with a last extent that is a multiple of %u",
+            t->name, safetensors_type_name(t->type), shape_of(t).text, dmattn_format_string(format), bytes);
+    *dim = (uint32_t)t->shape[3] / bytes * dmattn_format_block(format);
+    return DMATTN_SUCCESS;
+}
+
+/* Reads k or v, and the scales of its rows. `type`: that of the metadata, or negative; *own_type: the type of k or v if
+ * the metadata has none, and if they are no bytes. */
+static dmattn_status read_rows(const safetensors_file *file, const messenger *m, tensor_id id, const uint64_t want[4],
+                               int type, dmattn_format *format, uint32_t *dim, inputs in)
+{
+    static const char *const formats[] = {"int8", "e4m3", "q8_0", "q4_0"};
+    const bool keys = id == TENSOR_K;
+    const tensor_id scales = keys ? TENSOR_K_SCALES : TENSOR_V_SCALES;
+    int stored;
+    TRY(word(file, m, keys ? "k_format" : "v_format", formats, 4, 4, &stored));
+    const uint64_t elements = stored < 4 ? 0 : want[3]; /* bytes are checked below */
+    TRY(find_qkv(file, m, keys ? "k" : "v", (uint64_t[4]){want[0], want[1], want[2], elements}, &in[id]));
+    const safetensors_tensor *t = in[id];
+    if (stored < 4) {
+        *format = (dmattn_format)(DMATTN_FORMAT_INT8 + stored);
+        TRY(stored_dim(m, t, *format, dim));
+        return dmattn_format_has_scales(*format)
+                   ? read_f32(file, m, dmattn_tensor_name(scales), t->shape, 3, &in[scales])
+                   : DMATTN_SUCCESS;
+    }
+    dmattn_type own = DMATTN_TYPE_F32;
+    TRY(float_type(t, m, &own));
+    *format = type < 0 || type == (int)own ? DMATTN_FORMAT_TYPE : dmattn_format_of(DMATTN_FORMAT_TYPE, own);
+    *dim = (uint32_t)t->shape[3];
+    return DMATTN_SUCCESS;
+}
+
 static dmattn_status read_qkv(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d, inputs in)
 {
+    static const char *const types[] = {
+        [DMATTN_TYPE_F32] = "f32", [DMATTN_TYPE_F16] = "f16", [DMATTN_TYPE_BF16] = "bf16"};
     const safetensors_tensor **q = &in[TENSOR_Q], **k = &in[TENSOR_K], **v = &in[TENSOR_V];
-    TRY(find_qkv(file, m, "q", (uint64_t[4]){0}, q));
-    TRY(find_qkv(file, m, "k", (uint64_t[4]){(*q)->shape[0], 0, 0, (*q)->shape[3]}, k));
-    TRY(find_qkv(file, m, "v", (uint64_t[4]){(*q)->shape[0], (*k)->shape[1], (*k)->shape[2], 0}, v));
     dmattn_type q_type = DMATTN_TYPE_F32;
+    int type;
+    TRY(word(file, m, "type", types, 3, 3, &type));
+    type = type < 3 ? type : -1;
+    TRY(find_qkv(file, m, "q", (uint64_t[4]){0}, q));
     TRY(float_type(*q, m, &q_type));
-    TRY(float_type(*k, m, &d->type));
+    const uint64_t *of_q = (*q)->shape;
+    TRY(read_rows(file, m, TENSOR_K, (uint64_t[4]){of_q[0], 0, 0, of_q[3]}, type, &d->k_format, &d->head_dim, in));
+    const uint64_t *of_k = (*k)->shape;
+    TRY(read_rows(file, m, TENSOR_V, (uint64_t[4]){of_q[0], of_k[1], of_k[2], 0}, type, &d->v_format, &d->value_dim,
+                  in));
+    if (d->head_dim != of_q[3])
+        return INVALID("k has shape %s, which is %u elements in a row, but q has %llu", shape_of(*k).text, d->head_dim,
+                       (unsigned long long)of_q[3]);
+    if (type < 0 && (d->k_format || d->v_format))
+        return INVALID("metadata type is missing, but k or v has a format");
+    if (type < 0)
+        TRY(float_type(*k, m, &d->type));
+    else
+        d->type = (dmattn_type)type;
     d->q_f32 = q_type == DMATTN_TYPE_F32 && d->type != DMATTN_TYPE_F32;
-    if ((*v)->type != (*k)->type || (q_type != d->type && !d->q_f32))
+    if ((type < 0 && (*v)->type != (*k)->type) || (q_type != d->type && !d->q_f32))
         return INVALID("q, k and v are %s, %s and %s, but must have the same type, except that q may be F32",
                        safetensors_type_name((*q)->type), safetensors_type_name((*k)->type),
                        safetensors_type_name((*v)->type));
     TRY(flag(file, m, "out_f32", &d->out_f32));
-    d->batch = (uint32_t)(*q)->shape[0];
-    d->queries = (uint32_t)(*q)->shape[1];
-    d->heads = (uint32_t)(*q)->shape[2];
-    d->head_dim = (uint32_t)(*q)->shape[3];
-    d->keys = (uint32_t)(*k)->shape[1];
-    d->kv_heads = (uint32_t)(*k)->shape[2];
-    d->value_dim = (uint32_t)(*v)->shape[3];
+    d->batch = (uint32_t)of_q[0];
+    d->queries = (uint32_t)of_q[1];
+    d->heads = (uint32_t)of_q[2];
+    d->keys = (uint32_t)of_k[1];
+    d->kv_heads = (uint32_t)of_k[2];
     return DMATTN_SUCCESS;
 }
 
@@ -331,30 +400,13 @@ static dmattn_status read_mask_inputs(const safetensors_file *file, const messen
 
 /* ---- gradients ----------------------------------------------------------------------------------------------- */
 
-/* Reads an f32 tensor. */
-static dmattn_status read_f32(const safetensors_file *file, const messenger *m, const char *name, const uint64_t *shape,
-                              uint32_t rank, const safetensors_tensor **tensor)
-{
-    TRY(find(file, m, name, tensor));
-    const safetensors_tensor *t = *tensor;
-    bool right = t->rank == rank;
-    for (uint32_t i = 0; right && i < rank; i++)
-        right = t->shape[i] == shape[i];
-    if (!right)
-        return INVALID("%s has shape %s, but must have %s", name, shape_of(t).text,
-                       rank == 1 ? "[heads]" : "[batch, heads, queries]");
-    if (t->type != SAFETENSORS_F32)
-        return INVALID("%s is %s, but must be F32", name, safetensors_type_name(t->type));
-    return DMATTN_SUCCESS;
-}
-
 /* Reads dout if the file has it, which requests gradients. */
 static dmattn_status read_dout(const safetensors_file *file, const messenger *m, const dmattn_attention_desc *d,
                                inputs in)
 {
     if (!safetensors_find(file, "dout"))
         return safetensors_find(file, "dlse") ? INVALID("dlse needs dout, which may be 0") : DMATTN_SUCCESS;
-    if (d->q_f32 || (d->out_f32 && d->type != DMATTN_TYPE_F32))
+    if (d->q_f32 || (d->out_f32 && d->type != DMATTN_TYPE_F32) || d->k_format || d->v_format)
         return INVALID("dout is there, but gradients need one type for q, k, v and out");
     if (safetensors_find(file, "dlse"))
         TRY(read_f32(file, m, "dlse", (uint64_t[3]){d->batch, d->heads, d->queries}, 3, &in[TENSOR_DLSE]));
@@ -377,7 +429,7 @@ static void copy_input(problem *p, tensor_id t, const safetensors_tensor *from)
 {
     dmattn_type type = DMATTN_TYPE_F32;
     if (t != TENSOR_DT_WEIGHT && t != TENSOR_A && t != TENSOR_DT_BIAS) /* contiguous in both, so the sizes are equal */
-        memcpy(p->tensor[t], from->data, from->bytes);
+        memcpy(p->stored.tensor[t] ? p->stored.tensor[t] : p->tensor[t], from->data, from->bytes);
     else if (!float_type(from, NULL, &type))
         for (uint64_t i = 0; i < from->bytes / dmattn_type_size(type); i++)
             ((float *)p->tensor[t])[i] = (float)element_load(type, from->data, i);
@@ -412,6 +464,8 @@ dmattn_status case_file_read(const safetensors_file *file, const messenger *m, p
     for (int t = 0; t < TENSOR_COUNT && !status; t++)
         if (in[t])
             copy_input(p, (tensor_id)t, in[t]);
+    if (!status)
+        problem_read_stored(p);
     if (status)
         problem_destroy(p);
     return status;
@@ -421,7 +475,7 @@ bool case_file_takes_tensor(const problem *p, const char *name)
 {
     for (int t = 0; t < TENSOR_COUNT; t++)
         if (!strcmp(name, dmattn_tensor_name((tensor_id)t)))
-            return p->tensor[t] != NULL;
+            return p->tensor[t] || p->stored.tensor[t];
     return false;
 }
 
@@ -430,7 +484,8 @@ bool case_file_takes_metadata(const problem *p, const char *name)
     static const struct {
         const char *name;
         bool attention, dma;
-    } names[] = {{"op", true, true},         {"additive", true, false},   {"out_f32", true, true},
+    } names[] = {{"op", true, true},         {"type", true, true},        {"k_format", true, true},
+                 {"v_format", true, true},   {"additive", true, false},   {"out_f32", true, true},
                  {"scale", true, true},      {"soft_cap", true, true},    {"causal", true, true},
                  {"intervals", true, false}, {"activation", false, true}, {"selection", false, true},
                  {"window", false, true},    {"threshold", false, true},  {"sinks", false, true},
