@@ -65,6 +65,13 @@ list(APPEND matrix_kernels
     "decode_paged   | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED"
 )
 
+# Formats of 8 and 4 bits have operands of f16, whatever the type is.
+set(formats "matrix | decode/decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS FORMATS")
+list(APPEND DMATTN_VARIANTS
+    "decode_bounded_formats_fragments_f16 | ${formats}"
+    "decode_paged_formats_fragments_f16 | ${formats} PAGED"
+)
+
 foreach(row IN LISTS matrix_kernels)
   string(REPLACE "|" ";" columns "${row}")
   list(TRANSFORM columns STRIP)

@@ -26,6 +26,7 @@ enum {
     OPTION_SINK,
     OPTION_SLOPES,
     OPTION_Q_F32,
+    OPTION_KV_FORMAT,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_LENGTHS,
@@ -66,6 +67,7 @@ static const struct option long_options[] = {
     {"sink", no_argument, NULL, OPTION_SINK},
     {"slopes", no_argument, NULL, OPTION_SLOPES},
     {"q-f32", no_argument, NULL, OPTION_Q_F32},
+    {"kv-format", required_argument, NULL, OPTION_KV_FORMAT},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"lengths", required_argument, NULL, OPTION_LENGTHS},
@@ -138,6 +140,16 @@ static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
     return false;
 }
 
+static bool parse_formats_option(sweep *s, char why[OPTIONS_WHY_SIZE])
+{
+    if (parse_formats(optarg, &s->k_format, &s->v_format))
+        return true;
+    snprintf(why, OPTIONS_WHY_SIZE,
+             "--kv-format: '%.64s' is not one of f32, f16, bf16, int8, e4m3, q8_0 and q4_0, or two of them, K+V",
+             optarg);
+    return false;
+}
+
 static bool parse_suite_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     if (parse_suite(optarg, &o->suite))
@@ -161,6 +173,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_SINK: s->sink = true; return true;
     case OPTION_SLOPES: s->slopes = true; return true;
     case OPTION_Q_F32: s->q_f32 = true; return true;
+    case OPTION_KV_FORMAT: return parse_formats_option(s, why);
     case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;
     case OPTION_MODEL: o->models = optarg; return true;

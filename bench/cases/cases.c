@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include "decode/desc.h"
+#include "format.h"
 #include "shape.h"
 
 #include <stdarg.h>
@@ -89,7 +90,7 @@ bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
            || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->q_f32
-           || s->pass;
+           || s->k_format || s->v_format || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -142,6 +143,8 @@ static void set_cache(bench_case *c)
 {
     dmattn_attention_desc a = c->desc;
     a.keys = 0;
+    a.k_format = c->decode.attention.k_format;
+    a.v_format = c->decode.attention.v_format;
     c->decode = (dmattn_decode_desc){.attention = a, .selection = {.causal = true}, .rollback = c->mask.paged ? 0 : 1};
     if (c->mask.paged) {
         c->decode.cache = DMATTN_CACHE_PAGED;
@@ -200,6 +203,8 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
     if ((d->mask == DMATTN_MASK_INTERVALS || c->mask.dynamic) && !c->mask.window)
         c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
+    c->decode.attention.k_format = s->k_format; /* also without a cache, so that case_check() can refuse it */
+    c->decode.attention.v_format = s->v_format;
     if (case_has_cache(c))
         set_cache(c);
     else if (c->mask.dynamic)
@@ -222,6 +227,8 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
     else if (c->pass & PASS_BACKWARD && c->desc.q_f32)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
+    else if (!case_has_cache(c) && (c->decode.attention.k_format || c->decode.attention.v_format))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs a cache: --pass decode with --mask topw or paged");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE
@@ -290,6 +297,15 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "%s", mask->causal ? "causal" : "none");
 }
 
+bool formats_name(const bench_case *c, char name[FORMATS_NAME_SIZE])
+{
+    const dmattn_attention_desc *a = &c->decode.attention;
+    const char *k = dmattn_format_string(dmattn_format_of(a->k_format, a->type));
+    const char *v = dmattn_format_string(dmattn_format_of(a->v_format, a->type));
+    snprintf(name, FORMATS_NAME_SIZE, strcmp(k, v) ? "%s+%s" : "%s", k, v);
+    return a->k_format || a->v_format;
+}
+
 /* Appends to a name of CASE_NAME_SIZE. */
 static void add_part(char *name, const char *format, ...) DMATTN_PRINTF(2, 3);
 static void add_part(char *name, const char *format, ...)
@@ -330,6 +346,9 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
         add_part(name, "/slopes");
     if (d->q_f32)
         add_part(name, "/q-f32");
+    char formats[FORMATS_NAME_SIZE];
+    if (formats_name(c, formats))
+        add_part(name, "/kv-%s", formats);
     if (d->level)
         add_part(name, "/%s", dmattn_level_string(d->level));
 }

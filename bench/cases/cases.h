@@ -53,11 +53,12 @@ typedef struct sweep {
     dmattn_type type[LIST_MAX];
     mask_choice mask[LIST_MAX];
     dmattn_level level[LIST_MAX];
-    bool bias;       /* f32, one per kv head and key */
-    bool sink;       /* a sink for each query head */
-    bool slopes;     /* ALiBi, a slope for each query head */
-    bool q_f32;      /* q and out are f32 */
-    bench_pass pass; /* 0: not set yet */
+    bool bias;                        /* f32, one per kv head and key */
+    bool sink;                        /* a sink for each query head */
+    bool slopes;                      /* ALiBi, a slope for each query head */
+    bool q_f32;                       /* q and out are f32 */
+    dmattn_format k_format, v_format; /* of caches */
+    bench_pass pass;                  /* 0: not set yet */
 } sweep;
 
 typedef struct bench_case {
@@ -96,6 +97,10 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE]);
 
 #define MASK_NAME_SIZE 32
 void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE]);
+
+/* The formats of the cache: "int8", or for k and v "q8_0+q4_0". Returns whether they are not those of the type. */
+#define FORMATS_NAME_SIZE 16
+bool formats_name(const bench_case *c, char name[FORMATS_NAME_SIZE]);
 
 /* Whether the case is decoding with a cache. */
 bool case_has_cache(const bench_case *c);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "parse.h"
 
+#include "format.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -104,6 +106,25 @@ bool parse_level(const char *text, dmattn_level *level)
             return true;
         }
     return false;
+}
+
+static bool parse_format(const char *text, size_t length, dmattn_format *format)
+{
+    for (int f = DMATTN_FORMAT_F32; f <= DMATTN_FORMAT_Q4_0; f++) {
+        const char *name = dmattn_format_string((dmattn_format)f);
+        if (strlen(name) == length && !memcmp(name, text, length)) {
+            *format = (dmattn_format)f;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool parse_formats(const char *text, dmattn_format *k, dmattn_format *v)
+{
+    const char *plus = strchr(text, '+'), *second = plus ? plus + 1 : text;
+    return parse_format(text, plus ? (size_t)(plus - text) : strlen(text), k)
+           && parse_format(second, strlen(second), v);
 }
 
 bool parse_pass(const char *text, bench_pass *pass)

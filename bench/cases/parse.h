@@ -17,6 +17,7 @@ bool parse_type(const char *text, dmattn_type *type);
 bool parse_mask(const char *text, mask_choice *mask);
 bool parse_level(const char *text, dmattn_level *level);
 
+bool parse_formats(const char *text, dmattn_format *k, dmattn_format *v); /* "int8", or for k and v "q8_0+q4_0" */
 bool parse_pass(const char *text, bench_pass *pass);
 
 /* Lists, separated by commas, of at most LIST_MAX items. On false, `why` says what is wrong and names the option. */

@@ -20,6 +20,8 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     add_bool(w, "sink", d->sink);
     add_bool(w, "slopes", d->slopes);
     add_bool(w, "q_f32", d->q_f32);
+    char formats[FORMATS_NAME_SIZE];
+    add_string(w, "kv_format", formats_name(c, formats) ? formats : "");
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }

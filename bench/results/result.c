@@ -23,8 +23,8 @@ bool result_has_bias(const case_result *r)
 
 void result_options(const case_result *r, char text[RESULT_OPTIONS_SIZE])
 {
-    snprintf(text, RESULT_OPTIONS_SIZE, "%s%s%s%s", result_has_bias(r) ? "+bias" : "", r->sink ? "+sink" : "",
-             r->slopes ? "+slopes" : "", r->q_f32 ? "+q-f32" : "");
+    snprintf(text, RESULT_OPTIONS_SIZE, "%s%s%s%s%s%.16s", result_has_bias(r) ? "+bias" : "", r->sink ? "+sink" : "",
+             r->slopes ? "+slopes" : "", r->q_f32 ? "+q-f32" : "", *r->kv_format ? "+kv-" : "", r->kv_format);
 }
 
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
@@ -35,7 +35,7 @@ void result_case(const case_result *r, char name[RESULT_NAME_SIZE])
     two_sizes(r->head_dim, r->value_dim, dims);
     char options[RESULT_OPTIONS_SIZE];
     result_options(r, options);
-    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.40s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
+    snprintf(name, RESULT_NAME_SIZE, "%.8s B%.0f H%s N%s D%s %.32s%s %.16s", r->type, r->batch, heads, n, dims, r->mask,
              options, r->pass);
 }
 

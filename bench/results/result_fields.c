@@ -54,6 +54,7 @@ const result_field result_fields[] = {
     OPTIONAL(FLAG, sink),
     OPTIONAL(FLAG, slopes),
     OPTIONAL(FLAG, q_f32),
+    OPTIONAL(TEXT, kv_format),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

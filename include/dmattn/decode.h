@@ -26,8 +26,9 @@ extern "C" {
  * Formats: attention.k_format and attention.v_format say how the cache stores rows; k and v of new tokens and of
  * prompts have `type`. The step that adds a token stores its rows in these formats (dmattn_format), and all queries see
  * them so, those of the same step, too: the result is that of attention over the whole sequence as the cache holds it.
- * The importance is computed from v before that. Kernels multiply stored numbers without rounding them again; scales of
- * rows and blocks are applied in f32.
+ * The importance is computed from v before that. Stored numbers are multiplied as they are, and scales in f32, but
+ * MATRIX multiplies numbers of Q8_0 and Q4_0 by their d in f16: results beyond 65504 are infinite there. Rows of E4M3
+ * that the app writes itself must not have NaN.
  *
  * Algorithm: an evicted key never returns (mask.h), so a bounded cache can reuse its slot. Workgroups split the keys,
  * and their partial results are combined by their softmax in a fixed order (Dao et al. 2023, "Flash-Decoding"): results
@@ -35,7 +36,8 @@ extern "C" {
  * if a query sees it.
  *
  * Levels: PORTABLE, and MATRIX for f16 and bf16. If the fragment layout of the device is known (NVIDIA), MATRIX
- * supports both caches with D and Dv up to 128. On other devices, and up to 256, it supports the bounded cache, and
+ * supports both caches with D and Dv up to 128; if k and v are stored in other formats, both must be of 8 or 4 bits,
+ * and D and Dv multiples of 16. On other devices, and up to 256, it supports the bounded cache of `type`, and
  * LEVEL_BEST selects it for few sequences or for many rows per sequence. There is no MATRIX2 kernel; it would not be
  * faster. */
 typedef enum dmattn_cache {

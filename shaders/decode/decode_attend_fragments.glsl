@@ -7,9 +7,8 @@
 // An invocation holds elements of two rows of a matrix (queries, keys or columns of v) in four columns, which are
 // summed over:
 //     S = q k^T   The order of the summed columns does not matter if it is the same in q and k. An invocation's four
-//                 columns of two matrices are the 8 columns of its unit.
-//     O = P v     The columns of P are keys. The order of the output's columns does not matter. Matrix i has columns
-//                 2 i and 2 i + 1 of each unit.
+//                 columns of some matrices are the columns that it loads together.
+//     O = P v     The columns of P are keys. The order of the output's columns does not matter.
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
@@ -17,9 +16,6 @@
 
 const uint SUBGROUPS = WORKGROUP / SUBGROUP;
 const uint STEP_KEYS = 16; // keys of a subgroup at a time
-const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // units of 8 elements
-const uint KEY_STEPS = (HEAD_UNITS + 3) / 4, VALUE_STEPS = (VALUE_UNITS + 7) / 8;
-const uint OUT_MATRICES = 4 * VALUE_STEPS;
 const uint STORED_ROWS = TOKENS * GROUP < 16 ? TOKENS * GROUP : 16;
 const uint OUT_PITCH = VALUE_DIM / 4 + 1; // in units of 16 bytes; one is unused, so that rows start in different banks
 const uint CHECK_PITCH = 5, CHECK_UNITS = 16 * CHECK_PITCH;
@@ -27,12 +23,6 @@ const uint SUM_UNITS = SUBGROUPS * (STORED_ROWS * OUT_PITCH > CHECK_UNITS ? STOR
 
 shared uvec4 sums[SUM_UNITS];
 shared vec2 softmax[SUBGROUPS * STORED_ROWS]; // maximum and sum
-
-// What an invocation holds: units of its two rows of q and of k, of its four rows of v, and sums.
-#define FIRST_QUERIES(q) uvec4 q[2][KEY_STEPS]
-#define KEYS(k) uvec4 k[2][KEY_STEPS]
-#define VALUES(v) uvec4 v[4][VALUE_STEPS]
-#define OUTPUTS MATRIX_C o[OUT_MATRICES]
 
 float score_scale; // NaN if the layout is not the known one
 #define SCORE_SCALE score_scale
@@ -50,11 +40,6 @@ uint lane_row, lane_column; // an invocation has rows lane_row + {0, 8}, columns
 uint element_column(uint n)
 {
     return 2 * lane_column + (n & 1) + 8 * (n >> 1);
-}
-
-vec2 operand_pair(uint word)
-{
-    return unpack_halves(OPERAND_TYPE, word);
 }
 
 // Whether matrices have this layout. Loads matrices whose elements are their own positions and compares. If the layout
@@ -89,43 +74,23 @@ bool layout_is_right()
     return subgroupAll(known);
 }
 
-// ---- loads ----------------------------------------------------------------------------------------------------------
-
-// Loads the subgroup's keys from number `first` on, of the `listed` keys of the block that begins with entry `block`.
-// Loads are unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
-void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
+// The maximum over the four invocations that share a row.
+float max_of_row(float x)
 {
-#ifndef PAGED
-    own_slot = fetch_slot(block + min(first + gl_SubgroupInvocationID % STEP_KEYS, listed - 1));
+    x = max(x, subgroupShuffleXor(x, 1));
+    return max(x, subgroupShuffleXor(x, 2));
+}
+
+// ---- rows -----------------------------------------------------------------------------------------------------------
+// How an invocation holds its parts of rows of q, k and v, and multiplies them.
+
+#define OUTPUTS MATRIX_C o[OUT_MATRICES]
+
+#ifdef FORMATS
+#include "fragments_formats.glsl"
+#else
+#include "fragments_rows.glsl"
 #endif
-    [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uint entry = entry_at(block, min(first + lane_row + 8 * r, listed - 1));
-        const uvec2 row = entry_key(entry);
-        [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
-            k[r][i] = load_quad(row, entry_is_aligned(entry), min(4 * i + lane_column, HEAD_UNITS - 1));
-    }
-}
-
-void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
-{
-    [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
-        const uvec2 row = entry_value(entry);
-        [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-            v[n][i] = load_quad(row, entry_is_aligned(entry), min(8 * i + lane_row, VALUE_UNITS - 1));
-    }
-}
-
-// For rows that do not exist, other rows are loaded. This is harmless, because no row of the result depends on another.
-void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
-{
-    [[unroll]] for (uint r = 0; r < 2; r++)
-        [[unroll]] for (uint i = 0; i < KEY_STEPS; i++) {
-            const uint unit = 4 * i + lane_column, row = min(first_row + lane_row + 8 * r, TOKENS * GROUP - 1);
-            q[r][i] = load_q_unit(row, min(unit, HEAD_UNITS - 1));
-            q[r][i] = unit < HEAD_UNITS ? q[r][i] : uvec4(0);
-        }
-}
 
 // Loads the first rows, and the first keys if they are known.
 void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
@@ -142,20 +107,21 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
-// Ranges and biases of the keys that an invocation has in its matrices, as in ranges[] and biases[]; 0 after the last
-// key.
+// Ranges, biases and scales of the keys that an invocation has in its matrices, as in ranges[], biases[] and scales[];
+// 0 after the last key.
 #ifdef PAGED
-void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4], out vec2 scale[4])
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
         const uint at = first + element_column(n), clamped = min(at, listed - 1);
         range[n] = at < listed ? ranges[clamped] : 0;
         bias[n] = BIAS != 0 ? biases[clamped] : 0;
+        scale[n] = at < listed ? listed_scales(clamped) : vec2(0);
     }
 }
 #else
 // Each invocation looks at one key and gets the others by shuffles.
-void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4], out vec2 scale[4])
 {
     const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
     float importance;
@@ -165,58 +131,12 @@ void find_ranges(uint block, uint first, uint listed, out uint range[4], out flo
     [[unroll]] for (uint n = 0; n < 4; n++) {
         range[n] = subgroupShuffle(own_range, element_column(n));
         bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, element_column(n)) : 0;
+        scale[n] = shuffled_scales(own_range != 0, element_column(n));
     }
 }
 #endif
 
-// ---- products -------------------------------------------------------------------------------------------------------
-
-// S = q k^T
-MATRIX_C find_scores(FIRST_QUERIES(q), KEYS(k))
-{
-    MATRIX_C s = MATRIX_C(0.0);
-    [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
-        [[unroll]] for (uint half_ = 0; half_ < 2; half_++) {
-            MATRIX_A a;
-            MATRIX_B b;
-            [[unroll]] for (uint r = 0; r < 2; r++)
-                [[unroll]] for (uint n = 0; n < 2; n++) {
-                    const vec2 x = operand_pair(q[r][i][2 * half_ + n]), y = operand_pair(k[r][i][2 * half_ + n]);
-                    a[ELEMENT(r, 2 * n)] = OPERAND(x.x);
-                    a[ELEMENT(r, 2 * n + 1)] = OPERAND(x.y);
-                    b[ELEMENT(r, 2 * n)] = OPERAND(y.x);
-                    b[ELEMENT(r, 2 * n + 1)] = OPERAND(y.y);
-                }
-            s = coopMatMulAdd(a, b, s);
-        }
-    return s;
-}
-
-// O = O + P v. If no row sees a key, its v counts as 0, because 0 * NaN is NaN.
-void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
-{
-    [[unroll]] for (uint n = 0; n < 4; n++)
-        [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-            v[n][i] = seen[n] ? v[n][i] : uvec4(0);
-    [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++) {
-        MATRIX_B b;
-        [[unroll]] for (uint n = 0; n < 4; n++) {
-            const vec2 x = operand_pair(v[n][i / 4][i % 4]);
-            b[ELEMENT(0, n)] = OPERAND(x.x);
-            b[ELEMENT(1, n)] = OPERAND(x.y);
-        }
-        o[i] = coopMatMulAdd(probabilities, b, o[i]);
-    }
-}
-
 // ---- softmax --------------------------------------------------------------------------------------------------------
-
-// The maximum over the four invocations that share a row.
-float max_of_row(float x)
-{
-    x = max(x, subgroupShuffleXor(x, 1));
-    return max(x, subgroupShuffleXor(x, 2));
-}
 
 // Computes the probabilities of the subgroup's keys. `row_max` has the largest scores so far of the invocation's two
 // rows, `row_sum` the sums over its own keys.
@@ -224,8 +144,10 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
                  inout vec2 row_sum, out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
 {
     uint range[4];
-    float bias[4];
-    find_ranges(block, first, listed, range, bias);
+    float bias[4], weight[4], shrink_values;
+    vec2 scale[4];
+    find_ranges(block, first, listed, range, bias, scale);
+    find_weights(scale, weight, shrink_values);
     const MATRIX_C s = find_scores(q, k);
     float x[2][4];
     vec2 largest = row_max;
@@ -234,7 +156,8 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
             const bool visible = is_visible(entry, row, unpack_range(range[n]));
-            x[r][n] = finish_score(s[ELEMENT(r, n)], ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[n], visible);
+            const float product = s[ELEMENT(r, n)] * score_factor(r, scale[n]);
+            x[r][n] = finish_score(product, ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[n], visible);
             seen[n] = range[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }
@@ -247,11 +170,11 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const float y = exp2((x[r][n] - largest[r]) * LOG2_E);
             row_sum[r] += y;
-            probabilities[ELEMENT(r, n)] = OPERAND(y);
+            probabilities[ELEMENT(r, n)] = OPERAND(y * weight[n]);
         }
     [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++)
         [[unroll]] for (uint e = 0; e < 8; e++)
-            o[i][e] *= shrink[e / 4];
+            o[i][e] *= shrink[e / 4] * shrink_values;
 }
 
 // ---- results --------------------------------------------------------------------------------------------------------
@@ -266,17 +189,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
         if (row < STORED_ROWS) {
             if (lane_column == 0)
                 softmax[at] = vec2(row_max[r], sum);
-            // The invocation has columns of two of every 8 units.
-            [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-                [[unroll]] for (uint c = 0; c < 2; c++) {
-                    const uint unit = 8 * i + 2 * lane_column + c;
-                    if (unit < VALUE_UNITS)
-                        [[unroll]] for (uint h = 0; h < 2; h++) {
-                            const uint even = 4 * i + 2 * h, odd = even + 1, e = ELEMENT(r, c);
-                            sums[at * OUT_PITCH + 2 * unit + h] =
-                                floatBitsToUint(vec4(o[even][e], o[even][e + 2], o[odd][e], o[odd][e + 2]));
-                        }
-                }
+            store_outputs(at, r, o);
         }
     }
 }
@@ -326,6 +239,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++)
         o[i] = MATRIX_C(0.0);
     vec2 row_max = vec2(LOWEST), row_sum = vec2(0);
+    begin_weights();
     layout_seen = layout_seen || layout_is_right();
     score_scale = layout_seen ? uintBitsToFloat(SCALE) : NOT_A_NUMBER;
     const bool is_first = first_row == row_block * BLOCK_ROWS;

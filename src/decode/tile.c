@@ -92,6 +92,14 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
+/* Whether rows of k and v are of 8 or 4 bits, in whole pieces of 16 elements (fragments_formats.glsl). */
+static bool has_pieces(const dmattn_decode_desc *d)
+{
+    return dmattn_attention_format(&d->attention, TENSOR_K) >= DMATTN_FORMAT_INT8
+           && dmattn_attention_format(&d->attention, TENSOR_V) >= DMATTN_FORMAT_INT8 && d->attention.head_dim % 16 == 0
+           && d->attention.value_dim % 16 == 0;
+}
+
 bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const matrix_shape *x = &t->matrix;
@@ -100,13 +108,14 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
         /* all subgroups are full, and their invocations have the same number of elements */
         || t->workgroup % t->subgroup_size || x->m * x->n % t->subgroup_size)
         return false;
-    if (t->form == FORM_SHARED && d->cache == DMATTN_CACHE_PAGED)
-        return false; /* with pages, this form was slower than the portable kernel */
+    const bool has_formats = dmattn_decode_has_formats(d);
+    if (t->form == FORM_SHARED && (d->cache == DMATTN_CACHE_PAGED || has_formats))
+        return false; /* with pages, this form was slower than the portable kernel; with formats, there is none */
     if (t->form == FORM_FRAGMENTS)
         return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
                && x->k == 16
-               /* loaded elements are multiplied without conversion */
-               && t->operands == d->attention.type
+               /* loaded elements are multiplied without conversion, or are numbers that f16 holds */
+               && (has_formats ? has_pieces(d) : t->operands == d->attention.type)
                /* registers hold a row of q, k, v and the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
     /* an invocation's loads of wider rows do not fit in registers */
@@ -205,11 +214,10 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
 {
     attention_tile matrices;
     uint32_t count = 0;
-    if (dmattn_decode_has_formats(d)) {
-        snprintf(why, size, "a cache of other formats than the type has no kernel by matrices");
-        return 0;
-    }
-    if (!dmattn_tile_begin_matrix(caps, &d->attention, DMATTN_LEVEL_MATRIX, &matrices, why, size))
+    dmattn_attention_desc operands = d->attention;
+    if (dmattn_decode_has_formats(d) && d->attention.type != DMATTN_TYPE_F32)
+        operands.type = DMATTN_TYPE_F16; /* in which all stored numbers are exact (fragments_formats.glsl) */
+    if (!dmattn_tile_begin_matrix(caps, &operands, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return 0;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles && count < max; i++) {
         decode_tile tile = {
@@ -242,7 +250,12 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
                                : "a lane has too few registers for the loads of the kernel by matrices");
         return 0;
     }
-    if (d->cache == DMATTN_CACHE_PAGED)
+    if (dmattn_decode_has_formats(d))
+        snprintf(why, size,
+                 "for formats, matrices need a known fragment layout, k and v of 8 or 4 bits, and head and value "
+                 "dimensions that are multiples of 16 up to %d",
+                 FRAGMENTS_DIM);
+    else if (d->cache == DMATTN_CACHE_PAGED)
         snprintf(why, size, "for pages, matrices need a known fragment layout, and head and value dimensions up to %d",
                  FRAGMENTS_DIM);
     else

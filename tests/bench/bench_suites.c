@@ -216,6 +216,13 @@ Test(names, cases)
     expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias/sink");
     s.slopes = s.q_f32 = true;
     expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/bias/sink/slopes/q-f32");
+    s = (sweep){.keys = {1, {300}}, .pass = PASS_DECODE, .mask_count = 1, .mask = {{.paged = true}}};
+    s.k_format = DMATTN_FORMAT_Q8_0;
+    s.v_format = DMATTN_FORMAT_Q4_0;
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "h16.k4.d64/q1.n300/decode/paged/f16/kv-q8_0+q4_0");
+    s.k_format = DMATTN_FORMAT_Q4_0;
+    expect_name(&s, "h16.k4.d64/q1.n300/decode/paged/f16/kv-q4_0");
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------- */

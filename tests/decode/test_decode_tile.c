@@ -318,6 +318,47 @@ static void expect_refused(dmattn_decode_desc desc, dmattn_level level, const ch
     cr_expect(strstr(why, part), "no '%s' in: %s", part, why);
 }
 
+/* Formats of 8 and 4 bits have fragments of f16 if rows have whole pieces. */
+Test(decode_tile, formats)
+{
+    static const struct {
+        dmattn_type type;
+        dmattn_format k, v;
+        uint32_t dim;
+        bool fits;
+    } cases[] = {
+        {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, 16, true},
+        {DMATTN_TYPE_BF16, DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q4_0, 128, true},
+        {DMATTN_TYPE_BF16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 112, true},
+        {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 24, false}, /* half a piece */
+        {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 144, false},
+        {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_TYPE, 64, false},
+        {DMATTN_TYPE_F16, DMATTN_FORMAT_F32, DMATTN_FORMAT_INT8, 64, false},
+        {DMATTN_TYPE_F32, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 64, false},
+    };
+    capabilities known = matrix_capabilities();
+    known.fragment_layout = LAYOUT_QUAD_ROWS;
+    for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+        dmattn_decode_desc d = i % 2 ? paged : bounded;
+        decode_tile t;
+        char why[200], name[KERNEL_NAME];
+        d.attention.type = cases[i / 2].type;
+        d.attention.k_format = cases[i / 2].k;
+        d.attention.v_format = cases[i / 2].v;
+        d.attention.head_dim = d.attention.value_dim = cases[i / 2].dim;
+        const dmattn_decode_desc r = resolved(d);
+        const bool fits = dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why);
+        cr_expect_eq(fits, cases[i / 2].fits, "case %zu: %s", i, fits ? "fits" : why);
+        if (!fits)
+            continue;
+        cr_expect_eq(t.form, FORM_FRAGMENTS);
+        dmattn_decode_tile_kernel(&t, &r, name);
+        cr_expect_str_eq(name, i % 2 ? "decode_paged_formats_fragments_f16" : "decode_bounded_formats_fragments_f16");
+        cr_expect_leq(dmattn_decode_tile_shared_memory(&t, &r), known.shared_memory);
+        expect_refused(d, DMATTN_LEVEL_MATRIX, "for formats, matrices need a known fragment layout");
+    }
+}
+
 /* The level that is chosen if none is requested. */
 Test(decode_tile, levels)
 {
