@@ -21,7 +21,8 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     add_bool(w, "slopes", d->slopes);
     add_bool(w, "q_f32", d->q_f32);
     char formats[FORMATS_NAME_SIZE];
-    add_string(w, "kv_format", formats_name(c, formats) ? formats : "");
+    if (formats_name(c, formats))
+        add_string(w, "kv_format", formats);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }
