@@ -30,6 +30,7 @@ set(DMATTN_VARIANTS
     "merge_runs          | portable | mask/merge_runs.comp               | | vulkan1.2 | "
     "intervals           | portable | mask/intervals.comp                | | vulkan1.2 | "
     "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
+    "union_lists         | portable | mask/union_lists.comp              | | vulkan1.2 | "
     "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
     "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"

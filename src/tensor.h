@@ -6,12 +6,13 @@
 #include <dmattn/dmattn.h>
 
 /* X(ID, name). The tensors of masks and of options of scores. The reference also has them. */
-#define SCORE_TENSORS(X) \
-    X(MASK, mask)        \
-    X(BEGIN, begin)      \
-    X(END, end)          \
-    X(BIAS, bias)        \
-    X(SINK, sink)        \
+#define SCORE_TENSORS(X)  \
+    X(MASK, mask)         \
+    X(BEGIN, begin)       \
+    X(END, end)           \
+    X(SELECTED, selected) \
+    X(BIAS, bias)         \
+    X(SINK, sink)         \
     X(SLOPES, slopes)
 
 /* The tensors of attention, which its gradients also have. The names are members of both args structs. */

@@ -22,6 +22,8 @@ typedef enum dmattn_mask {
                                   see key j iff begin[j] <= t < end[j] */
     DMATTN_MASK_ADDITIVE = 3, /**< the bias is a mask, too: an element of -infinity or NaN hides the pair. `bias` counts
                                  as true, and bias_shape as the shape of the mask */
+    DMATTN_MASK_SELECTED = 4, /**< int32 lists `selected` of shape `mask_shape`, with selected_count numbers in place of
+                                 the keys: query t may see the keys in its list. Forward attention only */
     DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_mask;
 
@@ -38,6 +40,15 @@ typedef enum dmattn_mask {
  * With DMATTN_MASK_ADDITIVE, tiles of pairs that are all hidden are skipped, and nothing is added where a tile holds
  * only zeros. So an additive mask costs little more than what it stands for, such as `causal`. A bias without this mask
  * is read for all pairs.
+ *
+ * With DMATTN_MASK_SELECTED, a selector of the app chooses the keys of each query: a lightning indexer, the best blocks
+ * of pooled scores, or any other. A list has selected_count numbers of keys, in any order. With selected_block, it has
+ * numbers of blocks of that many keys instead: key j is in block j / selected_block. A number that occurs twice counts
+ * once. A number that is no key or block, such as -1, stands for nothing, so lists may have different lengths. A query
+ * sees the keys of its list that `causal` does not hide. A first kernel makes, for each tile of queries, the sorted
+ * union of their lists, and for each key the queries that see it. The workspace holds these lists: for each number of
+ * `selected` up to 8 bytes. Neighbouring queries should share most of their keys, because a tile reads the keys of its
+ * union.
  *
  * With `slopes` and no bias, S = S - slopes[h] * |p - j|, where p = t + Sk - Sq is the position of the query (ALiBi,
  * Press et al. 2021, arXiv 2108.12409). With a bias, each query head has its own multiple of it. A bias or a distance
@@ -93,8 +104,8 @@ typedef enum dmattn_mask {
  *
  * No query is changed by q and dout of other queries, nor by k of keys that are hidden from it. v is different: 0 times
  * NaN is NaN, and a query adds 0 times v of hidden keys that other queries of its tile see. So v must be finite, except
- * for keys that no query sees because of `causal`, their interval, or a mask without a query dimension. v of
- * these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
+ * for keys that no query sees because of `causal`, their interval, `selected`, or a mask without a query dimension. v
+ * of these keys, k of hidden pairs, q and dout of queries from which all keys are hidden, and the gaps between rows may
  * hold anything. With a sink, such dout must be finite, or dsink of its head is NaN. */
 typedef struct dmattn_attention_desc {
     dmattn_type type;              /**< element type of q, k, v and out */
@@ -122,7 +133,9 @@ typedef struct dmattn_attention_desc {
     uint64_t page_bytes;           /**< from a page to the next, a multiple of 16, such as page_size of
                                       dmattn_cache_layout; 0: the bytes of k, v and their scales */
     dmattn_mask mask;              /**< kind of mask */
-    dmattn_score_shape mask_shape; /**< shape of the dense mask, or of `begin` and of `end` */
+    dmattn_score_shape mask_shape; /**< shape of the dense mask, of `begin` and of `end`, or of `selected` */
+    uint32_t selected_count;       /**< DMATTN_MASK_SELECTED: numbers of a list, up to 2^20; required then */
+    uint32_t selected_block;       /**< DMATTN_MASK_SELECTED: keys of a block, a power of 2 up to 4096; 0: 1 */
     bool bias;                     /**< add args.bias to the scores */
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
@@ -167,6 +180,7 @@ typedef struct dmattn_attention_args {
     dmattn_buffer mask;     /**< uint8 of shape mask_shape, if DMATTN_MASK_DENSE */
     dmattn_buffer begin;    /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
     dmattn_buffer end;      /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
+    dmattn_buffer selected; /**< int32 of shape mask_shape, if DMATTN_MASK_SELECTED */
     dmattn_buffer bias;     /**< bias_type of shape bias_shape, if desc.bias */
     dmattn_buffer sink;     /**< f32 [H], if desc.sink */
     dmattn_buffer slopes;   /**< f32 [H], if desc.slopes */
@@ -266,6 +280,7 @@ typedef struct dmattn_attention_backward_args {
     dmattn_buffer mask;      /**< as in dmattn_attention_args */
     dmattn_buffer begin;     /**< as in dmattn_attention_args */
     dmattn_buffer end;       /**< as in dmattn_attention_args */
+    dmattn_buffer selected;  /**< as in dmattn_attention_args */
     dmattn_buffer bias;      /**< as in dmattn_attention_args */
     dmattn_buffer sink;      /**< as in dmattn_attention_args */
     dmattn_buffer slopes;    /**< as in dmattn_attention_args */

@@ -51,9 +51,9 @@ void finish_scores(inout PAIRS(score))
         return;
     EACH_COLUMN(n) {
         const uint key = key_at(column_lane + n * KEY_LANES);
-        const ivec2 range = visible_range(key);
+        const ivec2 range = range_at(column_lane + n * KEY_LANES);
         EACH_ROW(i)
-            score[i][n] = is_visible(key, row_lane + i * ROW_LANES, range) ? score[i][n] : MINUS_INFINITY;
+            score[i][n] = row_sees(key, row_lane + i * ROW_LANES, range) ? score[i][n] : MINUS_INFINITY;
     }
 }
 

@@ -109,7 +109,7 @@ void store_values(COMING_VALUES)
 const uint UNEVEN_UNITS = 8 * HEAD_COLUMNS - HEAD_DIM + WORKGROUP % HEAD_COLUMNS + TILE_KEYS * HEAD_COLUMNS % WORKGROUP
                           + 8 * VALUE_COLUMNS - VALUE_DIM + WORKGROUP % VALUE_COLUMNS
                           + TILE_KEYS * VALUE_COLUMNS % WORKGROUP;
-const uint PLAIN_ROWS = MASK == MASK_INTERVALS ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR : 0;
+const uint PLAIN_ROWS = LISTED ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR : 0;
 
 // If the last tiles may be full, the loop over full tiles goes on to the last one. It then also loads tiles that do not
 // exist; the rows of existing keys stand for theirs.

@@ -73,7 +73,7 @@ float score_from_units(float x)
 
 bool tile_shows(key_tile t, uint row, uint i)
 {
-    return is_visible(t.first + i, row, tile_range(t, i));
+    return row_sees(t.first + i, row, tile_range(t, i));
 }
 
 // An element of an additive mask that is -infinity hides the pair. It is loaded as a bias, so no other test is needed.

@@ -15,9 +15,30 @@ uint rows_of_queries(int first, int end)
     return low_bits(row.y) & ~low_bits(row.x);
 }
 
+// The same for the queries that are members of a slot (tile.glsl).
+uint rows_of_members(uvec2 members)
+{
+    const uint rows = ROW_BLOCKS * MATRIX_M, first_row = tile_row_of(0, 0), first = first_row / HEADS_PER_TILE;
+    const uint high = first % 32 == 0 ? 0 : members.y << 32 - first % 32;
+    const uint queries = first < 32 ? members.x >> first | high : members.y >> first - 32; // of the subgroup
+    if (HEADS_PER_TILE == 1)
+        return queries;
+    const bool whole = rows % HEADS_PER_TILE == 0; // the subgroup has all rows of its queries
+    const uint most = rows / HEADS_PER_TILE + (whole ? 0 : 2), before = whole ? 0 : first_row % HEADS_PER_TILE;
+    uint seen = 0;
+    [[unroll]] for (uint i = 0; i < most; i++) {
+        const uint end = (i + 1) * HEADS_PER_TILE - before, begin = i == 0 ? 0 : i * HEADS_PER_TILE - before;
+        if ((queries & 1u << i) != 0)
+            seen |= low_bits(end) & ~low_bits(begin);
+    }
+    return seen & low_bits(rows);
+}
+
 // Bit r: the subgroup's row r sees a key, unless its bias hides the pair. `range`: the key's visible range.
 uint rows_that_see(ivec2 range, uint key)
 {
+    if (SELECTED)
+        return rows_of_members(uvec2(range));
     const uint rows = rows_of_queries(range.x, range.y);
     if (!BITMAP || HIDES_BY_BIAS)
         return rows;

@@ -99,7 +99,7 @@ struct slot {
 };
 
 // Whether slots have any content.
-const uint SLOTS = MASK == MASK_INTERVALS ? 1 : BIAS_BY_KEY;
+const uint SLOTS = LISTED ? 1 : BIAS_BY_KEY;
 
 void fetch_slot_key(key_tile t, inout slot s)
 {
@@ -110,7 +110,9 @@ void fetch_slot_key(key_tile t, inout slot s)
 void fetch_slot(key_tile t, inout slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
-        if (LISTED && t.partial) // in full tiles, all queries see all keys
+        if (SELECTED)
+            s.range = ivec2(load_members(t.first + invocation, s.key));
+        else if (LISTED && t.partial) // in full tiles, all queries see all keys
             s.range = visible_range(s.key);
         if (BIAS_BY_KEY != 0)
             s.bias = IN_SCORE_UNITS(load_bias_of_key(min(s.key, p.keys - 1)));

@@ -6,6 +6,7 @@
 
 uint first_key;                     // of the current tile, if its keys are neighbours
 shared uint listed_keys[TILE_KEYS]; // otherwise, its keys; numbers from p.keys on mean: no key
+shared ivec2 listed_ranges[SELECTED ? TILE_KEYS : 1]; // with SELECTED, their members
 bool partial;                       // some query may not see some key
 
 uvec2 walk_tiles; // the tiles from x to y - 1
@@ -47,8 +48,11 @@ bool next_tile()
     first_key = tile * TILE_KEYS;
     const uint past_key = first_key + TILE_KEYS;
     if (LISTED) {
-        if (invocation < TILE_KEYS)
+        if (invocation < TILE_KEYS) {
             listed_keys[invocation] = listed_key(first_key + invocation);
+            if (SELECTED)
+                listed_ranges[invocation] = ivec2(load_members(first_key + invocation, listed_keys[invocation]));
+        }
         partial = past_key > list.z;
     } else
         partial = !full || past_key > p.keys || CAUSAL != 0 && past_key > causal_end(first_query);
@@ -65,9 +69,14 @@ bool key_exists_at(uint i)
     return key_at(i) < p.keys;
 }
 
+ivec2 range_at(uint i)
+{
+    return SELECTED ? listed_ranges[i] : visible_range(key_at(i));
+}
+
 bool key_is_hidden_at(uint i)
 {
-    return partial && key_is_hidden(key_at(i));
+    return partial && (SELECTED ? !range_meets_tile(listed_ranges[i]) : key_is_hidden(key_at(i)));
 }
 
 uvec2 k_row_at(uint i)

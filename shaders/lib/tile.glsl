@@ -14,7 +14,8 @@
 #include "math.glsl"
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
-const bool LISTED = MASK == MASK_INTERVALS;
+const bool SELECTED = MASK == MASK_SELECTED;
+const bool LISTED = MASK == MASK_INTERVALS ? true : SELECTED;
 const bool BITMAP = MASK == MASK_DENSE ? true : MASK == MASK_ADDITIVE;
 
 // 1: a key has one bias for all rows of the tile. This is a number because glslang makes no valid constant from && and
@@ -36,6 +37,13 @@ uint query_tile, first_query, end_query;
 uvec2 q_item, k_base, v_base, bias_base;
 uvec4 list;       // the header of the tile list, clamped by find_list()
 uvec2 list_words; // the address of its words
+
+// With SELECTED, an entry of a list is a word and then the members, one bit for each query of the tile (lists.h). In
+// place of the visible range of a key, kernels then have these bits: bit i % 32 of word i / 32 tells whether query
+// first_query + i sees the key.
+const uint MEMBER_WORDS = TILE_QUERIES > 32 ? 2 : 1;
+const uint ENTRY_WORDS = SELECTED ? 1 + MEMBER_WORDS : 1;
+const uint MAX_BLOCK_SHIFT = SELECTED ? SELECTED_MAX_SHIFT : LIST_BLOCK_SHIFT;
 
 // Finds the addresses of q, k and v for `batch` and `kv_head`.
 void find_inputs()
@@ -113,10 +121,12 @@ void find_list()
     const uvec2 first = advance(uvec2(0), list.x, uvec2(LIST_UNIT / 4, 0));
     uint borrow;
     const uint low = usubBorrow(p.lists_end.x, first.x, borrow);
-    const uint words = first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low;
-    list.w = min(list.w, LIST_BLOCK_SHIFT);
+    uint words = first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low;
+    if (SELECTED)
+        words /= ENTRY_WORDS;
+    list.w = min(list.w, MAX_BLOCK_SHIFT);
     list.y = min(list.y, min(words, 0x7fffffffu >> list.w) << list.w);
-    list.y = min(list.y, p.keys + (1u << LIST_BLOCK_SHIFT) - 1); // no key is in a list twice
+    list.y = min(list.y, p.keys + (1u << MAX_BLOCK_SHIFT) - 1); // no key is in a list twice
     list.z = min(list.z, list.y);
 }
 
@@ -176,7 +186,7 @@ uint listed_key(uint slot)
 {
     if (slot >= list.y)
         return p.keys;
-    uint word = Words(list_words).w[slot >> list.w];
+    uint word = Words(list_words).w[(slot >> list.w) * ENTRY_WORDS];
     return min(word << list.w | slot & (1u << list.w) - 1, p.keys);
 }
 
@@ -221,8 +231,26 @@ ivec2 visible_range(uint key)
     return range;
 }
 
+// The members of a slot of the tile list, without queries from which causality hides the key.
+uvec2 load_members(uint slot, uint key)
+{
+    if (slot >= list.y || key >= p.keys)
+        return uvec2(0);
+    const uint at = (slot >> list.w) * ENTRY_WORDS + 1;
+    uvec2 members = uvec2(Words(list_words).w[at], 0);
+    if (MEMBER_WORDS > 1)
+        members.y = Words(list_words).w[at + 1];
+    if (CAUSAL != 0) {
+        const uint hidden = uint(max(int(key) + int(p.queries) - int(p.keys) - int(first_query), 0));
+        members &= ~uvec2(low_bits(hidden), low_bits(max(hidden, 32) - 32));
+    }
+    return members;
+}
+
 bool range_meets_tile(ivec2 range)
 {
+    if (SELECTED)
+        return (range.x | range.y) != 0;
     return max(range.x, int(first_query)) < min(range.y, int(end_query));
 }
 
@@ -243,6 +271,16 @@ bool mask_allows(uint key, uint row)
 }
 
 #include "visible.glsl"
+
+// Whether a row sees a key. `range`: visible_range() of the key, or its load_members().
+bool row_sees(uint key, uint row, ivec2 range)
+{
+    if (SELECTED) {
+        const uint query = row_query(row) - first_query;
+        return (range[query / 32] & 1 << query % 32) != 0;
+    }
+    return is_visible(key, row, range);
+}
 
 // Whether no query of the tile sees a key. A mask with a query dimension is not read for this.
 bool key_is_hidden(uint key)

@@ -21,6 +21,8 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     dmattn_attention_backward_desc b = *desc;
     dmattn_attention_desc *d = &b.attention;
     TRY(dmattn_attention_desc_resolve(&desc->attention, d, m));
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask is DMATTN_MASK_SELECTED, which has no gradients yet");
     d->lse = true;
     if (d->type != DMATTN_TYPE_F32 && (d->q_f32 || d->out_f32))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but gradients need one type for q, k, v and out",

@@ -95,7 +95,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_SINK] = d->sink;
     c[CONSTANT_ALIGNED] = aligned;
     c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;
-    c[CONSTANT_LIST_QUERIES] = dmattn_tile_list_queries(tile);
+    c[CONSTANT_LIST_QUERIES] =
+        d->mask == DMATTN_MASK_SELECTED ? dmattn_tile_queries(tile) : dmattn_tile_list_queries(tile);
 
     uint32_t derived = 0;
     derived |= dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads,
@@ -110,7 +111,8 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
         c[CONSTANT_MASK_QUERIES] = d->mask_shape.queries > 1;
-        if (d->mask != DMATTN_MASK_ADDITIVE) /* else, kernels use the strides of the bias */
+        /* attention reads no lists of queries, and uses the strides of the bias for an additive mask */
+        if (d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_INTERVALS)
             derived |= put_score(c, CONSTANT_MASK_BATCH_LOW, &d->mask_shape, d->keys,
                                  d->mask == DMATTN_MASK_DENSE ? 1 : 4, DERIVED_MASK);
     }

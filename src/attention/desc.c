@@ -5,6 +5,8 @@
 #include "../shape.h"
 #include "pages.h"
 
+#include "../../shaders/lib/lists.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,8 +22,9 @@ static uint64_t score_span(const dmattn_score_shape *s, uint32_t keys)
                        (uint64_t[]){s->batch_stride, s->head_stride, s->query_stride}, keys);
 }
 
+/* `keys`: elements of a row. */
 static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_score_shape *s,
-                                   const dmattn_attention_desc *d)
+                                   const dmattn_attention_desc *d, uint32_t keys)
 {
     s->batch = s->batch ? s->batch : 1;
     s->heads = s->heads ? s->heads : 1;
@@ -39,12 +42,12 @@ static dmattn_status resolve_score(const messenger *m, const char *name, dmattn_
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s_shape.queries is %u, but must be 1 with interval masks", name,
                            s->queries);
     if (!s->batch_stride && !s->head_stride && !s->query_stride) {
-        s->query_stride = d->keys;
+        s->query_stride = keys;
         s->head_stride = dmattn_product(s->queries, s->query_stride);
         s->batch_stride = dmattn_product(s->heads, s->head_stride);
         TRY(dmattn_check_bytes(m, name, s->batch_stride));
     }
-    if (score_span(s, d->keys) > MAX_TENSOR_BYTES / 4)
+    if (score_span(s, keys) > MAX_TENSOR_BYTES / 4)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s spans more than 2^60 elements with these strides", name);
     return DMATTN_SUCCESS;
 }
@@ -67,6 +70,32 @@ dmattn_status dmattn_attention_format_resolve(const messenger *m, const char *te
     return DMATTN_SUCCESS;
 }
 
+uint32_t dmattn_mask_row(const dmattn_attention_desc *d)
+{
+    return d->mask == DMATTN_MASK_SELECTED ? d->selected_count : d->keys;
+}
+
+#define MAX_SELECTED (1u << 20)
+#define MAX_BLOCK    (1u << SELECTED_MAX_SHIFT)
+
+static dmattn_status resolve_selected(const messenger *m, dmattn_attention_desc *d)
+{
+    if (d->mask != DMATTN_MASK_SELECTED) {
+        if (d->selected_count || d->selected_block)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but the mask is not DMATTN_MASK_SELECTED",
+                               d->selected_count ? "selected_count" : "selected_block");
+        return DMATTN_SUCCESS;
+    }
+    d->selected_block = d->selected_block ? d->selected_block : 1;
+    if (!d->selected_count || d->selected_count > MAX_SELECTED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "selected_count is %u, but must be from 1 to %u", d->selected_count,
+                           MAX_SELECTED);
+    if (d->selected_block > MAX_BLOCK || d->selected_block & (d->selected_block - 1))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "selected_block is %u, but must be a power of 2 up to %u",
+                           d->selected_block, MAX_BLOCK);
+    return DMATTN_SUCCESS;
+}
+
 /* Whether a scale or a soft cap is 0 or so far from the ends of the range of f32 that nothing made of it leaves it. */
 static bool is_factor(float x)
 {
@@ -84,7 +113,7 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     TRY(dmattn_check_size(m, "keys", d.keys));
     TRY(dmattn_check_size(m, "heads", d.heads));
     TRY(dmattn_check_type(m, "type", d.type));
-    if ((unsigned)d.mask > DMATTN_MASK_ADDITIVE)
+    if ((unsigned)d.mask > DMATTN_MASK_SELECTED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask %d is not a dmattn_mask", (int)d.mask);
     if ((unsigned)d.level > DMATTN_LEVEL_MATRIX2)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "level %d is not a dmattn_level", (int)d.level);
@@ -121,17 +150,18 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
 
     TRY(dmattn_pages_resolve(&d, m));
+    TRY(resolve_selected(m, &d));
     d.bias = d.bias || d.mask == DMATTN_MASK_ADDITIVE;
     if (d.mask == DMATTN_MASK_NONE || d.mask == DMATTN_MASK_ADDITIVE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
     else
-        TRY(resolve_score(m, "mask", &d.mask_shape, &d));
+        TRY(resolve_score(m, "mask", &d.mask_shape, &d, dmattn_mask_row(&d)));
     if (!d.bias) {
         memset(&d.bias_shape, 0, sizeof d.bias_shape);
         d.bias_type = DMATTN_TYPE_F32;
     } else {
         TRY(dmattn_check_type(m, "bias_type", d.bias_type));
-        TRY(resolve_score(m, "bias", &d.bias_shape, &d));
+        TRY(resolve_score(m, "bias", &d.bias_shape, &d, d.keys));
     }
     if (d.mask == DMATTN_MASK_ADDITIVE)
         d.mask_shape = d.bias_shape;
@@ -173,14 +203,16 @@ dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, 
 
 const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
-    const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
-    return d->causal          ? "causal"
-           : d->page_size     ? "page_size"
-           : d->lists         ? "lists"
-           : mask             ? "mask"
-           : d->list_capacity ? "list_capacity"
-           : d->lengths       ? "lengths"
-                              : NULL;
+    const bool mask = dmattn_attention_has_lists(d) || d->mask == DMATTN_MASK_ADDITIVE;
+    return d->causal           ? "causal"
+           : d->page_size      ? "page_size"
+           : d->lists          ? "lists"
+           : mask              ? "mask"
+           : d->selected_count ? "selected_count"
+           : d->selected_block ? "selected_block"
+           : d->list_capacity  ? "list_capacity"
+           : d->lengths        ? "lengths"
+                               : NULL;
 }
 
 dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *d, uint32_t first, uint32_t columns)
@@ -233,6 +265,8 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
     case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;
+    case TENSOR_SELECTED:
+        return d->mask == DMATTN_MASK_SELECTED ? 4 * score_span(&d->mask_shape, d->selected_count) : 0;
     case TENSOR_BIAS: return d->bias ? dmattn_type_size(d->bias_type) * score_span(&d->bias_shape, d->keys) : 0;
     case TENSOR_SINK: return d->sink ? UINT64_C(4) * d->heads : 0;
     case TENSOR_SLOPES: return d->slopes ? UINT64_C(4) * d->heads : 0;
@@ -245,12 +279,29 @@ bool dmattn_attention_has_bitmap(const dmattn_attention_desc *d)
     return d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_ADDITIVE;
 }
 
-double dmattn_attention_pairs(const dmattn_attention_desc *d)
+bool dmattn_attention_has_lists(const dmattn_attention_desc *d)
 {
-    double queries = d->queries, keys = d->keys;
-    if (!d->causal)
-        return queries * keys;
+    return d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_SELECTED;
+}
+
+uint32_t dmattn_attention_seen_keys(const dmattn_attention_desc *d, uint32_t queries)
+{
+    if (d->mask != DMATTN_MASK_SELECTED)
+        return d->keys;
+    const uint64_t selected = dmattn_product(queries, d->selected_count, d->selected_block);
+    return selected < d->keys ? (uint32_t)selected : d->keys;
+}
+
+/* The pairs that `causal` does not hide. */
+static double causal_pairs(double queries, double keys)
+{
     if (queries > keys) /* the first Sq - Sk queries see no key */
         queries = keys;
     return queries * (keys - queries) + queries * (queries + 1) / 2;
+}
+
+double dmattn_attention_pairs(const dmattn_attention_desc *d)
+{
+    const double pairs = d->causal ? causal_pairs(d->queries, d->keys) : (double)d->queries * d->keys;
+    return fmin(pairs, (double)d->queries * dmattn_attention_seen_keys(d, 1));
 }

@@ -38,10 +38,20 @@ dmattn_status dmattn_attention_format_resolve(const messenger *m, const char *te
 /* The format of k or v, which is never DMATTN_FORMAT_TYPE. */
 dmattn_format dmattn_attention_format(const dmattn_attention_desc *desc, tensor_id tensor);
 
+/* The number of elements of a row of the mask: keys, or the numbers of a list. */
+uint32_t dmattn_mask_row(const dmattn_attention_desc *desc);
+
 /* Whether the mask is reduced to a bitmap of tiles. */
 bool dmattn_attention_has_bitmap(const dmattn_attention_desc *desc);
 
-/* The number of pairs of a query and a key that `causal` does not hide, for one head of one batch item. */
+/* Whether the kernels walk over tile lists. */
+bool dmattn_attention_has_lists(const dmattn_attention_desc *desc);
+
+/* The maximum number of keys that `queries` queries see together. */
+uint32_t dmattn_attention_seen_keys(const dmattn_attention_desc *desc, uint32_t queries);
+
+/* The number of pairs of a query and a key that `causal` does not hide, for one head of one batch item; with selected
+ * keys, at most as many as the lists can have. */
 double dmattn_attention_pairs(const dmattn_attention_desc *desc);
 
 /* The head of a score shape that a query head reads. */

@@ -27,12 +27,12 @@ static uint32_t score_registers(const dmattn_attention_desc *d, uint32_t pairs)
 /* Whether pairs of some tiles are tested. */
 static bool has_mask(const dmattn_attention_desc *d)
 {
-    return dmattn_attention_has_bitmap(d) || d->mask == DMATTN_MASK_INTERVALS;
+    return dmattn_attention_has_bitmap(d) || dmattn_attention_has_lists(d);
 }
 
 static uint32_t list_registers(const dmattn_attention_desc *d)
 {
-    return d->mask == DMATTN_MASK_INTERVALS ? 5 : 0;
+    return dmattn_attention_has_lists(d) ? 5 : 0;
 }
 
 /* Eight elements of f32 at any address are eight loads. */

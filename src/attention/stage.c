@@ -193,7 +193,7 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
 {
     const dmattn_attention_desc *d = &s->desc;
     const attention_variant *v = &s->variants.of[s->variant];
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    const bool listed = dmattn_attention_has_lists(d);
     const VkDeviceAddress bitmap = r->workspace + s->at.mask_tiles;
     const attention_params params = {
         .pair = dmattn_pair_params(d, r->tensor),
@@ -284,6 +284,9 @@ double dmattn_attention_bytes(const dmattn_attention_desc *d)
     bytes += d->sink ? 4.0 * d->heads : 0;
     bytes += d->slopes ? 4.0 * d->heads : 0;
     if (d->mask != DMATTN_MASK_ADDITIVE) /* which is the bias */
-        bytes += (d->mask == DMATTN_MASK_INTERVALS ? 8.0 : 1.0) * m->batch * m->heads * m->queries * d->keys;
+        bytes += (d->mask == DMATTN_MASK_INTERVALS  ? 8.0
+                  : d->mask == DMATTN_MASK_SELECTED ? 4.0
+                                                    : 1.0)
+                 * m->batch * m->heads * m->queries * dmattn_mask_row(d);
     return bytes + (double)dmattn_type_size(d->bias_type) * b->batch * b->heads * b->queries * d->keys;
 }

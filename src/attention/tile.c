@@ -3,6 +3,9 @@
 
 #include "../shape.h"
 #include "../tensor.h"
+#include "desc.h"
+
+#include "../../shaders/lib/lists.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -61,14 +64,14 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
 
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
-/* `staged` and `weights` of attention.comp, in units of 16 bytes, and `listed_keys`. */
-static uint32_t portable_shared_memory(const attention_tile *t, uint32_t value_dim)
+/* `staged` and `weights` of attention.comp, in units of 16 bytes, `listed_keys` and `listed_ranges`. */
+static uint32_t portable_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    const uint32_t value_columns = dmattn_ceil_div(dmattn_tile_columns(t, value_dim) / 4, t->key_lanes);
+    const uint32_t value_columns = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim) / 4, t->key_lanes);
     const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1);
     const uint32_t values = t->value_keys * value_columns * t->key_lanes;
     const uint32_t probabilities = t->rows * (t->keys / 4 + 1);
-    return 16 * (max_u32(qk, values) + probabilities) + 4 * t->keys;
+    return 16 * (max_u32(qk, values) + probabilities) + (d->mask == DMATTN_MASK_SELECTED ? 12 : 4) * t->keys;
 }
 
 /* `staged`, `q_rows` and `scores` of attention_matrix.comp and its includes, and the slots. */
@@ -86,13 +89,13 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     if (t->form == FORM_SHARED)
         units += subgroups * x->m * (t->keys / 4 + 1) + (t->sums_shared ? t->rows * (value_blocks * x->n / 4 + 1) : 1);
     const uint32_t sets = t->form == FORM_SHARED ? 2 : 3;
-    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? sets * t->keys : 1;
+    const uint32_t slots = dmattn_attention_has_lists(d) ? sets * t->keys : 1;
     return 16 * units + 12 * slots + 4 * sets * t->keys;
 }
 
 uint32_t dmattn_tile_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    return t->form == FORM_PORTABLE ? portable_shared_memory(t, d->value_dim) : matrix_shared_memory(t, d);
+    return t->form == FORM_PORTABLE ? portable_shared_memory(t, d) : matrix_shared_memory(t, d);
 }
 
 /* ---- fitting --------------------------------------------------------------------------------------------------- */
@@ -101,6 +104,12 @@ static bool portable_fits(const attention_tile *t)
 {
     /* the lanes of a row must be in one subgroup */
     return t->key_lanes <= t->subgroup_size;
+}
+
+/* Each query of a tile has a bit in the entries of a list of selected keys. */
+static bool members_fit(const attention_tile *t, const dmattn_attention_desc *d)
+{
+    return d->mask != DMATTN_MASK_SELECTED || dmattn_tile_queries(t) <= SELECTED_MAX_QUERIES;
 }
 
 bool dmattn_tile_matrix_fits(const attention_tile *t, const capabilities *caps, uint32_t rows, uint32_t columns)
@@ -127,7 +136,7 @@ bool dmattn_tile_fits(const attention_tile *t, const capabilities *caps, const d
            /* each invocation loads at most one key of a list */
            && t->keys <= t->workgroup
            /* all subgroups are full */
-           && t->workgroup % t->subgroup_size == 0
+           && t->workgroup % t->subgroup_size == 0 && members_fit(t, desc)
            && (t->form == FORM_PORTABLE ? portable_fits(t) : dmattn_tile_matrix_fits(t, caps, t->rows, t->keys))
            /* this comes last, because it divides by numbers that are checked before */
            && dmattn_tile_shared_memory(t, desc) <= caps->shared_memory;
@@ -165,7 +174,8 @@ uint32_t dmattn_tile_splits(const dmattn_attention_desc *d, const attention_tile
 {
     const uint64_t workgroups = count_workgroups(d, t);
     const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
-    const uint64_t shares = dmattn_ceil_div(d->keys, t->keys) / LEAST_SHARE;
+    const uint32_t keys = dmattn_attention_seen_keys(d, dmattn_tile_queries(t));
+    const uint64_t shares = dmattn_ceil_div(keys, t->keys) / LEAST_SHARE;
     const uint64_t splits = wanted < shares ? wanted : shares;
     return splits < 2 ? 1 : splits < MOST_SPLITS ? (uint32_t)splits : MOST_SPLITS;
 }
@@ -278,8 +288,9 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
     return count < max ? count : max;
 }
 
-/* What a candidate is for: tiles of neighbouring keys, of listed keys, or both. */
-typedef enum key_source { ANY_KEYS, NEIGHBOURS, LISTS } key_source;
+/* What a candidate is for: tiles of neighbouring keys, of listed keys, or both; or of selected keys, which are listed
+ * keys of at most SELECTED_MAX_QUERIES queries. */
+typedef enum key_source { ANY_KEYS, NEIGHBOURS, LISTS, SELECTION } key_source;
 
 /* Candidates for tiles of attention_matrix.comp. A subgroup has `blocks` times M rows. `keys` is for matrices with N =
  * 16; other matrices have the same number of blocks. */
@@ -321,6 +332,9 @@ static const matrix_candidate fragments[] = {
     {32, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
     {64, MANY, 576, 4, 1, 16, 192, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 8, 1, 16, 80, false, ANY_KEYS, 0},
+    /* the same for selected keys, if each kv head has one query head */
+    {MANY, MANY, 320, 4, 1, 16, 96, false, SELECTION, 0},
+    {MANY, MANY, 576, 4, 1, 16, 192, false, SELECTION, 0},
 };
 
 /* None for wide heads: compilers need many minutes for their unrolled products. */
@@ -365,10 +379,11 @@ static const matrix_candidate shared_sums[] = {
 static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, const attention_tile *tile)
 {
     const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
-    const key_source source = d->mask == DMATTN_MASK_INTERVALS ? LISTS : NEIGHBOURS;
+    const key_source source = dmattn_attention_has_lists(d) ? LISTS : NEIGHBOURS;
     return max_u32(d->head_dim, dmattn_tile_columns(tile, d->value_dim)) <= c->max_dim
            && (c->max_dim <= BAND || d->head_dim > BAND) && rows <= c->max_rows && d->keys <= c->max_keys
-           && (c->source == ANY_KEYS || c->source == source)
+           && (c->source == ANY_KEYS || c->source == source
+               || (c->source == SELECTION && d->mask == DMATTN_MASK_SELECTED))
            && (!c->min_workgroups || count_workgroups(d, tile) >= c->min_workgroups);
 }
 

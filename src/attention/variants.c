@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "variants.h"
 
+#include "desc.h"
+
 /* Numbers of keys up to which the table of fragments has other tiles. */
 static const uint32_t key_samples[] = {UINT32_MAX, 4096, 256};
 
@@ -37,7 +39,7 @@ static void add(attention_variants *v, const capabilities *caps, const dmattn_at
     half.queries = run->queries / 2 + 1;
     attention_tile tile = v->of[0].tile;
     char why[224];
-    if (run->mask != DMATTN_MASK_INTERVALS
+    if (!dmattn_attention_has_lists(run)
         && (!dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why) || !is_built(&tile)))
         return;
     const attention_variant *known = find(v, &tile);

@@ -83,6 +83,8 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, page_bytes),
     MEMBER(dmattn_attention_desc, mask),
     STRUCT(dmattn_attention_desc, mask_shape, score_shape),
+    MEMBER(dmattn_attention_desc, selected_count),
+    MEMBER(dmattn_attention_desc, selected_block),
     MEMBER(dmattn_attention_desc, bias),
     MEMBER(dmattn_attention_desc, bias_type),
     STRUCT(dmattn_attention_desc, bias_shape, score_shape),

@@ -23,6 +23,15 @@ uint64_t reference_score_at(const dmattn_attention_desc *d, const dmattn_score_s
            + (s->queries == 1 ? 0 : query) * s->query_stride + key;
 }
 
+/* Whether the list of the query has the key, or its block. */
+static bool selects(const dmattn_attention_desc *d, const reference_inputs *in, uint64_t list, uint32_t key)
+{
+    for (uint32_t i = 0; i < d->selected_count; i++)
+        if (((const int32_t *)in->selected)[list + i] == (int32_t)(key / d->selected_block))
+            return true;
+    return false;
+}
+
 bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                     uint32_t query, uint32_t key)
 {
@@ -30,6 +39,8 @@ bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, 
         return false;
     if (d->mask == DMATTN_MASK_NONE)
         return true;
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return selects(d, in, reference_score_at(d, &d->mask_shape, batch, head, query, 0), key);
     uint64_t at = reference_score_at(d, &d->mask_shape, batch, head, query, key);
     if (d->mask == DMATTN_MASK_ADDITIVE)
         return element_counted_bias(element_load(d->bias_type, in->bias, at)) != -INFINITY;

@@ -19,6 +19,7 @@ typedef enum case_data {
     DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */
     DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
     DATA_CAUSAL,        /* additive: 0 up to the position of the query, -infinity after it */
+    DATA_NEIGHBOURS,    /* selected: neighbouring queries have nearly the same list, in another order */
     DATA_LARGE_VALUES   /* v is from 57000 to 65000, near the limit of f16, of either sign */
 } case_data;
 
@@ -55,7 +56,8 @@ typedef struct attention_group {
     X(slopes)               \
     X(sinks)                \
     X(matrices)             \
-    X(wide)
+    X(wide)                 \
+    X(selected)
 #define DECLARE_GROUP(name) extern const attention_group cases_##name;
 ATTENTION_GROUPS(DECLARE_GROUP)
 #undef DECLARE_GROUP
@@ -97,6 +99,8 @@ bool attention_is_chosen(const attention_case *c, dmattn_level level, bool gradi
 #define PAGES(size, count) .page_size = (size), .pages = (count)
 #define FORMATS(k, v)      .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
 #define SLOPES             .slopes = true
+#define SELECTED(count, block, ...) \
+    .mask = DMATTN_MASK_SELECTED, .selected_count = (count), .selected_block = (block), .mask_shape = {__VA_ARGS__}
 #define ADDITIVE(of, ...)  .mask = DMATTN_MASK_ADDITIVE, .bias_type = DMATTN_TYPE_##of, .bias_shape = {__VA_ARGS__}
 #define DENSE(...)         .mask = DMATTN_MASK_DENSE, .mask_shape = {__VA_ARGS__}
 #define INTERVALS(...)     .mask = DMATTN_MASK_INTERVALS, .mask_shape = {__VA_ARGS__}

@@ -58,7 +58,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->causal);
 
     cover_add(&t, 2 * d->mask + d->causal); /* for gradients, these two are no pair */
-    add_shape(&t, &d->mask_shape, d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_INTERVALS, d);
+    add_shape(&t, &d->mask_shape, d->mask && d->mask != DMATTN_MASK_ADDITIVE, d);
     add_shape(&t, &d->bias_shape, bias, d);
     cover_add(&t, d->soft_cap > 0);
     cover_add(&t, d->scale < 0 ? 0 : d->scale == 0 ? 1 : 2);
@@ -79,6 +79,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
     cover_add(&t, c->data);
     cover_add(&t, d->list_capacity != 0);
+    cover_add(&t, d->selected_block == 0 ? 0 : d->selected_block == 1 ? 1 : d->selected_block < 128 ? 2 : 3);
 
     const uint64_t values[] = {type,
                                d->q_f32,
@@ -133,6 +134,8 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
             /* If all biases of a row are the lowest number, rounding loses the sum in lse. */
             const dmattn_attention_desc *d = &c->desc;
             if (gradients && (c->data == DATA_LOWEST_ROWS || attention_has_no_gradients(d)))
+                continue;
+            if (gradients && c->desc.mask == DMATTN_MASK_SELECTED)
                 continue;
             /* A CPU needs minutes to compile a matrix kernel of such a row. */
             if (level > DMATTN_LEVEL_PORTABLE && c->desc.head_dim > MOST_COMPILED)

@@ -292,6 +292,51 @@ static const attention_case additive[] = {
 };
 GROUP(additive, additive);
 
+/* Lists of keys or of blocks. Random ones have numbers that occur twice and numbers that are no key. */
+static const attention_case selected[] = {
+    {.name = "one list", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, SELECTED(20, 1, .queries = 1)}},
+    {.name = "for all heads", .desc = {F16, SIZE(2, 70, 130, 4, 2, 64, 0), LSE, SELECTED(12, 1, .queries = 70)}},
+    {.name = "by kv head, causal",
+     .desc = {BF16, SIZE(2, 71, 130, 4, 2, 32, 0), LSE, CAUSAL, SELECTED(17, 1, .batch = 2, .heads = 2, .queries = 71)},
+     .data = DATA_NEIGHBOURS},
+    {.name = "by head, causal, more queries than keys",
+     .desc = {F32, SIZE(1, 150, 90, 4, 2, 16, 0), LSE, CAUSAL, SELECTED(9, 1, .heads = 4, .queries = 150)}},
+    {.name = "one query", .desc = {F16, SIZE(2, 1, 700, 8, 2, 64, 0), LSE, SELECTED(300, 1, .batch = 2, .heads = 2)}},
+    {.name = "one key", .desc = {F32, SIZE(1, 40, 1, 2, 1, 16, 0), LSE, SELECTED(1, 1, .queries = 40)}},
+    {.name = "longer than the keys", .desc = {F16, SIZE(1, 33, 40, 2, 1, 24, 0), LSE, SELECTED(90, 1, .queries = 33)}},
+    {.name = "blocks of 16",
+     .desc = {F16, SIZE(1, 70, 300, 4, 2, 64, 40), LSE, CAUSAL, SELECTED(5, 16, .heads = 2, .queries = 70)}},
+    {.name = "blocks of 32, odd rows",
+     .desc = {BF16, SIZE(1, 40, 201, 2, 1, 24, 0), LSE, .k_strides = {0, 25, 0}, .v_strides = {0, 27, 0},
+              SELECTED(3, 32, .queries = 40)},
+     .data = DATA_NEIGHBOURS},
+    {.name = "blocks of 128",
+     .desc = {F32, SIZE(1, 100, 500, 2, 2, 16, 0), LSE, SELECTED(2, 128, .heads = 2, .queries = 100)}},
+    {.name = "bias by key, soft cap, sinks",
+     .desc = {F16, SIZE(2, 40, 130, 4, 2, 32, 0), LSE, CAUSAL, SINK, .soft_cap = 3,
+              SELECTED(24, 1, .batch = 2, .queries = 40), BIAS(F16, .batch = 2, .heads = 2)}},
+    {.name = "bias of pairs",
+     .desc = {F32, SIZE(1, 40, 90, 4, 2, 16, 0), LSE, SELECTED(15, 1, .queries = 40), BIAS(BF16, .queries = 40)}},
+    {.name = "distances, q and out f32",
+     .desc = {BF16, .q_f32 = true, .out_f32 = true, SIZE(1, 66, 140, 6, 2, 40, 0), LSE, CAUSAL, SLOPES,
+              SELECTED(4, 16, .heads = 2, .queries = 66)}},
+    {.name = "nothing is selected",
+     .desc = {F16, SIZE(1, 40, 60, 2, 1, 16, 0), LSE, SINK, SELECTED(5, 1, .queries = 40)},
+     .data = DATA_NOTHING},
+    {.name = "all keys",
+     .desc = {F32, SIZE(1, 70, 150, 2, 1, 16, 0), LSE, CAUSAL, SELECTED(150, 1, .queries = 70)},
+     .data = DATA_EVERYTHING},
+    {.name = "rows apart",
+     .desc = {F32, SIZE(2, 30, 80, 4, 2, 16, 0), LSE,
+              SELECTED(7, 1, .batch = 2, .heads = 2, .queries = 30, .batch_stride = 1, .head_stride = 700,
+                       .query_stride = 20)}},
+    {.name = "a group of 128, 64 queries",
+     .desc = {BF16, SIZE(1, 9, 100, 128, 1, 24, 16), LSE, SELECTED(30, 1, .queries = 9)}},
+    {.name = "many entries, segments of keys",
+     .desc = {F32, SIZE(1, 17, 33000, 1, 1, 8, 0), LSE, CAUSAL, SELECTED(400, 1, .queries = 17)}},
+};
+GROUP(selected, selected);
+
 /* Slopes multiply the bias or, without one, the distance. */
 static const attention_case slopes[] = {
     {.name = "distances", .desc = {F32, SIZE(2, 70, 90, 4, 2, 16, 0), LSE, SLOPES}},
@@ -513,6 +558,33 @@ static void fill_additive(const attention_case *c, problem *p)
     }
 }
 
+/* Each list is the one before it with one number replaced, in another order. */
+static void fill_neighbours(const dmattn_attention_desc *d, const tensor_box *b, int32_t *lists)
+{
+    uint64_t state = 9;
+    for (uint64_t row = 1; row < tensor_box_rows(b); row++) {
+        int32_t *list = lists + tensor_box_at(b, row);
+        const int32_t *last = lists + tensor_box_at(b, row - 1);
+        for (uint32_t i = 0; i < b->row; i++)
+            list[i] = last[(i + 1) % b->row];
+        list[random_bits(&state) % b->row] = (int32_t)(random_bits(&state) % (1 + (d->keys - 1) / d->selected_block));
+    }
+}
+
+static void fill_selected(const attention_case *c, problem *p)
+{
+    const tensor_box b = problem_box(p, TENSOR_SELECTED);
+    int32_t *lists = p->tensor[TENSOR_SELECTED];
+    if (c->data == DATA_NEIGHBOURS)
+        fill_neighbours(&p->desc, &b, lists);
+    if (c->data != DATA_NOTHING && c->data != DATA_EVERYTHING)
+        return;
+    for (uint64_t row = 0; row < tensor_box_rows(&b); row++)
+        for (uint32_t i = 0; i < b.row; i++)
+            lists[tensor_box_at(&b, row) + i] =
+                c->data == DATA_NOTHING ? (i % 2 ? -1 : (int32_t)p->desc.keys) : (int32_t)(b.row - 1 - i);
+}
+
 /* From about 1 to 1/4, of either sign. */
 static void fill_slopes(problem *p)
 {
@@ -552,6 +624,8 @@ void case_fill_inputs(const attention_case *c, problem *p)
         fill_dense(c, p);
     if (p->desc.mask == DMATTN_MASK_INTERVALS)
         fill_intervals(c, p);
+    if (p->desc.mask == DMATTN_MASK_SELECTED)
+        fill_selected(c, p);
     if (p->desc.mask == DMATTN_MASK_ADDITIVE)
         fill_additive(c, p);
     if (p->desc.slopes)

@@ -151,7 +151,17 @@ static const bad_desc bad[] = {
      {SIZES, .page_size = 16, .pages = 5, .page_bytes = 5104}},
     {"page_bytes is 5128", {SIZES, .page_size = 16, .pages = 5, .page_bytes = 5128}},
     {"pages has more than 2^62 bytes", {SIZES, .page_size = 1, .pages = 1u << 29, .page_bytes = UINT64_C(1) << 40}},
-    {"mask 4", {SIZES, .mask = (dmattn_mask)4}},
+    {"mask 5", {SIZES, .mask = (dmattn_mask)5}},
+    {"selected_count is 0", {SIZES, .mask = DMATTN_MASK_SELECTED}},
+    {"selected_count is 1048577", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = (1 << 20) + 1}},
+    {"selected_block is 48", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .selected_block = 48}},
+    {"selected_block is 8192", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .selected_block = 8192}},
+    {"selected_count is set", {SIZES, DENSE, .selected_count = 3}},
+    {"selected_block is set", {SIZES, .selected_block = 16}},
+    {"lists is set", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .lists = true}},
+    {"list_capacity is set", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .list_capacity = 9}},
+    {"mask_shape.queries is 2",
+     {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .mask_shape = {.queries = 2}}},
     {"level 4", {SIZES, .level = (dmattn_level)4}},
     {"level -1", {SIZES, .level = (dmattn_level)-1}},
     {"bias_type 3", {SIZES, .bias = true, .bias_type = (dmattn_type)3}},
@@ -398,6 +408,16 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_BEGIN), 4 * 2 * 2 * 7);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_END), 4 * 2 * 2 * 7);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
+
+    d = resolved((dmattn_attention_desc){SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .causal = true,
+                                         .mask_shape = {.batch = 2, .heads = 2, .queries = 5}});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_SELECTED), 4 * 2 * 2 * 5 * 3);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_MASK), 0);
+    cr_expect_eq(d.selected_block, 1);
+    cr_expect_eq(dmattn_attention_pairs(&d), 5 * 3, "a query sees at most the keys of its list");
+    d.selected_block = 16;
+    cr_expect_eq(dmattn_attention_pairs(&d), 3 + 4 + 5 + 6 + 7);
+    cr_expect_eq(dmattn_attention_seen_keys(&d, 2), 7);
 
     /* up to the last element, with any gaps; the stride of a dimension of length 1 does not count */
     d = resolved((dmattn_attention_desc){.batch = 2,

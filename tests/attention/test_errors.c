@@ -405,6 +405,12 @@ DEVICE_TEST(record, intervals)
                                          .mask_shape = {.heads = 2}, .bias = true});
 }
 
+DEVICE_TEST(record, selected)
+{
+    try_buffers(&(dmattn_attention_desc){SIZES, .type = DMATTN_TYPE_F16, .mask = DMATTN_MASK_SELECTED,
+                                         .selected_count = 3, .mask_shape = {.heads = 2, .queries = 5}});
+}
+
 DEVICE_TEST(record, odd_strides)
 {
     try_buffers(&(dmattn_attention_desc){SIZES, .out_strides = {400, 65, 16}});

@@ -11,12 +11,13 @@
 
 enum { MOST = 150, BATCH = 2, HEADS = 4, KV_HEADS = 2, DIM = 16, GUARD = 64 };
 enum { PAGE = 16, TABLE = (MOST + PAGE - 1) / PAGE, POOL = 32 };
+enum { SELECTED = 20 }; /* numbers of a list */
 enum { Q_ROW = HEADS * DIM, KV_ROW = KV_HEADS * DIM };
 
 /* Buffers for the largest lengths, as floats. */
 typedef struct tensors {
-    dmattn_buffer q, k, v, out, lse, mask, begin, end, bias, sink, slopes, dt_weight, a, k_scales, v_scales, pages,
-        workspace;
+    dmattn_buffer q, k, v, out, lse, mask, begin, end, selected, bias, sink, slopes, dt_weight, a, k_scales, v_scales,
+        pages, workspace;
     dmattn_buffer table[2]; /* rows for the keys of a run, and for the most keys */
     uint64_t workspace_size;
 } tensors;
@@ -44,17 +45,21 @@ static void fill_random(const dmattn_buffer *b, size_t used, size_t count)
     free(values);
 }
 
-/* Intervals of random lengths for each key, and a mask with bytes of 0 and 1. */
+/* Intervals of random lengths for each key, lists for each query, and a mask with bytes of 0 and 1. */
 static void fill_masks(const tensors *t, uint32_t queries, uint32_t keys)
 {
     static int32_t begin[KV_HEADS * MOST], end[KV_HEADS * MOST];
     static uint8_t mask[MOST * MOST];
+    static int32_t selected[MOST * SELECTED];
     for (uint32_t i = 0; i < KV_HEADS * keys; i++) {
         begin[i] = rand() % (int32_t)queries;
         end[i] = begin[i] + 1 + rand() % (int32_t)queries;
     }
     for (uint32_t i = 0; i < queries * keys; i++)
         mask[i] = (uint8_t)(rand() % 2);
+    for (uint32_t i = 0; i < queries * SELECTED; i++)
+        selected[i] = rand() % (int32_t)(keys + 3) - 1;
+    fill(&t->selected, selected, 4 * queries * SELECTED);
     fill(&t->begin, begin, 4 * KV_HEADS * keys);
     fill(&t->end, end, 4 * KV_HEADS * keys);
     fill(&t->mask, mask, queries * keys);
@@ -84,6 +89,7 @@ static tensors make_tensors(void)
         .mask = make(MOST * MOST),
         .begin = make(4 * KV_HEADS * MOST),
         .end = make(4 * KV_HEADS * MOST),
+        .selected = make(4 * MOST * SELECTED),
         .bias = make(4 * MOST * MOST),
         .sink = make(4 * HEADS),
         .slopes = make(4 * HEADS),
@@ -183,6 +189,7 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                              .mask = t->mask,
                                              .begin = t->begin,
                                              .end = t->end,
+                                             .selected = t->selected,
                                              .bias = t->bias,
                                              .sink = t->sink,
                                              .slopes = t->slopes,
@@ -249,6 +256,8 @@ static const subject subjects[] = {
     {"ALiBi", .attention = {SIZES, .causal = true, .slopes = true}},
     {"intervals",
      .attention = {SIZES, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = KV_HEADS}, .causal = true}},
+    {"selected keys", .attention = {SIZES, .mask = DMATTN_MASK_SELECTED, .mask_shape = {.queries = 2},
+                                    .selected_count = SELECTED, .causal = true}},
     {"a cache of keys for the most keys", .strided = true,
      .attention = {SIZES, .causal = true, .k_strides = {MOST * KV_ROW, KV_ROW, DIM},
                    .v_strides = {MOST * KV_ROW, KV_ROW, DIM}}},

@@ -94,7 +94,7 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) + sums : 0;
     const uint32_t sets = t->form == FORM_SHARED ? 2 : 3; /* tiles of keys that have slots at a time */
     const uint32_t slots =
-        d->mask == DMATTN_MASK_INTERVALS ? sets * t->keys : 1; /* a key, and begin and end of its visible range */
+        d->mask ? sets * t->keys : 1; /* a key, and begin and end of its visible range, or two words of members */
     TAKEN_FOR_GRANTED(dmattn_tile_shared_memory(t, d)
                       == 16 * (staged + queries + scores) + 4 * slots + 8 * slots + 4 * sets * t->keys);
     return NULL;
@@ -227,7 +227,11 @@ static void each_dim(const capabilities *caps, dmattn_level level, bool must_exi
                                                  .head_dim = swapped ? other : dim,
                                                  .value_dim = swapped ? dim : other,
                                                  /* slots of intervals need shared memory */
-                                                 .mask = variant % 4 < 2 ? DMATTN_MASK_INTERVALS : DMATTN_MASK_NONE,
+                                                 .mask = variant % 4 >= 2 ? DMATTN_MASK_NONE
+                                                         : type % 2 == 0  ? DMATTN_MASK_INTERVALS
+                                                                          : DMATTN_MASK_SELECTED,
+                                                 .selected_count = 100,
+                                                 .selected_block = 1,
                                                  .mask_shape = {.batch = 1, .heads = 1, .queries = 1},
                                                  .level = level};
                 const bool reduced = level == DMATTN_LEVEL_MATRIX2 && caps->fragment_layout == LAYOUT_UNKNOWN;

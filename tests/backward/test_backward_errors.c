@@ -32,6 +32,10 @@ DEVICE_TEST(backward_plan, what_is_refused)
                    DMATTN_ERROR_INVALID, "plan");
 
     dmattn_attention_backward_desc d = desc;
+    d.attention.mask = DMATTN_MASK_SELECTED;
+    d.attention.selected_count = 5;
+    EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &d, &plan), DMATTN_ERROR_INVALID, "has no gradients");
+    d = desc;
     d.attention.level = DMATTN_LEVEL_MATRIX;
     EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "level matrix");
     d = desc;

@@ -50,6 +50,7 @@ static const attention_case specials[] = {
 #define DENSE(h)    .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = (h), .queries = 4096}
 #define BIAS(h)     .bias = true, .bias_shape = {.heads = (h), .queries = 4096}
 #define INTERVALS   .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}
+#define SELECTED    .mask = DMATTN_MASK_SELECTED, .selected_count = 512, .mask_shape = {.heads = 2, .queries = 4096}
 #define ALL_OPTIONS .soft_cap = 20, .causal = true, .lse = true, DENSE(8), BIAS(8)
 #define ONE_QUERY   .batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2
 #define F16(dim)    .type = DMATTN_TYPE_F16, .head_dim = (dim)
@@ -84,6 +85,8 @@ static const attention_case shapes[] = {
      {ONE_QUERY, BF16(128), .mask = DMATTN_MASK_ADDITIVE, .slopes = true, .sink = true, .soft_cap = 20}},
     {"f16, 192, intervals", true, {SIZES, F16(192), INTERVALS}},
     {"f32, 192, one query, intervals", false, {ONE_QUERY, F32(192), INTERVALS}},
+    {"bf16, 128, selected keys", true, {SIZES, BF16(128), SELECTED}},
+    {"f32, 64, selected keys", false, {SIZES, F32(64), SELECTED}},
     {"f16, 256, additive mask, slopes",
      false,
      {SIZES, F16(256), .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.heads = 8, .queries = 4096}, .slopes = true}},
@@ -261,10 +264,16 @@ static void attention_plans(const maker *m, bool backward)
     }
 }
 
+/* Whether the gradients of a shape are planned, too. */
+static bool has_gradients(const dmattn_attention_desc *d)
+{
+    return d->queries > 1 && !d->q_f32 && d->mask != DMATTN_MASK_SELECTED;
+}
+
 static void shape_plans(const maker *m)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        for (int backward = 0; backward < (shapes[i].desc.queries > 1 && !shapes[i].desc.q_f32 ? 2 : 1); backward++) {
+        for (int backward = 0; backward < (has_gradients(&shapes[i].desc) ? 2 : 1); backward++) {
             if (shapes[i].few != m->few)
                 continue;
             char text[PLAN_NAME_SIZE];

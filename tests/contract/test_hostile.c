@@ -83,7 +83,8 @@ static void put_words(const arena *a, tensor_id tensor, const int32_t *words, si
         memcpy(arena_input(a, tensor), words, count * sizeof *words);
 }
 
-/* Intervals: 9 queries from query j / 3 on see key j. Dense mask: two thirds of the pairs are visible. */
+/* Intervals: 9 queries from query j / 3 on see key j. Dense mask: two thirds of the pairs are visible.
+ * Selected keys: every seventh one. */
 static void put_valid_mask(const arena *a)
 {
     int32_t *begin = arena_input(a, TENSOR_BEGIN), *end = arena_input(a, TENSOR_END);
@@ -91,6 +92,9 @@ static void put_valid_mask(const arena *a)
         begin[i] = (int32_t)(i % KEYS) / 3;
         end[i] = begin[i] + 9;
     }
+    int32_t *selected = arena_input(a, TENSOR_SELECTED);
+    for (uint64_t i = 0; selected && i < a->bytes[TENSOR_SELECTED] / 4; i++)
+        selected[i] = (int32_t)(i * 7 % KEYS);
     const tensor_id bytes[] = {TENSOR_MASK, TENSOR_KEY_VALID};
     for (size_t n = 0; n < sizeof bytes / sizeof *bytes; n++)
         for (uint64_t i = 0; i < a->bytes[bytes[n]]; i++)
@@ -228,6 +232,32 @@ DEVICE_TEST(hostile, intervals)
         RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
         fill_valid(&a);
         RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_BEGIN, TENSOR_END);
+    }
+}
+
+static void run_selected(uint32_t block, dmattn_level level)
+{
+    const dmattn_attention_desc desc = {SIZES,
+                                        .lse = true,
+                                        .causal = true,
+                                        .mask = DMATTN_MASK_SELECTED,
+                                        .selected_count = 12,
+                                        .selected_block = block,
+                                        .mask_shape = {.batch = ITEMS, .heads = KV_HEADS, .queries = QUERIES}};
+    arena a;
+    dmattn_attention_args args = {0};
+    arena_create(&a, plan_attention(desc, level), &args, 0);
+    RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
+    fill_valid(&a);
+    RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_SELECTED);
+}
+
+DEVICE_TEST(hostile, selected)
+{
+    EACH_LEVEL(harness_offers)
+    {
+        run_selected(1, level);
+        run_selected(32, level);
     }
 }
 

@@ -66,10 +66,14 @@ void draw_attention(dmattn_attention_desc *d)
 {
     draw_sizes(d);
     d->causal = flip();
-    d->mask = (dmattn_mask)value_of(4);
+    d->mask = (dmattn_mask)value_of(5);
     const bool intervals = d->mask == DMATTN_MASK_INTERVALS;
     if (d->mask)
         d->mask_shape = any_score_shape(d, intervals);
+    if (d->mask == DMATTN_MASK_SELECTED || once_in(60)) {
+        d->selected_count = any_size();
+        d->selected_block = flip() ? 0 : once_in(8) ? wild_32() : 1u << below(13);
+    }
     d->bias = once_in(3);
     if (d->bias || d->mask == DMATTN_MASK_ADDITIVE) {
         d->bias_type = (dmattn_type)value_of(3);
@@ -182,6 +186,8 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
     case TENSOR_MASK: return a->mask == DMATTN_MASK_DENSE ? score_span(&a->mask_shape, a->keys) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return a->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&a->mask_shape, a->keys) : 0;
+    case TENSOR_SELECTED:
+        return a->mask == DMATTN_MASK_SELECTED ? 4 * score_span(&a->mask_shape, a->selected_count) : 0;
     case TENSOR_BIAS: return a->bias ? bias * score_span(&a->bias_shape, a->keys) : 0;
     case TENSOR_SINK: return a->sink ? (wide)4 * a->heads : 0;
     case TENSOR_SLOPES: return a->slopes ? (wide)4 * a->heads : 0;

@@ -12,6 +12,8 @@ static const dmattn_attention_desc dense = {SIZES, .lse = true, DENSE};
 static const dmattn_attention_desc portable = {SIZES, .lse = true, DENSE, .max_level = DMATTN_LEVEL_PORTABLE};
 static const dmattn_attention_desc intervals = {
     SIZES, .lse = true, .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .sink = true};
+static const dmattn_attention_desc selected = {SIZES, .lse = true, .mask = DMATTN_MASK_SELECTED,
+                                               .mask_shape = {.heads = 2, .queries = 70}, .selected_count = 20};
 /* Few queries, so that workgroups share the keys; and enough work for slices. */
 static const dmattn_attention_desc few_queries = {
     .batch = 1, .queries = 1, .keys = 100000, .heads = 1, .head_dim = 64, .lse = true, .sink = true};
@@ -41,6 +43,7 @@ static const dmattn_attention_desc long_work = {
 PLAN_ATTENTION(dense)
 PLAN_ATTENTION(portable)
 PLAN_ATTENTION(intervals)
+PLAN_ATTENTION(selected)
 PLAN_ATTENTION(few_queries)
 PLAN_ATTENTION(long_work)
 PLAN_BACKWARD(dense)
@@ -63,6 +66,7 @@ static dmattn_status record_attention(const dmattn_plan *plan, VkCommandBuffer c
                                         .mask = AT(6),
                                         .begin = AT(7),
                                         .end = AT(8),
+                                        .selected = AT(12),
                                         .bias = AT(9),
                                         .sink = AT(11),
                                         .workspace = AT(10)};
@@ -286,6 +290,7 @@ const operator_case operators[OPERATORS] = {
     {"attention, dense mask and bias", plan_dense, check_dense, record_attention},
     {"the same at the level portable", plan_portable, check_portable, record_attention},
     {"attention, intervals", plan_intervals, check_intervals, record_attention},
+    {"attention, selected keys", plan_selected, check_selected, record_attention},
     {"attention with splits of the keys", plan_few_queries, check_few_queries, record_attention},
     {"attention in slices", plan_long_work, check_long_work, record_attention},
     {"gradients, dense mask and bias", plan_backward_dense, check_backward_dense, record_backward},

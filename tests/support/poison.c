@@ -2,6 +2,7 @@
 #include "poison.h"
 
 #include "reference/element.h"
+#include "reference/pairs.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,6 +26,19 @@ static bool is_masked_for_all(const problem *p, uint64_t at)
     return true;
 }
 
+/* Whether no query of a kv head sees a key. */
+static bool is_unselected(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    const uint32_t group = d->heads / d->kv_heads, step = d->mask_shape.heads == d->heads ? 1 : group;
+    for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head += step)
+        for (uint32_t t = 0; t < d->queries; t++)
+            if (reference_sees(d, &in, b, head, t, j))
+                return false;
+    return true;
+}
+
 /* Whether the interval and causality, or another mask, hide a key of a kv head from all queries. */
 static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, uint32_t j)
 {
@@ -33,6 +47,8 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     const uint32_t group = d->heads / d->kv_heads;
     if (d->mask == DMATTN_MASK_NONE)
         return false;
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return is_unselected(p, b, kv_head, j);
     for (uint32_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
         uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
                       + dmattn_score_head(s, head, d->heads, d->kv_heads) * s->head_stride + j;
@@ -56,7 +72,7 @@ void poison_hidden_keys(problem *p, tensor_id tensor, bool masked_by_query)
     const dmattn_attention_desc *d = &p->desc;
     const tensor_box box = problem_box(p, tensor);
     const uint64_t size = dmattn_type_size(d->type), bytes = problem_bytes(p, tensor);
-    const bool all = masked_by_query || d->mask_shape.queries <= 1;
+    const bool all = masked_by_query || d->mask_shape.queries <= 1 || d->mask == DMATTN_MASK_SELECTED;
     unsigned char *rows = p->tensor[tensor], *original = malloc(bytes);
     memcpy(original, rows, bytes);
     for (int hidden = 1; hidden >= 0;

@@ -2,6 +2,7 @@
 #include "low_precision.h"
 
 #include "reference/element.h"
+#include "reference/pairs.h"
 
 #include <float.h>
 #include <math.h>
@@ -54,6 +55,8 @@ static bool is_visible(const dmattn_attention_desc *d, const reference_inputs *i
     if (d->mask == DMATTN_MASK_INTERVALS)
         visible =
             visible && ((const int32_t *)in->begin)[at] <= (int64_t)t && (int64_t)t < ((const int32_t *)in->end)[at];
+    if (d->mask == DMATTN_MASK_SELECTED)
+        visible = visible && reference_sees(d, in, b, h, t, j);
     return visible;
 }
 

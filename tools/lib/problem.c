@@ -70,7 +70,7 @@ tensor_box problem_box(const problem *p, tensor_id t)
     case TENSOR_SLOPES:
     case TENSOR_DSINK: return contiguous_box(1, 1, 1, d->heads);
     case TENSOR_DLSE: return contiguous_box(1, d->batch, d->heads, d->queries);
-    default: return score_box(&d->mask_shape, d->keys);
+    default: return score_box(&d->mask_shape, dmattn_mask_row(d));
     }
 }
 
@@ -302,6 +302,17 @@ static void random_interval(uint32_t queries, uint64_t *state, int32_t *begin, i
     *end = empty ? 0 : (int32_t)last;
 }
 
+/* One number in eight is no key. */
+static int32_t random_selected(const dmattn_attention_desc *d, uint64_t *state)
+{
+    static const int32_t none[] = {-1, INT32_MIN, INT32_MAX, -2};
+    const uint32_t numbers = dmattn_ceil_div(d->keys, d->selected_block);
+    const uint64_t kind = random_bits(state) % 40;
+    if (kind < 5)
+        return kind < 4 ? none[kind] : (int32_t)(numbers + random_bits(state) % 3);
+    return (int32_t)(random_bits(state) % numbers);
+}
+
 static void random_rows(const problem *p, tensor_id t, uint64_t *state)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -315,6 +326,8 @@ static void random_rows(const problem *p, tensor_id t, uint64_t *state)
                 ((uint8_t *)data)[i] = random_bits(state) & 1;
             else if (t == TENSOR_BEGIN)
                 random_interval(d->queries, state, (int32_t *)data + i, (int32_t *)p->tensor[TENSOR_END] + i);
+            else if (t == TENSOR_SELECTED)
+                ((int32_t *)data)[i] = random_selected(d, state);
             else
                 element_store(type, data, i, random_normal(state));
     }

@@ -95,7 +95,8 @@ uint64_t tensor_box_rows(const tensor_box *box);
 uint64_t tensor_box_at(const tensor_box *box, uint64_t row);
 
 /* Fills the inputs with random numbers from a seed: normal(0, 1) for q, k, v, bias, sink, dout and dlse, NaN between
- * rows, 0 or 1 with probability 1/2 for the mask, intervals with random begins and lengths, documents of random
+ * rows, 0 or 1 with probability 1/2 for the mask, intervals with random begins and lengths, selected
+ * keys of which one in eight is no key, documents of random
  * lengths, and parameters that give an importance of the order of 1. */
 void problem_randomize(problem *p, uint64_t seed);
 
