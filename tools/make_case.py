@@ -263,6 +263,7 @@ class Attention:
         self.scale = float(metadata.get("scale", self.q.shape[3] ** -0.5))
         self.cap = float(metadata.get("soft_cap", 0))
         self.causal, self.additive = metadata["causal"] == 1, metadata.get("additive") == 1
+        self.block = int(metadata.get("block", 1))
         self.group = self.q.shape[2] // self.k.shape[2]
 
     def head_of(self, tensor, h):
@@ -274,10 +275,14 @@ class Attention:
         return (b, head, t, j) if len(tensor.shape) == 4 else (b, head, j)
 
     def sees(self, b, h, t, j):
-        mask, begin, end = (self.tensors.get(name) for name in ("mask", "begin", "end"))
+        mask, begin, end, lists = (self.tensors.get(name) for name in ("mask", "begin", "end", "selected"))
         if self.causal and j > t + self.k.shape[1] - self.q.shape[1]:
             return False
         if mask and not mask[self.index(mask, b, h, t, j)]:
+            return False
+        if lists and j // self.block not in lists.row(b if lists.shape[0] > 1 else 0,
+                                                      self.head_of(lists, h) if lists.shape[1] > 1 else 0,
+                                                      t if lists.shape[2] > 1 else 0):
             return False
         if self.additive and self.bias[self.index(self.bias, b, h, t, j)] == -math.inf:
             return False
@@ -445,6 +450,11 @@ def random_inputs(rng, o):
         pairs = [sorted(rng.choices(range(o.queries + 1), k=2)) for _ in range(math.prod(shape))]
         tensors["begin"] = Tensor("I32", shape, [begin for begin, _ in pairs])
         tensors["end"] = Tensor("I32", shape, [end for _, end in pairs])
+    elif o.mask == "selected":
+        numbers = (keys - 1) // (o.block or 1) + 1  # a fifth of the numbers is no key
+        shape = (o.batch, kv_heads, o.queries, o.count)
+        tensors["selected"] = Tensor("I32", shape, [rng.choice((rng.randrange(numbers),) * 4 + (-1 - rng.randrange(2),))
+                                                    for _ in range(math.prod(shape))])
     elif o.mask == "additive":
         shape = (o.batch, kv_heads, o.queries, keys)
         tensors["bias"] = Tensor(dtype, shape, [rng.choice((-math.inf, 0, rounded(dtype, rng.gauss(0, 1))))
@@ -479,6 +489,8 @@ def make_metadata(o):
         names += ["window", "tie_break", "threshold", "sinks", "recent", "sliding"]
     elif o.mask in ("intervals", "additive"):
         metadata[o.mask] = 1
+    elif o.mask == "selected" and o.block:
+        metadata["block"] = o.block
     metadata.update({name: getattr(o, name) for name in names if getattr(o, name) is not None})
     return metadata
 
@@ -500,7 +512,9 @@ def parse():
     add("--causal", type=int, choices=(0, 1), default=1, help="1 (default): a query sees no later key")
     add("--scale", type=float, help="of scores (default: 1 / sqrt(head-dim))")
     add("--soft-cap", type=float, help="limit of scores")
-    add("--mask", choices=("dense", "intervals", "additive"), help="attention: a random mask")
+    add("--mask", choices=("dense", "intervals", "additive", "selected"), help="attention: a random mask")
+    add("--count", type=int, metavar="N", help="selected: numbers in the list of a query (default: a quarter of the keys)")
+    add("--block", type=int, metavar="N", help="selected: a number is that of a block of N keys (default: 1)")
     add("--bias", action="store_true", help="attention: a random bias")
     add("--slopes", action="store_true", help="attention: random slopes of ALiBi, or of the bias")
     add("--selection", choices=("topw_causal", "topw_shared", "threshold", "none"), default="topw_causal",
@@ -526,6 +540,7 @@ def parse():
     o = parser.parse_args()
     o.keys = o.keys or o.queries
     o.value_dim = o.value_dim or o.head_dim
+    o.count = o.count or max(o.keys // 4 // (o.block or 1), 1)
     if o.window is None and o.selection.startswith("topw"):
         o.window = max(o.keys // 4, 1)
     o.kv_format = [form for form in o.kv_format.split("+") if form]

@@ -167,12 +167,15 @@ static dmattn_status read_mask(const safetensors_file *file, const messenger *m,
     TRY(flag(file, m, "causal", &d->causal));
     TRY(flag(file, m, "intervals", &intervals));
     TRY(flag(file, m, "additive", &additive));
-    bool dense = safetensors_find(file, "mask") != NULL;
-    if (intervals + additive + dense > 1)
-        return INVALID("the case has more than one of a mask, intervals and an additive mask");
+    bool dense = safetensors_find(file, "mask") != NULL, selected = safetensors_find(file, "selected") != NULL;
+    if (intervals + additive + dense + selected > 1)
+        return INVALID("the case has more than one of a mask, intervals, selected keys and an additive mask");
+    if (selected)
+        TRY(size(file, m, "block", &d->selected_block));
     d->mask = intervals  ? DMATTN_MASK_INTERVALS
               : additive ? DMATTN_MASK_ADDITIVE
               : dense    ? DMATTN_MASK_DENSE
+              : selected ? DMATTN_MASK_SELECTED
                          : DMATTN_MASK_NONE;
     d->bias = safetensors_find(file, "bias") != NULL;
     if (additive && !d->bias)
@@ -276,6 +279,19 @@ static dmattn_status read_qkv(const safetensors_file *file, const messenger *m, 
     return DMATTN_SUCCESS;
 }
 
+static dmattn_status read_selected(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d,
+                                   const safetensors_tensor **selected)
+{
+    TRY(find(file, m, "selected", selected));
+    const safetensors_tensor *t = *selected;
+    const uint64_t count = t->rank == 4 ? t->shape[3] : 0;
+    if (t->type != SAFETENSORS_I32 || !count || count >= 1u << 30)
+        return INVALID("selected is %s with shape %s, but must be I32 with 4 dimensions",
+                       safetensors_type_name(t->type), shape_of(t).text);
+    d->selected_count = (uint32_t)count;
+    return find_score(file, m, "selected", 4, 4, d->selected_count, &d->mask_shape, selected);
+}
+
 static dmattn_status read_scores(const safetensors_file *file, const messenger *m, dmattn_attention_desc *d, inputs in)
 {
     if (d->mask == DMATTN_MASK_DENSE) {
@@ -295,6 +311,8 @@ static dmattn_status read_scores(const safetensors_file *file, const messenger *
             return INVALID("begin has shape %s and end %s, but they must be equal", shape_of(*begin).text,
                            shape_of(*end).text);
     }
+    if (d->mask == DMATTN_MASK_SELECTED)
+        TRY(read_selected(file, m, d, &in[TENSOR_SELECTED]));
     if (d->bias) {
         uint32_t least_rank = d->mask == DMATTN_MASK_INTERVALS ? 3 : 4;
         TRY(find_score(file, m, "bias", least_rank, 4, d->keys, &d->bias_shape, &in[TENSOR_BIAS]));
@@ -484,12 +502,12 @@ bool case_file_takes_metadata(const problem *p, const char *name)
     static const struct {
         const char *name;
         bool attention, dma;
-    } names[] = {{"op", true, true},         {"type", true, true},        {"k_format", true, true},
-                 {"v_format", true, true},   {"additive", true, false},   {"out_f32", true, true},
-                 {"scale", true, true},      {"soft_cap", true, true},    {"causal", true, true},
-                 {"intervals", true, false}, {"activation", false, true}, {"selection", false, true},
-                 {"window", false, true},    {"threshold", false, true},  {"sinks", false, true},
-                 {"recent", false, true},    {"sliding", false, true},    {"tie_break", false, true}};
+    } names[] = {
+        {"op", true, true},         {"type", true, true},     {"k_format", true, true},   {"v_format", true, true},
+        {"additive", true, false},  {"block", true, false},   {"out_f32", true, true},    {"scale", true, true},
+        {"soft_cap", true, true},   {"causal", true, true},   {"intervals", true, false}, {"activation", false, true},
+        {"selection", false, true}, {"window", false, true},  {"threshold", false, true}, {"sinks", false, true},
+        {"recent", false, true},    {"sliding", false, true}, {"tie_break", false, true}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i].name))
             return p->dma ? names[i].dma : names[i].attention;
