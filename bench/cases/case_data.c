@@ -4,6 +4,7 @@
 #include "reference/element.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
@@ -78,6 +79,44 @@ static void fill_intervals(const dmattn_attention_desc *d, int32_t *begin, int32
         }
 }
 
+/* A number from 0 to `last` for entry i of `count` entries; those of different entries hardly ever are equal. */
+static int32_t draw_number(uint32_t i, uint32_t count, uint32_t last, uint64_t state)
+{
+    return (int32_t)(((double)i + random_uniform(&state)) / count * ((double)last + 1));
+}
+
+/* An entry of the pool of a list is drawn anew after so many queries, each at another time. */
+#define POOL_QUERIES 128
+
+/* The number of an entry of the pool at query t. */
+static int32_t pool_number(const dmattn_attention_desc *d, uint32_t i, uint32_t size, uint32_t t, uint64_t seed)
+{
+    const uint32_t phase = i * 37 % POOL_QUERIES, epoch = (t + phase) / POOL_QUERIES;
+    const int64_t drawn = (int64_t)epoch * POOL_QUERIES - phase, at = position(d, drawn > 0 ? drawn : 0);
+    const uint32_t last = (uint32_t)(at > 0 ? at : 0) / d->selected_block;
+    return draw_number(i, size, last, seed + ((uint64_t)epoch << 32 | i) * UINT64_C(0x2545f4914f6cdd1d));
+}
+
+/* The lists of all queries, with numbers up to the query's own. A query takes nine tenths of a pool that changes
+ * slowly, so that neighbours share about nine tenths of their numbers, and queries that are farther from each other
+ * somewhat fewer. Random lists share nothing. */
+static void fill_selected(const dmattn_attention_desc *d, int32_t *lists, const mask_choice *mask, uint64_t *state)
+{
+    const uint32_t count = d->selected_count, size = count + count / 9 + 1, step = size % 7919 ? 7919 : 1;
+    for (uint64_t plane = 0; plane < (uint64_t)d->mask_shape.batch * d->mask_shape.heads; plane++) {
+        const uint64_t seed = random_bits(state);
+        for (uint32_t t = 0; t < d->queries; t++, lists += count) {
+            const int64_t at = position(d, t);
+            const uint32_t last = (uint32_t)(at > 0 ? at : 0) / d->selected_block;
+            const uint64_t first = random_bits(state) % size;
+            for (uint32_t i = 0; i < count; i++)
+                lists[i] = last < size    ? (i <= last ? (int32_t)i : -1)
+                           : mask->random ? draw_number(i, count, last, random_bits(state))
+                                          : pool_number(d, (uint32_t)((first + i) * step % size), size, t, seed);
+        }
+    }
+}
+
 /* 2^(-8 (h + 1) / H), as the ALiBi paper has them. */
 static void fill_slopes(const dmattn_attention_desc *d, float *slopes)
 {
@@ -116,6 +155,8 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
             fill_dense(d, p->tensor[t], mask->fraction, &state);
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask, &state);
+        else if (t == TENSOR_SELECTED)
+            fill_selected(d, p->tensor[t], mask, &state);
         else
             fill_normal(problem_type(p, tensor), p->tensor[t], problem_bytes(p, tensor), &state);
     }
@@ -142,6 +183,40 @@ static uint64_t interval_pairs(const dmattn_attention_desc *d, int64_t begin, in
     return end > first ? (uint64_t)(end - first) : 0;
 }
 
+/* Of one list. `seen` has an entry for each number, which is `stamp` once the list has had it. Without it, numbers that
+ * occur twice count twice. */
+static uint64_t list_pairs(const dmattn_attention_desc *d, const int32_t *list, uint32_t query, uint32_t *seen,
+                           uint32_t stamp)
+{
+    const int64_t keys = d->causal ? position(d, query) + 1 : d->keys, block = d->selected_block;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < d->selected_count; i++) {
+        const int64_t first = list[i] * block, end = first + block < keys ? first + block : keys;
+        if (first < 0 || first >= end || (seen && seen[list[i]] == stamp))
+            continue;
+        if (seen)
+            seen[list[i]] = stamp;
+        count += (uint64_t)(end - first);
+    }
+    return count;
+}
+
+static uint64_t selected_pairs(const problem *p)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const tensor_box b = problem_box(p, TENSOR_SELECTED);
+    uint32_t *seen = calloc((size_t)d->keys, sizeof *seen), stamp = 0;
+    uint64_t count = 0;
+    for (uint64_t plane = 0; plane < (uint64_t)b.extent[0] * b.extent[1]; plane++)
+        for (uint32_t t = 0; t < d->queries; t++) {
+            const uint64_t row = plane * b.extent[2] + (b.extent[2] == 1 ? 0 : t);
+            count +=
+                list_pairs(d, (const int32_t *)p->tensor[TENSOR_SELECTED] + tensor_box_at(&b, row), t, seen, ++stamp);
+        }
+    free(seen);
+    return count * ((uint64_t)d->batch * d->heads / ((uint64_t)b.extent[0] * b.extent[1]));
+}
+
 uint64_t count_visible_pairs(const problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
@@ -154,6 +229,8 @@ uint64_t count_visible_pairs(const problem *p)
     }
     if (d->mask == DMATTN_MASK_NONE)
         return (uint64_t)dmattn_attention_pairs(d) * planes;
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return selected_pairs(p);
 
     uint64_t count = 0;
     for (uint32_t b = 0; b < s->batch; b++)

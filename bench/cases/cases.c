@@ -197,6 +197,11 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
         d->mask_shape.queries = d->queries;
     if (d->mask == DMATTN_MASK_INTERVALS)
         d->mask_shape.heads = c->mask.sliding ? 1 : kv_heads;
+    if (d->mask == DMATTN_MASK_SELECTED) {
+        d->mask_shape = (dmattn_score_shape){.batch = d->batch, .heads = kv_heads, .queries = d->queries};
+        d->selected_count = c->mask.window;
+        d->selected_block = c->mask.block;
+    }
     if (d->mask == DMATTN_MASK_ADDITIVE) {
         d->bias_type = DMATTN_TYPE_F16;
         d->bias_shape.queries = d->queries;
@@ -229,6 +234,8 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
     else if (!case_has_cache(c) && (c->decode.attention.k_format || c->decode.attention.v_format))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs a cache: --pass decode with --mask topw or paged");
+    else if (c->pass & PASS_BACKWARD && mask->mask == DMATTN_MASK_SELECTED)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask tokens and blocks have no gradients yet");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE
@@ -287,6 +294,10 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
         snprintf(name, MASK_NAME_SIZE, "additive");
     else if (mask->mask == DMATTN_MASK_DENSE)
         snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
+    else if (mask->mask == DMATTN_MASK_SELECTED && mask->block)
+        snprintf(name, MASK_NAME_SIZE, "blocks:%u:%u%s", mask->block, mask->window, mask->random ? ":random" : "");
+    else if (mask->mask == DMATTN_MASK_SELECTED)
+        snprintf(name, MASK_NAME_SIZE, "tokens:%u%s", mask->window, mask->random ? ":random" : "");
     else if (mask->sliding)
         snprintf(name, MASK_NAME_SIZE, "sliding:%u", mask->window);
     else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)

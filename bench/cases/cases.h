@@ -30,17 +30,20 @@ typedef struct size_list {
 } size_list;
 
 /* A mask, by its name: "none", "causal", "additive" (causal as f16 0 and -infinity), "dense:0.1", "interval:512",
- * "sliding:512", "causal+dense:0.1", "topw:1024". In decoding: "none" (all keys, contiguous in memory), "topw:1024" (a
- * bounded cache), "paged" and "paged:0.1" (a paged cache). */
+ * "sliding:512", "causal+dense:0.1", "topw:1024", "tokens:2048" and "blocks:64:16" (lists of keys, or of blocks of 64
+ * keys, at or before the query; neighbours share nine tenths), "tokens:2048:random". In decoding: "none" (all keys,
+ * contiguous in memory), "topw:1024" (a bounded cache), "paged" and "paged:0.1" (a paged cache). */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
     bool dynamic;    /* dynamic mask attention: the W most important keys up to each query's own */
     bool paged;      /* decoding with a paged cache */
     bool sliding;    /* intervals of W queries, the same for all heads */
+    bool random;     /* lists: neighbouring queries share nothing */
+    uint32_t block;  /* lists: keys of a block */
     double fraction; /* of a dense mask's tiles that are on; of a paged cache's keys above the threshold, 0: all */
-    uint32_t window; /* W: keys of a dynamic mask; or an interval mask shows a key to 1 to 2 W queries. 0: the smaller
-                        of 1024 and keys / 8 */
+    uint32_t window; /* W: keys of a dynamic mask; the length of a list; or an interval mask shows a key to 1 to 2 W
+                        queries. 0: the smaller of 1024 and keys / 8 */
 } mask_choice;
 
 /* A sweep is the product of these lists. */

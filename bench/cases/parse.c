@@ -58,10 +58,37 @@ bool parse_type(const char *text, dmattn_type *type)
     return false;
 }
 
+/* "K" or "K:random" */
+static bool parse_list_length(const char *text, mask_choice *mask)
+{
+    static const char random[] = ":random";
+    const char *colon = strchr(text, ':');
+    char length[16] = "";
+    mask->mask = DMATTN_MASK_SELECTED;
+    mask->causal = true;
+    mask->random = colon && !strcmp(colon, random);
+    const size_t size = colon ? (size_t)(colon - text) : strlen(text);
+    if ((colon && !mask->random) || size >= sizeof length)
+        return false;
+    memcpy(length, text, size);
+    return parse_size(length, &mask->window);
+}
+
+/* "B:K" or "B:K:random" */
+static bool parse_blocks(const char *text, mask_choice *mask)
+{
+    uint64_t block;
+    const char *end;
+    if (!parse_digits(text, 4096, &block, &end) || *end != ':' || block < 2 || block & (block - 1))
+        return false;
+    mask->block = (uint32_t)block;
+    return parse_list_length(end + 1, mask);
+}
+
 bool parse_mask(const char *text, mask_choice *mask)
 {
     static const char causal[] = "causal+", dense[] = "dense:", interval[] = "interval:", topw[] = "topw:",
-                      paged[] = "paged:", sliding[] = "sliding:";
+                      paged[] = "paged:", sliding[] = "sliding:", tokens[] = "tokens:", blocks[] = "blocks:";
     *mask = (mask_choice){0};
     if (!strcmp(text, "none"))
         return true;
@@ -84,6 +111,10 @@ bool parse_mask(const char *text, mask_choice *mask)
         mask->mask = DMATTN_MASK_INTERVALS;
         return parse_size(text + strlen(sliding), &mask->window);
     }
+    if (!strncmp(text, tokens, strlen(tokens)))
+        return parse_list_length(text + strlen(tokens), mask);
+    if (!strncmp(text, blocks, strlen(blocks)))
+        return parse_blocks(text + strlen(blocks), mask);
     if (!strncmp(text, causal, strlen(causal))) {
         mask->causal = true;
         text += strlen(causal);
@@ -156,7 +187,9 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
     static const char *const wanted[] = {
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
-        [LIST_MASKS] = "none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, paged or paged:F",
+        [LIST_MASKS] =
+            "none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, tokens:K, blocks:B:K with B a "
+            "power of 2 up to 4096, paged or paged:F",
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;

@@ -20,6 +20,8 @@ static double seen_keys(const bench_case *c)
                                       : window - window * window / (2 * keys);
     else if (c->mask.mask == DMATTN_MASK_DENSE || c->mask.fraction > 0)
         seen *= c->mask.fraction;
+    else if (c->mask.mask == DMATTN_MASK_SELECTED)
+        seen = fmin(seen, window * fmax(c->mask.block, 1));
     else if (c->mask.mask == DMATTN_MASK_INTERVALS)
         seen = fmin(seen, window);
     return seen;
@@ -48,7 +50,7 @@ estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
                             : c->pass == PASS_BOTH             ? 7
                             : backward                         ? 5
                                                                : 2);
-    const double row_check = seen * dims * 1e-8 + d->keys * 1e-9;
+    const double row_check = seen * dims * 1e-8 + d->keys * 1e-9 * (1 + 0.3 * d->selected_count);
     estimate e = {.limits = c->mask.dynamic && c->pass == PASS_FORWARD ? 2 : 1};
     if (p && p->of[CEILING_FMA].rate > 0 && p->of[CEILING_COPY].rate > 0)
         e.run = flops / arithmetic_rate(c, p, cpu) + bytes / (0.3 * p->of[CEILING_COPY].rate);

@@ -182,15 +182,47 @@ Test(options, sizes)
 /* mask_name() is the inverse of parse_mask(). */
 Test(options, masks)
 {
-    static const char *const good[] = {"none",     "causal",          "dense:0.1",         "dense:0",
-                                       "dense:1",  "interval:512",    "causal+dense:0.25", "causal+interval:7",
-                                       "interval", "causal+interval", "topw:512",          "sliding:128"};
-    static const char *const wrong[] = {
-        "",           "dense",       "dense:",        "dense:2",     "dense:-1",
-        "dense:nan",  "interval:",   "interval:0",    "dense:0x1",   "paged:0x.8",
-        "paged:1",    "paged:",      "causal+",       "causal+none", "topw:",
-        "topw:0",     "topwo",       "causal+topw:5", "Causal",      "causal+causal",
-        "dense:0.1x", "interval:-5", "sparse",        "sliding",     "causal+sliding:9"};
+    static const char *const good[] = {"none",       "causal",          "dense:0.1",         "dense:0",
+                                       "dense:1",    "interval:512",    "causal+dense:0.25", "causal+interval:7",
+                                       "interval",   "causal+interval", "topw:512",          "sliding:128",
+                                       "tokens:100", "tokens:7:random", "blocks:64:16",      "blocks:4096:2:random"};
+    static const char *const wrong[] = {"",
+                                        "dense",
+                                        "dense:",
+                                        "dense:2",
+                                        "dense:-1",
+                                        "dense:nan",
+                                        "interval:",
+                                        "interval:0",
+                                        "dense:0x1",
+                                        "paged:0x.8",
+                                        "paged:1",
+                                        "paged:",
+                                        "causal+",
+                                        "causal+none",
+                                        "topw:",
+                                        "topw:0",
+                                        "topwo",
+                                        "causal+topw:5",
+                                        "Causal",
+                                        "causal+causal",
+                                        "dense:0.1x",
+                                        "interval:-5",
+                                        "sparse",
+                                        "sliding",
+                                        "causal+sliding:9",
+                                        "tokens",
+                                        "tokens:",
+                                        "tokens:0",
+                                        "tokens:5:",
+                                        "tokens:5:rand",
+                                        "blocks:64",
+                                        "blocks:1:5",
+                                        "blocks:48:5",
+                                        "blocks:8192:5",
+                                        "blocks:64:",
+                                        "causal+tokens:5",
+                                        "tokens:123456789012345678"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         mask_choice mask;
         char name[MASK_NAME_SIZE];
@@ -434,6 +466,14 @@ Test(sweeps, what_is_refused)
 
 /* ---- data ---------------------------------------------------------------------------------------------------- */
 
+static bool list_has(const dmattn_attention_desc *d, const int32_t *list, uint32_t key)
+{
+    for (uint32_t i = 0; i < d->selected_count; i++)
+        if (list[i] >= 0 && (uint32_t)list[i] == key / d->selected_block)
+            return true;
+    return false;
+}
+
 /* Counts visible pairs one by one. */
 static uint64_t brute_pairs(const problem *p)
 {
@@ -449,7 +489,9 @@ static uint64_t brute_pairs(const problem *p)
                     uint64_t at = (s->batch > 1 ? b : 0) * s->batch_stride
                                   + (d->mask ? dmattn_score_head(s, head, d->heads, d->kv_heads) : 0) * s->head_stride
                                   + (s->queries > 1 ? t : 0) * s->query_stride + j;
-                    if (d->mask == DMATTN_MASK_DENSE)
+                    if (d->mask == DMATTN_MASK_SELECTED)
+                        count += list_has(d, (const int32_t *)p->tensor[TENSOR_SELECTED] + at - j, j);
+                    else if (d->mask == DMATTN_MASK_DENSE)
                         count += ((const uint8_t *)p->tensor[TENSOR_MASK])[at] != 0;
                     else if (d->mask == DMATTN_MASK_INTERVALS)
                         count += ((const int32_t *)p->tensor[TENSOR_BEGIN])[at] <= (int32_t)t
@@ -463,7 +505,8 @@ static uint64_t brute_pairs(const problem *p)
 Test(data, visible_pairs)
 {
     static const char *const masks[] = {
-        "none", "causal", "dense:0.3", "causal+dense:0.5", "interval:9", "causal+interval:20"};
+        "none",      "causal",          "dense:0.3",  "causal+dense:0.5", "interval:9", "causal+interval:20",
+        "tokens:20", "tokens:9:random", "blocks:16:3"};
     static const uint32_t sizes[][2] = {{1, 200}, {150, 150}, {100, 170}, {170, 100}};
     for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -490,6 +533,29 @@ Test(data, visible_pairs)
                          sizes[i][1]);
             problem_destroy(&p);
         }
+}
+
+/* Neighbouring queries share about nine tenths of their lists, and queries that are 32 apart most of that. */
+Test(data, lists_share_keys)
+{
+    sweep s = {.queries = {1, {400}}, .keys = {1, {4000}}, .heads = {1, {1}}, .head_dim = {1, {8}}, .mask_count = 1};
+    cr_assert(parse_mask("tokens:256", &s.mask[0]));
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    bench_case c;
+    problem p;
+    sweep_case(&s, 0, &c);
+    cr_assert_eq(problem_create(&c.desc, NULL, &p), DMATTN_SUCCESS);
+    case_fill(&p, &c.mask, 1);
+    const int32_t *lists = p.tensor[TENSOR_SELECTED];
+    for (uint32_t apart = 1; apart <= 32; apart *= 32) {
+        double shared = 0;
+        for (uint32_t t = 0; t + apart < 400; t++)
+            for (uint32_t i = 0; i < 256; i++)
+                shared += list_has(&p.desc, lists + (t + apart) * 256, (uint32_t)lists[t * 256 + i]);
+        shared /= (400 - apart) * 256;
+        cr_expect(apart == 1 ? shared > 0.87 && shared < 0.93 : shared > 0.6 && shared < 0.8, "%g", shared);
+    }
+    problem_destroy(&p);
 }
 
 /* The same seed gives the same data, another seed gives other data; every query sees its own position. */

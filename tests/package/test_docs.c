@@ -27,7 +27,8 @@ static const dmattn_buffer q = AT(1), k = AT(2), v = AT(3), out = AT(4), lse = A
 static const dmattn_buffer dt_weight = AT(13), a = AT(14), cu_seqlens_q = AT(15), cu_seqlens_k = AT(16);
 static const dmattn_buffer dout = AT(17), dq = AT(18), dk = AT(19), dv = AT(20), ddt_weight = AT(21), da = AT(22);
 static const dmattn_buffer state = AT(23), page_pool = AT(24), block_table = AT(25), counts = AT(26), keep = AT(27);
-static const dmattn_buffer importance = AT(28), sink = AT(31), slopes = AT(34), latent_cache = AT(35);
+static const dmattn_buffer importance = AT(28), sink = AT(31), slopes = AT(34), latent_cache = AT(35),
+                           selected = AT(36);
 static const dmattn_buffer out_2 = AT(32), lse_2 = AT(33);
 #define q_buffer BUFFER(29)
 #define q_offset 0

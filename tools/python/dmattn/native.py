@@ -82,7 +82,7 @@ AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin e
 AttentionBackwardDesc = structure("attention_backward_desc", (AttentionDesc, "attention"), (c_uint32, "gradients"),
                                   (c_bool, "dlse"), (Strides, "dout_strides dq_strides dk_strides dv_strides"))
 AttentionBackwardArgs = structure("attention_backward_args",
-                                  (Buffer, "q k v out dout lse mask begin end bias sink slopes dlse lists dq dk dv dbias "
+                                  (Buffer, "q k v out dout lse mask begin end selected bias sink slopes dlse lists dq dk dv dbias "
                                            "dsink workspace"))
 
 Importance = structure("importance", (c_int, "activation parameter_type"), (c_bool, "dt_bias"))
