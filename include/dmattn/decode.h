@@ -122,6 +122,19 @@ typedef struct dmattn_cache_layout {
  * *layout is zeroed then. */
 DMATTN_API dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout);
 
+/** Entries first to end - 1 of a row of the block table. */
+typedef struct dmattn_page_range {
+    uint32_t first, end;
+} dmattn_page_range;
+
+/** PAGED: the pages that a step writes if it keeps `keep` tokens of a sequence and adds `tokens`; filling keeps none.
+ * Only these pages must be the sequence's own. All other pages may be in any number of rows of the block table, for
+ * example those of a common prefix. If page `first` is not the sequence's own, and `keep` is no multiple of
+ * desc->page_size, it holds kept tokens: the app copies it to a page of the sequence's own before the step. Of `desc`,
+ * only page_size and max_keys count. Empty if `desc` is NULL or has no pages. */
+DMATTN_API dmattn_page_range dmattn_decode_written_pages(const dmattn_decode_desc *desc, uint32_t keep,
+                                                         uint32_t tokens);
+
 /** Buffers of one step of decoding. */
 typedef struct dmattn_decode_args {
     dmattn_buffer q;          /**< [B, T, H, D]; a sequence with n < T new tokens uses the first n rows */
@@ -178,9 +191,9 @@ DMATTN_API dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCo
                                                    const dmattn_decode_fill_args *args);
 
 /** Records commands that copy the state of sequence `from` to sequence `to`, for example for beam search or for a
- * common prefix. `state` is args.state of the steps. PAGED: the app copies the row of the block table, and must give
- * the two sequences different pages where both will write. INVALID: also if `from` or `to` is out of
- * range, or if they are equal. */
+ * common prefix. `state` is args.state of the steps. PAGED: the app copies the row of the block table, and gives
+ * a sequence pages of its own before it writes them (dmattn_decode_written_pages()). INVALID: also if `from` or `to` is
+ * out of range, or if they are equal. */
 DMATTN_API dmattn_status dmattn_decode_fork_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                    const dmattn_buffer *state, uint32_t from, uint32_t to);
 

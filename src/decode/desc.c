@@ -267,6 +267,16 @@ dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *d)
     return l;
 }
 
+dmattn_page_range dmattn_decode_written_pages(const dmattn_decode_desc *d, uint32_t keep, uint32_t tokens)
+{
+    if (!d || !d->page_size)
+        return (dmattn_page_range){0};
+    const uint64_t first = keep < d->max_keys ? keep : d->max_keys, end = (uint64_t)keep + tokens;
+    const uint64_t written = (end < d->max_keys ? end : d->max_keys) - first; /* tokens beyond max_keys are dropped */
+    const uint32_t page = (uint32_t)(first / d->page_size);
+    return (dmattn_page_range){page, written ? (uint32_t)((first + written - 1) / d->page_size) + 1 : page};
+}
+
 uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tensor)
 {
     const dmattn_attention_desc *a = &d->attention;

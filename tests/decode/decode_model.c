@@ -37,6 +37,7 @@ typedef struct run {
     dmattn_plan_info info;
     uint64_t random;
     history *sequences;
+    bool *written; /* paged: for each entry of the block table, whether the next submission writes its page */
     /* of all steps, one after another */
     uint64_t bytes[TENSOR_COUNT];
     char *image[TENSOR_COUNT];
@@ -128,6 +129,7 @@ static void create(run *r, const dmattn_decode_desc *desc)
     r->out = allocate(rows * a->value_dim * sizeof *r->out);
     r->lse = allocate(rows * sizeof *r->lse);
     r->wanted = allocate(rows * sizeof *r->wanted);
+    r->written = allocate((uint64_t)a->batch * r->layout.table_pages);
     r->sequences = allocate(a->batch * sizeof *r->sequences);
     for (uint32_t b = 0; b < a->batch; b++)
         r->sequences[b] = (history){.k = allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
@@ -166,6 +168,7 @@ static void destroy(run *r)
         free(r->sequences[b].importance);
     }
     free(r->sequences);
+    free(r->written);
     free(r->out);
     free(r->lse);
     free(r->wanted);
@@ -250,6 +253,58 @@ static void copy_history(const run *r, history *to, const history *from)
     to->broken = from->broken;
 }
 
+/* ---- pages that sequences share ----------------------------------------------------------------------------------
+ */
+
+/* Notes that a submission writes pages of a sequence. */
+static void write_pages(run *r, uint32_t sequence, uint32_t keep, uint32_t tokens)
+{
+    const dmattn_page_range range = dmattn_decode_written_pages(&r->desc, keep, tokens);
+    for (uint32_t i = range.first; i < range.end; i++)
+        r->written[sequence * r->layout.table_pages + i] = true;
+}
+
+static uint32_t count_uses(const run *r, int32_t page)
+{
+    const int32_t *table = (const int32_t *)r->image[TENSOR_TABLE];
+    uint32_t uses = 0;
+    for (uint32_t i = 0; i < r->desc.attention.batch * r->layout.table_pages; i++)
+        uses += table[i] == page;
+    return uses;
+}
+
+/* Copies pages that are written and shared to pages of their own. There are as many pages as entries of the table. */
+static void own_pages(run *r)
+{
+    int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
+    const uint64_t size = r->layout.page_size;
+    char *page = allocate(size);
+    for (uint32_t i = 0; table && i < r->desc.attention.batch * r->layout.table_pages; i++) {
+        const bool is_copied = r->written[i] && count_uses(r, table[i]) > 1;
+        r->written[i] = false;
+        if (!is_copied)
+            continue;
+        int32_t own = 0;
+        while (count_uses(r, own))
+            own++;
+        cr_assert_lt(own, (int32_t)r->desc.pages);
+        ASSERT_OK(dmattn_download(h.device, &r->buffer[TENSOR_PAGES], size * (uint64_t)table[i], page, size));
+        ASSERT_OK(dmattn_upload(h.device, &r->buffer[TENSOR_PAGES], size * (uint64_t)own, page, size));
+        table[i] = own;
+    }
+    free(page);
+    if (table)
+        ASSERT_OK(dmattn_upload(h.device, &r->buffer[TENSOR_TABLE], 0, table, r->bytes[TENSOR_TABLE]));
+}
+
+/* A copy of a sequence has the same pages. */
+static void share_pages(run *r, uint32_t from, uint32_t to)
+{
+    const uint64_t row = r->layout.table_pages * sizeof(int32_t);
+    if (r->image[TENSOR_TABLE])
+        memcpy(r->image[TENSOR_TABLE] + to * row, r->image[TENSOR_TABLE] + from * row, row);
+}
+
 /* Fills a sequence from a prompt. */
 static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
 {
@@ -267,6 +322,8 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
     s->length = keys;
     s->floor = r->desc.cache == DMATTN_CACHE_PAGED ? 0 : keys;
     s->broken = false;
+    write_pages(r, sequence, 0, keys);
+    own_pages(r);
     ASSERT_OK(dmattn_upload(h.device, &r->prompt_k, 0, s->k, size_of(r) * keys * a->kv_heads * a->head_dim));
     ASSERT_OK(dmattn_upload(h.device, &r->prompt_v, 0, s->v, size_of(r) * keys * a->kv_heads * a->value_dim));
     ASSERT_OK(dmattn_upload(h.device, &r->prompt_importance, 0, importance, sizeof(float) * keys * a->kv_heads));
@@ -319,6 +376,7 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
         s->length = (uint32_t)keep;
     }
     const uint32_t after = s->length + count;
+    write_pages(r, b, s->length, count);
     if (r->desc.cache == DMATTN_CACHE_BOUNDED && after > r->desc.rollback && after - r->desc.rollback > s->floor)
         s->floor = after - r->desc.rollback;
     for (uint32_t t = 0; t < count; t++)
@@ -574,16 +632,19 @@ static void run_round(run *r, unsigned round)
     uint32_t from[STEPS], to[STEPS];
     for (uint32_t step = 0; step < STEPS; step++) {
         from[step] = to[step] = 0;
-        if (a->batch > 1 && once_in(r, r->habits->fork)) {
+        /* the block table is the same for all steps, so sequences with pages are copied only before the first one */
+        if (a->batch > 1 && (!step || !r->layout.table_pages) && once_in(r, r->habits->fork)) {
             from[step] = (uint32_t)below(r, a->batch);
             to[step] = (from[step] + 1 + (uint32_t)below(r, a->batch - 1)) % a->batch;
             copy_history(r, &r->sequences[to[step]], &r->sequences[from[step]]);
+            share_pages(r, from[step], to[step]);
             r->results->forks++;
         }
         for (uint32_t b = 0; b < a->batch; b++)
             advance_sequence(r, step, b, importance, stride);
     }
     free(importance);
+    own_pages(r);
     upload(r, TENSOR_KEEP);
     upload(r, TENSOR_COUNTS);
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));

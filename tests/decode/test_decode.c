@@ -50,8 +50,15 @@ typedef struct decode_case {
                .most_tokens = 60, \
                .levels = 4,       \
                .odd_numbers = 30}
-#define PAGED_CACHE \
-    .habits = {.rollback = 5, .restart = 40, .fill = 3, .pause = 6, .most_tokens = 90, .levels = 5, .odd_numbers = 20}
+#define PAGED_CACHE               \
+    .habits = {.rollback = 5,     \
+               .restart = 40,     \
+               .fork = 2,         \
+               .fill = 3,         \
+               .pause = 6,        \
+               .most_tokens = 90, \
+               .levels = 5,       \
+               .odd_numbers = 20}
 
 static const decode_case selections[] = {
     {.name = "window 8",
@@ -217,7 +224,7 @@ static const decode_case paged[] = {
      PAGED_CACHE,
      .rounds = 20},
     {.name = "sliding",
-     .desc = {{SHAPE(F16, 3, 16, 4, 1, 24)}, ALL(.sliding = 25, .sinks = 3), PAGES(16, 30, 112)},
+     .desc = {{SHAPE(F16, 3, 16, 4, 1, 24)}, ALL(.sliding = 25, .sinks = 3), PAGES(4, 90, 112)},
      PAGED_CACHE,
      .rounds = 12},
     {.name = "dense mask",

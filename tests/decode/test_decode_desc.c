@@ -450,6 +450,31 @@ Test(decode_layout, pages_of_attention)
             }
 }
 
+static void expect_pages(uint32_t keep, uint32_t tokens, uint32_t first, uint32_t end)
+{
+    const dmattn_page_range r = dmattn_decode_written_pages(&paged, keep, tokens); /* 32 tokens per page, 100 keys */
+    cr_expect(r.first == first && r.end == end, "%u + %u tokens: %u to %u", keep, tokens, r.first, r.end);
+}
+
+Test(decode_layout, written_pages)
+{
+    expect_pages(0, 0, 0, 0);
+    expect_pages(0, 1, 0, 1);
+    expect_pages(0, 32, 0, 1);
+    expect_pages(0, 33, 0, 2);
+    expect_pages(31, 1, 0, 1);
+    expect_pages(31, 2, 0, 2);
+    expect_pages(32, 16, 1, 2);
+    expect_pages(64, 0, 2, 2);
+    expect_pages(96, 16, 3, 4); /* tokens after the 100th are dropped */
+    expect_pages(100, 16, 3, 3);
+    expect_pages(UINT32_MAX, UINT32_MAX, 3, 3);
+    dmattn_page_range none = dmattn_decode_written_pages(&bounded, 5, 5);
+    cr_expect(!none.first && !none.end);
+    none = dmattn_decode_written_pages(NULL, 5, 5);
+    cr_expect(!none.first && !none.end);
+}
+
 Test(decode_layout, more_than_32_bits)
 {
     dmattn_decode_desc desc = paged;
