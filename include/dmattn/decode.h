@@ -122,9 +122,10 @@ typedef struct dmattn_cache_layout {
  * *layout is zeroed then. */
 DMATTN_API dmattn_status dmattn_decode_get_layout(const dmattn_plan *plan, dmattn_cache_layout *layout);
 
-/** Entries first to end - 1 of a row of the block table. */
+/** Entries of a row of the block table. */
 typedef struct dmattn_page_range {
-    uint32_t first, end;
+    uint32_t first; /**< the first entry */
+    uint32_t end;   /**< one past the last entry */
 } dmattn_page_range;
 
 /** PAGED: the pages that a step writes if it keeps `keep` tokens of a sequence and adds `tokens`; filling keeps none.
