@@ -38,6 +38,9 @@
     X(LISTS, lists)                 \
     X(K_SCALES, k_scales)           \
     X(V_SCALES, v_scales)           \
+    X(PAGES, pages)                 \
+    X(TABLE, table)                 \
+    X(COUNTS, counts)               \
     X(DOUT, dout)                   \
     X(DLSE, dlse)                   \
     X(DQ, dq)                       \
@@ -49,11 +52,8 @@
     X(DA, da)                       \
     X(DDT_BIAS, ddt_bias)           \
     X(DSINK, dsink)                 \
-    X(COUNTS, counts)               \
     X(KEEP, keep)                   \
     X(STATE, state)                 \
-    X(PAGES, pages)                 \
-    X(TABLE, table)                 \
     X(OUT_A, out_a)                 \
     X(LSE_A, lse_a)                 \
     X(OUT_B, out_b)                 \

@@ -70,6 +70,11 @@ typedef enum dmattn_mask {
  * here is that of the descriptor. A number that is no page of the pool counts as the last page. Items may share pages.
  * k_strides and v_strides are ignored. The first kernel reads k and v through the table. Gradients have no pages.
  *
+ * With `counts`, each batch item has its own numbers of queries and keys, which only the device knows, up to Sq and Sk:
+ * prompts, pieces of prompts and single tokens in one call. They replace Sq and Sk in the position of a query. Numbers
+ * outside of 0 to Sq or Sk count as the nearest one. Keys from the item's number on do not exist, and their k and v may
+ * hold anything. Queries from the item's number on see no key. Work that items do not have is skipped.
+ *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
  *
@@ -144,10 +149,11 @@ typedef struct dmattn_attention_desc {
     bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
                                `begin` and `end`; false: this plan makes them in the workspace */
     uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
-    bool lengths;           /**< `queries` and `keys` are the largest of all runs, and args.queries and args.keys are
-                               those of a run. Forward attention without `lists`. Strides that are 0 follow from the
-                               lengths of the run; others are the same in every run. A mask or bias with a query
-                               dimension has that of the run */
+    bool counts;  /**< items have their own numbers of queries and keys, args.counts. Masks: NONE, DENSE, ADDITIVE */
+    bool lengths; /**< `queries` and `keys` are the largest of all runs, and args.queries and args.keys are
+                     those of a run. Forward attention without `lists`. Strides that are 0 follow from the
+                     lengths of the run; others are the same in every run. A mask or bias with a query
+                     dimension has that of the run */
     dmattn_level level;     /**< use exactly this level; 0: the highest possible */
     dmattn_level max_level; /**< use no higher level than this; 0: no limit */
 } dmattn_attention_desc;
@@ -187,9 +193,11 @@ typedef struct dmattn_attention_args {
     dmattn_buffer lists;    /**< tile lists, at a multiple of 64 bytes, if desc.lists */
     dmattn_buffer k_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
     dmattn_buffer v_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.v_format is INT8 or E4M3 */
-    dmattn_buffer pages; /**< the pool, at a multiple of 16 bytes, if desc.page_size; then k, v, k_scales and v_scales
-                            are ignored */
-    dmattn_buffer table; /**< the block table, if desc.page_size */
+    dmattn_buffer pages;  /**< the pool, at a multiple of 16 bytes, if desc.page_size; then k, v, k_scales and v_scales
+                             are ignored */
+    dmattn_buffer counts; /**< int32 [B, 2], at a multiple of 8 bytes, if desc.counts: numbers of queries and keys of
+                             each item */
+    dmattn_buffer table;  /**< the block table, if desc.page_size */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
     uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
     uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */

@@ -113,7 +113,7 @@ const uint PLAIN_ROWS = LISTED ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR
 
 // If the last tiles may be full, the loop over full tiles goes on to the last one. It then also loads tiles that do not
 // exist; the rows of existing keys stand for theirs.
-const uint FULL_TO_THE_END = CAUSAL != 0 ? 0 : BITMAP ? 0 : 1;
+const uint FULL_TO_THE_END = CAUSAL != 0 ? 0 : COUNTS != 0 ? 0 : BITMAP ? 0 : 1;
 
 void fetch_plain_keys(key_tile t, inout COMING_KEYS)
 {

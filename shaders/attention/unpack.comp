@@ -60,6 +60,8 @@ void main()
     const uint head = WORKGROUP_ID.y, item = WORKGROUP_ID.z;
     if (key >= p.keys || gl_LocalInvocationIndex / ROW_LANES >= WORKGROUP / ROW_LANES)
         return;
+    if (COUNTS != 0 && int(key) >= int(Pairs(p.counts).p[item].y))
+        return;
     const uvec2 row = uvec2(element_size(TYPE) * DIM, 0), from = row_of(item, head, key);
     if (DIM == 1) {
         Words(advance(p.to, item * HEADS + head, uvec2(4 * p.keys, 0))).w[key] = Words(from).w[0];

@@ -18,13 +18,15 @@
     X(11, HEAD_LOW, 0)                                                                             \
     X(12, HEAD_HIGH, 0)                                                                            \
     X(13, PAGE_SIZE, 0) /* tokens of a page; the batch stride is that of pages. 0: no pages */     \
-    X(14, PAGES, 0)     /* number of pages in the pool */
+    X(14, PAGES, 0)     /* number of pages in the pool */                                          \
+    X(15, COUNTS, 0)    /* items have their own numbers of keys */
 
 /* Push constants. If rows are in pages, `from` and `scales` are addresses in page 0. */
 #define UNPACK_PARAMS                                                                        \
     DMATTN_ADDRESS from;                                                                     \
     DMATTN_ADDRESS scales; /* f32 [B, Sk, Hk], or [Hk, PAGE_SIZE] in a page, if there are */ \
     DMATTN_ADDRESS table;  /* i32 [B, table_pages] */                                        \
+    DMATTN_ADDRESS counts; /* i32 [B, 2], if COUNTS: the second numbers */                   \
     DMATTN_ADDRESS to;     /* TYPE [B, Sk, Hk, DIM], or f32 [B, Hk, Sk] if DIM is 1 */       \
     DMATTN_UINT keys;                                                                        \
     DMATTN_UINT table_pages;

@@ -45,8 +45,7 @@ uvec2 walk_bitmap;
 
 void begin_walk()
 {
-    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_tiles = split_of(((LISTED ? list.y : tile_end_key()) + TILE_KEYS - 1) / TILE_KEYS);
     walk_tile = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_live = 0;
     walk_partial = false;
@@ -57,7 +56,7 @@ void begin_walk()
 // The number of tiles at the beginning that are full as far as causality and the number of keys are concerned.
 uint full_tiles()
 {
-    return (CAUSAL != 0 ? min(causal_end(first_query), p.keys) : p.keys) / TILE_KEYS;
+    return tile_full_key() / TILE_KEYS;
 }
 
 key_tile next_tile_of_bitmap(uint slots)

@@ -16,8 +16,7 @@ uvec2 walk_bitmap;
 
 void begin_walk()
 {
-    const uint end_key = CAUSAL != 0 ? min(causal_end(end_query - 1), p.keys) : p.keys;
-    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
+    walk_tiles = split_of(((LISTED ? list.y : tile_end_key()) + TILE_KEYS - 1) / TILE_KEYS);
     walk_next = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_bits = uvec2(0);
     if (BITMAP)
@@ -55,7 +54,7 @@ bool next_tile()
         }
         partial = past_key > list.z;
     } else
-        partial = !full || past_key > p.keys || CAUSAL != 0 && past_key > causal_end(first_query);
+        partial = !full || past_key > tile_full_key();
     return true;
 }
 

@@ -45,6 +45,18 @@ const uint MEMBER_WORDS = TILE_QUERIES > 32 ? 2 : 1;
 const uint ENTRY_WORDS = SELECTED ? 1 + MEMBER_WORDS : 1;
 const uint MAX_BLOCK_SHIFT = SELECTED ? SELECTED_MAX_SHIFT : LIST_BLOCK_SHIFT;
 
+uvec2 counts; // if COUNTS, the numbers of queries and keys of the batch item
+
+uint item_queries()
+{
+    return COUNTS != 0 ? counts.x : p.queries;
+}
+
+uint item_keys()
+{
+    return COUNTS != 0 ? counts.y : p.keys;
+}
+
 // Finds the addresses of q, k and v for `batch` and `kv_head`.
 void find_inputs()
 {
@@ -141,6 +153,8 @@ void begin_tile()
                          uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),
                          uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
+    if (COUNTS != 0)
+        counts = uvec2(clamp(ivec2(Pairs(p.ITEM_COUNTS).p[batch]), ivec2(0), ivec2(p.queries, p.keys)));
     if (LISTED)
         find_list();
 }
@@ -193,12 +207,28 @@ uint listed_key(uint slot)
 // One past the last key that a causal query sees. The query is at position query + keys - queries.
 uint causal_end(uint query)
 {
-    return uint(max(int(query) + 1 + int(p.keys) - int(p.queries), 0));
+    return uint(max(int(query) + 1 + int(item_keys()) - int(item_queries()), 0));
 }
 
 uint low_bits(uint count)
 {
     return count >= 32 ? 0xffffffffu : (1u << count) - 1;
+}
+
+// One past the last key that a query of the tile may see, as far as causality and numbers of keys are concerned.
+uint tile_end_key()
+{
+    if (COUNTS != 0 && first_query >= item_queries())
+        return 0;
+    return CAUSAL != 0 ? min(causal_end(end_query - 1), item_keys()) : item_keys();
+}
+
+// Keys before this one are seen by all queries of the tile, as far as these are concerned.
+uint tile_full_key()
+{
+    if (COUNTS != 0 && end_query > item_queries())
+        return 0;
+    return CAUSAL != 0 ? min(causal_end(first_query), item_keys()) : item_keys();
 }
 
 // Of `tiles` tiles of keys, the workgroup's split has the tiles from x to y - 1.
@@ -218,16 +248,16 @@ uint bits_of(uvec2 range, uint first)
 // exist.
 ivec2 visible_range(uint key)
 {
-    if (key >= p.keys)
+    if (key >= item_keys())
         return ivec2(0);
-    ivec2 range = ivec2(0, p.queries);
+    ivec2 range = ivec2(0, item_queries());
     if (MASK == MASK_INTERVALS) {
         const uint mask_head = score_head(MASK_HEADS, first_head);
         range = ivec2(Words(mask_row(p.INTERVAL_BEGIN, batch, mask_head, 0)).w[key],
                       Words(mask_row(p.INTERVAL_END, batch, mask_head, 0)).w[key]);
     }
     if (CAUSAL != 0)
-        range.x = max(range.x, int(key) + int(p.queries) - int(p.keys));
+        range.x = max(range.x, int(key) + int(item_queries()) - int(item_keys()));
     return range;
 }
 
@@ -312,7 +342,7 @@ float load_bias_of_key(uint key)
 float sloped_bias(uint row, uint key)
 {
     const uint query = row_query(row), head = row_head(row);
-    const float distance_ = abs(float(int(query) + int(p.keys) - int(p.queries) - int(key)));
+    const float distance_ = abs(float(int(query) + int(item_keys()) - int(item_queries()) - int(key)));
     const float factor = BIAS != 0 ? load_bias(head, query, key) : -distance_;
     const float slope = uintBitsToFloat(Words(p.slopes).w[head]);
     return factor == 0 ? 0 : counted_bias(slope * factor);

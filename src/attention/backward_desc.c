@@ -33,6 +33,9 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
                            dmattn_format_string(d->k_format ? d->k_format : d->v_format));
     if (d->page_size)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is set, but gradients need k and v outside of pages");
+    if (d->counts)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "counts is set, but gradients are for one number of queries and keys");
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "lengths is set, but a plan of gradients is for one length");
     const uint32_t all = ATTENTION_GRADIENTS & ~(d->bias && !d->slopes ? 0u : (uint32_t)DMATTN_GRADIENT_BIAS)

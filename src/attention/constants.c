@@ -90,6 +90,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_CAUSAL] = d->causal;
     dmattn_score_constants(d, c);
     c[CONSTANT_SLOPES] = d->slopes;
+    c[CONSTANT_COUNTS] = d->counts;
     c[CONSTANT_REAL_UNITS] = (d->bias || d->slopes) && !is_unit(d->scale);
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_SINK] = d->sink;
@@ -171,7 +172,8 @@ pair_params dmattn_pair_params(const dmattn_attention_desc *d, const VkDeviceAdd
         .k = tensor[TENSOR_K],
         .v = tensor[TENSOR_V],
         .bias = tensor[TENSOR_BIAS],
-        .visible = {tensor[d->mask == DMATTN_MASK_INTERVALS ? TENSOR_BEGIN : TENSOR_MASK], tensor[TENSOR_END]},
+        .visible = {tensor[d->mask == DMATTN_MASK_INTERVALS ? TENSOR_BEGIN : TENSOR_MASK],
+                    tensor[d->counts ? TENSOR_COUNTS : TENSOR_END]},
         .queries = d->queries,
         .keys = d->keys,
     };

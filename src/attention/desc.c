@@ -151,6 +151,9 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
 
     TRY(dmattn_pages_resolve(&d, m));
     TRY(resolve_selected(m, &d));
+    if (d.counts && dmattn_attention_has_lists(&d))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "counts is set, but the mask has a list of keys, which need not have what does not exist");
     d.bias = d.bias || d.mask == DMATTN_MASK_ADDITIVE;
     if (d.mask == DMATTN_MASK_NONE || d.mask == DMATTN_MASK_ADDITIVE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);
@@ -206,6 +209,7 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
     const bool mask = dmattn_attention_has_lists(d) || d->mask == DMATTN_MASK_ADDITIVE;
     return d->causal           ? "causal"
            : d->page_size      ? "page_size"
+           : d->counts         ? "counts"
            : d->lists          ? "lists"
            : mask              ? "mask"
            : d->selected_count ? "selected_count"
@@ -256,6 +260,7 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
                                 dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
     case TENSOR_K_SCALES: return scales_bytes(d, d->k_format);
     case TENSOR_V_SCALES: return scales_bytes(d, d->v_format);
+    case TENSOR_COUNTS: return d->counts ? UINT64_C(8) * d->batch : 0;
     case TENSOR_PAGES: return dmattn_product(d->pages, d->page_bytes);
     case TENSOR_TABLE: return d->page_size ? dmattn_product(4, d->batch, dmattn_table_pages(d)) : 0;
     case TENSOR_OUT:

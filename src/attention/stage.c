@@ -256,6 +256,7 @@ uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)
     case TENSOR_V:
     case TENSOR_OUT: return s->aligned ? 16 : dmattn_type_size(dmattn_attention_type(&s->desc, tensor));
     case TENSOR_MASK: return 1;
+    case TENSOR_COUNTS: return 8;
     case TENSOR_BIAS: return dmattn_type_size(s->desc.bias_type);
     default: return 4;
     }

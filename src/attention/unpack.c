@@ -146,6 +146,7 @@ static dmattn_status add(unpack_stage *stage, pipeline_set *set, int i, bool giv
         [UNPACK_HEADS] = d->kv_heads,
         [UNPACK_PAGE_SIZE] = d->page_size,
         [UNPACK_PAGES] = d->pages,
+        [UNPACK_COUNTS] = d->counts,
     };
     put_strides(d, &s, given_strides, c);
     stage->grid[i] = grid_of(d, s.dim);
@@ -187,6 +188,7 @@ void dmattn_unpack_stage_record(const unpack_stage *stage, recorder *r)
             .from = r->tensor[s.rows] + s.rows_at,
             .scales = r->tensor[s.scales] + s.scales_at,
             .table = r->tensor[TENSOR_TABLE],
+            .counts = r->tensor[TENSOR_COUNTS],
             .to = to[i],
             .keys = stage->desc.keys,
             .table_pages = stage->table_pages,

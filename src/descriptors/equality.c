@@ -92,6 +92,7 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, slopes),
     MEMBER(dmattn_attention_desc, lists),
     MEMBER(dmattn_attention_desc, list_capacity),
+    MEMBER(dmattn_attention_desc, counts),
     MEMBER(dmattn_attention_desc, lengths),
     MEMBER(dmattn_attention_desc, level),
     MEMBER(dmattn_attention_desc, max_level),

@@ -108,6 +108,7 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_attention_args, V_SCALES, v_scales),
     BUFFER(dmattn_attention_args, PAGES, pages),
     BUFFER(dmattn_attention_args, TABLE, table),
+    BUFFER(dmattn_attention_args, COUNTS, counts),
     END_OF_BUFFERS,
 };
 const operator_type dmattn_attention_operator = {

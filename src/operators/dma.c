@@ -24,6 +24,7 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
                         : a->slopes ? "slopes"
                         : a->lists  ? "lists"
                         : a->causal ? "causal"
+                        : a->counts ? "counts"
                                     : NULL;
     if (extra || a->list_capacity)
         return dmattn_fail(

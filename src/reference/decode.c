@@ -34,7 +34,7 @@ static float *rows_of_cache(dmattn_type type, dmattn_format format, const void *
                             uint32_t dim)
 {
     float *numbers = malloc((uint64_t)count * dim * sizeof *numbers);
-    float *row = malloc(dim * sizeof *row), *stored = malloc(dim * sizeof *stored); /* no format has more than f32 */
+    float *row = calloc(dim, sizeof *row), *stored = calloc(dim, sizeof *stored); /* no format has more than f32 */
     for (uint32_t i = 0; numbers && row && stored && i < count; i++) {
         for (uint32_t c = 0; c < dim; c++)
             row[c] = (float)element_load(type, rows, i * stride + c);

@@ -32,10 +32,28 @@ static bool selects(const dmattn_attention_desc *d, const reference_inputs *in, 
     return false;
 }
 
+/* The number of queries (0) or keys (1) of a batch item. */
+static int64_t count_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, int which)
+{
+    const int64_t most = which == 0 ? d->queries : d->keys;
+    if (!d->counts)
+        return most;
+    const int64_t count = in->counts[2 * batch + (uint32_t)which];
+    return count < 0 ? 0 : count > most ? most : count;
+}
+
+/* The position of a query among the keys. */
+static int64_t position_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t query)
+{
+    return query + count_of(d, in, batch, 1) - count_of(d, in, batch, 0);
+}
+
 bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                     uint32_t query, uint32_t key)
 {
-    if (d->causal && (int64_t)key > (int64_t)query + d->keys - d->queries)
+    if (query >= count_of(d, in, batch, 0) || key >= count_of(d, in, batch, 1))
+        return false;
+    if (d->causal && key > position_of(d, in, batch, query))
         return false;
     if (d->mask == DMATTN_MASK_NONE)
         return true;
@@ -54,7 +72,7 @@ bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, 
 static double bias_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                       uint32_t query, uint32_t key)
 {
-    double bias = -fabs((double)query + d->keys - d->queries - key);
+    double bias = -fabs((double)position_of(d, in, batch, query) - key);
     if (d->bias) {
         const uint64_t at = reference_score_at(d, &d->bias_shape, batch, head, query, key);
         bias = element_counted_bias(element_load(d->bias_type, in->bias, at));

@@ -12,6 +12,7 @@ typedef struct reference_inputs {
 #define REFERENCE_INPUT(id, name) const void *name;
     SCORE_TENSORS(REFERENCE_INPUT)
 #undef REFERENCE_INPUT
+    const int32_t *counts;
 } reference_inputs;
 
 /* Computes out[Dv] and *lse of one query. `desc` must be resolved; `scores` is scratch of desc->keys doubles. */

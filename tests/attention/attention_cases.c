@@ -162,6 +162,25 @@ static const attention_case pages[] = {
 };
 GROUP(pages, pages);
 
+/* Batch items have their own numbers of queries and keys; some have none. What they do not have is NaN. */
+#define COUNTS .counts = true
+static const attention_case counts[] = {
+    {.name = "f32", .desc = {F32, COUNTS, SIZE(6, 70, 130, 4, 2, 32, 0), LSE}},
+    {.name = "f16, causal", .desc = {F16, COUNTS, SIZE(6, 70, 130, 4, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "bf16, causal, more queries than keys",
+     .desc = {BF16, COUNTS, SIZE(5, 90, 40, 2, 2, 24, 40), LSE, CAUSAL}},
+    {.name = "one query in splits", .desc = {F16, COUNTS, SIZE(5, 1, 700, 8, 2, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "ALiBi, soft cap", .desc = {F32, COUNTS, SIZE(5, 40, 60, 4, 2, 16, 0), LSE, SLOPES, .soft_cap = 3}},
+    {.name = "dense", .desc = {F16, COUNTS, SIZE(5, 70, 90, 4, 2, 32, 0), LSE, DENSE(.batch = 5, .queries = 70)}},
+    {.name = "additive, causal",
+     .desc = {F32, COUNTS, SIZE(4, 70, 140, 2, 1, 16, 0), LSE, CAUSAL, ADDITIVE(F32, .queries = 70)}},
+    {.name = "pages, int8",
+     .desc = {F16, COUNTS, FORMATS(INT8, INT8), PAGES(16, 60), SIZE(6, 70, 130, 4, 2, 32, 0), LSE, CAUSAL}},
+    {.name = "bias of keys",
+     .desc = {BF16, COUNTS, SIZE(4, 20, 90, 4, 2, 32, 0), LSE, BIAS(F32, .batch = 4, .heads = 2)}},
+};
+GROUP(counts, counts);
+
 static const attention_case heads[] = {
     {.name = "1 head", .desc = {F32, SIZE(5, 15, 30, 1, 0, 16, 0), LSE}},
     {.name = "7 heads", .desc = {F16, SIZE(2, 15, 30, 7, 0, 16, 0), LSE, CAUSAL}},

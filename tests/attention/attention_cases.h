@@ -52,6 +52,7 @@ typedef struct attention_group {
     X(types)                \
     X(formats)              \
     X(pages)                \
+    X(counts)               \
     X(additive)             \
     X(slopes)               \
     X(sinks)                \

@@ -74,6 +74,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->out_f32);
     cover_add(&t, d->k_format);
     cover_add(&t, d->v_format);
+    cover_add(&t, d->counts);
     cover_add(&t, d->page_size > 16 ? 2 : d->page_size > 0);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
@@ -81,23 +82,12 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->list_capacity != 0);
     cover_add(&t, d->selected_block == 0 ? 0 : d->selected_block == 1 ? 1 : d->selected_block < 128 ? 2 : 3);
 
-    const uint64_t values[] = {type,
-                               d->q_f32,
-                               d->out_f32,
-                               d->k_format,
-                               d->v_format,
-                               d->page_size,
-                               d->mask,
-                               bias ? 1 + (uint64_t)d->bias_type : 0,
-                               d->causal,
-                               d->soft_cap > 0,
-                               d->sink,
-                               d->slopes,
-                               d->lse,
-                               d->head_dim,
-                               value_dim,
-                               group,
-                               d->queries * group <= 16};
+    const uint64_t values[] = {type,        d->q_f32,        d->out_f32,
+                               d->k_format, d->v_format,     d->page_size,
+                               d->counts,   d->mask,         bias ? 1 + (uint64_t)d->bias_type : 0,
+                               d->causal,   d->soft_cap > 0, d->sink,
+                               d->slopes,   d->lse,          d->head_dim,
+                               value_dim,   group,           d->queries * group <= 16};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         cover_add_kernel(&t, values[i]);
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
@@ -108,7 +98,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
 
 bool attention_has_no_gradients(const dmattn_attention_desc *d)
 {
-    return d->q_f32 || d->out_f32 || d->k_format || d->v_format || d->page_size;
+    return d->q_f32 || d->out_f32 || d->k_format || d->v_format || d->page_size || d->counts;
 }
 
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level)

@@ -141,6 +141,7 @@ static const bad_desc bad[] = {
     {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {0, 80, 32}}},
     {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {1, 64, 32}}},
     {"a stride of v", {WIDE_SIZES, .v_format = DMATTN_FORMAT_Q4_0, .v_strides = {0, 64, 33}}},
+    {"counts is set, but the mask has a list", {SIZES, INTERVALS, .counts = true}},
     {"pages is set, but page_size is 0", {SIZES, .pages = 5}},
     {"page_bytes is set, but page_size is 0", {SIZES, .page_bytes = 16}},
     {"page_size is 257", {SIZES, .page_size = 257, .pages = 5}},
@@ -376,6 +377,9 @@ Test(desc, tensor_bytes)
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K_SCALES), 0);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 2 * 7 * 2 * 24);
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V_SCALES), 4 * 2 * 7 * 2);
+
+    d = resolved((dmattn_attention_desc){SIZES, .counts = true});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_COUNTS), 8 * 2);
 
     /* in pages of 2 keys: rows of k, rows of v, and scales of v, each at a multiple of 16 bytes */
     d = resolved((dmattn_attention_desc){.batch = 2,

@@ -17,7 +17,7 @@ enum { Q_ROW = HEADS * DIM, KV_ROW = KV_HEADS * DIM };
 /* Buffers for the largest lengths, as floats. */
 typedef struct tensors {
     dmattn_buffer q, k, v, out, lse, mask, begin, end, selected, bias, sink, slopes, dt_weight, a, k_scales, v_scales,
-        pages, workspace;
+        pages, counts, workspace;
     dmattn_buffer table[2]; /* rows for the keys of a run, and for the most keys */
     uint64_t workspace_size;
 } tensors;
@@ -98,6 +98,7 @@ static tensors make_tensors(void)
         .k_scales = make(4 * BATCH * MOST * KV_HEADS),
         .v_scales = make(4 * BATCH * MOST * KV_HEADS),
         .pages = make(4 * POOL * PAGE * 2 * KV_ROW),
+        .counts = make(8 * BATCH),
         .table = {make(4 * BATCH * TABLE), make(4 * BATCH * TABLE)},
     };
     fill_random(&t.sink, HEADS, HEADS);
@@ -133,6 +134,10 @@ static void prepare(tensors *t, uint32_t queries, uint32_t keys, bool strided)
     fill_bias(&t->bias, MOST * MOST);
     fill_masks(t, queries, keys);
     fill_tables(t, keys);
+    int32_t counts[2 * BATCH];
+    for (int i = 0; i < 2 * BATCH; i++)
+        counts[i] = rand() % (MOST + 1); /* those above the lengths of a run are cut */
+    fill(&t->counts, counts, sizeof counts);
 }
 
 typedef struct results {
@@ -197,6 +202,7 @@ static dmattn_status record(const subject *s, const dmattn_plan *plan, VkCommand
                                              .v_scales = t->v_scales,
                                              .pages = t->pages,
                                              .table = t->table[keys > 0],
+                                             .counts = t->counts,
                                              .workspace = t->workspace,
                                              .queries = queries,
                                              .keys = keys};
@@ -270,6 +276,7 @@ static const subject subjects[] = {
     {"int8, dynamic mask, cache", .dynamic = true, .strided = true,
      .attention = {SIZES, INT8, .k_strides = {MOST * KV_ROW, KV_ROW, DIM}, .v_strides = {MOST * KV_ROW, KV_ROW, DIM}},
      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
+    {"counts", .attention = {SIZES, .causal = true, .counts = true}},
     {"pages", .attention = {SIZES, .causal = true, .page_size = PAGE, .pages = POOL}},
     {"pages, dynamic mask", .dynamic = true, .attention = {SIZES, .page_size = PAGE, .pages = POOL},
      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},

@@ -63,6 +63,7 @@ Test(backward_plan, refusals)
     expect_refusal(&(backward_desc){.attention = {SIZES, .k_format = DMATTN_FORMAT_BF16}}, "k_format is bf16");
     expect_refusal(&(backward_desc){.attention = {SIZES, .v_format = DMATTN_FORMAT_INT8}}, "v_format is int8");
     expect_refusal(&(backward_desc){.attention = {SIZES, .page_size = 16, .pages = 9}}, "page_size is set");
+    expect_refusal(&(backward_desc){.attention = {SIZES, .counts = true}}, "counts is set");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dq_strides = {0, 64, 16}}, "dq_strides");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dk_strides = {7 * 32, 16, 16}}, "dk_strides");
     expect_refusal(&(backward_desc){.attention = {SIZES}, .dv_strides = {7 * 48, 48, 8}}, "dv_strides");

@@ -297,6 +297,22 @@ DEVICE_TEST(hostile, attention_table)
     }
 }
 
+DEVICE_TEST(hostile, attention_counts)
+{
+    EACH_LEVEL(harness_offers)
+    {
+        arena a;
+        dmattn_attention_args args = {0};
+        arena_create(&a,
+                     plan_attention((dmattn_attention_desc){SIZES, .lse = true, .causal = true, .counts = true}, level),
+                     &args, 0);
+        RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
+        fill_valid(&a);
+        put_words(&a, TENSOR_COUNTS, (const int32_t[]){30, 70, 37, 81, QUERIES, KEYS}, 2 * ITEMS);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS);
+    }
+}
+
 /* That the validation layer finds a read behind a buffer, if it is asked for: k begins 64 bytes too late. */
 DEVICE_TEST(hostile, gpu_validation)
 {

@@ -84,6 +84,7 @@ void draw_attention(dmattn_attention_desc *d)
     d->out_f32 = once_in(4);
     d->k_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
     d->v_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
+    d->counts = once_in(8);
     if (once_in(4)) {
         d->page_size = once_in(6) ? wild_32() : 1u << below(9);
         d->pages = any_size();
@@ -174,6 +175,7 @@ wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
         return a->page_size ? 0
                             : format_bytes(a->v_format, element,
                                            span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim));
+    case TENSOR_COUNTS: return a->counts ? (wide)8 * a->batch : 0;
     case TENSOR_PAGES: return a->page_size ? (wide)a->pages * a->page_bytes : 0;
     case TENSOR_TABLE: return a->page_size ? (wide)4 * a->batch * ((a->keys - 1) / a->page_size + 1) : 0;
     case TENSOR_K_SCALES:
@@ -199,8 +201,8 @@ static void check_tensors(const dmattn_plan *plan, const dmattn_attention_desc *
 {
     for (int t = TENSOR_Q; t <= TENSOR_SLOPES; t++)
         FUZZ_CHECK(plan->tensor[t].bytes == attention_bytes(resolved, (tensor_id)t));
-    const tensor_id stored[] = {TENSOR_K_SCALES, TENSOR_V_SCALES, TENSOR_PAGES, TENSOR_TABLE};
-    for (int i = 0; i < 4; i++)
+    const tensor_id stored[] = {TENSOR_K_SCALES, TENSOR_V_SCALES, TENSOR_PAGES, TENSOR_TABLE, TENSOR_COUNTS};
+    for (int i = 0; i < 5; i++)
         FUZZ_CHECK(plan->tensor[stored[i]].bytes == attention_bytes(resolved, stored[i]));
 }
 

@@ -234,6 +234,11 @@ Test(dma_desc, refused)
     expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION, .lists = true}}, "lists");
     expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION, .causal = true}}, "causal");
     expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION, .list_capacity = 4}}, "list_capacity");
+    expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION, .counts = true}}, "attention.counts");
+    /* pages of two rows of k and v in f32, of 3 heads: 768 bytes, and then 24 bytes of importances */
+    expect_dma_refused((dmattn_dma_desc){.attention = {ATTENTION, .page_size = 2, .pages = 9, .page_bytes = 784},
+                                         .importance_given = true},
+                       "must be at least 800");
     dmattn_dma_desc d = {.attention = {ATTENTION}};
     d.attention.head_dim = 9;
     expect_dma_refused(d, "head_dim");

@@ -30,6 +30,7 @@ static uint64_t offset_of(const dmattn_plan_info *info, const dmattn_attention_d
     case TENSOR_V:
     case TENSOR_OUT: return GUARD + info->data_alignment;
     case TENSOR_PAGES: return GUARD + 16;
+    case TENSOR_COUNTS: return GUARD + 8;
     case TENSOR_MASK: return GUARD + 3;
     case TENSOR_BIAS: return GUARD + dmattn_type_size(d->bias_type);
     case TENSOR_COUNT: return GUARD + info->workspace_alignment;

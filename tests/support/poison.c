@@ -45,6 +45,8 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     const dmattn_attention_desc *d = &p->desc;
     const dmattn_score_shape *s = &d->mask_shape;
     const uint32_t group = d->heads / d->kv_heads;
+    if (d->counts && (int64_t)j >= ((const int32_t *)p->tensor[TENSOR_COUNTS])[2 * b + 1])
+        return true;
     if (d->mask == DMATTN_MASK_NONE)
         return false;
     if (d->mask == DMATTN_MASK_SELECTED)

@@ -43,10 +43,29 @@ static float counted(float bias)
     return isnan(bias) ? -INFINITY : fminf(bias, FLT_MAX);
 }
 
+/* The numbers of queries and keys of a batch item. */
+typedef struct item_size {
+    uint32_t queries, keys;
+} item_size;
+
+static uint32_t at_most(int32_t count, uint32_t most)
+{
+    return count < 0 ? 0 : (uint32_t)count < most ? (uint32_t)count : most;
+}
+
+static item_size size_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b)
+{
+    if (!d->counts)
+        return (item_size){d->queries, d->keys};
+    return (item_size){at_most(in->counts[2 * b], d->queries), at_most(in->counts[2 * b + 1], d->keys)};
+}
+
 static bool is_visible(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
                        uint32_t j)
 {
-    bool visible = !d->causal || (int64_t)j <= (int64_t)t + d->keys - d->queries;
+    const item_size size = size_of(d, in, b);
+    bool visible =
+        t < size.queries && j < size.keys && (!d->causal || (int64_t)j <= (int64_t)t + size.keys - size.queries);
     uint64_t at = d->mask ? score_at(d, &d->mask_shape, b, h, t, j) : 0;
     if (d->mask == DMATTN_MASK_ADDITIVE)
         visible = visible && counted((float)element_load(d->bias_type, in->bias, at)) != -INFINITY;
@@ -88,7 +107,8 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
         s = d->soft_cap * (fabsf(x) < 0.2f ? tanhf(x) : copysignf((1 - e) / (1 + e), x));
         *slope = 4 * e / ((1 + e) * (1 + e));
     }
-    float bias = -fabsf((float)t + (float)d->keys - (float)d->queries - (float)j);
+    const item_size size = size_of(d, in, b);
+    float bias = -fabsf((float)t + (float)size.keys - (float)size.queries - (float)j);
     if (d->bias)
         bias = counted((float)element_load(d->bias_type, in->bias, score_at(d, &d->bias_shape, b, h, t, j)));
     if (d->slopes && bias != 0)

@@ -256,6 +256,7 @@ reference_inputs problem_inputs(const problem *p)
         .k = p->tensor[TENSOR_K],
         .v = p->tensor[TENSOR_V],
         SCORE_TENSORS(SCORE_INPUT) /* and */
+            .counts = p->tensor[TENSOR_COUNTS],
     };
 #undef SCORE_INPUT
     if (p->dma)
@@ -389,6 +390,17 @@ void problem_randomize_mask(problem *p, uint64_t seed)
     }
 }
 
+/* Of one item all queries and keys. Of others, at most what there is, and now and then a number beyond it. */
+static void random_counts(const problem *p, uint64_t seed)
+{
+    int32_t *counts = p->tensor[TENSOR_COUNTS];
+    for (uint32_t i = 0; counts && i < 2 * p->desc.batch; i++) {
+        const uint32_t most = i % 2 ? p->desc.keys : p->desc.queries;
+        const uint64_t random = random_bits(&seed);
+        counts[i] = i < 2 || random % 8 == 0 ? INT32_MAX : random % 8 == 1 ? -5 : (int32_t)((random >> 8) % (most + 1));
+    }
+}
+
 void problem_randomize(problem *p, uint64_t seed)
 {
     for (int i = 0; i < TENSOR_COUNT; i++) {
@@ -402,6 +414,7 @@ void problem_randomize(problem *p, uint64_t seed)
         if (t < TENSOR_DT_WEIGHT || t == TENSOR_DOUT || t == TENSOR_DLSE)
             random_rows(p, t, &state);
     }
+    random_counts(p, seed);
     problem_randomize_mask(p, seed);
     problem_randomize_table(p, seed);
     problem_store(p);

@@ -27,7 +27,7 @@ dmattn_attention_desc problem_device_desc(const problem *p)
 uint64_t problem_device_bytes(const problem *p, tensor_id t)
 {
     const dmattn_attention_desc d = problem_device_desc(p);
-    if (t >= TENSOR_DOUT && t != TENSOR_PAGES && t != TENSOR_TABLE)
+    if (t >= TENSOR_DOUT)
         return problem_bytes(p, t);
     return p->dma ? dmattn_dma_tensor_bytes(&(dma_descs){d, p->mask_desc}, t) : dmattn_attention_tensor_bytes(&d, t);
 }
