@@ -27,6 +27,7 @@ enum {
     OPTION_SLOPES,
     OPTION_Q_F32,
     OPTION_KV_FORMAT,
+    OPTION_PAGE_SIZE,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_LENGTHS,
@@ -68,6 +69,7 @@ static const struct option long_options[] = {
     {"slopes", no_argument, NULL, OPTION_SLOPES},
     {"q-f32", no_argument, NULL, OPTION_Q_F32},
     {"kv-format", required_argument, NULL, OPTION_KV_FORMAT},
+    {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"lengths", required_argument, NULL, OPTION_LENGTHS},
@@ -121,6 +123,10 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
         if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
             wanted = "a number of threads from 1 to 256";
         o->plan_threads = (uint32_t)value;
+    } else if (option == OPTION_PAGE_SIZE) {
+        if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
+            wanted = "a number of tokens from 1 to 256";
+        o->sweep.page_size = (uint32_t)value;
     } else if (option == OPTION_LENGTHS) {
         if (!parse_size(optarg, &o->lengths))
             wanted = "a size from 1 to 2^30 - 1";

@@ -161,6 +161,8 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
             fill_normal(problem_type(p, tensor), p->tensor[t], problem_bytes(p, tensor), &state);
     }
     problem_randomize_mask(p, seed);
+    problem_randomize_table(p, seed);
+    problem_store(p);
 }
 
 /* ---- visible pairs ------------------------------------------------------------------------------------------- */

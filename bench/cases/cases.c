@@ -90,7 +90,7 @@ bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
            || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->q_f32
-           || s->k_format || s->v_format || s->pass;
+           || s->k_format || s->v_format || s->page_size || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -208,8 +208,14 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
     if ((d->mask == DMATTN_MASK_INTERVALS || c->mask.dynamic) && !c->mask.window)
         c->mask.window = d->keys >= 8 * 1024 ? 1024 : d->keys >= 8 ? d->keys / 8 : 1;
-    c->decode.attention.k_format = s->k_format; /* also without a cache, so that case_check() can refuse it */
+    c->decode.attention.k_format = s->k_format; /* also without a cache, for formats_name() */
     c->decode.attention.v_format = s->v_format;
+    d->page_size = s->page_size;
+    d->pages = s->page_size ? d->batch * dmattn_ceil_div(d->keys, s->page_size) : 0;
+    if (!case_has_cache(c)) {
+        d->k_format = s->k_format;
+        d->v_format = s->v_format;
+    }
     if (case_has_cache(c))
         set_cache(c);
     else if (c->mask.dynamic)
@@ -232,8 +238,11 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
     else if (c->pass & PASS_BACKWARD && c->desc.q_f32)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
-    else if (!case_has_cache(c) && (c->decode.attention.k_format || c->decode.attention.v_format))
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs a cache: --pass decode with --mask topw or paged");
+    else if (c->pass != PASS_FORWARD && c->pass != PASS_DECODE
+             && (c->decode.attention.k_format || c->decode.attention.v_format))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs --pass forward or decode");
+    else if (c->pass != PASS_FORWARD && c->desc.page_size)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward");
     else if (c->pass & PASS_BACKWARD && mask->mask == DMATTN_MASK_SELECTED)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask tokens and blocks have no gradients yet");
     else if (c->pass == PASS_MASK && !mask->dynamic)
@@ -311,8 +320,8 @@ void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
 bool formats_name(const bench_case *c, char name[FORMATS_NAME_SIZE])
 {
     const dmattn_attention_desc *a = &c->decode.attention;
-    const char *k = dmattn_format_string(dmattn_format_of(a->k_format, a->type));
-    const char *v = dmattn_format_string(dmattn_format_of(a->v_format, a->type));
+    const char *k = dmattn_format_string(dmattn_format_of(a->k_format, c->desc.type));
+    const char *v = dmattn_format_string(dmattn_format_of(a->v_format, c->desc.type));
     snprintf(name, FORMATS_NAME_SIZE, strcmp(k, v) ? "%s+%s" : "%s", k, v);
     return a->k_format || a->v_format;
 }
@@ -360,6 +369,8 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
     char formats[FORMATS_NAME_SIZE];
     if (formats_name(c, formats))
         add_part(name, "/kv-%s", formats);
+    if (d->page_size)
+        add_part(name, "/pages-%u", d->page_size);
     if (d->level)
         add_part(name, "/%s", dmattn_level_string(d->level));
 }

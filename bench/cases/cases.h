@@ -60,7 +60,8 @@ typedef struct sweep {
     bool sink;                        /* a sink for each query head */
     bool slopes;                      /* ALiBi, a slope for each query head */
     bool q_f32;                       /* q and out are f32 */
-    dmattn_format k_format, v_format; /* of caches */
+    dmattn_format k_format, v_format; /* of k and v, or of caches */
+    uint32_t page_size;               /* k and v are in pages of so many tokens; 0: they are not */
     bench_pass pass;                  /* 0: not set yet */
 } sweep;
 

@@ -94,7 +94,8 @@ static dmattn_status time_case(const case_run *run, measurement *m)
     if (run->time_mask)
         return time_mask(s, &run->forward, run->log, m);
     dmattn_status status = keep_samples(s, &what, run->log, m, &t);
-    if (!status && run->problem.dma && run->pass == PASS_FORWARD)
+    /* a mask plan alone reads neither formats nor pages */
+    if (!status && run->problem.dma && run->pass == PASS_FORWARD && !problem_is_stored(&run->problem))
         status = time_stages(s, &run->forward, t.sorted, m);
     free(t.sorted);
     return status;

@@ -64,9 +64,12 @@ static void print_group(const row_table *t, const bench_case *c)
     const bool bias = d->bias && d->mask != DMATTN_MASK_ADDITIVE;
     char formats[FORMATS_NAME_SIZE];
     const bool has_formats = formats_name(c, formats);
-    fprintf(t->stream, ", %s%s%s%s%s%s%s\n", dmattn_type_string(d->type), bias ? ", bias" : "",
-            d->sink ? ", sinks" : "", d->slopes ? ", slopes" : "", d->q_f32 ? ", q and out f32" : "",
-            has_formats ? ", cache in " : "", has_formats ? formats : "");
+    fprintf(t->stream, ", %s%s%s%s%s%s%s", dmattn_type_string(d->type), bias ? ", bias" : "", d->sink ? ", sinks" : "",
+            d->slopes ? ", slopes" : "", d->q_f32 ? ", q and out f32" : "", has_formats ? ", k and v in " : "",
+            has_formats ? formats : "");
+    if (d->page_size)
+        fprintf(t->stream, ", pages of %u", d->page_size);
+    fputc('\n', t->stream);
     fprintf(t->stream, "%-8s %-*s %*s %7s%s %4s %14s %5s %6s\n", "pass", t->mask_width, "mask", t->size_width, "size",
             "ms", t->cold ? " cold ms" : "", t->repeats > 1 ? "run%" : "+-%", "rate", "roof%", "dense");
 }

@@ -23,6 +23,8 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
     char formats[FORMATS_NAME_SIZE];
     if (formats_name(c, formats))
         add_string(w, "kv_format", formats);
+    if (c->desc.page_size)
+        add_number(w, "page_size", c->desc.page_size);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }

@@ -20,13 +20,13 @@ typedef struct result_run {
 } result_run;
 
 /* A case and its result. docs/results.md describes the fields. */
-#define RESULT_NAME_SIZE 256
+#define RESULT_NAME_SIZE 288
 typedef struct case_result {
     const result_run *run;
     char identity[RESULT_NAME_SIZE]; /* from result_identity() */
     /* the case */
     const char *type, *mask, *pass, *requested_level, *peer, *kv_format;
-    double batch, heads, kv_heads, queries, keys, head_dim, value_dim;
+    double batch, heads, kv_heads, queries, keys, head_dim, value_dim, page_size; /* page_size 0: no pages */
     bool causal, bias, sink, slopes, q_f32, reuse_mask;
     const char *name, *model;
     double seed, repeat;
@@ -74,7 +74,7 @@ bool result_is_ok(const case_result *r);
 bool result_has_bias(const case_result *r);
 
 /* The options of a case that are not in its other fields, such as "+bias+sink". */
-#define RESULT_OPTIONS_SIZE 48
+#define RESULT_OPTIONS_SIZE 64
 void result_options(const case_result *r, char text[RESULT_OPTIONS_SIZE]);
 
 /* All pairs of query and key; those that dense attention sees (causal, in decoding all). */

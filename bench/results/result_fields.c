@@ -55,6 +55,7 @@ const result_field result_fields[] = {
     OPTIONAL(FLAG, slopes),
     OPTIONAL(FLAG, q_f32),
     OPTIONAL(TEXT, kv_format),
+    OPTIONAL(COUNT, page_size),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

@@ -223,6 +223,9 @@ Test(names, cases)
     expect_name(&s, "h16.k4.d64/q1.n300/decode/paged/f16/kv-q8_0+q4_0");
     s.k_format = DMATTN_FORMAT_Q4_0;
     expect_name(&s, "h16.k4.d64/q1.n300/decode/paged/f16/kv-q4_0");
+    s = (sweep){.n = {1, {64}}, .v_format = DMATTN_FORMAT_INT8, .page_size = 16};
+    sweep_set_defaults(&s, gpu);
+    expect_name(&s, "h16.k4.d64/n64/forward/causal/f16/kv-f16+int8/pages-16");
 }
 
 /* ---- options ------------------------------------------------------------------------------------------------- */

@@ -222,7 +222,7 @@ static void run_at_level(const char *case_name, const dmattn_dma_desc *of, dmatt
     run_again(&p, &dp, false);
     expect_same(name, "a run with the mask in the workspace", &p, &dp, &r);
     dp.dma_args = kept;
-    if (!p.stored.v_format && !p.stored.page_size) { /* a mask plan reads v in its type */
+    if (!problem_is_stored(&p)) { /* a mask plan reads v in its type */
         run_parts(&p, &dp);
         expect_same(name, "a mask plan and an attention plan", &p, &dp, &r);
     }

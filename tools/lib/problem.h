@@ -64,7 +64,10 @@ void problem_store(problem *p);
 /* Replaces k and v by what the stored rows are. */
 void problem_read_stored(problem *p);
 
-/* The attention as a device computes it: with formats. */
+/* Whether k or v have a format of their own or are in pages. */
+bool problem_is_stored(const problem *p);
+
+/* The attention as a device computes it: with formats and pages. */
 dmattn_attention_desc problem_device_desc(const problem *p);
 
 /* The bytes and the data of a tensor as a device gets it. */

@@ -9,6 +9,11 @@
 
 #include <string.h>
 
+bool problem_is_stored(const problem *p)
+{
+    return p->stored.k_format || p->stored.v_format || p->stored.page_size;
+}
+
 dmattn_attention_desc problem_device_desc(const problem *p)
 {
     dmattn_attention_desc d = p->desc;
