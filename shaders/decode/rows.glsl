@@ -97,17 +97,21 @@ uvec2 unit_columns(uint format, uint unit)
 
 // ---- making -----------------------------------------------------------------------------------------------------
 
-// The element with the largest magnitude among `count` pieces of 8 elements of a row of TYPE; the first such one.
+// The element with the largest magnitude among `count` times 8 elements of a row of TYPE; the first such one. Four loads
+// are in flight.
 float largest_of(uvec2 row, bool aligned, uint first, uint count)
 {
     float largest = 0;
-    [[dont_unroll]] for (uint i = first; i < first + count; i++) {
-        vec4 a, b;
-        load_8(TYPE, aligned, row, i, a, b);
-        for (uint c = 0; c < 4; c++)
-            largest = larger(largest, a[c]);
-        for (uint c = 0; c < 4; c++)
-            largest = larger(largest, b[c]);
+    [[dont_unroll]] for (uint i = 0; i < count; i += 4) {
+        vec4 a[4], b[4];
+        [[unroll]] for (uint n = 0; n < 4; n++)
+            load_8(TYPE, aligned, row, first + min(i + n, count - 1), a[n], b[n]);
+        [[unroll]] for (uint n = 0; n < 4; n++) {
+            [[unroll]] for (uint c = 0; c < 4; c++)
+                largest = larger(largest, a[n][c]);
+            [[unroll]] for (uint c = 0; c < 4; c++)
+                largest = larger(largest, b[n][c]);
+        }
     }
     return largest;
 }
