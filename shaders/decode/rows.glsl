@@ -97,8 +97,8 @@ uvec2 unit_columns(uint format, uint unit)
 
 // ---- making -----------------------------------------------------------------------------------------------------
 
-// The element with the largest magnitude among `count` times 8 elements of a row of TYPE; the first such one. Four loads
-// are in flight.
+// The element with the largest magnitude among `count` times 8 elements of a row of TYPE; the first such one. Four
+// loads are in flight.
 float largest_of(uvec2 row, bool aligned, uint first, uint count)
 {
     float largest = 0;
