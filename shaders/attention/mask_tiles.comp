@@ -7,6 +7,7 @@
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
 #define PARAMS MASK_TILES_PARAMS
@@ -24,19 +25,18 @@ uint nonzero_bytes(uint x)
     return (x | x >> 1) & 0x01010101u;
 }
 
-// Elements of a row of the additive mask; if there are less than 4, the last one is repeated.
-vec4 load_4_biases(uvec2 row, uint key, uint count)
+// Elements of a row of an additive mask that are read together, and rows.
+const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = 4;
+
+// `count` elements of a row, up to BIASES. x: not 0 if some pair is visible; y: not 0 if not all are 0.
+uvec2 look_at_elements(uvec2 row, uint count)
 {
-    const uvec2 address = advance(row, key, uvec2(element_size(BIAS_TYPE), 0));
-    if (count == 4 && BIAS_TYPE == TYPE_F32)
-        return uintBitsToFloat(
-            uvec4(Words(address).w[0], Words(address).w[1], Words(address).w[2], Words(address).w[3]));
-    if (count == 4 && (address.x & 3u) == 0)
-        return vec4(unpack_halves(BIAS_TYPE, Words(address).w[0]), unpack_halves(BIAS_TYPE, Words(address).w[1]));
-    vec4 x;
-    for (uint i = 0; i < 4; i++)
-        x[i] = load_element(BIAS_TYPE, row, key + min(i, count - 1));
-    return x;
+    uvec2 found = uvec2(0);
+    for (uint i = 0; i < count; i++) {
+        const float x = load_element(BIAS_TYPE, row, i);
+        found |= uvec2(counted_bias(x) > MINUS_INFINITY ? 1 : 0, x != 0 ? 1 : 0);
+    }
+    return found;
 }
 
 // For `count` columns of a tile, up to 4, from `key` on. x: not 0 if some pair is visible; y: not 0 if not all are.
@@ -53,16 +53,32 @@ uvec2 look_at_bytes(uint batch, uint head, uint first_query, uint end_query, uin
     return found;
 }
 
-// The same for an additive mask. y: not 0 if not all elements are 0.
+// The same for an additive mask, and up to BIASES columns. y: not 0 if not all elements are 0. Most often, neighbouring
+// elements are all 0, or all -infinity.
 uvec2 look_at_biases(uint batch, uint head, uint first_query, uint end_query, uint key, uint count)
 {
     const uint query_head = MASK_HEADS == SCORE_HEADS_KV ? head * GROUP : head;
+    const uint size = BIAS_TYPE == TYPE_F32 ? 0x7fffffffu : 0x7fff7fffu; // without signs
+    const uint hidden = BIAS_TYPE == TYPE_F32 ? 0xff800000u : BIAS_TYPE == TYPE_F16 ? 0xfc00fc00u : 0xff80ff80u;
     uvec2 found = uvec2(0);
-    for (uint t = first_query; t < end_query; t++) {
-        const vec4 x = load_4_biases(bias_row(batch, query_head, t), key, count);
-        for (uint i = 0; i < 4; i++) {
-            found.x |= counted_bias(x[i]) > MINUS_INFINITY ? 1 : 0;
-            found.y |= x[i] != 0 ? 1 : 0;
+    for (uint t = first_query; t < end_query; t += ROWS) {
+        uvec2 at[ROWS];
+        uvec4 words[ROWS];
+        bool wide[ROWS];
+        [[unroll]] for (uint i = 0; i < ROWS; i++) {
+            at[i] = advance(bias_row(batch, query_head, min(t + i, end_query - 1)), key,
+                            uvec2(element_size(BIAS_TYPE), 0));
+            wide[i] = count == BIASES && (at[i].x & 15u) == 0;
+            if (wide[i])
+                words[i] = Quads(at[i]).q[0];
+        }
+        [[unroll]] for (uint i = 0; i < ROWS; i++) {
+            if (wide[i] && words[i] == uvec4(hidden))
+                found.y = 1;
+            else if (wide[i] && (words[i] & size) == uvec4(0))
+                found.x = 1;
+            else
+                found |= look_at_elements(at[i], count);
         }
     }
     return found;
@@ -83,9 +99,10 @@ void main()
     barrier();
 
     uint seen = 0, holes = 0;
-    // A tile's width is a multiple of 4, so the four elements belong to one tile.
-    for (uint c = 4 * gl_LocalInvocationIndex; c < columns; c += 4 * WORKGROUP) {
-        const uint count = min(4, columns - c), bit = 1u << c / TILE_KEYS;
+    // A tile's width is a multiple of 8, so the elements belong to one tile.
+    const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4;
+    for (uint c = at_once * gl_LocalInvocationIndex; c < columns; c += at_once * WORKGROUP) {
+        const uint count = min(at_once, columns - c), bit = 1u << c / TILE_KEYS;
         const uint key = first_key + c;
         const uvec2 found = MASK == MASK_ADDITIVE ? look_at_biases(batch, head, first_query, end_query, key, count)
                                                   : look_at_bytes(batch, head, first_query, end_query, key, count);

@@ -47,10 +47,10 @@ void begin_units()
     large_offset = score_unit < 1 ? 5.0706024e30 - large_bias : 0;
 }
 
-// A bias in units of score_unit, which are a power of 2 unless REAL_UNITS is set; so gradients find the same scores. A
-// large bias divided by the unit could overflow, so the part beyond large_bias is not divided. That keeps the order of
-// scores, and nothing else matters among such scores: two of them that differ at all differ by 2^79 units, so that the
-// lower one has a probability of 0. The highest bias stays finite, as 2^102 is a quarter of a unit in its last place.
+// A bias in units of score_unit. It is rounded once more than in the gradients, by no more than lse is. A large bias
+// divided by the unit could overflow, so the part beyond large_bias is not divided. That keeps the order of scores, and
+// nothing else matters among such scores: two of them that differ at all differ by 2^79 units, so that the lower one
+// has a probability of 0. The highest bias stays finite, as 2^102 is a quarter of a unit in its last place.
 float bias_to_units(float bias)
 {
     return abs(bias) <= large_bias ? bias * score_inverse : bias + (bias < 0 ? -large_offset : large_offset);

@@ -5,13 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Whether biases can be in units of the scale: divided by it they must keep all their bits, and their order where they
- * are large (shaders/attention/scores.glsl). */
-static bool is_unit(float scale)
-{
-    int exponent;
-    return frexpf(fabsf(scale), &exponent) == 0.5f && fabsf(scale) >= 0x1p-6f;
-}
+/* Biases can be in units of the scale if large ones keep their order (shaders/attention/scores.glsl). */
+#define LEAST_UNIT 0x1p-6f
 
 static uint32_t put_score(uint32_t *constants, uint32_t id, const dmattn_score_shape *s, uint32_t keys, uint32_t size,
                           uint32_t bit)
@@ -91,7 +86,7 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     dmattn_score_constants(d, c);
     c[CONSTANT_SLOPES] = d->slopes;
     c[CONSTANT_COUNTS] = d->counts;
-    c[CONSTANT_REAL_UNITS] = (d->bias || d->slopes) && !is_unit(d->scale);
+    c[CONSTANT_REAL_UNITS] = (d->bias || d->slopes) && fabsf(d->scale) < LEAST_UNIT;
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_SINK] = d->sink;
     c[CONSTANT_ALIGNED] = aligned;
