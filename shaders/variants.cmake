@@ -8,6 +8,8 @@
 set(DMATTN_VARIANTS
     "mask_tiles          | portable | attention/mask_tiles.comp          | | vulkan1.2 | "
     "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
+    "attention_selected  | portable | attention/attention.comp           | | vulkan1.2 | SELECTED_KEYS"
+    "attention_counted   | portable | attention/attention.comp           | | vulkan1.2 | COUNTED"
     "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
     "unpack              | portable | attention/unpack.comp              | | vulkan1.2 | "
     "merge_results       | portable | attention/merge_results.comp       | | vulkan1.2 | "
@@ -59,6 +61,8 @@ foreach(row IN LISTS matrix_forms)
     cmake_path(GET kernel FILENAME name)
     list(APPEND matrix_kernels "${name} | ${kernel}_matrix.comp | ${row}")
   endforeach()
+  list(APPEND matrix_kernels "attention_selected | attention/attention_matrix.comp | ${row} SELECTED_KEYS")
+  list(APPEND matrix_kernels "attention_counted | attention/attention_matrix.comp | ${row} COUNTED")
 endforeach()
 list(APPEND matrix_kernels
     "decode_bounded | decode/decode.comp | shared    | matrix | MATRIX"

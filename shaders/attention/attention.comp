@@ -51,7 +51,7 @@ void finish_scores(inout PAIRS(score))
         return;
     EACH_COLUMN(n) {
         const uint key = key_at(column_lane + n * KEY_LANES);
-        const ivec2 range = range_at(column_lane + n * KEY_LANES);
+        const ivec2 range = RANGE_AT(key, column_lane + n * KEY_LANES);
         EACH_ROW(i)
             score[i][n] = row_sees(key, row_lane + i * ROW_LANES, range) ? score[i][n] : MINUS_INFINITY;
     }

@@ -109,11 +109,19 @@ void store_values(COMING_VALUES)
 const uint UNEVEN_UNITS = 8 * HEAD_COLUMNS - HEAD_DIM + WORKGROUP % HEAD_COLUMNS + TILE_KEYS * HEAD_COLUMNS % WORKGROUP
                           + 8 * VALUE_COLUMNS - VALUE_DIM + WORKGROUP % VALUE_COLUMNS
                           + TILE_KEYS * VALUE_COLUMNS % WORKGROUP;
-const uint PLAIN_ROWS = LISTED ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR : 0;
+#ifdef SELECTED_KEYS
+const uint PLAIN_ROWS = 0;
+#else
+const uint PLAIN_ROWS = MASK == MASK_INTERVALS ? 0 : UNEVEN_UNITS != 0 ? 0 : ALIGNED != 0 ? NEAR : 0;
+#endif
 
 // If the last tiles may be full, the loop over full tiles goes on to the last one. It then also loads tiles that do not
 // exist; the rows of existing keys stand for theirs.
-const uint FULL_TO_THE_END = CAUSAL != 0 ? 0 : COUNTS != 0 ? 0 : BITMAP ? 0 : 1;
+#ifdef COUNTED
+const uint FULL_TO_THE_END = 0;
+#else
+const uint FULL_TO_THE_END = CAUSAL != 0 ? 0 : BITMAP ? 0 : 1;
+#endif
 
 void fetch_plain_keys(key_tile t, inout COMING_KEYS)
 {

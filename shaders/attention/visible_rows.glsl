@@ -15,6 +15,7 @@ uint rows_of_queries(int first, int end)
     return low_bits(row.y) & ~low_bits(row.x);
 }
 
+#ifdef SELECTED_KEYS
 // The same for the queries that are members of a slot (tile.glsl).
 uint rows_of_members(uvec2 members)
 {
@@ -33,12 +34,14 @@ uint rows_of_members(uvec2 members)
     }
     return seen & low_bits(rows);
 }
+#endif
 
 // Bit r: the subgroup's row r sees a key, unless its bias hides the pair. `range`: the key's visible range.
 uint rows_that_see(ivec2 range, uint key)
 {
-    if (SELECTED)
-        return rows_of_members(uvec2(range));
+#ifdef SELECTED_KEYS
+    return rows_of_members(uvec2(range));
+#else
     const uint rows = rows_of_queries(range.x, range.y);
     if (!BITMAP || HIDES_BY_BIAS)
         return rows;
@@ -49,6 +52,7 @@ uint rows_that_see(ivec2 range, uint key)
         if (load_mask(key, min(query, end_query - 1)))
             allowed |= MASK_QUERIES == 0 ? ~0u : rows_of_queries(int(query), int(query + 1));
     return rows & allowed;
+#endif
 }
 
 // An invocation's elements of a block are in four columns. For each: the rows that see its key, shifted so that bit 0

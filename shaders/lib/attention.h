@@ -115,8 +115,7 @@
     X(93, SLOPES, 0) /* biases are multiplied by a slope per query head; without BIAS, distances are the biases */ \
     X(94, Q_TYPE, TYPE_F32) /* TYPE is that of k and v */                                                          \
     X(95, FIRST_COLUMN, 0)  /* portable, backward: of the band of the gradient */                                  \
-    SCORE_CONSTANTS(X)                                                                                             \
-    X(98, COUNTS, 0) /* forward: batch items have their own numbers of queries and keys */
+    SCORE_CONSTANTS(X)
 
 /* Bits of DERIVED_STRIDES. If set, the batch stride is the length times the sequence stride; the mask or bias is
  * contiguous. */

@@ -45,7 +45,8 @@ uvec2 walk_bitmap;
 
 void begin_walk()
 {
-    walk_tiles = split_of(((LISTED ? list.y : tile_end_key()) + TILE_KEYS - 1) / TILE_KEYS);
+    const uint end_key = TILE_END_KEY;
+    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
     walk_tile = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_live = 0;
     walk_partial = false;
@@ -56,7 +57,7 @@ void begin_walk()
 // The number of tiles at the beginning that are full as far as causality and the number of keys are concerned.
 uint full_tiles()
 {
-    return tile_full_key() / TILE_KEYS;
+    return TILE_FULL_KEY / TILE_KEYS;
 }
 
 key_tile next_tile_of_bitmap(uint slots)
@@ -98,7 +99,11 @@ struct slot {
 };
 
 // Whether slots have any content.
-const uint SLOTS = LISTED ? 1 : BIAS_BY_KEY;
+#ifdef SELECTED_KEYS
+const uint SLOTS = 1;
+#else
+const uint SLOTS = MASK == MASK_INTERVALS ? 1 : BIAS_BY_KEY;
+#endif
 
 void fetch_slot_key(key_tile t, inout slot s)
 {
@@ -109,10 +114,12 @@ void fetch_slot_key(key_tile t, inout slot s)
 void fetch_slot(key_tile t, inout slot s)
 {
     if (SLOTS != 0 && invocation < TILE_KEYS) {
-        if (SELECTED)
-            s.range = ivec2(load_members(t.first + invocation, s.key));
-        else if (LISTED && t.partial) // in full tiles, all queries see all keys
+#ifdef SELECTED_KEYS
+        s.range = ivec2(load_members(t.first + invocation, s.key));
+#else
+        if (LISTED && t.partial) // in full tiles, all queries see all keys
             s.range = visible_range(s.key);
+#endif
         if (BIAS_BY_KEY != 0)
             s.bias = IN_SCORE_UNITS(load_bias_of_key(min(s.key, p.keys - 1)));
     }

@@ -6,7 +6,9 @@
 
 uint first_key;                     // of the current tile, if its keys are neighbours
 shared uint listed_keys[TILE_KEYS]; // otherwise, its keys; numbers from p.keys on mean: no key
-shared ivec2 listed_ranges[SELECTED ? TILE_KEYS : 1]; // with SELECTED, their members
+#ifdef SELECTED_KEYS
+shared ivec2 listed_ranges[TILE_KEYS]; // their members
+#endif
 bool partial;                       // some query may not see some key
 
 uvec2 walk_tiles; // the tiles from x to y - 1
@@ -16,7 +18,8 @@ uvec2 walk_bitmap;
 
 void begin_walk()
 {
-    walk_tiles = split_of(((LISTED ? list.y : tile_end_key()) + TILE_KEYS - 1) / TILE_KEYS);
+    const uint end_key = TILE_END_KEY;
+    walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
     walk_next = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_bits = uvec2(0);
     if (BITMAP)
@@ -47,14 +50,19 @@ bool next_tile()
     first_key = tile * TILE_KEYS;
     const uint past_key = first_key + TILE_KEYS;
     if (LISTED) {
-        if (invocation < TILE_KEYS) {
+        if (invocation < TILE_KEYS)
             listed_keys[invocation] = listed_key(first_key + invocation);
-            if (SELECTED)
-                listed_ranges[invocation] = ivec2(load_members(first_key + invocation, listed_keys[invocation]));
-        }
+#ifdef SELECTED_KEYS
+        if (invocation < TILE_KEYS)
+            listed_ranges[invocation] = ivec2(load_members(first_key + invocation, listed_keys[invocation]));
+#endif
         partial = past_key > list.z;
     } else
+#ifdef COUNTED
         partial = !full || past_key > tile_full_key();
+#else
+        partial = !full || past_key > p.keys || CAUSAL != 0 && past_key > causal_end(first_query);
+#endif
     return true;
 }
 
@@ -68,15 +76,21 @@ bool key_exists_at(uint i)
     return key_at(i) < p.keys;
 }
 
-ivec2 range_at(uint i)
-{
-    return SELECTED ? listed_ranges[i] : visible_range(key_at(i));
-}
+#ifdef SELECTED_KEYS
+#define RANGE_AT(key, i) listed_ranges[i]
 
 bool key_is_hidden_at(uint i)
 {
-    return partial && (SELECTED ? !range_meets_tile(listed_ranges[i]) : key_is_hidden(key_at(i)));
+    return partial && !range_meets_tile(listed_ranges[i]);
 }
+#else
+#define RANGE_AT(key, i) visible_range(key)
+
+bool key_is_hidden_at(uint i)
+{
+    return partial && key_is_hidden(key_at(i));
+}
+#endif
 
 uvec2 k_row_at(uint i)
 {

@@ -14,8 +14,13 @@
 #include "math.glsl"
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
-const bool SELECTED = MASK == MASK_SELECTED;
-const bool LISTED = MASK == MASK_INTERVALS ? true : SELECTED;
+// Kernels for lists of selected keys, SELECTED_KEYS, are variants of their own, and the text of the others stays as it
+// is: one more branch can make NVIDIA's compiler keep matrices in memory (docs/notes/experiments.md).
+#ifdef SELECTED_KEYS
+const bool LISTED = true;
+#else
+const bool LISTED = MASK == MASK_INTERVALS;
+#endif
 const bool BITMAP = MASK == MASK_DENSE ? true : MASK == MASK_ADDITIVE;
 
 // 1: a key has one bias for all rows of the tile. This is a number because glslang makes no valid constant from && and
@@ -38,24 +43,26 @@ uvec2 q_item, k_base, v_base, bias_base;
 uvec4 list;       // the header of the tile list, clamped by find_list()
 uvec2 list_words; // the address of its words
 
-// With SELECTED, an entry of a list is a word and then the members, one bit for each query of the tile (lists.h). In
-// place of the visible range of a key, kernels then have these bits: bit i % 32 of word i / 32 tells whether query
-// first_query + i sees the key.
+#ifdef SELECTED_KEYS
+// An entry of a list is a word and then the members, one bit for each query of the tile (lists.h). In place of the
+// visible range of a key, kernels then have these bits: bit i % 32 of word i / 32 tells whether query first_query + i
+// sees the key.
 const uint MEMBER_WORDS = TILE_QUERIES > 32 ? 2 : 1;
-const uint ENTRY_WORDS = SELECTED ? 1 + MEMBER_WORDS : 1;
-const uint MAX_BLOCK_SHIFT = SELECTED ? SELECTED_MAX_SHIFT : LIST_BLOCK_SHIFT;
+const uint ENTRY_WORDS = 1 + MEMBER_WORDS;
+#define MAX_BLOCK_SHIFT SELECTED_MAX_SHIFT
+#else
+#define MAX_BLOCK_SHIFT LIST_BLOCK_SHIFT
+#endif
 
-uvec2 counts; // if COUNTS, the numbers of queries and keys of the batch item
-
-uint item_queries()
-{
-    return COUNTS != 0 ? counts.x : p.queries;
-}
-
-uint item_keys()
-{
-    return COUNTS != 0 ? counts.y : p.keys;
-}
+// Kernels for batch items with their own numbers of queries and keys, COUNTED, are variants, too.
+#ifdef COUNTED
+uvec2 counts; // of the batch item
+#define ITEM_QUERIES counts.x
+#define ITEM_KEYS counts.y
+#else
+#define ITEM_QUERIES p.queries
+#define ITEM_KEYS p.keys
+#endif
 
 // Finds the addresses of q, k and v for `batch` and `kv_head`.
 void find_inputs()
@@ -133,9 +140,12 @@ void find_list()
     const uvec2 first = advance(uvec2(0), list.x, uvec2(LIST_UNIT / 4, 0));
     uint borrow;
     const uint low = usubBorrow(p.lists_end.x, first.x, borrow);
-    uint words = first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low;
-    if (SELECTED)
-        words /= ENTRY_WORDS;
+#ifdef SELECTED_KEYS
+    const uint words =
+        (first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low) / ENTRY_WORDS;
+#else
+    const uint words = first.y + borrow > p.lists_end.y ? 0 : first.y + borrow < p.lists_end.y ? 0xffffffffu : low;
+#endif
     list.w = min(list.w, MAX_BLOCK_SHIFT);
     list.y = min(list.y, min(words, 0x7fffffffu >> list.w) << list.w);
     list.y = min(list.y, p.keys + (1u << MAX_BLOCK_SHIFT) - 1); // no key is in a list twice
@@ -153,8 +163,9 @@ void begin_tile()
                          uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),
                          uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
     find_bias();
-    if (COUNTS != 0)
-        counts = uvec2(clamp(ivec2(Pairs(p.ITEM_COUNTS).p[batch]), ivec2(0), ivec2(p.queries, p.keys)));
+#ifdef COUNTED
+    counts = uvec2(clamp(ivec2(Pairs(p.ITEM_COUNTS).p[batch]), ivec2(0), ivec2(p.queries, p.keys)));
+#endif
     if (LISTED)
         find_list();
 }
@@ -200,14 +211,18 @@ uint listed_key(uint slot)
 {
     if (slot >= list.y)
         return p.keys;
+#ifdef SELECTED_KEYS
     uint word = Words(list_words).w[(slot >> list.w) * ENTRY_WORDS];
+#else
+    uint word = Words(list_words).w[slot >> list.w];
+#endif
     return min(word << list.w | slot & (1u << list.w) - 1, p.keys);
 }
 
 // One past the last key that a causal query sees. The query is at position query + keys - queries.
 uint causal_end(uint query)
 {
-    return uint(max(int(query) + 1 + int(item_keys()) - int(item_queries()), 0));
+    return uint(max(int(query) + 1 + int(ITEM_KEYS) - int(ITEM_QUERIES), 0));
 }
 
 uint low_bits(uint count)
@@ -215,21 +230,26 @@ uint low_bits(uint count)
     return count >= 32 ? 0xffffffffu : (1u << count) - 1;
 }
 
-// One past the last key that a query of the tile may see, as far as causality and numbers of keys are concerned.
+// One past the last key that a query sees, as far as causality and numbers of keys are concerned.
+#define END_KEY(query) (CAUSAL != 0 ? min(causal_end(query), ITEM_KEYS) : ITEM_KEYS)
+
+// TILE_END_KEY: one past the last key that a query of the tile sees; TILE_FULL_KEY: all its queries see the keys before.
+#ifdef COUNTED
 uint tile_end_key()
 {
-    if (COUNTS != 0 && first_query >= item_queries())
-        return 0;
-    return CAUSAL != 0 ? min(causal_end(end_query - 1), item_keys()) : item_keys();
+    return first_query >= ITEM_QUERIES ? 0 : END_KEY(end_query - 1);
 }
 
-// Keys before this one are seen by all queries of the tile, as far as these are concerned.
 uint tile_full_key()
 {
-    if (COUNTS != 0 && end_query > item_queries())
-        return 0;
-    return CAUSAL != 0 ? min(causal_end(first_query), item_keys()) : item_keys();
+    return end_query > ITEM_QUERIES ? 0 : END_KEY(first_query);
 }
+#define TILE_END_KEY tile_end_key()
+#define TILE_FULL_KEY tile_full_key()
+#else
+#define TILE_END_KEY END_KEY(end_query - 1)
+#define TILE_FULL_KEY END_KEY(first_query)
+#endif
 
 // Of `tiles` tiles of keys, the workgroup's split has the tiles from x to y - 1.
 uvec2 split_of(uint tiles)
@@ -248,19 +268,20 @@ uint bits_of(uvec2 range, uint first)
 // exist.
 ivec2 visible_range(uint key)
 {
-    if (key >= item_keys())
+    if (key >= ITEM_KEYS)
         return ivec2(0);
-    ivec2 range = ivec2(0, item_queries());
+    ivec2 range = ivec2(0, ITEM_QUERIES);
     if (MASK == MASK_INTERVALS) {
         const uint mask_head = score_head(MASK_HEADS, first_head);
         range = ivec2(Words(mask_row(p.INTERVAL_BEGIN, batch, mask_head, 0)).w[key],
                       Words(mask_row(p.INTERVAL_END, batch, mask_head, 0)).w[key]);
     }
     if (CAUSAL != 0)
-        range.x = max(range.x, int(key) + int(item_queries()) - int(item_keys()));
+        range.x = max(range.x, int(key) + int(ITEM_QUERIES) - int(ITEM_KEYS));
     return range;
 }
 
+#ifdef SELECTED_KEYS
 // The members of a slot of the tile list, without queries from which causality hides the key.
 uvec2 load_members(uint slot, uint key)
 {
@@ -279,10 +300,14 @@ uvec2 load_members(uint slot, uint key)
 
 bool range_meets_tile(ivec2 range)
 {
-    if (SELECTED)
-        return (range.x | range.y) != 0;
+    return (range.x | range.y) != 0;
+}
+#else
+bool range_meets_tile(ivec2 range)
+{
     return max(range.x, int(first_query)) < min(range.y, int(end_query));
 }
+#endif
 
 float load_bias(uint head, uint query, uint key);
 
@@ -303,14 +328,15 @@ bool mask_allows(uint key, uint row)
 #include "visible.glsl"
 
 // Whether a row sees a key. `range`: visible_range() of the key, or its load_members().
+#ifdef SELECTED_KEYS
 bool row_sees(uint key, uint row, ivec2 range)
 {
-    if (SELECTED) {
-        const uint query = row_query(row) - first_query;
-        return (range[query / 32] & 1 << query % 32) != 0;
-    }
-    return is_visible(key, row, range);
+    const uint query = row_query(row) - first_query;
+    return (range[query / 32] & 1 << query % 32) != 0;
 }
+#else
+#define row_sees(key, row, range) is_visible(key, row, range)
+#endif
 
 // Whether no query of the tile sees a key. A mask with a query dimension is not read for this.
 bool key_is_hidden(uint key)
@@ -342,7 +368,7 @@ float load_bias_of_key(uint key)
 float sloped_bias(uint row, uint key)
 {
     const uint query = row_query(row), head = row_head(row);
-    const float distance_ = abs(float(int(query) + int(item_keys()) - int(item_queries()) - int(key)));
+    const float distance_ = abs(float(int(query) + int(ITEM_KEYS) - int(ITEM_QUERIES) - int(key)));
     const float factor = BIAS != 0 ? load_bias(head, query, key) : -distance_;
     const float slope = uintBitsToFloat(Words(p.slopes).w[head]);
     return factor == 0 ? 0 : counted_bias(slope * factor);

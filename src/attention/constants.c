@@ -85,7 +85,6 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_CAUSAL] = d->causal;
     dmattn_score_constants(d, c);
     c[CONSTANT_SLOPES] = d->slopes;
-    c[CONSTANT_COUNTS] = d->counts;
     c[CONSTANT_REAL_UNITS] = (d->bias || d->slopes) && fabsf(d->scale) < LEAST_UNIT;
     c[CONSTANT_LSE] = d->lse;
     c[CONSTANT_SINK] = d->sink;

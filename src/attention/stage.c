@@ -22,7 +22,7 @@ static bool choose_tile(void *stage, const capabilities *caps, dmattn_level leve
     attention_stage *s = stage;
     if (!dmattn_tile_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_tile_kernel(&s->tile, "attention", kernels->name[0]);
+    dmattn_attention_kernel(&s->tile, &s->desc, kernels->name[0]);
     return true;
 }
 
@@ -96,7 +96,7 @@ static dmattn_status build_band(const attention_stage *s, pipeline_set *set, att
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
     attention_tile tile = v->tile;
     const dmattn_attention_desc d = band_of(s, &tile, band);
-    dmattn_tile_kernel(&tile, "attention", kernel_name);
+    dmattn_attention_kernel(&tile, &d, kernel_name);
     put_constants(s, &d, &tile, constants);
     if (d.lengths || !v->splits)
         TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole[band]));

@@ -49,6 +49,15 @@ void dmattn_tile_kernel(const attention_tile *t, const char *stem, char name[KER
         snprintf(name, KERNEL_NAME, "%s_%s_%s", stem, form_names[t->form], dmattn_type_string(t->operands));
 }
 
+void dmattn_attention_kernel(const attention_tile *t, const dmattn_attention_desc *d, char name[KERNEL_NAME])
+{
+    dmattn_tile_kernel(t,
+                       d->mask == DMATTN_MASK_SELECTED ? "attention_selected"
+                       : d->counts                     ? "attention_counted"
+                                                       : "attention",
+                       name);
+}
+
 void dmattn_tile_describe(const attention_tile *t, dmattn_type type, char text[KERNEL_NAME])
 {
     const bool converted = t->form != FORM_PORTABLE && type != t->operands;

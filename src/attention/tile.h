@@ -81,6 +81,9 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
 /* The name of the tile's kernel in the family `stem`, without the level. */
 void dmattn_tile_kernel(const attention_tile *tile, const char *stem, char name[KERNEL_NAME]);
 
+/* The name of the forward kernel of the tile. */
+void dmattn_attention_kernel(const attention_tile *tile, const dmattn_attention_desc *desc, char name[KERNEL_NAME]);
+
 /* Describes the kernel in words: level, form and type. */
 void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char text[KERNEL_NAME]);
 

@@ -25,10 +25,10 @@ static const attention_variant *find(const attention_variants *v, const attentio
     return NULL;
 }
 
-static bool is_built(const attention_tile *tile)
+static bool is_built(const attention_tile *tile, const dmattn_attention_desc *d)
 {
     char name[KERNEL_NAME];
-    dmattn_tile_kernel(tile, "attention", name);
+    dmattn_attention_kernel(tile, d, name);
     return dmattn_kernel_find(name, tile->level);
 }
 
@@ -40,7 +40,7 @@ static void add(attention_variants *v, const capabilities *caps, const dmattn_at
     attention_tile tile = v->of[0].tile;
     char why[224];
     if (!dmattn_attention_has_lists(run)
-        && (!dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why) || !is_built(&tile)))
+        && (!dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why) || !is_built(&tile, run)))
         return;
     const attention_variant *known = find(v, &tile);
     if (!known && v->count == MOST_VARIANTS)
