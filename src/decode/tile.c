@@ -233,7 +233,9 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile.block_keys = LISTED_KEYS * tile.workgroup;
-            if (!dmattn_decode_tile_fits(&tile, caps, d)) /* shared memory may be too small */
+            /* shared memory may be too small; with formats, new tokens and scales need some, too */
+            const uint32_t least = dmattn_decode_has_formats(d) ? tile.workgroup : tile.block_keys / 2;
+            while (tile.block_keys > least && !dmattn_decode_tile_fits(&tile, caps, d))
                 tile.block_keys /= 2;
         }
         const uint64_t workgroups =

@@ -359,6 +359,33 @@ Test(decode_tile, formats)
     }
 }
 
+/* Common shapes have fragments with 48 KiB of shared memory, as NVIDIA's driver offers. */
+Test(decode_tile, formats_of_many_rows)
+{
+    static const dmattn_format formats[] = {DMATTN_FORMAT_INT8, DMATTN_FORMAT_Q8_0};
+    capabilities known = matrix_capabilities();
+    known.fragment_layout = LAYOUT_QUAD_ROWS;
+    known.shared_memory = 48 * 1024;
+    for (uint32_t i = 0; i < 2 * 2 * 3 * 3; i++) {
+        dmattn_decode_desc d = i % 2 ? paged : bounded;
+        decode_tile t;
+        char why[200];
+        d.attention.type = DMATTN_TYPE_BF16;
+        d.attention.k_format = d.attention.v_format = formats[i / 2 % 2];
+        d.attention.head_dim = d.attention.value_dim = 128;
+        d.attention.queries = 1u << i / 4 % 3 * 2;
+        d.attention.batch = 1u << i / 12 * 3;
+        d.attention.heads = 16;
+        d.attention.kv_heads = 4;
+        if (i % 2)
+            d.max_keys = 32768;
+        const dmattn_decode_desc r = resolved(d);
+        cr_expect(dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "case %u: %s", i,
+                  why);
+        cr_expect_leq(dmattn_decode_tile_shared_memory(&t, &r), known.shared_memory, "case %u", i);
+    }
+}
+
 /* The level that is chosen if none is requested. */
 Test(decode_tile, levels)
 {
