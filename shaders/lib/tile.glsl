@@ -233,7 +233,7 @@ uint low_bits(uint count)
 // One past the last key that a query sees, as far as causality and numbers of keys are concerned.
 #define END_KEY(query) (CAUSAL != 0 ? min(causal_end(query), ITEM_KEYS) : ITEM_KEYS)
 
-// TILE_END_KEY: one past the last key that a query of the tile sees; TILE_FULL_KEY: all its queries see the keys before.
+// TILE_END_KEY: one past the last key that a query of the tile sees; TILE_FULL_KEY: all its queries see keys before it.
 #ifdef COUNTED
 uint tile_end_key()
 {
