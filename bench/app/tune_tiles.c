@@ -112,13 +112,12 @@ dmattn_level tuned_tile_level(const tuned_tile *t)
 
 void tuned_tile_kernel(const tuned_tile *t, const tuned_problem *p, char name[KERNEL_NAME])
 {
-    static const char *const stems[] = {"", "backward_queries", "backward_keys"};
     if (t->kernel == TUNED_DECODE)
         dmattn_decode_tile_kernel(&t->decode, &p->decode, name);
     else if (t->kernel == TUNED_FORWARD)
         dmattn_attention_kernel(tile_of(t), &p->backward.attention, name);
     else
-        dmattn_tile_kernel(tile_of(t), stems[t->kernel], name);
+        dmattn_backward_kernel(tile_of(t), &p->backward.attention, t->kernel == TUNED_KEYS, name);
 }
 
 static tile_form form_of(const tuned_tile *t)

@@ -243,8 +243,6 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs --pass forward or decode");
     else if (c->pass != PASS_FORWARD && c->desc.page_size)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward");
-    else if (c->pass & PASS_BACKWARD && mask->mask == DMATTN_MASK_SELECTED)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask tokens and blocks have no gradients yet");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE

@@ -23,7 +23,7 @@ typedef enum dmattn_mask {
     DMATTN_MASK_ADDITIVE = 3, /**< the bias is a mask, too: an element of -infinity or NaN hides the pair. `bias` counts
                                  as true, and bias_shape as the shape of the mask */
     DMATTN_MASK_SELECTED = 4, /**< int32 lists `selected` of shape `mask_shape`, with selected_count numbers in place of
-                                 the keys: query t may see the keys in its list. Forward attention only */
+                                 the keys: query t may see the keys in its list. Not in decoding with a cache */
     DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_mask;
 
@@ -244,6 +244,9 @@ typedef enum dmattn_gradient {
  * which make dq, and once by tiles of keys, which make dk, dv and dbias. With intervals, tiles of queries use the same
  * lists as forward. Keys are grouped into tiles in the order of a Hilbert curve over (begin, end), so that the keys of
  * a tile are visible to nearly the same queries.
+ *
+ * With selected keys, each tile of keys has a list of the queries that see some of them, made from the lists of tiles of
+ * queries. All kernels are portable, and a bias with a query dimension has no gradient.
  *
  * NaN and infinity: the table of dmattn_attention_desc. In addition k must be finite wherever v must be. Limit: if
  * scores exceed about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and

@@ -20,6 +20,9 @@
 
 #define PARAMS BACKWARD_KEY_PARAMS
 #define WALK WORKSPACE(p.walk_at)
+#ifdef SELECTED_KEYS
+#define LISTED_QUERIES
+#endif
 #include "../lib/tile.glsl"
 
 #define PAIR_ROWS TILE_KEYS
@@ -35,6 +38,12 @@
 #define QUERY_OF(r) (column_lane + (r) * KEY_LANES)
 #define KEY_OF(k) tile_keys[row_lane + (k) * ROW_LANES]
 #define PAIR(x, r, k) x[k][r]
+#define RANGE_OF(key, k) visible_range(key)
+#ifdef SELECTED_KEYS
+#define SEES(key, row, k, range) row_sees_key(row, row_lane + (k) * ROW_LANES)
+#else
+#define SEES(key, row, k, range) is_visible(key, row, range)
+#endif
 #include "gradients.glsl"
 
 bool row_is_dropped_at(uint i)

@@ -29,6 +29,8 @@
 #define QUERY_OF(r) (row_lane + (r) * ROW_LANES)
 #define KEY_OF(k) key_at(column_lane + (k) * KEY_LANES)
 #define PAIR(x, r, k) x[r][k]
+#define RANGE_OF(key, k) RANGE_AT(key, column_lane + (k) * KEY_LANES)
+#define SEES(key, row, k, range) row_sees(key, row, range)
 #include "gradients.glsl"
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Turns a tile's products into P and dS, portable level. The includer defines how pairs are arranged: QUERY_OF(r), r <
-// LANE_QUERIES, is a row of the tile of queries, KEY_OF(k), k < LANE_KEYS, is a key, and PAIR(x, r, k) is the element
-// of x for both.
+// Turns a tile's products into P and dS, portable level. The includer defines how pairs are arranged:
+//     QUERY_OF(r)          a row of the tile of queries, r < LANE_QUERIES
+//     KEY_OF(k)            a key, k < LANE_KEYS
+//     PAIR(x, r, k)        the element of x for both
+//     RANGE_OF(key, k)     the visible range of the key
+//     SEES(key, row, k, range)  whether the row sees the key
 #ifndef LIB_GRADIENTS_GLSL
 #define LIB_GRADIENTS_GLSL
 
@@ -16,12 +19,12 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
     EACH_KEY(k) {
         const uint key = KEY_OF(k);
         const float key_bias = BIAS_BY_KEY != 0 ? load_bias_of_key(min(key, p.keys - 1)) : 0;
-        const ivec2 range = partial ? visible_range(key) : ivec2(0, p.queries);
+        const ivec2 range = partial ? RANGE_OF(key, k) : ivec2(0, p.queries);
         EACH_QUERY(r) {
             const uint row = QUERY_OF(r);
             const float bias = pair_bias(row, min(key, p.keys - 1), key_bias);
             const float s = finish_score(PAIR(x, r, k), bias, true, PAIR(slope, r, k));
-            const bool visible = !partial || is_visible(key, row, range);
+            const bool visible = !partial || SEES(key, row, k, range);
             PAIR(x, r, k) = visible ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
         }
     }

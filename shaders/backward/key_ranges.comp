@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For each tile of keys, finds the first and the last tile of queries that sees some of its keys.
+// For each tile of keys, finds the first and the last tile of queries that sees some of its keys. With selected keys,
+// tiles are those of a list of queries.
 //
 // Workgroup (x, y, z): tile x of keys, kv head y, batch item z.
 #version 460
@@ -17,6 +18,9 @@ uint invocation;
 
 #include "key_schedule.glsl"
 #include "tile_keys.glsl"
+#ifdef SELECTED_KEYS
+#include "query_lists.glsl"
+#endif
 
 shared int range_begin, range_end; // of queries
 
@@ -32,6 +36,12 @@ void main()
     find_keys(WORKGROUP_ID.x);
     for (uint head_tile = 0; head_tile < GROUP_TILES; head_tile++) {
         find_heads(head_tile);
+#ifdef SELECTED_KEYS
+        if (invocation == 0) {
+            range_begin = 0;
+            range_end = max(range_end, int(query_list(WORKGROUP_ID.x).y));
+        }
+#else
         for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
             const ivec2 range = clamp(visible_range(tile_keys[i]), ivec2(0), ivec2(p.queries));
             if (range.x < range.y) {
@@ -39,6 +49,7 @@ void main()
                 atomicMax(range_end, range.y);
             }
         }
+#endif
     }
     barrier();
     if (invocation == 0) {

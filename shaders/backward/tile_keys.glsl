@@ -16,7 +16,7 @@ void find_keys(uint tile)
     for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
         const uint slot = tile * TILE_KEYS + i;
         uint key = slot;
-        if (LISTED) {
+        if (MASK == MASK_INTERVALS) {
             const uint padded = (p.keys + KEY_ORDER_BLOCK - 1) & ~(KEY_ORDER_BLOCK - 1);
             const uint plane = MASK_BATCHES * batch * (MASK_HEADS == SCORE_HEADS_ONE ? 1 : HEADS / GROUP)
                                + (MASK_HEADS == SCORE_HEADS_ONE ? 0 : kv_head);

@@ -98,10 +98,18 @@ void find_queries(uint tile)
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
 
+#ifdef LISTED_QUERIES // the queries of a tile are entries of a list
+shared uint tile_queries[TILE_QUERIES]; // numbers from p.queries on mean: no query
+#endif
+
 // The query and head of a row. If the row does not exist, they are those of another row.
 uint row_query(uint row)
 {
+#ifdef LISTED_QUERIES
+    return min(tile_queries[row / HEADS_PER_TILE], p.queries - 1);
+#else
     return min(first_query + row / HEADS_PER_TILE, end_query - 1);
+#endif
 }
 
 uint row_head(uint row)
@@ -111,8 +119,13 @@ uint row_head(uint row)
 
 bool row_exists(uint row)
 {
+#ifdef LISTED_QUERIES
+    return row < TILE_QUERIES * HEADS_PER_TILE && tile_queries[row / HEADS_PER_TILE] < p.queries
+           && first_head + row % HEADS_PER_TILE < end_head;
+#else
     return row < TILE_QUERIES * HEADS_PER_TILE && first_query + row / HEADS_PER_TILE < end_query
            && first_head + row % HEADS_PER_TILE < end_head;
+#endif
 }
 
 uvec2 q_row(uint row)

@@ -56,12 +56,47 @@ uint64_t dmattn_backward_partial_bytes(const backward_stage *s)
 
 uint32_t dmattn_backward_list_queries(const backward_stage *s)
 {
-    return dmattn_tile_list_queries(&s->tile.query);
+    const bool selected = s->desc.attention.mask == DMATTN_MASK_SELECTED;
+    return selected ? dmattn_tile_queries(&s->tile.query) : dmattn_tile_list_queries(&s->tile.query);
+}
+
+bool dmattn_backward_has_key_lists(const backward_stage *s)
+{
+    return s->desc.attention.mask == DMATTN_MASK_SELECTED && has_keys(&s->desc);
+}
+
+key_lists_desc dmattn_backward_key_lists(const backward_stage *s)
+{
+    const dmattn_attention_desc *d = &s->desc.attention;
+    return (key_lists_desc){
+        .planes = d->mask_shape.batch * d->mask_shape.heads,
+        .queries = d->queries,
+        .keys = d->keys,
+        .count = d->selected_count,
+        .block = d->selected_block,
+        .list_queries = dmattn_tile_queries(&s->tile.query),
+        .tile_keys = s->tile.key.keys,
+        .causal = d->causal,
+    };
 }
 
 uint64_t dmattn_backward_work_bytes(const backward_stage *s)
 {
     return has_keys(&s->desc) ? dmattn_backward_schedule_bytes(&s->desc, &s->tile.key) : 0;
+}
+
+/* The family of kernels of queries, or of keys. */
+static const char *stem(const dmattn_attention_desc *d, bool of_keys)
+{
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return of_keys ? "backward_keys_selected" : "backward_queries_selected";
+    return of_keys ? "backward_keys" : "backward_queries";
+}
+
+void dmattn_backward_kernel(const attention_tile *tile, const dmattn_attention_desc *d, bool of_keys,
+                            char name[KERNEL_NAME])
+{
+    dmattn_tile_kernel(tile, stem(d, of_keys), name);
 }
 
 static bool choose_tiles(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
@@ -70,8 +105,8 @@ static bool choose_tiles(void *stage, const capabilities *caps, dmattn_level lev
     backward_stage *s = stage;
     if (!dmattn_backward_tiles_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_tile_kernel(&s->tile.query, "backward_queries", kernels->name[0]);
-    dmattn_tile_kernel(&s->tile.key, "backward_keys", kernels->name[1]);
+    dmattn_backward_kernel(&s->tile.query, &s->desc.attention, false, kernels->name[0]);
+    dmattn_backward_kernel(&s->tile.key, &s->desc.attention, true, kernels->name[1]);
     return true;
 }
 
@@ -143,17 +178,18 @@ static dmattn_status build_keys(backward_stage *s, pipeline_set *set)
 {
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const attention_tile *tile = &s->tile.key, around = portable(tile);
+    const bool selected = s->desc.attention.mask == DMATTN_MASK_SELECTED;
     dmattn_backward_key_constants(&s->desc, tile, s->aligned, constants);
     if (s->key_tiles_grid.x)
         TRY(build(set, &around, "mask_tiles", constants, &s->key_tiles));
-    TRY(build(set, &around, "key_ranges", constants, &s->ranges));
+    TRY(build(set, &around, selected ? "key_ranges_selected" : "key_ranges", constants, &s->ranges));
     TRY(build(set, &around, "combine_keys", constants, &s->combine));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
         const key_pass made = dmattn_backward_key_pass(&s->desc, tile, pass);
         constants[CONSTANT_GRADIENTS] = made.gradients;
         constants[CONSTANT_FIRST_COLUMN] = made.first;
         if (made.gradients)
-            TRY(build(set, tile, "backward_keys", constants, &s->keys[pass]));
+            TRY(build(set, tile, stem(&s->desc.attention, true), constants, &s->keys[pass]));
     }
     /* One workgroup does all the work. Every device allows its size. It needs few other constants, so that most
      * problems share its pipeline. */
@@ -182,7 +218,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, pipeline_set *set)
             TRY(build(set, &around, "mask_tiles", constants, &s->query_tiles));
         for (uint32_t band = 0; band < dmattn_tile_bands(&s->tile.query, d->head_dim); band++) {
             constants[CONSTANT_FIRST_COLUMN] = band * s->tile.query.band;
-            TRY(build(set, &s->tile.query, "backward_queries", constants, &s->queries[band]));
+            TRY(build(set, &s->tile.query, stem(d, false), constants, &s->queries[band]));
         }
     }
     if (has_keys(b))
@@ -243,7 +279,7 @@ static void record_preparation(const backward_stage *s, recorder *r, const backw
 static backward_query_params query_params(const backward_stage *s, const recorder *r)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    const bool listed = dmattn_attention_has_lists(d);
     return (backward_query_params){
         .pair = dmattn_pair_params(d, r->tensor),
         .walk = listed ? r->tensor[TENSOR_LISTS] : r->workspace + s->at.query_tiles,
@@ -255,11 +291,11 @@ static backward_query_params query_params(const backward_stage *s, const recorde
     };
 }
 
-/* `order`: the offset of the sorted keys. */
+/* `order`: the offset of the sorted keys, or of the lists of queries. */
 static backward_key_params key_params(const backward_stage *s, const recorder *r, uint64_t order)
 {
     const dmattn_attention_desc *d = &s->desc.attention;
-    const bool listed = d->mask == DMATTN_MASK_INTERVALS;
+    const bool listed = dmattn_attention_has_lists(d);
     return (backward_key_params){
         .pair = dmattn_pair_params(d, r->tensor),
         .dout = r->tensor[TENSOR_DOUT],
@@ -315,7 +351,11 @@ void dmattn_backward_stage_record(const backward_stage *s, recorder *r)
 {
     const bool summed = dmattn_backward_partial_bytes(s) > 0;
     const VkDeviceAddress dbias = r->tensor[TENSOR_DBIAS], planes = summed ? r->workspace + s->at.dbias : dbias;
-    const uint64_t order = s->order.codes ? dmattn_key_order_record(&s->order, r) : s->at.rows;
+    uint64_t order = s->order.codes ? dmattn_key_order_record(&s->order, r) : s->at.rows;
+    if (s->lists.store) {
+        dmattn_key_lists_record(&s->lists, r);
+        order = s->lists.at;
+    }
     const backward_query_params queries = query_params(s, r);
     const backward_key_params keys = key_params(s, r, order);
     const schedule_params work = work_params(s, r, planes);

@@ -15,6 +15,7 @@
 #define DMATTN_ATTENTION_BACKWARD_H
 
 #include "../sum_partials.h"
+#include "key_lists.h"
 #include "key_order.h"
 #include "stage.h"
 
@@ -88,6 +89,7 @@ typedef struct backward_stage {
     uint32_t query_slice, key_slice, bias_slice; /* maximum number of workgroups of a dispatch */
     backward_places at;
     key_order order;
+    key_lists lists; /* with selected keys */
     sum_partials sum;
     /* NULL if a plan does not need them */
     VkPipeline rows, query_tiles, key_tiles, queries[QUERY_BANDS], ranges, work, keys[KEY_PASSES], combine, bias, sink;
@@ -101,6 +103,10 @@ dmattn_status dmattn_backward_stage_choose(backward_stage *stage, const dmattn_c
                                            const dmattn_attention_backward_desc *desc, const backward_tiles *tiles);
 dmattn_status dmattn_backward_stage_build(backward_stage *stage, pipeline_set *set);
 
+/* The name of a tile's kernel of queries, or of keys, without the level. */
+void dmattn_backward_kernel(const attention_tile *tile, const dmattn_attention_desc *desc, bool of_keys,
+                            char name[KERNEL_NAME]);
+
 /* Writes dbias to r->tensor[TENSOR_DBIAS]. */
 void dmattn_backward_stage_record(const backward_stage *stage, recorder *r);
 
@@ -111,6 +117,10 @@ uint64_t dmattn_backward_partial_bytes(const backward_stage *stage);
 
 /* Queries per tile list for the kernel of queries. */
 uint32_t dmattn_backward_list_queries(const backward_stage *stage);
+
+/* With selected keys, the lists of the kernel of keys. */
+bool dmattn_backward_has_key_lists(const backward_stage *stage);
+key_lists_desc dmattn_backward_key_lists(const backward_stage *stage);
 
 /* ---- without a device: the descriptor (backward_desc.c), tiles (backward_tile.c), constants and grids
  * (backward_constants.c) */

@@ -21,8 +21,6 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     dmattn_attention_backward_desc b = *desc;
     dmattn_attention_desc *d = &b.attention;
     TRY(dmattn_attention_desc_resolve(&desc->attention, d, m));
-    if (d->mask == DMATTN_MASK_SELECTED)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "mask is DMATTN_MASK_SELECTED, which has no gradients yet");
     d->lse = true;
     if (d->type != DMATTN_TYPE_F32 && (d->q_f32 || d->out_f32))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but gradients need one type for q, k, v and out",
@@ -49,6 +47,10 @@ dmattn_status dmattn_attention_backward_desc_resolve(const dmattn_attention_back
     if (b.gradients & ~all)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "gradients includes the sink, but there is no sink");
     b.gradients = b.gradients ? b.gradients : all;
+    if (d->mask == DMATTN_MASK_SELECTED && b.gradients & DMATTN_GRADIENT_BIAS && d->bias_shape.queries > 1)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "gradients includes a bias with a query dimension, which DMATTN_MASK_SELECTED does not have");
     const dmattn_score_shape *s = &d->bias_shape;
     if (d->bias)
         TRY(dmattn_check_bytes(m, "dbias", dmattn_product(4, s->batch, s->heads, s->queries, d->keys)));

@@ -44,7 +44,8 @@ uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmat
         const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 3 * t->keys : 1;
         return matrix_shared_memory(t, d, t->rows, t->keys) + 12 * slots + 4 * 3 * t->keys + 8 * t->rows;
     }
-    return products_shared_memory(t, t->rows, t->keys, d->head_dim) + 4 * t->keys + 8 * t->rows;
+    const uint32_t members = d->mask == DMATTN_MASK_SELECTED ? 8 * t->keys : 0; /* listed_ranges */
+    return products_shared_memory(t, t->rows, t->keys, d->head_dim) + 4 * t->keys + members + 8 * t->rows;
 }
 
 /* The kernel also has tile_keys, tile_ranges, row_softmax and, at matrix levels, tile_bias. backward_bias.comp has
@@ -53,8 +54,9 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
 {
     if (t->form != FORM_PORTABLE)
         return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows;
-    const uint32_t keys =
-        products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim)) + 12 * t->keys + 8 * t->rows;
+    const uint32_t listed = d->mask == DMATTN_MASK_SELECTED ? 12 * dmattn_tile_queries(t) : 0; /* of query_walk.glsl */
+    const uint32_t keys = products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim)) + 12 * t->keys
+                          + 8 * t->rows + listed;
     const uint32_t bias = products_shared_memory(t, t->rows, t->keys, 4 * t->key_lanes) + 4 * t->keys + 8 * t->rows + 4;
     return max_u32(keys, bias);
 }
@@ -268,6 +270,10 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
     const dmattn_attention_desc *d = &b->attention;
     attention_tile begun;
     uint32_t count = 0;
+    if (d->mask == DMATTN_MASK_SELECTED) {
+        snprintf(why, size, "gradients with selected keys have only portable kernels");
+        return 0;
+    }
     if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, size))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
@@ -355,7 +361,7 @@ bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attentio
         return false;
     if (level == DMATTN_LEVEL_PORTABLE)
         return true;
-    if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, sizeof why))
+    if (d->mask == DMATTN_MASK_SELECTED || !dmattn_tile_begin_matrix(caps, d, level, &begun, why, sizeof why))
         return false;
     begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
     tiles->query = matrix_tile(begun, &least, d, false);

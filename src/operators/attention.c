@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Attention with a mask from the app. */
-#include "../mask/union_lists.h"
 #include "interval_lists.h"
 #include "operators.h"
+#include "selected_lists.h"
 #include "unpacked.h"
 
 #include <stdio.h>
@@ -12,44 +12,9 @@ typedef struct attention_plan {
     dmattn_attention_desc given; /* for runs of other lengths */
     unpack_stage unpack;
     interval_lists lists;
-    union_lists_stage union_lists; /* of selected keys; in the place of `lists` in the workspace */
+    selected_lists selected;
     attention_stage attention;
 } attention_plan;
-
-static union_lists_desc union_lists_of(const attention_stage *s)
-{
-    const dmattn_attention_desc *d = &s->desc;
-    const dmattn_score_shape *m = &d->mask_shape;
-    return (union_lists_desc){
-        .batch = m->batch,
-        .heads = m->heads,
-        .queries = d->queries,
-        .keys = d->keys,
-        .batch_stride = 4 * m->batch_stride,
-        .head_stride = 4 * m->head_stride,
-        .query_stride = m->queries > 1 ? 4 * m->query_stride : 0,
-        .count = d->selected_count,
-        .block = d->selected_block,
-        .causal = d->causal,
-        .list_queries = dmattn_tile_queries(&s->tile),
-    };
-}
-
-static dmattn_status plan_union_lists(attention_plan *plan)
-{
-    const union_lists_desc desc = union_lists_of(&plan->attention);
-    TRY(dmattn_union_lists_plan(&plan->union_lists, &plan->base.pipelines, &desc));
-    plan->lists.lists_at = dmattn_plan_reserve(&plan->base, dmattn_union_lists_bytes(&desc));
-    return DMATTN_SUCCESS;
-}
-
-static void record_union_lists(const attention_plan *plan, recorder *r, bool reuse)
-{
-    r->tensor[TENSOR_LISTS] = r->workspace + plan->lists.lists_at;
-    r->bytes[TENSOR_LISTS] = dmattn_union_lists_bytes(&plan->union_lists.desc);
-    if (!reuse)
-        dmattn_union_lists_record(&plan->union_lists, r);
-}
 
 static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
@@ -77,7 +42,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
         TRY(dmattn_interval_lists_plan(&plan->lists, base, d, dmattn_tile_list_queries(&s->tile),
                                        dmattn_selection_bound(&(dmattn_selection){0}, d->keys)));
     if (d->mask == DMATTN_MASK_SELECTED)
-        TRY(plan_union_lists(plan));
+        TRY(dmattn_selected_lists_plan(&plan->selected, base, d, dmattn_tile_queries(&s->tile)));
     snprintf(base->name, sizeof base->name, "%s", s->name);
     base->flops = dmattn_attention_flops(d);
     base->bytes = dmattn_attention_bytes(&resolved);
@@ -88,10 +53,8 @@ static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     const attention_plan *plan = (const attention_plan *)base;
     dmattn_unpack_stage_record(&plan->unpack, r);
-    if (plan->union_lists.pipeline)
-        record_union_lists(plan, r, reuse);
-    else
-        dmattn_interval_lists_record(&plan->lists, r, reuse);
+    dmattn_interval_lists_record(&plan->lists, r, reuse);
+    dmattn_selected_lists_record(&plan->selected, r, reuse);
     dmattn_attention_stage_record(&plan->attention, r, reuse);
 }
 
@@ -153,7 +116,7 @@ static dmattn_status shorten(attention_plan *copy, uint32_t queries, uint32_t ke
     if (run.mask == DMATTN_MASK_INTERVALS)
         dmattn_interval_lists_shorten(&copy->lists, &run, dmattn_selection_bound(&(dmattn_selection){0}, run.keys));
     if (run.mask == DMATTN_MASK_SELECTED)
-        copy->union_lists.desc = union_lists_of(&copy->attention);
+        dmattn_selected_lists_shorten(&copy->selected, &run);
     return DMATTN_SUCCESS;
 }
 

@@ -40,6 +40,8 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
     TRY(dmattn_backward_stage_choose(s, ctx, b, tiles));
     if (needs_lists(b))
         TRY(dmattn_interval_lists_plan(&stages->lists, plan, d, dmattn_backward_list_queries(s), bound));
+    if (d->mask == DMATTN_MASK_SELECTED)
+        TRY(dmattn_selected_lists_plan(&stages->selected, plan, d, dmattn_backward_list_queries(s)));
     s->at.rows = dmattn_plan_reserve(plan, dmattn_backward_rows_bytes(s));
     s->at.query_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.query));
     s->at.key_tiles = dmattn_plan_reserve(plan, dmattn_mask_tiles_bytes(d, &s->tile.key));
@@ -49,6 +51,11 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
         const key_order_desc order = key_order_of(d);
         TRY(dmattn_key_order_plan(&s->order, &plan->pipelines, &order));
         s->order.scratch_at = dmattn_plan_reserve(plan, dmattn_key_order_scratch_bytes(&s->order));
+    }
+    if (dmattn_backward_has_key_lists(s)) {
+        const key_lists_desc lists = dmattn_backward_key_lists(s);
+        TRY(dmattn_key_lists_plan(&s->lists, &plan->pipelines, &lists));
+        s->lists.at = dmattn_plan_reserve(plan, dmattn_key_lists_bytes(&lists));
     }
     if ((plan->workspace_size - s->at.rows) / 16 > UINT32_MAX)
         return dmattn_fail(&ctx->messenger, DMATTN_ERROR_UNSUPPORTED,
@@ -68,6 +75,7 @@ dmattn_status dmattn_backward_stages_plan(backward_stages *stages, dmattn_plan *
 void dmattn_backward_stages_record(const backward_stages *s, recorder *r)
 {
     dmattn_interval_lists_record(&s->lists, r, false);
+    dmattn_selected_lists_record(&s->selected, r, false);
     dmattn_backward_stage_record(&s->backward, r);
 }
 

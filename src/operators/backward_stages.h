@@ -5,9 +5,11 @@
 
 #include "../attention/backward.h"
 #include "interval_lists.h"
+#include "selected_lists.h"
 
 typedef struct backward_stages {
     interval_lists lists; /* without pipelines if dq does not need lists */
+    selected_lists selected;
     backward_stage backward;
 } backward_stages;
 

@@ -98,7 +98,8 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
 
 bool attention_has_no_gradients(const dmattn_attention_desc *d)
 {
-    return d->q_f32 || d->out_f32 || d->k_format || d->v_format || d->page_size || d->counts;
+    const bool selected_bias = d->mask == DMATTN_MASK_SELECTED && d->bias && d->bias_shape.queries > 1;
+    return d->q_f32 || d->out_f32 || d->k_format || d->v_format || d->page_size || d->counts || selected_bias;
 }
 
 dmattn_type attention_case_type(const attention_case *c, size_t in_group, dmattn_level level)
@@ -125,8 +126,8 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
             const dmattn_attention_desc *d = &c->desc;
             if (gradients && (c->data == DATA_LOWEST_ROWS || attention_has_no_gradients(d)))
                 continue;
-            if (gradients && c->desc.mask == DMATTN_MASK_SELECTED)
-                continue;
+            if (gradients && d->mask == DMATTN_MASK_SELECTED && level > DMATTN_LEVEL_PORTABLE)
+                continue; /* these gradients have only portable kernels */
             /* A CPU needs minutes to compile a matrix kernel of such a row. */
             if (level > DMATTN_LEVEL_PORTABLE && c->desc.head_dim > MOST_COMPILED)
                 continue;

@@ -32,9 +32,9 @@ DEVICE_TEST(backward_plan, what_is_refused)
                    DMATTN_ERROR_INVALID, "plan");
 
     dmattn_attention_backward_desc d = desc;
-    d.attention.mask = DMATTN_MASK_SELECTED;
+    d.attention.mask = DMATTN_MASK_SELECTED; /* beside a bias by query */
     d.attention.selected_count = 5;
-    EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &d, &plan), DMATTN_ERROR_INVALID, "has no gradients");
+    EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &d, &plan), DMATTN_ERROR_INVALID, "DMATTN_MASK_SELECTED");
     d = desc;
     d.attention.level = DMATTN_LEVEL_MATRIX;
     EXPECT_FAILURE(dmattn_attention_backward_plan(h.context, &d, &plan), DMATTN_ERROR_UNSUPPORTED, "level matrix");

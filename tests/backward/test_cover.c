@@ -31,7 +31,7 @@ static void expect_attention(dmattn_level level, bool gradients)
 {
     static attention_choice choice[ATTENTION_MOST_CASES];
     const size_t count = attention_choose(level, gradients, choice);
-    bool type_and_mask[4][4] = {{false}}, type_and_bias[4][4] = {{false}}, mask_and_causal[4][2] = {{false}};
+    bool type_and_mask[4][5] = {{false}}, type_and_bias[4][4] = {{false}}, mask_and_causal[5][2] = {{false}};
     bool data[DATA_LARGE_VALUES + 1] = {false}, soft_cap = false, scale = false, odd = false, capacity = false;
     bool is_data[DATA_LARGE_VALUES + 1] = {false};
     uint32_t widest = 0;

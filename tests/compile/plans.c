@@ -267,7 +267,7 @@ static void attention_plans(const maker *m, bool backward)
 /* Whether the gradients of a shape are planned, too. */
 static bool has_gradients(const dmattn_attention_desc *d)
 {
-    return d->queries > 1 && !d->q_f32 && d->mask != DMATTN_MASK_SELECTED;
+    return d->queries > 1 && !d->q_f32;
 }
 
 static void shape_plans(const maker *m)

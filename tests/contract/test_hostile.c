@@ -252,6 +252,23 @@ static void run_selected(uint32_t block, dmattn_level level)
     RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_SELECTED);
 }
 
+DEVICE_TEST(hostile, gradients_of_selected)
+{
+    arena a;
+    dmattn_attention_backward_args args = {0};
+    const dmattn_attention_desc desc = {SIZES,
+                                        .causal = true,
+                                        .mask = DMATTN_MASK_SELECTED,
+                                        .selected_count = 12,
+                                        .mask_shape = {.batch = ITEMS, .heads = KV_HEADS, .queries = QUERIES},
+                                        .bias = true,
+                                        .bias_shape = {.batch = ITEMS, .heads = KV_HEADS}};
+    arena_create(&a, plan_backward(desc, DMATTN_LEVEL_PORTABLE), &args, 0);
+    RESULTS(&a, TENSOR_DQ, TENSOR_DK, TENSOR_DV, TENSOR_DBIAS);
+    fill_valid(&a);
+    RUN_KINDS(&a, 0, "gradients", TENSOR_SELECTED);
+}
+
 DEVICE_TEST(hostile, selected)
 {
     EACH_LEVEL(harness_offers)

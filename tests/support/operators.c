@@ -49,6 +49,7 @@ PLAN_ATTENTION(long_work)
 PLAN_BACKWARD(dense)
 PLAN_BACKWARD(portable)
 PLAN_BACKWARD(intervals)
+PLAN_BACKWARD(selected)
 
 /* The addresses are far apart, so that confusing two buffers gives a different address. */
 #define AT(n)                                                                     \
@@ -84,6 +85,7 @@ static dmattn_status record_backward(const dmattn_plan *plan, VkCommandBuffer co
                                                  .mask = AT(7),
                                                  .begin = AT(8),
                                                  .end = AT(9),
+                                                 .selected = AT(19),
                                                  .bias = AT(10),
                                                  .dq = AT(11),
                                                  .dk = AT(12),
@@ -296,6 +298,7 @@ const operator_case operators[OPERATORS] = {
     {"gradients, dense mask and bias", plan_backward_dense, check_backward_dense, record_backward},
     {"gradients at the level portable", plan_backward_portable, check_backward_portable, record_backward},
     {"gradients, intervals", plan_backward_intervals, check_backward_intervals, record_backward},
+    {"gradients, selected keys", plan_backward_selected, check_backward_selected, record_backward},
     {"a mask", plan_mask, check_mask, record_mask},
     {"dynamic mask attention", plan_dma, check_dma, record_dma},
     {"gradients of dynamic mask attention", plan_dma_backward, check_dma_backward, record_dma_backward},
