@@ -149,7 +149,8 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
         t.heads_per_tile = key_heads_per_tile(b, t.rows);
         if (dmattn_tile_columns(&t, widest) > candidates[i].max_dim || t.workgroup > caps->max_invocations
             || t.key_lanes > subgroup || t.workgroup % subgroup
-            || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory)
+            || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory
+            || (d->mask == DMATTN_MASK_SELECTED && t.keys > KEY_LISTS_MAX_KEYS))
             continue;
         const uint32_t need = dmattn_backward_key_registers(caps, &t, d), over = need > most ? need - most : 0;
         uint32_t at = count++;

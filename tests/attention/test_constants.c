@@ -2,6 +2,7 @@
  * The specialization constants, grids and bitmaps that follow from a descriptor and a tile. No device is needed. */
 #include "attention/stage.h"
 #include "mask/importance_backward.h"
+#include "mask/union_lists.h"
 #include "support/sentences.h"
 #include "support/tile_64.h"
 
@@ -369,4 +370,24 @@ Test(importance_backward, scratch)
         cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_A).bytes, plane + head_partials);
         cr_expect_eq(dmattn_importance_backward_layout(&d, DMATTN_GRADIENT_Q).bytes, 0);
     }
+}
+
+/* The memory of the lists of selected keys follows from the shapes. */
+Test(constants, union_lists)
+{
+    union_lists_desc d = {
+        .batch = 2, .heads = 3, .queries = 100, .keys = 1000, .count = 10, .block = 1, .list_queries = 16};
+    cr_expect_eq(dmattn_union_lists_capacity(&d), 160, "no more keys than the lists of a tile have");
+    cr_expect_eq(dmattn_union_lists_grid(&d).x, 7);
+    cr_expect_eq(dmattn_union_lists_grid(&d).y, 6);
+    cr_expect_eq(dmattn_union_lists_bytes(&d), 704 + 42 * 160 * 8,
+                 "headers at 64 bytes, a word and 32 bits for an entry");
+    d.list_queries = 64;
+    cr_expect_eq(dmattn_union_lists_capacity(&d), 640);
+    cr_expect_eq(dmattn_union_lists_bytes(&d), 192 + 12 * 640 * 12, "64 bits");
+    d.block = 64;
+    cr_expect_eq(dmattn_union_lists_capacity(&d), 16, "no more than there are blocks");
+    d.queries = 1;
+    d.block = 1;
+    cr_expect_eq(dmattn_union_lists_capacity(&d), 16, "one query");
 }

@@ -319,3 +319,51 @@ Test(backward_tile, small_work)
         resolved((backward_desc){.attention = {.batch = 2, .queries = 128, .keys = 100, .heads = 3, .head_dim = 64}});
     cr_expect_eq(dmattn_backward_schedule_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + WORK_ITEMS + WORK_HEADER));
 }
+
+/* With selected keys, tiles have as many queries and keys as entries of lists have bits, and no matrices. */
+Test(backward_tile, selected_keys)
+{
+    capabilities caps = matrix_capabilities();
+    backward_tiles t;
+    char why[200] = "";
+    for (uint32_t dim = 16; dim <= 256; dim *= 2) {
+        const backward_desc b = resolved((backward_desc){.attention = {.batch = 1,
+                                                                       .queries = 300,
+                                                                       .keys = 300,
+                                                                       .heads = 4,
+                                                                       .head_dim = dim,
+                                                                       .type = DMATTN_TYPE_F16,
+                                                                       .mask = DMATTN_MASK_SELECTED,
+                                                                       .selected_count = 9}});
+        cr_assert(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+        cr_expect(dmattn_tile_queries(&t.query) <= 64 && t.key.keys <= 64);
+        cr_expect(dmattn_backward_query_shared_memory(&t.query, &b.attention) <= caps.shared_memory);
+        cr_expect_not(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+        cr_expect(strstr(why, "only portable kernels"), "%s", why);
+    }
+}
+
+Test(backward_tile, key_lists)
+{
+    const struct {
+        key_lists_desc d;
+        uint64_t entries, bytes;
+    } rows[] = {
+        /* each number is in one tile of keys, so a query is in at most as many lists as it has numbers */
+        {{.planes = 3, .queries = 100, .keys = 1000, .count = 7, .block = 1, .list_queries = 16, .tile_keys = 32},
+         3 * 100 * 7,
+         3 * 32 * 16 + 8 * 3 * 100 * 7},
+        /* and in no more than there are tiles */
+        {{.planes = 1, .queries = 10, .keys = 130, .count = 50, .block = 16, .list_queries = 16, .tile_keys = 64},
+         10 * 3,
+         3 * 16 + 12 * 10 * 3},
+        /* a block is in several tiles */
+        {{.planes = 1, .queries = 10, .keys = 10000, .count = 2, .block = 128, .list_queries = 16, .tile_keys = 32},
+         10 * 2 * 5,
+         313 * 16 + 8 * 10 * 2 * 5},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cr_expect_eq(dmattn_key_lists_entries(&rows[i].d), rows[i].entries, "row %zu", i);
+        cr_expect_eq(dmattn_key_lists_bytes(&rows[i].d), rows[i].bytes, "row %zu", i);
+    }
+}
