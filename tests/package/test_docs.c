@@ -28,7 +28,7 @@ static const dmattn_buffer dt_weight = AT(13), a = AT(14), cu_seqlens_q = AT(15)
 static const dmattn_buffer dout = AT(17), dq = AT(18), dk = AT(19), dv = AT(20), ddt_weight = AT(21), da = AT(22);
 static const dmattn_buffer state = AT(23), page_pool = AT(24), block_table = AT(25), counts = AT(26), keep = AT(27);
 static const dmattn_buffer importance = AT(28), sink = AT(31), slopes = AT(34), latent_cache = AT(35),
-                           selected = AT(36);
+                           selected = AT(36), item_table = AT(37), item_counts = AT(38), workspace_2 = AT(39);
 static const dmattn_buffer out_2 = AT(32), lse_2 = AT(33);
 #define q_buffer BUFFER(29)
 #define q_offset 0
@@ -51,6 +51,23 @@ static dmattn_plan_info info;
 static void app_barrier(VkCommandBuffer buffer)
 {
     (void)buffer;
+}
+
+/* A scheduler's pages: a row of the block table, and the number of owners of each page. */
+static int32_t row[2048];
+static uint32_t owners[64] = {2, 1}, pages_taken = 1, pages_copied;
+
+static int32_t app_take_free_page(void)
+{
+    owners[++pages_taken] = 1;
+    return (int32_t)pages_taken;
+}
+
+static void app_copy_page(VkCommandBuffer buffer, int32_t from, int32_t to)
+{
+    (void)buffer;
+    cr_expect(from == 0 && to == 2);
+    pages_copied++;
 }
 
 static void app_give_up(const char *why)
@@ -140,4 +157,6 @@ Test(docs, blocks)
     run(embedding);
     run(porting);
     run(engines);
+    run(serving);
+    cr_expect(row[1000 / 16] == 2 && owners[0] == 1 && pages_copied == 1); /* the shared page 0 was copied to page 2 */
 }
