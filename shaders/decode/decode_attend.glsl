@@ -113,10 +113,14 @@ void add_by_unit(uint first_row, uint entry, inout float score[BLOCK_ROWS])
     const uint lane = invocation % KEY_LANES;
     [[dont_unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
         const uint quad = lane_unit(u, lane) * KEY_UNIT_QUADS;
-        const uvec4 low = load_key_quad(entry_key(entry), entry, quad);
+        uvec4 low = load_key_quad(entry_key(entry), entry, quad);
         uvec4 high = low;
         if (KEY_UNIT_QUADS > 1)
             high = load_key_quad(entry_key(entry), entry, quad + 1);
+#ifdef FORMATS
+        replace_new_key(entry, quad, low);
+        replace_new_key(entry, quad + KEY_UNIT_QUADS - 1, high);
+#endif
         vec4 a, b;
         unpack_key_unit(low, high, a, b);
         [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++) {
@@ -153,6 +157,11 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
                 add_by_unit(first_row, entry_at(block, min(at, listed - 1)), score);
             else
                 [[unroll]] for (uint u = 0; u < LANE_UNITS; u++) {
+#ifdef FORMATS
+                    const uint quad = lane_unit(u, lane) * KEY_UNIT_QUADS;
+                    [[unroll]] for (uint i = 0; i < KEY_UNIT_QUADS; i++)
+                        replace_new_key(entry_at(block, min(at, listed - 1)), quad + i, now[n][u * KEY_UNIT_QUADS + i]);
+#endif
                     vec4 a, b;
                     unpack_key_unit(now[n][u * KEY_UNIT_QUADS], now[n][(u + 1) * KEY_UNIT_QUADS - 1], a, b);
                     [[unroll]] for (uint r = 0; r < BLOCK_ROWS; r++)
@@ -219,6 +228,10 @@ void add_values(uint block, uint listed, inout OUTPUTS, inout VALUES(v))
             const uint at = first + n * VALUE_GROUPS + group;
             const uint clamped = min(at, listed - 1);
             const bool counts = group < VALUE_GROUPS && at < listed && ranges[clamped] != 0;
+#ifdef FORMATS
+            [[unroll]] for (uint u = 0; u < VALUE_UNIT_QUADS; u++)
+                replace_new_value(entry_at(block, clamped), invocation % VALUE_UNITS * VALUE_UNIT_QUADS + u, now[n][u]);
+#endif
             vec4 a, b;
             unpack_value_unit(now[n][0], now[n][VALUE_UNIT_QUADS - 1], a, b);
             a = counts ? a : vec4(0);

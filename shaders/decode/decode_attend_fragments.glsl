@@ -225,8 +225,10 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
     for (uint first = gl_SubgroupID * STEP_KEYS; first < listed; first += step) {
         MATRIX_A probabilities;
         bool seen[4];
+        replace_new_keys(block, first, listed, k);
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
         fetch_keys(block, first + step, listed, k); // loaded while these values are added
+        replace_new_values(block, first, listed, v);
         add_values(probabilities, v, seen, o);
         fetch_values(block, first + step, listed, v);
     }

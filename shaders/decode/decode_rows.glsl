@@ -54,23 +54,30 @@ vec2 scales_of(uint token, uvec2 key_scale, uvec2 value_scale)
     return s;
 }
 
-// Quad number `quad` of the units of an entry's row, which is at `row` unless the entry is a new token.
+// Quad number `quad` of the units of an entry's row, which is at `row` unless the entry is a new token. Then what is
+// loaded is replaced when it is used, because a replacement that follows the load would wait for it.
 uvec4 load_key_quad(uvec2 row, uint entry, uint quad)
 {
-    uvec4 x = load_row_quad(K_FORMAT, row, quad);
-    const uint token = entry_token(entry);
-    if (token != NONE)
-        x = new_rows[token * NEW_QUADS + quad];
-    return x;
+    return load_row_quad(K_FORMAT, row, quad);
 }
 
 uvec4 load_value_quad(uvec2 row, uint entry, uint quad)
 {
-    uvec4 x = load_row_quad(V_FORMAT, row, quad);
+    return load_row_quad(V_FORMAT, row, quad);
+}
+
+void replace_new_key(uint entry, uint quad, inout uvec4 x)
+{
+    const uint token = entry_token(entry);
+    if (token != NONE)
+        x = new_rows[token * NEW_QUADS + quad];
+}
+
+void replace_new_value(uint entry, uint quad, inout uvec4 x)
+{
     const uint token = entry_token(entry);
     if (token != NONE)
         x = new_rows[token * NEW_QUADS + KEY_QUADS + quad];
-    return x;
 }
 
 // Stores the rows of a new token in the cache. The workgroup shares the work.

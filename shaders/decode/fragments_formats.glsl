@@ -111,27 +111,49 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
     own_scales = entry_scales(own);
 #endif
     [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uint entry = entry_at(block, min(first + lane_row + 8 * r, listed - 1)), token = entry_token(entry);
-        const uvec2 row = entry_key(entry);
+        const uvec2 row = entry_key(entry_at(block, min(first + lane_row + 8 * r, listed - 1)));
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_piece(K_FORMAT, row, min(4 * i + lane_column, KEY_PIECES - 1));
-        if (token != NONE)
-            [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
-                k[r][i] = new_piece(K_FORMAT, token * NEW_QUADS, min(4 * i + lane_column, KEY_PIECES - 1));
     }
 }
 
 void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uint entry = entry_at(block, min(first + element_column(n), listed - 1)), token = entry_token(entry);
-        const uvec2 row = entry_value(entry);
+        const uvec2 row = entry_value(entry_at(block, min(first + element_column(n), listed - 1)));
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_piece(V_FORMAT, row, min(8 * i + lane_row, VALUE_PIECES - 1));
-        if (token != NONE)
-            [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-                v[n][i] = new_piece(V_FORMAT, token * NEW_QUADS + KEY_QUADS, min(8 * i + lane_row, VALUE_PIECES - 1));
     }
+}
+
+// Whether there is a new token among the subgroup's keys: the last one is, because entries ascend.
+bool has_new_tokens(uint block, uint first, uint listed)
+{
+    return entry_token(entry_at(block, min(first + STEP_KEYS, listed) - 1)) != NONE;
+}
+
+// Replaces what was loaded for new tokens. This follows all other loads, because it waits for those that it replaces.
+void replace_new_keys(uint block, uint first, uint listed, inout KEYS(k))
+{
+    if (has_new_tokens(block, first, listed))
+        [[unroll]] for (uint r = 0; r < 2; r++) {
+            const uint token = entry_token(entry_at(block, min(first + lane_row + 8 * r, listed - 1)));
+            if (token != NONE)
+                [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
+                    k[r][i] = new_piece(K_FORMAT, token * NEW_QUADS, min(4 * i + lane_column, KEY_PIECES - 1));
+        }
+}
+
+void replace_new_values(uint block, uint first, uint listed, inout VALUES(v))
+{
+    if (has_new_tokens(block, first, listed))
+        [[unroll]] for (uint n = 0; n < 4; n++) {
+            const uint token = entry_token(entry_at(block, min(first + element_column(n), listed - 1)));
+            const uint at = token * NEW_QUADS + KEY_QUADS;
+            if (token != NONE)
+                [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
+                    v[n][i] = new_piece(V_FORMAT, at, min(8 * i + lane_row, VALUE_PIECES - 1));
+        }
 }
 
 // For rows that do not exist, other rows are loaded. This is harmless, because no row of the result depends on another.

@@ -95,6 +95,9 @@ void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
 
 // ---- what only rows of other formats have ---------------------------------------------------------------------------
 
+#define replace_new_keys(block, first, listed, k)
+#define replace_new_values(block, first, listed, v)
+
 vec2 listed_scales(uint at)
 {
     return vec2(1);
