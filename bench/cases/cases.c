@@ -201,6 +201,7 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
         d->mask_shape = (dmattn_score_shape){.batch = d->batch, .heads = kv_heads, .queries = d->queries};
         d->selected_count = c->mask.window;
         d->selected_block = c->mask.block;
+        d->selected_queries = c->mask.random ? 1 : 0;
     }
     if (d->mask == DMATTN_MASK_ADDITIVE) {
         d->bias_type = DMATTN_TYPE_F16;

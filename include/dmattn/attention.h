@@ -47,8 +47,8 @@ typedef enum dmattn_mask {
  * once. A number that is no key or block, such as -1, stands for nothing, so lists may have different lengths. A query
  * sees the keys of its list that `causal` does not hide. A first kernel makes, for each tile of queries, the sorted
  * union of their lists, and for each key the queries that see it. The workspace holds these lists: for each number of
- * `selected` up to 8 bytes. Neighbouring queries should share most of their keys, because a tile reads the keys of its
- * union.
+ * `selected` up to 12 bytes, mostly 8. Neighbouring queries should share most of their keys, because a tile reads the
+ * keys of its union; if few share them, `selected_queries` says so.
  *
  * With `slopes` and no bias, S = S - slopes[h] * |p - j|, where p = t + Sk - Sq is the position of the query (ALiBi,
  * Press et al. 2021, arXiv 2108.12409). With a bias, each query head has its own multiple of it. A bias or a distance
@@ -141,6 +141,9 @@ typedef struct dmattn_attention_desc {
     dmattn_score_shape mask_shape; /**< shape of the dense mask, of `begin` and of `end`, or of `selected` */
     uint32_t selected_count;       /**< DMATTN_MASK_SELECTED: numbers of a list, up to 2^20; required then */
     uint32_t selected_block;       /**< DMATTN_MASK_SELECTED: keys of a block, a power of 2 up to 4096; 0: 1 */
+    uint32_t selected_queries;     /**< DMATTN_MASK_SELECTED: how many neighbouring queries share most of their keys. If
+                                      there are tiles with no more queries, forward uses one of them. 1: lists have
+                                      little in common; 0: not known */
     bool bias;                     /**< add args.bias to the scores */
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
@@ -245,8 +248,8 @@ typedef enum dmattn_gradient {
  * lists as forward. Keys are grouped into tiles in the order of a Hilbert curve over (begin, end), so that the keys of
  * a tile are visible to nearly the same queries.
  *
- * With selected keys, each tile of keys has a list of the queries that see some of them, made from the lists of tiles of
- * queries. All kernels are portable, and a bias with a query dimension has no gradient.
+ * With selected keys, each tile of keys has a list of the queries that see some of them, made from the lists of tiles
+ * of queries. All kernels are portable, and a bias with a query dimension has no gradient.
  *
  * NaN and infinity: the table of dmattn_attention_desc. In addition k must be finite wherever v must be. Limit: if
  * scores exceed about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and

@@ -81,9 +81,12 @@ uint32_t dmattn_mask_row(const dmattn_attention_desc *d)
 static dmattn_status resolve_selected(const messenger *m, dmattn_attention_desc *d)
 {
     if (d->mask != DMATTN_MASK_SELECTED) {
-        if (d->selected_count || d->selected_block)
-            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but the mask is not DMATTN_MASK_SELECTED",
-                               d->selected_count ? "selected_count" : "selected_block");
+        const char *set = d->selected_count     ? "selected_count"
+                          : d->selected_block   ? "selected_block"
+                          : d->selected_queries ? "selected_queries"
+                                                : NULL;
+        if (set)
+            return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but the mask is not DMATTN_MASK_SELECTED", set);
         return DMATTN_SUCCESS;
     }
     d->selected_block = d->selected_block ? d->selected_block : 1;
@@ -207,16 +210,17 @@ dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, 
 const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
     const bool mask = dmattn_attention_has_lists(d) || d->mask == DMATTN_MASK_ADDITIVE;
-    return d->causal           ? "causal"
-           : d->page_size      ? "page_size"
-           : d->counts         ? "counts"
-           : d->lists          ? "lists"
-           : mask              ? "mask"
-           : d->selected_count ? "selected_count"
-           : d->selected_block ? "selected_block"
-           : d->list_capacity  ? "list_capacity"
-           : d->lengths        ? "lengths"
-                               : NULL;
+    return d->causal             ? "causal"
+           : d->page_size        ? "page_size"
+           : d->counts           ? "counts"
+           : d->lists            ? "lists"
+           : mask                ? "mask"
+           : d->selected_count   ? "selected_count"
+           : d->selected_block   ? "selected_block"
+           : d->selected_queries ? "selected_queries"
+           : d->list_capacity    ? "list_capacity"
+           : d->lengths          ? "lengths"
+                                 : NULL;
 }
 
 dmattn_attention_desc dmattn_attention_band(const dmattn_attention_desc *d, uint32_t first, uint32_t columns)

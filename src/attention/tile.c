@@ -341,7 +341,11 @@ static const matrix_candidate fragments[] = {
     {32, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
     {64, MANY, 576, 4, 1, 16, 192, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 8, 1, 16, 80, false, ANY_KEYS, 0},
-    /* the same for selected keys, if each kv head has one query head */
+    /* selected keys that few queries share: the tiles of few queries */
+    {MANY, MANY, 64, 2, 1, 64, 0, true, SELECTION, 0},
+    {MANY, MANY, 128, 2, 1, 48, 0, false, SELECTION, 0},
+    {MANY, MANY, 256, 2, 1, 16, 192, false, SELECTION, 0},
+    /* wide heads for selected keys, if each kv head has one query head */
     {MANY, MANY, 320, 4, 1, 16, 96, false, SELECTION, 0},
     {MANY, MANY, 576, 4, 1, 16, 192, false, SELECTION, 0},
 };
@@ -512,14 +516,42 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
     return count;
 }
 
-uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
-                                attention_tile *tiles, uint32_t max, char *why, size_t size)
+static uint32_t all_candidates(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
+                               attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
     if (!dmattn_capabilities_can(caps, level, why, size))
         return 0;
     if (level != DMATTN_LEVEL_PORTABLE)
         return matrix_candidates(caps, d, level, tiles, max, why, size);
     return dmattn_tile_portable_candidates(caps, d, dmattn_tile_registers, tiles, max, why, size);
+}
+
+/* The number of queries by which a tile has too many for lists that few queries share. */
+static uint32_t excess_queries(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const uint32_t queries = dmattn_tile_queries(t);
+    return queries <= d->selected_queries ? 0 : queries - d->selected_queries;
+}
+
+#define MAX_CANDIDATES 64
+
+uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,
+                                attention_tile *tiles, uint32_t max, char *why, size_t size)
+{
+    if (!d->selected_queries)
+        return all_candidates(caps, d, level, tiles, max, why, size);
+    attention_tile found[MAX_CANDIDATES];
+    const uint32_t count = all_candidates(caps, d, level, found, MAX_CANDIDATES, why, size);
+    for (uint32_t i = 1; i < count; i++) { /* the ones with the fewest queries too many first, else in their order */
+        const attention_tile tile = found[i];
+        uint32_t at = i;
+        for (; at > 0 && excess_queries(d, &found[at - 1]) > excess_queries(d, &tile); at--)
+            found[at] = found[at - 1];
+        found[at] = tile;
+    }
+    for (uint32_t i = 0; i < count && i < max; i++)
+        tiles[i] = found[i];
+    return count < max ? count : max;
 }
 
 bool dmattn_tile_choose(const capabilities *caps, const dmattn_attention_desc *d, dmattn_level level,

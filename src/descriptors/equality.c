@@ -85,6 +85,7 @@ static const member attention[] = {
     STRUCT(dmattn_attention_desc, mask_shape, score_shape),
     MEMBER(dmattn_attention_desc, selected_count),
     MEMBER(dmattn_attention_desc, selected_block),
+    MEMBER(dmattn_attention_desc, selected_queries),
     MEMBER(dmattn_attention_desc, bias),
     MEMBER(dmattn_attention_desc, bias_type),
     STRUCT(dmattn_attention_desc, bias_shape, score_shape),

@@ -159,6 +159,7 @@ static const bad_desc bad[] = {
     {"selected_block is 8192", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .selected_block = 8192}},
     {"selected_count is set", {SIZES, DENSE, .selected_count = 3}},
     {"selected_block is set", {SIZES, .selected_block = 16}},
+    {"selected_queries is set", {SIZES, .selected_queries = 1}},
     {"lists is set", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .lists = true}},
     {"list_capacity is set", {SIZES, .mask = DMATTN_MASK_SELECTED, .selected_count = 3, .list_capacity = 9}},
     {"mask_shape.queries is 2",

@@ -499,6 +499,36 @@ Test(tile, packs)
     }
 }
 
+/* Lists that few queries share: as few queries as there are tiles for. */
+Test(tile, selected_queries)
+{
+    capabilities caps = matrix_capabilities();
+    dmattn_attention_desc d = {.type = DMATTN_TYPE_F16,
+                               .batch = 1,
+                               .queries = 4096,
+                               .keys = 4096,
+                               .heads = 16,
+                               .kv_heads = 4,
+                               .head_dim = 128,
+                               .value_dim = 128,
+                               .mask = DMATTN_MASK_SELECTED,
+                               .mask_shape = {.batch = 1, .heads = 4, .queries = 4096},
+                               .selected_count = 100,
+                               .selected_block = 1};
+    caps.fragment_layout = LAYOUT_QUAD_ROWS;
+    for (int level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX; level++) {
+        d.selected_queries = 0;
+        const attention_tile any = chosen(&caps, &d, (dmattn_level)level);
+        const uint32_t usual = dmattn_tile_queries(&any);
+        d.selected_queries = 8;
+        const attention_tile shared_by_8 = chosen(&caps, &d, (dmattn_level)level);
+        d.selected_queries = 1;
+        const attention_tile few = chosen(&caps, &d, (dmattn_level)level);
+        cr_expect(dmattn_tile_queries(&shared_by_8) <= 8 && usual > 8, "%u", usual);
+        cr_expect_leq(dmattn_tile_queries(&few), dmattn_tile_queries(&shared_by_8));
+    }
+}
+
 /* ---- choice of a level --------------------------------------------------------------------------------------- */
 
 /* The level that a device with these capabilities would use. No Vulkan call is made before a tile is chosen. */

@@ -128,6 +128,7 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_SELECTED, "attention.mask");
     EXPECT_REFUSED(paged, attention.selected_count, 5, "attention.selected_count");
     EXPECT_REFUSED(bounded, attention.selected_block, 16, "attention.selected_block");
+    EXPECT_REFUSED(bounded, attention.selected_queries, 1, "attention.selected_queries");
     EXPECT_REFUSED(paged, attention.mask, (dmattn_mask)7, "mask 7");
     EXPECT_REFUSED(bounded, attention.queries, 0, "attention.queries");
     EXPECT_REFUSED(bounded, attention.queries, DMATTN_DECODE_MAX_TOKENS + 1, "attention.queries");

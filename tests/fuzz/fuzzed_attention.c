@@ -72,6 +72,7 @@ void draw_attention(dmattn_attention_desc *d)
         d->mask_shape = any_score_shape(d, intervals);
     if (d->mask == DMATTN_MASK_SELECTED || once_in(60)) {
         d->selected_count = any_size();
+        d->selected_queries = once_in(3) ? any_size() : 0;
         d->selected_block = flip() ? 0 : once_in(8) ? wild_32() : 1u << below(13);
     }
     d->bias = once_in(3);
