@@ -28,6 +28,8 @@
 #define PAIR_ROWS TILE_KEYS
 #define PAIR_COLUMNS TILE_ROWS
 #define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
+#define BEGIN_PART recall();
+void recall();
 #include "../lib/products.glsl"
 
 #include "key_results.glsl"
@@ -45,6 +47,45 @@
 #define SEES(key, row, k, range) is_visible(key, row, range)
 #endif
 #include "gradients.glsl"
+
+uvec4 item; // the work item
+
+// As in backward_queries.comp. These stay the same while the kernel walks over the tiles of some heads. If something is
+// loaded for each pair, its addresses would need more registers than this saves.
+const bool KEEPS = LOADS_BY_PAIR ? false : BY_UNIT != 0;
+shared uvec4 kept[KEEPS ? 5 : 1];
+
+void keep()
+{
+    if (!KEEPS)
+        return;
+    if (invocation == 0) {
+        kept[0] = uvec4(q_item, k_base);
+        kept[1] = uvec4(v_base, dout_item);
+        kept[2] = uvec4(first_head, end_head, batch, kv_head);
+        kept[3] = uvec4(key_tile, walk_end, all_queries);
+        kept[4] = item;
+    }
+    barrier();
+}
+
+void recall()
+{
+    if (!KEEPS)
+        return;
+    q_item = kept[0].xy;
+    k_base = kept[0].zw;
+    v_base = kept[1].xy;
+    dout_item = kept[1].zw;
+    first_head = kept[2].x;
+    end_head = kept[2].y;
+    batch = kept[2].z;
+    kv_head = kept[2].w;
+    key_tile = kept[3].x;
+    walk_end = kept[3].y;
+    all_queries = ivec2(kept[3].zw);
+    item = kept[4];
+}
 
 bool row_is_dropped_at(uint i)
 {
@@ -87,14 +128,12 @@ void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS
     }
 }
 
-uint partial_index;
-
 // Stores unit `unit` of a row of dk or dv: in the row itself, or in the partial result, where the row begins at float
 // `at`.
 void store_sum(uvec2 row, uint at, uint unit, uint key, vec4 x)
 {
-    if (partial_index != NONE)
-        Quads(advance(partial_address(partial_index), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
+    if (item.w != NONE)
+        Quads(advance(partial_address(item.w), at + 4 * unit, uvec2(4, 0))).q[0] = floatBitsToUint(x);
     else if (key < p.keys)
         store_4(TYPE, OUT_ALIGNED != 0, row, unit, x);
 }
@@ -105,8 +144,8 @@ void store_bias(uint head_tile, inout DBIAS)
     EACH_ROW(i) {
         const float sum = sum_over_row(dbias[i]);
         const uint row = row_lane + i * ROW_LANES, key = tile_keys[row];
-        if (column_lane == 0 && partial_index != NONE)
-            Words(partial_address(partial_index))
+        if (column_lane == 0 && item.w != NONE)
+            Words(partial_address(item.w))
                 .w[PARTIAL_BIAS + (BIAS_PLANES > 1 ? head_tile : 0) * TILE_KEYS + row] = floatBitsToUint(sum);
         else if (column_lane == 0 && key < p.keys)
             Words(dbias_row(head_tile)).w[key] = floatBitsToUint(sum);
@@ -118,10 +157,9 @@ void main()
 {
     begin_lanes();
     const uint index = WORKGROUP_ID.y * ITEM_ROW + WORKGROUP_ID.x;
-    const uvec4 item = index < max_items() ? work_item(index).q[0] : uvec4(NONE);
+    item = index < max_items() ? work_item(index).q[0] : uvec4(NONE);
     if (item.x == NONE)
         return;
-    partial_index = item.w;
     find_keys(find_plane(item.x));
     find_inputs();
     find_dout();
@@ -140,6 +178,7 @@ void main()
         find_heads(head_tile);
         find_bias();
         begin_walk(item);
+        keep();
         while (next_tile())
             attend(dk, dv, dbias);
         if ((GRADIENTS & GRADIENT_BIAS) != 0 && (BIAS_HEADS == SCORE_HEADS_ALL || head_tile + 1 == GROUP_TILES))

@@ -20,6 +20,8 @@
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
 #define SUMMAND_UNITS HEAD_UNITS
+#define BEGIN_PART recall();
+void recall();
 #include "../lib/products.glsl"
 
 #include "../lib/key_walk.glsl"
@@ -32,6 +34,40 @@
 #define RANGE_OF(key, k) RANGE_AT(key, column_lane + (k) * KEY_LANES)
 #define SEES(key, row, k, range) row_sees(key, row, range)
 #include "gradients.glsl"
+
+// With BY_UNIT, what is the same for the whole workgroup is in shared memory, and is read again before each part of a
+// product. So registers hold it only where it is used.
+shared uvec4 kept[BY_UNIT != 0 ? 4 : 1];
+
+void keep()
+{
+    if (BY_UNIT == 0)
+        return;
+    if (invocation == 0) {
+        kept[0] = uvec4(q_item, k_base);
+        kept[1] = uvec4(v_base, dout_item);
+        kept[2] = uvec4(out_item, batch, kv_head);
+        kept[3] = uvec4(first_query, end_query, first_head, end_head);
+    }
+    barrier();
+}
+
+void recall()
+{
+    if (BY_UNIT == 0)
+        return;
+    q_item = kept[0].xy;
+    k_base = kept[0].zw;
+    v_base = kept[1].xy;
+    dout_item = kept[1].zw;
+    out_item = kept[2].xy;
+    batch = kept[2].z;
+    kv_head = kept[2].w;
+    first_query = kept[3].x;
+    end_query = kept[3].y;
+    first_head = kept[3].z;
+    end_head = kept[3].w;
+}
 
 DEFINE_PRODUCT(multiply_qk, HEAD_DIM, q_row, row_exists, k_row_at, key_exists_at)
 DEFINE_PRODUCT(multiply_dout_v, VALUE_DIM, dout_row, row_exists, v_row_at, key_exists_at)
@@ -57,6 +93,7 @@ void main()
     begin_tile();
     find_dout();
     load_row_softmax();
+    keep();
     SUMS(dq, HEAD_UNITS);
     EACH_ROW(i)
         [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++)
@@ -66,6 +103,7 @@ void main()
     while (next_tile())
         attend(dq);
 
+    recall();
     EACH_ROW(i) {
         const uint row = row_lane + i * ROW_LANES;
         [[unroll]] for (uint c = 0; c < HEAD_UNITS; c++) {

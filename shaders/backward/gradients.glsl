@@ -13,6 +13,11 @@
 #define EACH_KEY(k) [[unroll]] for (uint k = 0; k < LANE_KEYS; k++)
 #define EACH_QUERY(r) [[unroll]] for (uint r = 0; r < LANE_QUERIES; r++)
 
+float probability_of(float score, uint row)
+{
+    return exp2((score - row_softmax[row].x) * LOG2_E);
+}
+
 // Turns q k^T into P; `slope` is the derivative of the soft cap.
 void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
 {
@@ -25,7 +30,13 @@ void find_probabilities(bool partial, inout PAIRS(x), out PAIRS(slope))
             const float bias = pair_bias(row, min(key, p.keys - 1), key_bias);
             const float s = finish_score(PAIR(x, r, k), bias, true, PAIR(slope, r, k));
             const bool visible = !partial || SEES(key, row, k, range);
-            PAIR(x, r, k) = visible ? exp2((s - row_softmax[row].x) * LOG2_E) : 0;
+            // A branch for each pair costs more than an exponential, but keeps loads for several pairs apart.
+            if (BY_UNIT == 0 || LOADS_BY_PAIR)
+                PAIR(x, r, k) = visible ? probability_of(s, row) : 0;
+            else {
+                const float probability = probability_of(s, row);
+                PAIR(x, r, k) = visible ? probability : 0;
+            }
         }
     }
 }

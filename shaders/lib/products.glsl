@@ -14,6 +14,11 @@
 #define ROW_TYPE TYPE
 #endif
 
+// The includer may define what each part of a product or sum begins with.
+#ifndef BEGIN_PART
+#define BEGIN_PART
+#endif
+
 const uint ROW_LANES = WORKGROUP / KEY_LANES;
 const uint LANE_ROWS = PAIR_ROWS / ROW_LANES;
 const uint LANE_COLUMNS = PAIR_COLUMNS / KEY_LANES;
@@ -46,11 +51,12 @@ uint invocation, row_lane, column_lane;
 #define EACH_ROW(i) [[unroll]] for (uint i = 0; i < LANE_ROWS; i++)
 #define EACH_COLUMN(n) [[unroll]] for (uint n = 0; n < LANE_COLUMNS; n++)
 
-// Lanes that share a row must be neighbours in a subgroup. The local index does not guarantee this.
+// Lanes that share a row must be neighbours in a subgroup. The local index does not guarantee this. If they are the
+// whole subgroup, compilers that know so (ANV) read an element of their row once for all of them, into one register.
 void begin_lanes()
 {
     invocation = gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID;
-    row_lane = invocation / KEY_LANES;
+    row_lane = BY_UNIT != 0 && KEY_LANES == gl_SubgroupSize ? gl_SubgroupID : invocation / KEY_LANES;
     column_lane = invocation % KEY_LANES;
 }
 
@@ -104,20 +110,22 @@ void multiply_staged(inout PAIRS(x))
         vec4 a, b;                                                                                                     \
         load_8(type, ALIGNED != 0, address(line), min(first / 8 + unit, dim / 8 - 1), a, b);                           \
         const bool is_there = there(line) && first / 8 + unit < dim / 8;                                               \
-        if (step + invocation < (lines) * units) {                                                                     \
+        if (step + WORKGROUP <= (lines) * units || step + invocation < (lines) * units) {                              \
             staged[((after) + line) * STAGE_PITCH + 2 * unit] = is_there ? a : vec4(0);                                \
             staged[((after) + line) * STAGE_PITCH + 2 * unit + 1] = is_there ? b : vec4(0);                            \
         }                                                                                                              \
     }
 
 // void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
-// row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
+// row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time. If
+// invocations load rows only or columns only in a step, there is no branch between the loads.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
     void name##_part(uint first, inout PAIRS(x))                                                                       \
     {                                                                                                                  \
         const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                      \
+        BEGIN_PART                                                                                                     \
         barrier();                                                                                                     \
-        if (ROW_TYPE != TYPE) {                                                                                        \
+        if (ROW_TYPE != TYPE || BY_UNIT != 0 && PAIR_ROWS * units % WORKGROUP == 0) {                                  \
             STAGE_LINES(ROW_TYPE, PAIR_ROWS, 0, dim, row_address, row_there)                                           \
             STAGE_LINES(TYPE, PAIR_COLUMNS, PAIR_ROWS, dim, column_address, column_there)                              \
         } else                                                                                                         \
@@ -157,10 +165,35 @@ void store_weights(PAIRS(x))
 // `dim` elements from FIRST_COLUMN on count. A row counts as 0 if column_hidden(), even if it holds NaN. VALUE_KEYS
 // rows are staged at a time. With BY_UNIT, the four products of an element follow each other. Some compilers (ANV) keep
 // a sum's old value in a register until its new one is final, and this is soon then. The result has the same bits.
+// If a lane has one unit, a round of the loop has several such steps, so that it waits for its reads less often, unless
+// other loads need the registers.
+#define SUM_ROUND(lane_units) min(lane_units > 1 || LOADS_BY_PAIR ? 1 : 4, VALUE_KEYS / 4)
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
+    /* adds the products of four columns, unit by unit */                                                              \
+    void name##_of_4(uint first, uint j, inout SUMS(sum, lane_units))                                                  \
+    {                                                                                                                  \
+        const uint pitch = lane_units * KEY_LANES;                                                                     \
+        vec4 weight[LANE_ROWS];                                                                                        \
+        EACH_ROW(i)                                                                                                    \
+            weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                            \
+        [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                             \
+            vec4 b[4];                                                                                                 \
+            [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                                 \
+                b[jj] = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                                    \
+            EACH_ROW(i)                                                                                                \
+                [[unroll]] for (uint e = 0; e < 4; e++) {                                                              \
+                    float s = fma(weight[i].x, b[0][e], sum[i][c][e]);                                                 \
+                    s = fma(weight[i].y, b[1][e], s);                                                                  \
+                    s = fma(weight[i].z, b[2][e], s);                                                                  \
+                    sum[i][c][e] = fma(weight[i].w, b[3][e], s);                                                       \
+                }                                                                                                      \
+        }                                                                                                              \
+    }                                                                                                                  \
+                                                                                                                       \
     void name##_part(uint first, inout SUMS(sum, lane_units))                                                          \
     {                                                                                                                  \
         const uint pitch = lane_units * KEY_LANES, units = dim / 8, total = VALUE_KEYS * units;                        \
+        BEGIN_PART                                                                                                     \
         barrier();                                                                                                     \
         [[unroll]] for (uint step = 0; step < total; step += WORKGROUP) {                                              \
             const uint line = (step + invocation) / units, unit = (step + invocation) % units;                         \
@@ -174,33 +207,23 @@ void store_weights(PAIRS(x))
             }                                                                                                          \
         }                                                                                                              \
         barrier();                                                                                                     \
-        [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {                                                    \
-            vec4 weight[LANE_ROWS];                                                                                    \
-            EACH_ROW(i)                                                                                                \
-                weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                        \
-            if (BY_UNIT != 0)                                                                                          \
-                [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                     \
-                    vec4 b[4];                                                                                         \
-                    [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                         \
-                        b[jj] = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                            \
-                    EACH_ROW(i)                                                                                        \
-                        [[unroll]] for (uint e = 0; e < 4; e++) {                                                      \
-                            float s = fma(weight[i].x, b[0][e], sum[i][c][e]);                                         \
-                            s = fma(weight[i].y, b[1][e], s);                                                          \
-                            s = fma(weight[i].z, b[2][e], s);                                                          \
-                            sum[i][c][e] = fma(weight[i].w, b[3][e], s);                                               \
-                        }                                                                                              \
-                }                                                                                                      \
-            else                                                                                                       \
+        if (BY_UNIT != 0)                                                                                              \
+            [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j += SUM_ROUND(lane_units))                           \
+                [[unroll]] for (uint jj = 0; jj < SUM_ROUND(lane_units); jj++)                                         \
+                    name##_of_4(first, j + jj, sum);                                                                   \
+        else                                                                                                           \
+            [[dont_unroll]] for (uint j = 0; j < VALUE_KEYS / 4; j++) {                                                \
+                vec4 weight[LANE_ROWS];                                                                                \
+                EACH_ROW(i)                                                                                            \
+                    weight[i] = weights[(row_lane + i * ROW_LANES) * WEIGHT_PITCH + first / 4 + j];                    \
                 [[unroll]] for (uint jj = 0; jj < 4; jj++)                                                             \
                     [[unroll]] for (uint c = 0; c < lane_units; c++) {                                                 \
                         const vec4 b = staged[(4 * j + jj) * pitch + column_lane + c * KEY_LANES];                     \
                         EACH_ROW(i)                                                                                    \
                             sum[i][c] = fma(vec4(weight[i][jj]), b, sum[i][c]);                                        \
                     }                                                                                                  \
-        }                                                                                                              \
+            }                                                                                                          \
     }                                                                                                                  \
-                                                                                                                       \
     void name(inout SUMS(sum, lane_units))                                                                             \
     {                                                                                                                  \
         IN_PARTS(name##_part, PAIR_COLUMNS, VALUE_KEYS, sum)                                                           \

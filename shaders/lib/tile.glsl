@@ -37,6 +37,9 @@ const uint TERMS = BIAS + SLOPES;
 // Not 0: scores of full tiles must be scaled or added to. A full tile of an additive mask holds zeros.
 const uint FULL_TERMS = MASK == MASK_ADDITIVE ? REAL_UNITS : BIAS_AT_END;
 
+// Whether something is loaded for each pair: an element of a mask, or of a bias that is not by key.
+const bool LOADS_BY_PAIR = BITMAP ? true : BIAS_BY_KEY == 0 && TERMS != 0;
+
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
 uvec2 q_item, k_base, v_base, bias_base;

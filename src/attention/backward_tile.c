@@ -37,7 +37,13 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     return 16 * units;
 }
 
-/* The kernel also has listed_keys and row_softmax, or, at matrix levels, the slots of three tiles. */
+/* Bytes of `kept` in backward_queries.comp and backward_keys.comp. */
+static uint32_t kept_bytes(const attention_tile *t, uint32_t units)
+{
+    return 16 * (t->by_unit ? units : 1);
+}
+
+/* The kernel also has `kept`, listed_keys and row_softmax, or, at matrix levels, the slots of three tiles. */
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     if (t->form != FORM_PORTABLE) {
@@ -45,25 +51,46 @@ uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmat
         return matrix_shared_memory(t, d, t->rows, t->keys) + 12 * slots + 4 * 3 * t->keys + 8 * t->rows;
     }
     const uint32_t members = d->mask == DMATTN_MASK_SELECTED ? 8 * t->keys : 0; /* listed_ranges */
-    return products_shared_memory(t, t->rows, t->keys, d->head_dim) + 4 * t->keys + members + 8 * t->rows;
+    return products_shared_memory(t, t->rows, t->keys, d->head_dim) + kept_bytes(t, 4) + 4 * t->keys + members
+           + 8 * t->rows;
 }
 
-/* The kernel also has tile_keys, tile_ranges, row_softmax and, at matrix levels, tile_bias. backward_bias.comp has
- * any_is_seen. */
+/* The kernel also has `kept`, tile_keys, tile_ranges, row_softmax and, at matrix levels, tile_bias. backward_bias.comp
+ * has any_is_seen. */
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     if (t->form != FORM_PORTABLE)
         return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows;
     const uint32_t listed = d->mask == DMATTN_MASK_SELECTED ? 12 * dmattn_tile_queries(t) : 0; /* of query_walk.glsl */
-    const uint32_t keys = products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim)) + 12 * t->keys
-                          + 8 * t->rows + listed;
+    const uint32_t keys = products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim))
+                          + kept_bytes(t, 5) + 12 * t->keys + 8 * t->rows + listed;
     const uint32_t bias = products_shared_memory(t, t->rows, t->keys, 4 * t->key_lanes) + 4 * t->keys + 8 * t->rows + 4;
     return max_u32(keys, bias);
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
 
-#define MAX_PORTABLE 20 /* portable candidates */
+#define MAX_PORTABLE 24 /* portable candidates */
+
+/* On Intel, up to 64 dimensions: four rows and three keys in a lane, by ANV's estimate (docs/notes/compilers.md). */
+static bool narrow_query_tile(const capabilities *caps, const dmattn_attention_desc *d, attention_tile *t)
+{
+    *t = (attention_tile){.level = DMATTN_LEVEL_PORTABLE,
+                          .workgroup = 256,
+                          .rows = 64,
+                          .keys = 48,
+                          .band = BAND,
+                          .key_lanes = 16,
+                          .depth = 32,
+                          .value_keys = 48,
+                          .by_unit = dmattn_tile_by_unit(caps),
+                          .splits = 1,
+                          .subgroup_size = dmattn_capabilities_subgroup_size(caps)};
+    t->heads_per_tile = dmattn_tile_heads_per_tile(d, t->rows);
+    return dmattn_capabilities_is_intel(caps) && max_u32(d->head_dim, d->value_dim) <= 64
+           && dmattn_tile_fits(t, caps, d) && dmattn_backward_query_shared_memory(t, d) <= caps->shared_memory
+           && dmattn_backward_query_registers(caps, t, d) <= dmattn_capabilities_registers(caps);
+}
 
 static uint32_t portable_query_candidates(const capabilities *caps, const dmattn_attention_desc *d,
                                           attention_tile *tiles, uint32_t max, char *why, size_t size)
@@ -74,7 +101,7 @@ static uint32_t portable_query_candidates(const capabilities *caps, const dmattn
     attention_tile found[MAX_PORTABLE];
     const uint32_t all =
         dmattn_tile_portable_candidates(caps, &of_dq, dmattn_backward_query_registers, found, MAX_PORTABLE, why, size);
-    uint32_t count = 0;
+    uint32_t count = max > 0 && narrow_query_tile(caps, d, &tiles[0]);
     for (uint32_t i = 0; i < all && count < max; i++)
         if (dmattn_backward_query_shared_memory(&found[i], d) <= caps->shared_memory) {
             tiles[count] = found[i];
@@ -91,7 +118,40 @@ static uint32_t key_heads_per_tile(const dmattn_attention_backward_desc *b, uint
     return dmattn_backward_sums_group(b) ? dmattn_tile_heads_per_tile(&b->attention, rows) : 1;
 }
 
-/* Tiles that need more registers than there are come last, those that need the fewest first. */
+/* Portable tiles of keys that fit. Those that need more registers than there are come last, those that need the fewest
+ * first. */
+typedef struct key_tiles {
+    attention_tile tile[MAX_PORTABLE];
+    uint32_t excess[MAX_PORTABLE], count;
+} key_tiles;
+
+static void add_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile t,
+                         uint32_t max_dim, key_tiles *to)
+{
+    const dmattn_attention_desc *d = &b->attention;
+    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
+    const uint32_t widest = max_u32(d->head_dim, d->value_dim);
+    t.level = DMATTN_LEVEL_PORTABLE;
+    t.subgroup_size = subgroup;
+    t.by_unit = dmattn_tile_by_unit(caps);
+    t.splits = 1;
+    t.band = BAND;
+    t.two_passes |= widest > BAND;
+    t.heads_per_tile = key_heads_per_tile(b, t.rows);
+    if (dmattn_tile_columns(&t, widest) > max_dim || t.workgroup > caps->max_invocations || t.key_lanes > subgroup
+        || t.workgroup % subgroup || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory
+        || (d->mask == DMATTN_MASK_SELECTED && t.keys > KEY_LISTS_MAX_KEYS))
+        return;
+    const uint32_t need = dmattn_backward_key_registers(caps, &t, d), over = need > most ? need - most : 0;
+    uint32_t at = to->count++;
+    for (; at > 0 && to->excess[at - 1] > over; at--) {
+        to->tile[at] = to->tile[at - 1];
+        to->excess[at] = to->excess[at - 1];
+    }
+    to->tile[at] = t;
+    to->excess[at] = over;
+}
+
 static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_attention_backward_desc *b,
                                         attention_tile *tiles, uint32_t max, char *why, size_t size)
 {
@@ -132,45 +192,32 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
         /* few registers, 128 invocations */
         {256, {.workgroup = 128, .rows = 16, .keys = 16, .key_lanes = 8, .depth = 16, .value_keys = 8}},
     };
+    /* Of more than 128 dimensions, on Intel: what is the same for a workgroup is in shared memory, so a pass for one
+     * sum has registers for more pairs. The last one is for subgroups of 8. */
+    static const attention_tile of_intel[] = {
+        {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 16, .two_passes = true},
+        {.workgroup = 256, .rows = 32, .keys = 32, .key_lanes = 16, .depth = 32, .value_keys = 16, .two_passes = true},
+        {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8, .two_passes = true},
+    };
     const dmattn_attention_desc *d = &b->attention;
-    const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
-    attention_tile found[MAX_PORTABLE];
-    const uint32_t widest = max_u32(d->head_dim, d->value_dim);
-    uint32_t excess[MAX_PORTABLE] = {0}, count = 0;
-    _Static_assert(sizeof candidates / sizeof *candidates <= MAX_PORTABLE, "too many candidates");
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
-        attention_tile t = candidates[i].tile;
-        t.level = DMATTN_LEVEL_PORTABLE;
-        t.subgroup_size = subgroup;
-        t.by_unit = dmattn_tile_by_unit(caps);
-        t.splits = 1;
-        t.band = BAND;
-        t.two_passes |= widest > BAND;
-        t.heads_per_tile = key_heads_per_tile(b, t.rows);
-        if (dmattn_tile_columns(&t, widest) > candidates[i].max_dim || t.workgroup > caps->max_invocations
-            || t.key_lanes > subgroup || t.workgroup % subgroup
-            || dmattn_backward_key_shared_memory(&t, d) > caps->shared_memory
-            || (d->mask == DMATTN_MASK_SELECTED && t.keys > KEY_LISTS_MAX_KEYS))
-            continue;
-        const uint32_t need = dmattn_backward_key_registers(caps, &t, d), over = need > most ? need - most : 0;
-        uint32_t at = count++;
-        for (; at > 0 && excess[at - 1] > over; at--) {
-            found[at] = found[at - 1];
-            excess[at] = excess[at - 1];
-        }
-        found[at] = t;
-        excess[at] = over;
-    }
-    count = count < max ? count : max;
+    key_tiles found = {.count = 0};
+    _Static_assert((sizeof candidates / sizeof *candidates) + (sizeof of_intel / sizeof *of_intel) <= MAX_PORTABLE,
+                   "too many candidates");
+    if (dmattn_capabilities_is_intel(caps) && max_u32(d->head_dim, d->value_dim) > 128)
+        for (size_t i = 0; i < sizeof of_intel / sizeof *of_intel; i++)
+            add_key_tile(caps, b, of_intel[i], BAND, &found);
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++)
+        add_key_tile(caps, b, candidates[i].tile, candidates[i].max_dim, &found);
+    const uint32_t count = found.count < max ? found.count : max;
     for (uint32_t i = 0; i < count; i++)
-        tiles[i] = found[i];
+        tiles[i] = found.tile[i];
     if (count)
         return count;
     snprintf(
         why, size,
         "no tile of keys for head_dim %u and value_dim %u fits a device of subgroup size %u, %u invocations and %u "
         "bytes of shared memory",
-        d->head_dim, d->value_dim, subgroup, caps->max_invocations, caps->shared_memory);
+        d->head_dim, d->value_dim, dmattn_capabilities_subgroup_size(caps), caps->max_invocations, caps->shared_memory);
     return 0;
 }
 

@@ -69,13 +69,19 @@ uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *t
     return row_registers(t, d) + (dmattn_capabilities_is_intel(caps) ? more_row_registers(t, d) : 0);
 }
 
-/* More than forward: D of each row, P beside dS, and addresses. */
+/* More than forward: D of each row, P beside dS, and addresses. ANV needs less, because what is the same for a
+ * workgroup, or for a row in a subgroup, is read from shared memory where it is used. But options need addresses. From
+ * 16 pairs on, it also has few left to order reads so that they do not wait, so fewer pairs are faster. */
+#define MANY_PAIRS 16
 uint32_t dmattn_backward_query_registers(const capabilities *caps, const attention_tile *t,
                                          const dmattn_attention_desc *d)
 {
     const lane l = lane_of(t, t->rows, t->keys, dmattn_tile_columns(t, d->value_dim));
-    return row_registers(t, d) + 18 + score_registers(d, l.rows * l.columns) + load_registers(d)
-           + gradient_addresses(caps, t);
+    const uint32_t pairs = l.rows * l.columns, options = score_registers(d, pairs);
+    const uint32_t more = options + load_registers(d) + gradient_addresses(caps, t);
+    if (dmattn_capabilities_is_intel(caps))
+        return l.sums + 3 * l.rows / 2 + 3 * pairs + 52 + more + (options ? 10 : 0) + (pairs < MANY_PAIRS ? 0 : 8);
+    return row_registers(t, d) + 18 + more;
 }
 
 /* ANV needs more if lanes do not share the elements of a row evenly. */
@@ -84,11 +90,26 @@ static uint32_t uneven_registers(const capabilities *caps, const attention_tile 
     return dmattn_capabilities_is_intel(caps) && dim / 4 > t->key_lanes && dim / 4 % t->key_lanes ? 5 : 0;
 }
 
+/* Whether something is loaded for each pair (LOADS_BY_PAIR of lib/tile.glsl). */
+static bool loads_by_pair(const dmattn_attention_desc *d)
+{
+    return dmattn_attention_has_bitmap(d) || d->slopes || score_registers(d, 0);
+}
+
+/* What ANV needs beyond dmattn_backward_key_registers(), or does not need: as for queries, except if something is
+ * loaded for each pair. Then its addresses count, of listed keys, and in two passes of many pairs. */
+static int32_t kept_registers(const attention_tile *t, const dmattn_attention_desc *d, uint32_t pairs, uint32_t dim)
+{
+    const int32_t listed = d->mask == DMATTN_MASK_INTERVALS ? 21 : 0;
+    if (loads_by_pair(d))
+        return listed + (t->two_passes && pairs >= MANY_PAIRS / 2 ? 2 * (int32_t)pairs : 0);
+    return t->two_passes ? -12 : dim / 4 <= t->key_lanes ? 2 : 0;
+}
+
 /* The sums of dk and dv are never in use together, so a quarter of them costs nothing. A pass for one of them also has
  * less around it. Rows are pairs, their weights and addresses. With many rows, these need more registers than options
  * and most loads do, which have their peak elsewhere. */
 #define MANY_ROWS       4
-#define MANY_PAIRS      16
 #define MANY_PAIRS_NEED 193 /* at least, with any sums */
 uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention_tile *t,
                                        const dmattn_attention_desc *d)
@@ -104,6 +125,8 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
     const uint32_t all = sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
                          + (k.rows < MANY_ROWS ? loads + options : load_registers(d)) + gradient_addresses(caps, t)
                          + uneven_registers(caps, t, dim);
+    if (dmattn_capabilities_is_intel(caps))
+        return all + (uint32_t)kept_registers(t, d, pairs, dim);
     return pairs < MANY_PAIRS || all > MANY_PAIRS_NEED ? all : MANY_PAIRS_NEED;
 }
 
@@ -149,11 +172,12 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
            + sum_elements(t, t->keys) + 89 + options;
 }
 
-/* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two; P and dS. */
+/* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two, twice on RDNA3;
+ * P and dS. */
 uint32_t dmattn_backward_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows)
 {
     const uint32_t widest = d->head_dim > d->value_dim ? d->head_dim : d->value_dim;
     const uint32_t columns = !keys_are_rows ? d->head_dim : widest > 128 ? widest : d->head_dim + d->value_dim;
-    return sum_elements(t, columns) + operand_words(t, t->query_blocks + t->dout_blocks)
+    return sum_elements(t, columns) + 2 * operand_words(t, t->query_blocks + t->dout_blocks)
            + 2 * sum_elements(t, keys_are_rows ? t->rows : t->keys) + 88;
 }

@@ -192,7 +192,7 @@ Test(backward_tile, none_that_spills)
         {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, {16, 16, 16}, 128},
         {VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, {8, 8, 8}, 256},
     };
-    static const uint32_t dims[] = {16, 64, 128, 256};
+    static const uint32_t dims[] = {16, 64, 128, 136, 256};
     for (size_t i = 0; i < COUNT(devices) * COUNT(dims) * 2; i++) {
         const size_t n = i / 2 / COUNT(dims);
         const uint32_t dim = dims[i / 2 % COUNT(dims)];
