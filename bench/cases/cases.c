@@ -2,7 +2,7 @@
 #include "cases.h"
 
 #include "decode/desc.h"
-#include "format.h"
+#include "descriptors/format.h"
 #include "shape.h"
 
 #include <stdarg.h>

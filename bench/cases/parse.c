@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "parse.h"
 
-#include "format.h"
+#include "descriptors/format.h"
 
 #include <ctype.h>
 #include <errno.h>

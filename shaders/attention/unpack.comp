@@ -10,7 +10,7 @@
 #extension GL_GOOGLE_include_directive : require
 
 #include "unpack.h"
-#include "../lib/format.glsl"
+#include "format.glsl"
 
 UNPACK_CONSTANTS(DMATTN_CONSTANT)
 

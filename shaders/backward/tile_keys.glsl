@@ -9,6 +9,13 @@ shared ivec2 tile_ranges[TILE_KEYS];
 
 uint key_tile;
 
+// Whether the keys have an order of their own (range_codes.comp).
+#ifdef SELECTED_KEYS
+const bool IN_ORDER = false;
+#else
+#define IN_ORDER LISTED
+#endif
+
 // Finds the keys of tile `tile` of the current batch item and kv head.
 void find_keys(uint tile)
 {
@@ -16,7 +23,7 @@ void find_keys(uint tile)
     for (uint i = invocation; i < TILE_KEYS; i += WORKGROUP) {
         const uint slot = tile * TILE_KEYS + i;
         uint key = slot;
-        if (MASK == MASK_INTERVALS) {
+        if (IN_ORDER) {
             const uint padded = (p.keys + KEY_ORDER_BLOCK - 1) & ~(KEY_ORDER_BLOCK - 1);
             const uint plane = MASK_BATCHES * batch * (MASK_HEADS == SCORE_HEADS_ONE ? 1 : HEADS / GROUP)
                                + (MASK_HEADS == SCORE_HEADS_ONE ? 0 : kv_head);

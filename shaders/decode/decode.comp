@@ -66,7 +66,9 @@ void main()
     fetch_header();
     fetch_slots(0, slots);
     find_importance();
+#ifdef FORMATS
     make_new_rows();
+#endif
     fetch_first(q, k, v);
     begin_step();
     begin_cache(slots);

@@ -107,21 +107,29 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
-// Ranges, biases and scales of the keys that an invocation has in its matrices, as in ranges[], biases[] and scales[];
-// 0 after the last key.
+// Ranges, biases and, with FORMATS, scales of the keys that an invocation has in its matrices, as in ranges[], biases[]
+// and scales[]; 0 after the last key. Without FORMATS, the text is free of scales: a factor of 1 is not free of cost
+// everywhere (docs/notes/experiments.md).
+#ifdef FORMATS
+#define SCALES_OF_KEYS , out vec2 scale[4]
+#else
+#define SCALES_OF_KEYS
+#endif
 #ifdef PAGED
-void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4], out vec2 scale[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4] SCALES_OF_KEYS)
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
         const uint at = first + element_column(n), clamped = min(at, listed - 1);
         range[n] = at < listed ? ranges[clamped] : 0;
         bias[n] = BIAS != 0 ? biases[clamped] : 0;
+#ifdef FORMATS
         scale[n] = at < listed ? listed_scales(clamped) : vec2(0);
+#endif
     }
 }
 #else
 // Each invocation looks at one key and gets the others by shuffles.
-void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4], out vec2 scale[4])
+void find_ranges(uint block, uint first, uint listed, out uint range[4], out float bias[4] SCALES_OF_KEYS)
 {
     const uint own = first + gl_SubgroupInvocationID % STEP_KEYS;
     float importance;
@@ -131,7 +139,9 @@ void find_ranges(uint block, uint first, uint listed, out uint range[4], out flo
     [[unroll]] for (uint n = 0; n < 4; n++) {
         range[n] = subgroupShuffle(own_range, element_column(n));
         bias[n] = BIAS != 0 ? subgroupShuffle(own_bias, element_column(n)) : 0;
+#ifdef FORMATS
         scale[n] = shuffled_scales(own_range != 0, element_column(n));
+#endif
     }
 }
 #endif
@@ -144,10 +154,15 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
                  inout vec2 row_sum, out MATRIX_A probabilities, out bool seen[4], inout OUTPUTS)
 {
     uint range[4];
-    float bias[4], weight[4], shrink_values;
+    float bias[4];
+#ifdef FORMATS
+    float weight[4], shrink_values;
     vec2 scale[4];
     find_ranges(block, first, listed, range, bias, scale);
     find_weights(scale, weight, shrink_values);
+#else
+    find_ranges(block, first, listed, range, bias);
+#endif
     const MATRIX_C s = find_scores(q, k);
     float x[2][4];
     vec2 largest = row_max;
@@ -156,8 +171,12 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const uint entry = entry_at(block, min(first + element_column(n), listed - 1));
             const bool visible = is_visible(entry, row, unpack_range(range[n]));
+#ifdef FORMATS
             const float product = s[ELEMENT(r, n)] * score_factor(r, scale[n]);
             x[r][n] = finish_score(product, ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[n], visible);
+#else
+            x[r][n] = finish_score(s[ELEMENT(r, n)], ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[n], visible);
+#endif
             seen[n] = range[n] != 0;
             largest[r] = max(largest[r], x[r][n]);
         }
@@ -170,11 +189,19 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 4; n++) {
             const float y = exp2((x[r][n] - largest[r]) * LOG2_E);
             row_sum[r] += y;
+#ifdef FORMATS
             probabilities[ELEMENT(r, n)] = OPERAND(y * weight[n]);
+#else
+            probabilities[ELEMENT(r, n)] = OPERAND(y);
+#endif
         }
     [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++)
         [[unroll]] for (uint e = 0; e < 8; e++)
+#ifdef FORMATS
             o[i][e] *= shrink[e / 4] * shrink_values;
+#else
+            o[i][e] *= shrink[e / 4];
+#endif
 }
 
 // ---- results --------------------------------------------------------------------------------------------------------
@@ -189,7 +216,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
         if (row < STORED_ROWS) {
             if (lane_column == 0)
                 softmax[at] = vec2(row_max[r], sum);
-            store_outputs(at, r, o);
+            STORE_OUTPUTS(at, r, o)
         }
     }
 }
@@ -225,10 +252,14 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
     for (uint first = gl_SubgroupID * STEP_KEYS; first < listed; first += step) {
         MATRIX_A probabilities;
         bool seen[4];
+#ifdef FORMATS
         replace_new_keys(block, first, listed, k);
+#endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
         fetch_keys(block, first + step, listed, k); // loaded while these values are added
+#ifdef FORMATS
         replace_new_values(block, first, listed, v);
+#endif
         add_values(probabilities, v, seen, o);
         fetch_values(block, first + step, listed, v);
     }
@@ -241,7 +272,9 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     [[unroll]] for (uint i = 0; i < OUT_MATRICES; i++)
         o[i] = MATRIX_C(0.0);
     vec2 row_max = vec2(LOWEST), row_sum = vec2(0);
+#ifdef FORMATS
     begin_weights();
+#endif
     layout_seen = layout_seen || layout_is_right();
     score_scale = layout_seen ? uintBitsToFloat(SCALE) : NOT_A_NUMBER;
     const bool is_first = first_row == row_block * BLOCK_ROWS;

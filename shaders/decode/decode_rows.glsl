@@ -140,10 +140,6 @@ const uint KEY_UNIT_QUADS = TYPE == TYPE_F32 ? 2 : 1, VALUE_UNIT_QUADS = KEY_UNI
 
 bool entry_is_aligned(uint entry);
 
-void make_new_rows()
-{
-}
-
 uvec4 load_key_quad(uvec2 row, uint entry, uint quad)
 {
     return load_quad(row, entry_is_aligned(entry), quad);

@@ -296,4 +296,6 @@ void store_outputs(uint at, uint r, MATRIX_C o[OUT_MATRICES])
         }
 }
 
+#define STORE_OUTPUTS(at, r, o) store_outputs(at, r, o);
+
 #endif

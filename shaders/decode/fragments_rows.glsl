@@ -93,50 +93,17 @@ void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
     }
 }
 
-// ---- what only rows of other formats have ---------------------------------------------------------------------------
-
-#define replace_new_keys(block, first, listed, k)
-#define replace_new_values(block, first, listed, v)
-
-vec2 listed_scales(uint at)
-{
-    return vec2(1);
-}
-
-vec2 shuffled_scales(bool seen, uint lane)
-{
-    return vec2(1);
-}
-
-float score_factor(uint r, vec2 scale)
-{
-    return 1;
-}
-
-void begin_weights()
-{
-}
-
-void find_weights(vec2 scale[4], out float weight[4], out float shrink)
-{
-    [[unroll]] for (uint n = 0; n < 4; n++)
-        weight[n] = 1;
-    shrink = 1;
-}
-
 // Stores the invocation's part of a row of the output, of row lane_row + 8 r. It has columns of two of every 8 units.
-void store_outputs(uint at, uint r, MATRIX_C o[OUT_MATRICES])
-{
-    [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-        [[unroll]] for (uint c = 0; c < 2; c++) {
-            const uint unit = 8 * i + 2 * lane_column + c;
-            if (unit < VALUE_UNITS)
-                [[unroll]] for (uint h = 0; h < 2; h++) {
-                    const uint even = 4 * i + 2 * h, odd = even + 1, e = ELEMENT(r, c);
-                    sums[at * OUT_PITCH + 2 * unit + h] =
-                        floatBitsToUint(vec4(o[even][e], o[even][e + 2], o[odd][e], o[odd][e + 2]));
-                }
+#define STORE_OUTPUTS(at, r, o)                                                                    \
+    [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)                                              \
+        [[unroll]] for (uint c = 0; c < 2; c++) {                                                  \
+            const uint unit = 8 * i + 2 * lane_column + c;                                         \
+            if (unit < VALUE_UNITS)                                                                \
+                [[unroll]] for (uint h = 0; h < 2; h++) {                                          \
+                    const uint even = 4 * i + 2 * h, odd = even + 1, e = ELEMENT(r, c);            \
+                    sums[at * OUT_PITCH + 2 * unit + h] =                                          \
+                        floatBitsToUint(vec4(o[even][e], o[even][e + 2], o[odd][e], o[odd][e + 2])); \
+                }                                                                                  \
         }
-}
 
 #endif

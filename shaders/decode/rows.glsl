@@ -12,7 +12,7 @@
 #ifndef LIB_ROWS_GLSL
 #define LIB_ROWS_GLSL
 
-#include "../lib/format.glsl"
+#include "../attention/format.glsl"
 
 #define UNIT_QUADS_OF(format) ((format) == FORMAT_F32 ? 2 : 1)
 const uint KEY_UNIT_QUADS = UNIT_QUADS_OF(K_FORMAT), VALUE_UNIT_QUADS = UNIT_QUADS_OF(V_FORMAT);

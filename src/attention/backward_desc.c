@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
-#include "../format.h"
+#include "../descriptors/format.h"
 
 /* Resolves the strides of dq, dk or dv. No two elements may have the same address. */
 static dmattn_status resolve_gradient(const messenger *m, const char *name, dmattn_strides *s, uint32_t batch,

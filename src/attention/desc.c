@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "desc.h"
 
-#include "../format.h"
+#include "../descriptors/format.h"
 #include "../shape.h"
 #include "pages.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pages.h"
 
-#include "../format.h"
+#include "../descriptors/format.h"
 #include "../shape.h"
 
 #define MOST_PAGE_SIZE 256
@@ -14,7 +14,7 @@ static uint64_t part_bytes(uint64_t of_row, uint64_t rows)
 
 page_layout dmattn_page_layout(const dmattn_attention_desc *d)
 {
-    const dmattn_format k = dmattn_attention_format(d, TENSOR_K), v = dmattn_attention_format(d, TENSOR_V);
+    const dmattn_format k = dmattn_format_of(d->k_format, d->type), v = dmattn_format_of(d->v_format, d->type);
     const uint64_t rows = dmattn_product(d->kv_heads, d->page_size), numbers = part_bytes(4, rows);
     page_layout l = {.values = part_bytes(dmattn_format_bytes(k, d->head_dim), rows)};
     l.k_scales = dmattn_add(l.values, part_bytes(dmattn_format_bytes(v, d->value_dim), rows));

@@ -3,7 +3,8 @@
 #ifndef DMATTN_ATTENTION_PAGES_H
 #define DMATTN_ATTENTION_PAGES_H
 
-#include "desc.h"
+#include "../message.h"
+#include "../tensor.h"
 
 /* Checks page_size, pages and page_bytes, and fills in page_bytes. The other members of `desc` are resolved. */
 dmattn_status dmattn_pages_resolve(dmattn_attention_desc *desc, const messenger *messenger);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stage.h"
 
-#include "../format.h"
+#include "../descriptors/format.h"
 
 #include <stdio.h>
 

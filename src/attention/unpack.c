@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "unpack.h"
 
-#include "../format.h"
+#include "../descriptors/format.h"
 #include "pages.h"
 
 #include "../../shaders/lib/attention.h"

@@ -2,7 +2,7 @@
 #include "desc.h"
 
 #include "../attention/desc.h"
-#include "../format.h"
+#include "../descriptors/format.h"
 #include "../mask/desc.h"
 #include "../shape.h"
 

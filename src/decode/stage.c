@@ -2,7 +2,7 @@
 #include "stage.h"
 
 #include "../attention/desc.h"
-#include "../format.h"
+#include "../descriptors/format.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #include "stage.h"
 
 #include "../attention/stage.h"
-#include "../format.h"
+#include "../descriptors/format.h"
 #include "../mask/desc.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Formats of keys and values: their sizes, and the reference, whose rows are compared with the formats' definitions. */
-#include "format.h"
+#include "descriptors/format.h"
 #include "reference/element.h"
 #include "reference/format.h"
 

@@ -3,7 +3,7 @@
 
 #include "attention/desc.h"
 #include "check/check.h"
-#include "format.h"
+#include "descriptors/format.h"
 #include "problem.h"
 #include "reference/decode.h"
 #include "reference/element.h"

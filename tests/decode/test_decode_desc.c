@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The descriptor of decoding: defaults, everything that is refused, the cache's layout; and
  * the constants of its kernels. */
+#include "attention/desc.h"
 #include "attention/pages.h"
 #include "decode/stage.h"
 #include "decode_descs.h"

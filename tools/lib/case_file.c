@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "case_file.h"
 
-#include "format.h"
+#include "descriptors/format.h"
 #include "reference/element.h"
 
 #include <ctype.h>

@@ -3,7 +3,7 @@
 #include "problem.h"
 
 #include "attention/pages.h"
-#include "format.h"
+#include "descriptors/format.h"
 #include "reference/element.h"
 #include "reference/format.h"
 

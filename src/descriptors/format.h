@@ -3,7 +3,7 @@
 #ifndef DMATTN_FORMAT_H
 #define DMATTN_FORMAT_H
 
-#include "message.h"
+#include "../message.h"
 
 /* INVALID unless `format` is a dmattn_format. `name`: the member of the descriptor. */
 dmattn_status dmattn_check_format(const messenger *messenger, const char *name, dmattn_format format);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "format.h"
 
-#include "shape.h"
+#include "../shape.h"
 
-#include "../shaders/lib/shared.h"
+#include "../../shaders/lib/shared.h"
 
 static const struct {
     const char *name;

@@ -4,7 +4,7 @@
 #ifndef LIB_FORMAT_GLSL
 #define LIB_FORMAT_GLSL
 
-#include "memory.glsl"
+#include "../lib/memory.glsl"
 
 // ---- reading ---------------------------------------------------------------------------------------------------
 
