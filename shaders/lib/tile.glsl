@@ -38,7 +38,7 @@ const uint TERMS = BIAS + SLOPES;
 const uint FULL_TERMS = MASK == MASK_ADDITIVE ? REAL_UNITS : BIAS_AT_END;
 
 // Whether something is loaded for each pair: an element of a mask, or of a bias that is not by key.
-const bool LOADS_BY_PAIR = BITMAP ? true : BIAS_BY_KEY == 0 && TERMS != 0;
+#define LOADS_BY_PAIR (BITMAP ? true : BIAS_BY_KEY != 0 ? false : TERMS != 0)
 
 uint batch, kv_head, first_head, end_head;
 uint query_tile, first_query, end_query;
