@@ -167,7 +167,7 @@ void store_weights(PAIRS(x))
 // a sum's old value in a register until its new one is final, and this is soon then. The result has the same bits.
 // If a lane has one unit, a round of the loop has several such steps, so that it waits for its reads less often, unless
 // other loads need the registers.
-#define SUM_ROUND(lane_units) min(lane_units > 1 || LOADS_BY_PAIR ? 1 : 4, VALUE_KEYS / 4)
+#define SUM_ROUND(lane_units) min(lane_units > 1 ? 1 : LOADS_BY_PAIR ? 1 : 4, VALUE_KEYS / 4)
 #define DEFINE_SUM(name, dim, lane_units, column_address, column_hidden)                                               \
     /* adds the products of four columns, unit by unit */                                                              \
     void name##_of_4(uint first, uint j, inout SUMS(sum, lane_units))                                                  \
