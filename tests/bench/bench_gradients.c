@@ -137,6 +137,24 @@ Test(gradients, some_keys)
     destroy_fixture(&f);
 }
 
+/* An f16 below 2^-14 may differ by its rounding. */
+Test(gradients, small_f16)
+{
+    double want[] = {1e-6, 4e-6}, square = 0;
+    uint64_t at = 0;
+    problem p = {.desc = {.type = DMATTN_TYPE_F16}};
+    gradient_checker c = {.problem = &p};
+    c.rows[TENSOR_DK] = (gradient_rows){.dim = 2, .count = 1, .at = &at, .want = want, .square = &square};
+    c.rows[TENSOR_DSINK] = c.rows[TENSOR_DK];
+    const float rounded[] = {1.02e-6f, 4e-6f}, wrong[] = {1.2e-6f, 4e-6f}, none[] = {NAN, 4e-6f};
+    cr_expect_eq(gradient_error(&c, TENSOR_DK, rounded), 0);
+    cr_expect_gt(gradient_error(&c, TENSOR_DK, wrong), tolerance(DMATTN_TYPE_F16));
+    cr_expect(isinf(gradient_error(&c, TENSOR_DK, none)));
+    cr_expect_gt(gradient_error(&c, TENSOR_DSINK, rounded), tolerance(DMATTN_TYPE_F16), "dsink is f32");
+    p.desc.type = DMATTN_TYPE_BF16;
+    cr_expect_gt(gradient_error(&c, TENSOR_DK, rounded), tolerance(DMATTN_TYPE_F16));
+}
+
 Test(gradients, passed)
 {
     check_result r = {0};
