@@ -46,9 +46,9 @@ typedef enum dmattn_mask {
  * numbers of blocks of that many keys instead: key j is in block j / selected_block. A number that occurs twice counts
  * once. A number that is no key or block, such as -1, stands for nothing, so lists may have different lengths. A query
  * sees the keys of its list that `causal` does not hide. A first kernel makes, for each tile of queries, the sorted
- * union of their lists, and for each key the queries that see it. The workspace holds these lists: for each number of
- * `selected` up to 12 bytes, mostly 8. Neighbouring queries should share most of their keys, because a tile reads the
- * keys of its union; if few share them, `selected_queries` says so.
+ * union of their lists, and for each key the queries that see it. The workspace holds these lists: up to 12 bytes,
+ * mostly 8, for each number in the lists of a tile's queries. Neighbouring queries should share most of their keys,
+ * because a tile reads the keys of its union. If they share few, set `selected_queries`.
  *
  * With `slopes` and no bias, S = S - slopes[h] * |p - j|, where p = t + Sk - Sq is the position of the query (ALiBi,
  * Press et al. 2021, arXiv 2108.12409). With a bias, each query head has its own multiple of it. A bias or a distance
@@ -57,11 +57,11 @@ typedef enum dmattn_mask {
  * Activations are often f32, and k and v in a cache 16 bits. Then `q_f32` and `out_f32` spare conversions. Gradients
  * need one type for all.
  *
- * `k_format` and `v_format` say how k and v are stored, if not as elements of `type`. A first kernel makes elements of
- * `type` of them in the workspace, rounded to nearest even, and attention reads these. So a plan needs as much
- * workspace as k and v have in `type`, and a run with few queries spends most of its time there; decoding reads formats
- * directly. With INT8 and E4M3, the scales are args.k_scales and args.v_scales. With Q8_0 and Q4_0, dimensions and
- * strides are multiples of 32. Gradients have no formats.
+ * `k_format` and `v_format` say how k and v are stored, if not as elements of `type`. A first kernel converts them to
+ * `type` in the workspace, rounded to nearest even, and attention reads the result. So a plan needs as much workspace
+ * as k and v have in `type`, and a run with few queries spends most of its time on the conversion. Decoding reads
+ * formats directly. With INT8 and E4M3, the scales are args.k_scales and args.v_scales. With Q8_0 and Q4_0, dimensions
+ * and strides are multiples of 32. Gradients have no formats.
  *
  * With `page_size`, k and v are in pages of a pool, args.pages, as in the paged cache of decoding. Page n starts at
  * n * page_bytes. With P = page_size, it holds k [Hk, P, D], v [Hk, P, Dv], then, if they have such formats, k_scales
@@ -71,9 +71,10 @@ typedef enum dmattn_mask {
  * k_strides and v_strides are ignored. The first kernel reads k and v through the table. Gradients have no pages.
  *
  * With `counts`, each batch item has its own numbers of queries and keys, which only the device knows, up to Sq and Sk:
- * prompts, pieces of prompts and single tokens in one call. They replace Sq and Sk in the position of a query. Numbers
+ * prompts, chunks of prompts and single tokens in one call. They replace Sq and Sk in the position of a query. Numbers
  * outside of 0 to Sq or Sk count as the nearest one. Keys from the item's number on do not exist, and their k and v may
- * hold anything. Queries from the item's number on see no key. Work that items do not have is skipped.
+ * hold anything. Queries from the item's number on see no key. Work that items do not have is skipped. Not for masks
+ * with lists of keys (intervals, selected keys), and not for gradients.
  *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
@@ -142,8 +143,8 @@ typedef struct dmattn_attention_desc {
     uint32_t selected_count;       /**< DMATTN_MASK_SELECTED: numbers of a list, up to 2^20; required then */
     uint32_t selected_block;       /**< DMATTN_MASK_SELECTED: keys of a block, a power of 2 up to 4096; 0: 1 */
     uint32_t selected_queries;     /**< DMATTN_MASK_SELECTED: how many neighbouring queries share most of their keys. If
-                                      there are tiles with no more queries, forward uses one of them. 1: lists have
-                                      little in common; 0: not known */
+                                      there are tiles of at most so many queries, forward uses one of them. 1: lists
+                                      have little in common; 0: not known */
     bool bias;                     /**< add args.bias to the scores */
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */
@@ -249,7 +250,8 @@ typedef enum dmattn_gradient {
  * a tile are visible to nearly the same queries.
  *
  * With selected keys, each tile of keys has a list of the queries that see some of them, made from the lists of tiles
- * of queries. All kernels are portable, and a bias with a query dimension has no gradient.
+ * of queries. All kernels are portable. A bias with a query dimension has no gradient: `gradients` must name the
+ * others, or the descriptor is INVALID.
  *
  * NaN and infinity: the table of dmattn_attention_desc. In addition k must be finite wherever v must be. Limit: if
  * scores exceed about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and

@@ -191,10 +191,10 @@ typedef enum dmattn_type {
  *     Q4_0   d = -m / 8, where m is the first element of the block with the largest magnitude, with its sign;
  *            x / d + 8.5 is rounded towards 0, at most 15
  *
- * x is multiplied by 1 / d, where d is not yet rounded to f16. A scale or d below 2^-126 counts as 0, so rows and
- * blocks of zeros are zeros. If a row or a block has NaN or an infinity, all its elements are NaN. If d is beyond the
- * range of f16, it is an infinity, and the elements of the block are infinite or NaN. The greatest numbers of f32 may
- * become infinite, too. */
+ * x is multiplied by 1 / scale or 1 / d, where d is not yet rounded to f16. A scale or d below 2^-126 counts as 0, so
+ * rows and blocks of zeros are zeros. If a row or a block has NaN or an infinity, all its elements are NaN. If d is
+ * beyond the range of f16, it is an infinity, and the elements of the block are infinite or NaN. The greatest numbers
+ * of f32 may become infinite, too. */
 typedef enum dmattn_format {
     DMATTN_FORMAT_TYPE = 0,             /**< elements of the descriptor's `type` */
     DMATTN_FORMAT_F32 = 1,              /**< elements of IEEE binary32 */
@@ -219,8 +219,9 @@ typedef struct dmattn_strides {
 } dmattn_strides;
 
 /** Shape of a mask or bias tensor [batch, heads, queries, keys] that is combined with the scores [B, H, Sq, Sk]. An
- * extent of 1 broadcasts over that dimension; an extent of 0 means 1. The number of keys is always Sk. Strides are in
- * elements; the stride of the key is always 1. If all three strides are 0, the tensor is contiguous. */
+ * extent of 1 broadcasts over that dimension; an extent of 0 means 1. The number of keys is always Sk; lists of
+ * selected keys have selected_count numbers instead. Strides are in elements; the stride of the last dimension is
+ * always 1. If all three strides are 0, the tensor is contiguous. */
 typedef struct dmattn_score_shape {
     uint32_t batch;        /**< extent: B or 1 */
     uint32_t heads;        /**< extent: H, Hk or 1 */

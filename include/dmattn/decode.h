@@ -24,11 +24,11 @@ extern "C" {
  * (count 0), start again (keep 0), or take back tokens of a rejected draft (keep less than its number of tokens).
  *
  * Formats: attention.k_format and attention.v_format say how the cache stores rows; k and v of new tokens and of
- * prompts have `type`. The step that adds a token stores its rows in these formats (dmattn_format), and all queries see
- * them so, those of the same step, too: the result is that of attention over the whole sequence as the cache holds it.
- * The importance is computed from v before that. Stored numbers are multiplied as they are, and scales in f32, but
- * MATRIX multiplies numbers of Q8_0 and Q4_0 by their d in f16: results beyond 65504 are infinite there. Rows of E4M3
- * that the app writes itself must not have NaN.
+ * prompts have `type`. The step that adds a token stores its rows in these formats (dmattn_format). All queries see the
+ * stored rows, also the queries of that step: the result is that of attention over the whole sequence as the cache
+ * holds it. The importance of a new token is computed from its v before v is stored. Stored numbers are multiplied as
+ * they are, and scales in f32, but MATRIX multiplies numbers of Q8_0 and Q4_0 by their d in f16: results beyond 65504
+ * are infinite there. Rows of E4M3 that the app writes itself must not have NaN.
  *
  * Algorithm: an evicted key never returns (mask.h), so a bounded cache can reuse its slot. Workgroups split the keys,
  * and their partial results are combined by their softmax in a fixed order (Dao et al. 2023, "Flash-Decoding"): results
@@ -59,9 +59,9 @@ typedef struct dmattn_decode_desc {
     /** Sizes and options of the attention. batch: number of sequences, B. queries: T, 1 to 16. keys: 0 or T, because k
      * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
      * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE, or with PAGED also DENSE, over the keys 0 to
-     * max_keys - 1 of each sequence. `causal`, `lists` and `list_capacity` must not be set. `bias`, over the same keys,
-     * and `slopes` need PAGED and no_importance. With PAGED and `sink`, importance_given or no_importance must be set.
-     */
+     * max_keys - 1 of each sequence. `causal`, `lists`, `list_capacity`, `lengths`, `counts` and the members of pages
+     * and selected keys must not be set. `bias`, over the same keys, and `slopes` need PAGED and no_importance. With
+     * PAGED and `sink`, importance_given or no_importance must be set. */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
     bool importance_given;        /**< args.importance is an input; `importance` is ignored */
@@ -95,10 +95,10 @@ DMATTN_API uint64_t dmattn_decode_desc_hash(const dmattn_decode_desc *desc);
 /** Memory layout of a cache. Sizes and offsets are in bytes unless stated otherwise. The state of sequence b starts at
  * b * sequence_size. A state of zeros is a sequence without tokens. Each state starts with twelve uint32 for each kv
  * head; the first is the number of tokens. With BOUNDED, arrays of slots follow, [Hk, slots] each: slot_words, keys,
- * values, and scales if there are any.
+ * values, and f32 scales of keys and of values if their formats have scales.
  *
  * PAGED: page n of the pool starts at n * page_size. With P = desc.page_size, a page has arrays [Hk, P]: rows of keys,
- * rows of values, scales of keys and of values if their formats have scales, f32, and the importance, f32, unless
+ * rows of values, f32 scales of keys and of values if their formats have scales, and the f32 importance unless
  * desc.no_importance. Each array begins at a multiple of 16 bytes. Gaps are not written. */
 typedef struct dmattn_cache_layout {
     uint64_t state_size;    /**< size of the states of all sequences */
@@ -130,9 +130,9 @@ typedef struct dmattn_page_range {
 
 /** PAGED: the pages that a step writes if it keeps `keep` tokens of a sequence and adds `tokens`; filling keeps none.
  * Only these pages must be the sequence's own. All other pages may be in any number of rows of the block table, for
- * example those of a common prefix. If page `first` is not the sequence's own, and `keep` is no multiple of
- * desc->page_size, it holds kept tokens: the app copies it to a page of the sequence's own before the step. Of `desc`,
- * only page_size and max_keys count. Empty if `desc` is NULL or has no pages. */
+ * example those of a common prefix. If `keep` is not a multiple of desc->page_size, page `first` holds kept tokens: if
+ * it is not the sequence's own, the app copies it to such a page before the step. Of `desc`, only page_size and
+ * max_keys count. The range is empty if `desc` is NULL or has no pages. */
 DMATTN_API dmattn_page_range dmattn_decode_written_pages(const dmattn_decode_desc *desc, uint32_t keep,
                                                          uint32_t tokens);
 

@@ -19,11 +19,13 @@ extern "C" {
  * mask, with the importance as the bias. mask.h describes the mask, attention.h the attention.
  *
  * If k and v are in pages and the importance is given, it is also in the pages: f32 [Hk, P] after the other parts of a
- * page. Sequences of different lengths, or the new tokens of some and not of others, are documents: one for each item,
- * with `selection.documents` = 1, query_offsets {0, new tokens} and key_offsets {0, all tokens}. */
+ * page. `counts` is not supported. Instead, each item is one document, so that items can have different numbers of new
+ * tokens and of tokens: `selection.documents` = 1, query_offsets {0, new tokens} and key_offsets {0, all tokens}. */
 typedef struct dmattn_dma_desc {
-    dmattn_attention_desc attention; /**< `causal`, `mask`, `bias`, `lists` and `list_capacity` must not be set */
-    dmattn_importance importance;    /**< how the importance is computed from v; if v has a format, from what is read */
+    dmattn_attention_desc attention; /**< `causal`, `mask`, `bias`, `slopes`, `counts`, `lists` and `list_capacity` must
+                                        not be set */
+    dmattn_importance importance;    /**< how the importance is computed from v; if v has a format, from v as
+                                        attention reads it */
     bool importance_given;           /**< args.importance is an input; `importance` is ignored */
     dmattn_selection selection;      /**< which keys a query sees; contains `causal` */
     uint32_t list_capacity;          /**< see dmattn_mask_desc */
@@ -58,7 +60,7 @@ typedef struct dmattn_dma_args {
     dmattn_buffer query_offsets; /**< as in dmattn_mask_args */
     dmattn_buffer key_offsets;   /**< as in dmattn_mask_args */
     dmattn_buffer importance;    /**< f32 [B, Hk, Sk]: an input if desc.importance_given, else an optional output. With
-                                    pages always an optional output */
+                                    pages it is always an optional output */
     dmattn_buffer begin;         /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer end;           /**< optional output: int32 [B, Hk, Sk] */
     dmattn_buffer k_scales;      /**< as in dmattn_attention_args */
