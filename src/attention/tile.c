@@ -166,10 +166,17 @@ uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *d, uint32_t row
     return heads < rows ? heads : rows;
 }
 
-/* If there are too few tiles of queries to fill a large device, several workgroups share the keys. */
-#define FILLING_WORKGROUPS 128
-#define LEAST_SHARE        4
-#define MOST_SPLITS        64
+#define LEAST_SHARE 4
+#define MOST_SPLITS 64
+
+/* If there are fewer workgroups, several of them share the keys of a tile, so that a large device has enough to do.
+ * Workgroups of 64 invocations with little data each wait for memory, so there may be more of them
+ * (docs/notes/experiments.md). */
+static uint64_t filling_workgroups(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const bool little = t->form == FORM_PORTABLE ? t->rows <= 16 : max_u32(d->head_dim, d->value_dim) <= 64;
+    return little && t->workgroup <= 64 ? 256 : 128;
+}
 
 /* Without splits. */
 static uint64_t count_workgroups(const dmattn_attention_desc *d, const attention_tile *t)
@@ -182,7 +189,7 @@ static uint64_t count_workgroups(const dmattn_attention_desc *d, const attention
 uint32_t dmattn_tile_splits(const dmattn_attention_desc *d, const attention_tile *t)
 {
     const uint64_t workgroups = count_workgroups(d, t);
-    const uint64_t wanted = workgroups ? FILLING_WORKGROUPS / workgroups : 1;
+    const uint64_t wanted = workgroups ? filling_workgroups(d, t) / workgroups : 1;
     const uint32_t keys = dmattn_attention_seen_keys(d, dmattn_tile_queries(t));
     const uint64_t shares = dmattn_ceil_div(keys, t->keys) / LEAST_SHARE;
     const uint64_t splits = wanted < shares ? wanted : shares;
@@ -192,7 +199,7 @@ uint32_t dmattn_tile_splits(const dmattn_attention_desc *d, const attention_tile
 uint64_t dmattn_tile_most_partial_rows(const dmattn_attention_desc *d, const attention_tile *t)
 {
     const uint64_t rows = dmattn_product(MOST_SPLITS, d->batch, d->queries, d->heads);
-    const uint64_t of_splits = dmattn_product(FILLING_WORKGROUPS, t->rows);
+    const uint64_t of_splits = dmattn_product(filling_workgroups(d, t), t->rows);
     return rows < of_splits ? rows : of_splits;
 }
 

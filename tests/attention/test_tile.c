@@ -500,6 +500,42 @@ Test(tile, packs)
 }
 
 /* Lists that few queries share: as few queries as there are tiles for. */
+/* How many workgroups share the keys of one query. */
+Test(tile, splits)
+{
+    const attention_tile fragments = {
+        .form = FORM_FRAGMENTS, .workgroup = 64, .rows = 32, .keys = 64, .heads_per_tile = 4};
+    attention_tile larger = fragments, portable = fragments;
+    larger.workgroup = 128;
+    portable.form = FORM_PORTABLE;
+    portable.rows = 16;
+    dmattn_attention_desc d = {.type = DMATTN_TYPE_F16,
+                               .batch = 1,
+                               .queries = 1,
+                               .keys = 16384,
+                               .heads = 32,
+                               .kv_heads = 8,
+                               .head_dim = 64,
+                               .value_dim = 64};
+    cr_expect_eq(dmattn_tile_splits(&d, &fragments), 32, "256 workgroups with 16 KiB of k and v each");
+    cr_expect_eq(dmattn_tile_splits(&d, &larger), 16);
+    cr_expect_eq(dmattn_tile_splits(&d, &portable), 32);
+    d.keys = 1024;
+    cr_expect_eq(dmattn_tile_splits(&d, &fragments), 4, "four tiles each");
+    d.keys = 16384;
+    d.heads = 8;
+    d.kv_heads = 2;
+    cr_expect_eq(dmattn_tile_splits(&d, &fragments), 64, "not more");
+    d.batch = 128;
+    cr_expect_eq(dmattn_tile_splits(&d, &fragments), 1);
+    d.batch = 1;
+    d.heads = 32;
+    d.kv_heads = 8;
+    d.value_dim = 128;
+    cr_expect_eq(dmattn_tile_splits(&d, &fragments), 16, "wide values");
+    cr_expect_eq(dmattn_tile_splits(&d, &portable), 32);
+}
+
 Test(tile, selected_queries)
 {
     capabilities caps = matrix_capabilities();
