@@ -70,7 +70,7 @@ static bool parse_list_length(const char *text, mask_choice *mask)
     const size_t size = colon ? (size_t)(colon - text) : strlen(text);
     if ((colon && !mask->random) || size >= sizeof length)
         return false;
-    memcpy(length, text, size);
+    snprintf(length, sizeof length, "%.*s", (int)size, text);
     return parse_size(length, &mask->window);
 }
 
@@ -188,8 +188,8 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
         [LIST_MASKS] =
-            "none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, tokens:K, blocks:B:K with B a "
-            "power of 2 up to 4096, paged or paged:F",
+            ("none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, tokens:K, blocks:B:K with B a "
+             "power of 2 up to 4096, paged or paged:F"),
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;
