@@ -25,7 +25,9 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
     const char *extra = dmattn_attention_not_decoded(a);
     if (extra)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "attention.%s is set, but in decoding the selection decides which keys a query sees", extra);
+                           "attention.%s is set, but decoding has no such option; its selection, its cache and "
+                           "args.counts say which keys a query sees",
+                           extra);
     if (!a->queries || a->queries > DECODE_MAX_TOKENS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.queries, the new tokens of a step, is %u, but must be from 1 to %d", a->queries,

@@ -24,13 +24,15 @@ dmattn_status dmattn_dma_desc_resolve(const dmattn_dma_desc *desc, dma_descs *de
                         : a->slopes ? "slopes"
                         : a->lists  ? "lists"
                         : a->causal ? "causal"
-                        : a->counts ? "counts"
                                     : NULL;
     if (extra || a->list_capacity)
         return dmattn_fail(
             m, DMATTN_ERROR_INVALID,
             "attention.%s is set, but this operator makes the mask and the bias itself, from `selection`",
             extra ? extra : "list_capacity");
+    if (a->counts)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.counts is set, but all items of dynamic mask attention have the same lengths");
     dmattn_attention_desc d;
     TRY(dmattn_attention_desc_resolve(a, &d, m)); /* for its sizes */
     descs->attention = *a;
