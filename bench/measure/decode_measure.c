@@ -217,14 +217,19 @@ static double seen_keys(const decoding *d, const bench_case *c)
     return fmin(context, (double)dmattn_decode_most_keys(&d->desc));
 }
 
-/* Each visible key and value, the data that select them (importance or slots), and the new tokens. */
+double decoding_step_bytes(const dmattn_decode_desc *d, double keys, double looked_at)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const double row = (double)dmattn_type_size(a->type) * ((double)a->head_dim + a->value_dim); /* of a new token */
+    const double cached = dmattn_decode_row_bytes(d);
+    const double of_queries = a->queries * (row * ((double)a->heads + a->kv_heads) + cached * a->kv_heads);
+    return a->batch * (a->kv_heads * (cached * keys + looked_at) + of_queries);
+}
+
 static double step_bytes(const decoding *d, double keys)
 {
-    const dmattn_attention_desc *a = &d->desc.attention;
-    const double row = (double)decoding_element(d) * ((double)a->head_dim + a->value_dim);
-    const double looked_at = d->desc.cache == DMATTN_CACHE_PAGED ? 4.0 * d->context : 16.0 * d->layout.slots;
-    const double of_queries = row * a->queries * (a->heads + 2.0 * a->kv_heads);
-    return a->batch * (a->kv_heads * (row * keys + looked_at) + of_queries);
+    const bool paged = d->desc.cache == DMATTN_CACHE_PAGED;
+    return decoding_step_bytes(&d->desc, keys, paged ? 4.0 * d->context : 16.0 * d->layout.slots);
 }
 
 static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool *planned)

@@ -13,4 +13,8 @@
 dmattn_status measure_decoding(const measure_settings *settings, const bench_case *c, const decode_tile *tile,
                                const messenger *log, measurement *m, bool *planned);
 
+/* Bytes that a step reads and writes, for a resolved descriptor: for each kv head `keys` visible rows of k and v in the
+ * formats of the cache and `looked_at` bytes of what selects them, and the rows of the new tokens. */
+double decoding_step_bytes(const dmattn_decode_desc *desc, double keys, double looked_at);
+
 #endif

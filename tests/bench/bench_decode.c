@@ -2,6 +2,7 @@
  * vkbench's decoding cases. */
 #include "app/options.h"
 #include "cases/parse.h"
+#include "measure/decode_measure.h"
 #include "support/sentences.h"
 
 #include <criterion/criterion.h>
@@ -32,6 +33,22 @@ Test(decoding, names)
     static const char *const wrong[] = {"paged:", "paged:0", "paged:1", "paged:2", "pagedx", "causal+paged"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         cr_expect_not(parse_mask(wrong[i], &mask), "%s", wrong[i]);
+}
+
+/* A step of 2 sequences: 1000 keys of 4 kv heads, of which each has 4 bytes of importance. */
+Test(decoding, step_bytes)
+{
+    dmattn_decode_desc d = {.attention = {.type = DMATTN_TYPE_BF16,
+                                          .batch = 2,
+                                          .queries = 1,
+                                          .heads = 16,
+                                          .kv_heads = 4,
+                                          .head_dim = 128,
+                                          .value_dim = 128}};
+    const double new_row = 2 * 256, of_bf16 = 2 * 4 * 1000 * (512.0 + 4), of_int8 = 2 * 4 * 1000 * (264.0 + 4);
+    cr_expect_eq(decoding_step_bytes(&d, 1000, 4000), of_bf16 + 2 * (new_row * 20 + 512 * 4));
+    d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
+    cr_expect_eq(decoding_step_bytes(&d, 1000, 4000), of_int8 + 2 * (new_row * 20 + 264 * 4));
 }
 
 Test(decoding, cases)
