@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ * Hostile contents of buffers (hostile.h): steps of decoding and their caches. */
+#include "decode/stage.h"
+#include "hostile.h"
+#include "problem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKENS    4
+#define LENGTH    20 /* tokens of each sequence before the step */
+#define PAGE      16
+#define MAX_KEYS  100
+#define OWN_PAGES 7 /* pages of a sequence; the pool has one page more than all sequences */
+#define PAGES     (ITEMS * OWN_PAGES + 1)
+
+static const dmattn_decode_desc bounded = {
+    .attention = {.type = DMATTN_TYPE_F16,
+                  .batch = ITEMS,
+                  .queries = TOKENS,
+                  .heads = HEADS,
+                  .kv_heads = KV_HEADS,
+                  .head_dim = DIM,
+                  .lse = true},
+    .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 20, .causal = true, .sinks = 2, .recent = 3},
+    .rollback = 4};
+static const dmattn_decode_desc paged = {
+    .attention = {.type = DMATTN_TYPE_F16,
+                  .batch = ITEMS,
+                  .queries = TOKENS,
+                  .heads = HEADS,
+                  .kv_heads = KV_HEADS,
+                  .head_dim = DIM,
+                  .lse = true,
+                  .mask = DMATTN_MASK_DENSE,
+                  .mask_shape = {.batch = ITEMS, .queries = TOKENS}},
+    .selection = {.select = DMATTN_SELECT_THRESHOLD, .threshold = -1e30f, .causal = true},
+    .cache = DMATTN_CACHE_PAGED,
+    .page_size = PAGE,
+    .pages = PAGES,
+    .max_keys = MAX_KEYS};
+
+static void create_decode(arena *a, const dmattn_decode_desc *like, dmattn_level level, dmattn_decode_args *args)
+{
+    dmattn_decode_desc desc = *like;
+    dmattn_plan *plan;
+    desc.attention.level = level;
+    *args = (dmattn_decode_args){0};
+    ASSERT_OK(dmattn_decode_plan(h.context, &desc, &plan));
+    dmattn_cache_layout layout;
+    ASSERT_OK(dmattn_decode_get_layout(plan, &layout));
+    arena_create(a, plan, args, 0);
+    RESULTS(a, TENSOR_OUT, TENSOR_LSE, TENSOR_STATE, TENSOR_PAGES);
+    hostile_fill_valid(a);
+    hostile_put_words(a, TENSOR_COUNTS, (const int32_t[]){TOKENS, TOKENS, TOKENS}, ITEMS);
+    hostile_put_words(a, TENSOR_KEEP, (const int32_t[]){-1, -1, -1}, ITEMS);
+    /* Each sequence has LENGTH tokens. */
+    unsigned char *state = arena_input(a, TENSOR_STATE);
+    memset(state, 0, a->bytes[TENSOR_STATE]);
+    for (uint32_t b = 0; b < ITEMS; b++)
+        for (uint32_t head = 0; head < KV_HEADS; head++) {
+            unsigned char *sequence = state + b * layout.sequence_size;
+            memcpy(sequence + 48 * head, (const uint32_t[]){LENGTH}, 4);
+            for (uint32_t i = 0; i < LENGTH && !desc.cache; i++)
+                memcpy(sequence + layout.slot_words + 16 * (head * layout.slots + i),
+                       (const uint32_t[]){i + 1, 0x3f800000 + i, INT32_MAX, 0}, 16);
+        }
+    int32_t *table = arena_input(a, TENSOR_TABLE);
+    for (int32_t i = 0; table && i < ITEMS * OWN_PAGES; i++)
+        table[i] = i;
+}
+
+static bool decodes(dmattn_level level)
+{
+    return level == DMATTN_LEVEL_MATRIX && harness_offers(level);
+}
+
+/* With pages, matrices need a known fragment layout. */
+static bool decodes_pages(dmattn_level level)
+{
+    char why[256];
+    decode_tile tile;
+    dmattn_decode_desc desc;
+    ASSERT_OK(dmattn_decode_desc_resolve(&paged, &desc, &h.context->messenger));
+    return decodes(level) && dmattn_decode_tile_choose(&h.context->caps, &desc, level, &tile, why, sizeof why);
+}
+
+DEVICE_TEST(hostile, decode_lengths)
+{
+    EACH_LEVEL(decodes)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &bounded, level, &args);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS, TENSOR_KEEP);
+    }
+}
+
+DEVICE_TEST(hostile, decode_state)
+{
+    EACH_LEVEL(decodes)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &bounded, level, &args);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_STATE);
+    }
+}
+
+DEVICE_TEST(hostile, decode_pages)
+{
+    EACH_LEVEL(decodes_pages)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &paged, level, &args);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS, TENSOR_KEEP, TENSOR_MASK);
+        create_decode(&a, &paged, level, &args);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_STATE);
+    }
+}
+
+/* The tables of sequences 0 and 2 have page numbers that do not exist. Existing numbers in them are their own pages. */
+static void put_hostile_pages(const arena *a, int kind)
+{
+    const uint64_t row = a->bytes[TENSOR_TABLE] / ITEMS;
+    uint32_t *table = arena_input(a, TENSOR_TABLE);
+    hostile_put(a, TENSOR_TABLE, kind, 0, row);
+    hostile_put(a, TENSOR_TABLE, kind, 2 * row, 3 * row);
+    for (uint32_t i = 0; i < ITEMS * OWN_PAGES; i++)
+        table[i] = table[i] < PAGES && i / OWN_PAGES != 1 ? table[i] % OWN_PAGES : table[i];
+}
+
+DEVICE_TEST(hostile, decode_table)
+{
+    EACH_LEVEL(decodes_pages)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &paged, level, &args);
+        arena_run(&a, 0, dmattn_level_string(level));
+        unsigned char *want = hostile_copy_item(&a);
+        for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+            put_hostile_pages(&a, kind);
+            arena_run(&a, 0, hostile_kind_names[kind]);
+            hostile_expect_item(&a, want, hostile_kind_names[kind]);
+        }
+        free(want);
+        arena_destroy(&a);
+    }
+}
+
+/* A prompt is written to pages that do not exist. */
+static void fill_hostile(const dmattn_decode_desc *desc)
+{
+    arena a;
+    dmattn_decode_args args;
+    create_decode(&a, desc, DMATTN_LEVEL_PORTABLE, &args);
+    dmattn_buffer importance = args.workspace; /* any memory will do */
+    for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+        const dmattn_decode_fill_args fill = {.sequence = 2,
+                                              .keys = ITEMS * TOKENS,
+                                              .k = args.k,
+                                              .v = args.v,
+                                              .importance = importance,
+                                              .state = args.state,
+                                              .pages = args.pages,
+                                              .table = args.table};
+        put_hostile_pages(&a, kind);
+        const VkCommandBuffer commands = arena_begin(&a);
+        ASSERT_OK(dmattn_decode_fill_record(a.plan, commands, &fill));
+        arena_end(&a, hostile_kind_names[kind]);
+    }
+    arena_destroy(&a);
+}
+
+DEVICE_TEST(hostile, fill)
+{
+    fill_hostile(&paged);
+}
+
+/* Caches of other formats than the type. */
+DEVICE_TEST(hostile, decode_formats)
+{
+    arena a;
+    dmattn_decode_args args;
+    dmattn_decode_desc desc = bounded;
+    desc.attention.k_format = DMATTN_FORMAT_INT8;
+    desc.attention.v_format = DMATTN_FORMAT_E4M3;
+    create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
+    RUN_KINDS(&a, 0, "int8 and e4m3 slots", TENSOR_STATE);
+    desc = paged;
+    desc.attention.k_format = DMATTN_FORMAT_E4M3;
+    desc.attention.v_format = DMATTN_FORMAT_INT8;
+    fill_hostile(&desc);
+    create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
+    for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+        put_hostile_pages(&a, kind);
+        arena_run(&a, 0, hostile_kind_names[kind]);
+    }
+    arena_destroy(&a);
+}
