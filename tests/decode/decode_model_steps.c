@@ -1,50 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-#include "decode_model.h"
+#include "decode_model_run.h"
 
 #include "attention/desc.h"
-#include "check/check.h"
-#include "descriptors/format.h"
 #include "problem.h"
 #include "reference/decode.h"
 #include "reference/element.h"
-#include "reference/format.h"
 #include "shape.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS    8 /* steps per submission */
-#define GUARD    256
-#define PATTERN  0xa5
-#define MOST_LOG 1024 /* maximum number of tokens of a sequence */
-
-/* The tokens of a sequence so far. */
-typedef struct history {
-    char *k, *v;
-    float *importance; /* [Hk, MOST_LOG] */
-    uint32_t length, floor;
-    bool broken;
-} history;
-
-typedef struct run {
-    const char *name;
-    dmattn_decode_desc desc; /* resolved */
-    dmattn_cache_layout layout;
-    const decode_habits *habits;
-    decode_results *results;
-    dmattn_plan *plan, *importance_plan;
-    dmattn_plan_info info;
-    uint64_t random;
-    history *sequences;
-    bool *written; /* paged: for each entry of the block table, whether the next submission writes its page */
-    /* of all steps, one after another */
-    uint64_t bytes[TENSOR_COUNT];
-    char *image[TENSOR_COUNT];
-    dmattn_buffer buffer[TENSOR_COUNT], workspace, prompt_k, prompt_v, prompt_importance, computed;
-    double *out, *lse; /* the right out[Dv] and lse for (step, sequence, token, head) */
-    bool *wanted;
-} run;
+#define GUARD   256
+#define PATTERN 0xa5
 
 static uint64_t below(run *r, uint64_t n)
 {
@@ -59,13 +27,6 @@ static bool once_in(run *r, unsigned n)
 static uint64_t size_of(const run *r)
 {
     return dmattn_type_size(r->desc.attention.type);
-}
-
-static void *allocate(uint64_t bytes)
-{
-    void *memory = calloc(1, bytes ? bytes : 1);
-    cr_assert(memory);
-    return memory;
 }
 
 /* ---- making it ------------------------------------------------------------------------------------------------- */
@@ -83,7 +44,7 @@ static void create_tensors(run *r)
         const uint64_t all = r->bytes[t] * (is_of_step((tensor_id)t) ? STEPS : 1);
         if (!all)
             continue;
-        r->image[t] = allocate(all + GUARD);
+        r->image[t] = decode_model_allocate(all + GUARD);
         memset(r->image[t] + all, PATTERN, GUARD);
         ASSERT_OK(dmattn_buffer_create(h.device, all + GUARD, &r->buffer[t]));
     }
@@ -126,15 +87,15 @@ static void create(run *r, const dmattn_decode_desc *desc)
     const dmattn_attention_desc *a = &r->desc.attention;
     const uint64_t rows = (uint64_t)STEPS * a->batch * a->queries * a->heads;
     create_tensors(r);
-    r->out = allocate(rows * a->value_dim * sizeof *r->out);
-    r->lse = allocate(rows * sizeof *r->lse);
-    r->wanted = allocate(rows * sizeof *r->wanted);
-    r->written = allocate((uint64_t)a->batch * r->layout.table_pages);
-    r->sequences = allocate(a->batch * sizeof *r->sequences);
+    r->out = decode_model_allocate(rows * a->value_dim * sizeof *r->out);
+    r->lse = decode_model_allocate(rows * sizeof *r->lse);
+    r->wanted = decode_model_allocate(rows * sizeof *r->wanted);
+    r->written = decode_model_allocate((uint64_t)a->batch * r->layout.table_pages);
+    r->sequences = decode_model_allocate(a->batch * sizeof *r->sequences);
     for (uint32_t b = 0; b < a->batch; b++)
-        r->sequences[b] = (history){.k = allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
-                                    .v = allocate(size_of(r) * MOST_LOG * a->kv_heads * a->value_dim),
-                                    .importance = allocate(sizeof(float) * MOST_LOG * a->kv_heads)};
+        r->sequences[b] = (history){.k = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
+                                    .v = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->value_dim),
+                                    .importance = decode_model_allocate(sizeof(float) * MOST_LOG * a->kv_heads)};
     ASSERT_OK(dmattn_buffer_create(h.device, r->info.workspace_size, &r->workspace));
     ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->head_dim, &r->prompt_k));
     ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->value_dim, &r->prompt_v));
@@ -213,7 +174,7 @@ static void make_importance(run *r, float **importance, uint64_t *stride)
     const dmattn_attention_desc *a = &r->desc.attention;
     const uint64_t tokens = (uint64_t)STEPS * a->batch * a->queries;
     *stride = tokens;
-    *importance = allocate(sizeof(float) * tokens * a->kv_heads);
+    *importance = decode_model_allocate(sizeof(float) * tokens * a->kv_heads);
     if (r->importance_plan) {
         VkCommandBuffer commands;
         const dmattn_mask_args args = {.v = r->buffer[TENSOR_V],
@@ -278,7 +239,7 @@ static void own_pages(run *r)
 {
     int32_t *table = (int32_t *)r->image[TENSOR_TABLE];
     const uint64_t size = r->layout.page_size;
-    char *page = allocate(size);
+    char *page = decode_model_allocate(size);
     for (uint32_t i = 0; table && i < r->desc.attention.batch * r->layout.table_pages; i++) {
         const bool is_copied = r->written[i] && count_uses(r, table[i]) > 1;
         r->written[i] = false;
@@ -311,7 +272,7 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
     const dmattn_attention_desc *a = &r->desc.attention;
     const uint32_t most = r->habits->most_tokens, keys = 1 + (uint32_t)below(r, most);
     history *s = &r->sequences[sequence];
-    float *importance = allocate(sizeof(float) * keys * a->kv_heads);
+    float *importance = decode_model_allocate(sizeof(float) * keys * a->kv_heads);
     for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->head_dim; i++)
         element_store(a->type, s->k, i, random_normal(&r->random));
     for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->value_dim; i++)
@@ -470,135 +431,6 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
     dmattn_commands_barrier(h.device);
 }
 
-/* FNV-1a over 32-bit words. */
-static void add_to_hash(decode_results *results, float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    results->hash = (results->hash ^ bits) * UINT64_C(1099511628211);
-}
-
-static void compare(run *r, unsigned round)
-{
-    const dmattn_attention_desc *a = &r->desc.attention;
-    const dmattn_strides *s = &a->out_strides;
-    double *got = allocate(a->value_dim * sizeof *got);
-    const int results[] = {TENSOR_OUT, TENSOR_LSE};
-    for (int i = 0; i < 2; i++)
-        ASSERT_OK(
-            dmattn_download(h.device, &r->buffer[results[i]], 0, r->image[results[i]], r->bytes[results[i]] * STEPS));
-    for (uint64_t row = 0; row < (uint64_t)STEPS * a->batch * a->queries * a->heads; row++) {
-        const uint32_t head = row % a->heads, t = row / a->heads % a->queries;
-        const uint64_t b = row / a->heads / a->queries % a->batch, step = row / a->heads / a->queries / a->batch;
-        if (!r->wanted[row])
-            continue;
-        for (uint32_t c = 0; c < a->value_dim; c++)
-            got[c] =
-                element_load(dmattn_attention_type(a, TENSOR_OUT), r->image[TENSOR_OUT] + step * r->bytes[TENSOR_OUT],
-                             b * s->batch + t * s->sequence + head * s->head + c);
-        const float lse =
-            ((float *)(r->image[TENSOR_LSE] + step * r->bytes[TENSOR_LSE]))[(b * a->heads + head) * a->queries + t];
-        r->results->rows++;
-        if (isnan(r->lse[row])) {
-            cr_assert(isnan(lse) && isnan(got[0]), "%s: a sequence without its needed keys, or NaN in q, gives %g",
-                      r->name, got[0]);
-            continue;
-        }
-        for (uint32_t c = 0; c < a->value_dim; c++)
-            add_to_hash(r->results, (float)got[c]);
-        add_to_hash(r->results, lse);
-        const double error = row_error(got, r->out + row * a->value_dim, a->value_dim);
-        const double of_lse = lse_error((double)lse, r->lse[row]);
-        cr_assert_leq(error, tolerance(a->type), "%s: round %u, step %u, sequence %u, token %u, head %u: error %g",
-                      r->name, round, (unsigned)step, (unsigned)b, t, head, error);
-        cr_assert_leq(of_lse, tolerance(a->type),
-                      "%s: round %u, step %u, sequence %u, token %u, head %u: lse %g, not %g", r->name, round,
-                      (unsigned)step, (unsigned)b, t, head, (double)lse, r->lse[row]);
-        r->results->error = fmax(r->results->error, error);
-        r->results->lse_error = fmax(r->results->lse_error, of_lse);
-    }
-    free(got);
-}
-
-/* The importance in the cache must have the same bits as from the mask plan. */
-static void compare_importance(const run *r)
-{
-    const dmattn_attention_desc *a = &r->desc.attention;
-    const uint64_t slots = (uint64_t)a->kv_heads * r->layout.slots;
-    uint32_t *words = allocate(16 * slots);
-    for (uint32_t b = 0; b < a->batch; b++) {
-        const history *s = &r->sequences[b];
-        ASSERT_OK(dmattn_download(h.device, &r->buffer[TENSOR_STATE],
-                                  b * r->layout.sequence_size + r->layout.slot_words, words, 16 * slots));
-        for (uint64_t i = 0; i < slots; i++) {
-            const uint32_t position = words[4 * i] - 1;
-            if (!words[4 * i] || position >= s->length)
-                continue;
-            float want = s->importance[i / r->layout.slots * MOST_LOG + position];
-            want = isnan(want) ? -INFINITY : want; /* in a prompt, NaN counts as -infinity */
-            cr_assert_arr_eq(&words[4 * i + 1], &want, sizeof want, "%s: sequence %u, position %u", r->name, b,
-                             position);
-        }
-    }
-    free(words);
-}
-
-/* Whether a row of the cache, and its scale, have the bits of a token's row of k or v in its format. */
-static void compare_row(const run *r, tensor_id t, const history *s, uint32_t head, uint32_t position,
-                        const char *cached, const char *cached_scale)
-{
-    const dmattn_attention_desc *a = &r->desc.attention;
-    const dmattn_format format = dmattn_attention_format(&r->desc.attention, t);
-    const uint32_t dim = t == TENSOR_K ? a->head_dim : a->value_dim;
-    const uint64_t bytes = dmattn_format_bytes(format, dim);
-    const uint64_t first = ((uint64_t)position * a->kv_heads + head) * dim;
-    float *row = allocate(dim * sizeof *row);
-    char *want = allocate(bytes);
-    for (uint32_t c = 0; c < dim; c++)
-        row[c] = (float)element_load(a->type, t == TENSOR_K ? s->k : s->v, first + c);
-    const float scale = format_store(format, want, row, dim);
-    cr_assert_arr_eq(cached, want, bytes, "%s: position %u of kv head %u, %s", r->name, position, head,
-                     dmattn_tensor_name(t));
-    if (dmattn_format_has_scales(format))
-        cr_assert_arr_eq(cached_scale, &scale, sizeof scale, "%s: the scale of position %u of kv head %u, %s", r->name,
-                         position, head, dmattn_tensor_name(t));
-    free(row);
-    free(want);
-}
-
-/* The cache holds the same bits as the reference makes. */
-static void compare_rows(const run *r)
-{
-    const dmattn_attention_desc *a = &r->desc.attention;
-    const dmattn_cache_layout *l = &r->layout;
-    const bool paged = r->desc.cache == DMATTN_CACHE_PAGED;
-    const uint64_t key = dmattn_format_bytes(dmattn_attention_format(&r->desc.attention, TENSOR_K), a->head_dim);
-    const uint64_t value = dmattn_format_bytes(dmattn_attention_format(&r->desc.attention, TENSOR_V), a->value_dim);
-    const uint32_t slots = paged ? r->desc.page_size : l->slots;
-    char *memory = allocate(paged ? l->pages_size : l->state_size);
-    const tensor_id of = paged ? TENSOR_PAGES : TENSOR_STATE;
-    ASSERT_OK(dmattn_download(h.device, &r->buffer[of], 0, memory, paged ? l->pages_size : l->state_size));
-    for (uint32_t b = 0; b < a->batch; b++)
-        for (uint32_t head = 0; head < a->kv_heads; head++)
-            for (uint32_t i = 0; i < (paged ? r->sequences[b].length : l->slots); i++) {
-                const int32_t *table = (const int32_t *)r->image[TENSOR_TABLE];
-                const char *base = memory + (paged ? 0 : b * l->sequence_size);
-                if (paged)
-                    base += (uint64_t)table[b * l->table_pages + i / slots] * l->page_size;
-                const uint64_t at = (uint64_t)head * slots + i % slots;
-                uint32_t position = i + 1;
-                if (!paged)
-                    memcpy(&position, base + l->slot_words + 16 * at, sizeof position);
-                if (!position || position > r->sequences[b].length)
-                    continue;
-                compare_row(r, TENSOR_K, &r->sequences[b], head, position - 1, base + l->keys + key * at,
-                            base + l->key_scales + 4 * at);
-                compare_row(r, TENSOR_V, &r->sequences[b], head, position - 1, base + l->values + value * at,
-                            base + l->value_scales + 4 * at);
-            }
-    free(memory);
-}
-
 static void run_round(run *r, unsigned round)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -656,11 +488,7 @@ static void run_round(run *r, unsigned round)
         record_step(r, commands, step);
     }
     ASSERT_OK(dmattn_commands_submit(h.device));
-    compare(r, round);
-    if (r->importance_plan && r->layout.slots)
-        compare_importance(r);
-    if (dmattn_decode_has_formats(&r->desc))
-        compare_rows(r);
+    decode_model_compare(r, round);
 }
 
 static void expect_guards(const run *r)
