@@ -108,8 +108,8 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
 // Ranges, biases and, with FORMATS, scales of the keys that an invocation has in its matrices, as in ranges[], biases[]
-// and scales[]; 0 after the last key. Without FORMATS, the text is free of scales: a factor of 1 is not free of cost
-// everywhere (docs/notes/experiments.md).
+// and scales[]; 0 after the last key. Without FORMATS, the text has no scales, for the
+// reason that tile.glsl gives.
 #ifdef FORMATS
 #define SCALES_OF_KEYS , out vec2 scale[4]
 #else

@@ -15,7 +15,7 @@
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
 // Kernels for lists of selected keys, SELECTED_KEYS, are variants of their own, and the text of the others stays as it
-// is: one more branch can make NVIDIA's compiler keep matrices in memory (docs/notes/experiments.md).
+// is: new text can make a kernel several times slower, even if it never runs (docs/notes/experiments.md).
 #ifdef SELECTED_KEYS
 const bool LISTED = true;
 #else
