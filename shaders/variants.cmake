@@ -41,6 +41,7 @@ set(DMATTN_VARIANTS
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
     "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"
     "decode_paged_formats | portable | decode/decode.comp                | | vulkan1.2 | FORMATS PAGED"
+    "cache_length        | portable | decode/cache_length.comp           | | vulkan1.2 | "
     "cache_select        | portable | decode/cache_select.comp           | | vulkan1.2 | "
     "cache_copy_bounded  | portable | decode/cache_copy.comp             | | vulkan1.2 | "
     "cache_copy_paged    | portable | decode/cache_copy.comp             | | vulkan1.2 | PAGED"

@@ -71,7 +71,7 @@ typedef struct dmattn_decode_desc {
     dmattn_selection selection;
     dmattn_cache cache; /**< kind of cache */
     uint32_t rollback;  /**< BOUNDED: number of tokens that can be taken back, counted from the greatest length of the
-                           sequence, 0 to 16. PAGED: ignored, any number can be taken back */
+                           sequence, 0 to 16; also tokens of a prompt. PAGED: ignored, any number can be taken back */
     uint32_t page_size; /**< PAGED: tokens per page: 1, 2, 4, 8 or a multiple of 16 up to 256 */
     uint32_t pages;     /**< PAGED: number of pages in the pool */
     uint32_t max_keys;  /**< PAGED: maximum number of tokens of a sequence */
@@ -106,8 +106,8 @@ typedef struct dmattn_cache_layout {
     uint32_t slots;         /**< BOUNDED: number of slots per kv head */
     uint64_t slot_words;    /**< BOUNDED: offset of the slot words in a state, four words per slot: uint32 position + 1
                                of its token, or 0 if empty; f32 importance; int32 position of the token that evicted it
-                               from the `window` most important keys (its own position if it never was one of them,
-                               INT32_MAX if it still is); 0 */
+                               from the `window` most important keys (its own position if it never was one of them
+                               or if a filling evicted it for good, INT32_MAX if it still is); 0 */
     uint64_t keys;          /**< offset of the keys in a state or a page, rows of D elements in their format */
     uint64_t values;        /**< offset of the values in a state or a page, rows of Dv elements in their format */
     uint64_t key_scales;    /**< offset of the scales of the keys in a state or a page, if their format has scales */
@@ -128,10 +128,10 @@ typedef struct dmattn_page_range {
     uint32_t end;   /**< one past the last entry */
 } dmattn_page_range;
 
-/** PAGED: the pages that a step writes if it keeps `keep` tokens of a sequence and adds `tokens`; filling keeps none.
+/** PAGED: the pages that a step or a filling writes if it keeps `keep` tokens of a sequence and adds `tokens`.
  * Only these pages must be the sequence's own. All other pages may be in any number of rows of the block table, for
  * example those of a common prefix. If `keep` is not a multiple of desc->page_size, page `first` holds kept tokens: if
- * it is not the sequence's own, the app copies it to such a page before the step. Of `desc`, only page_size and
+ * it is not the sequence's own, the app copies it to such a page before. Of `desc`, only page_size and
  * max_keys count. The range is empty if `desc` is NULL or has no pages. */
 DMATTN_API dmattn_page_range dmattn_decode_written_pages(const dmattn_decode_desc *desc, uint32_t keep,
                                                          uint32_t tokens);
@@ -151,8 +151,8 @@ typedef struct dmattn_decode_args {
                                count as T; no buffer: T */
     dmattn_buffer keep;  /**< optional: int32 [B], number of tokens of each sequence to keep before the new tokens are
                             added. Negative values and values above the sequence's length keep all tokens; 0 starts a
-                            new sequence. BOUNDED: if more tokens are taken back than desc.rollback, or tokens of the
-                            prompt, then out and lse of the sequence are NaN until it starts again or is filled */
+                            new sequence. BOUNDED: if more tokens are taken back than desc.rollback, then out and lse of
+                            the sequence are NaN until it starts again */
     dmattn_buffer state; /**< layout.state_size bytes, at a multiple of 16; zeros before the first step; updated */
     dmattn_buffer pages; /**< PAGED: the pool, layout.pages_size bytes, at a multiple of 16; updated */
     dmattn_buffer table; /**< PAGED: the block table, int32 [B, layout.table_pages]. Entry i is the page of tokens
@@ -171,23 +171,33 @@ typedef struct dmattn_decode_args {
 DMATTN_API dmattn_status dmattn_decode_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                               const dmattn_decode_args *args);
 
-/** Buffers for filling the cache with a prompt: k, v and importance of all its tokens. They are the inputs and the
- * importance of dmattn_dma_record(), which computes attention for the prompt, in one run or in several. */
+/** Buffers for filling the cache with a prompt or with a chunk of it: k, v and importance of the new tokens. They are
+ * the inputs and the importance of dmattn_dma_record(), which computes attention.
+ *
+ * The cache holds the same keys as if the new tokens had come in steps: a prompt may come at once or in chunks of any
+ * size, between steps and after a fork. Only the order of slots may differ. As after steps, tokens can be taken back:
+ * PAGED, any number; BOUNDED, up to desc.rollback, counted from the greatest length. */
 typedef struct dmattn_decode_fill_args {
-    uint32_t sequence;        /**< index of the sequence to fill, 0 to B - 1; its old state is replaced */
-    uint32_t keys;            /**< Sk, number of tokens of the prompt, at least 1 */
-    dmattn_buffer k;          /**< [Sk, Hk, D] */
-    dmattn_buffer v;          /**< [Sk, Hk, Dv] */
-    dmattn_strides k_strides; /**< strides of k; `batch` is ignored; all zero: contiguous */
-    dmattn_strides v_strides; /**< strides of v; `batch` is ignored; all zero: contiguous */
-    dmattn_buffer importance; /**< f32 [Hk, Sk], contiguous, unless desc.no_importance */
-    dmattn_buffer state;      /**< as in dmattn_decode_args */
-    dmattn_buffer pages;      /**< as in dmattn_decode_args */
-    dmattn_buffer table;      /**< as in dmattn_decode_args */
+    uint32_t sequence;          /**< index of the sequence to fill, 0 to B - 1 */
+    uint32_t first;             /**< number of tokens of the sequence to keep; the new ones follow them. As `keep` of
+                                   dmattn_decode_args: 0 starts a new sequence, and if the sequence has fewer tokens, all
+                                   are kept. 0 needs no valid state */
+    uint32_t keys;              /**< number of new tokens, at least 1 */
+    dmattn_buffer k;            /**< [keys, Hk, D] */
+    dmattn_buffer v;            /**< [keys, Hk, Dv] */
+    dmattn_strides k_strides;   /**< strides of k; `batch` is ignored; all zero: contiguous */
+    dmattn_strides v_strides;   /**< strides of v; `batch` is ignored; all zero: contiguous */
+    dmattn_buffer importance;   /**< f32 [Hk, keys], unless desc.no_importance */
+    uint32_t importance_stride; /**< elements from a kv head of the importance to the next one; 0: keys. For example,
+                                   the importance of a chunk may be the end of that of all tokens so far */
+    dmattn_buffer state;        /**< as in dmattn_decode_args */
+    dmattn_buffer pages;        /**< as in dmattn_decode_args */
+    dmattn_buffer table;        /**< as in dmattn_decode_args */
 } dmattn_decode_fill_args;
 
-/** Records commands that fill the cache of a sequence with a prompt; see dmattn_attention_record().
- * INVALID: also if `sequence` is out of range, or PAGED and `keys` is greater than max_keys. */
+/** Records commands that fill the cache of a sequence; see dmattn_attention_record(). INVALID: also if `sequence` is
+ * out of range, PAGED and `first` plus `keys` is greater than max_keys, `first` plus `keys` is not below 2^30, or
+ * `importance_stride` is neither 0 nor from `keys` to 2^30 - 1. */
 DMATTN_API dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                    const dmattn_decode_fill_args *args);
 

@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Copies rows of k and v of a prompt to the cache: the rows of the keys in its slots, or, if PAGED, all rows. With
-// FORMATS, they are made in the formats of the cache. Workgroup (x, y) copies WORKGROUP / COPY_LANES rows of kv head y
-// at a time.
+// Copies rows of k and v of new tokens to the cache: those that have slots, or, if PAGED, all rows. With FORMATS, they
+// are made in the formats of the cache. Workgroup (x, y) copies WORKGROUP / COPY_LANES rows of kv head y at a time.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-#include "cache.glsl"
-
-layout(push_constant, std430) uniform Params {
-    FILL_PARAMS
-    PART_PARAM
-} p;
+#include "fill.glsl"
 
 #ifdef FORMATS
 #include "rows.glsl"
@@ -28,12 +22,12 @@ void make_row(uint format, uvec2 to, uvec2 scale, uvec2 from, uint dim, uint lan
 }
 #endif
 
-// Copies the rows of a key. `k_scale`, `v_scale`: where their scales go, if the formats have any.
-void copy(uint key, uvec2 to_k, uvec2 to_v, uvec2 k_scale, uvec2 v_scale, uint lane)
+// Copies the rows of new token `i`. `k_scale`, `v_scale`: where their scales go, if the formats have any.
+void copy(uint i, uvec2 to_k, uvec2 to_v, uvec2 k_scale, uvec2 v_scale, uint lane)
 {
     const uint kv_head = WORKGROUP_ID.y;
-    const uvec2 k = advance(advance(p.k, key, p.k_sequence), kv_head, p.k_head);
-    const uvec2 v = advance(advance(p.v, key, p.v_sequence), kv_head, p.v_head);
+    const uvec2 k = advance(advance(p.k, i, p.k_sequence), kv_head, p.k_head);
+    const uvec2 v = advance(advance(p.v, i, p.v_sequence), kv_head, p.v_head);
 #ifdef FORMATS
     make_row(K_FORMAT, to_k, k_scale, k, HEAD_DIM, lane);
     make_row(V_FORMAT, to_v, v_scale, v, VALUE_DIM, lane);
@@ -43,25 +37,24 @@ void copy(uint key, uvec2 to_k, uvec2 to_v, uvec2 k_scale, uvec2 v_scale, uint l
 #endif
 }
 
+// `first`: the position of the first new token.
 #ifdef PAGED
-void copy_to(uint key, uvec2 state, uint kv_head, uint lane)
+void copy_to(uint i, uint first, uvec2 state, uint kv_head, uint lane)
 {
+    const uint key = first + i;
     const uvec2 page = page_of(p.pages, p.table, p.sequence, key);
-    if (key == 0 && lane < HEADER_WORDS / 4)
-        Quads(header_of(state, kv_head)).q[lane] = lane == 0 ? uvec4(p.keys, 0, 0, 0) : uvec4(0);
     if (lane == 0 && BIAS != 0)
-        Words(page_number(page, PAGE_IMPORTANCE_AT, kv_head, key)).w[0] =
-            floatBitsToUint(clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key])));
-    copy(key, page_key(page, kv_head, key), page_value(page, kv_head, key),
+        Words(page_number(page, PAGE_IMPORTANCE_AT, kv_head, key)).w[0] = floatBitsToUint(new_importance(kv_head, i));
+    copy(i, page_key(page, kv_head, key), page_value(page, kv_head, key),
          page_number(page, PAGE_KEY_SCALES_AT, kv_head, key), page_number(page, PAGE_VALUE_SCALES_AT, kv_head, key),
          lane);
 }
 #else
-void copy_to(uint slot, uvec2 state, uint kv_head, uint lane)
+void copy_to(uint slot, uint first, uvec2 state, uint kv_head, uint lane)
 {
-    const uint key = Quads(slots_of(state, kv_head)).q[slot].x - 1;
-    if (key < p.keys)
-        copy(key, advance(keys_of(state, kv_head), slot, uvec2(KEY_BYTES, 0)),
+    const uint i = Quads(slots_of(state, kv_head)).q[slot].x - 1 - first;
+    if (i < p.keys)
+        copy(i, advance(keys_of(state, kv_head), slot, uvec2(KEY_BYTES, 0)),
              advance(values_of(state, kv_head), slot, uvec2(VALUE_BYTES, 0)),
              advance(key_scales_of(state, kv_head), slot, uvec2(4, 0)),
              advance(value_scales_of(state, kv_head), slot, uvec2(4, 0)), lane);
@@ -71,9 +64,10 @@ void copy_to(uint slot, uvec2 state, uint kv_head, uint lane)
 void main()
 {
     const uint rows_here = WORKGROUP / COPY_LANES, lane = gl_LocalInvocationIndex % COPY_LANES;
-    const uint rows = CACHE == CACHE_PAGED ? p.keys : CAPACITY;
+    const uint rows = CACHE == CACHE_PAGED ? p.keys : CAPACITY, kv_head = WORKGROUP_ID.y;
     const uvec2 state = sequence_state(p.state, p.sequence);
+    const uint first = Quads(header_of(state, kv_head)).q[0][HEADER_LENGTH] - p.keys;
     for (uint row = WORKGROUP_ID.x * rows_here + gl_LocalInvocationIndex / COPY_LANES; row < rows;
          row += gl_NumWorkGroups.x * rows_here)
-        copy_to(row, state, WORKGROUP_ID.y, lane);
+        copy_to(row, first, state, kv_head, lane);
 }

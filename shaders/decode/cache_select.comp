@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Selects the keys of a prompt that a bounded cache holds: the keys that the next token may need, in order.
+// Selects the keys that a bounded cache holds after new tokens were added: those of its slots and of the new tokens
+// that a later token may need, also if up to ROLLBACK tokens are taken back. Slots of other keys are free for new
+// tokens.
 //
-// The w-th largest importance is found digit by digit, from the top: each step makes a histogram of the keys that have
-// the digits found so far (radix select). Among the keys of exactly this importance, the latest ones are selected, or
-// the earliest ones, by TIE_BREAK.
+//     the last ROLLBACK tokens of the sequence are left for later, as far as they are new
+//     the w-th most important of all other keys   digit by digit, from the top (radix select): each pass makes a
+//                                                 histogram of the keys that have the digits found so far. A digit is
+//                                                 one of the importance, or, if that is not enough, of the position
+//     slots of keys that are not needed are free  their list is in the last words of slots until the end
+//     new keys that are needed go to free slots
+//     the last tokens, one after another          each evicts the least important key, as in a step
+//                                                 (cache_bounded.glsl)
 //
-// One workgroup for each kv head. It reads the importance six times. The prompt's attention reads more bytes of k than
-// that.
+// An evicted key never returns. So the w most important keys are among the w before, which have slots, and the new
+// ones: the selection is the same whether tokens come at once, in parts or in steps.
+//
+// One workgroup for each kv head. It reads the importance of new tokens five times, or nine times if keys are equal.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -14,54 +23,218 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
-#include "cache.glsl"
-
-layout(push_constant, std430) uniform Params {
-    FILL_PARAMS
-    PART_PARAM
-} p;
+#include "fill.glsl"
 
 #include "../lib/scan.glsl"
 
+// Slots, through which invocations exchange data.
+layout(buffer_reference, std430, buffer_reference_align = 4) coherent buffer SlotWords {
+    uint w[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) coherent buffer SlotQuads {
+    uvec4 q[];
+};
+
 #define DIGIT_BITS 8
 shared uint histogram[1 << DIGIT_BITS];
-shared uint least_, left_, equals_;
+shared uint least_order, least_place; // a rank, see rank_of()
+shared uint left, equals;
 
 uint invocation, kv_head;
+uvec2 slots; // the address of slot 0
+uint kept, length_; // tokens before and after the filling
+uint floor_;        // the header's floor after it
+uint free_slots, taken_slots;
 
-float importance_at(uint key)
+struct slot {
+    uint position; // NONE: it is empty
+    uint evicted;
+    float importance;
+};
+
+// Slot i. Tokens may have been taken back. Then slots and evictions of later tokens do not count; `tokens` is the
+// number of those that count.
+slot slot_at(uint i, uint tokens)
 {
-    if (BIAS == 0)
-        return 0;
-    return clean(uintBitsToFloat(Words(advance(p.importance, kv_head, uvec2(4 * p.keys, 0))).w[key]));
+    const uvec4 words = SlotQuads(slots).q[i];
+    slot s;
+    s.position = words.x - 1 >= tokens ? NONE : words.x - 1;
+    s.importance = uintBitsToFloat(words.y);
+    s.evicted = words.z >= tokens ? NEVER : words.z;
+    return s;
 }
 
-// Finds `least_`, the order of the WINDOW-th most important key. `equals_` keys have this order, and `left_` of them
-// are selected.
-void find_least()
+void store_slot(uint i, uint position, uint evicted, float importance)
 {
-    if (invocation == 0) {
-        least_ = 0;
-        left_ = WINDOW;
+    SlotWords(slots).w[4 * i] = position + 1;
+    SlotWords(slots).w[4 * i + 1] = floatBitsToUint(importance);
+    SlotWords(slots).w[4 * i + 2] = evicted;
+}
+
+// Keys of lower rank are evicted first. No two keys have the same rank.
+uvec2 rank_of(float importance, uint position)
+{
+    return uvec2(order_of(importance), TIE_BREAK == TIE_BREAK_LATER ? position : ~position);
+}
+
+bool is_less(uvec2 a, uvec2 b)
+{
+    return a.x < b.x || a.x == b.x && a.y < b.y;
+}
+
+// The rank of the key of a slot, if it is one of the most important keys so far; otherwise `none`.
+uvec2 rank_of_slot(slot s, uint none)
+{
+    return s.position != NONE && s.evicted == NEVER ? rank_of(s.importance, s.position) : uvec2(none);
+}
+
+// ---- new tokens that cannot be taken back ---------------------------------------------------------------------------
+
+// Counts digits of orders (place == false), or of the places of keys of order `least_order`, among keys that have the
+// higher digits of `least`.
+void count_digits(uint keys, bool place, uint shift, uint least)
+{
+    const uint old_slots = kept == 0 ? 0 : CAPACITY;
+    for (uint i = invocation; i < old_slots + keys; i += WORKGROUP) {
+        uvec2 rank;
+        if (i < old_slots)
+            rank = rank_of_slot(slot_at(i, kept), NEVER_SEEN);
+        else
+            rank = rank_of(new_importance(kv_head, i - old_slots), kept + i - old_slots);
+        const uint x = place ? rank.y : rank.x;
+        const bool counts = rank.x != NEVER_SEEN && (!place || rank.x == least_order);
+        if (counts && (shift == 32 - DIGIT_BITS || x >> shift + DIGIT_BITS == least >> shift + DIGIT_BITS))
+            atomicAdd(histogram[x >> shift & (1u << DIGIT_BITS) - 1], 1);
     }
+}
+
+// Finds the `left`-th greatest order or place. `equals` keys have it, and `left` of them are among the WINDOW most
+// important keys.
+uint find_number(uint keys, bool place)
+{
+    uint least = 0;
     for (int shift = 32 - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
         for (uint i = invocation; i < 1u << DIGIT_BITS; i += WORKGROUP)
             histogram[i] = 0;
         barrier();
-        const uint above = least_;
-        for (uint key = invocation; key < p.keys; key += WORKGROUP) {
-            const uint order = order_of(importance_at(key));
-            if (shift == 32 - DIGIT_BITS || order >> shift + DIGIT_BITS == above >> shift + DIGIT_BITS)
-                atomicAdd(histogram[order >> shift & (1u << DIGIT_BITS) - 1], 1);
-        }
+        count_digits(keys, place, shift, least);
+        barrier();
+        uint digit = (1u << DIGIT_BITS) - 1, remaining = left;
+        for (; digit > 0 && histogram[digit] < remaining; digit--)
+            remaining -= histogram[digit];
+        least |= digit << shift;
+        const uint found = histogram[digit];
         barrier();
         if (invocation == 0) {
-            uint digit = (1u << DIGIT_BITS) - 1;
-            for (; digit > 0 && histogram[digit] < left_; digit--)
-                left_ -= histogram[digit];
-            least_ |= digit << shift;
-            equals_ = histogram[digit];
+            left = remaining;
+            equals = found;
         }
+        barrier();
+    }
+    return least;
+}
+
+// Finds the rank of the WINDOW-th most important key of the slots and the first `keys` new tokens.
+uvec2 find_least(uint keys)
+{
+    if (invocation == 0)
+        left = WINDOW;
+    barrier();
+    const uint order = find_number(keys, false);
+    if (invocation == 0)
+        least_order = order;
+    barrier();
+    return uvec2(order, equals == left ? 0 : find_number(keys, true));
+}
+
+// ---- slots ----------------------------------------------------------------------------------------------------------
+
+// Empties slots whose keys are not needed, and lists them. Keys of lower rank than `least` are evicted.
+void free_old_slots(uvec2 least)
+{
+    free_slots = 0;
+    for (uint first = 0; first < CAPACITY; first += WORKGROUP) {
+        const uint i = first + invocation;
+        slot s = slot_at(min(i, CAPACITY - 1), kept);
+        if (is_less(rank_of_slot(s, NONE), least))
+            s.evicted = s.position;
+        const bool needed = s.position != NONE && is_needed(s.position, s.evicted, floor_);
+        uint here;
+        const uint at = free_slots + exclusive_scan(i < CAPACITY && !needed ? 1 : 0, here);
+        free_slots += here;
+        if (i < CAPACITY && needed)
+            store_slot(i, s.position, s.evicted, s.importance);
+        if (i < CAPACITY && !needed) {
+            store_slot(i, NONE, 0, 0);
+            SlotWords(slots).w[4 * at + 3] = i;
+        }
+    }
+    memoryBarrierBuffer();
+    barrier();
+}
+
+// Puts a new key to free slot number `at`.
+void fill_slot(uint at, uint position, uint evicted, float importance)
+{
+    if (at < free_slots)
+        store_slot(min(SlotWords(slots).w[4 * at + 3], CAPACITY - 1), position, evicted, importance);
+}
+
+void add_tokens(uint end, uvec2 least)
+{
+    for (uint first = kept; first < end; first += WORKGROUP) {
+        const uint key = first + invocation;
+        const float importance = new_importance(kv_head, min(key, end - 1) - kept);
+        const uint evicted =
+            is_less(rank_of(importance, key), least) ? key : eviction_by_itself(key, importance);
+        uint here;
+        const bool needed = key < end && is_needed(key, evicted, floor_);
+        const uint at = taken_slots + exclusive_scan(needed ? 1 : 0, here);
+        taken_slots += here;
+        if (needed)
+            fill_slot(at, key, evicted, importance);
+    }
+    memoryBarrierBuffer();
+    barrier();
+}
+
+// ---- tokens that can be taken back: the position of the token that evicts a key must be known -----------------------
+
+// Evicts the key of least rank among the slots and token t. Returns whether that is token t.
+bool evict_by(uint t, float importance)
+{
+    if (invocation == 0)
+        least_order = least_place = NONE;
+    barrier();
+    uvec2 least = invocation == 0 ? rank_of(importance, t) : uvec2(NONE);
+    uint at = NONE;
+    for (uint i = invocation; i < CAPACITY; i += WORKGROUP) {
+        const uvec2 rank = rank_of_slot(slot_at(i, t), NONE);
+        if (is_less(rank, least)) {
+            least = rank;
+            at = i;
+        }
+    }
+    atomicMin(least_order, least.x);
+    barrier();
+    if (least.x == least_order)
+        atomicMin(least_place, least.y);
+    barrier();
+    const bool is_least = least == uvec2(least_order, least_place);
+    if (is_least && at != NONE)
+        SlotWords(slots).w[4 * at + 2] = t;
+    return is_least && at == NONE;
+}
+
+void add_last_tokens(uint first)
+{
+    for (uint t = first; t < length_; t++) {
+        const float importance = new_importance(kv_head, t - kept);
+        const bool evicts_itself = RANKED && t >= WINDOW && evict_by(t, importance);
+        if (invocation == 0)
+            fill_slot(taken_slots, t, evicts_itself ? t : eviction_by_itself(t, importance), importance);
+        taken_slots++;
+        memoryBarrierBuffer();
         barrier();
     }
 }
@@ -70,35 +243,25 @@ void main()
 {
     invocation = ordered_invocation();
     kv_head = WORKGROUP_ID.x;
-    const uvec2 state = sequence_state(p.state, p.sequence);
-    const bool all = !RANKED || p.keys <= WINDOW;
-    if (!all)
-        find_least();
-
-    uint equals_before = 0, slots = 0;
-    for (uint first = 0; first < p.keys; first += WORKGROUP) {
-        const uint key = first + invocation;
-        const bool exists = key < p.keys;
-        const float importance = importance_at(min(key, p.keys - 1));
-        bool kept = all;
-        if (!all) {
-            const uint order = order_of(importance);
-            uint equals_here;
-            const uint rank = equals_before + exclusive_scan(exists && order == least_ ? 1 : 0, equals_here);
-            const bool tie_kept = TIE_BREAK == TIE_BREAK_LATER ? rank >= equals_ - left_ : rank < left_;
-            kept = order > least_ || order == least_ && tie_kept;
-            equals_before += equals_here;
-        }
-        const uint evicted = kept ? eviction_by_itself(key, importance) : key;
-        uint here;
-        const bool needed = exists && is_needed(key, evicted, p.keys);
-        const uint slot = slots + exclusive_scan(needed ? 1 : 0, here);
-        slots += here;
-        if (needed && slot < CAPACITY)
-            Quads(slots_of(state, kv_head)).q[slot] = uvec4(key + 1, floatBitsToUint(importance), evicted, 0);
-    }
-    for (uint slot = slots + invocation; slot < CAPACITY; slot += WORKGROUP)
-        Quads(slots_of(state, kv_head)).q[slot] = uvec4(0);
+    const uvec2 state = sequence_state(p.state, p.sequence), header_at = header_of(state, kv_head);
+    const uvec4 header = Quads(header_at).q[0];
+    slots = slots_of(state, kv_head);
+    kept = kept_tokens(header);
+    length_ = kept + p.keys;
+    const uint old_floor = kept == 0 ? 0 : header[HEADER_FLOOR];
+    const uint last_tokens = max(length_, ROLLBACK) - ROLLBACK, selected = max(kept, last_tokens);
+    floor_ = max(old_floor, last_tokens);
+    taken_slots = 0;
+    uvec2 least = uvec2(0);
+    if (RANKED && selected > kept && selected > WINDOW)
+        least = find_least(selected - kept);
+    free_old_slots(least);
+    add_tokens(selected, least);
+    add_last_tokens(selected);
+    for (uint i = invocation; i < CAPACITY; i += WORKGROUP)
+        SlotWords(slots).w[4 * i + 3] = 0;
+    const bool broken = kept != 0 && ((header[HEADER_FLAGS] & FLAG_BROKEN) != 0 || kept < old_floor);
     if (invocation < HEADER_WORDS / 4)
-        Quads(header_of(state, kv_head)).q[invocation] = invocation == 0 ? uvec4(p.keys, p.keys, 0, 0) : uvec4(0);
+        Quads(header_at).q[invocation] =
+            invocation == 0 ? uvec4(length_, floor_, 0, broken ? FLAG_BROKEN : 0) : uvec4(0);
 }

@@ -146,22 +146,24 @@
     DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \
     DMATTN_ADDRESS mask;
 
-/* Push constants of cache_select.comp and cache_copy.comp, which put a prompt into the cache of a sequence. Strides are
- * in bytes. */
-#define FILL_PARAMS                                              \
-    DMATTN_ADDRESS k;          /* of the sequence [Sk, Hk, D] */ \
-    DMATTN_ADDRESS v;          /* likewise */                    \
-    DMATTN_ADDRESS importance; /* likewise f32 [Hk, Sk] */       \
-    DMATTN_ADDRESS state;                                        \
-    DMATTN_ADDRESS pages;                                        \
-    DMATTN_ADDRESS table;                                        \
-    DMATTN_ADDRESS k_sequence;                                   \
-    DMATTN_ADDRESS k_head;                                       \
-    DMATTN_ADDRESS v_sequence;                                   \
-    DMATTN_ADDRESS v_head;                                       \
-    DMATTN_UINT sequence;                                        \
-    DMATTN_UINT keys;                                            \
-    DMATTN_UINT aligned; /* rows of k and v begin at multiples of 16 bytes */
+/* Push constants of the kernels that fill the cache of a sequence with tokens. Strides are in bytes unless stated
+ * otherwise. */
+#define FILL_PARAMS                                                                        \
+    DMATTN_ADDRESS k;          /* of the new tokens [keys, Hk, D] */                       \
+    DMATTN_ADDRESS v;          /* likewise */                                              \
+    DMATTN_ADDRESS importance; /* f32 [Hk, importance_stride] */                           \
+    DMATTN_ADDRESS state;                                                                  \
+    DMATTN_ADDRESS pages;                                                                  \
+    DMATTN_ADDRESS table;                                                                  \
+    DMATTN_ADDRESS k_sequence;                                                             \
+    DMATTN_ADDRESS k_head;                                                                 \
+    DMATTN_ADDRESS v_sequence;                                                             \
+    DMATTN_ADDRESS v_head;                                                                 \
+    DMATTN_UINT sequence;                                                                  \
+    DMATTN_UINT first;             /* tokens that the sequence keeps, if it has as many */ \
+    DMATTN_UINT keys;              /* new tokens */                                        \
+    DMATTN_UINT importance_stride; /* elements */                                          \
+    DMATTN_UINT aligned;           /* rows of k and v begin at multiples of 16 bytes */
 
 /* Push constants of copy_state.comp, which copies the state of a sequence to another one. */
 #define COPY_PARAMS      \

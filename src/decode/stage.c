@@ -51,11 +51,10 @@ static dmattn_status build(decode_stage *s, pipeline_set *set)
              dmattn_decode_has_formats(&s->desc) ? "_formats" : "");
     TRY(dmattn_pipelines_add(set, kernel_name, DMATTN_LEVEL_PORTABLE, &values, &s->copy));
     TRY(dmattn_pipelines_add(set, "copy_state", DMATTN_LEVEL_PORTABLE, &values, &s->copy_state));
-    if (paged)
-        return DMATTN_SUCCESS;
-    constants[DECODE_WORKGROUP] =
-        set->ctx->caps.max_invocations < SELECT_WORKGROUP ? s->tile.workgroup : SELECT_WORKGROUP;
-    return dmattn_pipelines_add(set, "cache_select", DMATTN_LEVEL_PORTABLE, &values, &s->select);
+    if (!paged && set->ctx->caps.max_invocations >= SELECT_WORKGROUP)
+        constants[DECODE_WORKGROUP] = SELECT_WORKGROUP;
+    return dmattn_pipelines_add(set, paged ? "cache_length" : "cache_select", DMATTN_LEVEL_PORTABLE, &values,
+                                &s->begin_fill);
 }
 
 dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const dmattn_decode_desc *desc,
@@ -121,12 +120,11 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
 void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_params *params)
 {
     const uint32_t heads = s->desc.attention.kv_heads;
+    const uint32_t rows = s->desc.cache == DMATTN_CACHE_PAGED ? params->keys : s->layout.slots;
     params->state = r->tensor[TENSOR_STATE];
     params->pages = r->tensor[TENSOR_PAGES];
     params->table = r->tensor[TENSOR_TABLE];
-    if (s->select)
-        dmattn_recorder_dispatch(r, s->select, params, sizeof *params, (grid){heads, 1, 1});
-    const uint32_t rows = s->select ? s->layout.slots : params->keys;
+    dmattn_recorder_dispatch(r, s->begin_fill, params, sizeof *params, (grid){heads, 1, 1});
     dmattn_recorder_dispatch(r, s->copy, params, sizeof *params,
                              (grid){copying_workgroups(rows, s->tile.workgroup / COPY_LANES), heads, 1});
 }

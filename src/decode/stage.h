@@ -60,8 +60,8 @@ typedef struct decode_stage {
     decode_tile tile;
     bool aligned; /* rows of q, k, v and out begin at multiples of 16 bytes if their buffers do */
     grid grid;
-    uint64_t partials_at;                      /* offset in the workspace */
-    VkPipeline step, select, copy, copy_state; /* select: only for a bounded cache */
+    uint64_t partials_at; /* offset in the workspace */
+    VkPipeline step, begin_fill, copy, copy_state;
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;

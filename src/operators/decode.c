@@ -130,9 +130,18 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
     const dmattn_decode_desc *d = &stage_of(plan)->desc;
     const dmattn_attention_desc *a = &d->attention;
     TRY(dmattn_check_size(m, "keys", args->keys));
-    if (d->cache == DMATTN_CACHE_PAGED && args->keys > d->max_keys)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "keys is %u, but a sequence has at most %u (max_keys)", args->keys,
-                           d->max_keys);
+    const uint64_t tokens = (uint64_t)args->first + args->keys;
+    if (d->cache == DMATTN_CACHE_PAGED && tokens > d->max_keys)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "first (%u) plus keys (%u) is %llu, but a sequence has at most %u tokens (max_keys)",
+                           args->first, args->keys, (unsigned long long)tokens, d->max_keys);
+    if (tokens >= UINT64_C(1) << 30)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "first (%u) plus keys (%u) is %llu, but must be below 2^30",
+                           args->first, args->keys, (unsigned long long)tokens);
+    const uint32_t stride = args->importance_stride ? args->importance_stride : args->keys;
+    if (!d->no_importance && (stride < args->keys || stride >= 1u << 30))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "importance_stride is %u, but must be 0 or from keys (%u) to 2^30 - 1", stride, args->keys);
     dmattn_strides k = args->k_strides, v = args->v_strides;
     TRY(dmattn_strides_resolve(m, "k", &k, 1, args->keys, a->kv_heads, a->head_dim));
     TRY(dmattn_strides_resolve(m, "v", &v, 1, args->keys, a->kv_heads, a->value_dim));
@@ -146,7 +155,9 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
         .v_sequence = v.sequence * size,
         .v_head = v.head * size,
         .sequence = args->sequence,
+        .first = args->first,
         .keys = args->keys,
+        .importance_stride = stride,
         .aligned = aligned,
     };
     TRY(dmattn_plan_resolve_buffer(plan, "k", &args->k,
@@ -156,8 +167,8 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
                                    size * dmattn_strides_span(&v, 1, args->keys, a->kv_heads, a->value_dim), alignment,
                                    &params.v));
     if (!d->no_importance)
-        TRY(dmattn_plan_resolve_buffer(plan, "importance", &args->importance, UINT64_C(4) * a->kv_heads * args->keys, 4,
-                                       &params.importance));
+        TRY(dmattn_plan_resolve_buffer(plan, "importance", &args->importance,
+                                       4 * ((a->kv_heads - 1) * (uint64_t)stride + args->keys), 4, &params.importance));
     TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_STATE, &args->state));
     TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_PAGES, &args->pages));
     TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_TABLE, &args->table));

@@ -150,15 +150,18 @@ DEVICE_TEST(hostile, decode_table)
     }
 }
 
-/* A prompt is written to pages that do not exist. */
-static void fill_hostile(const dmattn_decode_desc *desc)
+/* A prompt, or a chunk that follows `first` tokens, is written to pages that do not exist, or to a state that holds
+ * anything. */
+static void fill_hostile(const dmattn_decode_desc *desc, uint32_t first)
 {
     arena a;
     dmattn_decode_args args;
     create_decode(&a, desc, DMATTN_LEVEL_PORTABLE, &args);
     dmattn_buffer importance = args.workspace; /* any memory will do */
+    const uint64_t state = a.bytes[TENSOR_STATE] / ITEMS;
     for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
         const dmattn_decode_fill_args fill = {.sequence = 2,
+                                              .first = first,
                                               .keys = ITEMS * TOKENS,
                                               .k = args.k,
                                               .v = args.v,
@@ -166,7 +169,9 @@ static void fill_hostile(const dmattn_decode_desc *desc)
                                               .state = args.state,
                                               .pages = args.pages,
                                               .table = args.table};
-        put_hostile_pages(&a, kind);
+        if (desc->cache)
+            put_hostile_pages(&a, kind);
+        hostile_put(&a, TENSOR_STATE, kind, 2 * state, 3 * state);
         const VkCommandBuffer commands = arena_begin(&a);
         ASSERT_OK(dmattn_decode_fill_record(a.plan, commands, &fill));
         arena_end(&a, hostile_kind_names[kind]);
@@ -176,7 +181,11 @@ static void fill_hostile(const dmattn_decode_desc *desc)
 
 DEVICE_TEST(hostile, fill)
 {
-    fill_hostile(&paged);
+    static const uint32_t first[] = {0, LENGTH, LENGTH - 7, MAX_KEYS - ITEMS * TOKENS};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        fill_hostile(&paged, first[i]);
+        fill_hostile(&bounded, first[i]);
+    }
 }
 
 /* Caches of other formats than the type. */
@@ -192,7 +201,7 @@ DEVICE_TEST(hostile, decode_formats)
     desc = paged;
     desc.attention.k_format = DMATTN_FORMAT_E4M3;
     desc.attention.v_format = DMATTN_FORMAT_INT8;
-    fill_hostile(&desc);
+    fill_hostile(&desc, LENGTH);
     create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
     for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
         put_hostile_pages(&a, kind);

@@ -13,6 +13,7 @@
 
 #define GUARD   256
 #define PATTERN 0xa5
+#define PROMPTS 2 /* the most prompts and chunks before the steps of a submission */
 
 static uint64_t below(run *r, uint64_t n)
 {
@@ -266,42 +267,6 @@ static void share_pages(run *r, uint32_t from, uint32_t to)
         memcpy(r->image[TENSOR_TABLE] + to * row, r->image[TENSOR_TABLE] + from * row, row);
 }
 
-/* Fills a sequence from a prompt. */
-static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
-{
-    const dmattn_attention_desc *a = &r->desc.attention;
-    const uint32_t most = r->habits->most_tokens, keys = 1 + (uint32_t)below(r, most);
-    history *s = &r->sequences[sequence];
-    float *importance = decode_model_allocate(sizeof(float) * keys * a->kv_heads);
-    for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->head_dim; i++)
-        element_store(a->type, s->k, i, random_normal(&r->random));
-    for (uint64_t i = 0; i < (uint64_t)keys * a->kv_heads * a->value_dim; i++)
-        element_store(a->type, s->v, i, random_normal(&r->random));
-    for (uint32_t head = 0; head < a->kv_heads; head++)
-        for (uint32_t j = 0; j < keys; j++)
-            importance[head * keys + j] = s->importance[head * MOST_LOG + j] = random_importance(r);
-    s->length = keys;
-    s->floor = r->desc.cache == DMATTN_CACHE_PAGED ? 0 : keys;
-    s->broken = false;
-    write_pages(r, sequence, 0, keys);
-    own_pages(r);
-    ASSERT_OK(dmattn_upload(h.device, &r->prompt_k, 0, s->k, size_of(r) * keys * a->kv_heads * a->head_dim));
-    ASSERT_OK(dmattn_upload(h.device, &r->prompt_v, 0, s->v, size_of(r) * keys * a->kv_heads * a->value_dim));
-    ASSERT_OK(dmattn_upload(h.device, &r->prompt_importance, 0, importance, sizeof(float) * keys * a->kv_heads));
-    free(importance);
-    const dmattn_decode_fill_args args = {.sequence = sequence,
-                                          .keys = keys,
-                                          .k = r->prompt_k,
-                                          .v = r->prompt_v,
-                                          .importance = r->prompt_importance,
-                                          .state = r->buffer[TENSOR_STATE],
-                                          .pages = r->buffer[TENSOR_PAGES],
-                                          .table = r->buffer[TENSOR_TABLE]};
-    ASSERT_OK(dmattn_decode_fill_record(r->plan, commands, &args));
-    dmattn_commands_barrier(h.device);
-    r->results->fills++;
-}
-
 /* Chooses how many tokens of a sequence to keep. */
 static int32_t choose_keep(run *r, history *s)
 {
@@ -322,6 +287,98 @@ static int32_t choose_keep(run *r, history *s)
     return -1 - (int32_t)below(r, 2) * 1000;
 }
 
+/* Perhaps a sequence becomes a copy of another one. Otherwise, *from and *to stay as they are. */
+static void choose_fork(run *r, uint32_t *from, uint32_t *to)
+{
+    const uint32_t batch = r->desc.attention.batch;
+    if (batch < 2 || !once_in(r, r->habits->fork))
+        return;
+    *from = (uint32_t)below(r, batch);
+    *to = (*from + 1 + (uint32_t)below(r, batch - 1)) % batch;
+    copy_history(r, &r->sequences[*to], &r->sequences[*from]);
+    share_pages(r, *from, *to);
+    r->results->forks++;
+}
+
+/* Keeps `keep` tokens of a sequence; negative: all. */
+static void keep_tokens(history *s, int32_t keep)
+{
+    if (keep < 0 || (uint32_t)keep > s->length)
+        return;
+    s->broken = keep && (s->broken || (uint32_t)keep < s->floor);
+    s->floor = keep ? s->floor : 0;
+    s->length = (uint32_t)keep;
+}
+
+/* New tokens have come. */
+static void set_length(const run *r, history *s, uint32_t length)
+{
+    const uint32_t back = r->desc.rollback;
+    if (r->desc.cache == DMATTN_CACHE_BOUNDED && length > back && length - back > s->floor)
+        s->floor = length - back;
+    s->length = length;
+}
+
+/* Uploads the importance of the last `keys` tokens of a sequence: alone, or at the end of that of all its tokens.
+ * Returns the elements from a kv head to the next one, and where the importance begins. */
+static uint32_t upload_importance(run *r, const history *s, uint32_t keys, uint32_t *at)
+{
+    const uint32_t heads = r->desc.attention.kv_heads, stride = below(r, 2) ? keys : s->length;
+    float *importance = decode_model_allocate(sizeof(float) * stride * heads);
+    for (uint32_t head = 0; head < heads; head++)
+        for (uint32_t j = 0; j < stride; j++)
+            importance[head * stride + j] = s->importance[head * MOST_LOG + s->length - stride + j];
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_importance, 0, importance, sizeof(float) * stride * heads));
+    free(importance);
+    *at = stride - keys;
+    return stride;
+}
+
+/* Fills a sequence with a prompt, or with a chunk that follows the tokens that it keeps. */
+static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    history *s = &r->sequences[sequence];
+    const bool is_chunk = s->length && below(r, 8);
+    const uint32_t before = s->length;
+    keep_tokens(s, is_chunk ? choose_keep(r, s) : 0);
+    const uint32_t first = s->length, most = r->habits->most_tokens - first;
+    const uint32_t keys = 1 + (uint32_t)below(r, below(r, 2) && most > 20 ? 20 : most);
+    const uint32_t too_many = r->desc.cache == DMATTN_CACHE_PAGED ? r->desc.max_keys - first - keys : 1000;
+    const uint64_t k_row = (uint64_t)a->kv_heads * a->head_dim, v_row = (uint64_t)a->kv_heads * a->value_dim;
+    for (uint64_t i = first * k_row; i < (first + keys) * k_row; i++)
+        element_store(a->type, s->k, i, random_normal(&r->random));
+    for (uint64_t i = first * v_row; i < (first + keys) * v_row; i++)
+        element_store(a->type, s->v, i, random_normal(&r->random));
+    for (uint32_t head = 0; head < a->kv_heads; head++)
+        for (uint32_t j = first; j < first + keys; j++)
+            s->importance[head * MOST_LOG + j] = random_importance(r);
+    set_length(r, s, first + keys);
+    write_pages(r, sequence, first, keys);
+    own_pages(r);
+    uint32_t at;
+    const uint32_t stride = upload_importance(r, s, keys, &at);
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_k, 0, s->k, size_of(r) * s->length * k_row));
+    ASSERT_OK(dmattn_upload(h.device, &r->prompt_v, 0, s->v, size_of(r) * s->length * v_row));
+    const dmattn_decode_fill_args args = {
+        .sequence = sequence,
+        /* more tokens than it has: all are kept */
+        .first = first == before && once_in(r, 3) ? first + (uint32_t)below(r, 1 + too_many) : first,
+        .keys = keys,
+        .k = {r->prompt_k.buffer, size_of(r) * first * k_row, size_of(r) * keys * k_row},
+        .v = {r->prompt_v.buffer, size_of(r) * first * v_row, size_of(r) * keys * v_row},
+        .importance = {r->prompt_importance.buffer, 4 * (uint64_t)at,
+                       4 * ((a->kv_heads - 1) * (uint64_t)stride + keys)},
+        .importance_stride = stride == keys ? 0 : stride,
+        .state = r->buffer[TENSOR_STATE],
+        .pages = r->buffer[TENSOR_PAGES],
+        .table = r->buffer[TENSOR_TABLE]};
+    ASSERT_OK(dmattn_decode_fill_record(r->plan, commands, &args));
+    dmattn_commands_barrier(h.device);
+    r->results->fills++;
+    r->results->chunks += first > 0;
+}
+
 /* Adds the new tokens of a sequence in a step, and computes the right results for their queries. */
 static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *importance, uint64_t stride)
 {
@@ -331,15 +388,8 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
     const uint32_t count = once_in(r, r->habits->pause) ? 0 : 1 + (uint32_t)below(r, a->queries);
     ((int32_t *)(r->image[TENSOR_KEEP] + step * r->bytes[TENSOR_KEEP]))[b] = keep;
     ((int32_t *)(r->image[TENSOR_COUNTS] + step * r->bytes[TENSOR_COUNTS]))[b] = (int32_t)count;
-    if (keep >= 0) {
-        s->broken = keep && (s->broken || (uint32_t)keep < s->floor);
-        s->floor = keep ? s->floor : 0;
-        s->length = (uint32_t)keep;
-    }
-    const uint32_t after = s->length + count;
+    keep_tokens(s, keep);
     write_pages(r, b, s->length, count);
-    if (r->desc.cache == DMATTN_CACHE_BOUNDED && after > r->desc.rollback && after - r->desc.rollback > s->floor)
-        s->floor = after - r->desc.rollback;
     for (uint32_t t = 0; t < count; t++)
         for (uint32_t head = 0; head < a->kv_heads; head++) {
             const uint64_t to = ((uint64_t)s->length + t) * a->kv_heads + head;
@@ -392,7 +442,7 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
             ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, s->length + t, mask, bias,
                                            r->out + row * a->value_dim, &r->lse[row]));
         }
-    s->length = after;
+    set_length(r, s, s->length + count);
     r->results->steps++;
 }
 
@@ -431,6 +481,29 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
     dmattn_commands_barrier(h.device);
 }
 
+static void record_fork(const run *r, VkCommandBuffer commands, uint32_t from, uint32_t to)
+{
+    if (from == to)
+        return;
+    ASSERT_OK(dmattn_decode_fork_record(r->plan, commands, &r->buffer[TENSOR_STATE], from, to));
+    dmattn_commands_barrier(h.device);
+}
+
+/* Perhaps a fork, and then perhaps a prompt or a chunk: a submission of its own, because there is one buffer for k and
+ * v. `certain`: there is a prompt. */
+static void submit_prompt(run *r, bool certain)
+{
+    uint32_t from = 0, to = 0;
+    if (!r->habits->fill || !(certain || once_in(r, r->habits->fill)))
+        return;
+    VkCommandBuffer commands;
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    choose_fork(r, &from, &to);
+    record_fork(r, commands, from, to);
+    fill(r, commands, once_in(r, 2) ? to : (uint32_t)below(r, r->desc.attention.batch));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+}
+
 static void run_round(run *r, unsigned round)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
@@ -452,26 +525,16 @@ static void run_round(run *r, unsigned round)
     make_importance(r, &importance, &stride);
     memset(r->wanted, 0, (uint64_t)STEPS * a->batch * a->queries * a->heads);
 
-    /* Records commands while the histories advance. All inputs are uploaded before the commands are submitted. At most
-     * one prompt, before the first step, because there is one buffer for it. */
+    /* Records commands while the histories advance. All inputs are uploaded before the commands are submitted. */
+    for (unsigned i = 0; i < PROMPTS; i++)
+        submit_prompt(r, round == 0 && i == 0);
     VkCommandBuffer commands;
-    const bool fills = r->habits->fill && (round == 0 || once_in(r, r->habits->fill));
-    if (fills) {
-        ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-        fill(r, commands, (uint32_t)below(r, a->batch));
-        ASSERT_OK(dmattn_commands_submit(h.device));
-    }
     uint32_t from[STEPS], to[STEPS];
     for (uint32_t step = 0; step < STEPS; step++) {
         from[step] = to[step] = 0;
         /* the block table is the same for all steps, so sequences with pages are copied only before the first one */
-        if (a->batch > 1 && (!step || !r->layout.table_pages) && once_in(r, r->habits->fork)) {
-            from[step] = (uint32_t)below(r, a->batch);
-            to[step] = (from[step] + 1 + (uint32_t)below(r, a->batch - 1)) % a->batch;
-            copy_history(r, &r->sequences[to[step]], &r->sequences[from[step]]);
-            share_pages(r, from[step], to[step]);
-            r->results->forks++;
-        }
+        if (!step || !r->layout.table_pages)
+            choose_fork(r, &from[step], &to[step]);
         for (uint32_t b = 0; b < a->batch; b++)
             advance_sequence(r, step, b, importance, stride);
     }
@@ -481,10 +544,7 @@ static void run_round(run *r, unsigned round)
     upload(r, TENSOR_COUNTS);
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     for (uint32_t step = 0; step < STEPS; step++) {
-        if (from[step] != to[step]) {
-            ASSERT_OK(dmattn_decode_fork_record(r->plan, commands, &r->buffer[TENSOR_STATE], from[step], to[step]));
-            dmattn_commands_barrier(h.device);
-        }
+        record_fork(r, commands, from[step], to[step]);
         record_step(r, commands, step);
     }
     ASSERT_OK(dmattn_commands_submit(h.device));

@@ -397,9 +397,11 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", name);
     cr_expect(results.broken || !c->habits.too_far || rounds < 20, "%s: nothing was taken back too far", name);
     cr_expect(results.fills || !c->habits.fill, "%s: no prompt", name);
+    cr_expect(results.chunks || !c->habits.fill || rounds < 5, "%s: no chunk", name);
     cr_expect(results.forks || !c->habits.fork || rounds < 5, "%s: no fork", name); /* one in a few steps */
-    printf("%s: %llu steps, %llu rows, errors %.1e and %.1e of lse\n", name, (unsigned long long)results.steps,
-           (unsigned long long)results.rows, results.error, results.lse_error);
+    printf("%s: %llu steps, %llu prompts, %llu chunks, %llu rows, errors %.1e and %.1e of lse\n", name,
+           (unsigned long long)results.steps, (unsigned long long)(results.fills - results.chunks),
+           (unsigned long long)results.chunks, (unsigned long long)results.rows, results.error, results.lse_error);
 }
 
 /* Whether there is a kernel of a level. Pages and formats have kernels of the level matrix only on some devices, and

@@ -422,6 +422,19 @@ static void try_fill(const dmattn_decode_desc *desc, unsigned buffers)
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID,
                    desc->max_keys ? "max_keys" : "buffer k ");
     args = good;
+    args.first = UINT32_MAX;
+    EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID,
+                   desc->max_keys ? "max_keys" : "below 2^30");
+    args.first = desc->max_keys ? desc->max_keys - PROMPT + 1 : (1u << 30) - PROMPT;
+    EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "first (");
+    args = good;
+    args.importance_stride = PROMPT - 1;
+    EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "importance_stride is");
+    args.importance_stride = 1u << 30;
+    EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "importance_stride is");
+    args.importance_stride = PROMPT + 1; /* the last row needs no gap after it */
+    EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "buffer importance ");
+    args = good;
     args.k_strides = (dmattn_strides){0, UINT64_MAX / 2, 8};
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "k spans");
     args.k_strides = (dmattn_strides){0, 17, 8}; /* a gap of one element */
@@ -442,6 +455,14 @@ static void try_fill(const dmattn_decode_desc *desc, unsigned buffers)
     ASSERT_OK(dmattn_decode_fill_record(r.plan, r.commands, &good));
     ASSERT_OK(dmattn_commands_submit(h.device));
     cr_expect(length_of(&r, 0) == 0 && length_of(&r, 1) == PROMPT);
+
+    /* with the greatest `first`, it keeps the tokens that it has */
+    args = good;
+    args.first = (desc->max_keys ? desc->max_keys : (1u << 30) - 1) - PROMPT;
+    ASSERT_OK(dmattn_commands_begin(h.device, &r.commands));
+    ASSERT_OK(dmattn_decode_fill_record(r.plan, r.commands, &args));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+    cr_expect(length_of(&r, 0) == 0 && length_of(&r, 1) == 2 * PROMPT);
     args = good;
     fill_args_destroy(&args);
     rig_destroy(&r);

@@ -49,7 +49,8 @@ static dmattn_attention_desc sizes(const paged_case *c)
                                    .level = DMATTN_LEVEL_PORTABLE};
 }
 
-/* Fills the sequences into a paged cache. `k`, `v`: f16, contiguous. Returns the bytes of a page. */
+/* Fills the sequences into a paged cache, each in two chunks. `k`, `v`: f16, contiguous. Returns the bytes of a page.
+ */
 static uint64_t fill_cache(const paged_case *c, const dmattn_buffer *k, const dmattn_buffer *v, dmattn_buffer *pages,
                            dmattn_buffer *table)
 {
@@ -77,14 +78,23 @@ static uint64_t fill_cache(const paged_case *c, const dmattn_buffer *k, const dm
     for (uint32_t b = 0; b < ITEMS; b++) {
         const uint64_t k_at = (uint64_t)2 * b * KEYS * KV_HEADS * DIM,
                        v_at = (uint64_t)2 * b * KEYS * KV_HEADS * VALUE_DIM;
-        const dmattn_decode_fill_args fill = {.sequence = b,
-                                              .keys = (uint32_t)counts[2 * b + 1],
-                                              .k = {k->buffer, k_at, k->size - k_at},
-                                              .v = {v->buffer, v_at, v->size - v_at},
-                                              .importance = importance,
-                                              .state = state,
-                                              .pages = *pages,
-                                              .table = *table};
+        const uint32_t keys = (uint32_t)counts[2 * b + 1], of_first = keys / 3;
+        dmattn_decode_fill_args fill = {.sequence = b,
+                                        .keys = of_first,
+                                        .k = {k->buffer, k_at, k->size - k_at},
+                                        .v = {v->buffer, v_at, v->size - v_at},
+                                        .importance = importance,
+                                        .state = state,
+                                        .pages = *pages,
+                                        .table = *table};
+        ASSERT_OK(dmattn_decode_fill_record(plan, commands, &fill));
+        dmattn_commands_barrier(h.device);
+        fill.first = of_first;
+        fill.keys = keys - of_first;
+        fill.k.offset += (uint64_t)2 * of_first * KV_HEADS * DIM;
+        fill.v.offset += (uint64_t)2 * of_first * KV_HEADS * VALUE_DIM;
+        fill.k.size = k->size - fill.k.offset;
+        fill.v.size = v->size - fill.v.offset;
         ASSERT_OK(dmattn_decode_fill_record(plan, commands, &fill));
         dmattn_commands_barrier(h.device);
     }
