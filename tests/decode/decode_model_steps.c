@@ -13,7 +13,6 @@
 
 #define GUARD   256
 #define PATTERN 0xa5
-#define PROMPTS 2 /* the most prompts and chunks before the steps of a submission */
 
 static uint64_t below(run *r, uint64_t n)
 {
@@ -279,7 +278,9 @@ static int32_t choose_keep(run *r, history *s)
         return (int32_t)s->floor - 1;
     }
     const uint32_t most = s->length - (s->floor < s->length ? s->floor : s->length);
-    const uint32_t back = most < DMATTN_DECODE_MAX_TOKENS ? most : DMATTN_DECODE_MAX_TOKENS;
+    /* with pages, also past whole chunks, but not always: then sequences would stay short */
+    const bool far = r->desc.cache == DMATTN_CACHE_PAGED && once_in(r, 4);
+    const uint32_t back = far || most < DMATTN_DECODE_MAX_TOKENS ? most : DMATTN_DECODE_MAX_TOKENS;
     if (back && once_in(r, r->habits->rollback)) {
         r->results->rollbacks++;
         return (int32_t)(s->length - 1 - (uint32_t)below(r, back));
@@ -526,7 +527,7 @@ static void run_round(run *r, unsigned round)
     memset(r->wanted, 0, (uint64_t)STEPS * a->batch * a->queries * a->heads);
 
     /* Records commands while the histories advance. All inputs are uploaded before the commands are submitted. */
-    for (unsigned i = 0; i < PROMPTS; i++)
+    for (unsigned i = 0; i < 2 + a->batch / 4; i++)
         submit_prompt(r, round == 0 && i == 0);
     VkCommandBuffer commands;
     uint32_t from[STEPS], to[STEPS];

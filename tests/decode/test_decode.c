@@ -391,7 +391,7 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     /* The code for events is the same at all levels. */
     unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
     if (harness_small_tiles() && !harness_takes_all())
-        rounds = rounds / (rounds > 100 ? 8 : 2);
+        rounds = rounds / (rounds > 100 ? 16 : 2);
     decode_run(name, &desc, &c->habits, rounds, c->strides, seed, &results);
     cr_expect_gt(results.rows, 0, "%s: nothing was compared", name);
     cr_expect(results.rollbacks || !c->habits.rollback || !c->desc.rollback, "%s: nothing was taken back", name);
@@ -502,37 +502,76 @@ DEVICE_TEST(decode, repeatable)
     }
 }
 
-/* 10^5 steps of sequences if all cases are selected; a sixteenth by default on a CPU. */
+/* 10^5 steps of sequences for each case if all cases are selected; by default on a CPU, a sixteenth for two cases. */
+#define PAGES_FOR_LONG PAGES(4, 640, 80)
+#define PAGED_FOR_LONG             \
+    .habits = {.rollback = 4,      \
+               .restart = 60,      \
+               .fork = 1,          \
+               .fill = 2,          \
+               .pause = 8,         \
+               .most_tokens = 60,  \
+               .levels = 4,        \
+               .odd_numbers = 30}, \
+    .rounds = 400
+#define BOUNDED_FOR_LONG LONG_LIVED, .rounds = 400
+
 DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {
         {.name = "window",
          .desc =
              {{SHAPE(F32, 32, 3, 2, 1, 8)}, .importance_given = true, TOPW(6, .sinks = 1, .recent = 2), .rollback = 5},
-         LONG_LIVED,
-         .rounds = 200},
+         BOUNDED_FOR_LONG},
         {.name = "window, sliding",
          .extra = true,
-         .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
-         LONG_LIVED,
-         .rounds = 200},
+         .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
+         BOUNDED_FOR_LONG},
+        {.name = "window, earlier",
+         .extra = true,
+         .desc = {{SHAPE(F16, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(6, EARLIER, .recent = 1), .rollback = 5},
+         BOUNDED_FOR_LONG},
+        {.name = "window, bf16, no rollback",
+         .extra = true,
+         .desc = {{SHAPE(BF16, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(9)},
+         BOUNDED_FOR_LONG},
+        {.name = "threshold, sliding",
+         .extra = true,
+         .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)},
+                  .importance_given = true,
+                  ABOVE(1, .sliding = 12, .sinks = 2, .recent = 3),
+                  .rollback = 16},
+         BOUNDED_FOR_LONG},
         {.name = "window, int8 and e4m3",
          .extra = true,
          .desc = {{SHAPE(F16, 32, 3, 2, 1, 16), FORMATS(INT8, E4M3)},
                   .importance_given = true,
                   TOPW(6, .sinks = 1, .recent = 2),
                   .rollback = 5},
-         LONG_LIVED,
-         .rounds = 400},
-        {.name = "pages, q8_0 and q4_0",
+         BOUNDED_FOR_LONG},
+        {.name = "window, q4_0 and q8_0",
          .extra = true,
-         .desc = {{SHAPE(F16, 32, 3, 2, 1, 32), FORMATS(Q8_0, Q4_0)}, .no_importance = true, ALL(), PAGES(4, 640, 80)},
-         .habits = {.rollback = 4, .restart = 60, .fork = 1, .fill = 2, .pause = 8, .most_tokens = 60},
-         .rounds = 400},
-        {.name = "window, earlier",
-         .desc = {{SHAPE(F32, 32, 2, 2, 1, 8)}, .importance_given = true, TOPW(6, EARLIER, .recent = 1), .rollback = 5},
-         LONG_LIVED,
-         .rounds = 60},
+         .desc =
+             {{SHAPE(BF16, 32, 4, 2, 1, 32), FORMATS(Q4_0, Q8_0)}, .importance_given = true, TOPW(8), .rollback = 9},
+         BOUNDED_FOR_LONG},
+        {.name = "pages, q8_0 and q4_0",
+         .desc = {{SHAPE(F16, 32, 3, 2, 1, 32), FORMATS(Q8_0, Q4_0)}, .no_importance = true, ALL(), PAGES_FOR_LONG},
+         PAGED_FOR_LONG},
+        {.name = "pages, f32, threshold",
+         .extra = true,
+         .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)}, .importance_given = true, ABOVE(1, .recent = 3), PAGES_FOR_LONG},
+         PAGED_FOR_LONG},
+        {.name = "pages, bf16, dense mask",
+         .extra = true,
+         .desc = {{SHAPE(BF16, 32, 4, 2, 1, 16), .mask = DMATTN_MASK_DENSE, .mask_shape = {.batch = 32, .queries = 4}},
+                  .no_importance = true,
+                  ALL(.sliding = 30),
+                  PAGES_FOR_LONG},
+         PAGED_FOR_LONG},
+        {.name = "pages, e4m3 and int8",
+         .extra = true,
+         .desc = {{SHAPE(F16, 32, 4, 2, 1, 16), FORMATS(E4M3, INT8)}, .importance_given = true, ALL(), PAGES_FOR_LONG},
+         PAGED_FOR_LONG},
     };
     RUN(long_runs);
 }
