@@ -41,6 +41,8 @@ set(DMATTN_VARIANTS
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
     "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"
     "decode_paged_formats | portable | decode/decode.comp                | | vulkan1.2 | FORMATS PAGED"
+    "decode_balanced     | portable | decode/decode.comp                 | | vulkan1.2 | PAGED BALANCED"
+    "decode_balanced_formats | portable | decode/decode.comp             | | vulkan1.2 | FORMATS PAGED BALANCED"
     "cache_length        | portable | decode/cache_length.comp           | | vulkan1.2 | "
     "cache_select        | portable | decode/cache_select.comp           | | vulkan1.2 | "
     "cache_copy_bounded  | portable | decode/cache_copy.comp             | | vulkan1.2 | "
@@ -73,6 +75,7 @@ list(APPEND matrix_kernels
     "decode_bounded | decode/decode.comp | shared    | matrix | MATRIX"
     "decode_bounded | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS"
     "decode_paged   | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED"
+    "decode_balanced | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED BALANCED"
 )
 
 # Formats of 8 and 4 bits have operands of f16, whatever the type is.
@@ -80,6 +83,7 @@ set(formats "matrix | decode/decode.comp | GL_KHR_cooperative_matrix | vulkan1.2
 list(APPEND DMATTN_VARIANTS
     "decode_bounded_formats_fragments_f16 | ${formats}"
     "decode_paged_formats_fragments_f16 | ${formats} PAGED"
+    "decode_balanced_formats_fragments_f16 | ${formats} PAGED BALANCED"
 )
 
 foreach(row IN LISTS matrix_kernels)

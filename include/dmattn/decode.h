@@ -32,8 +32,10 @@ extern "C" {
  *
  * Algorithm: an evicted key never returns (mask.h), so a bounded cache can reuse its slot. Workgroups split the keys,
  * and their partial results are combined by their softmax in a fixed order (Dao et al. 2023, "Flash-Decoding"): results
- * are the same bits from run to run. NaN and infinity: the table of dmattn_attention_desc. v of a token must be finite
- * if a query sees it.
+ * are the same bits from run to run. With PAGED, the workgroups of a step share the keys of all sequences, as many as a
+ * sequence has new tokens and keys for: a step with one long sequence and many short ones does not wait for the long
+ * one. So how the keys of a sequence are split depends on the lengths of the others, and with it the rounding of its
+ * result. NaN and infinity: the table of dmattn_attention_desc. v of a token must be finite if a query sees it.
  *
  * Levels: PORTABLE, and MATRIX for f16 and bf16. If the fragment layout of the device is known (NVIDIA), MATRIX
  * supports both caches with D and Dv up to 128; if k and v are stored in other formats, both must be of 8 or 4 bits,

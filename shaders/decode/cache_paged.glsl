@@ -34,11 +34,28 @@ void begin_cache(inout SLOTS(s))
     barrier(); // the importance of all tokens is known
 }
 
+#ifdef BALANCED
+// The numbers of the split's keys, among those that the window does not hide.
+uvec2 split_entries(uint tokens)
+{
+    const uint all = keys_in_window(length_ + tokens, window_begin_, SINKS), each = split_size(all);
+    const uint first = min(split * each, all);
+    return uvec2(first, min(first + each, all));
+}
+
+uint numbered_entry(uint number)
+{
+    return number < window_sinks ? number : number - window_sinks + window_begin_;
+}
+#define NUMBERED_ENTRY(number) numbered_entry(number)
+#else
 uvec2 split_entries(uint tokens)
 {
     const uint all = length_ + tokens, each = split_size(all), first = min(split * each, all);
     return uvec2(first, min(first + each, all));
 }
+#define NUMBERED_ENTRY(number) number
+#endif
 
 // The new tokens x to y - 1, whose queries see an entry if the mask allows it, and its importance. Loads are
 // unconditional: with a branch around each load, each would wait for the one before.
@@ -99,7 +116,8 @@ bool some_row_is_allowed(uint entry)
 // The number of entries of a block that an invocation looks at, all together.
 const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
 
-// Lists the entries from first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number.
+// Lists the entries from first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number. If
+// BALANCED, first and end are numbers of keys that the window does not hide.
 uint list_entries(uint first, uint end)
 {
     const uint own = first + LOOKS * invocation;
@@ -110,7 +128,7 @@ uint list_entries(uint first, uint end)
 #endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
-        const uint entry = min(own + i, end - 1);
+        const uint entry = NUMBERED_ENTRY(min(own + i, end - 1));
         const uvec2 tokens = entry_range(entry, importance[i]);
         range[i] = own + i < end && tokens.x < tokens.y && some_row_is_allowed(entry) ? tokens.x | tokens.y << 8 : 0;
         seen += range[i] != 0 ? 1 : 0;
@@ -122,7 +140,7 @@ uint list_entries(uint first, uint end)
     uint at = exclusive_scan(seen, total);
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
         if (range[i] != 0) {
-            entries[at] = own + i;
+            entries[at] = NUMBERED_ENTRY(own + i);
             ranges[at] = range[i];
             biases[at] = counted_bias(importance[i]);
 #ifdef FORMATS

@@ -14,8 +14,8 @@
 //         writes the new tokens to the cache     no workgroup reads the cache any more
 //
 // Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv
-// head y, sequence z. A row is a pair (new token, query head of the group). Each workgroup finds the evictions itself.
-// It reads 16 bytes per slot for that.
+// head y, sequence z; if BALANCED, see balance.glsl. A row is a pair (new token, query head of the group). Each
+// workgroup finds the evictions itself. It reads 16 bytes per slot for that.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -60,7 +60,12 @@ void main()
     VALUES(v);
     SLOTS(slots);
     FIRST_QUERIES(q);
+#ifdef BALANCED
+    if (!begin_share())
+        return;
+#else
     begin_workgroup();
+#endif
     // Loads from known addresses are issued first, so that they overlap. Rows of keys are loaded while the importance
     // is computed, after the loads that it needs.
     fetch_header();
@@ -75,7 +80,10 @@ void main()
     const uint first_row = row_block * BLOCK_ROWS, rows = count * GROUP, step = ROW_BLOCKS * BLOCK_ROWS;
     for (uint row = first_row; row < rows; row += step)
         attend(row, q, k, v);
-    if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SPLITS))
+#ifdef BALANCED
+    store_lengths();
+#endif
+    if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
         return;
     if (ROW_BLOCKS == 1) // its writes overlap with combining the splits
         end_cache();

@@ -55,6 +55,12 @@ ivec2 unpack_range(uint range)
     return ivec2(range & 0xffu, range >> 8);
 }
 
+// The number of splits of the workgroup's sequence.
+#ifdef BALANCED
+#define SEQUENCE_SPLITS sequence_splits
+#else
+#define SEQUENCE_SPLITS SPLITS
+
 // Finds the workgroup's part of the work. Reads no memory.
 void begin_workgroup()
 {
@@ -67,6 +73,7 @@ void begin_workgroup()
     k_base = advance(advance(p.k, sequence, uvec2(K_BATCH_LOW, K_BATCH_HIGH)), kv_head, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
 }
+#endif
 
 // The sequence's word of an optional tensor. If there is no tensor, another valid address is read: some drivers load
 // even in a branch that is not taken, if the address is the same for all invocations.
@@ -76,6 +83,10 @@ uint word_of(uvec2 tensor, uint otherwise)
     const uint word = Words(there ? tensor : p.state).w[sequence];
     return there ? word : otherwise;
 }
+
+#ifdef BALANCED
+#include "balance.glsl"
+#else
 
 uvec4 header;
 int keep; // tokens of the sequence; negative: all
@@ -114,6 +125,8 @@ void end_step()
     else if (invocation < HEADER_WORDS / 4)
         Quads(header_of(state, kv_head)).q[invocation] = uvec4(0);
 }
+
+#endif
 
 // ---- rows: of token row / GROUP and head row % GROUP of the group ---------------------------------------------------
 
@@ -169,16 +182,24 @@ uint split_size(uint all)
 #else
     const uint unit = 1;
 #endif
-    return ((all + SPLITS - 1) / SPLITS + unit - 1) / unit * unit;
+    return ((all + SEQUENCE_SPLITS - 1) / SEQUENCE_SPLITS + unit - 1) / unit * unit;
 }
 
-// Partial results of a kv head of a sequence: rows of f32, then pairs of maximum and sum, for an even number of rows.
-// So the rows of the next kv head begin at a multiple of 16 bytes.
+// Partial results of a kv head of a sequence, or, if BALANCED, of a kv head of all sequences: rows of f32, then pairs
+// of maximum and sum, for an even number of rows. So the rows of the next kv head begin at a multiple of 16 bytes.
+#ifdef BALANCED
+const uint PARTIAL_ROWS = ALL_SPLITS * TOKENS * GROUP;
+#define NUMBER_OF_SPLIT(of_split) first_split + of_split
+#define HEAD_OF_PARTIALS          kv_head
+#else
 const uint PARTIAL_ROWS = SPLITS * TOKENS * GROUP;
+#define NUMBER_OF_SPLIT(of_split) of_split
+#define HEAD_OF_PARTIALS          sequence * KV_HEADS + kv_head
+#endif
 
 uvec2 partials_of_head()
 {
-    const uint head = sequence * KV_HEADS + kv_head;
+    const uint head = HEAD_OF_PARTIALS;
     return advance(advance(p.partials, head * PARTIAL_ROWS, uvec2(4 * VALUE_DIM, 0)), head * ((PARTIAL_ROWS + 1) / 2),
                    uvec2(16, 0));
 }
@@ -186,13 +207,13 @@ uvec2 partials_of_head()
 // The address of the partial result of a row of a split.
 uvec2 partial_row(uint of_split, uint row)
 {
-    return advance(partials_of_head(), of_split * TOKENS * GROUP + row, uvec2(4 * VALUE_DIM, 0));
+    return advance(partials_of_head(), (NUMBER_OF_SPLIT(of_split)) * TOKENS * GROUP + row, uvec2(4 * VALUE_DIM, 0));
 }
 
 uvec2 partial_softmax(uint of_split, uint row)
 {
     return advance(advance(partials_of_head(), PARTIAL_ROWS, uvec2(4 * VALUE_DIM, 0)),
-                   of_split * TOKENS * GROUP + row, uvec2(8, 0));
+                   (NUMBER_OF_SPLIT(of_split)) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
 // ---- new tokens -----------------------------------------------------------------------------------------------------

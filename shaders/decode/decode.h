@@ -18,7 +18,8 @@
  * is bounded, arrays of CAPACITY slots for each kv head: four words (position + 1, 0 being an empty slot; importance;
  * evicted, see below; 0), then rows of k, then rows of v, then, if their formats have scales, those of k and of v. */
 #define HEADER_LENGTH  0 /* tokens of the sequence so far */
-#define HEADER_FLOOR   1 /* the smallest length, besides 0, to which tokens can be taken back */
+#define HEADER_FLOOR   1 /* bounded: the smallest length, besides 0, to which tokens can be taken back */
+#define HEADER_READERS 1 /* balanced, of the first sequence: how many workgroups have read all lengths in this step */
 #define HEADER_ARRIVED 2 /* the number of row blocks that are done in this step */
 #define HEADER_FLAGS   3
 #define HEADER_ROW_BLOCKS   4 /* for each row block, the number of workgroups that are done */
@@ -118,6 +119,12 @@
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 
+/* Further ones of the variants with BALANCED (balance.h). */
+#define BALANCE_CONSTANTS(X) \
+    X(90, BATCH, 1)          \
+    X(91, SHARES, 1)         \
+    X(92, LEAST_KEYS, 1) /* the fewest keys that are worth a workgroup */
+
 /* Push constants of decode.comp. With a paged cache, the parameters of the importance have two
  * names, because there is no room for more. */
 #define DECODE_PARAMS                                                                                         \
@@ -127,7 +134,7 @@
     DMATTN_ADDRESS out_;                                                                                      \
     DMATTN_ADDRESS lse;                                                                                       \
     DMATTN_ADDRESS state;                                                                                     \
-    DMATTN_ADDRESS partials;  /* for each kv head f32 [SPLITS, T * G, Dv], then pairs (maximum, sum) */       \
+    DMATTN_ADDRESS partials;  /* for each kv head f32 [splits, T * G, Dv], then pairs (maximum, sum) */       \
     DMATTN_ADDRESS counts;    /* int32 [B] */                                                                 \
     DMATTN_ADDRESS keep;      /* int32 [B] */                                                                 \
     DMATTN_ADDRESS dt_weight; /* or the importance, f32 [B, Hk, T] */                                         \

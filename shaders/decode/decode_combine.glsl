@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The end of a step of decoding. SPLITS workgroups share the keys of a sequence and kv head; the last one to arrive
-// combines the partial results. It does so in the order of the splits, so the result does not depend on which workgroup
-// is last.
+// The end of a step of decoding. SEQUENCE_SPLITS workgroups share the keys of a sequence and kv head; the last one to
+// arrive combines the partial results. It does so in the order of the splits, so the result does not depend on which
+// workgroup is last.
 #ifndef LIB_DECODE_COMBINE_GLSL
 #define LIB_DECODE_COMBINE_GLSL
 
@@ -28,8 +28,8 @@ void add_splits(uint first, uint row, uint column, inout vec4 sum, inout vec2 so
     vec4 x[SPLITS_AHEAD];
     vec2 s[SPLITS_AHEAD];
     [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
-        x[n] = uintBitsToFloat(SharedQuads(partial_row(min(first + n, SPLITS - 1), row)).q[column]);
-        s[n] = uintBitsToFloat(SharedPairs(partial_softmax(min(first + n, SPLITS - 1), row)).p[0]);
+        x[n] = uintBitsToFloat(SharedQuads(partial_row(min(first + n, SEQUENCE_SPLITS - 1), row)).q[column]);
+        s[n] = uintBitsToFloat(SharedPairs(partial_softmax(min(first + n, SEQUENCE_SPLITS - 1), row)).p[0]);
     }
     float largest = softmax.x;
     [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++)
@@ -38,7 +38,7 @@ void add_splits(uint first, uint row, uint column, inout vec4 sum, inout vec2 so
     sum *= shrink;
     softmax = vec2(largest, softmax.y * shrink);
     [[unroll]] for (uint n = 0; n < SPLITS_AHEAD; n++) {
-        const float weight = first + n < SPLITS ? exp2((s[n].x - largest) * LOG2_E) : 0;
+        const float weight = first + n < SEQUENCE_SPLITS ? exp2((s[n].x - largest) * LOG2_E) : 0;
         sum += weight * x[n];
         softmax.y += weight * s[n].y;
     }
@@ -57,10 +57,10 @@ void combine(uint first_row)
         vec4 sum = vec4(0);
         vec2 softmax = vec2(LOWEST, 0);
         if (FEW_REGISTERS)
-            [[dont_unroll]] for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD)
+            [[dont_unroll]] for (uint first = 0; first < SEQUENCE_SPLITS; first += SPLITS_AHEAD)
                 add_splits(first, row, column, sum, softmax);
         else
-            for (uint first = 0; first < SPLITS; first += SPLITS_AHEAD)
+            for (uint first = 0; first < SEQUENCE_SPLITS; first += SPLITS_AHEAD)
                 add_splits(first, row, column, sum, softmax);
         if (SINK != 0)
             sum *= add_sink(load_sink(SINK_ADDRESS, row_head(row)), softmax.x, softmax.y);

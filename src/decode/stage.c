@@ -70,6 +70,8 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
         TRY(dmattn_level_choose(ctx, a->level, a->max_level, "decoding cannot run", choose_tile, s, s->why_not));
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.row_blocks, a->kv_heads, a->batch};
+    if (s->tile.shares)
+        s->grid = (grid){(uint32_t)dmattn_decode_all_splits(desc, &s->tile) * s->tile.row_blocks, a->kv_heads, 1};
     const attention_tile named = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&named, a->type, how);
@@ -77,9 +79,9 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
     if (dmattn_decode_has_formats(desc))
         snprintf(formats, sizeof formats, " %s/%s", dmattn_format_string(dmattn_attention_format(a, TENSOR_K)),
                  dmattn_format_string(dmattn_attention_format(a, TENSOR_V)));
-    snprintf(s->name, sizeof s->name, "%s decode %s%s d%u/%u in %u splits", how,
+    snprintf(s->name, sizeof s->name, "%s decode %s%s d%u/%u in %u %s", how,
              desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", formats, a->head_dim, a->value_dim,
-             s->tile.splits);
+             s->tile.shares ? s->tile.shares : s->tile.splits, s->tile.shares ? "shares" : "splits");
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
     return build(s, set);
 }
@@ -144,9 +146,10 @@ void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_
 uint64_t dmattn_decode_partial_bytes(const decode_stage *s)
 {
     const dmattn_attention_desc *a = &s->desc.attention;
-    const uint64_t rows = dmattn_product(s->tile.splits, a->queries, a->heads / a->kv_heads);
+    const uint64_t splits = s->tile.shares ? dmattn_decode_all_splits(&s->desc, &s->tile) : s->tile.splits;
+    const uint64_t rows = dmattn_product(splits, a->queries, a->heads / a->kv_heads);
     const uint64_t of_head = dmattn_add(dmattn_product(rows, 4, a->value_dim), dmattn_product(16, (rows + 1) / 2));
-    return dmattn_product(a->batch, a->kv_heads, of_head);
+    return dmattn_product(s->tile.shares ? 1 : a->batch, a->kv_heads, of_head);
 }
 
 uint64_t dmattn_decode_alignment(const decode_stage *s, tensor_id tensor)

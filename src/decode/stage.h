@@ -8,6 +8,7 @@
 #include "../recorder.h"
 #include "desc.h"
 
+#include "../../shaders/decode/balance.h"
 #include "../../shaders/decode/decode.h"
 
 typedef struct decode_params {
@@ -39,7 +40,7 @@ typedef struct copy_params {
 } copy_params;
 
 #define DECODE_ID(id, name, default_value) DECODE_##name = (id),
-enum decode_constant_id { DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
+enum decode_constant_id { BALANCE_CONSTANTS(DECODE_ID) DECODE_CONSTANTS(DECODE_ID) DECODE_CONSTANT_COUNT };
 #undef DECODE_ID
 
 /* How the step's work is divided; names as in shaders/decode/decode.h. */
@@ -49,9 +50,10 @@ typedef struct decode_tile {
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;
-    uint32_t loads_ahead; /* 8, or fewer if a lane has few registers */
-    matrix_shape matrix;  /* matrix */
-    dmattn_type operands; /* matrix: the type of its elements */
+    uint32_t shares, least_keys; /* with balance, as in shaders/decode/balance.h; otherwise 0 */
+    uint32_t loads_ahead;        /* 8, or fewer if a lane has few registers */
+    matrix_shape matrix;         /* matrix */
+    dmattn_type operands;        /* matrix: the type of its elements */
 } decode_tile;
 
 typedef struct decode_stage {
@@ -98,6 +100,8 @@ uint32_t dmattn_decode_tile_registers(const capabilities *caps, const decode_til
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *tile, const dmattn_decode_desc *desc);
 void dmattn_decode_constants(const dmattn_decode_desc *desc, const decode_tile *tile, bool aligned,
                              uint32_t constants[DECODE_CONSTANT_COUNT]);
+/* The splits of a kv head and row block, of all sequences. With balance, there may be fewer. */
+uint64_t dmattn_decode_all_splits(const dmattn_decode_desc *desc, const decode_tile *tile);
 uint64_t dmattn_decode_partial_bytes(const decode_stage *stage);
 uint64_t dmattn_decode_alignment(const decode_stage *stage, tensor_id tensor);
 double dmattn_decode_flops(const dmattn_decode_desc *desc);

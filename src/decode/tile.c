@@ -184,6 +184,52 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
     return (uint32_t)((blocks + each - 1) / each);
 }
 
+/* ---- balance between sequences ----------------------------------------------------------------------------------- */
+
+/* With fewer keys, the longest sequence does not take long. */
+#define BALANCED_KEYS 256
+
+/* An invocation reads the lengths of up to so many sequences. */
+#define BALANCED_SEQUENCES 4
+
+/* The maximum number of shares, for all kv heads together: 4 for each multiprocessor of the H200. With more, there are
+ * more idle workgroups in a step of equal lengths, and with fewer, the last splits leave more of the device idle. */
+#define MOST_SHARES 528
+
+/* The most keys of a sequence that can be visible to a query or another in a step. */
+static uint64_t visible_keys(const dmattn_decode_desc *d)
+{
+    const uint64_t slid = (uint64_t)d->selection.sinks + d->selection.sliding + d->attention.queries;
+    return d->selection.sliding && slid < d->max_keys ? slid : d->max_keys;
+}
+
+/* Whether a step shares the keys of all sequences among its workgroups, instead of those of each sequence. It also
+ * visits no keys before a sliding window. */
+static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    const uint64_t keys = visible_keys(d), sequences = d->attention.batch;
+    return d->cache == DMATTN_CACHE_PAGED && sequences <= BALANCED_SEQUENCES * t->workgroup
+           && sequences * d->max_keys <= UINT32_MAX
+           && ((sequences > 1 && keys >= BALANCED_KEYS) || 2 * keys <= d->max_keys);
+}
+
+/* Chooses the shares. A step whose sequences all have max_keys keys has as many splits as without balance, or enough to
+ * fill the device. `filling`: that many workgroups do. */
+static void balance(decode_tile *t, const dmattn_decode_desc *d, uint64_t filling)
+{
+    const uint64_t heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
+    const uint64_t least = (filling + heads - 1) / heads, most = (MOST_SHARES + heads - 1) / heads;
+    uint64_t shares = (uint64_t)d->attention.batch * t->splits;
+    shares = shares < least ? least : shares;
+    t->shares = at_most(shares, (uint32_t)(most > t->splits ? most : t->splits));
+    t->least_keys = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS * (t->workgroup / t->subgroup_size) : LEAST_KEYS;
+}
+
+uint64_t dmattn_decode_all_splits(const dmattn_decode_desc *d, const decode_tile *t)
+{
+    return t->shares ? (uint64_t)t->shares + d->attention.batch - 1 : (uint64_t)t->splits * d->attention.batch;
+}
+
 /* The number of workgroups that share the rows of a sequence and kv head. */
 static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_desc *a)
 {
@@ -196,11 +242,16 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
 {
     const dmattn_attention_desc *a = &d->attention;
     tile->row_blocks = count_row_blocks(tile, a);
-    const uint64_t keys = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : dmattn_cache_slots(d) + a->queries;
+    const bool balanced = is_balanced(tile, d);
+    const uint64_t keys = balanced                         ? visible_keys(d)
+                          : d->cache == DMATTN_CACHE_PAGED ? d->max_keys
+                                                           : dmattn_cache_slots(d) + a->queries;
     const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
     tile->splits = tile->level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                         : choose_matrix_splits(tile, keys, workgroups, rows);
+    if (balanced)
+        balance(tile, d, tile->level == DMATTN_LEVEL_PORTABLE ? FILLING_WORKGROUPS : MATRIX_WORKGROUPS);
     /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
@@ -335,9 +386,9 @@ static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_
 
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
-    /* decode.glsl, decode_rows.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
-    const uint32_t others =
-        12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4 + formats_shared_memory(t, d);
+    /* decode.glsl, balance.glsl, decode_rows.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
+    const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4
+                            + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 20 : 0);
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);
     case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);
@@ -348,11 +399,13 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
 void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d, char name[KERNEL_NAME])
 {
     const attention_tile tile = {.form = t->form, .operands = t->operands};
-    const bool paged = d->cache == DMATTN_CACHE_PAGED;
-    if (dmattn_decode_has_formats(d))
-        dmattn_tile_kernel(&tile, paged ? "decode_paged_formats" : "decode_bounded_formats", name);
-    else
-        dmattn_tile_kernel(&tile, paged ? "decode_paged" : "decode_bounded", name);
+    char source[KERNEL_NAME];
+    snprintf(source, sizeof source, "decode_%s%s",
+             t->shares                        ? "balanced"
+             : d->cache == DMATTN_CACHE_PAGED ? "paged"
+                                              : "bounded",
+             dmattn_decode_has_formats(d) ? "_formats" : "");
+    dmattn_tile_kernel(&tile, source, name);
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,
@@ -427,6 +480,9 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
         dmattn_put_stride(c, tensors[i].id + 2, a->queries, tensors[i].strides->sequence, size);
         dmattn_put_stride(c, tensors[i].id + 4, tensors[i].heads, tensors[i].strides->head, size);
     }
+    c[DECODE_BATCH] = a->batch;
+    c[DECODE_SHARES] = t->shares;
+    c[DECODE_LEAST_KEYS] = t->least_keys;
     c[DECODE_STATE_LOW] = (uint32_t)l.sequence_size;
     c[DECODE_STATE_HIGH] = (uint32_t)(l.sequence_size >> 32);
 }

@@ -40,6 +40,15 @@ static const dmattn_decode_desc paged = {
     .pages = PAGES,
     .max_keys = MAX_KEYS};
 
+/* The same in a window of 20 tokens: workgroups share the keys of all sequences (shaders/decode/balance.glsl). */
+static dmattn_decode_desc balanced(void)
+{
+    dmattn_decode_desc desc = paged;
+    desc.selection.sliding = 20;
+    desc.selection.sinks = 3;
+    return desc;
+}
+
 static void create_decode(arena *a, const dmattn_decode_desc *like, dmattn_level level, dmattn_decode_args *args)
 {
     dmattn_decode_desc desc = *like;
@@ -120,6 +129,43 @@ DEVICE_TEST(hostile, decode_pages)
     }
 }
 
+/* Sets the words HEADER_READERS of the first sequence. */
+static void put_readers(const arena *a, uint32_t readers)
+{
+    for (uint32_t head = 0; head < KV_HEADS; head++)
+        ((uint32_t *)arena_input(a, TENSOR_STATE))[head * HEADER_WORDS + HEADER_READERS] = readers;
+}
+
+/* With balance, each workgroup reads the lengths of all sequences. They do no harm to other sequences, but the first
+ * state has a counter for all, which does: then nothing but the tensors is written. */
+DEVICE_TEST(hostile, decode_balanced)
+{
+    const dmattn_decode_desc desc = balanced();
+    EACH_LEVEL(decodes_pages)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &desc, level, &args);
+        RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS, TENSOR_KEEP, TENSOR_MASK);
+        create_decode(&a, &desc, level, &args);
+        arena_run(&a, 0, dmattn_level_string(level));
+        unsigned char *want = hostile_copy_item(&a);
+        const uint64_t item = a.bytes[TENSOR_STATE] / ITEMS;
+        for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+            hostile_put(&a, TENSOR_STATE, kind, 0, item);
+            hostile_put(&a, TENSOR_STATE, kind, 2 * item, 3 * item);
+            arena_run(&a, 0, hostile_kind_names[kind]);
+            put_readers(&a, 1);
+            arena_run(&a, 0, hostile_kind_names[kind]);
+            put_readers(&a, 0);
+            arena_run(&a, 0, hostile_kind_names[kind]);
+            hostile_expect_item(&a, want, hostile_kind_names[kind]);
+        }
+        free(want);
+        arena_destroy(&a);
+    }
+}
+
 /* The tables of sequences 0 and 2 have page numbers that do not exist. Existing numbers in them are their own pages. */
 static void put_hostile_pages(const arena *a, int kind)
 {
@@ -133,21 +179,23 @@ static void put_hostile_pages(const arena *a, int kind)
 
 DEVICE_TEST(hostile, decode_table)
 {
-    EACH_LEVEL(decodes_pages)
-    {
-        arena a;
-        dmattn_decode_args args;
-        create_decode(&a, &paged, level, &args);
-        arena_run(&a, 0, dmattn_level_string(level));
-        unsigned char *want = hostile_copy_item(&a);
-        for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
-            put_hostile_pages(&a, kind);
-            arena_run(&a, 0, hostile_kind_names[kind]);
-            hostile_expect_item(&a, want, hostile_kind_names[kind]);
+    const dmattn_decode_desc descs[] = {paged, balanced()};
+    for (size_t i = 0; i < sizeof descs / sizeof *descs; i++)
+        EACH_LEVEL(decodes_pages)
+        {
+            arena a;
+            dmattn_decode_args args;
+            create_decode(&a, &descs[i], level, &args);
+            arena_run(&a, 0, dmattn_level_string(level));
+            unsigned char *want = hostile_copy_item(&a);
+            for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+                put_hostile_pages(&a, kind);
+                arena_run(&a, 0, hostile_kind_names[kind]);
+                hostile_expect_item(&a, want, hostile_kind_names[kind]);
+            }
+            free(want);
+            arena_destroy(&a);
         }
-        free(want);
-        arena_destroy(&a);
-    }
 }
 
 /* A prompt, or a chunk that follows `first` tokens, is written to pages that do not exist, or to a state that holds

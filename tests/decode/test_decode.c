@@ -26,6 +26,7 @@ typedef struct decode_case {
 #define EARLIER              .tie_break = DMATTN_TIE_BREAK_EARLIER
 #define ALL(...)             .selection = {.causal = true, __VA_ARGS__}
 #define ABOVE(...)           .selection = {.select = DMATTN_SELECT_THRESHOLD, .causal = true, .threshold = __VA_ARGS__}
+#define FORMATS(k, v)        .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
 #define PAGES(size, n, keys) .cache = DMATTN_CACHE_PAGED, .page_size = (size), .pages = (n), .max_keys = (keys)
 
 /* All events, for sequences of a few tens of tokens. */
@@ -289,7 +290,49 @@ static const decode_case paged[] = {
      .rounds = 10},
 };
 
-#define FORMATS(k, v) .k_format = DMATTN_FORMAT_##k, .v_format = DMATTN_FORMAT_##v
+/* Sequences from empty to a thousand tokens in a step: a few splits, or as many as there can be. */
+#define UNEQUAL .habits = {.rollback = 5, .restart = 40, .fork = 9, .fill = 1, .pause = 6, .most_tokens = 990}
+
+static const decode_case balanced[] = {
+    {.name = "lengths from 0 to 990",
+     .desc = {{SHAPE(F16, 5, 3, 4, 2, 16)}, .no_importance = true, ALL(.sinks = 0), PAGES(16, 315, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+    {.name = "threshold, lengths from 0 to 990",
+     .extra = true,
+     .desc = {{SHAPE(F32, 4, 2, 4, 2, 8)}, .importance_given = true, ABOVE(0.5, .recent = 5), PAGES(8, 500, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+    {.name = "importance of v, lengths from 0 to 990",
+     .extra = true,
+     .desc = {{SHAPE(BF16, 3, 2, 8, 2, 64)}, ALL(), PAGES(64, 48, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+    {.name = "windows and sinks, lengths from 0 to 990",
+     .desc =
+         {{SHAPE(F16, 3, 16, 8, 1, 64)}, .no_importance = true, ALL(.sliding = 60, .sinks = 5), PAGES(16, 189, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+    {.name = "a window of a sequence",
+     .extra = true,
+     .desc =
+         {{SHAPE(F32, 1, 2, 4, 2, 16), .sink = true}, .no_importance = true, ALL(.sliding = 100), PAGES(4, 250, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+    {.name = "as many sequences as invocations, and more",
+     .desc = {{SHAPE(F32, 150, 1, 1, 1, 8)}, .no_importance = true, ALL(), PAGES(32, 1350, 260)},
+     .habits = {.rollback = 9, .restart = 60, .fill = 1, .pause = 3, .most_tokens = 250},
+     .rounds = 4},
+    {.name = "int8, lengths from 0 to 990",
+     .desc = {{SHAPE(F16, 4, 3, 8, 2, 64), FORMATS(INT8, INT8)}, .no_importance = true, ALL(), PAGES(16, 252, 1000)},
+     UNEQUAL,
+     .rounds = 4},
+    {.name = "q8_0 and q4_0, windows, lengths from 0 to 990",
+     .extra = true,
+     .desc = {{SHAPE(BF16, 3, 2, 4, 2, 32), FORMATS(Q8_0, Q4_0)}, ALL(.sliding = 200), PAGES(32, 96, 1000)},
+     UNEQUAL,
+     .rounds = 6},
+};
 
 /* Caches whose rows have other formats than the type: each format for k and for v, in both caches. */
 static const decode_case formats[] = {
@@ -452,6 +495,11 @@ DEVICE_TEST(decode, paged)
     RUN(paged);
 }
 
+DEVICE_TEST(decode, balanced)
+{
+    RUN(balanced);
+}
+
 /* With few registers, fewer rows are computed together, and fewer loads are in flight. */
 static const decode_case few_register_cases[] = {
     {.name = "many slots",
@@ -462,6 +510,10 @@ static const decode_case few_register_cases[] = {
      .desc = {{SHAPE(F32, 2, 2, 4, 1, 256)}, ALL(), PAGES(16, 20, 120)},
      PAGED_CACHE,
      .rounds = 6},
+    {.name = "pages of unequal sequences",
+     .desc = {{SHAPE(F16, 3, 2, 8, 1, 128)}, .no_importance = true, ALL(), PAGES(16, 189, 1000)},
+     UNEQUAL,
+     .rounds = 2},
     {.name = "rows of q and k unit by unit", /* with 8 lanes per row, the last unit of most lanes does not exist */
      .desc = {{SHAPE(F32, 2, 2, 4, 2, 200)}, TOPW(40), .rollback = 2},
      .habits = {.rollback = 2, .most_tokens = 100, .levels = 5},
@@ -484,22 +536,36 @@ DEVICE_TEST(decode, few_registers)
 }
 
 /* The result must not depend on which workgroup is the last. */
-DEVICE_TEST(decode, repeatable)
+static void expect_same_bits(const decode_case *c)
 {
-    static const decode_case c = {
-        .desc = {{SHAPE(F16, 8, 4, 4, 2, 16)}, .importance_given = true, TOPW(200), .rollback = 4},
-        .habits = {.rollback = 9, .fill = 1, .most_tokens = 500}};
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level; level = harness_next_level(level)) {
-        if (level == DMATTN_LEVEL_MATRIX2)
+        if (!has_kernels(&c->desc, level))
             continue;
         decode_results first = {0}, second = {0};
-        dmattn_decode_desc desc = c.desc;
+        dmattn_decode_desc desc = c->desc;
         desc.attention.level = level;
-        decode_run("first run", &desc, &c.habits, 4, false, 7, &first);
-        decode_run("second run", &desc, &c.habits, 4, false, 7, &second);
+        decode_run("first run", &desc, &c->habits, c->rounds, false, 7, &first);
+        decode_run("second run", &desc, &c->habits, c->rounds, false, 7, &second);
         cr_expect_gt(first.rows, 0);
-        cr_expect_eq(first.hash, second.hash, "two runs at the level %s differ", dmattn_level_string(level));
+        cr_expect_eq(first.hash, second.hash, "%s: two runs at the level %s differ", c->name,
+                     dmattn_level_string(level));
     }
+}
+
+DEVICE_TEST(decode, repeatable)
+{
+    static const decode_case bounded = {
+        .name = "bounded",
+        .desc = {{SHAPE(F16, 8, 4, 4, 2, 16)}, .importance_given = true, TOPW(200), .rollback = 4},
+        .habits = {.rollback = 9, .fill = 1, .most_tokens = 500},
+        .rounds = 4};
+    static const decode_case unequal = {
+        .name = "balanced",
+        .desc = {{SHAPE(F16, 4, 2, 4, 2, 16)}, .no_importance = true, ALL(), PAGES(16, 252, 1000)},
+        UNEQUAL,
+        .rounds = 2};
+    expect_same_bits(&bounded);
+    expect_same_bits(&unequal);
 }
 
 /* 10^5 steps of sequences for each case if all cases are selected; by default on a CPU, a sixteenth for two cases. */
@@ -571,6 +637,10 @@ DEVICE_TEST(decode, for_long)
         {.name = "pages, e4m3 and int8",
          .extra = true,
          .desc = {{SHAPE(F16, 32, 4, 2, 1, 16), FORMATS(E4M3, INT8)}, .importance_given = true, ALL(), PAGES_FOR_LONG},
+         PAGED_FOR_LONG},
+        {.name = "pages, sliding", /* balanced */
+         .extra = true,
+         .desc = {{SHAPE(F16, 32, 4, 2, 1, 16)}, .no_importance = true, ALL(.sliding = 9, .sinks = 2), PAGES_FOR_LONG},
          PAGED_FOR_LONG},
     };
     RUN(long_runs);
