@@ -28,6 +28,7 @@ enum {
     OPTION_Q_F32,
     OPTION_KV_FORMAT,
     OPTION_PAGE_SIZE,
+    OPTION_OTHER_KEYS,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_LENGTHS,
@@ -70,6 +71,7 @@ static const struct option long_options[] = {
     {"q-f32", no_argument, NULL, OPTION_Q_F32},
     {"kv-format", required_argument, NULL, OPTION_KV_FORMAT},
     {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
+    {"other-keys", required_argument, NULL, OPTION_OTHER_KEYS},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"lengths", required_argument, NULL, OPTION_LENGTHS},
@@ -127,6 +129,9 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
         if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
             wanted = "a number of tokens from 1 to 256";
         o->sweep.page_size = (uint32_t)value;
+    } else if (option == OPTION_OTHER_KEYS) {
+        if (!parse_size(optarg, &o->sweep.other_keys))
+            wanted = "a size from 1 to 2^30 - 1";
     } else if (option == OPTION_LENGTHS) {
         if (!parse_size(optarg, &o->lengths))
             wanted = "a size from 1 to 2^30 - 1";
@@ -141,8 +146,8 @@ static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     if (parse_pass(optarg, &o->sweep.pass))
         return true;
-    snprintf(why, OPTIONS_WHY_SIZE, "--pass: '%.64s' is not one of forward, backward, both, decode, mask and merge",
-             optarg);
+    snprintf(why, OPTIONS_WHY_SIZE,
+             "--pass: '%.64s' is not one of forward, backward, both, decode, prefill, mask and merge", optarg);
     return false;
 }
 
@@ -160,8 +165,8 @@ static bool parse_suite_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     if (parse_suite(optarg, &o->suite))
         return true;
-    snprintf(why, OPTIONS_WHY_SIZE, "--suite: '%.64s' is not one of quick, models, scaling, sparsity, decode and full",
-             optarg);
+    snprintf(why, OPTIONS_WHY_SIZE,
+             "--suite: '%.64s' is not one of quick, models, scaling, sparsity, decode, serving and full", optarg);
     return false;
 }
 
@@ -246,7 +251,7 @@ static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const sweep *s = &o->sweep;
     const bool own = sweep_names_cases(s);
-    if (o->tune && (s->pass == PASS_MASK || s->pass == PASS_MERGE || o->suite)) {
+    if (o->tune && (s->pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL) || o->suite)) {
         snprintf(why, OPTIONS_WHY_SIZE,
                  "--tune times attention, gradients or decoding of a grid; it cannot be combined with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));

@@ -35,7 +35,8 @@ typedef struct bench_options {
     bool ceilings_only;      /* --ceilings without any case: measure nothing else */
 } bench_options;
 
-extern const char bench_usage[], bench_usage_others[], bench_usage_notes[]; /* the help text, in this order */
+extern const char bench_usage[], bench_usage_options[], bench_usage_others[],
+    bench_usage_notes[]; /* the help text, in this order */
 
 /* Parses the command line. On ACTION_BAD, `why` says what is wrong. */
 #define OPTIONS_WHY_SIZE 256

@@ -104,7 +104,8 @@ static int run_cases(const bench_options *o, runner *r, const ceilings *p, outco
                                    .cases = r->cases,
                                    .outcomes = found,
                                    .repeats = o->repeats,
-                                   .cold = o->cold});
+                                   .cold = o->cold,
+                                   .serving = o->suite == SUITE_SERVING});
     else
         print_notes(stdout, found, r->cases, o->repeats);
     fflush(stdout);
@@ -124,6 +125,7 @@ static runner make_runner(const session *s)
                      .info = s->info,
                      .log = s->log,
                      .seconds = o->seconds > 0                   ? o->seconds
+                                : o->suite == SUITE_SERVING      ? 0.5
                                 : cpu || o->suite == SUITE_QUICK ? 1
                                                                  : 2,
                      /* Without timestamps the host's clock also measures the submission, which must be negligible. */

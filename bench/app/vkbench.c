@@ -176,7 +176,9 @@ int main(int argc, char **argv)
     const bench_action action = options_parse(argc, argv, &o, why);
     switch (action) {
     case ACTION_BAD: return complain(BAD_USAGE, "%s", why);
-    case ACTION_HELP: printf("%s%s%s", bench_usage, bench_usage_others, bench_usage_notes); return end_output(FINE);
+    case ACTION_HELP:
+        printf("%s%s%s%s", bench_usage, bench_usage_options, bench_usage_others, bench_usage_notes);
+        return end_output(FINE);
     case ACTION_VERSION: printf("vkbench %s (%s)\n", bench_version(), bench_commit()); return end_output(FINE);
     default: break;
     }

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "cases.h"
+#include "case_cache.h"
 
 #include "decode/desc.h"
-#include "descriptors/format.h"
 #include "shape.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-const char *pass_name(bench_pass pass)
-{
-    static const char *const names[] = {
-        [PASS_FORWARD] = "forward", [PASS_BACKWARD] = "backward", [PASS_BOTH] = "both",
-        [PASS_DECODE] = "decode",   [PASS_MASK] = "mask",         [PASS_MERGE] = "merge"};
-    return names[pass];
-}
 
 /* ---- the sweep ----------------------------------------------------------------------------------------------- */
 
@@ -76,6 +65,10 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->pass = PASS_FORWARD;
     if (!s->mask_count && s->pass == PASS_MASK)
         s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
+    if (!s->mask_count && s->pass == PASS_PREFILL) {
+        s->mask[s->mask_count++] = (mask_choice){.causal = true};
+        s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
+    }
     if (!s->mask_count && s->pass == PASS_MERGE)
         s->mask[s->mask_count++] = (mask_choice){0};
     if (!s->mask_count) {
@@ -90,7 +83,7 @@ bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
            || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->q_f32
-           || s->k_format || s->v_format || s->page_size || s->pass;
+           || s->k_format || s->v_format || s->page_size || s->other_keys || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -123,44 +116,6 @@ static uint32_t digit(uint64_t *index, uint32_t count)
 static uint32_t pick(uint64_t *index, const size_list *list)
 {
     return list->value[digit(index, list->count)];
-}
-
-bool case_has_cache(const bench_case *c)
-{
-    return c->pass == PASS_DECODE && (c->mask.dynamic || c->mask.paged);
-}
-
-#define PAGE_TOKENS 64
-
-/* The pages of all sequences. 64 bits, because the lists may ask for more than a cache can have. */
-static uint64_t count_pages(const dmattn_attention_desc *a)
-{
-    return (uint64_t)a->batch * dmattn_ceil_div(a->keys, PAGE_TOKENS);
-}
-
-/* The importance of keys is uniform from 0 to 1, so a threshold of 1 - F leaves a fraction F of them. */
-static void set_cache(bench_case *c)
-{
-    dmattn_attention_desc a = c->desc;
-    a.keys = 0;
-    a.k_format = c->decode.attention.k_format;
-    a.v_format = c->decode.attention.v_format;
-    c->decode = (dmattn_decode_desc){.attention = a, .selection = {.causal = true}, .rollback = c->mask.paged ? 0 : 1};
-    if (c->mask.paged) {
-        c->decode.cache = DMATTN_CACHE_PAGED;
-        c->decode.page_size = PAGE_TOKENS;
-        c->decode.max_keys = c->desc.keys;
-        c->decode.pages = (uint32_t)count_pages(&c->desc); /* check_mask_of() rejects counts that do not fit */
-        c->decode.importance_given = !a.slopes;
-        c->decode.no_importance = a.slopes;
-        if (c->mask.fraction > 0) {
-            c->decode.selection.select = DMATTN_SELECT_THRESHOLD;
-            c->decode.selection.threshold = (float)(1 - c->mask.fraction);
-        }
-    } else {
-        c->decode.selection.select = DMATTN_SELECT_TOPW_CAUSAL;
-        c->decode.selection.window = c->mask.window;
-    }
 }
 
 void sweep_case(const sweep *s, uint64_t index, bench_case *c)
@@ -213,15 +168,19 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     c->decode.attention.v_format = s->v_format;
     d->page_size = s->page_size;
     d->pages = s->page_size ? d->batch * dmattn_ceil_div(d->keys, s->page_size) : 0;
+    c->other_keys = s->other_keys;
     if (!case_has_cache(c)) {
         d->k_format = s->k_format;
         d->v_format = s->v_format;
     }
+    if (c->pass == PASS_PREFILL)
+        case_set_prefill(c);
     if (case_has_cache(c))
-        set_cache(c);
+        case_set_cache(c);
     else if (c->mask.dynamic)
         c->dma = (dmattn_dma_desc){
             .attention = *d,
+            .importance_given = c->pass == PASS_PREFILL,
             .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = c->mask.window, .causal = true}};
     else if (s->bias && d->mask != DMATTN_MASK_ADDITIVE) {
         d->bias = true;
@@ -235,28 +194,39 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
     const mask_choice *mask = &c->mask;
     if (c->pass != PASS_DECODE && mask->paged)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged needs --pass decode");
-    else if (c->pass == PASS_DECODE && (mask->causal || mask->mask))
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw and paged");
+    else if (c->pass == PASS_DECODE && (mask->causal || (mask->mask && !mask->sliding)))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw, sliding and paged");
+    else if (c->pass == PASS_PREFILL && (mask->mask || !mask->causal) && !mask->sliding && !mask->dynamic)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass prefill takes the masks causal, sliding and topw");
+    else if (c->pass == PASS_PREFILL && c->desc.queries > c->desc.keys)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "a chunk of %u queries needs as many keys, but there are %u",
+                    c->desc.queries, c->desc.keys);
+    else if (c->pass == PASS_PREFILL && (c->desc.bias || c->desc.slopes || c->desc.q_f32))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass prefill has no bias, no slopes, and q of the type");
+    else if (c->other_keys && (!case_has_cache(c) || c->desc.batch < 2 || c->other_keys > c->desc.keys))
+        dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "--other-keys needs --pass decode with a cache, two or more sequences, and at least as many --keys");
     else if (c->pass & PASS_BACKWARD && c->desc.q_f32)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
-    else if (c->pass != PASS_FORWARD && c->pass != PASS_DECODE
+    else if (c->pass != PASS_FORWARD && c->pass != PASS_DECODE && c->pass != PASS_PREFILL
              && (c->decode.attention.k_format || c->decode.attention.v_format))
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs --pass forward or decode");
-    else if (c->pass != PASS_FORWARD && c->desc.page_size)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward");
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs --pass forward, prefill or decode");
+    else if (c->pass != PASS_FORWARD && c->pass != PASS_PREFILL && !mask->paged && c->desc.page_size)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward or prefill, or --mask paged");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE
              && (mask->causal || mask->mask || mask->dynamic || c->desc.bias || c->desc.sink || c->desc.slopes))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass merge merges results; it takes only --mask none, and no options");
-    else if (case_has_cache(c) && c->desc.keys <= c->desc.queries)
+    else if (case_has_cache(c) && case_keys(c, 1) <= c->desc.queries)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
-                    "keys is %u, but a decoding step adds %u new keys and needs some before them", c->desc.keys,
+                    "keys is %u, but a decoding step adds %u new keys and needs some before them", case_keys(c, 1),
                     c->desc.queries);
-    else if (mask->paged && count_pages(&c->desc) >= 1u << 30)
+    else if ((mask->paged || c->pass == PASS_PREFILL) && case_pages(c) >= 1u << 30)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
-                    "%u sequences of %u keys need %llu pages of %d; the limit is 2^30 - 1 pages", c->desc.batch,
-                    c->desc.keys, (unsigned long long)count_pages(&c->desc), PAGE_TOKENS);
+                    "%u sequences of %u keys need %llu pages of %u; the limit is 2^30 - 1 pages", c->desc.batch,
+                    c->desc.keys, (unsigned long long)case_pages(c), case_page_tokens(c));
     else
         return true;
     return false;
@@ -267,6 +237,8 @@ dmattn_status case_check(bench_case *c, const messenger *m)
     dma_descs descs;
     if (!check_mask_of(c, m))
         return DMATTN_ERROR_INVALID;
+    if (c->pass == PASS_PREFILL)
+        TRY(dmattn_decode_desc_resolve(&c->decode, &c->decode, m));
     return case_has_cache(c) ? dmattn_decode_desc_resolve(&c->decode, &c->decode, m)
            : c->mask.dynamic ? dmattn_dma_desc_resolve(&c->dma, &descs, m)
                              : dmattn_attention_desc_resolve(&c->desc, &c->desc, m);
@@ -287,89 +259,4 @@ bool sweep_check(const sweep *s, const messenger *m)
             return false;
     }
     return true;
-}
-
-void mask_name(const mask_choice *mask, char name[MASK_NAME_SIZE])
-{
-    const char *causal = mask->causal ? "causal+" : "";
-    if (mask->dynamic)
-        snprintf(name, MASK_NAME_SIZE, "topw:%u", mask->window);
-    else if (mask->paged && mask->fraction > 0)
-        snprintf(name, MASK_NAME_SIZE, "paged:%g", mask->fraction);
-    else if (mask->paged)
-        snprintf(name, MASK_NAME_SIZE, "paged");
-    else if (mask->mask == DMATTN_MASK_ADDITIVE)
-        snprintf(name, MASK_NAME_SIZE, "additive");
-    else if (mask->mask == DMATTN_MASK_DENSE)
-        snprintf(name, MASK_NAME_SIZE, "%sdense:%g", causal, mask->fraction);
-    else if (mask->mask == DMATTN_MASK_SELECTED && mask->block)
-        snprintf(name, MASK_NAME_SIZE, "blocks:%u:%u%s", mask->block, mask->window, mask->random ? ":random" : "");
-    else if (mask->mask == DMATTN_MASK_SELECTED)
-        snprintf(name, MASK_NAME_SIZE, "tokens:%u%s", mask->window, mask->random ? ":random" : "");
-    else if (mask->sliding)
-        snprintf(name, MASK_NAME_SIZE, "sliding:%u", mask->window);
-    else if (mask->mask == DMATTN_MASK_INTERVALS && mask->window)
-        snprintf(name, MASK_NAME_SIZE, "%sinterval:%u", causal, mask->window);
-    else if (mask->mask == DMATTN_MASK_INTERVALS)
-        snprintf(name, MASK_NAME_SIZE, "%sinterval", causal);
-    else
-        snprintf(name, MASK_NAME_SIZE, "%s", mask->causal ? "causal" : "none");
-}
-
-bool formats_name(const bench_case *c, char name[FORMATS_NAME_SIZE])
-{
-    const dmattn_attention_desc *a = &c->decode.attention;
-    const char *k = dmattn_format_string(dmattn_format_of(a->k_format, c->desc.type));
-    const char *v = dmattn_format_string(dmattn_format_of(a->v_format, c->desc.type));
-    snprintf(name, FORMATS_NAME_SIZE, strcmp(k, v) ? "%s+%s" : "%s", k, v);
-    return a->k_format || a->v_format;
-}
-
-/* Appends to a name of CASE_NAME_SIZE. */
-static void add_part(char *name, const char *format, ...) DMATTN_PRINTF(2, 3);
-static void add_part(char *name, const char *format, ...)
-{
-    const size_t length = strlen(name);
-    va_list list;
-    va_start(list, format);
-    vsnprintf(name + length, CASE_NAME_SIZE - length, format, list);
-    va_end(list);
-}
-
-void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
-{
-    const dmattn_attention_desc *d = &c->desc;
-    char mask[MASK_NAME_SIZE];
-    mask_name(&c->mask, mask);
-    *name = 0;
-    if (c->model)
-        add_part(name, "%s/", c->model);
-    else {
-        add_part(name, "h%u.k%u.d%u", d->heads, d->kv_heads ? d->kv_heads : d->heads, d->head_dim);
-        if (d->value_dim && d->value_dim != d->head_dim)
-            add_part(name, ".v%u", d->value_dim);
-        add_part(name, "/");
-    }
-    if (d->batch > 1)
-        add_part(name, "b%u.", d->batch);
-    if (d->queries == d->keys)
-        add_part(name, "n%u/", d->keys);
-    else
-        add_part(name, "q%u.n%u/", d->queries, d->keys);
-    add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
-    if (d->bias && d->mask != DMATTN_MASK_ADDITIVE)
-        add_part(name, "/bias");
-    if (d->sink)
-        add_part(name, "/sink");
-    if (d->slopes)
-        add_part(name, "/slopes");
-    if (d->q_f32)
-        add_part(name, "/q-f32");
-    char formats[FORMATS_NAME_SIZE];
-    if (formats_name(c, formats))
-        add_part(name, "/kv-%s", formats);
-    if (d->page_size)
-        add_part(name, "/pages-%u", d->page_size);
-    if (d->level)
-        add_part(name, "/%s", dmattn_level_string(d->level));
 }

@@ -11,18 +11,19 @@
 #define MOST_CASES 10000
 
 /* What is timed. Bits that combine: forward, and backward (all gradients; the forward run before it is not timed unless
- * its bit is set). Alone: a decoding step, computing a dynamic mask (importance, intervals and lists), or merging two
- * results. */
+ * its bit is set). Alone: a decoding step, computing a dynamic mask (importance, intervals and lists), merging two
+ * results, or attention of a chunk of a prompt to the pages that decoding filled. */
 typedef enum bench_pass {
     PASS_FORWARD = 1,
     PASS_BACKWARD = 2,
     PASS_BOTH = 3,
     PASS_DECODE = 4,
     PASS_MASK = 8,
-    PASS_MERGE = 16
+    PASS_MERGE = 16,
+    PASS_PREFILL = 32
 } bench_pass;
 
-/* "forward", "backward", "both", "decode", "mask", "merge"; static storage. */
+/* "forward", "backward", "both", "decode", "mask", "merge", "prefill"; static storage. */
 const char *pass_name(bench_pass pass);
 
 typedef struct size_list {
@@ -32,12 +33,14 @@ typedef struct size_list {
 /* A mask, by its name: "none", "causal", "additive" (causal as f16 0 and -infinity), "dense:0.1", "interval:512",
  * "sliding:512", "causal+dense:0.1", "topw:1024", "tokens:2048" and "blocks:64:16" (lists of keys, or of blocks of 64
  * keys, at or before the query; neighbours share nine tenths), "tokens:2048:random". In decoding: "none" (all keys,
- * contiguous in memory), "topw:1024" (a bounded cache), "paged" and "paged:0.1" (a paged cache). */
+ * contiguous in memory), "topw:1024" and "sliding:128" (a bounded cache), "paged" and "paged:0.1" (a paged cache),
+ * "paged:plain" (one without importance). */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
     bool dynamic;    /* dynamic mask attention: the W most important keys up to each query's own */
     bool paged;      /* decoding with a paged cache */
+    bool plain;      /* the paged cache has no importance */
     bool sliding;    /* intervals of W queries, the same for all heads */
     bool random;     /* lists: neighbouring queries share nothing */
     uint32_t block;  /* lists: keys of a block */
@@ -61,7 +64,8 @@ typedef struct sweep {
     bool slopes;                      /* ALiBi, a slope for each query head */
     bool q_f32;                       /* q and out are f32 */
     dmattn_format k_format, v_format; /* of k and v, or of caches */
-    uint32_t page_size;               /* k and v are in pages of so many tokens; 0: they are not */
+    uint32_t page_size;               /* k and v are in pages of so many tokens; 0: they are not, or of 64 */
+    uint32_t other_keys;              /* decoding: keys of all sequences but the first; 0: all have `keys` */
     bench_pass pass;                  /* 0: not set yet */
 } sweep;
 
@@ -69,8 +73,10 @@ typedef struct bench_case {
     const char *model;          /* borrowed; NULL: none */
     dmattn_attention_desc desc; /* with a dynamic mask: the attention of `dma` */
     dmattn_dma_desc dma;        /* with a dynamic mask, except in decoding */
-    dmattn_decode_desc decode;  /* decoding with a cache; desc then describes attention to all keys of the cache */
+    dmattn_decode_desc decode;  /* decoding with a cache; desc then describes attention to all keys of the cache, or to
+                                   its pages */
     mask_choice mask;           /* with its window filled in */
+    uint32_t other_keys;        /* decoding: keys of all sequences but the first; 0: all have desc.keys */
     bench_pass pass;
 } bench_case;
 
@@ -108,6 +114,12 @@ bool formats_name(const bench_case *c, char name[FORMATS_NAME_SIZE]);
 
 /* Whether the case is decoding with a cache. */
 bool case_has_cache(const bench_case *c);
+
+/* The tokens of a sequence at the end of a step. */
+uint32_t case_keys(const bench_case *c, uint32_t sequence);
+
+/* The average over the sequences. */
+double case_average_keys(const bench_case *c);
 
 /* Creates the problem of a case, with gradients if its pass needs them. On failure *p is empty. */
 dmattn_status case_create(const bench_case *c, const messenger *messenger, problem *p);

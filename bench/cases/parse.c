@@ -100,8 +100,9 @@ bool parse_mask(const char *text, mask_choice *mask)
         return true;
     }
     mask->paged = !strcmp(text, "paged") || !strncmp(text, paged, strlen(paged));
+    mask->plain = !strcmp(text, "paged:plain");
     if (mask->paged)
-        return !text[strlen("paged")]
+        return !text[strlen("paged")] || mask->plain
                || (parse_real(text + strlen(paged), &mask->fraction) && mask->fraction > 0 && mask->fraction < 1);
     mask->dynamic = !strcmp(text, "topw") || !strncmp(text, topw, strlen(topw));
     if (mask->dynamic)
@@ -160,7 +161,8 @@ bool parse_formats(const char *text, dmattn_format *k, dmattn_format *v)
 
 bool parse_pass(const char *text, bench_pass *pass)
 {
-    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH, PASS_DECODE, PASS_MASK, PASS_MERGE};
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH,   PASS_DECODE,
+                                        PASS_MASK,    PASS_MERGE,    PASS_PREFILL};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         if (!strcmp(text, pass_name(passes[i]))) {
             *pass = passes[i];
@@ -188,8 +190,8 @@ bool parse_list(list_kind kind, const char *option, const char *text, void *valu
         [LIST_SIZES] = "a size from 1 to 2^30 - 1",
         [LIST_TYPES] = "one of f32, f16 and bf16",
         [LIST_MASKS] =
-            ("none, causal, additive, dense:F with F from 0 to 1, interval:W, topw:W, tokens:K, blocks:B:K with B a "
-             "power of 2 up to 4096, paged or paged:F"),
+            ("none, causal, additive, dense:F with F from 0 to 1, interval:W, sliding:W, topw:W, tokens:K, blocks:B:K "
+             "with B a power of 2 up to 4096, paged, paged:plain or paged:F"),
         [LIST_LEVELS] = "one of best, portable, matrix and matrix2",
     };
     *count = 0;

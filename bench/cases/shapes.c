@@ -27,16 +27,17 @@ static bool parse_number(const char *text, uint32_t *value)
 /* Parses a word after the sizes. */
 static bool parse_option(const char *word, model_shape *m)
 {
-    static const char window[] = "window=";
+    static const char window[] = "window=", topw[] = "topw=";
     m->sinks |= !strcmp(word, "sinks");
     m->decodes |= !strcmp(word, "decode");
     return !strcmp(word, "sinks") || !strcmp(word, "decode")
-           || (!strncmp(word, window, strlen(window)) && parse_number(word + strlen(window), &m->window));
+           || (!strncmp(word, window, strlen(window)) && parse_number(word + strlen(window), &m->window))
+           || (!strncmp(word, topw, strlen(topw)) && parse_number(word + strlen(topw), &m->topw));
 }
 
 static bool has_options(const model_shape *m)
 {
-    return m->window || m->sinks || m->decodes;
+    return m->window || m->topw || m->sinks || m->decodes;
 }
 
 /* Parses a line without its comment. Returns NULL, or what is wrong. */
@@ -57,7 +58,8 @@ static const char *parse_line(char *line, shape_list *shapes)
         if (count < 4 && !has_options(&m) && parse_number(word, numbers[count]))
             count++;
         else if (count < 3 || !parse_option(word, &m))
-            return "three or four sizes from 1 to 65536 must follow the name, then window=W, sinks and decode may";
+            return "three or four sizes from 1 to 65536 must follow the name, then window=W, topw=W, sinks and decode "
+                   "may";
     if (count < 3)
         return "heads, kv_heads and the dimension must follow the name";
     if (m.heads % m.kv_heads)

@@ -14,6 +14,7 @@ typedef struct model_shape {
     char name[MODEL_NAME_SIZE];
     uint32_t heads, kv_heads, head_dim, value_dim;
     uint32_t window; /* of the sliding window that some layers have; 0: none */
+    uint32_t topw;   /* keys of the dynamic mask that its layers have; 0: none */
     bool sinks;      /* each query head has a sink */
     bool decodes;    /* these heads are for decoding only */
 } model_shape;
@@ -25,10 +26,9 @@ typedef struct shape_list {
 
 #define SHAPES_WHY_SIZE 256
 
-/* Each line has a name, heads, kv_heads, head_dim and optionally value_dim; then, optionally, window=W, sinks and
- * decode; # starts a comment. Names are unique and consist of letters, digits, '.', '-' and '_'; sizes are from 1 to
- * 65536. On false, `why` names the line and says what
- * is wrong. */
+/* Each line has a name, heads, kv_heads, head_dim and optionally value_dim; then, optionally, window=W, topw=W,
+ * sinks and decode; # starts a comment. Names are unique and consist of letters, digits, '.', '-' and '_'; sizes are
+ * from 1 to 65536. On false, `why` names the line and says what is wrong. */
 bool shapes_parse(const char *text, size_t length, shape_list *shapes, char why[SHAPES_WHY_SIZE]);
 
 /* Reads a file; NULL selects the built-in models. */

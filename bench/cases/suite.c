@@ -2,13 +2,15 @@
 #include "suite.h"
 
 #include "parse.h"
+#include "serving.h"
 
 #include <stdio.h>
 #include <string.h>
 
 const char *suite_name(suite_id id)
 {
-    static const char *const names[SUITE_COUNT] = {"none", "quick", "models", "scaling", "sparsity", "decode", "full"};
+    static const char *const names[SUITE_COUNT] = {"none",     "quick",  "models",  "scaling",
+                                                   "sparsity", "decode", "serving", "full"};
     return names[id];
 }
 
@@ -24,7 +26,7 @@ bool parse_suite(const char *text, suite_id *id)
 
 double suite_budget(suite_id id, VkPhysicalDeviceType device)
 {
-    if (id != SUITE_QUICK)
+    if (id != SUITE_QUICK && id != SUITE_SERVING)
         return 0;
     return device == VK_PHYSICAL_DEVICE_TYPE_CPU ? 55 : 110;
 }
@@ -167,6 +169,7 @@ bool suite_add_cases(suite_id id, VkPhysicalDeviceType device, const shape_list 
     case SUITE_SCALING: return for_models(&b, add_scaling, 1);
     case SUITE_SPARSITY: return for_models(&b, add_sparsity, 1);
     case SUITE_DECODE: return for_models(&b, add_decoding, 1);
+    case SUITE_SERVING: return serving_add_cases(device, shapes, wanted, filter, cases);
     default:
         return for_models(&b, add_model, MOST_MODELS) && for_models(&b, add_scaling, 1)
                && for_models(&b, add_sparsity, 1) && for_models(&b, add_decoding, 1);

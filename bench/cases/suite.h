@@ -12,7 +12,8 @@ typedef enum suite_id {
     SUITE_SCALING,  /* lengths */
     SUITE_SPARSITY, /* from few visible keys to all */
     SUITE_DECODE,   /* contexts, batches and caches */
-    SUITE_FULL,     /* all of these */
+    SUITE_SERVING,  /* many sequences, formats, chunks of prompts, within a minute or two */
+    SUITE_FULL,     /* all of these, except serving */
     SUITE_COUNT
 } suite_id;
 

@@ -14,6 +14,11 @@ const chart_kind chart_kinds[CHART_KINDS] = {
          "Lower is better. The exponent of each line is k of the fit ms = a N^k: 2 if the work is proportional to all "
          "pairs, 1 if it is proportional to N.",
          AXIS_SIZE, true},
+    [CHART_TOKENS] =
+        {"tokens", "context (tokens of a sequence)", "tokens/s",
+         "Higher is better. New tokens of one layer: of all sequences for decode, of the chunk for prefill. "
+         "Each line is a format of the cache.",
+         AXIS_SIZE, true},
     [CHART_SPEEDUP] =
         {"speedup", "visible pairs, % of dense attention's", "speedup over dense attention",
          "Higher is better. The falling line is the speedup if the time were proportional to the visible pairs.",
@@ -72,6 +77,25 @@ static void place_time(const results *all, const case_result *r, char *title, ch
     *p = (point){r->keys, r->median_ms};
 }
 
+/* ---- tokens/s over the context ----------------------------------------------------------------------------------- */
+
+static bool is_serving(const case_result *r)
+{
+    return !strcmp(r->run->suite, "serving");
+}
+
+static void place_tokens(const case_result *r, char *title, char *label, point *p)
+{
+    char who[RESULT_NAME_SIZE], queries[48] = "";
+    result_who(r, who);
+    if (!strcmp(r->pass, "prefill"))
+        snprintf(queries, sizeof queries, ", chunks of %.0f", r->queries);
+    snprintf(title, TITLE_SIZE, "Tokens/s over the context: %.48s, %.16s, %.40s, %.0f sequence%s%s", r->model, r->pass,
+             r->mask, r->batch, r->batch > 1 ? "s" : "", queries);
+    snprintf(label, LABEL_SIZE, "%.16s, %.90s", *r->kv_format ? r->kv_format : r->type, who);
+    *p = (point){r->keys, is_serving(r) && !(r->other_keys > 0) ? r->tokens_per_second : NAN};
+}
+
 /* ---- speedup over visible pairs ------------------------------------------------------------------------------ */
 
 static void place_speedup(const neighbours *n, const case_result *r, char *title, char *label, point *p)
@@ -100,6 +124,8 @@ static void place(const results *all, const neighbours *n, const case_result *r,
 {
     if (id == CHART_TIME)
         place_time(all, r, title, label, p);
+    else if (id == CHART_TOKENS)
+        place_tokens(r, title, label, p);
     else if (id == CHART_SPEEDUP)
         place_speedup(n, r, title, label, p);
     else
@@ -164,7 +190,7 @@ static bool add_result(const results *all, const neighbours *n, const case_resul
 {
     char title[TITLE_SIZE], label[LABEL_SIZE];
     point p;
-    if (!result_is_ok(r))
+    if (!result_is_ok(r) || (id == CHART_TIME && is_serving(r)))
         return true;
     place(all, n, r, id, title, label, &p);
     if (!axis_takes(p.x) || !axis_takes(p.y))
@@ -214,7 +240,7 @@ static void drop_empty_charts(chart_list *list)
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
         chart *c = &list->charts[i];
-        if (c->id == CHART_TIME)
+        if (c->id == CHART_TIME || c->id == CHART_TOKENS)
             drop_single_lengths(c);
         if (c->series_count)
             list->charts[kept++] = *c;

@@ -23,7 +23,7 @@ typedef struct chart_guide {
 
 enum { CHART_GUIDES = 8 };
 
-typedef enum chart_id { CHART_TIME, CHART_SPEEDUP, CHART_ROOFLINE, CHART_KINDS } chart_id;
+typedef enum chart_id { CHART_TIME, CHART_TOKENS, CHART_SPEEDUP, CHART_ROOFLINE, CHART_KINDS } chart_id;
 
 typedef struct chart_kind {
     const char *name, *x_label, *y_label, *how_to_read;
@@ -47,8 +47,8 @@ typedef struct chart_list {
     size_t count;
 } chart_list;
 
-/* Makes the charts: time over N if there is more than one N, speedup over visible pairs, rooflines. False if out of
- * memory. The caller destroys *list in any case. */
+/* Makes the charts: time over N if there is more than one N, or for the suite `serving` tokens/s over the context;
+ * speedup over visible pairs; rooflines. False if out of memory. The caller destroys *list in any case. */
 bool charts_make(const results *all, chart_list *list);
 void charts_destroy(chart_list *list);
 

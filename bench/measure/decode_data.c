@@ -17,6 +17,31 @@ dmattn_strides stream_strides(uint64_t head_step)
     return (dmattn_strides){SEQUENCE_STEP * TOKEN_STEP, TOKEN_STEP, head_step};
 }
 
+uint64_t decoding_q_element(const decoding *d)
+{
+    return dmattn_type_size(dmattn_attention_type(&d->desc.attention, TENSOR_Q));
+}
+
+uint32_t decoding_context(const decoding *d, uint32_t sequence)
+{
+    return sequence ? d->others : d->context;
+}
+
+uint32_t decoding_start(const decoding *d, uint32_t sequence)
+{
+    return d->context - decoding_context(d, sequence);
+}
+
+dmattn_buffer buffer_behind(const dmattn_buffer *buffer, uint64_t offset)
+{
+    return (dmattn_buffer){buffer->buffer, offset, buffer->size - offset};
+}
+
+uint64_t importance_at(uint32_t sequence)
+{
+    return (uint64_t)SEQUENCE_STEP * sequence;
+}
+
 static dmattn_type type_of(const decoding *d, int stream)
 {
     return stream == STREAM_IMPORTANCE ? DMATTN_TYPE_F32
@@ -24,18 +49,24 @@ static dmattn_type type_of(const decoding *d, int stream)
                                        : d->desc.attention.type;
 }
 
-static void describe(decoding *d, const bench_case *c)
+void decoding_describe(decoding *d, const bench_case *c)
 {
     d->desc = c->decode;
     dmattn_attention_desc *a = &d->desc.attention;
-    const uint64_t tokens = (uint64_t)c->desc.keys + NEW_TOKENS + DMATTN_DECODE_MAX_TOKENS + SEQUENCE_STEP * a->batch;
-    d->context = c->desc.keys - a->queries;
-    d->head_step = TOKEN_STEP * tokens;
+    const bool prefill = c->pass == PASS_PREFILL;
+    const uint32_t new_tokens = prefill ? 0 : a->queries, kv_heads = a->kv_heads ? a->kv_heads : a->heads;
+    d->context = c->desc.keys - new_tokens;
+    d->others = case_keys(c, 1) - new_tokens;
+    d->queries = c->desc.queries;
+    d->first_query = c->desc.keys - c->desc.queries;
+    const uint64_t sequences =
+        SEQUENCE_STEP * (uint64_t)a->batch; /* tokens from the first sequence to behind the last */
+    const uint64_t queries = d->queries + (prefill ? 0 : NEW_TOKENS) + sequences, tokens = d->first_query + queries;
+    d->head_step = TOKEN_STEP * (sequences + 1);
     a->q_strides = a->k_strides = a->v_strides = stream_strides(d->head_step);
-    const uint32_t kv_heads = a->kv_heads ? a->kv_heads : a->heads;
-    d->count[STREAM_Q] = d->head_step * a->heads + DMATTN_MAX_HEAD_DIM;
-    d->count[STREAM_K] = d->count[STREAM_V] = d->head_step * kv_heads + DMATTN_MAX_HEAD_DIM;
-    d->count[STREAM_IMPORTANCE] = tokens * kv_heads + SEQUENCE_STEP * a->batch;
+    d->count[STREAM_Q] = TOKEN_STEP * queries + d->head_step * a->heads + DMATTN_MAX_HEAD_DIM;
+    d->count[STREAM_K] = d->count[STREAM_V] = TOKEN_STEP * tokens + d->head_step * kv_heads + DMATTN_MAX_HEAD_DIM;
+    d->count[STREAM_IMPORTANCE] = d->desc.no_importance ? 1 : tokens * kv_heads + sequences;
 }
 
 static dmattn_status upload(decoding *d, const void *data, uint64_t bytes, dmattn_buffer *buffer)
@@ -84,13 +115,15 @@ static dmattn_status make_parameters(decoding *d)
 
 static dmattn_status make_table(decoding *d)
 {
-    const uint32_t entries = d->desc.attention.batch * d->layout.table_pages;
-    int32_t *table = malloc(entries * sizeof *table);
+    const uint32_t batch = d->desc.attention.batch, row = d->layout.table_pages, pages = d->desc.pages;
+    const uint32_t of_others = (pages - row) / (batch > 1 ? batch - 1 : 1);
+    int32_t *table = calloc((size_t)batch * row, sizeof *table);
     if (!table)
         return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for a block table");
-    for (uint32_t i = 0; i < entries; i++) /* no two consecutive pages are adjacent */
-        table[i] = (int32_t)(i % 2 ? entries - 1 - i / 2 : i / 2);
-    const dmattn_status status = upload(d, table, entries * sizeof *table, &d->table);
+    for (uint32_t b = 0, page = 0; b < batch; b++)
+        for (uint32_t i = 0; i < (b ? of_others : row); i++, page++) /* no two consecutive pages are adjacent */
+            table[(size_t)b * row + i] = (int32_t)(page % 2 ? pages - 1 - page / 2 : page / 2);
+    const dmattn_status status = upload(d, table, (uint64_t)batch * row * sizeof *table, &d->table);
     free(table);
     return status;
 }
@@ -108,28 +141,34 @@ static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
 static dmattn_status check_sizes(const decoding *d)
 {
     const double pages = (double)d->layout.pages_size;
-    double all = pages + (double)d->layout.state_size + (double)d->info.workspace_size;
+    const double out = (double)d->out_bytes + (double)d->lse_bytes;
+    double all = pages + out + (double)d->layout.state_size + (double)d->workspace_bytes;
     for (int i = 0; i < STREAM_COUNT; i++)
         all += (double)d->count[i] * dmattn_type_size(type_of(d, i));
     TRY(check_allocation(d->settings, d->log, "the paged cache", pages));
+    TRY(check_allocation(d->settings, d->log, "the state of the caches", (double)d->layout.state_size));
     return check_memory(d->settings, d->log, all);
 }
 
-dmattn_status decoding_create(decoding *d, const bench_case *c)
+dmattn_status decoding_create(decoding *d)
 {
     dmattn_device *device = d->settings->device;
     const dmattn_attention_desc *a = &d->desc.attention;
-    describe(d, c);
     TRY(dmattn_decode_plan_tile(dmattn_device_context(device), &d->desc, d->tile, &d->plan));
     TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
     dmattn_plan_get_info(d->plan, &d->info);
     TRY(dmattn_decode_get_layout(d->plan, &d->layout));
+    if (!d->out_bytes) {
+        d->out_bytes = dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT);
+        d->lse_bytes = dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE);
+        d->workspace_bytes = d->info.workspace_size;
+    }
     TRY(check_sizes(d));
     TRY(make_streams(d));
     TRY(make_parameters(d));
-    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT), &d->out));
-    TRY(dmattn_buffer_create(device, dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE), &d->lse));
-    TRY(dmattn_buffer_create(device, d->info.workspace_size, &d->workspace));
+    TRY(dmattn_buffer_create(device, d->out_bytes, &d->out));
+    TRY(dmattn_buffer_create(device, d->lse_bytes, &d->lse));
+    TRY(dmattn_buffer_create(device, d->workspace_bytes, &d->workspace));
     TRY(zeros(d, d->layout.state_size, &d->state));
     if (d->desc.cache == DMATTN_CACHE_BOUNDED)
         return DMATTN_SUCCESS;
@@ -138,12 +177,48 @@ dmattn_status decoding_create(decoding *d, const bench_case *c)
     if (!keep)
         return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for lengths");
     for (uint32_t b = 0; b < a->batch; b++)
-        keep[b] = (int32_t)d->context;
+        keep[b] = (int32_t)decoding_context(d, b);
     const dmattn_status status = upload(d, keep, a->batch * sizeof *keep, &d->keep);
     free(keep);
     TRY(status);
     TRY(make_table(d));
     return dmattn_buffer_create(device, d->layout.pages_size, &d->pages);
+}
+
+uint64_t decoding_cache_bytes(const decoding *d)
+{
+    return d->layout.sequence_size + d->layout.pages_size / d->desc.attention.batch;
+}
+
+dmattn_status decoding_fill(decoding *d)
+{
+    VkCommandBuffer commands;
+    TRY(dmattn_commands_begin(d->settings->device, &commands));
+    dmattn_status status = DMATTN_SUCCESS;
+    for (uint32_t b = 0; !status && b < d->desc.attention.batch; b++) {
+        const uint64_t first = (uint64_t)SEQUENCE_STEP * b + decoding_start(d, b);
+        const uint64_t offset = decoding_element(d) * TOKEN_STEP * first;
+        const uint64_t importance = d->desc.no_importance ? 0 : sizeof(float) * importance_at(b);
+        const dmattn_decode_fill_args args = {
+            .sequence = b,
+            .keys = decoding_context(d, b),
+            .k = buffer_behind(&d->buffer[STREAM_K], offset),
+            .v = buffer_behind(&d->buffer[STREAM_V], offset),
+            .k_strides = stream_strides(d->head_step),
+            .v_strides = stream_strides(d->head_step),
+            .importance = buffer_behind(&d->buffer[STREAM_IMPORTANCE], importance),
+            .state = d->state,
+            .pages = d->pages,
+            .table = d->table,
+        };
+        status = dmattn_decode_fill_record(d->plan, commands, &args);
+    }
+    if (status) {
+        dmattn_commands_cancel(d->settings->device);
+        return status;
+    }
+    d->steps = 0;
+    return dmattn_commands_submit(d->settings->device);
 }
 
 void decoding_destroy(decoding *d)

@@ -5,6 +5,7 @@
 #include "decode_measure.h"
 #include "merge_measure.h"
 #include "planning.h"
+#include "prefill_measure.h"
 #include "samples.h"
 #include "stages.h"
 #include "timing/interrupt.h"
@@ -184,9 +185,10 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     bool planned = false;
     *m = (measurement){.status = CASE_OK};
     *s->log->text = 0;
-    const dmattn_status status = case_has_cache(c)       ? measure_decoding(s, c, NULL, &log, m, &planned)
-                                 : c->pass == PASS_MERGE ? measure_merge(s, c, &log, m, &planned)
-                                                         : measure_passes(s, c, &log, m, &planned);
+    const dmattn_status status = case_has_cache(c)         ? measure_decoding(s, c, NULL, &log, m, &planned)
+                                 : c->pass == PASS_MERGE   ? measure_merge(s, c, &log, m, &planned)
+                                 : c->pass == PASS_PREFILL ? measure_prefill(s, c, &log, m, &planned)
+                                                           : measure_passes(s, c, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED
                     : status == DMATTN_ERROR_VULKAN && planned ? CASE_DEVICE_FAILED
@@ -203,6 +205,8 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
         m->cold = 0;
     } else if (s->ceilings)
         m->roofline_seconds = measurement_roofline_seconds(m, s->ceilings);
-    if (c->pass == PASS_DECODE && m->time.median > 0)
+    if (m->cache_bytes)
+        m->cache_bytes_per_token = (double)m->cache_bytes / case_average_keys(c);
+    if (c->pass & (PASS_DECODE | PASS_PREFILL) && m->time.median > 0)
         m->tokens_per_second = (double)m->desc.batch * m->desc.queries / m->time.median;
 }

@@ -54,8 +54,9 @@ typedef struct measurement {
     double calibrated;                /* median seconds of the calibration kernel around the samples; 0: none */
     double roofline_seconds;          /* measurement_roofline_seconds() */
     double stage[STAGE_COUNT];        /* median seconds of each stage alone; 0 except for dynamic masks, forward */
-    double tokens_per_second;         /* decoding only */
-    uint64_t cache_bytes;             /* decoding only: the cache of one sequence */
+    double tokens_per_second;         /* decoding and prefill only */
+    uint64_t cache_bytes;             /* the same: the cache of one sequence; with different lengths, on average */
+    double cache_bytes_per_token;     /* of that, for each of its tokens */
     uint64_t lists_bytes, mask_bytes; /* tile lists; importance, intervals and the workspace that computes them */
 } measurement;
 

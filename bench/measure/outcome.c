@@ -4,6 +4,7 @@
 #include "timing/calibration.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool outcomes_add(outcomes *o, const bench_case *c, measurement *m, uint32_t index, uint32_t repeat)
 {
@@ -69,7 +70,8 @@ static bool is_dense(const bench_case *c)
 
 const outcome *outcome_dense(const outcomes *o, const outcome *x)
 {
-    if (x->m.time.median <= 0 || x->c.pass & (PASS_MASK | PASS_MERGE) || is_dense(&x->c))
+    if (x->m.time.median <= 0 || x->c.pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL) || x->c.other_keys
+        || is_dense(&x->c))
         return NULL;
     for (uint32_t i = 0; i < o->count; i++) {
         const outcome *y = &o->item[i];
@@ -84,6 +86,26 @@ double outcome_speedup(const outcomes *o, const outcome *x)
 {
     const outcome *dense = outcome_dense(o, x);
     return dense ? dense->m.time.median / x->m.time.median : 0;
+}
+
+double outcome_parts(const outcomes *o, const outcome *x)
+{
+    double parts[2] = {0}; /* of the first sequence, of the others */
+    for (uint32_t i = 0; x->c.other_keys && i < o->count; i++) {
+        const outcome *y = &o->item[i];
+        for (int part = 0; part < 2; part++) {
+            bench_case c = x->c; /* the name of a case tells all of it */
+            char wanted[CASE_NAME_SIZE], name[CASE_NAME_SIZE];
+            c.desc.batch = part ? x->c.desc.batch - 1 : 1;
+            c.desc.keys = part ? x->c.other_keys : x->c.desc.keys;
+            c.other_keys = 0;
+            case_name(&c, wanted);
+            case_name(&y->c, name);
+            if (y->repeat == x->repeat && !strcmp(name, wanted))
+                parts[part] = y->m.time.median;
+        }
+    }
+    return x->m.time.median > 0 && parts[0] > 0 && parts[1] > 0 ? parts[0] + parts[1] : 0;
 }
 
 case_times outcomes_of_case(const outcomes *o, uint32_t index)

@@ -39,6 +39,10 @@ const outcome *outcome_dense(const outcomes *o, const outcome *x);
 /* The speedup over outcome_dense(); 0 without it. */
 double outcome_speedup(const outcomes *o, const outcome *x);
 
+/* For a step of sequences of different lengths: the median time of the first sequence alone, plus that of all others
+ * alone, in the same repeat; 0 if they did not run. */
+double outcome_parts(const outcomes *o, const outcome *x);
+
 /* The times of a case over its repeats. */
 typedef struct case_times {
     uint32_t count; /* repeats that have a time */

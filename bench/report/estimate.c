@@ -10,7 +10,7 @@
 /* The average number of keys that a query sees. */
 static double seen_keys(const bench_case *c)
 {
-    const double queries = c->desc.queries, keys = c->desc.keys, window = c->mask.window;
+    const double queries = c->desc.queries, keys = case_average_keys(c), window = c->mask.window;
     const double causal = keys - (queries - 1) / 2;
     const bool is_causal = c->mask.causal || c->mask.mask == DMATTN_MASK_ADDITIVE;
     double seen = is_causal && causal > 0 ? causal : keys;
@@ -37,13 +37,23 @@ static double arithmetic_rate(const bench_case *c, const ceilings *p, bool cpu)
     return rate * (cpu ? 0.04 : 0.3);
 }
 
+/* Streams of tokens, the rows that the reference computes, and filling the caches twice. */
+static double host_of_cache(const bench_case *c, double bytes, bool cpu)
+{
+    const dmattn_attention_desc *d = &c->desc;
+    const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
+    const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, group = 3e-8 * dims * d->keys;
+    const double tokens = 3.0 * d->keys + 3.0 * d->batch * (2 * kv_heads + d->heads);
+    return 4e-7 * tokens + fmin(8 * group, fmax(0.3, group)) + bytes * (cpu ? 5e-9 : 1e-11) + (cpu ? 1.5 : 0.2);
+}
+
 estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
 {
     const dmattn_attention_desc *d = &c->desc;
     const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
     const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, seen = seen_keys(c);
     const double rows = (double)d->batch * d->heads * d->queries, size = dmattn_type_size(d->type);
-    const double bytes = size * dims * (rows + d->batch * kv_heads * d->keys);
+    const double bytes = size * dims * (rows + d->batch * kv_heads * case_average_keys(c));
     const bool backward = c->pass & PASS_BACKWARD, decoding = c->pass == PASS_DECODE;
     const double flops = dims * rows * seen
                          * (c->pass & (PASS_MASK | PASS_MERGE) ? 0
@@ -61,8 +71,8 @@ estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
              + (cpu        ? (backward ? 6 : 2)
                 : backward ? 0.5
                            : 0.2); /* compilers */
-    if (decoding && c->mask.paged) /* token streams and pages */
-        e.host += 1e-8 * dims * d->batch * kv_heads * d->keys;
+    if (case_has_cache(c) || c->pass == PASS_PREFILL)
+        e.host = host_of_cache(c, bytes, cpu);
     return e;
 }
 

@@ -6,6 +6,7 @@
 #include "report.h"
 #include "results/provenance.h"
 #include "rows.h"
+#include "serving_rows.h"
 #include "timing/calibration.h"
 
 #include <math.h>
@@ -64,7 +65,7 @@ static void print_why_not_higher(FILE *stream, const page *p)
 /* The levels that each pass ran at. */
 static void print_levels(FILE *stream, const outcomes *o)
 {
-    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_DECODE, PASS_MASK};
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_DECODE, PASS_PREFILL, PASS_MASK};
     char text[256] = "";
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         bool found[DMATTN_LEVEL_MATRIX2 + 1] = {false};
@@ -158,13 +159,17 @@ static bool ceiling_throttled(const page *p, const ceiling *x)
 static void print_legend(FILE *stream, const page *p)
 {
     char text[768];
-    snprintf(text, sizeof text,
-             "ms: median time of back-to-back runs, with warm caches%s%s. rate: arithmetic on visible pairs, or bytes "
-             "of inputs and outputs. roof%%: percent of the roofline limit that the ceilings give. dense: speedup over "
-             "dense attention. Every result was checked against the CPU.",
-             p->repeats > 1 ? ", over all repeats. run%: half the range of their medians"
-                            : "; +-%: half the width of its 95 % confidence interval",
-             p->cold ? ". cold ms: with cold caches" : "");
+    snprintf(
+        text, sizeof text,
+        "ms: median time of back-to-back runs, with warm caches%s%s. rate: arithmetic on visible pairs, or bytes "
+        "of inputs and outputs. roof%%: percent of the roofline limit that the ceilings give. %s. Every result was "
+        "checked against the CPU.",
+        p->repeats > 1 ? ", over all repeats. run%: half the range of their medians"
+                       : "; +-%: half the width of its 95 % confidence interval",
+        p->cold ? ". cold ms: with cold caches" : "",
+        p->serving ? "tokens/s: new tokens of one layer. B/token: bytes of a layer's cache for each token of the "
+                     "context"
+                   : "dense: speedup over dense attention");
     print_paragraph(stream, "", text);
 }
 
@@ -178,7 +183,9 @@ void page_print(FILE *stream, const page *p)
         report_ceiling(stream, (ceiling_id)i, &p->ceilings->of[i], ceiling_throttled(p, &p->ceilings->of[i]));
     for (uint32_t i = 0; i < p->cases->count; i++) {
         const outcome *x = representative(p->outcomes, i);
-        if (x)
+        if (x && p->serving)
+            serving_print(&rows, x);
+        else if (x)
             rows_print(&rows, x);
     }
     fputs("\n", stream);

@@ -16,6 +16,7 @@ typedef struct page {
     const outcomes *outcomes;
     uint32_t repeats;
     bool cold;
+    bool serving; /* with the columns of the suite `serving` */
 } page;
 
 /* Prints the device, the ceilings, a row for each case, the legend and the notes. */

@@ -11,9 +11,12 @@
 enum { CELL = 32 };
 
 /* Batch items times keys, or keys alone. */
-static void size_text(const dmattn_attention_desc *d, char text[CELL])
+static void size_text(const bench_case *c, char text[CELL])
 {
-    if (d->batch > 1)
+    const dmattn_attention_desc *d = &c->desc;
+    if (c->other_keys)
+        snprintf(text, CELL, "%u+%ux%u", d->keys, d->batch - 1, c->other_keys);
+    else if (d->batch > 1)
         snprintf(text, CELL, "%ux%u", d->batch, d->keys);
     else
         snprintf(text, CELL, "%u", d->keys);
@@ -30,7 +33,7 @@ void rows_fit(row_table *t, const case_list *cases)
     for (uint32_t i = 0; i < cases->count; i++) {
         char mask[MASK_NAME_SIZE], size[CELL];
         mask_name(&cases->item[i].mask, mask);
-        size_text(&cases->item[i].desc, size);
+        size_text(&cases->item[i], size);
         t->mask_width = larger(t->mask_width, strlen(mask));
         t->size_width = larger(t->size_width, strlen(size));
     }
@@ -52,13 +55,20 @@ static bool same_group(const bench_case *a, const bench_case *b)
            && a->desc.value_dim == b->desc.value_dim && other_queries(a) == other_queries(b);
 }
 
+void rows_print_heads(FILE *stream, const bench_case *c)
+{
+    const dmattn_attention_desc *d = &c->desc;
+    fprintf(stream, "%s%s%u heads, %u kv, D %u", c->model ? c->model : "", c->model ? ": " : "", d->heads,
+            d->kv_heads ? d->kv_heads : d->heads, d->head_dim);
+    if (d->value_dim && d->value_dim != d->head_dim)
+        fprintf(stream, ", Dv %u", d->value_dim);
+}
+
 static void print_group(const row_table *t, const bench_case *c)
 {
     const dmattn_attention_desc *d = &c->desc;
-    fprintf(t->stream, "\n%s%s%u heads, %u kv, D %u", c->model ? c->model : "", c->model ? ": " : "", d->heads,
-            d->kv_heads ? d->kv_heads : d->heads, d->head_dim);
-    if (d->value_dim && d->value_dim != d->head_dim)
-        fprintf(t->stream, ", Dv %u", d->value_dim);
+    fputs("\n", t->stream);
+    rows_print_heads(t->stream, c);
     if (other_queries(c))
         fprintf(t->stream, ", queries %u", d->queries);
     const bool bias = d->bias && d->mask != DMATTN_MASK_ADDITIVE;
@@ -87,16 +97,13 @@ static void print_rate(FILE *stream, const bench_case *c, const measurement *m, 
         fprintf(stream, " %6s %-7s", number(tflops, 6).text, "TFLOP/s");
 }
 
-static void print_times(const row_table *t, const outcome *x)
+double rows_print_time(const row_table *t, const outcome *x)
 {
     const measurement *m = &x->m;
-    const outcome *dense = outcome_dense(t->outcomes, x);
     case_times times = {1, m->time.median, 0, m->cold};
-    double percent = 100 * summary_uncertainty(&m->time), dense_median = dense ? dense->m.time.median : 0;
-    if (t->repeats) {
+    double percent = 100 * summary_uncertainty(&m->time);
+    if (t->repeats)
         times = outcomes_of_case(t->outcomes, x->index);
-        dense_median = dense ? outcomes_of_case(t->outcomes, dense->index).median : 0;
-    }
     if (t->repeats > 1)
         percent = times.count > 1 ? 50 * times.range : INFINITY;
     fprintf(t->stream, " %7s", number(1e3 * times.median, 7).text);
@@ -111,8 +118,18 @@ static void print_times(const row_table *t, const outcome *x)
         fprintf(t->stream, " %4.0f%%", 100 * m->roofline_seconds / times.median);
     else
         fprintf(t->stream, " %5s", "-");
+    return times.median;
+}
+
+static void print_times(const row_table *t, const outcome *x)
+{
+    const outcome *dense = outcome_dense(t->outcomes, x);
+    double dense_median = dense ? dense->m.time.median : 0;
+    if (dense && t->repeats)
+        dense_median = outcomes_of_case(t->outcomes, dense->index).median;
+    const double median = rows_print_time(t, x);
     if (dense)
-        fprintf(t->stream, " %6s", speedup_text(dense_median / times.median).text);
+        fprintf(t->stream, " %6s", speedup_text(dense_median / median).text);
     else
         fprintf(t->stream, " %6s", "-");
     const char *marks = outcome_marks(t->outcomes, x);
@@ -169,6 +186,9 @@ static void print_details(const row_table *t, const outcome *x)
         add(&d, "; %s tokens/s", number(m->tokens_per_second, 9).text);
     if (m->cache_bytes)
         add(&d, "; cache %s MiB per sequence", number((double)m->cache_bytes / 0x1p20, 7).text);
+    const double parts = outcome_parts(t->outcomes, x);
+    if (parts > 0)
+        add(&d, "; %s ms for its two parts alone", number(1e3 * parts, 7).text);
     if (m->stage[STAGE_ATTENTION] > 0)
         add_stages(&d, t->outcomes, x);
     if (m->checked_keys)
@@ -184,7 +204,7 @@ void rows_print(row_table *t, const outcome *x)
     t->has_group = true;
     t->group = x->c;
     mask_name(&x->c.mask, mask);
-    size_text(&x->c.desc, size);
+    size_text(&x->c, size);
     fprintf(t->stream, "%-8s %-*s %*s", pass_name(x->c.pass), t->mask_width, mask, t->size_width, size);
     if (x->m.status == CASE_OK) {
         print_times(t, x);

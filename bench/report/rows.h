@@ -25,4 +25,11 @@ void rows_fit(row_table *t, const case_list *cases);
 /* Prints a row; before it the title and the column heads of its group, if that is a new one. */
 void rows_print(row_table *t, const outcome *x);
 
+/* Prints the cells that all tables have: time, precision, rate and share of the roofline limit. Returns the median over
+ * the repeats, in seconds. */
+double rows_print_time(const row_table *t, const outcome *x);
+
+/* Prints the name, the heads and the dimensions of a case. */
+void rows_print_heads(FILE *stream, const bench_case *c);
+
 #endif

@@ -27,6 +27,8 @@ const table_column table_columns[TABLE_COLUMNS] = {
     [CELL_DENSE] = {"vs dense", "speedup over dense attention of the same sizes by the same program", true},
     [CELL_PEER] = {"vs peer", "speedup over the fastest other program with the same mask", true},
     [CELL_ROOF] = {"roof%", "percent of the roofline limit that the device's ceilings give", true},
+    [CELL_TOKENS] = {"tokens/s", "new tokens of one layer, of all batch items", true},
+    [CELL_CACHE] = {"B/token", "bytes of a layer's cache for each token of the context", true},
 };
 
 void table_number(double value, char text[CELL_TEXT_SIZE])
@@ -103,6 +105,9 @@ static void fill_row(const results *from, const neighbours *all, const neighbour
     fixed(100 * r->visible_pairs / result_all_pairs(r), 2, row->cell[CELL_VISIBLE]);
     speedup(neighbours_speedup(all, r), row->cell[CELL_DENSE]);
     fixed(100 * r->roofline_share, 1, row->cell[CELL_ROOF]);
+    if (r->cache_bytes_per_token > 0)
+        table_number(r->tokens_per_second, row->cell[CELL_TOKENS]);
+    table_number(r->cache_bytes_per_token, row->cell[CELL_CACHE]);
     if (peer)
         snprintf(row->cell[CELL_PEER], CELL_TEXT_SIZE, "%.2fx (%s)", peer->median_ms / r->median_ms, peer->peer);
 }

@@ -26,6 +26,8 @@ enum {
     CELL_DENSE,
     CELL_PEER,
     CELL_ROOF,
+    CELL_TOKENS,
+    CELL_CACHE,
     TABLE_COLUMNS
 };
 

@@ -25,6 +25,8 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
         add_string(w, "kv_format", formats);
     if (c->desc.page_size)
         add_number(w, "page_size", c->desc.page_size);
+    if (c->other_keys)
+        add_number(w, "other_keys", c->other_keys);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }
@@ -86,6 +88,8 @@ static void add_times(writer *w, const measurement *m)
         add_number(w, "tokens_per_second", m->tokens_per_second);
     if (m->cache_bytes)
         add_number(w, "cache_bytes_per_sequence", (double)m->cache_bytes);
+    if (m->cache_bytes_per_token > 0)
+        add_number(w, "cache_bytes_per_token", m->cache_bytes_per_token);
     if (m->stage[STAGE_ATTENTION] <= 0)
         return;
     writer stages = {w->ok ? cJSON_AddObjectToObject(w->object, "stages_ms") : NULL, true};
@@ -120,6 +124,9 @@ static void add_relations(writer *w, const outcomes *o, const outcome *x)
     }
     if (speedup > 0)
         add_number(w, "speedup_over_dense", speedup);
+    const double parts = outcome_parts(o, x);
+    if (parts > 0)
+        add_number(w, "parts_ms", 1e3 * parts);
 }
 
 cJSON *json_outcome(const outcomes *o, const outcome *x, uint64_t seed, bool reuse_mask)

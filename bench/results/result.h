@@ -26,7 +26,7 @@ typedef struct case_result {
     char identity[RESULT_NAME_SIZE]; /* from result_identity() */
     /* the case */
     const char *type, *mask, *pass, *requested_level, *peer, *kv_format;
-    double batch, heads, kv_heads, queries, keys, head_dim, value_dim, page_size; /* page_size 0: no pages */
+    double batch, heads, kv_heads, queries, keys, head_dim, value_dim, page_size, other_keys;
     bool causal, bias, sink, slopes, q_f32, reuse_mask;
     const char *name, *model;
     double seed, repeat;
@@ -35,7 +35,8 @@ typedef struct case_result {
     bool throttled;
     double median_ms, low_ms, high_ms, min_ms, spread, cold_ms, clock, tflops, gbytes_s, roofline_share,
         speedup_over_dense, tokens_per_second, visible_pairs, error, lse_error, tolerance, workspace_bytes,
-        backward_workspace_bytes, mask_bytes, lists_bytes, cache_bytes, runs_per_sample;
+        backward_workspace_bytes, mask_bytes, lists_bytes, cache_bytes, cache_bytes_per_token, parts_ms,
+        runs_per_sample;
     double importance_ms, intervals_ms, lists_ms, attention_ms;
     double *samples; /* milliseconds, ascending */
     size_t sample_count;

@@ -56,6 +56,7 @@ const result_field result_fields[] = {
     OPTIONAL(FLAG, q_f32),
     OPTIONAL(TEXT, kv_format),
     OPTIONAL(COUNT, page_size),
+    OPTIONAL(COUNT, other_keys),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),
@@ -95,6 +96,8 @@ const result_field result_fields[] = {
     OPTIONAL(NUMBER, mask_bytes),
     OPTIONAL(NUMBER, lists_bytes),
     NAMED("cache_bytes_per_sequence", NUMBER, cache_bytes),
+    OPTIONAL(NUMBER, cache_bytes_per_token),
+    OPTIONAL(NUMBER, parts_ms),
     {0},
 };
 

@@ -130,6 +130,34 @@ Test(outcomes, speedup)
     outcomes_destroy(&o);
 }
 
+static void add_step(outcomes *o, uint32_t batch, uint32_t keys, uint32_t other_keys, dmattn_format format,
+                     double median)
+{
+    bench_case c = {.desc = {.batch = batch, .heads = 4, .queries = 1, .keys = keys, .head_dim = 64},
+                    .mask = {.paged = true, .plain = true},
+                    .other_keys = other_keys,
+                    .pass = PASS_DECODE};
+    c.decode.attention.k_format = c.decode.attention.v_format = format;
+    measurement m = {.time = {.median = median}};
+    cr_assert(outcomes_add(o, &c, &m, o->count, 0));
+}
+
+/* A step of one long sequence and three short ones, beside both parts alone, of the same format. */
+Test(outcomes, parts)
+{
+    outcomes o = {0};
+    add_step(&o, 4, 1000, 10, DMATTN_FORMAT_INT8, 8);
+    add_step(&o, 1, 1000, 0, DMATTN_FORMAT_INT8, 4);
+    cr_expect_eq(outcome_parts(&o, &o.item[0]), 0);
+    add_step(&o, 3, 10, 0, DMATTN_FORMAT_Q8_0, 9);
+    add_step(&o, 4, 10, 0, DMATTN_FORMAT_INT8, 9);
+    cr_expect_eq(outcome_parts(&o, &o.item[0]), 0);
+    add_step(&o, 3, 10, 0, DMATTN_FORMAT_INT8, 1);
+    cr_expect_eq(outcome_parts(&o, &o.item[0]), 5);
+    cr_expect_eq(outcome_parts(&o, &o.item[1]), 0);
+    outcomes_destroy(&o);
+}
+
 Test(outcomes, repeats)
 {
     outcomes o = {0};
@@ -193,6 +221,25 @@ Test(estimates, cases)
     cr_expect_gt(estimate_case(&c, &p, true).run, sparse.run);
     c = dense_case(8192);
     cr_expect_gt(estimate_case(&c, &p, false).run, 3.5 * dense.run);
+}
+
+/* The data of a cache takes less time than its bytes: tokens overlap on the host. */
+Test(estimates, caches)
+{
+    const ceilings p = {.of = {[CEILING_COPY] = {.rate = 4e12}, [CEILING_FMA] = {.rate = 4e13}}};
+    bench_case c = {.desc = {.type = DMATTN_TYPE_BF16, .batch = 64, .heads = 32, .kv_heads = 8, .queries = 1},
+                    .mask = {.paged = true},
+                    .pass = PASS_DECODE};
+    c.desc.head_dim = 128;
+    c.desc.keys = 1024;
+    const estimate few = estimate_case(&c, &p, false);
+    c.desc.keys = 32 * 1024;
+    const estimate many = estimate_case(&c, &p, false);
+    cr_expect(few.host < 0.4 && many.host < 2 && many.host > few.host);
+    cr_expect_float_eq(many.run / few.run, 32, 1);
+    c.other_keys = 1024;
+    const estimate unequal = estimate_case(&c, &p, false);
+    cr_expect(unequal.run > few.run && unequal.run < 2 * few.run);
 }
 
 Test(estimates, limits)

@@ -45,11 +45,12 @@ Test(shapes, text)
     cr_expect_str_eq(shapes.model[0].name, "a-1.5_B");
     cr_expect(shapes.model[0].head_dim == 64 && shapes.model[0].value_dim == 128);
     cr_expect(shapes.model[1].value_dim == 8);
-    static const char options[] = "a 8 4 64 window=128 sinks\nb 8 1 576 512 decode";
+    static const char options[] = "a 8 4 64 window=128 sinks\nb 8 1 576 512 decode\nc 8 4 64 topw=99";
     cr_assert(shapes_parse(options, strlen(options), &shapes, why), "%s", why);
     cr_expect(shapes.model[0].window == 128 && shapes.model[0].sinks && !shapes.model[0].decodes);
     cr_expect(shapes.model[0].value_dim == 64 && shapes.model[1].value_dim == 512);
     cr_expect(!shapes.model[1].window && !shapes.model[1].sinks && shapes.model[1].decodes);
+    cr_expect(shapes.model[2].topw == 99 && !shapes.model[0].topw);
     static const struct {
         const char *text, *part;
     } wrong[] = {{"", "no models"},
@@ -59,6 +60,7 @@ Test(shapes, text)
                  {"a 1 1 sinks", "line 1"},
                  {"a 1 1 8 sink", "line 1"},
                  {"a 1 1 8 window=0", "line 1"},
+                 {"a 1 1 8 topw=", "line 1"},
                  {"a 1 1 8 sinks 8", "line 1"},
                  {"a 1 1 8 8 8", "line 1"},
                  {"a 0 1 8", "line 1"},
@@ -153,20 +155,57 @@ Test(suites, models)
     cr_expect_eq(count_cases(SUITE_MODELS, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &none, "deepseek-v3-mla"), 1);
 }
 
-/* Every case of every suite has a valid descriptor. */
-Test(suites, are_right)
+/* Every cache, format and chunk; one step of sequences of different lengths, and its parts. */
+Test(suites, serving)
+{
+    static const char *const names[] = {"llama-3-8b/q1.n1024/decode/paged:plain/bf16/pages-16",
+                                        "llama-3-8b/b256.q1.n131072/decode/paged:plain/bf16/kv-q4_0/pages-16",
+                                        "llama-3-8b/b64.q1.n32768/decode/paged:plain/bf16/kv-int8/pages-16",
+                                        "llama-3-8b/b8.q1.n8192/decode/paged:plain/bf16/kv-e4m3/pages-16",
+                                        "llama-3-8b/q512.n32768/prefill/causal/bf16/kv-q8_0/pages-16",
+                                        "llama-3-8b/q2048.n131072/prefill/causal/bf16/kv-int8/pages-16",
+                                        "llama-3-8b/q1.n131072+b60.n500/decode/paged:plain/bf16/kv-int8/pages-16",
+                                        "llama-3-8b/b60.q1.n500/decode/paged:plain/bf16/kv-int8/pages-16",
+                                        "qwen3-30b-a3b/b64.q1.n32768/decode/paged:plain/bf16/kv-q8_0/pages-16",
+                                        "gpt-oss-20b/b64.q1.n8192/decode/sliding:128/bf16/sink/kv-int8",
+                                        "gpt-oss-20b/q2048.n32768/prefill/sliding:128/bf16/sink/pages-16",
+                                        "doge-320m/b256.q1.n8192/decode/topw:2048/bf16",
+                                        "doge-320m/q2048.n32768/prefill/topw:2048/bf16/kv-int8/pages-16"};
+    const VkPhysicalDeviceType gpu = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    static const model_shape own = {.name = "own", .heads = 4, .kv_heads = 2, .head_dim = 64, .value_dim = 64};
+    const sweep none = {0}, f16 = {.type_count = 1, .type = {DMATTN_TYPE_F16}},
+                model = {.model_count = 1, .model = {&own}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        cr_expect_geq(count_cases(SUITE_SERVING, gpu, &none, names[i]), 1, "%s", names[i]);
+    const uint32_t all = count_cases(SUITE_SERVING, gpu, &none, NULL);
+    cr_expect_leq(all, 200);
+    cr_expect_eq(count_cases(SUITE_SERVING, gpu, &f16, "/f16"), all);
+    cr_expect_eq(count_cases(SUITE_SERVING, gpu, &model, "own/"),
+                 count_cases(SUITE_SERVING, gpu, &none, "llama-3-8b/"));
+    cr_expect_leq(count_cases(SUITE_SERVING, VK_PHYSICAL_DEVICE_TYPE_CPU, &none, NULL), 40);
+    cr_expect_gt(suite_budget(SUITE_SERVING, gpu), 0);
+}
+
+static void expect_valid(suite_id id)
 {
     static shape_list shapes;
     case_list cases = {0};
     const sweep none = {0};
     shapes = builtin();
-    cr_assert(suite_add_cases(SUITE_FULL, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &shapes, &none, NULL, &cases));
+    cr_assert(suite_add_cases(id, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &shapes, &none, NULL, &cases));
     for (uint32_t i = 0; i < cases.count; i++) {
         bench_case c = cases.item[i];
         sentences said = {0};
         cr_expect_eq(case_check(&c, &(messenger){sentences_keep, &said}), DMATTN_SUCCESS, "%s", said.text);
     }
     case_list_destroy(&cases);
+}
+
+/* Every case of every suite has a valid descriptor. */
+Test(suites, are_right)
+{
+    expect_valid(SUITE_FULL);
+    expect_valid(SUITE_SERVING);
 }
 
 Test(suites, names)

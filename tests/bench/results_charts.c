@@ -291,6 +291,39 @@ Test(charts, what_is_drawn)
     results_destroy(&all);
 }
 
+/* Steps of the suite `serving`: a chart of tokens/s with a line for each format, and none of times. */
+Test(charts, serving)
+{
+#define STEP(n, format, tokens)                                                                                       \
+    "{" SIZES(n) "\"kv_format\":\"" format "\",\"mask\":\"paged:plain\",\"model\":\"m\",\"status\":\"ok\",\"level\":" \
+                 "\"matrix\",\"median_ms\":1,\"tokens_per_second\":" #tokens "}"
+    static const char steps[] = STEP(64, "int8", 20) "," STEP(128, "int8", 10) "," STEP(64, "", 8) "," STEP(128, "", 4);
+    static const char *const suites[] = {"serving", "decode"};
+    static char why[RESULTS_WHY_SIZE];
+    for (int i = 0; i < 2; i++) {
+        char text[4096];
+        results all = {0};
+        chart_list list;
+        snprintf(text, sizeof text, "{\"suite\":\"%s\",%s%s]}", suites[i], HEAD + 1, steps);
+        cr_assert(add_document(&all, text, why), "%s", why);
+        cr_assert(charts_make(&all, &list));
+        cr_assert_eq(list.count, 1);
+        const chart *c = &list.charts[0];
+        cr_expect_eq(c->id, i ? CHART_TIME : CHART_TOKENS);
+        if (!i) {
+            cr_expect_str_eq(c->name, "tokens-1");
+            cr_expect_str_eq(c->title, "Tokens/s over the context: m, forward, paged:plain, 1 sequence");
+            cr_assert_eq(c->series_count, 2);
+            cr_expect_str_eq(c->series[0].label, "int8, dmattn matrix");
+            cr_expect_str_eq(c->series[1].label, "f16, dmattn matrix");
+            cr_expect(c->series[0].points[1].x == 128 && c->series[0].points[1].y == 10);
+        }
+        charts_destroy(&list);
+        results_destroy(&all);
+    }
+#undef STEP
+}
+
 /* A constant time has the exponent 0.00, not -0.00; nearly equal matrix ceilings share one line. */
 Test(charts, labels)
 {

@@ -21,8 +21,8 @@ _dmattn_values() {
         [ "${1##*/}" = vkbench ] && echo best
         echo portable matrix matrix2
         ;;
-    --suite) echo quick models scaling sparsity decode full ;;
-    --pass) echo forward backward both mask decode ;;
+    --suite) echo quick models scaling sparsity decode serving full ;;
+    --pass) echo forward backward both mask merge decode prefill ;;
     --type) echo f32 f16 bf16 ;;
     --model) "$1" --list-models 2>/dev/null | awk 'NR > 1 { print $1 }' ;;
     esac

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#include "threads.h"
+
+#ifdef _WIN32
+
+void run_in_threads(void *(*work)(void *item), void *items, size_t size, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        work((char *)items + i * size);
+}
+
+#else
+
+#include <pthread.h>
+#include <stdbool.h>
+
+void run_in_threads(void *(*work)(void *item), void *items, size_t size, uint32_t count)
+{
+    pthread_t thread[MOST_THREADS];
+    bool started[MOST_THREADS];
+    for (uint32_t i = 0; i < count; i++) {
+        started[i] = !pthread_create(&thread[i], NULL, work, (char *)items + i * size);
+        if (!started[i])
+            work((char *)items + i * size);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (started[i])
+            pthread_join(thread[i], NULL);
+}
+
+#endif
