@@ -37,6 +37,9 @@ set(DMATTN_VARIANTS
     "intervals           | portable | mask/intervals.comp                | | vulkan1.2 | "
     "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
     "union_lists         | portable | mask/union_lists.comp              | | vulkan1.2 | "
+    "pool_keys           | portable | selector/pool_keys.comp            | | vulkan1.2 | "
+    "score_keys          | portable | selector/score_keys.comp           | | vulkan1.2 | "
+    "select_numbers      | portable | selector/select_numbers.comp       | | vulkan1.2 | "
     "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
     "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"
@@ -77,6 +80,8 @@ list(APPEND matrix_kernels
     "decode_paged   | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED"
     "decode_balanced | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED BALANCED"
 )
+
+list(APPEND matrix_kernels "score_keys | selector/score_keys_matrix.comp | shared | matrix | ")
 
 # Formats of 8 and 4 bits have operands of f16, whatever the type is.
 set(formats "matrix | decode/decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS FORMATS")

@@ -25,7 +25,7 @@
     SCORE_TENSORS(X)
 
 /* All tensors: of attention, dynamic masks, tile lists and formats; of backward, the gradient of out and the other
- * gradients; of decoding; of a merge. */
+ * gradients; of decoding; of a merge; of a selector. */
 #define TENSORS(X)                  \
     ATTENTION_TENSORS(X)            \
     X(DT_WEIGHT, dt_weight)         \
@@ -57,7 +57,8 @@
     X(OUT_A, out_a)                 \
     X(LSE_A, lse_a)                 \
     X(OUT_B, out_b)                 \
-    X(LSE_B, lse_b)
+    X(LSE_B, lse_b)                 \
+    X(WEIGHTS, weights)
 
 #define TENSOR_ID(id, name) TENSOR_##id,
 typedef enum tensor_id { TENSORS(TENSOR_ID) TENSOR_COUNT } tensor_id;

@@ -18,6 +18,7 @@
  *     dma_backward         the gradients of dma
  *     decode               dma for a few new tokens of each sequence, with a cache of keys and values
  *     merge                one result of attention from two results for different keys
+ *     selector             lists of the best keys or blocks of keys of each query, by scores
  *
  * Apps include this header, which includes one header per topic:
  *
@@ -27,6 +28,7 @@
  *     dma.h        dynamic mask attention and its gradients
  *     decode.h     decoding and its cache
  *     merge.h      merging two results
+ *     selector.h   selectors: an indexer, pooled blocks
  *
  * Names of sizes in these headers: B batch items; Sq queries and Sk keys per batch item; H query heads; Hk key and
  * value heads (H is a multiple of Hk); D the dimension of q and k; Dv the dimension of v and out.
@@ -65,5 +67,6 @@
 #include "dma.h"
 #include "mask.h"
 #include "merge.h"
+#include "selector.h"
 
 #endif /* DMATTN_DMATTN_H */

@@ -162,6 +162,30 @@ static const member merge[] = {
     MEMBER(dmattn_merge_desc, out_strides), END,
 };
 
+static const member selector[] = {
+    MEMBER(dmattn_selector_desc, type),
+    MEMBER(dmattn_selector_desc, batch),
+    MEMBER(dmattn_selector_desc, queries),
+    MEMBER(dmattn_selector_desc, keys),
+    MEMBER(dmattn_selector_desc, heads),
+    MEMBER(dmattn_selector_desc, kv_heads),
+    MEMBER(dmattn_selector_desc, list_heads),
+    MEMBER(dmattn_selector_desc, head_dim),
+    MEMBER(dmattn_selector_desc, relu),
+    MEMBER(dmattn_selector_desc, weights),
+    MEMBER(dmattn_selector_desc, block),
+    MEMBER(dmattn_selector_desc, count),
+    MEMBER(dmattn_selector_desc, first),
+    MEMBER(dmattn_selector_desc, recent),
+    MEMBER(dmattn_selector_desc, causal),
+    MEMBER(dmattn_selector_desc, counts),
+    MEMBER(dmattn_selector_desc, q_strides),
+    MEMBER(dmattn_selector_desc, k_strides),
+    MEMBER(dmattn_selector_desc, level),
+    MEMBER(dmattn_selector_desc, max_level),
+    END,
+};
+
 static uint64_t add(uint64_t hash, const member *members, const unsigned char *desc)
 {
     for (const member *m = members; m->size; m++)
@@ -199,3 +223,4 @@ FUNCTIONS(dma)
 FUNCTIONS(dma_backward)
 FUNCTIONS(decode)
 FUNCTIONS(merge)
+FUNCTIONS(selector)

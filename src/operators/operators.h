@@ -6,9 +6,11 @@
 #include "../attention/backward.h"
 #include "../decode/stage.h"
 #include "../plan.h"
+#include "../selector/stage.h"
 
 extern const operator_type dmattn_attention_operator, dmattn_attention_backward_operator, dmattn_mask_operator,
-    dmattn_dma_operator, dmattn_dma_backward_operator, dmattn_decode_operator, dmattn_merge_operator;
+    dmattn_dma_operator, dmattn_dma_backward_operator, dmattn_decode_operator, dmattn_merge_operator,
+    dmattn_selector_operator;
 
 /* dmattn_attention_plan() and so on with tiles that fit; NULL selects the default tiles. */
 dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,
@@ -21,5 +23,7 @@ dmattn_status dmattn_dma_backward_plan_tiles(dmattn_context *ctx, const dmattn_d
                                              const backward_tiles *tiles, dmattn_plan **plan);
 dmattn_status dmattn_decode_plan_tile(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tile *tile,
                                       dmattn_plan **plan);
+dmattn_status dmattn_selector_plan_tile(dmattn_context *ctx, const dmattn_selector_desc *desc,
+                                        const selector_tile *tile, dmattn_plan **plan);
 
 #endif

@@ -90,7 +90,7 @@ static void put_valid_mask(const arena *a)
 /* The results in which each batch item has its own elements. */
 static const tensor_id item_results[] = {TENSOR_OUT, TENSOR_LSE,        TENSOR_DQ,          TENSOR_DK,
                                          TENSOR_DV,  TENSOR_DBIAS,      TENSOR_DIMPORTANCE, TENSOR_BEGIN,
-                                         TENSOR_END, TENSOR_IMPORTANCE, TENSOR_STATE};
+                                         TENSOR_END, TENSOR_IMPORTANCE, TENSOR_STATE,       TENSOR_SELECTED};
 #define ITEM_RESULTS (sizeof item_results / sizeof *item_results)
 
 void hostile_declare_results(arena *a, const tensor_id *results, size_t count)
@@ -131,6 +131,14 @@ void hostile_expect_finite(const arena *a, tensor_id tensor, const char *what)
                   (unsigned long long)i, dmattn_tensor_name(tensor));
 }
 
+/* Expects numbers of keys, or -1, in lists that are a result. */
+static void expect_numbers(const arena *a, const char *what)
+{
+    const int32_t *list = arena_output(a, TENSOR_SELECTED);
+    for (uint64_t i = 0; a->result[TENSOR_SELECTED] && i < a->bytes[TENSOR_SELECTED] / 4; i++)
+        cr_assert(list[i] >= -1 && list[i] < KEYS, "%s: a list has the number %d", what, list[i]);
+}
+
 /* Runs with valid contents, and then with each kind of words in items 0 and 2 of `tensors`. The workspace belongs to no
  * item; it has different words in each run. */
 void hostile_run_kinds(arena *a, uint32_t reuse, const char *name, const tensor_id *tensors, size_t count)
@@ -153,6 +161,7 @@ void hostile_run_kinds(arena *a, uint32_t reuse, const char *name, const tensor_
         const tensor_id finite[] = {TENSOR_OUT, TENSOR_DQ, TENSOR_DK, TENSOR_DV};
         for (size_t i = 0; i < sizeof finite / sizeof *finite && !a->bytes[TENSOR_STATE]; i++)
             hostile_expect_finite(a, finite[i], what);
+        expect_numbers(a, what);
     }
     free(want);
     free(valid);

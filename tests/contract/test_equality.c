@@ -23,6 +23,7 @@ typedef union any_desc {
     dmattn_dma_backward_desc dma_backward;
     dmattn_decode_desc decode;
     dmattn_merge_desc merge;
+    dmattn_selector_desc selector;
     unsigned char byte[sizeof(dmattn_dma_backward_desc)];
 } any_desc;
 
@@ -58,8 +59,10 @@ KIND_FUNCTIONS(dma)
 KIND_FUNCTIONS(dma_backward)
 KIND_FUNCTIONS(decode)
 KIND_FUNCTIONS(merge)
+KIND_FUNCTIONS(selector)
 static const kind kinds[] = {
-    KIND(attention), KIND(attention_backward), KIND(mask), KIND(dma), KIND(dma_backward), KIND(decode), KIND(merge)};
+    KIND(attention), KIND(attention_backward), KIND(mask), KIND(dma), KIND(dma_backward), KIND(decode), KIND(merge),
+    KIND(selector)};
 
 Test(equality, every_member_and_no_padding)
 {

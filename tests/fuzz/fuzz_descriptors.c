@@ -15,8 +15,9 @@
 /* A plan with more work consists of so many dispatches that recording takes too long. */
 #define MOST_FLOPS 2e13
 
-static const fuzzed_operator *const fuzzed[] = {&fuzzed_attention,    &fuzzed_backward, &fuzzed_mask, &fuzzed_dma,
-                                                &fuzzed_dma_backward, &fuzzed_decode,   &fuzzed_merge};
+static const fuzzed_operator *const fuzzed[] = {&fuzzed_attention, &fuzzed_backward,     &fuzzed_mask,
+                                                &fuzzed_dma,       &fuzzed_dma_backward, &fuzzed_decode,
+                                                &fuzzed_merge,     &fuzzed_selector};
 
 /* Checks sizes that every plan has. */
 static void check_sizes(const dmattn_plan *plan)

@@ -28,7 +28,8 @@ static const dmattn_buffer dt_weight = AT(13), a = AT(14), cu_seqlens_q = AT(15)
 static const dmattn_buffer dout = AT(17), dq = AT(18), dk = AT(19), dv = AT(20), ddt_weight = AT(21), da = AT(22);
 static const dmattn_buffer state = AT(23), page_pool = AT(24), block_table = AT(25), counts = AT(26), keep = AT(27);
 static const dmattn_buffer importance = AT(28), sink = AT(31), slopes = AT(34), latent_cache = AT(35),
-                           selected = AT(36), item_table = AT(37), item_counts = AT(38), workspace_2 = AT(39);
+                           selected = AT(36), item_table = AT(37), item_counts = AT(38), workspace_2 = AT(39),
+                           q_index = AT(40), k_index = AT(41), index_weights = AT(42), select_workspace = AT(43);
 static const dmattn_buffer out_2 = AT(32), lse_2 = AT(33);
 #define q_buffer BUFFER(29)
 #define q_offset 0
@@ -45,7 +46,7 @@ static const VkExtensionProperties offered[1];
 static const uint32_t offered_count = 0;
 
 static dmattn_context *context;
-static dmattn_plan *plan, *attend, *mask_plan, *merge_plan, *plans[16];
+static dmattn_plan *plan, *attend, *mask_plan, *merge_plan, *select_plan, *plans[16];
 static dmattn_plan_info info;
 
 static void app_barrier(VkCommandBuffer buffer)

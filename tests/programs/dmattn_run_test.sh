@@ -76,7 +76,8 @@ accepted() {
     [[ -z ${lines[*]} || (${#lines[@]} -eq 1 && ${lines[0]} == *"the metadata 'bias' is ignored"*) ]] || fail "$*: a warning: ${lines[*]}"
     [ -e "$folder/out" ] || { fail "$*: no output file" && return; }
     read_header "$folder/out"
-    [[ $header == *'"out":{"dtype":"F32"'* && $header == *'"lse":{"dtype":"F32"'* ]] || fail "$*: header $header"
+    [[ $header == *'"selected":{"dtype":"I32"'* || $header == *'"out":{"dtype":"F32"'*'"lse":{"dtype":"F32"'* ]] ||
+        fail "$*: header $header"
     rest=$header
     while [[ $rest =~ \"data_offsets\":\[[0-9]*,([0-9]*)\](.*) ]]; do
         last=$((BASH_REMATCH[1] > last ? BASH_REMATCH[1] : last))

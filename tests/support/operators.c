@@ -288,6 +288,53 @@ static dmattn_status record_merge(const dmattn_plan *plan, VkCommandBuffer comma
     return dmattn_merge_record(plan, commands, &args);
 }
 
+/* ---- selectors ---------------------------------------------------------------------------------------------------
+ */
+
+/* With so many keys, there are several rounds. */
+static const dmattn_selector_desc indexer = {.type = DMATTN_TYPE_F16,
+                                             .batch = 2,
+                                             .queries = 1000,
+                                             .keys = 100000,
+                                             .heads = 4,
+                                             .kv_heads = 1,
+                                             .head_dim = 64,
+                                             .relu = true,
+                                             .weights = true,
+                                             .count = 20,
+                                             .causal = true,
+                                             .counts = true};
+static const dmattn_selector_desc pooled = {.type = DMATTN_TYPE_F32,
+                                            .batch = 2,
+                                            .queries = 70,
+                                            .keys = 70,
+                                            .heads = 4,
+                                            .kv_heads = 2,
+                                            .head_dim = 64,
+                                            .block = 16,
+                                            .count = 3,
+                                            .recent = 1,
+                                            .causal = true};
+
+#define PLAN_SELECTOR(desc)                                                                   \
+    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
+    {                                                                                         \
+        return dmattn_selector_plan(context, &desc, plan);                                    \
+    }                                                                                         \
+    static dmattn_status check_##desc(const dmattn_context *context, dmattn_support *support) \
+    {                                                                                         \
+        return dmattn_selector_check(context, &desc, support);                                \
+    }
+PLAN_SELECTOR(indexer)
+PLAN_SELECTOR(pooled)
+
+static dmattn_status record_selector(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_selector_args args = {
+        .q = AT(1), .k = AT(2), .weights = AT(3), .counts = AT(4), .selected = AT(5), .workspace = AT(6)};
+    return dmattn_selector_record(plan, commands, &args);
+}
+
 const operator_case operators[OPERATORS] = {
     {"attention, dense mask and bias", plan_dense, check_dense, record_attention},
     {"the same at the level portable", plan_portable, check_portable, record_attention},
@@ -305,4 +352,6 @@ const operator_case operators[OPERATORS] = {
     {"decoding, bounded cache", plan_bounded, check_bounded, record_decode},
     {"a merge", plan_merge, check_merge, record_merge},
     {"decoding, paged cache", plan_paged, check_paged, record_decode},
+    {"a selector of keys, in rounds", plan_indexer, check_indexer, record_selector},
+    {"a selector of blocks", plan_pooled, check_pooled, record_selector},
 };

@@ -7,6 +7,7 @@
 #include "merge.h"
 #include "options.h"
 #include "results.h"
+#include "selector.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +182,8 @@ int main(int argc, char **argv)
     status = read_file(&o, &file);
     if (!status && is_merge(&file))
         status = run_merge(&o, &file);
+    else if (!status && is_selector(&file))
+        status = run_selector(&o, &file);
     else if (!status) {
         status = read_case(&o, &file, &p);
         if (!status)

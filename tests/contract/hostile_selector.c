@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ * Hostile contents of buffers (hostile.h): selectors. */
+#include "hostile.h"
+
+static dmattn_plan *plan_selector(uint32_t block, dmattn_level level)
+{
+    const dmattn_selector_desc desc = {SIZES,       .relu = true,   .weights = true, .block = block, .count = 12,
+                                       .recent = 1, .causal = true, .counts = true,  .level = level};
+    dmattn_plan *plan;
+    ASSERT_OK(dmattn_selector_plan(h.context, &desc, &plan));
+    return plan;
+}
+
+static void run_selector(uint32_t block, dmattn_level level)
+{
+    arena a;
+    dmattn_selector_args args = {0};
+    arena_create(&a, plan_selector(block, level), &args, 0);
+    RESULTS(&a, TENSOR_SELECTED);
+    hostile_fill_valid(&a);
+    hostile_put_words(&a, TENSOR_COUNTS, (const int32_t[]){30, 70, 37, 81, QUERIES, KEYS}, 2 * ITEMS);
+    RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS, TENSOR_Q, TENSOR_K, TENSOR_WEIGHTS);
+}
+
+DEVICE_TEST(hostile, selector)
+{
+    for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX; level++)
+        if (level == DMATTN_LEVEL_PORTABLE || harness_offers(level)) {
+            run_selector(1, level);
+            run_selector(8, level);
+        }
+}

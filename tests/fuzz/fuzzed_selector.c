@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "fuzz.h"
+#include "fuzzed.h"
+
+#include "selector/desc.h"
+
+static dmattn_selector_desc selector;
+
+static dmattn_status plan_selector(dmattn_context *context, dmattn_plan **plan)
+{
+    selector = (dmattn_selector_desc){.type = (dmattn_type)value_of(3),
+                                      .batch = any_size(),
+                                      .queries = any_size(),
+                                      .keys = any_size(),
+                                      .heads = any_size(),
+                                      .head_dim = dimension(),
+                                      .relu = flip(),
+                                      .weights = flip(),
+                                      .block = flip()       ? 0
+                                               : once_in(5) ? wild_32()
+                                                            : 1u << below(13),
+                                      .count = once_in(5) ? wild_32() : 1 + below(3000),
+                                      .first = once_in(5) ? wild_32() : below(3),
+                                      .recent = once_in(5) ? wild_32() : below(3),
+                                      .causal = flip(),
+                                      .counts = once_in(3),
+                                      .level = (dmattn_level)(once_in(3) ? value_of(4) : 0),
+                                      .max_level = (dmattn_level)(once_in(3) ? value_of(4) : 0)};
+    selector.kv_heads = once_in(3) ? 0 : once_in(5) ? any_size() : 1;
+    selector.list_heads = flip() ? 0 : once_in(5) ? any_size() : selector.heads;
+    selector.q_strides = any_strides(selector.queries, selector.heads, selector.head_dim);
+    selector.k_strides =
+        any_strides(selector.keys, selector.kv_heads ? selector.kv_heads : selector.heads, selector.head_dim);
+    return dmattn_selector_plan(context, &selector, plan);
+}
+
+static void check_selector(const dmattn_plan *plan, const dmattn_plan_info *info)
+{
+    dmattn_selector_desc d;
+    FUZZ_CHECK(!dmattn_selector_desc_resolve(&selector, &d, NULL));
+    const wide element = d.type == DMATTN_TYPE_F32 ? 4 : 2, rows = (wide)d.batch * d.queries;
+    const wide numbers = (d.keys - 1) / d.block + 1;
+    const plan_tensor *t = plan->tensor;
+    FUZZ_CHECK(t[TENSOR_Q].bytes == element * span(&d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
+    FUZZ_CHECK(t[TENSOR_K].bytes == element * span(&d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
+    FUZZ_CHECK(t[TENSOR_WEIGHTS].bytes == (d.weights ? 4 * rows * d.heads : 0));
+    FUZZ_CHECK(t[TENSOR_COUNTS].bytes == (d.counts ? (wide)8 * d.batch : 0));
+    FUZZ_CHECK(t[TENSOR_SELECTED].bytes == 4 * rows * d.list_heads * d.count);
+    const wide means = d.block > 1 ? element * d.batch * numbers * d.kv_heads * d.head_dim : 0;
+    FUZZ_CHECK(info->workspace_size >= 4 * numbers + means && info->level <= DMATTN_LEVEL_MATRIX);
+    FUZZ_CHECK(info->level == DMATTN_LEVEL_PORTABLE || d.type != DMATTN_TYPE_F32);
+    /* twice the scores of one tile of at most 32 queries, or of a part */
+    const wide most = 2 * (wide)4 * 32 * (numbers + 2048) + ((wide)256 << 20) + means + 1024;
+    FUZZ_CHECK(info->workspace_size <= most);
+}
+
+/* Dispatches are cut by the products of whole tiles, also those that `causal` hides. */
+static double selector_work(double flops)
+{
+    const double rows = (double)selector.batch * (selector.queries + 32.0) * selector.heads;
+    return flops + 2.0 * selector.head_dim * rows * (selector.keys + 2048.0);
+}
+
+const fuzzed_operator fuzzed_selector = {plan_selector, check_selector, selector_work, &dmattn_selector_operator};

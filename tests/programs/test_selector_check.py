@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""tools/make_selector_case.py, the golden cases of selectors, and dmattn-run --check with them.
+
+    test_selector_check.py PATH_TO_DMATTN_RUN [ARGUMENTS OF DMATTN_RUN...]
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from test_case_check import ROOT, Runner, check_wrong_results, read_header, write_with_header
+
+MAKE = ROOT / "tools" / "make_selector_case.py"
+CASES = [
+    "--relu --weights --type bf16 --batch 2 --queries 9 --keys 30 --head-dim 16 --count 9",
+    "--kv-heads 2 --list-heads 4 --block 8 --recent 1 --keys 70 --count 4 --type f16",
+    "--kv-heads 2 --block 4 --first 1 --recent 2 --counts --batch 3",
+    "--causal 0 --repeat 5 --weights",
+]
+
+
+def check_files(runner, case, folder):
+    """Files with a wrong list, without a tensor, with tensors of other shapes, and with wrong metadata."""
+    other, data = folder / "other.safetensors", case.read_bytes()
+    header, start = read_header(data)
+    if check_wrong_results(runner, case, folder) != 1:
+        runner.failures += 1
+        print("FAILED: a selector has one result")
+
+    def expect(what, status, text, changes, metadata=None):
+        changed = {**header, **changes, "__metadata__": {**header["__metadata__"], **(metadata or {})}}
+        write_with_header(other, changed, data[start:])
+        runner.expect(what, status, "dmattn-run: %s%s: %s" % ("warning: " if status == 0 else "", other, text), other)
+
+    for name in "qk":
+        renamed = {"x" + key if key == name else key: value for key, value in header.items()}
+        write_with_header(other, renamed, data[start:])
+        runner.expect("no " + name, 2, "dmattn-run: %s: there is no tensor '%s'" % (other, name), other)
+    for name, text in (("weights", "weights must be F32"), ("q", "k must be"), ("selected", "selected must be I32")):
+        expect("another shape", 2, text, {name: {**header[name], "shape": header[name]["shape"][::-1]}})
+    for name, value, text in (("count", "0", "count is 0"), ("count", "-1", "count is '-1'"), ("relu", "2", "relu is 2"),
+                              ("block", "3", "block is 3"), ("first", "99", "first (99)"), ("recent", "x", "recent is"),
+                              ("list_heads", "3", "list_heads is 3")):
+        expect(name, 2, text, {}, {name: value})
+    expect("unknown metadata", 0, "the metadata 'window' is ignored", {}, {"window": "3"})
+    write_with_header(other, {"x" + key if key == "weights" else key: value for key, value in header.items()}, data[start:])
+    runner.expect("unknown tensor", 1, "dmattn-run: warning: %s: the tensor 'xweights' is ignored" % other, other)
+
+
+def main():
+    on_device = len(sys.argv) > 2
+    runner = Runner(sys.argv[1:] if on_device else [sys.argv[1], "--cpu"])
+    golden = sorted((ROOT / "tests" / "golden").glob("selector_*.safetensors"))
+    if len(golden) < 4:
+        runner.failures += 1
+        print("FAILED: only %d golden cases" % len(golden))
+    for case in golden:
+        runner.expect(case.name, 0, "selected: ok, ", case)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        case = folder / "case.safetensors"
+        for options in CASES if not on_device else ():
+            subprocess.run([sys.executable, MAKE, str(case), *options.split()], check=True)
+            runner.expect(options, 0, "selected: ok, ", case)
+        if not on_device:
+            subprocess.run([sys.executable, MAKE, str(case), *CASES[0].split()], check=True)
+            check_files(runner, case, folder)
+    print("%d failures" % runner.failures)
+    return runner.failures > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
