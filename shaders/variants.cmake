@@ -43,6 +43,8 @@ set(DMATTN_VARIANTS
     "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
     "decode_bounded_formats | portable | decode/decode.comp              | | vulkan1.2 | FORMATS"
+    "decode_bounded_tree | portable | decode/decode.comp                 | | vulkan1.2 | TREE"
+    "decode_bounded_formats_tree | portable | decode/decode.comp         | | vulkan1.2 | FORMATS TREE"
     "decode_paged_formats | portable | decode/decode.comp                | | vulkan1.2 | FORMATS PAGED"
     "decode_balanced     | portable | decode/decode.comp                 | | vulkan1.2 | PAGED BALANCED"
     "decode_balanced_formats | portable | decode/decode.comp             | | vulkan1.2 | FORMATS PAGED BALANCED"

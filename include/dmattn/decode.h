@@ -37,11 +37,19 @@ extern "C" {
  * one. So how the keys of a sequence are split depends on the lengths of the others, and with it the rounding of its
  * result. NaN and infinity: the table of dmattn_attention_desc. v of a token must be finite if a query sees it.
  *
+ * Trees of drafts: a mask says which new tokens the query of a new token sees: its ancestors. With PAGED, positions and
+ * all else are as without the mask. With BOUNDED, the query of token t sees the tokens of the cache, those of the new
+ * tokens 0 to t - 1 that its row of the mask allows, and itself, as if these were the whole sequence: hidden tokens
+ * evict no key and do not count for positions. So the result is that of each branch alone, without any approximation.
+ * In both caches, a step with a mask adds all its tokens one after another, as any step. If the accepted tokens are the
+ * first ones of the step, `keep` of the next step keeps them. Otherwise it takes all back, and the next step or a
+ * filling adds the accepted ones again. So with BOUNDED, `rollback` should be at least T.
+ *
  * Levels: PORTABLE, and MATRIX for f16 and bf16. If the fragment layout of the device is known (NVIDIA), MATRIX
  * supports both caches with D and Dv up to 128; if k and v are stored in other formats, both must be of 8 or 4 bits,
  * and D and Dv multiples of 16. On other devices, and up to 256, it supports the bounded cache of `type`, and
- * LEVEL_BEST selects it for few sequences or for many rows per sequence. There is no MATRIX2 kernel; it would not be
- * faster. */
+ * LEVEL_BEST selects it for few sequences or for many rows per sequence. Masks of BOUNDED are only PORTABLE. There is
+ * no MATRIX2 kernel; it would not be faster. */
 typedef enum dmattn_cache {
     /** Holds only the keys that can still be visible: window + sinks + recent keys (without TOPW_CAUSAL: sliding +
      * sinks), plus room for new tokens and for tokens that can be taken back. The size does not depend on the length of
@@ -60,10 +68,11 @@ typedef enum dmattn_cache {
 typedef struct dmattn_decode_desc {
     /** Sizes and options of the attention. batch: number of sequences, B. queries: T, 1 to 16. keys: 0 or T, because k
      * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
-     * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE, or with PAGED also DENSE, over the keys 0 to
-     * max_keys - 1 of each sequence. `causal`, `lists`, `list_capacity`, `lengths`, `counts` and the members of pages
-     * and selected keys must not be set. `bias`, over the same keys, and `slopes` need PAGED and no_importance. With
-     * PAGED and `sink`, importance_given or no_importance must be set. */
+     * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE or DENSE. With PAGED, it is over the keys 0 to
+     * max_keys - 1 of each sequence; with BOUNDED, over the T new tokens, with one head (dmattn_cache). `causal`,
+     * `lists`, `list_capacity`, `lengths`, `counts` and the members of pages and selected keys must not be set. `bias`,
+     * over all keys, and `slopes` need PAGED and no_importance. With PAGED and `sink`, importance_given or
+     * no_importance must be set. */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
     bool importance_given;        /**< args.importance is an input; `importance` is ignored */
@@ -161,7 +170,8 @@ typedef struct dmattn_decode_args {
                             i * desc.page_size and following; entries for the new tokens must be set, later ones may
                             hold anything. A number that is no page of the pool counts as the last page. Tokens beyond
                             max_keys are dropped */
-    dmattn_buffer mask;  /**< uint8 of shape mask_shape with max_keys keys, if DMATTN_MASK_DENSE */
+    dmattn_buffer mask;  /**< uint8 of shape mask_shape with max_keys keys, BOUNDED: with T keys, if DMATTN_MASK_DENSE.
+                            A byte that is not 0 lets the query see the key */
     dmattn_buffer sink;  /**< f32 [H], if desc.attention.sink */
     dmattn_buffer bias;  /**< desc.attention.bias_type of shape bias_shape with max_keys keys, if desc.attention.bias */
     dmattn_buffer slopes;    /**< f32 [H], if desc.attention.slopes */

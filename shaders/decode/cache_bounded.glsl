@@ -176,6 +176,10 @@ void insert_token(uint t, uvec4 own)
     }
 }
 
+#ifdef TREE
+#include "cache_tree.glsl"
+#endif
+
 // `s` is from fetch_slots(0, s).
 void begin_cache(inout SLOTS(s))
 {
@@ -190,6 +194,9 @@ void begin_cache(inout SLOTS(s))
                 own = scan_slots(t + 1, s);
             }
         }
+#ifdef TREE
+    begin_tree();
+#endif
 }
 
 // ---- entries --------------------------------------------------------------------------------------------------------
@@ -253,8 +260,12 @@ uint list_entries(uint first, uint end)
         if (i >= WORKGROUP || first != own_block)
             words = fetch_slot(first + i);
         float importance;
+#ifdef TREE
+        ranges[i] = entry_queries(first + i, words, importance);
+#else
         const uvec2 range = entry_range(first + i, words, importance);
         ranges[i] = range.x < range.y ? range.x | range.y << 8 : 0;
+#endif
         biases[i] = counted_bias(importance);
 #ifdef FORMATS
         if (SCALED_KEYS > 1) {

@@ -14,6 +14,9 @@ layout(push_constant, std430) uniform Params {
     BOUNDED_PARAMS
 #define SINK_ADDRESS p.sink
 #endif
+#ifdef TREE
+    TREE_PARAMS
+#endif
     PART_PARAM
 } p;
 
@@ -45,15 +48,17 @@ bool went_back;      // tokens were taken back
 uvec2 state;         // of the sequence
 uvec2 k_base, v_base;
 
-// For each key of the current block. ranges: the first token that sees it, and, from bit 8 on, one past the last.
-// biases: its importance.
+// For each key of the current block. ranges: the first token that sees it, and, from bit 8 on, one past the last; with
+// TREE, bits of the tokens that see it. biases: its importance.
 shared uint ranges[BLOCK_KEYS];
 shared float biases[BLOCK_KEYS];
 
+#ifndef TREE
 ivec2 unpack_range(uint range)
 {
     return ivec2(range & 0xffu, range >> 8);
 }
+#endif
 
 // The number of splits of the workgroup's sequence.
 #ifdef BALANCED

@@ -67,7 +67,7 @@
     X(27, ROLLBACK, 0)                                                                          \
     X(28, CAPACITY, 1) /* bounded: slots; paged: maximum number of keys of a sequence */        \
     X(29, PAGE_SIZE, 16) /* paged */                                                            \
-    X(30, MASK, 0) /* paged: 1: a mask exists, [B or 1, heads, T or 1, CAPACITY] */             \
+    X(30, MASK, 0) /* 1: a mask exists, [B or 1, heads, T or 1, paged: CAPACITY, bounded: T] */ \
     X(31, MASK_HEADS, 1) /* heads of the mask: 1, KV_HEADS, or all query heads */               \
     X(32, MASK_BATCH_LOW, 0)                                                                    \
     X(33, MASK_BATCH_HIGH, 0)                                                                   \
@@ -143,6 +143,9 @@
 
 /* Additional push constants of the variants for a bounded cache. */
 #define BOUNDED_PARAMS DMATTN_ADDRESS sink; /* f32 [H] */
+
+/* Additional push constants of the variants with a mask of the new tokens. */
+#define TREE_PARAMS DMATTN_ADDRESS mask; /* uint8 [B or 1, T or 1, T] */
 
 /* Additional push constants of the variants for a paged cache. */
 #define PAGED_SINK   a         /* f32 [H], if no importance is computed */

@@ -5,7 +5,9 @@
 #define LIB_DECODE_ATTEND_GLSL
 
 #include "../lib/score.glsl"
+#ifndef TREE
 #include "../lib/visible.glsl"
+#endif
 
 // A unit is 8 elements of a row (rows.glsl): 16 bytes, or 32 bytes of f32, or fewer in formats of fewer bits.
 const uint LANE_UNITS = (HEAD_DIM / 8 + KEY_LANES - 1) / KEY_LANES; // units of a row of k in an invocation
@@ -170,7 +172,11 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             float x = sum_of_row(lane, score);
             if (at < listed && lane < BLOCK_ROWS) {
                 x *= scale_of_key(at);
+#ifdef TREE
+                const bool visible = (ranges[at] >> row_query(row) & 1) != 0;
+#else
                 const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));
+#endif
                 const float bias = ENTRY_TERMS != 0 ? entry_term(entry_at(block, at), row) : biases[at];
                 scores[lane * BLOCK_KEYS + at] = finish_score(x, bias, visible);
             }

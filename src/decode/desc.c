@@ -35,19 +35,21 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
     if (a->keys && a->keys != a->queries)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.keys is %u, but must be 0 or the new tokens of a step (%u)", a->keys, a->queries);
-    if (a->mask && d->cache != DMATTN_CACHE_PAGED)
+    if (a->mask && d->cache == DMATTN_CACHE_BOUNDED && a->mask_shape.heads > 1)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "attention.mask is set, but a bounded cache does not hold all keys");
+                           "attention.mask_shape.heads is %u, but the mask of a bounded cache, which is over the new "
+                           "tokens, has one head",
+                           a->mask_shape.heads);
     const bool bias = a->bias; /* also a mask of ADDITIVE, which is refused */
     if ((bias || a->slopes) && (d->cache != DMATTN_CACHE_PAGED || !d->no_importance))
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "attention.%s is set, but in decoding it needs a paged cache and no_importance",
                            bias ? "bias" : "slopes");
-    if (a->mask || bias) { /* the mask and the bias have all keys of a sequence */
+    if (a->mask || bias) {
         dmattn_attention_desc masked = *a;
         memset(&masked.k_strides, 0, sizeof masked.k_strides);
         memset(&masked.v_strides, 0, sizeof masked.v_strides);
-        masked.keys = d->max_keys;
+        masked.keys = dmattn_decode_masked_keys(d);
         TRY(dmattn_attention_desc_resolve(&masked, &masked, m));
         a->mask_shape = masked.mask_shape;
         a->bias_shape = masked.bias_shape;
@@ -209,6 +211,16 @@ uint64_t dmattn_cache_slots(const dmattn_decode_desc *d)
     return (slots + SLOT_UNIT - 1) / SLOT_UNIT * SLOT_UNIT;
 }
 
+uint32_t dmattn_decode_masked_keys(const dmattn_decode_desc *d)
+{
+    return d->cache == DMATTN_CACHE_PAGED ? d->max_keys : d->attention.queries;
+}
+
+bool dmattn_decode_has_tree(const dmattn_decode_desc *d)
+{
+    return d->cache == DMATTN_CACHE_BOUNDED && d->attention.mask;
+}
+
 bool dmattn_decode_has_formats(const dmattn_decode_desc *d)
 {
     return d->attention.k_format || d->attention.v_format;
@@ -289,7 +301,7 @@ uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tenso
     case TENSOR_MASK:
     case TENSOR_BIAS: {
         dmattn_attention_desc masked = *a;
-        masked.keys = d->max_keys;
+        masked.keys = dmattn_decode_masked_keys(d);
         return dmattn_attention_tensor_bytes(&masked, tensor);
     }
     case TENSOR_DT_WEIGHT: return computed ? dmattn_product(parameter, heads, heads, a->value_dim) : 0;

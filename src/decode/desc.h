@@ -17,6 +17,12 @@ uint64_t dmattn_cache_slots(const dmattn_decode_desc *desc);
 
 dmattn_cache_layout dmattn_decode_layout(const dmattn_decode_desc *desc);
 
+/* The keys of a dense mask or of a bias: with pages all keys of a sequence, otherwise the new tokens of a step. */
+uint32_t dmattn_decode_masked_keys(const dmattn_decode_desc *desc);
+
+/* Whether new tokens have a mask in a bounded cache, such as a tree of drafts. */
+bool dmattn_decode_has_tree(const dmattn_decode_desc *desc);
+
 /* Whether the cache holds anything else than elements of `type`. Its formats are dmattn_attention_format(). */
 bool dmattn_decode_has_formats(const dmattn_decode_desc *desc);
 

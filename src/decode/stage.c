@@ -114,8 +114,9 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
         const paged_decode_params params = {step, t[TENSOR_PAGES], t[TENSOR_TABLE], t[TENSOR_MASK]};
         dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
     } else {
-        const bounded_decode_params params = {step, t[TENSOR_SINK]};
-        dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
+        const tree_decode_params params = {{step, t[TENSOR_SINK]}, t[TENSOR_MASK]};
+        dmattn_recorder_dispatch(r, s->step, &params,
+                                 dmattn_decode_has_tree(&s->desc) ? sizeof params : sizeof params.step, s->grid);
     }
 }
 

@@ -16,7 +16,8 @@ typedef struct decode_params {
 } decode_params;
 CHECK_PUSH_CONSTANTS(decode_params);
 
-/* A step has fewer free bytes, with a paged cache only 4; docs/architecture.md has the reason. */
+/* A step has fewer free bytes, with a mask of new tokens 12, with a paged cache only 4; docs/architecture.md has the
+ * reason. */
 typedef struct bounded_decode_params {
     decode_params step;
     BOUNDED_PARAMS
@@ -25,6 +26,10 @@ typedef struct paged_decode_params {
     decode_params step;
     PAGED_PARAMS
 } paged_decode_params;
+typedef struct tree_decode_params {
+    bounded_decode_params step;
+    TREE_PARAMS
+} tree_decode_params;
 _Static_assert(sizeof(paged_decode_params) <= MAX_PUSH_CONSTANTS - 4,
                "paged_decode_params leaves too few push constants free");
 

@@ -265,6 +265,10 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
 {
     attention_tile matrices;
     uint32_t count = 0;
+    if (dmattn_decode_has_tree(d)) {
+        snprintf(why, size, "a mask of the new tokens of a bounded cache has only a portable kernel");
+        return 0;
+    }
     dmattn_attention_desc operands = d->attention;
     if (dmattn_decode_has_formats(d) && d->attention.type != DMATTN_TYPE_F32)
         operands.type = DMATTN_TYPE_F16; /* in which all stored numbers are exact (fragments_formats.glsl) */
@@ -386,9 +390,10 @@ static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_
 
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
+    const uint32_t tree = dmattn_decode_has_tree(d) ? 24 * d->attention.queries + 8 : 0;
     /* decode.glsl, balance.glsl, decode_rows.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
     const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4
-                            + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 20 : 0);
+                            + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 20 : 0) + tree;
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);
     case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);
@@ -400,11 +405,11 @@ void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d
 {
     const attention_tile tile = {.form = t->form, .operands = t->operands};
     char source[KERNEL_NAME];
-    snprintf(source, sizeof source, "decode_%s%s",
+    snprintf(source, sizeof source, "decode_%s%s%s",
              t->shares                        ? "balanced"
              : d->cache == DMATTN_CACHE_PAGED ? "paged"
                                               : "bounded",
-             dmattn_decode_has_formats(d) ? "_formats" : "");
+             dmattn_decode_has_formats(d) ? "_formats" : "", dmattn_decode_has_tree(d) ? "_tree" : "");
     dmattn_tile_kernel(&tile, source, name);
 }
 

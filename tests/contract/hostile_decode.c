@@ -105,6 +105,23 @@ DEVICE_TEST(hostile, decode_lengths)
     }
 }
 
+/* A mask of the new tokens of a bounded cache. */
+DEVICE_TEST(hostile, decode_tree)
+{
+    dmattn_decode_desc tree = bounded;
+    tree.attention.mask = DMATTN_MASK_DENSE;
+    tree.attention.mask_shape = (dmattn_score_shape){.batch = ITEMS, .queries = TOKENS};
+    for (int i = 0; i < 2; i++) {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &tree, DMATTN_LEVEL_PORTABLE, &args);
+        if (i)
+            RUN_KINDS(&a, 0, "state", TENSOR_STATE);
+        else
+            RUN_KINDS(&a, 0, "mask", TENSOR_MASK, TENSOR_COUNTS, TENSOR_KEEP);
+    }
+}
+
 DEVICE_TEST(hostile, decode_state)
 {
     EACH_LEVEL(decodes)

@@ -27,6 +27,7 @@ typedef struct run {
     dmattn_plan_info info;
     uint64_t random;
     history *sequences;
+    history path;  /* what a token of a step with a mask sees in a bounded cache */
     bool *written; /* paged: for each entry of the block table, whether the next submission writes its page */
     /* of all steps, one after another */
     uint64_t bytes[TENSOR_COUNT];

@@ -92,10 +92,11 @@ static void create(run *r, const dmattn_decode_desc *desc)
     r->wanted = decode_model_allocate(rows * sizeof *r->wanted);
     r->written = decode_model_allocate((uint64_t)a->batch * r->layout.table_pages);
     r->sequences = decode_model_allocate(a->batch * sizeof *r->sequences);
-    for (uint32_t b = 0; b < a->batch; b++)
-        r->sequences[b] = (history){.k = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
-                                    .v = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->value_dim),
-                                    .importance = decode_model_allocate(sizeof(float) * MOST_LOG * a->kv_heads)};
+    for (uint32_t b = 0; b <= a->batch; b++)
+        *(b < a->batch ? &r->sequences[b] : &r->path) =
+            (history){.k = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->head_dim),
+                      .v = decode_model_allocate(size_of(r) * MOST_LOG * a->kv_heads * a->value_dim),
+                      .importance = decode_model_allocate(sizeof(float) * MOST_LOG * a->kv_heads)};
     ASSERT_OK(dmattn_buffer_create(h.device, r->info.workspace_size, &r->workspace));
     ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->head_dim, &r->prompt_k));
     ASSERT_OK(dmattn_buffer_create(h.device, size_of(r) * MOST_LOG * a->kv_heads * a->value_dim, &r->prompt_v));
@@ -123,10 +124,11 @@ static void destroy(run *r)
     dmattn_buffer *const others[] = {&r->workspace, &r->prompt_k, &r->prompt_v, &r->prompt_importance, &r->computed};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         dmattn_buffer_destroy(h.device, others[i]);
-    for (uint32_t b = 0; b < r->desc.attention.batch; b++) {
-        free(r->sequences[b].k);
-        free(r->sequences[b].v);
-        free(r->sequences[b].importance);
+    for (uint32_t b = 0; b <= r->desc.attention.batch; b++) {
+        const history *s = b < r->desc.attention.batch ? &r->sequences[b] : &r->path;
+        free(s->k);
+        free(s->v);
+        free(s->importance);
     }
     free(r->sequences);
     free(r->written);
@@ -380,6 +382,31 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
     r->results->chunks += first > 0;
 }
 
+static void copy_token(const run *r, history *to, uint32_t to_position, const history *from, uint32_t position)
+{
+    const dmattn_attention_desc *a = &r->desc.attention;
+    const uint64_t k_row = size_of(r) * a->kv_heads * a->head_dim, v_row = size_of(r) * a->kv_heads * a->value_dim;
+    memcpy(to->k + k_row * to_position, from->k + k_row * position, k_row);
+    memcpy(to->v + v_row * to_position, from->v + v_row * position, v_row);
+    for (uint32_t head = 0; head < a->kv_heads; head++)
+        to->importance[head * MOST_LOG + to_position] = from->importance[head * MOST_LOG + position];
+}
+
+/* Puts the new tokens that token t of a step sees in a bounded cache after the old ones of r->path. Returns the
+ * position of token t there. */
+static uint32_t find_path(run *r, const history *s, uint32_t step, uint32_t b, uint32_t t)
+{
+    const dmattn_score_shape *m = &r->desc.attention.mask_shape;
+    const char *mask = r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK] + (m->batch > 1 ? b : 0) * m->batch_stride
+                       + (m->queries > 1 ? t : 0) * m->query_stride;
+    uint32_t position = s->length;
+    for (uint32_t x = 0; x < t; x++)
+        if (mask[x])
+            copy_token(r, &r->path, position++, s, s->length + x);
+    copy_token(r, &r->path, position, s, s->length + t);
+    return position;
+}
+
 /* Adds the new tokens of a sequence in a step, and computes the right results for their queries. */
 static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *importance, uint64_t stride)
 {
@@ -404,17 +431,22 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
             s->importance[head * MOST_LOG + s->length + t] =
                 importance[head * stride + ((uint64_t)step * a->batch + b) * a->queries + t];
         }
+    const bool tree = dmattn_decode_has_tree(&r->desc);
+    const history *seen = tree ? &r->path : s;
     const reference_sequence sequence = {
-        .k = s->k,
-        .v = s->v,
+        .k = seen->k,
+        .v = seen->v,
         .k_strides = {.sequence = (uint64_t)a->kv_heads * a->head_dim, .head = a->head_dim},
         .v_strides = {.sequence = (uint64_t)a->kv_heads * a->value_dim, .head = a->value_dim},
-        .importance = s->importance,
+        .importance = seen->importance,
         .importance_stride = MOST_LOG,
         .sink = (const float *)r->image[TENSOR_SINK],
         .slopes = (const float *)r->image[TENSOR_SLOPES],
     };
-    for (uint32_t t = 0; t < count; t++)
+    if (tree)
+        copy_history(r, &r->path, s);
+    for (uint32_t t = 0; t < count; t++) {
+        const uint32_t position = tree ? find_path(r, s, step, b, t) : s->length + t;
         for (uint32_t head = 0; head < a->heads; head++) {
             const uint64_t row = (((uint64_t)step * a->batch + b) * a->queries + t) * a->heads + head;
             const dmattn_strides *qs = &a->q_strides;
@@ -422,11 +454,12 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
                             + dmattn_type_size(dmattn_attention_type(a, TENSOR_Q))
                                   * (b * qs->batch + t * qs->sequence + head * qs->head);
             const dmattn_score_shape *m = &a->mask_shape;
-            const uint8_t *mask = !a->mask ? NULL
-                                           : (const uint8_t *)r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK]
-                                                 + (m->batch > 1 ? b : 0) * m->batch_stride
-                                                 + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
-                                                 + (m->queries > 1 ? t : 0) * m->query_stride;
+            const uint8_t *mask = !a->mask || tree
+                                      ? NULL
+                                      : (const uint8_t *)r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK]
+                                            + (m->batch > 1 ? b : 0) * m->batch_stride
+                                            + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
+                                            + (m->queries > 1 ? t : 0) * m->query_stride;
             const dmattn_score_shape *bs = &a->bias_shape;
             const char *bias = !a->bias
                                    ? NULL
@@ -440,9 +473,10 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
                 r->lse[row] = NAN;
                 continue;
             }
-            ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, s->length + t, mask, bias,
+            ASSERT_OK(reference_decode_row(&r->desc, &sequence, q, head, position, mask, bias,
                                            r->out + row * a->value_dim, &r->lse[row]));
         }
+    }
     set_length(r, s, s->length + count);
     r->results->steps++;
 }

@@ -148,6 +148,55 @@ static const decode_case selections[] = {
      .rounds = 30},
 };
 
+#define TREE .mask = DMATTN_MASK_DENSE, .mask_shape
+
+/* Steps of bounded caches whose new tokens have a mask. It is random, so most are no trees. */
+static const decode_case trees[] = {
+    {.name = "tree, window",
+     .desc = {{SHAPE(F32, 3, 16, 2, 1, 8), TREE = {.batch = 3, .queries = 16}},
+              .importance_given = true,
+              TOPW(20, .sinks = 2, .recent = 3),
+              .rollback = 16},
+     LIVELY,
+     .rounds = 30},
+    {.name = "tree, small window, earlier",
+     .desc = {{SHAPE(F32, 3, 7, 4, 2, 8), TREE = {.queries = 7}},
+              .importance_given = true,
+              TOPW(3, EARLIER, .sliding = 12),
+              .rollback = 7},
+     LIVELY,
+     .rounds = 30},
+    {.name = "tree, threshold, sliding",
+     .desc = {{SHAPE(F16, 3, 5, 4, 2, 16), TREE = {.batch = 3, .queries = 5}},
+              .importance_given = true,
+              ABOVE(2, .sliding = 14, .sinks = 1, .recent = 3),
+              .rollback = 5},
+     LIVELY,
+     .rounds = 20},
+    {.name = "tree, int8 and e4m3, computed importance",
+     .desc = {{SHAPE(BF16, 3, 8, 8, 2, 64), FORMATS(INT8, E4M3), TREE = {.batch = 3, .queries = 8}},
+              TOPW(12, .recent = 2),
+              .rollback = 8},
+     LIVELY,
+     .rounds = 8},
+    {.name = "tree, many slots",
+     .extra = true,
+     .desc = {{SHAPE(F16, 2, 12, 4, 1, 16), .sink = true, TREE = {.batch = 2, .queries = 12}},
+              .importance_given = true,
+              TOPW(300),
+              .rollback = 12},
+     .habits = {.rollback = 3, .fill = 1, .most_tokens = 700, .levels = 30},
+     .rounds = 10},
+    {.name = "tree, sliding window, q8_0 and q4_0",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 4, 4, 2, 32), FORMATS(Q8_0, Q4_0), TREE = {.batch = 3, .queries = 4}},
+              .no_importance = true,
+              ALL(.sliding = 10, .sinks = 2),
+              .rollback = 4},
+     LIVELY,
+     .rounds = 10},
+};
+
 static const decode_case types_and_sizes[] = {
     {.name = "f16",
      .extra = true,
@@ -458,8 +507,8 @@ static bool has_kernels(const dmattn_decode_desc *of, dmattn_level level)
     if (level == DMATTN_LEVEL_PORTABLE || dmattn_decode_check(h.context, &desc, &support) == DMATTN_SUCCESS)
         return true;
     cr_expect_eq(support.status, DMATTN_ERROR_UNSUPPORTED);
-    const bool common = level == DMATTN_LEVEL_MATRIX && d->type != F32 && !of->cache && !d->k_format && !d->v_format
-                        && d->head_dim <= BAND && d->value_dim <= BAND;
+    const bool common = level == DMATTN_LEVEL_MATRIX && d->type != F32 && !of->cache && !d->mask && !d->k_format
+                        && !d->v_format && d->head_dim <= BAND && d->value_dim <= BAND;
     cr_expect(!common, "%s", support.message);
     return false;
 }
@@ -478,6 +527,11 @@ static void run_cases(const decode_case *cases, size_t count)
 DEVICE_TEST(decode, selections)
 {
     RUN(selections);
+}
+
+DEVICE_TEST(decode, trees)
+{
+    RUN(trees);
 }
 
 DEVICE_TEST(decode, types_and_sizes)

@@ -94,6 +94,24 @@ Test(decode_desc, defaults_of_a_mask)
     cr_expect_eq(dmattn_decode_tensor_bytes(&e, TENSOR_MASK), 6 * 100);
 }
 
+/* With a bounded cache, a mask has the new tokens. */
+Test(decode_desc, mask_of_new_tokens)
+{
+    dmattn_decode_desc desc = bounded;
+    cr_expect(!dmattn_decode_has_tree(&bounded) && !dmattn_decode_has_tree(&paged));
+    desc.attention.mask = DMATTN_MASK_DENSE;
+    desc.attention.mask_shape = (dmattn_score_shape){.batch = 3, .queries = 4};
+    const dmattn_decode_desc d = resolved(desc);
+    cr_expect(dmattn_decode_has_tree(&d));
+    cr_expect_eq(d.attention.mask_shape.query_stride, 4);
+    cr_expect_eq(d.attention.mask_shape.batch_stride, 16);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_MASK), 3 * 4 * 4);
+    cr_expect_eq(dmattn_cache_slots(&d), dmattn_cache_slots(&bounded), "plans with and without a mask share states");
+    desc = paged;
+    desc.attention.mask = DMATTN_MASK_DENSE;
+    cr_expect(!dmattn_decode_has_tree(&desc));
+}
+
 /* Parts that the descriptor does not request may hold anything. */
 Test(decode_desc, absent_parts_are_ignored)
 {
@@ -125,7 +143,6 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(bounded, attention.list_capacity, 4, "attention.list_capacity");
     EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
     EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
-    EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_DENSE, "attention.mask");
     EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_SELECTED, "attention.mask");
     EXPECT_REFUSED(paged, attention.selected_count, 5, "attention.selected_count");
     EXPECT_REFUSED(bounded, attention.selected_block, 16, "attention.selected_block");
@@ -134,7 +151,12 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(bounded, attention.queries, 0, "attention.queries");
     EXPECT_REFUSED(bounded, attention.queries, DMATTN_DECODE_MAX_TOKENS + 1, "attention.queries");
     EXPECT_REFUSED(bounded, attention.keys, 5, "attention.keys");
-    dmattn_decode_desc masked = paged;
+    dmattn_decode_desc masked = bounded;
+    masked.attention.mask = DMATTN_MASK_DENSE;
+    EXPECT_REFUSED(masked, attention.mask_shape.heads, 2, "mask_shape.heads is 2");
+    EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");
+    EXPECT_REFUSED(masked, attention.mask_shape.queries, 3, "mask_shape.queries");
+    masked = paged;
     masked.attention.mask = DMATTN_MASK_DENSE;
     EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");
     EXPECT_REFUSED(masked, attention.mask_shape.heads, 3, "mask_shape.heads");

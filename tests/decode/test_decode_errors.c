@@ -289,6 +289,14 @@ DEVICE_TEST(decode_record, bounded_buffers)
     try_step_buffers(&bounded, 12);
 }
 
+DEVICE_TEST(decode_record, buffers_with_a_mask_of_new_tokens)
+{
+    dmattn_decode_desc desc = bounded;
+    desc.attention.mask = DMATTN_MASK_DENSE;
+    desc.attention.mask_shape.queries = 3;
+    try_step_buffers(&desc, 13);
+}
+
 DEVICE_TEST(decode_record, paged_buffers)
 {
     try_step_buffers(&paged, 12);

@@ -386,6 +386,31 @@ Test(decode_tile, formats_of_many_rows)
     }
 }
 
+/* A mask of new tokens of a bounded cache has portable kernels of its own, and needs shared memory. */
+Test(decode_tile, trees)
+{
+    for (int formats = 0; formats < 2; formats++) {
+        capabilities known = matrix_capabilities();
+        known.fragment_layout = LAYOUT_QUAD_ROWS;
+        dmattn_decode_desc d = bounded;
+        decode_tile t, plain;
+        char why[200], name[KERNEL_NAME];
+        d.attention.type = DMATTN_TYPE_F16;
+        d.attention.k_format = formats ? DMATTN_FORMAT_INT8 : DMATTN_FORMAT_TYPE;
+        const dmattn_decode_desc without = resolved(d);
+        d.attention.mask = DMATTN_MASK_DENSE;
+        const dmattn_decode_desc with = resolved(d);
+        expect_refused(d, DMATTN_LEVEL_MATRIX, "has only a portable kernel");
+        cr_assert(dmattn_decode_tile_choose(&known, &with, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+        cr_assert(dmattn_decode_tile_choose(&known, &without, DMATTN_LEVEL_PORTABLE, &plain, why, sizeof why), "%s",
+                  why);
+        dmattn_decode_tile_kernel(&t, &with, name);
+        cr_expect_str_eq(name, formats ? "decode_bounded_formats_tree" : "decode_bounded_tree");
+        cr_expect_eq(dmattn_decode_tile_shared_memory(&t, &with),
+                     dmattn_decode_tile_shared_memory(&plain, &without) + 24 * with.attention.queries + 8);
+    }
+}
+
 /* The level that is chosen if none is requested. */
 Test(decode_tile, levels)
 {
