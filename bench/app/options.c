@@ -147,7 +147,7 @@ static bool parse_pass_option(bench_options *o, char why[OPTIONS_WHY_SIZE])
     if (parse_pass(optarg, &o->sweep.pass))
         return true;
     snprintf(why, OPTIONS_WHY_SIZE,
-             "--pass: '%.64s' is not one of forward, backward, both, decode, prefill, mask and merge", optarg);
+             "--pass: '%.64s' is not one of forward, backward, both, decode, prefill, mask, merge and select", optarg);
     return false;
 }
 
@@ -251,7 +251,7 @@ static bool check_together(bench_options *o, char why[OPTIONS_WHY_SIZE])
 {
     const sweep *s = &o->sweep;
     const bool own = sweep_names_cases(s);
-    if (o->tune && (s->pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL) || o->suite)) {
+    if (o->tune && (s->pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL | PASS_SELECT) || o->suite)) {
         snprintf(why, OPTIONS_WHY_SIZE,
                  "--tune times attention, gradients or decoding of a grid; it cannot be combined with --%s %s",
                  o->suite ? "suite" : "pass", o->suite ? suite_name(o->suite) : pass_name(s->pass));

@@ -66,6 +66,8 @@ const char bench_usage_options[] = "  --bias           an f32 bias per kv head a
                                    "                   both      forward and backward, as in a training step\n"
                                    "                   mask      computing the dynamic mask of topw\n"
                                    "                   merge     merging two results of attention by their lse\n"
+                                   "                   select    making the lists of tokens:K by an indexer with\n"
+                                   "                             --heads heads, or of blocks:B:K by means of keys\n"
                                    "                   decode    a decoding step: each of --batch sequences gets\n"
                                    "                             --queries (default: 1) new tokens and then has\n"
                                    "                             --keys. topw:W and sliding:W use a bounded cache,\n"

@@ -11,8 +11,8 @@
 const char *pass_name(bench_pass pass)
 {
     static const char *const names[] = {
-        [PASS_FORWARD] = "forward", [PASS_BACKWARD] = "backward", [PASS_BOTH] = "both",      [PASS_DECODE] = "decode",
-        [PASS_MASK] = "mask",       [PASS_MERGE] = "merge",       [PASS_PREFILL] = "prefill"};
+        [PASS_FORWARD] = "forward", [PASS_BACKWARD] = "backward", [PASS_BOTH] = "both",       [PASS_DECODE] = "decode",
+        [PASS_MASK] = "mask",       [PASS_MERGE] = "merge",       [PASS_PREFILL] = "prefill", [PASS_SELECT] = "select"};
     return names[pass];
 }
 

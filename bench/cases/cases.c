@@ -69,6 +69,8 @@ void sweep_set_defaults(sweep *s, VkPhysicalDeviceType device)
         s->mask[s->mask_count++] = (mask_choice){.causal = true};
         s->mask[s->mask_count++] = (mask_choice){.dynamic = true};
     }
+    if (!s->mask_count && s->pass == PASS_SELECT)
+        s->mask[s->mask_count++] = (mask_choice){.mask = DMATTN_MASK_SELECTED, .window = 2048};
     if (!s->mask_count && s->pass == PASS_MERGE)
         s->mask[s->mask_count++] = (mask_choice){0};
     if (!s->mask_count) {
@@ -219,6 +221,10 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
     else if (c->pass == PASS_MERGE
              && (mask->causal || mask->mask || mask->dynamic || c->desc.bias || c->desc.sink || c->desc.slopes))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass merge merges results; it takes only --mask none, and no options");
+    else if (c->pass == PASS_SELECT && mask->mask != DMATTN_MASK_SELECTED)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass select takes the masks tokens and blocks");
+    else if (c->pass == PASS_SELECT && (c->desc.bias || c->desc.sink || c->desc.slopes || c->desc.q_f32))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass select has no bias, sink or slopes, and q of the type");
     else if (case_has_cache(c) && case_keys(c, 1) <= c->desc.queries)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "keys is %u, but a decoding step adds %u new keys and needs some before them", case_keys(c, 1),

@@ -12,7 +12,7 @@
 
 /* What is timed. Bits that combine: forward, and backward (all gradients; the forward run before it is not timed unless
  * its bit is set). Alone: a decoding step, computing a dynamic mask (importance, intervals and lists), merging two
- * results, or attention of a chunk of a prompt to the pages that decoding filled. */
+ * results, attention of a chunk of a prompt to the pages that decoding filled, or selecting keys. */
 typedef enum bench_pass {
     PASS_FORWARD = 1,
     PASS_BACKWARD = 2,
@@ -20,10 +20,11 @@ typedef enum bench_pass {
     PASS_DECODE = 4,
     PASS_MASK = 8,
     PASS_MERGE = 16,
-    PASS_PREFILL = 32
+    PASS_PREFILL = 32,
+    PASS_SELECT = 64
 } bench_pass;
 
-/* "forward", "backward", "both", "decode", "mask", "merge", "prefill"; static storage. */
+/* "forward", "backward", "both", "decode", "mask", "merge", "prefill", "select"; static storage. */
 const char *pass_name(bench_pass pass);
 
 typedef struct size_list {

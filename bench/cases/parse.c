@@ -161,8 +161,8 @@ bool parse_formats(const char *text, dmattn_format *k, dmattn_format *v)
 
 bool parse_pass(const char *text, bench_pass *pass)
 {
-    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH,   PASS_DECODE,
-                                        PASS_MASK,    PASS_MERGE,    PASS_PREFILL};
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_BOTH,    PASS_DECODE,
+                                        PASS_MASK,    PASS_MERGE,    PASS_PREFILL, PASS_SELECT};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         if (!strcmp(text, pass_name(passes[i]))) {
             *pass = passes[i];

@@ -7,6 +7,7 @@
 #include "planning.h"
 #include "prefill_measure.h"
 #include "samples.h"
+#include "select_measure.h"
 #include "stages.h"
 #include "timing/interrupt.h"
 
@@ -188,6 +189,7 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     const dmattn_status status = case_has_cache(c)         ? measure_decoding(s, c, NULL, &log, m, &planned)
                                  : c->pass == PASS_MERGE   ? measure_merge(s, c, &log, m, &planned)
                                  : c->pass == PASS_PREFILL ? measure_prefill(s, c, &log, m, &planned)
+                                 : c->pass == PASS_SELECT  ? measure_select(s, c, &log, m, &planned)
                                                            : measure_passes(s, c, &log, m, &planned);
     if (status) {
         m->status = status == DMATTN_ERROR_UNSUPPORTED         ? CASE_UNSUPPORTED

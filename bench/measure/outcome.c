@@ -70,7 +70,7 @@ static bool is_dense(const bench_case *c)
 
 const outcome *outcome_dense(const outcomes *o, const outcome *x)
 {
-    if (x->m.time.median <= 0 || x->c.pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL) || x->c.other_keys
+    if (x->m.time.median <= 0 || x->c.pass & (PASS_MASK | PASS_MERGE | PASS_PREFILL | PASS_SELECT) || x->c.other_keys
         || is_dense(&x->c))
         return NULL;
     for (uint32_t i = 0; i < o->count; i++) {

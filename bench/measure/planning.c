@@ -4,6 +4,7 @@
 #include "attention/backward.h"
 #include "device_memory.h"
 #include "merge_measure.h"
+#include "select_measure.h"
 
 #include <stdio.h>
 
@@ -53,6 +54,9 @@ dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass
     const dmattn_merge_desc merge = case_merge(c);
     if (pass == PASS_MERGE)
         return dmattn_merge_plan(context, &merge, plan);
+    const dmattn_selector_desc selector = case_selector(c);
+    if (pass == PASS_SELECT)
+        return dmattn_selector_plan(context, &selector, plan);
     if (pass == PASS_DECODE && case_has_cache(c))
         return dmattn_decode_plan(context, &c->decode, plan);
     if (pass != PASS_BACKWARD)
@@ -69,6 +73,9 @@ dmattn_status case_support(const dmattn_context *context, const bench_case *c, b
     const dmattn_merge_desc merge = case_merge(c);
     if (pass == PASS_MERGE)
         return dmattn_merge_check(context, &merge, support);
+    const dmattn_selector_desc selector = case_selector(c);
+    if (pass == PASS_SELECT)
+        return dmattn_selector_check(context, &selector, support);
     if (pass == PASS_DECODE && case_has_cache(c))
         return dmattn_decode_check(context, &c->decode, support);
     if (pass != PASS_BACKWARD)

@@ -20,6 +20,8 @@ static double seen_keys(const bench_case *c)
                                       : window - window * window / (2 * keys);
     else if (c->mask.mask == DMATTN_MASK_DENSE || c->mask.fraction > 0)
         seen *= c->mask.fraction;
+    else if (c->mask.mask == DMATTN_MASK_SELECTED && c->pass == PASS_SELECT)
+        seen = fmax(causal, keys / 2) / fmax(c->mask.block, 1);
     else if (c->mask.mask == DMATTN_MASK_SELECTED)
         seen = fmin(seen, window * fmax(c->mask.block, 1));
     else if (c->mask.mask == DMATTN_MASK_INTERVALS)

@@ -65,7 +65,7 @@ static void print_why_not_higher(FILE *stream, const page *p)
 /* The levels that each pass ran at. */
 static void print_levels(FILE *stream, const outcomes *o)
 {
-    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_DECODE, PASS_PREFILL, PASS_MASK};
+    static const bench_pass passes[] = {PASS_FORWARD, PASS_BACKWARD, PASS_DECODE, PASS_PREFILL, PASS_MASK, PASS_SELECT};
     char text[256] = "";
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         bool found[DMATTN_LEVEL_MATRIX2 + 1] = {false};

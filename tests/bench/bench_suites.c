@@ -362,6 +362,14 @@ Test(sweeps, models_and_passes)
     s.mask[0].causal = false;
     s.sink = true;
     cr_expect(!sweep_check(&s, NULL), "a merge has no sink");
+    s = (sweep){.n = {1, {64}}, .pass = PASS_SELECT};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect(sweep_check(&s, NULL) && s.mask_count == 1 && s.mask[0].mask == DMATTN_MASK_SELECTED);
+    s.sink = true;
+    cr_expect(!sweep_check(&s, NULL), "a selector has no sink");
+    s = (sweep){.n = {1, {64}}, .pass = PASS_SELECT, .mask_count = 1, .mask = {{.causal = true}}};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
+    cr_expect(!sweep_check(&s, NULL), "a selector makes lists");
     s = (sweep){.n = {1, {64}}, .pass = PASS_MASK, .mask_count = 1, .mask = {{.causal = true}}};
     sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_CPU);
     sentences said = {0};
