@@ -48,6 +48,8 @@ set(DMATTN_VARIANTS
     "decode_paged_formats | portable | decode/decode.comp                | | vulkan1.2 | FORMATS PAGED"
     "decode_balanced     | portable | decode/decode.comp                 | | vulkan1.2 | PAGED BALANCED"
     "decode_balanced_formats | portable | decode/decode.comp             | | vulkan1.2 | FORMATS PAGED BALANCED"
+    "decode_selected     | portable | decode/decode.comp                 | | vulkan1.2 | PAGED SELECTED_KEYS"
+    "decode_selected_formats | portable | decode/decode.comp             | | vulkan1.2 | FORMATS PAGED SELECTED_KEYS"
     "cache_length        | portable | decode/cache_length.comp           | | vulkan1.2 | "
     "cache_select        | portable | decode/cache_select.comp           | | vulkan1.2 | "
     "cache_copy_bounded  | portable | decode/cache_copy.comp             | | vulkan1.2 | "
@@ -81,6 +83,7 @@ list(APPEND matrix_kernels
     "decode_bounded | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS"
     "decode_paged   | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED"
     "decode_balanced | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED BALANCED"
+    "decode_selected | decode/decode.comp | fragments | matrix | MATRIX FRAGMENTS PAGED SELECTED_KEYS"
 )
 
 list(APPEND matrix_kernels "score_keys | selector/score_keys_matrix.comp | shared | matrix | ")
@@ -91,6 +94,7 @@ list(APPEND DMATTN_VARIANTS
     "decode_bounded_formats_fragments_f16 | ${formats}"
     "decode_paged_formats_fragments_f16 | ${formats} PAGED"
     "decode_balanced_formats_fragments_f16 | ${formats} PAGED BALANCED"
+    "decode_selected_formats_fragments_f16 | ${formats} PAGED SELECTED_KEYS"
 )
 
 foreach(row IN LISTS matrix_kernels)

@@ -23,7 +23,7 @@ typedef enum dmattn_mask {
     DMATTN_MASK_ADDITIVE = 3, /**< the bias is a mask, too: an element of -infinity or NaN hides the pair. `bias` counts
                                  as true, and bias_shape as the shape of the mask */
     DMATTN_MASK_SELECTED = 4, /**< int32 lists `selected` of shape `mask_shape`, with selected_count numbers in place of
-                                 the keys: query t may see the keys in its list. Not in decoding with a cache */
+                                 the keys: query t may see the keys in its list */
     DMATTN_MASK_MAX_ENUM = 0x7fffffff /**< not a value; makes the enum 32 bits wide */
 } dmattn_mask;
 

@@ -17,7 +17,7 @@ extern "C" {
  *
  * A step of decoding adds up to 16 new tokens of each sequence to a cache of keys and values, and computes attention of
  * their queries to the cache. The result is that of dynamic mask attention over the whole sequence, without any
- * approximation. A step is one dispatch.
+ * approximation. A step is one dispatch, or two with selected keys.
  *
  * Each sequence has a state, which holds its tokens so far. Sequences are independent of each other. The device buffers
  * `counts` and `keep` control them, so that steps can be recorded before their contents are known: a sequence can pause
@@ -68,11 +68,17 @@ typedef enum dmattn_cache {
 typedef struct dmattn_decode_desc {
     /** Sizes and options of the attention. batch: number of sequences, B. queries: T, 1 to 16. keys: 0 or T, because k
      * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
-     * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE or DENSE. With PAGED, it is over the keys 0 to
-     * max_keys - 1 of each sequence; with BOUNDED, over the T new tokens, with one head (dmattn_cache). `causal`,
-     * `lists`, `list_capacity`, `lengths`, `counts` and the members of pages and selected keys must not be set. `bias`,
-     * over all keys, and `slopes` need PAGED and no_importance. With PAGED and `sink`, importance_given or
-     * no_importance must be set. */
+     * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE or DENSE, or with PAGED SELECTED. With PAGED, it
+     * is over the keys 0 to max_keys - 1 of each sequence; with BOUNDED, over the T new tokens, with one head
+     * (dmattn_cache). `causal`, `lists`, `list_capacity`, `lengths`, `counts`, `selected_queries` and the members of
+     * pages must not be set. `bias`, over all keys, and `slopes` need PAGED and no_importance. With PAGED and `sink`,
+     * importance_given or no_importance must be set.
+     *
+     * SELECTED (sparse decoding): a query sees the keys of its list that it would see without the mask, and the step
+     * reads no others. Numbers are positions of tokens in their sequence, or with selected_block position /
+     * selected_block; the n-th new token has the number of tokens before the step plus n - 1. So a query sees a new
+     * token, itself included, only if its list has the token's number. mask_shape.heads is 1 or Hk. A first dispatch
+     * makes the union of the lists of a sequence's queries. */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
     bool importance_given;        /**< args.importance is an input; `importance` is ignored */
@@ -172,8 +178,10 @@ typedef struct dmattn_decode_args {
                             max_keys are dropped */
     dmattn_buffer mask;  /**< uint8 of shape mask_shape with max_keys keys, BOUNDED: with T keys, if DMATTN_MASK_DENSE.
                             A byte that is not 0 lets the query see the key */
-    dmattn_buffer sink;  /**< f32 [H], if desc.attention.sink */
-    dmattn_buffer bias;  /**< desc.attention.bias_type of shape bias_shape with max_keys keys, if desc.attention.bias */
+    dmattn_buffer selected; /**< int32 of shape mask_shape with selected_count numbers, if DMATTN_MASK_SELECTED; -1 and
+                               other numbers that are no key or block stand for nothing */
+    dmattn_buffer sink;     /**< f32 [H], if desc.attention.sink */
+    dmattn_buffer bias; /**< desc.attention.bias_type of shape bias_shape with max_keys keys, if desc.attention.bias */
     dmattn_buffer slopes;    /**< f32 [H], if desc.attention.slopes */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this step is complete */
 } dmattn_decode_args;

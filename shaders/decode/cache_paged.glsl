@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The paged cache in a step of decoding: all keys, in pages that a table lists for each sequence. Entries are the keys;
-// the last entries are the new tokens. If no query sees a key, only the key's importance is read.
+// the last entries are the new tokens. If no query sees a key, only the key's importance is read. With SELECTED_KEYS,
+// only keys of the queries' lists are visited.
 #ifndef LIB_CACHE_PAGED_GLSL
 #define LIB_CACHE_PAGED_GLSL
 
@@ -25,16 +26,20 @@ vec2 entry_scales(uint entry)
 
 #define SLOTS(s) uint s
 
+#ifndef SELECTED_KEYS
 void fetch_slots(uint first, inout SLOTS(s))
 {
 }
+#endif
 
 void begin_cache(inout SLOTS(s))
 {
     barrier(); // the importance of all tokens is known
 }
 
-#ifdef BALANCED
+#ifdef SELECTED_KEYS
+uvec2 split_entries(uint tokens);
+#elif defined(BALANCED)
 // The numbers of the split's keys, among those that the window does not hide.
 uvec2 split_entries(uint tokens)
 {
@@ -116,6 +121,10 @@ bool some_row_is_allowed(uint entry)
 // The number of entries of a block that an invocation looks at, all together.
 const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
 
+#ifdef SELECTED_KEYS
+#include "cache_selected.glsl"
+#else
+
 // Lists the entries from first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number. If
 // BALANCED, first and end are numbers of keys that the window does not hide.
 uint list_entries(uint first, uint end)
@@ -152,6 +161,8 @@ uint list_entries(uint first, uint end)
     barrier();
     return total;
 }
+
+#endif
 
 // The entry with number `i` in the list of the block that begins with entry `block`.
 uint entry_at(uint block, uint i)

@@ -49,11 +49,19 @@ uvec2 state;         // of the sequence
 uvec2 k_base, v_base;
 
 // For each key of the current block. ranges: the first token that sees it, and, from bit 8 on, one past the last; with
-// TREE, bits of the tokens that see it. biases: its importance.
+// QUERY_BITS, a bit for each token that sees it. biases: its importance.
+#if defined(TREE) || defined(SELECTED_KEYS)
+#define QUERY_BITS
+#endif
 shared uint ranges[BLOCK_KEYS];
 shared float biases[BLOCK_KEYS];
 
-#ifndef TREE
+#ifdef QUERY_BITS
+uint unpack_range(uint range)
+{
+    return range;
+}
+#else
 ivec2 unpack_range(uint range)
 {
     return ivec2(range & 0xffu, range >> 8);
@@ -145,6 +153,14 @@ uint row_query(uint row)
 {
     return min(row, count * GROUP - 1) / GROUP;
 }
+
+#ifdef QUERY_BITS
+// Replaces visible.glsl.
+bool is_visible(uint key, uint row, uint range)
+{
+    return (range >> row_query(row) & 1) != 0;
+}
+#endif
 
 uint row_head(uint row)
 {

@@ -151,6 +151,7 @@
 #define PAGED_SINK   a         /* f32 [H], if no importance is computed */
 #define PAGED_SLOPES dt_bias   /* f32 [H], if there is no importance */
 #define PAGED_BIAS   dt_weight /* likewise */
+#define PAGED_LISTS  mask      /* with selected keys (lib/lists.h) */
 #define PAGED_PARAMS                                                                                  \
     DMATTN_ADDRESS pages;                                                                             \
     DMATTN_ADDRESS table; /* int32 [B, maximum number of pages of a sequence] */                      \

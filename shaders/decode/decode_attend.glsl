@@ -5,7 +5,7 @@
 #define LIB_DECODE_ATTEND_GLSL
 
 #include "../lib/score.glsl"
-#ifndef TREE
+#ifndef QUERY_BITS
 #include "../lib/visible.glsl"
 #endif
 
@@ -172,11 +172,7 @@ void find_scores(uint first_row, uint block, uint listed, QUERIES, inout KEYS(k)
             float x = sum_of_row(lane, score);
             if (at < listed && lane < BLOCK_ROWS) {
                 x *= scale_of_key(at);
-#ifdef TREE
-                const bool visible = (ranges[at] >> row_query(row) & 1) != 0;
-#else
                 const bool visible = is_visible(entry_at(block, at), row, unpack_range(ranges[at]));
-#endif
                 const float bias = ENTRY_TERMS != 0 ? entry_term(entry_at(block, at), row) : biases[at];
                 scores[lane * BLOCK_KEYS + at] = finish_score(x, bias, visible);
             }

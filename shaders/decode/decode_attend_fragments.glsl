@@ -27,7 +27,9 @@ shared vec2 softmax[SUBGROUPS * STORED_ROWS]; // maximum and sum
 float score_scale; // NaN if the layout is not the known one
 #define SCORE_SCALE score_scale
 #include "../lib/score.glsl"
+#ifndef QUERY_BITS
 #include "../lib/visible.glsl"
+#endif
 
 uint lane_row, lane_column; // an invocation has rows lane_row + {0, 8}, columns 2 lane_column + {0, 1, 8, 9}
 

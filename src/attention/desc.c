@@ -209,14 +209,12 @@ dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, 
 
 const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
 {
-    const bool mask = dmattn_attention_has_lists(d) || d->mask == DMATTN_MASK_ADDITIVE;
+    const bool mask = d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_ADDITIVE;
     return d->causal             ? "causal"
            : d->page_size        ? "page_size"
            : d->counts           ? "counts"
            : d->lists            ? "lists"
            : mask                ? "mask"
-           : d->selected_count   ? "selected_count"
-           : d->selected_block   ? "selected_block"
            : d->selected_queries ? "selected_queries"
            : d->list_capacity    ? "list_capacity"
            : d->lengths          ? "lengths"

@@ -40,6 +40,9 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
                            "attention.mask_shape.heads is %u, but the mask of a bounded cache, which is over the new "
                            "tokens, has one head",
                            a->mask_shape.heads);
+    if (a->mask == DMATTN_MASK_SELECTED && d->cache == DMATTN_CACHE_BOUNDED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "attention.mask is SELECTED, but a bounded cache does not hold all keys");
     const bool bias = a->bias; /* also a mask of ADDITIVE, which is refused */
     if ((bias || a->slopes) && (d->cache != DMATTN_CACHE_PAGED || !d->no_importance))
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
@@ -53,13 +56,24 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
         TRY(dmattn_attention_desc_resolve(&masked, &masked, m));
         a->mask_shape = masked.mask_shape;
         a->bias_shape = masked.bias_shape;
+        a->selected_block = masked.selected_block;
     }
+    if (a->mask == DMATTN_MASK_SELECTED && a->mask_shape.heads > a->kv_heads)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "mask_shape.heads is %u, but in decoding a list belongs to a kv head, of which there are %u, "
+            "or to all",
+            a->mask_shape.heads, a->kv_heads);
     const dmattn_attention_desc of_all = *a;
     a->keys = a->queries; /* k and v have only the new tokens */
     a->mask = DMATTN_MASK_NONE;
+    if (of_all.mask == DMATTN_MASK_SELECTED)
+        a->selected_count = a->selected_block = 0;
     a->bias = false;
     TRY(dmattn_attention_desc_resolve(a, a, m));
     a->mask = of_all.mask;
+    a->selected_count = of_all.selected_count;
+    a->selected_block = of_all.selected_block;
     if (a->mask)
         a->mask_shape = of_all.mask_shape;
     a->bias = bias;
@@ -321,11 +335,19 @@ uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *d, tensor_id tenso
     }
 }
 
+uint64_t dmattn_decode_selected_keys(const dmattn_decode_desc *d, uint32_t queries)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t selected =
+        a->mask == DMATTN_MASK_SELECTED ? dmattn_product(queries, a->selected_count, a->selected_block) : d->max_keys;
+    return selected < d->max_keys ? selected : d->max_keys;
+}
+
 uint64_t dmattn_decode_most_keys(const dmattn_decode_desc *d)
 {
     const dmattn_selection *s = &d->selection;
     if (d->cache == DMATTN_CACHE_PAGED)
-        return d->max_keys;
+        return dmattn_decode_selected_keys(d, 1);
     const uint64_t kept = (uint64_t)s->window + s->sinks + s->recent, slid = (uint64_t)s->sinks + s->sliding;
     return s->select != DMATTN_SELECT_TOPW_CAUSAL || (s->sliding && slid < kept) ? slid : kept;
 }

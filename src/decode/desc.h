@@ -32,6 +32,9 @@ double dmattn_decode_row_bytes(const dmattn_decode_desc *desc);
 /* Bytes of an input, a result or the cache; 0 if it does not exist. */
 uint64_t dmattn_decode_tensor_bytes(const dmattn_decode_desc *desc, tensor_id tensor);
 
+/* Of a paged cache: the maximum number of keys that `queries` queries of a sequence see by the mask. */
+uint64_t dmattn_decode_selected_keys(const dmattn_decode_desc *desc, uint32_t queries);
+
 /* The maximum number of keys that a query sees. */
 uint64_t dmattn_decode_most_keys(const dmattn_decode_desc *desc);
 

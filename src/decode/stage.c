@@ -111,7 +111,8 @@ void dmattn_decode_stage_record(const decode_stage *s, recorder *r)
             step.PAGED_SLOPES = t[TENSOR_SLOPES];
         if (s->desc.attention.bias)
             step.PAGED_BIAS = t[TENSOR_BIAS];
-        const paged_decode_params params = {step, t[TENSOR_PAGES], t[TENSOR_TABLE], t[TENSOR_MASK]};
+        const tensor_id mask = s->desc.attention.mask == DMATTN_MASK_SELECTED ? TENSOR_LISTS : TENSOR_MASK;
+        const paged_decode_params params = {step, t[TENSOR_PAGES], t[TENSOR_TABLE], t[mask]};
         dmattn_recorder_dispatch(r, s->step, &params, sizeof params, s->grid);
     } else {
         const tree_decode_params params = {{step, t[TENSOR_SINK]}, t[TENSOR_MASK]};

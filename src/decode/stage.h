@@ -78,7 +78,8 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *stage, pipeline_set *set, c
                                        const decode_tile *tile);
 
 /* Records a step. Its partial results, dmattn_decode_partial_bytes(), are in the workspace at stage->partials_at.
- * TENSOR_COUNTS and TENSOR_KEEP may be 0. */
+ * TENSOR_COUNTS and TENSOR_KEEP may be 0. With selected keys, TENSOR_LISTS has a list of all queries of each sequence.
+ */
 void dmattn_decode_stage_record(const decode_stage *stage, recorder *r);
 
 /* Records the filling of a sequence's cache. *params has everything except state, pages, table and sequence. */

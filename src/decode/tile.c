@@ -200,7 +200,14 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
 static uint64_t visible_keys(const dmattn_decode_desc *d)
 {
     const uint64_t slid = (uint64_t)d->selection.sinks + d->selection.sliding + d->attention.queries;
-    return d->selection.sliding && slid < d->max_keys ? slid : d->max_keys;
+    const uint64_t selected = dmattn_decode_selected_keys(d, d->attention.queries);
+    return d->selection.sliding && slid < selected ? slid : selected;
+}
+
+/* Whether a query sees the keys of a list, which are about as many for each sequence. */
+static bool selects(const dmattn_decode_desc *d)
+{
+    return d->attention.mask == DMATTN_MASK_SELECTED;
 }
 
 /* Whether a step shares the keys of all sequences among its workgroups, instead of those of each sequence. It also
@@ -208,7 +215,7 @@ static uint64_t visible_keys(const dmattn_decode_desc *d)
 static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint64_t keys = visible_keys(d), sequences = d->attention.batch;
-    return d->cache == DMATTN_CACHE_PAGED && sequences <= BALANCED_SEQUENCES * t->workgroup
+    return d->cache == DMATTN_CACHE_PAGED && !selects(d) && sequences <= BALANCED_SEQUENCES * t->workgroup
            && sequences * d->max_keys <= UINT32_MAX
            && ((sequences > 1 && keys >= BALANCED_KEYS) || 2 * keys <= d->max_keys);
 }
@@ -243,7 +250,7 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     const dmattn_attention_desc *a = &d->attention;
     tile->row_blocks = count_row_blocks(tile, a);
     const bool balanced = is_balanced(tile, d);
-    const uint64_t keys = balanced                         ? visible_keys(d)
+    const uint64_t keys = balanced || selects(d)           ? visible_keys(d)
                           : d->cache == DMATTN_CACHE_PAGED ? d->max_keys
                                                            : dmattn_cache_slots(d) + a->queries;
     const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
@@ -406,11 +413,24 @@ void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d
     const attention_tile tile = {.form = t->form, .operands = t->operands};
     char source[KERNEL_NAME];
     snprintf(source, sizeof source, "decode_%s%s%s",
-             t->shares                        ? "balanced"
+             selects(d)                       ? "selected"
+             : t->shares                      ? "balanced"
              : d->cache == DMATTN_CACHE_PAGED ? "paged"
                                               : "bounded",
              dmattn_decode_has_formats(d) ? "_formats" : "", dmattn_decode_has_tree(d) ? "_tree" : "");
     dmattn_tile_kernel(&tile, source, name);
+}
+
+/* Of selected keys, the strides are those of their lists' headers, which are 16 bytes each (lib/lists.h). */
+static void put_mask(const dmattn_decode_desc *d, uint32_t c[DECODE_CONSTANT_COUNT])
+{
+    const dmattn_score_shape *m = &d->attention.mask_shape;
+    const uint32_t size = selects(d) ? 16 : 1;
+    c[DECODE_MASK] = d->attention.mask == DMATTN_MASK_DENSE;
+    c[DECODE_MASK_HEADS] = m->heads ? m->heads : 1;
+    dmattn_put_stride(c, DECODE_MASK_BATCH_LOW, m->batch, selects(d) ? m->heads : m->batch_stride, size);
+    dmattn_put_stride(c, DECODE_MASK_HEAD_LOW, m->heads, selects(d) ? 1 : m->head_stride, size);
+    dmattn_put_stride(c, DECODE_MASK_QUERY_LOW, m->queries, m->query_stride, size);
 }
 
 void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, bool aligned,
@@ -459,11 +479,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_CAPACITY] = d->cache == DMATTN_CACHE_PAGED ? d->max_keys : l.slots;
     c[DECODE_PAGE_SIZE] = d->page_size ? d->page_size : 1;
     c[DECODE_PAGES] = d->pages ? d->pages : 1;
-    c[DECODE_MASK] = a->mask != DMATTN_MASK_NONE;
-    c[DECODE_MASK_HEADS] = a->mask_shape.heads ? a->mask_shape.heads : 1;
-    dmattn_put_stride(c, DECODE_MASK_BATCH_LOW, a->mask_shape.batch, a->mask_shape.batch_stride, 1);
-    dmattn_put_stride(c, DECODE_MASK_HEAD_LOW, a->mask_shape.heads, a->mask_shape.head_stride, 1);
-    dmattn_put_stride(c, DECODE_MASK_QUERY_LOW, a->mask_shape.queries, a->mask_shape.query_stride, 1);
+    put_mask(d, c);
     c[DECODE_PAIR_BIAS] = a->bias;
     c[DECODE_PAIR_BIAS_TYPE] = a->bias_type;
     c[DECODE_PAIR_BIAS_HEADS] = b->heads ? b->heads : 1;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Decoding: dynamic mask attention of a few new tokens to a cache. */
 #include "operators.h"
+#include "selected_lists.h"
 
 #include <stdio.h>
 
 typedef struct decode_plan {
     dmattn_plan base;
+    selected_lists selected;
     decode_stage decode;
 } decode_plan;
 
@@ -16,11 +18,17 @@ static const decode_stage *stage_of(const dmattn_plan *base)
 
 static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
-    decode_stage *s = &((decode_plan *)base)->decode;
+    decode_plan *plan = (decode_plan *)base;
+    decode_stage *s = &plan->decode;
     dmattn_decode_desc resolved;
     TRY(dmattn_decode_desc_resolve(desc, &resolved, &base->ctx->messenger));
     TRY(dmattn_decode_stage_plan(s, &base->pipelines, &resolved, tile));
     s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
+    if (s->desc.attention.mask == DMATTN_MASK_SELECTED) {
+        dmattn_attention_desc of_all = s->desc.attention;
+        of_all.keys = s->desc.max_keys;
+        TRY(dmattn_selected_lists_plan(&plan->selected, base, &of_all, of_all.queries));
+    }
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
                                         .alignment = dmattn_decode_alignment(s, (tensor_id)t)};
@@ -33,6 +41,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     (void)reuse;
+    dmattn_selected_lists_record(&((const decode_plan *)base)->selected, r, false);
     dmattn_decode_stage_record(stage_of(base), r);
 }
 
@@ -49,6 +58,7 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_decode_args, OUT, out),
     BUFFER(dmattn_decode_args, LSE, lse),
     BUFFER(dmattn_decode_args, MASK, mask),
+    BUFFER(dmattn_decode_args, SELECTED, selected),
     BUFFER(dmattn_decode_args, BIAS, bias),
     BUFFER(dmattn_decode_args, SINK, sink),
     BUFFER(dmattn_decode_args, SLOPES, slopes),

@@ -10,9 +10,22 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Whether the mask lets a query see a key, by the query's row of the mask or its list; NULL: all keys. */
+static bool allows(const dmattn_attention_desc *a, const void *mask, uint32_t key)
+{
+    if (!mask)
+        return true;
+    if (a->mask == DMATTN_MASK_DENSE)
+        return ((const uint8_t *)mask)[key];
+    for (uint32_t i = 0; i < a->selected_count; i++)
+        if (((const int32_t *)mask)[i] == (int32_t)(key / a->selected_block))
+            return true;
+    return false;
+}
+
 /* Sets visible[token] to 1 if the query at `position` sees the token, else to 0. */
 static dmattn_status find_visible(const dmattn_decode_desc *d, const float *importance, uint32_t position,
-                                  const uint8_t *mask, uint8_t *visible)
+                                  const void *mask, uint8_t *visible)
 {
     const uint32_t keys = position + 1;
     const dmattn_mask_desc selection = {.batch = 1, .queries = keys, .keys = keys, .selection = d->selection};
@@ -22,7 +35,7 @@ static dmattn_status find_visible(const dmattn_decode_desc *d, const float *impo
     if (!status) {
         reference_visible(&selection, &(mask_inputs){0}, 0, importance, position, scratch, selected);
         for (uint32_t j = 0; j < keys; j++)
-            visible[j] = selected[j] && (!mask || mask[j]);
+            visible[j] = selected[j] && allows(&d->attention, mask, j);
     }
     free(scratch);
     free(selected);
@@ -82,7 +95,7 @@ static dmattn_status row_with_formats(const dmattn_attention_desc *a, const refe
 }
 
 dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_sequence *s, const void *q,
-                                   uint32_t head, uint32_t position, const uint8_t *mask, const void *bias, double *out,
+                                   uint32_t head, uint32_t position, const void *mask, const void *bias, double *out,
                                    double *lse)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -100,6 +113,7 @@ dmattn_status reference_decode_row(const dmattn_decode_desc *d, const reference_
         one.k_strides = s->k_strides;
         one.v_strides = s->v_strides;
         one.mask = DMATTN_MASK_DENSE;
+        one.selected_count = one.selected_block = 0;
         one.mask_shape = one.bias_shape = (dmattn_score_shape){1, 1, 1, 0, 0, 0};
         if (importance) {
             one.bias = true;

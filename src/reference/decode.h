@@ -17,10 +17,11 @@ typedef struct reference_sequence {
 } reference_sequence;
 
 /* Computes out[Dv] and *lse of one query, of query head `head` at `position`, which sees the tokens at and before its
- * position, as rows of the formats of the cache. `desc` must be resolved. `q` is the row of the query; `mask` and
- * `bias` its rows of the dense mask and of the bias, or NULL. Errors: OUT_OF_MEMORY. */
+ * position, as rows of the formats of the cache. `desc` must be resolved. `q` is the row of the query; `mask` is
+ * its row of the dense mask, uint8, or its list of selected keys, int32; `bias` its row of the bias. Either may be NULL
+ * if the descriptor has none. Errors: OUT_OF_MEMORY. */
 dmattn_status reference_decode_row(const dmattn_decode_desc *desc, const reference_sequence *sequence, const void *q,
-                                   uint32_t head, uint32_t position, const uint8_t *mask, const void *bias, double *out,
+                                   uint32_t head, uint32_t position, const void *mask, const void *bias, double *out,
                                    double *lse);
 
 #endif

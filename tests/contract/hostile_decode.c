@@ -49,6 +49,18 @@ static dmattn_decode_desc balanced(void)
     return desc;
 }
 
+/* A step with lists of SELECTED keys. */
+#define SELECTED 24
+static dmattn_decode_desc selected(uint32_t block)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.mask = DMATTN_MASK_SELECTED;
+    desc.attention.mask_shape = (dmattn_score_shape){.batch = ITEMS, .heads = KV_HEADS, .queries = TOKENS};
+    desc.attention.selected_count = SELECTED;
+    desc.attention.selected_block = block;
+    return desc;
+}
+
 static void create_decode(arena *a, const dmattn_decode_desc *like, dmattn_level level, dmattn_decode_args *args)
 {
     dmattn_decode_desc desc = *like;
@@ -178,6 +190,45 @@ DEVICE_TEST(hostile, decode_balanced)
             arena_run(&a, 0, hostile_kind_names[kind]);
             hostile_expect_item(&a, want, hostile_kind_names[kind]);
         }
+        free(want);
+        arena_destroy(&a);
+    }
+}
+
+DEVICE_TEST(hostile, decode_selected)
+{
+    const dmattn_decode_desc descs[] = {selected(1), selected(8)};
+    for (size_t i = 0; i < sizeof descs / sizeof *descs; i++)
+        EACH_LEVEL(decodes_pages)
+        {
+            arena a;
+            dmattn_decode_args args;
+            create_decode(&a, &descs[i], level, &args);
+            RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_SELECTED, TENSOR_COUNTS, TENSOR_KEEP);
+            create_decode(&a, &descs[i], level, &args);
+            RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_STATE);
+        }
+}
+
+/* A page without selected keys may be any: its keys do not change the results. The last page holds NaN. */
+DEVICE_TEST(hostile, decode_of_selected_pages)
+{
+    const dmattn_decode_desc desc = selected(1);
+    EACH_LEVEL(decodes_pages)
+    {
+        arena a;
+        dmattn_decode_args args;
+        create_decode(&a, &desc, level, &args);
+        int32_t *lists = arena_input(&a, TENSOR_SELECTED), *table = arena_input(&a, TENSOR_TABLE);
+        for (uint32_t i = 0; i < a.bytes[TENSOR_SELECTED] / sizeof *lists; i++)
+            lists[i] = (int32_t)(PAGE + i % SELECTED); /* the keys of page 1, and some that do not exist */
+        arena_run(&a, 0, dmattn_level_string(level));
+        unsigned char *want = hostile_copy_item(&a);
+        const uint64_t page = a.bytes[TENSOR_PAGES] / PAGES;
+        memset((unsigned char *)arena_input(&a, TENSOR_PAGES) + (PAGES - 1) * page, 0xff, page);
+        table[OWN_PAGES] = PAGES - 1; /* page 0 of sequence 1 */
+        arena_run(&a, 0, "another page");
+        hostile_expect_item(&a, want, "another page");
         free(want);
         arena_destroy(&a);
     }

@@ -164,6 +164,15 @@ static void random_rows(run *r, tensor_id t, const dmattn_strides *s, uint32_t h
                 }
 }
 
+/* A number of a list: mostly of a key or block that a sequence may have. */
+static int32_t random_number(run *r)
+{
+    static const int32_t odd[] = {-1, INT32_MIN, INT32_MAX};
+    const uint32_t most = once_in(r, 4) ? r->desc.max_keys : r->habits->most_tokens;
+    return once_in(r, 12) ? odd[below(r, sizeof odd / sizeof *odd)]
+                          : (int32_t)below(r, most / r->desc.attention.selected_block + 2);
+}
+
 static void upload(run *r, tensor_id t)
 {
     if (r->image[t])
@@ -454,12 +463,13 @@ static void advance_sequence(run *r, uint32_t step, uint32_t b, const float *imp
                             + dmattn_type_size(dmattn_attention_type(a, TENSOR_Q))
                                   * (b * qs->batch + t * qs->sequence + head * qs->head);
             const dmattn_score_shape *m = &a->mask_shape;
-            const uint8_t *mask = !a->mask || tree
-                                      ? NULL
-                                      : (const uint8_t *)r->image[TENSOR_MASK] + step * r->bytes[TENSOR_MASK]
-                                            + (m->batch > 1 ? b : 0) * m->batch_stride
-                                            + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
-                                            + (m->queries > 1 ? t : 0) * m->query_stride;
+            const tensor_id of_mask = a->mask == DMATTN_MASK_SELECTED ? TENSOR_SELECTED : TENSOR_MASK;
+            const uint64_t mask_at = (m->batch > 1 ? b : 0) * m->batch_stride
+                                     + dmattn_score_head(m, head, a->heads, a->kv_heads) * m->head_stride
+                                     + (m->queries > 1 ? t : 0) * m->query_stride;
+            const char *mask = !a->mask || tree ? NULL
+                                                : r->image[of_mask] + step * r->bytes[of_mask]
+                                                      + mask_at * (of_mask == TENSOR_SELECTED ? sizeof(int32_t) : 1);
             const dmattn_score_shape *bs = &a->bias_shape;
             const char *bias = !a->bias
                                    ? NULL
@@ -507,6 +517,7 @@ static void record_step(run *r, VkCommandBuffer commands, uint32_t step)
         .pages = r->buffer[TENSOR_PAGES],
         .table = r->buffer[TENSOR_TABLE],
         .mask = of_step(r, TENSOR_MASK, step),
+        .selected = of_step(r, TENSOR_SELECTED, step),
         .sink = r->buffer[TENSOR_SINK],
         .bias = of_step(r, TENSOR_BIAS, step),
         .slopes = r->buffer[TENSOR_SLOPES],
@@ -549,6 +560,8 @@ static void run_round(run *r, unsigned round)
     random_rows(r, TENSOR_V, &a->v_strides, a->kv_heads, a->value_dim);
     for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_MASK]; i++)
         r->image[TENSOR_MASK][i] = (char)(below(r, 3) == 0);
+    for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_SELECTED] / sizeof(int32_t); i++)
+        ((int32_t *)r->image[TENSOR_SELECTED])[i] = random_number(r);
     for (uint64_t i = 0; i < STEPS * r->bytes[TENSOR_BIAS] / dmattn_type_size(a->bias_type); i++) {
         static const double odd[] = {-INFINITY, NAN, 0};
         element_store(a->bias_type, r->image[TENSOR_BIAS], i,

@@ -366,7 +366,7 @@ static const decode_case balanced[] = {
      .extra = true,
      .desc =
          {{SHAPE(F32, 1, 2, 4, 2, 16), .sink = true}, .no_importance = true, ALL(.sliding = 100), PAGES(4, 250, 1000)},
-     UNEQUAL,
+     .habits = {.rollback = 5, .restart = 40, .fill = 1, .most_tokens = 990},
      .rounds = 6},
     {.name = "as many sequences as invocations, and more",
      .desc = {{SHAPE(F32, 150, 1, 1, 1, 8)}, .no_importance = true, ALL(), PAGES(32, 1350, 260)},
@@ -473,6 +473,63 @@ static const decode_case formats[] = {
      .rounds = 6},
 };
 
+#define SELECTED(count, ...) .mask = DMATTN_MASK_SELECTED, .selected_count = (count), .mask_shape = {__VA_ARGS__}
+
+/* Selected keys of a paged cache, in all formats. */
+static const decode_case selected[] = {
+    {.name = "selected keys",
+     .desc = {{SHAPE(F16, 3, 3, 8, 2, 64), SELECTED(40, .batch = 3, .heads = 2, .queries = 3)},
+              .no_importance = true,
+              ALL(),
+              PAGES(16, 30, 112)},
+     PAGED_CACHE,
+     .rounds = 12},
+    {.name = "selected keys for all heads, in a window, threshold",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 16, 4, 2, 8), SELECTED(30, .batch = 3, .queries = 16)},
+              .importance_given = true,
+              ABOVE(0.5, .sliding = 40, .sinks = 3, .recent = 5),
+              PAGES(8, 60, 112)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "a list for all sequences and tokens, importance",
+     .extra = true,
+     .desc = {{SHAPE(BF16, 3, 4, 8, 2, 24), SELECTED(50, .heads = 2)}, ALL(), PAGES(4, 90, 112)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "selected blocks, bias and sink",
+     .desc = {{SHAPE(F16, 3, 2, 4, 2, 16), SELECTED(4, .batch = 3, .heads = 2, .queries = 2), .selected_block = 8,
+               .bias = true, .bias_type = F32, .bias_shape = {.heads = 4}, .sink = true},
+              .no_importance = true,
+              ALL(),
+              PAGES(32, 12, 108)},
+     PAGED_CACHE,
+     .rounds = 12},
+    {.name = "many selected keys, latent",
+     .extra = true,
+     .desc = {{SHAPE(BF16, 2, 1, 16, 1, 576), .value_dim = 512, SELECTED(600, .batch = 2)},
+              .no_importance = true,
+              ALL(),
+              PAGES(64, 40, 1000)},
+     .habits = {.rollback = 5, .restart = 40, .fork = 2, .fill = 1, .most_tokens = 990},
+     .rounds = 3},
+    {.name = "selected keys, int8 and e4m3",
+     .desc = {{SHAPE(F16, 3, 3, 8, 2, 64), FORMATS(INT8, E4M3), SELECTED(40, .batch = 3, .heads = 2, .queries = 3)},
+              .no_importance = true,
+              ALL(),
+              PAGES(16, 30, 112)},
+     PAGED_CACHE,
+     .rounds = 8},
+    {.name = "selected blocks, q8_0 and q4_0",
+     .extra = true,
+     .desc = {{SHAPE(F32, 3, 4, 6, 3, 32), FORMATS(Q8_0, Q4_0), SELECTED(5, .batch = 3, .queries = 4),
+               .selected_block = 4},
+              ALL(),
+              PAGES(1, 330, 108)},
+     PAGED_CACHE,
+     .rounds = 8},
+};
+
 static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
 {
     char name[64];
@@ -547,6 +604,11 @@ DEVICE_TEST(decode, formats)
 DEVICE_TEST(decode, paged)
 {
     RUN(paged);
+}
+
+DEVICE_TEST(decode, selected)
+{
+    RUN(selected);
 }
 
 DEVICE_TEST(decode, balanced)

@@ -112,6 +112,30 @@ Test(decode_desc, mask_of_new_tokens)
     cr_expect(!dmattn_decode_has_tree(&desc));
 }
 
+/* Lists of selected keys, and how many keys a query sees. */
+Test(decode_desc, selected)
+{
+    dmattn_decode_desc desc = paged;
+    desc.attention.mask = DMATTN_MASK_SELECTED;
+    desc.attention.selected_count = 20;
+    desc.attention.mask_shape = (dmattn_score_shape){.batch = 3, .heads = 2, .queries = 4};
+    dmattn_decode_desc d = resolved(desc);
+    const dmattn_score_shape *s = &d.attention.mask_shape;
+    cr_expect(s->query_stride == 20 && s->head_stride == 80 && s->batch_stride == 160);
+    cr_expect_eq(d.attention.selected_block, 1);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_SELECTED), 4 * 3 * 2 * 4 * 20);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_MASK), 0);
+    cr_expect_eq(dmattn_decode_most_keys(&d), 20);
+    cr_expect_eq(dmattn_decode_selected_keys(&d, 4), 80);
+    cr_expect_eq(dmattn_decode_selected_keys(&d, 8), 100); /* max_keys */
+    desc.attention.selected_block = 16;
+    d = resolved(desc);
+    cr_expect_eq(dmattn_decode_most_keys(&d), 100);
+    d = resolved(paged);
+    cr_expect_eq(dmattn_decode_most_keys(&d), 100);
+    cr_expect_eq(dmattn_decode_tensor_bytes(&d, TENSOR_SELECTED), 0);
+}
+
 /* Parts that the descriptor does not request may hold anything. */
 Test(decode_desc, absent_parts_are_ignored)
 {
@@ -143,9 +167,10 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(bounded, attention.list_capacity, 4, "attention.list_capacity");
     EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
     EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_INTERVALS, "attention.mask");
-    EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_SELECTED, "attention.mask");
-    EXPECT_REFUSED(paged, attention.selected_count, 5, "attention.selected_count");
-    EXPECT_REFUSED(bounded, attention.selected_block, 16, "attention.selected_block");
+    EXPECT_REFUSED(bounded, attention.mask, DMATTN_MASK_SELECTED, "mask is SELECTED");
+    EXPECT_REFUSED(paged, attention.mask, DMATTN_MASK_SELECTED, "selected_count is 0");
+    EXPECT_REFUSED(paged, attention.selected_count, 5, "selected_count");
+    EXPECT_REFUSED(bounded, attention.selected_block, 16, "selected_block");
     EXPECT_REFUSED(bounded, attention.selected_queries, 1, "attention.selected_queries");
     EXPECT_REFUSED(paged, attention.mask, (dmattn_mask)7, "mask 7");
     EXPECT_REFUSED(bounded, attention.queries, 0, "attention.queries");
@@ -156,6 +181,12 @@ Test(decode_desc, refused_attention)
     EXPECT_REFUSED(masked, attention.mask_shape.heads, 2, "mask_shape.heads is 2");
     EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");
     EXPECT_REFUSED(masked, attention.mask_shape.queries, 3, "mask_shape.queries");
+    dmattn_decode_desc selected = paged;
+    selected.attention.mask = DMATTN_MASK_SELECTED;
+    selected.attention.selected_count = 20;
+    EXPECT_REFUSED(selected, attention.selected_block, 3, "selected_block is 3");
+    EXPECT_REFUSED(selected, attention.selected_queries, 2, "attention.selected_queries");
+    EXPECT_REFUSED(selected, attention.mask_shape.heads, 6, "mask_shape.heads is 6");
     masked = paged;
     masked.attention.mask = DMATTN_MASK_DENSE;
     EXPECT_REFUSED(masked, attention.mask_shape.batch, 2, "mask_shape.batch");

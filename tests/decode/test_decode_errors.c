@@ -141,6 +141,7 @@ static dmattn_buffer *step_buffer(dmattn_decode_args *args, int t)
     case TENSOR_PAGES: return &args->pages;
     case TENSOR_TABLE: return &args->table;
     case TENSOR_MASK: return &args->mask;
+    case TENSOR_SELECTED: return &args->selected;
     case TENSOR_COUNT: return &args->workspace;
     default: return NULL;
     }

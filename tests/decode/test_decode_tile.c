@@ -359,6 +359,35 @@ Test(decode_tile, formats)
     }
 }
 
+/* A step with selected keys has kernels of its own. Its splits are for the keys of the lists. */
+Test(decode_tile, selected)
+{
+    capabilities known = matrix_capabilities();
+    known.fragment_layout = LAYOUT_QUAD_ROWS;
+    for (int formats = 0; formats < 2; formats++)
+        for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX; level++) {
+            static const char *const names[2][2] = {
+                {"decode_selected", "decode_selected_fragments_bf16"},
+                {"decode_selected_formats", "decode_selected_formats_fragments_f16"}};
+            dmattn_decode_desc desc = paged;
+            decode_tile t;
+            char why[200], name[KERNEL_NAME];
+            desc.attention.type = DMATTN_TYPE_BF16;
+            desc.attention.k_format = desc.attention.v_format = formats ? DMATTN_FORMAT_INT8 : DMATTN_FORMAT_TYPE;
+            desc.attention.head_dim = desc.attention.value_dim = 64;
+            desc.attention.queries = 1;
+            desc.attention.mask = DMATTN_MASK_SELECTED;
+            desc.attention.selected_count = 256;
+            desc.max_keys = 131072;
+            const dmattn_decode_desc d = resolved(desc);
+            cr_expect(dmattn_decode_tile_choose(&known, &d, level, &t, why, sizeof why), "%s", why);
+            dmattn_decode_tile_kernel(&t, &d, name);
+            cr_expect_str_eq(name, names[formats][level > DMATTN_LEVEL_PORTABLE]);
+            cr_expect_eq(t.shares, 0);
+            cr_expect_leq(t.splits, 6, "%u", t.splits); /* of 44 keys or more */
+        }
+}
+
 /* Common shapes have fragments with 48 KiB of shared memory, as NVIDIA's driver offers. */
 Test(decode_tile, formats_of_many_rows)
 {

@@ -17,13 +17,16 @@ typedef struct paged_case {
     dmattn_format k_format, v_format;
     uint32_t page_size;
     bool importance; /* pages hold one, which attention does not read */
+    bool selected;   /* lists of keys, in place of counts: all sequences have KEYS keys */
 } paged_case;
 
 static const paged_case cases[] = {
-    {"f16, pages of 16", DMATTN_FORMAT_TYPE, DMATTN_FORMAT_TYPE, 16, true},
-    {"int8 and e4m3, pages of 1", DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, 1, false},
-    {"q8_0 and q4_0, pages of 8", DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q4_0, 8, true},
-    {"e4m3 and f32, pages of 48", DMATTN_FORMAT_E4M3, DMATTN_FORMAT_F32, 48, false},
+    {"f16, pages of 16", DMATTN_FORMAT_TYPE, DMATTN_FORMAT_TYPE, 16, true, false},
+    {"int8 and e4m3, pages of 1", DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, 1, false, false},
+    {"q8_0 and q4_0, pages of 8", DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q4_0, 8, true, false},
+    {"e4m3 and f32, pages of 48", DMATTN_FORMAT_E4M3, DMATTN_FORMAT_F32, 48, false, false},
+    {"f16, pages of 4, selected keys", DMATTN_FORMAT_TYPE, DMATTN_FORMAT_TYPE, 4, false, true},
+    {"int8 and q4_0, pages of 32, selected keys", DMATTN_FORMAT_INT8, DMATTN_FORMAT_Q4_0, 32, true, true},
 };
 
 static dmattn_buffer make(uint64_t bytes, const void *data)
@@ -78,7 +81,7 @@ static uint64_t fill_cache(const paged_case *c, const dmattn_buffer *k, const dm
     for (uint32_t b = 0; b < ITEMS; b++) {
         const uint64_t k_at = (uint64_t)2 * b * KEYS * KV_HEADS * DIM,
                        v_at = (uint64_t)2 * b * KEYS * KV_HEADS * VALUE_DIM;
-        const uint32_t keys = (uint32_t)counts[2 * b + 1], of_first = keys / 3;
+        const uint32_t keys = c->selected ? KEYS : (uint32_t)counts[2 * b + 1], of_first = keys / 3;
         dmattn_decode_fill_args fill = {.sequence = b,
                                         .keys = of_first,
                                         .k = {k->buffer, k_at, k->size - k_at},
@@ -131,7 +134,13 @@ static void run_case(const paged_case *c)
     attention_tile tile;
     desc.queries = QUERIES;
     desc.keys = KEYS;
-    desc.causal = desc.counts = true;
+    desc.causal = true;
+    desc.counts = !c->selected;
+    if (c->selected) {
+        desc.mask = DMATTN_MASK_SELECTED;
+        desc.mask_shape = (dmattn_score_shape){.batch = ITEMS, .heads = KV_HEADS, .queries = QUERIES};
+        desc.selected_count = 30;
+    }
     dmattn_attention_desc in_type = desc; /* the rows that are filled into the cache */
     in_type.k_format = in_type.v_format = DMATTN_FORMAT_TYPE;
     ASSERT_OK(problem_create(&in_type, NULL, &p));
@@ -146,7 +155,8 @@ static void run_case(const paged_case *c)
     problem_randomize(&p, 5);
     memcpy(p.tensor[TENSOR_K], k, k_bytes);
     memcpy(p.tensor[TENSOR_V], v, v_bytes);
-    memcpy(p.tensor[TENSOR_COUNTS], counts, sizeof counts);
+    if (!c->selected)
+        memcpy(p.tensor[TENSOR_COUNTS], counts, sizeof counts);
     problem_store(&p);
     p.tile = harness_tile(&p.desc, &tile);
     ASSERT_OK(device_problem_create(&p, h.device, &dp));
@@ -158,9 +168,13 @@ static void run_case(const paged_case *c)
     desc.pages = POOL;
     desc.page_bytes = fill_cache(c, &k_buffer, &v_buffer, &pages, &table);
     dmattn_buffer out = make(OUT_BYTES, NULL);
-    run_paged(
-        &desc, &p,
-        &(dmattn_attention_args){.q = dp.args.q, .out = out, .pages = pages, .table = table, .counts = dp.args.counts});
+    run_paged(&desc, &p,
+              &(dmattn_attention_args){.q = dp.args.q,
+                                       .out = out,
+                                       .pages = pages,
+                                       .table = table,
+                                       .counts = dp.args.counts,
+                                       .selected = dp.args.selected});
     ASSERT_OK(dmattn_download(h.device, &out, 0, got, OUT_BYTES));
     cr_expect_arr_eq(got, want, OUT_BYTES, "%s", c->name);
     bool any = false;

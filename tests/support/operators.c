@@ -221,6 +221,22 @@ static const dmattn_decode_desc paged = {STEP,
                                          .pages = 4,
                                          .max_keys = 32};
 
+static const dmattn_decode_desc paged_selected = {.attention = {.type = DMATTN_TYPE_F16,
+                                                                .batch = 2,
+                                                                .queries = 3,
+                                                                .heads = 4,
+                                                                .kv_heads = 2,
+                                                                .head_dim = 64,
+                                                                .mask = DMATTN_MASK_SELECTED,
+                                                                .mask_shape = {.batch = 2},
+                                                                .selected_count = 10},
+                                                  .importance_given = true,
+                                                  .selection = {.causal = true},
+                                                  .cache = DMATTN_CACHE_PAGED,
+                                                  .page_size = 16,
+                                                  .pages = 4,
+                                                  .max_keys = 32};
+
 #define PLAN_DECODE(desc)                                                                     \
     static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
     {                                                                                         \
@@ -232,6 +248,7 @@ static const dmattn_decode_desc paged = {STEP,
     }
 PLAN_DECODE(bounded)
 PLAN_DECODE(paged)
+PLAN_DECODE(paged_selected)
 
 /* A prompt, a copy of it, and a step. */
 static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer commands)
@@ -258,6 +275,7 @@ static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer comm
                                      .state = state,
                                      .pages = pages,
                                      .table = table,
+                                     .selected = AT(18),
                                      .workspace = AT(16)};
     dmattn_status status = dmattn_decode_fill_record(plan, commands, &fill);
     if (!status)
@@ -352,6 +370,7 @@ const operator_case operators[OPERATORS] = {
     {"decoding, bounded cache", plan_bounded, check_bounded, record_decode},
     {"a merge", plan_merge, check_merge, record_merge},
     {"decoding, paged cache", plan_paged, check_paged, record_decode},
+    {"decoding, selected keys", plan_paged_selected, check_paged_selected, record_decode},
     {"a selector of keys, in rounds", plan_indexer, check_indexer, record_selector},
     {"a selector of blocks", plan_pooled, check_pooled, record_selector},
 };
