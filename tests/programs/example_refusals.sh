@@ -23,6 +23,11 @@ refuses 2 'beyond the end of the file' --weights "$folder/cut"
 refuses 2 'No such file' --weights "$folder/none"
 refuses 2 '--tokens' --tokens 0
 refuses 2 '--seed' --seed
+refuses 2 'paged or bounded' --cache other
+refuses 2 'q4_0, not' --cache paged --format int4
+refuses 2 'need several prompts' --sequences 2
+refuses 2 'prompt is empty' --prompt a --prompt ''
+refuses 2 'window of 8' --cache paged --window 8 --prompt 'nine tokens' --layers 1
 refuses 2 "is '15'" --device 15
 refuses 2 "is 'no such name'" --device 'no such name'
 "$program" --device 0 --tokens 1 --layers 1 >"$folder/by_index"

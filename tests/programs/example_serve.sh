@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# dmattn-generate serves several prompts. With each cache, a text is the same as when its prompt is served alone. With a
+# paged one, prompts share the pages of their common prefix, and give back all pages. With a cache of f32, texts are
+# those of the app with one sequence, whose logits --check compares with a reference.
+#   example_serve.sh DMATTN_GENERATE paged|bounded|paged_f32|bounded_f32
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+program=$1
+prompts=("Every key is seen by one interval" "Every key is seen by many queries" "Pages")
+model=(--layers 2 --tokens 10 --seed 4)
+
+# serve OPTIONS...: all prompts at once; texts go to $folder/texts, without the device and the figures.
+serve() {
+    local arguments=()
+    for prompt in "${prompts[@]}"; do
+        arguments+=(--prompt "$prompt")
+    done
+    "$program" "${model[@]}" "${arguments[@]}" "$@" >"$folder/out"
+    cat "$folder/out"
+    grep '^\[' "$folder/out" >"$folder/texts"
+}
+
+# alone OPTIONS...: the prompts one after another, without serving, in the same form, are the same as $folder/texts.
+alone() {
+    local number=0
+    for prompt in "${prompts[@]}"; do
+        number=$((number + 1))
+        printf '[%s] ' "$number"
+        "$program" "${model[@]}" --prompt "$prompt" "$@" | grep -aF "$prompt"
+    done >"$folder/alone"
+    diff "$folder/alone" "$folder/texts"
+}
+
+case $2 in
+paged)
+    serve --cache paged --sequences 2 --check --validation
+    grep -q 'check: 3 of 3 texts are the same as alone; 21 tokens were shared; 6 of 6 pages are free' "$folder/out"
+    ;;
+bounded)
+    serve --cache bounded --sequences 2 --window 12 --check --validation
+    grep -q 'check: 3 of 3 texts' "$folder/out"
+    ;;
+paged_f32)
+    serve --cache paged --format f32 --sequences 2
+    alone --window 100
+    ;;
+bounded_f32)
+    serve --cache bounded --format f32 --window 12
+    alone --window 12
+    ;;
+esac
