@@ -37,6 +37,8 @@ set(DMATTN_VARIANTS
     "intervals           | portable | mask/intervals.comp                | | vulkan1.2 | "
     "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
     "union_lists         | portable | mask/union_lists.comp              | | vulkan1.2 | "
+    "block_rows          | portable | mask/block_rows.comp               | | vulkan1.2 | "
+    "block_map           | portable | mask/block_map.comp                | | vulkan1.2 | "
     "pool_keys           | portable | selector/pool_keys.comp            | | vulkan1.2 | "
     "score_keys          | portable | selector/score_keys.comp           | | vulkan1.2 | "
     "select_numbers      | portable | selector/select_numbers.comp       | | vulkan1.2 | "

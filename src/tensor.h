@@ -25,7 +25,7 @@
     SCORE_TENSORS(X)
 
 /* All tensors: of attention, dynamic masks, tile lists and formats; of backward, the gradient of out and the other
- * gradients; of decoding; of a merge; of a selector. */
+ * gradients; of decoding; of a merge; of a selector; of block lists. */
 #define TENSORS(X)                  \
     ATTENTION_TENSORS(X)            \
     X(DT_WEIGHT, dt_weight)         \
@@ -58,7 +58,11 @@
     X(LSE_A, lse_a)                 \
     X(OUT_B, out_b)                 \
     X(LSE_B, lse_b)                 \
-    X(WEIGHTS, weights)
+    X(WEIGHTS, weights)             \
+    X(INDPTR, indptr)               \
+    X(INDICES, indices)             \
+    X(BITS, bits)                   \
+    X(MAP, map)
 
 #define TENSOR_ID(id, name) TENSOR_##id,
 typedef enum tensor_id { TENSORS(TENSOR_ID) TENSOR_COUNT } tensor_id;

@@ -3,13 +3,13 @@
 
 #include "ceilings/calibration_kernel.h"
 #include "ceilings/ceiling_measure.h"
-#include "measure/cold.h"
 #include "plan_times.h"
 #include "report/estimate.h"
 #include "report/page.h"
 #include "runner.h"
 #include "runtime/platform.h"
 #include "save.h"
+#include "timing/cold.h"
 #include "timing/interrupt.h"
 #include "tune.h"
 

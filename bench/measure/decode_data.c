@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "decode_data.h"
 
-#include "device_memory.h"
 #include "reference/element.h"
+#include "timing/device_memory.h"
 
 #include <math.h>
 #include <stdlib.h>

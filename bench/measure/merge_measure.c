@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "merge_measure.h"
 
-#include "device_memory.h"
 #include "reference/element.h"
 #include "reference/merge.h"
 #include "samples.h"
+#include "timing/device_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

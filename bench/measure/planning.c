@@ -2,9 +2,9 @@
 #include "planning.h"
 
 #include "attention/backward.h"
-#include "device_memory.h"
 #include "merge_measure.h"
 #include "select_measure.h"
+#include "timing/device_memory.h"
 
 #include <stdio.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "samples.h"
 
-#include "cold.h"
 #include "message.h"
+#include "timing/cold.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "select_measure.h"
 
-#include "device_memory.h"
 #include "reference/element.h"
 #include "reference/selector.h"
 #include "samples.h"
 #include "selector/desc.h"
+#include "timing/device_memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -108,9 +108,9 @@ static dmattn_status compare(const select_run *r, measurement *m)
     const reference_selector_inputs in = {.q = r->host[Q], .k = r->host[K], .weights = r->host[WEIGHTS]};
     uint64_t random = r->settings->seed;
     double *scores = malloc(2 * sizeof *scores * dmattn_selector_numbers(d));
-    double *errors = scores + dmattn_selector_numbers(d);
     if (!scores)
         return dmattn_fail(r->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for scores");
+    double *errors = scores + dmattn_selector_numbers(d);
     const dmattn_status status =
         dmattn_download(r->settings->device, &r->buffer[SELECTED], 0, r->host[SELECTED], r->bytes[SELECTED]);
     m->checked_rows = rows_to_check(d);

@@ -18,6 +18,7 @@
  *     dma_backward         the gradients of dma
  *     decode               dma for a few new tokens of each sequence, with a cache of keys and values
  *     merge                one result of attention from two results for different keys
+ *     block_lists          lists of selected keys of each query, from block-sparse rows or maps
  *     selector             lists of the best keys or blocks of keys of each query, by scores
  *
  * Apps include this header, which includes one header per topic:
@@ -28,6 +29,7 @@
  *     dma.h        dynamic mask attention and its gradients
  *     decode.h     decoding and its cache
  *     merge.h      merging two results
+ *     block_lists.h  lists from block-sparse forms
  *     selector.h   selectors: an indexer, pooled blocks
  *
  * Names of sizes in these headers: B batch items; Sq queries and Sk keys per batch item; H query heads; Hk key and
@@ -62,6 +64,7 @@
 #define DMATTN_DMATTN_H
 
 #include "attention.h"
+#include "block_lists.h"
 #include "core.h"
 #include "decode.h"
 #include "dma.h"

@@ -32,6 +32,16 @@ uvec2 advance(uvec2 address, uint index, uvec2 stride)
 }
 #endif
 
+#ifdef WIDE_PRODUCTS
+// a * b in 64 bits, as a stride of advance().
+uvec2 wide_product(uint a, uint b)
+{
+    uint high, low;
+    umulExtended(a, b, high, low);
+    return uvec2(low, high);
+}
+#endif
+
 // The first row of a batch item's head in a tensor [batch, sequence, head, dim]. `derived`: the batch stride is `rows`
 // times the sequence stride.
 uvec2 head_base(uvec2 base, uint batch, uint rows, uint head, bool derived, uvec2 batch_stride, uvec2 sequence_stride,

@@ -3,6 +3,7 @@
 #ifndef SELECTOR_SCORE_TILE_GLSL
 #define SELECTOR_SCORE_TILE_GLSL
 
+#define WIDE_PRODUCTS
 #include "selector.h"
 #include "../lib/memory.glsl"
 

@@ -40,12 +40,4 @@ uint seen_numbers(item_lengths l, uint query)
     return position < 0 ? 0 : min(numbers, (uint(position) >> p.shift) + 1);
 }
 
-// a * b
-uvec2 wide_product(uint a, uint b)
-{
-    uint high, low;
-    umulExtended(a, b, high, low);
-    return uvec2(low, high);
-}
-
 #endif

@@ -14,6 +14,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 
+#define WIDE_PRODUCTS
 #include "selector.h"
 #include "../lib/order.glsl"
 

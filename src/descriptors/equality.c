@@ -186,6 +186,20 @@ static const member selector[] = {
     END,
 };
 
+static const member block_lists[] = {
+    MEMBER(dmattn_block_lists_desc, form),
+    MEMBER(dmattn_block_lists_desc, batch),
+    MEMBER(dmattn_block_lists_desc, heads),
+    MEMBER(dmattn_block_lists_desc, queries),
+    MEMBER(dmattn_block_lists_desc, keys),
+    MEMBER(dmattn_block_lists_desc, query_block),
+    MEMBER(dmattn_block_lists_desc, block),
+    MEMBER(dmattn_block_lists_desc, indices),
+    MEMBER(dmattn_block_lists_desc, bits),
+    MEMBER(dmattn_block_lists_desc, count),
+    END,
+};
+
 static uint64_t add(uint64_t hash, const member *members, const unsigned char *desc)
 {
     for (const member *m = members; m->size; m++)
@@ -224,3 +238,4 @@ FUNCTIONS(dma_backward)
 FUNCTIONS(decode)
 FUNCTIONS(merge)
 FUNCTIONS(selector)
+FUNCTIONS(block_lists)

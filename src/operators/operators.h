@@ -10,7 +10,7 @@
 
 extern const operator_type dmattn_attention_operator, dmattn_attention_backward_operator, dmattn_mask_operator,
     dmattn_dma_operator, dmattn_dma_backward_operator, dmattn_decode_operator, dmattn_merge_operator,
-    dmattn_selector_operator;
+    dmattn_selector_operator, dmattn_block_lists_operator;
 
 /* dmattn_attention_plan() and so on with tiles that fit; NULL selects the default tiles. */
 dmattn_status dmattn_attention_plan_tile(dmattn_context *ctx, const dmattn_attention_desc *desc,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Hostile contents of buffers (hostile.h): selectors. */
+ * Hostile contents of buffers (hostile.h): selectors and block lists. */
 #include "hostile.h"
 
 static dmattn_plan *plan_selector(uint32_t block, dmattn_level level)
@@ -29,4 +29,34 @@ DEVICE_TEST(hostile, selector)
             run_selector(1, level);
             run_selector(8, level);
         }
+}
+
+/* Three items of one row of blocks each, whose offsets and numbers are hostile in items 0 and 2. */
+static void run_block_lists(bool bits)
+{
+    const dmattn_block_lists_desc desc = {.batch = ITEMS,
+                                          .queries = QUERIES,
+                                          .keys = KEYS,
+                                          .query_block = QUERIES,
+                                          .block = 4,
+                                          .indices = 60,
+                                          .bits = bits,
+                                          .count = 16};
+    dmattn_block_lists_args args = {0};
+    dmattn_plan *plan;
+    arena a;
+    ASSERT_OK(dmattn_block_lists_plan(h.context, &desc, &plan));
+    arena_create(&a, plan, &args, 0);
+    RESULTS(&a, TENSOR_SELECTED);
+    hostile_fill_valid(&a);
+    hostile_put_words(&a, TENSOR_INDPTR, (const int32_t[]){0, 20, 20, 40, 40, 60}, 6);
+    for (int32_t i = 0; i < 60; i++)
+        ((int32_t *)arena_input(&a, TENSOR_INDICES))[i] = i * 7 % 25;
+    RUN_KINDS(&a, 0, bits ? "rows with bits" : "rows", TENSOR_INDPTR, TENSOR_INDICES);
+}
+
+DEVICE_TEST(hostile, block_lists)
+{
+    run_block_lists(false);
+    run_block_lists(true);
 }

@@ -24,6 +24,7 @@ typedef union any_desc {
     dmattn_decode_desc decode;
     dmattn_merge_desc merge;
     dmattn_selector_desc selector;
+    dmattn_block_lists_desc block_lists;
     unsigned char byte[sizeof(dmattn_dma_backward_desc)];
 } any_desc;
 
@@ -60,9 +61,10 @@ KIND_FUNCTIONS(dma_backward)
 KIND_FUNCTIONS(decode)
 KIND_FUNCTIONS(merge)
 KIND_FUNCTIONS(selector)
-static const kind kinds[] = {
-    KIND(attention), KIND(attention_backward), KIND(mask), KIND(dma), KIND(dma_backward), KIND(decode), KIND(merge),
-    KIND(selector)};
+KIND_FUNCTIONS(block_lists)
+static const kind kinds[] = {KIND(attention), KIND(attention_backward), KIND(mask),
+                             KIND(dma),       KIND(dma_backward),       KIND(decode),
+                             KIND(merge),     KIND(selector),           KIND(block_lists)};
 
 Test(equality, every_member_and_no_padding)
 {

@@ -17,7 +17,7 @@
 
 static const fuzzed_operator *const fuzzed[] = {&fuzzed_attention, &fuzzed_backward,     &fuzzed_mask,
                                                 &fuzzed_dma,       &fuzzed_dma_backward, &fuzzed_decode,
-                                                &fuzzed_merge,     &fuzzed_selector};
+                                                &fuzzed_merge,     &fuzzed_selector,     &fuzzed_block_lists};
 
 /* Checks sizes that every plan has. */
 static void check_sizes(const dmattn_plan *plan)

@@ -24,7 +24,7 @@ typedef struct fuzzed_operator {
 } fuzzed_operator;
 
 extern const fuzzed_operator fuzzed_attention, fuzzed_backward, fuzzed_mask, fuzzed_dma, fuzzed_dma_backward,
-    fuzzed_decode, fuzzed_merge, fuzzed_selector;
+    fuzzed_decode, fuzzed_merge, fuzzed_selector, fuzzed_block_lists;
 
 /* The last descriptor that fuzzed_decode has chosen. */
 extern dmattn_decode_desc drawn_decode;

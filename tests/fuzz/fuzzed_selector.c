@@ -2,6 +2,7 @@
 #include "fuzz.h"
 #include "fuzzed.h"
 
+#include "mask/block_lists.h"
 #include "selector/desc.h"
 
 static dmattn_selector_desc selector;
@@ -62,3 +63,40 @@ static double selector_work(double flops)
 }
 
 const fuzzed_operator fuzzed_selector = {plan_selector, check_selector, selector_work, &dmattn_selector_operator};
+
+/* ---- block lists ------------------------------------------------------------------------------------------------- */
+
+static dmattn_block_lists_desc lists;
+
+static dmattn_status plan_block_lists(dmattn_context *context, dmattn_plan **plan)
+{
+    lists = (dmattn_block_lists_desc){.form = (dmattn_block_form)value_of(2),
+                                      .batch = once_in(4) ? 0 : any_size(),
+                                      .heads = once_in(4) ? 0 : any_size(),
+                                      .queries = any_size(),
+                                      .keys = any_size(),
+                                      .query_block = any_size(),
+                                      .block = once_in(5) ? wild_32() : 1u << below(13),
+                                      .bits = once_in(3),
+                                      .count = flip()       ? 0
+                                               : once_in(5) ? wild_32()
+                                                            : 64 * (1 + below(100))};
+    lists.indices = lists.form == DMATTN_BLOCK_FORM_ROWS || once_in(9) ? any_size() : 0;
+    return dmattn_block_lists_plan(context, &lists, plan);
+}
+
+static void check_block_lists(const dmattn_plan *plan, const dmattn_plan_info *info)
+{
+    dmattn_block_lists_desc d;
+    FUZZ_CHECK(!dmattn_block_lists_desc_resolve(&lists, &d, NULL) && !info->workspace_size && d.count);
+    const wide planes = (wide)d.batch * d.heads, rows = (d.queries - 1) / d.query_block + 1;
+    const wide blocks = (d.keys - 1) / d.block + 1, is_map = d.form == DMATTN_BLOCK_FORM_MAP;
+    const plan_tensor *t = plan->tensor;
+    FUZZ_CHECK(t[TENSOR_INDPTR].bytes == (is_map ? 0 : 4 * planes * (rows + 1)));
+    FUZZ_CHECK(t[TENSOR_INDICES].bytes == (wide)4 * d.indices);
+    FUZZ_CHECK(t[TENSOR_BITS].bytes == (d.bits ? (wide)d.indices * d.query_block * d.block / 8 : 0));
+    FUZZ_CHECK(t[TENSOR_MAP].bytes == (is_map ? planes * rows * blocks : 0));
+    FUZZ_CHECK(t[TENSOR_SELECTED].bytes == 4 * planes * d.queries * d.count);
+}
+
+const fuzzed_operator fuzzed_block_lists = {plan_block_lists, check_block_lists, NULL, &dmattn_block_lists_operator};

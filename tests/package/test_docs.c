@@ -12,7 +12,7 @@ enum { LENGTH = 512 };
 
 static const uint32_t B = 2, Sq = LENGTH, Sk = LENGTH, H = 4, Hk = 2, D = 64, w = 16, n = 2000;
 static const uint32_t total_q = LENGTH, total_k = LENGTH, sequences = 3, left = 100, prefix = 20, pages = 64,
-                      max_keys = 1024, prompt_tokens = 100, keys_so_far = 700;
+                      max_keys = 1024, prompt_tokens = 100, keys_so_far = 700, entries = 100;
 static const float scale = 0.125f, cap = 30;
 static int32_t begin_of[LENGTH], end_of[LENGTH];
 
@@ -29,7 +29,8 @@ static const dmattn_buffer dout = AT(17), dq = AT(18), dk = AT(19), dv = AT(20),
 static const dmattn_buffer state = AT(23), page_pool = AT(24), block_table = AT(25), counts = AT(26), keep = AT(27);
 static const dmattn_buffer importance = AT(28), sink = AT(31), slopes = AT(34), latent_cache = AT(35),
                            selected = AT(36), item_table = AT(37), item_counts = AT(38), workspace_2 = AT(39),
-                           q_index = AT(40), k_index = AT(41), index_weights = AT(42), select_workspace = AT(43);
+                           q_index = AT(40), k_index = AT(41), index_weights = AT(42), select_workspace = AT(43),
+                           indptr = AT(44), indices = AT(45);
 static const dmattn_buffer out_2 = AT(32), lse_2 = AT(33);
 #define q_buffer BUFFER(29)
 #define q_offset 0

@@ -353,6 +353,33 @@ static dmattn_status record_selector(const dmattn_plan *plan, VkCommandBuffer co
     return dmattn_selector_record(plan, commands, &args);
 }
 
+/* ---- block lists -------------------------------------------------------------------------------------------------
+ */
+
+static const dmattn_block_lists_desc rows = {
+    .queries = 70, .keys = 70, .query_block = 8, .block = 16, .indices = 30, .bits = true};
+static const dmattn_block_lists_desc map = {
+    .form = DMATTN_BLOCK_FORM_MAP, .batch = 2, .queries = 70, .keys = 70, .query_block = 8, .block = 16};
+
+#define PLAN_BLOCK_LISTS(desc)                                                                \
+    static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
+    {                                                                                         \
+        return dmattn_block_lists_plan(context, &desc, plan);                                 \
+    }                                                                                         \
+    static dmattn_status check_##desc(const dmattn_context *context, dmattn_support *support) \
+    {                                                                                         \
+        return dmattn_block_lists_check(context, &desc, support);                             \
+    }
+PLAN_BLOCK_LISTS(rows)
+PLAN_BLOCK_LISTS(map)
+
+static dmattn_status record_block_lists(const dmattn_plan *plan, VkCommandBuffer commands)
+{
+    const dmattn_block_lists_args args = {
+        .indptr = AT(1), .indices = AT(2), .bits = AT(3), .map = AT(4), .selected = AT(5)};
+    return dmattn_block_lists_record(plan, commands, &args);
+}
+
 const operator_case operators[OPERATORS] = {
     {"attention, dense mask and bias", plan_dense, check_dense, record_attention},
     {"the same at the level portable", plan_portable, check_portable, record_attention},
@@ -373,4 +400,6 @@ const operator_case operators[OPERATORS] = {
     {"decoding, selected keys", plan_paged_selected, check_paged_selected, record_decode},
     {"a selector of keys, in rounds", plan_indexer, check_indexer, record_selector},
     {"a selector of blocks", plan_pooled, check_pooled, record_selector},
+    {"lists of block-sparse rows", plan_rows, check_rows, record_block_lists},
+    {"lists of a map of blocks", plan_map, check_map, record_block_lists},
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * dmattn-run: computes one case from a file, on a device or on the CPU, and writes the results to a file. */
+#include "block_lists.h"
 #include "case_file.h"
 #include "check.h"
 #include "complain.h"
@@ -184,6 +185,8 @@ int main(int argc, char **argv)
         status = run_merge(&o, &file);
     else if (!status && is_selector(&file))
         status = run_selector(&o, &file);
+    else if (!status && is_block_lists(&file))
+        status = run_block_lists(&o, &file);
     else if (!status) {
         status = read_case(&o, &file, &p);
         if (!status)

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "complain.h"
 #include "device.h"
+#include "metadata.h"
 #include "reference/selector.h"
 #include "selector/desc.h"
 
@@ -32,29 +33,6 @@ bool is_selector(const safetensors_file *file)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static int read_number(const safetensors_file *file, const char *path, const char *name, uint32_t *number)
-{
-    const char *text = safetensors_metadata(file, name);
-    if (!text)
-        return RUN_DONE;
-    char *end;
-    const unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || value > INT32_MAX)
-        return complain(RUN_BAD_INPUT, "%s: %s is '%s', but must be a number from 0 to 2^31 - 1", path, name, text);
-    *number = (uint32_t)value;
-    return RUN_DONE;
-}
-
-static int read_flag(const safetensors_file *file, const char *path, const char *name, bool *flag)
-{
-    uint32_t number = *flag;
-    const int status = read_number(file, path, name, &number);
-    if (!status && number > 1)
-        return complain(RUN_BAD_INPUT, "%s: %s is %u, but must be 0 or 1", path, name, number);
-    *flag = number;
-    return status;
-}
-
 static int read_metadata(const safetensors_file *file, selector_case *c)
 {
     dmattn_selector_desc *d = &c->desc;
@@ -66,11 +44,11 @@ static int read_metadata(const safetensors_file *file, selector_case *c)
                    {"first", &d->first},
                    {"recent", &d->recent},
                    {"list_heads", &d->list_heads}};
-    int status = read_flag(file, c->options->in, "relu", &d->relu);
+    int status = metadata_flag(file, c->options->in, "relu", &d->relu);
     if (!status)
-        status = read_flag(file, c->options->in, "causal", &d->causal);
+        status = metadata_flag(file, c->options->in, "causal", &d->causal);
     for (size_t i = 0; !status && i < sizeof numbers / sizeof *numbers; i++)
-        status = read_number(file, c->options->in, numbers[i].name, numbers[i].number);
+        status = metadata_number(file, c->options->in, numbers[i].name, numbers[i].number);
     return status;
 }
 
@@ -131,24 +109,12 @@ static int read_inputs(const safetensors_file *file, selector_case *c)
     return RUN_DONE;
 }
 
-static bool is_one_of(const char *name, const char *const *list)
-{
-    while (*list && strcmp(*list, name) != 0)
-        list++;
-    return *list;
-}
-
 static void warn_of_ignored(const safetensors_file *file, const char *path)
 {
     static const char *const tensors[] = {"q", "k", "weights", "counts", "selected", NULL};
     static const char *const metadata[] = {"op",    "relu",   "causal",     "count", "block",
                                            "first", "recent", "list_heads", NULL};
-    for (size_t i = 0; i < file->tensor_count; i++)
-        if (!is_one_of(file->tensors[i].name, tensors))
-            complain(0, "warning: %s: the tensor '%s' is ignored", path, file->tensors[i].name);
-    for (size_t i = 0; i < file->metadata_count; i++)
-        if (!is_one_of(file->metadata[i].name, metadata))
-            complain(0, "warning: %s: the metadata '%s' is ignored", path, file->metadata[i].name);
+    warn_of_others(file, path, tensors, metadata);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */

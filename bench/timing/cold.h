@@ -3,8 +3,8 @@
 #ifndef DMATTN_BENCH_COLD_H
 #define DMATTN_BENCH_COLD_H
 
-#include "timing/settings.h"
-#include "timing/timer.h"
+#include "settings.h"
+#include "timer.h"
 
 /* A buffer larger than the caches, which is copied before each run. */
 typedef struct cold_cache {

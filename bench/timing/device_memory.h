@@ -4,7 +4,7 @@
 #define DMATTN_BENCH_DEVICE_MEMORY_H
 
 #include "message.h"
-#include "timing/settings.h"
+#include "settings.h"
 
 /* UNSUPPORTED if one buffer, called `name`, is larger than the device can allocate. */
 dmattn_status check_allocation(const measure_settings *s, const messenger *log, const char *name, double bytes);

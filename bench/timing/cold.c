@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "cold.h"
 
+#include "interrupt.h"
 #include "message.h"
 #include "runtime/platform.h"
-#include "timing/interrupt.h"
-#include "timing/statistics.h"
+#include "statistics.h"
 
 /* One half is copied to the other. Larger than today's caches, but at most an eighth of the memory. */
 static uint64_t buffer_bytes(const dmattn_device_info *info)
