@@ -8,7 +8,8 @@
 
 bool case_has_cache(const bench_case *c)
 {
-    return c->pass == PASS_DECODE && (c->mask.dynamic || c->mask.paged || c->mask.sliding);
+    const bool selected = c->mask.mask == DMATTN_MASK_SELECTED;
+    return c->pass == PASS_DECODE && (c->mask.dynamic || c->mask.paged || c->mask.sliding || selected);
 }
 
 uint32_t case_keys(const bench_case *c, uint32_t sequence)
@@ -56,8 +57,11 @@ static void start_cache(bench_case *c)
     dmattn_attention_desc a = c->desc;
     a.keys = a.page_size = a.pages = 0;
     a.causal = false;
-    a.mask = DMATTN_MASK_NONE;
-    a.mask_shape = (dmattn_score_shape){0};
+    if (a.mask != DMATTN_MASK_SELECTED) {
+        a.mask = DMATTN_MASK_NONE;
+        a.mask_shape = (dmattn_score_shape){0};
+    }
+    a.selected_queries = 0;
     a.k_format = c->decode.attention.k_format;
     a.v_format = c->decode.attention.v_format;
     c->decode = (dmattn_decode_desc){.attention = a, .selection = {.causal = true}};
@@ -66,8 +70,8 @@ static void start_cache(bench_case *c)
 void case_set_cache(bench_case *c)
 {
     start_cache(c);
-    if (c->mask.paged) {
-        set_paged_cache(c, !c->desc.slopes && !c->mask.plain);
+    if (c->mask.paged || c->mask.mask == DMATTN_MASK_SELECTED) {
+        set_paged_cache(c, c->mask.paged && !c->desc.slopes && !c->mask.plain);
         return;
     }
     c->decode.rollback = 1;

@@ -97,10 +97,9 @@ static int32_t pool_number(const dmattn_attention_desc *d, uint32_t i, uint32_t 
     return draw_number(i, size, last, seed + ((uint64_t)epoch << 32 | i) * UINT64_C(0x2545f4914f6cdd1d));
 }
 
-/* The lists of all queries, with numbers up to the query's own. A query takes nine tenths of a pool that changes
- * slowly, so that neighbours share about nine tenths of their numbers, and queries that are farther from each other
- * somewhat fewer. Random lists share nothing. */
-static void fill_selected(const dmattn_attention_desc *d, int32_t *lists, const mask_choice *mask, uint64_t *state)
+/* A query takes nine tenths of a pool that changes slowly, so that neighbours share about nine tenths of their numbers,
+ * and queries that are farther from each other somewhat fewer. Random lists share nothing. */
+void case_fill_selected(const dmattn_attention_desc *d, int32_t *lists, const mask_choice *mask, uint64_t *state)
 {
     const uint32_t count = d->selected_count, size = count + count / 9 + 1, step = size % 7919 ? 7919 : 1;
     for (uint64_t plane = 0; plane < (uint64_t)d->mask_shape.batch * d->mask_shape.heads; plane++) {
@@ -156,7 +155,7 @@ void case_fill(problem *p, const mask_choice *mask, uint64_t seed)
         else if (t == TENSOR_BEGIN)
             fill_intervals(d, p->tensor[t], p->tensor[TENSOR_END], mask, &state);
         else if (t == TENSOR_SELECTED)
-            fill_selected(d, p->tensor[t], mask, &state);
+            case_fill_selected(d, p->tensor[t], mask, &state);
         else
             fill_normal(problem_type(p, tensor), p->tensor[t], problem_bytes(p, tensor), &state);
     }

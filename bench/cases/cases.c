@@ -196,8 +196,10 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
     const mask_choice *mask = &c->mask;
     if (c->pass != PASS_DECODE && mask->paged)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--mask paged needs --pass decode");
-    else if (c->pass == PASS_DECODE && (mask->causal || (mask->mask && !mask->sliding)))
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass decode takes the masks none, topw, sliding and paged");
+    else if (c->pass == PASS_DECODE && mask->mask != DMATTN_MASK_SELECTED
+             && (mask->causal || (mask->mask && !mask->sliding)))
+        dmattn_fail(m, DMATTN_ERROR_INVALID,
+                    "--pass decode takes the masks none, topw, sliding, paged, tokens and blocks");
     else if (c->pass == PASS_PREFILL && (mask->mask || !mask->causal) && !mask->sliding && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass prefill takes the masks causal, sliding and topw");
     else if (c->pass == PASS_PREFILL && c->desc.queries > c->desc.keys)
@@ -214,8 +216,8 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
     else if (c->pass != PASS_FORWARD && c->pass != PASS_DECODE && c->pass != PASS_PREFILL
              && (c->decode.attention.k_format || c->decode.attention.v_format))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--kv-format needs --pass forward, prefill or decode");
-    else if (c->pass != PASS_FORWARD && c->pass != PASS_PREFILL && !mask->paged && c->desc.page_size)
-        dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward or prefill, or --mask paged");
+    else if (c->pass != PASS_FORWARD && c->pass != PASS_PREFILL && !c->decode.page_size && c->desc.page_size)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--page-size needs --pass forward or prefill, or pages in decoding");
     else if (c->pass == PASS_MASK && !mask->dynamic)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass mask needs --mask topw");
     else if (c->pass == PASS_MERGE
@@ -229,7 +231,7 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "keys is %u, but a decoding step adds %u new keys and needs some before them", case_keys(c, 1),
                     c->desc.queries);
-    else if ((mask->paged || c->pass == PASS_PREFILL) && case_pages(c) >= 1u << 30)
+    else if (c->decode.page_size && case_pages(c) >= 1u << 30)
         dmattn_fail(m, DMATTN_ERROR_INVALID,
                     "%u sequences of %u keys need %llu pages of %u; the limit is 2^30 - 1 pages", c->desc.batch,
                     c->desc.keys, (unsigned long long)case_pages(c), case_page_tokens(c));

@@ -35,7 +35,7 @@ typedef struct size_list {
  * "sliding:512", "causal+dense:0.1", "topw:1024", "tokens:2048" and "blocks:64:16" (lists of keys, or of blocks of 64
  * keys, at or before the query; neighbours share nine tenths), "tokens:2048:random". In decoding: "none" (all keys,
  * contiguous in memory), "topw:1024" and "sliding:128" (a bounded cache), "paged" and "paged:0.1" (a paged cache),
- * "paged:plain" (one without importance). */
+ * "paged:plain" (one without importance), and the lists (the same cache). */
 typedef struct mask_choice {
     dmattn_mask mask;
     bool causal;
@@ -128,6 +128,9 @@ dmattn_status case_create(const bench_case *c, const messenger *messenger, probl
 /* Fills a problem of a bench_case: q, k, v, bias and dout with normal(0, 1), and the mask or the inputs of a dynamic
  * mask. The same seed gives the same data. */
 void case_fill(problem *p, const mask_choice *mask, uint64_t seed);
+
+/* Fills the lists of selected keys of all queries with numbers up to the query's own. */
+void case_fill_selected(const dmattn_attention_desc *desc, int32_t *lists, const mask_choice *mask, uint64_t *state);
 
 /* Visible pairs of query and key over all batch items and heads, counted from the mask; a dynamic mask must have been
  * computed. */

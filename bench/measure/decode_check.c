@@ -144,7 +144,11 @@ static dmattn_status expect_rows(expectation *e, uint32_t index, const dmattn_de
         for (uint32_t c = 0; c < a->head_dim; c++)
             q[c] = (float)element_load(dmattn_attention_type(a, TENSOR_Q), d->stream[STREAM_Q],
                                        q_at(d, g->sequence, t, head) + c);
-        TRY(reference_decode_row(&desc, tokens, q, head, keys_of(d, g->sequence) - d->queries + t, NULL, NULL,
+        const dmattn_score_shape *s = &a->mask_shape;
+        const int32_t *list =
+            d->lists + g->sequence * s->batch_stride + g->kv_head * s->head_stride + t * s->query_stride;
+        TRY(reference_decode_row(&desc, tokens, q, head, keys_of(d, g->sequence) - d->queries + t,
+                                 d->lists ? list : NULL, NULL,
                                  e->out + ((size_t)index * ROWS_OF_GROUP + (size_t)i) * a->value_dim, &g->row[i].lse));
     }
     return DMATTN_SUCCESS;

@@ -52,6 +52,7 @@ static dmattn_type type_of(const decoding *d, int stream)
 void decoding_describe(decoding *d, const bench_case *c)
 {
     d->desc = c->decode;
+    d->mask = c->mask;
     dmattn_attention_desc *a = &d->desc.attention;
     const bool prefill = c->pass == PASS_PREFILL;
     const uint32_t new_tokens = prefill ? 0 : a->queries, kv_heads = a->kv_heads ? a->kv_heads : a->heads;
@@ -128,6 +129,26 @@ static dmattn_status make_table(decoding *d)
     return status;
 }
 
+/* The lists of a sequence have keys up to those of its new tokens. */
+static dmattn_status make_lists(decoding *d)
+{
+    const dmattn_attention_desc *a = &d->desc.attention;
+    const uint64_t bytes = dmattn_decode_tensor_bytes(&d->desc, TENSOR_SELECTED);
+    uint64_t random = d->settings->seed + 98;
+    if (!bytes)
+        return DMATTN_SUCCESS;
+    d->lists = malloc(bytes);
+    if (!d->lists)
+        return dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for lists of keys");
+    for (uint32_t b = 0; b < a->batch; b++) {
+        dmattn_attention_desc one = *a;
+        one.mask_shape.batch = 1;
+        one.keys = decoding_context(d, b) + a->queries;
+        case_fill_selected(&one, d->lists + b * a->mask_shape.batch_stride, &d->mask, &random);
+    }
+    return upload(d, d->lists, bytes, &d->selected);
+}
+
 static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
 {
     void *data = calloc(1, bytes);
@@ -181,6 +202,7 @@ dmattn_status decoding_create(decoding *d)
     const dmattn_status status = upload(d, keep, a->batch * sizeof *keep, &d->keep);
     free(keep);
     TRY(status);
+    TRY(make_lists(d));
     TRY(make_table(d));
     return dmattn_buffer_create(device, d->layout.pages_size, &d->pages);
 }
@@ -224,7 +246,8 @@ dmattn_status decoding_fill(decoding *d)
 void decoding_destroy(decoding *d)
 {
     dmattn_device *device = d->settings->device;
-    dmattn_buffer *const buffers[] = {&d->out, &d->lse, &d->keep, &d->state, &d->pages, &d->table, &d->workspace};
+    dmattn_buffer *const buffers[] = {&d->out,   &d->lse,   &d->keep,     &d->state,
+                                      &d->pages, &d->table, &d->selected, &d->workspace};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         dmattn_buffer_destroy(device, buffers[i]);
     for (int i = 0; i < STREAM_COUNT; i++) {
@@ -235,5 +258,6 @@ void decoding_destroy(decoding *d)
         dmattn_buffer_destroy(device, &d->parameters[i]);
         free(d->parameter[i]);
     }
+    free(d->lists);
     dmattn_plan_destroy(d->plan);
 }

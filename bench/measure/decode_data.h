@@ -35,7 +35,9 @@ typedef struct decoding {
     void *stream[STREAM_COUNT];
     dmattn_buffer buffer[STREAM_COUNT];
     void *parameter[PARAMETERS]; /* dt_weight, a, dt_bias, sink, slopes */
-    dmattn_buffer parameters[PARAMETERS], out, lse, keep, state, pages, table, workspace;
+    dmattn_buffer parameters[PARAMETERS], out, lse, keep, state, pages, table, selected, workspace;
+    mask_choice mask;
+    int32_t *lists; /* of selected keys, [B, Hk, T, K], the same in each step; NULL: there are none */
     uint64_t out_bytes, lse_bytes, workspace_bytes;
     uint32_t steps; /* recorded since the cache was filled */
 } decoding;

@@ -28,6 +28,7 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
         .state = d->state,
         .pages = d->pages,
         .table = d->table,
+        .selected = d->selected,
         .workspace = d->workspace,
     };
     return dmattn_decode_record(d->plan, commands, &args);
@@ -39,7 +40,7 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 static double seen_keys(const decoding *d, const bench_case *c)
 {
     const double context = case_average_keys(c) - (d->desc.attention.queries - 1) / 2.0; /* average over the queries */
-    if (d->desc.cache == DMATTN_CACHE_PAGED)
+    if (d->desc.cache == DMATTN_CACHE_PAGED && !d->lists)
         return c->mask.fraction > 0 ? c->mask.fraction * context : context;
     return fmin(context, (double)dmattn_decode_most_keys(&d->desc));
 }
@@ -57,7 +58,8 @@ static double step_bytes(const decoding *d, const bench_case *c, double keys)
 {
     const bool paged = d->desc.cache == DMATTN_CACHE_PAGED;
     const double importance = d->desc.no_importance ? 0 : 4 * (case_average_keys(c) - d->desc.attention.queries);
-    return decoding_step_bytes(&d->desc, keys, paged ? importance : 16.0 * d->layout.slots);
+    const double lists = 4.0 * d->desc.attention.selected_count * d->desc.attention.queries;
+    return decoding_step_bytes(&d->desc, keys, paged ? importance + lists : 16.0 * d->layout.slots);
 }
 
 static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool *planned)

@@ -80,8 +80,11 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
         snprintf(formats, sizeof formats, " %s/%s", dmattn_format_string(dmattn_attention_format(a, TENSOR_K)),
                  dmattn_format_string(dmattn_attention_format(a, TENSOR_V)));
     snprintf(s->name, sizeof s->name, "%s decode %s%s d%u/%u in %u %s", how,
-             desc->cache == DMATTN_CACHE_PAGED ? "paged" : "bounded", formats, a->head_dim, a->value_dim,
-             s->tile.shares ? s->tile.shares : s->tile.splits, s->tile.shares ? "shares" : "splits");
+             a->mask == DMATTN_MASK_SELECTED     ? "selected"
+             : desc->cache == DMATTN_CACHE_PAGED ? "paged"
+                                                 : "bounded",
+             formats, a->head_dim, a->value_dim, s->tile.shares ? s->tile.shares : s->tile.splits,
+             s->tile.shares ? "shares" : "splits");
     TRY(dmattn_check_grid(ctx, "a step of decoding", s->grid));
     return build(s, set);
 }

@@ -69,7 +69,7 @@ typedef struct decode_stage {
     grid grid;
     uint64_t partials_at; /* offset in the workspace */
     VkPipeline step, begin_fill, copy, copy_state;
-    char name[96];
+    char name[104];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;
 
