@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # dmattn-generate serves several prompts. With each cache, a text is the same as when its prompt is served alone. With a
 # paged one, prompts share the pages of their common prefix, and give back all pages. With a cache of f32, texts are
-# those of the app with one sequence, whose logits --check compares with a reference.
-#   example_serve.sh DMATTN_GENERATE paged|bounded|paged_f32|bounded_f32
+# those of the app with one sequence, whose logits --check compares with a reference, also if the prompts have chunks.
+#   example_serve.sh DMATTN_GENERATE paged|bounded|paged_f32|chunks|bounded_f32
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -45,6 +45,13 @@ bounded)
 paged_f32)
     serve --cache paged --format f32 --sequences 2
     alone --window 100
+    ;;
+chunks) # prompts of two chunks of 64 tokens, of one, and with a chunk behind the 40 tokens that it shares
+    long="${prompts[0]} of queries: it begins with the key itself, and ends where more important keys have come. A page"
+    prompts=("$long has sixteen tokens." "${long:50:64}" "${long:0:40}${long:30:80}")
+    model=(--layers 3 --tokens 12 --seed 7)
+    serve --cache paged --format f32 --sequences 2 --validation
+    alone --window 1000
     ;;
 bounded_f32)
     serve --cache bounded --format f32 --window 12

@@ -4,11 +4,11 @@
  *
  *     vulkan_app.c   the app's instance, device and queues, and the dmattn context for them
  *     model.c        one sequence: the plans, and command buffers with the app's shaders and the kernels of dmattn
- *     server.c       many sequences with one cache, and
- *     serve.c        their scheduler, as docs/serving.md explains it
+ *     server.c, server_run.c   many sequences with one cache, and
+ *     scheduler.c    their scheduler, as docs/serving.md explains it
  *     layers.c       the parts of the model that are not attention
  *     pretrained.c   a model in the files of Hugging Face's transformers, with tokenizer/ and weights.c
- *     generate.c, work.c, memory*.c, pages.c, reference.c, text.c   the other parts that do not use dmattn */
+ *     generate.c, serve.c, work.c, memory*.c, pages.c, reference.c, text.c   the other parts that do not use dmattn */
 #include "die.h"
 #include "options.h"
 #include "text.h"

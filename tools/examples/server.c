@@ -20,11 +20,11 @@ static dmattn_attention_desc attention_of(const server *s, uint32_t new_tokens, 
 
 static dmattn_decode_desc describe(const server *s, const server_sizes *sizes)
 {
-    const dmattn_attention_desc attention = attention_of(s, CHUNK, sizes->format);
+    const dmattn_attention_desc attention = attention_of(s, STEP_TOKENS, sizes->format);
     if (!sizes->pages)
         return (dmattn_decode_desc){.attention = attention,
                                     .selection = model_selection(sizes->window),
-                                    .rollback = CHUNK}; /* plans with fewer new tokens then have the same slots */
+                                    .rollback = STEP_TOKENS}; /* plans with fewer new tokens then have the same slots */
     return (dmattn_decode_desc){.attention = attention,
                                 .selection = {.causal = true},
                                 .cache = DMATTN_CACHE_PAGED,
@@ -33,17 +33,40 @@ static dmattn_decode_desc describe(const server *s, const server_sizes *sizes)
                                 .max_keys = sizes->max_tokens};
 }
 
-static void make_plans(server *s)
+static void plan_steps(server *s)
 {
     dmattn_cache_layout of_step;
     dmattn_decode_desc one = s->desc;
     one.attention = attention_of(s, 1, s->desc.attention.k_format);
-    DMATTN(dmattn_decode_plan(s->layers.app->dmattn, &s->desc, &s->chunk));
+    DMATTN(dmattn_decode_plan(s->layers.app->dmattn, &s->desc, &s->steps));
     DMATTN(dmattn_decode_plan(s->layers.app->dmattn, &one, &s->step));
-    DMATTN(dmattn_decode_get_layout(s->chunk, &s->cache));
+    DMATTN(dmattn_decode_get_layout(s->steps, &s->cache));
     DMATTN(dmattn_decode_get_layout(s->step, &of_step));
     if (s->cache.sequence_size != of_step.sequence_size || s->cache.page_size != of_step.page_size)
         die("the caches of the two plans differ");
+}
+
+/* A chunk attends to the pages of all tokens so far, whose importance is in the pages, too. Its own importance is
+ * computed before its values are rounded. */
+static void plan_chunks(server *s)
+{
+    dmattn_context *context = s->layers.app->dmattn;
+    dmattn_dma_desc d = {.attention = layers_attention(&s->layers, 1, CHUNK_TOKENS, s->desc.max_keys),
+                         .importance_given = true,
+                         .selection = s->desc.selection};
+    d.attention.k_format = d.attention.v_format = s->desc.attention.k_format;
+    d.attention.page_size = s->desc.page_size;
+    d.attention.pages = s->desc.pages;
+    d.attention.page_bytes = s->cache.page_size;
+    d.attention.lengths = true;
+    const dmattn_mask_desc importance = {.stages = DMATTN_STAGE_IMPORTANCE,
+                                         .batch = 1,
+                                         .keys = CHUNK_TOKENS,
+                                         .kv_heads = d.attention.kv_heads,
+                                         .value_dim = d.attention.head_dim,
+                                         .v_strides = d.attention.v_strides};
+    DMATTN(dmattn_dma_plan(context, &d, &s->chunk));
+    DMATTN(dmattn_mask_plan(context, &importance, &s->scores));
 }
 
 /* The state of a sequence without tokens is 0. */
@@ -55,13 +78,24 @@ static void clear(app *a, const buffer *b)
     app_submit(a, &a->compute, commands);
 }
 
+/* All runs use the same one, because they follow each other. */
+static void make_workspace(server *s)
+{
+    const dmattn_plan *const plans[] = {s->steps, s->step, s->chunk, s->scores};
+    VkDeviceSize most = 0;
+    for (int i = 0; i < (s->chunk ? 4 : 2); i++) {
+        dmattn_plan_info info;
+        dmattn_plan_get_info(plans[i], &info);
+        most = info.workspace_size > most ? info.workspace_size : most;
+    }
+    if (most)
+        s->workspace = app_buffer(s->layers.app, MEMORY_DEVICE, most);
+}
+
 static void make_buffers(server *s)
 {
     app *a = s->layers.app;
     const model_shape *shape = &s->layers.weights->shape;
-    dmattn_plan_info of_chunk, of_step;
-    dmattn_plan_get_info(s->chunk, &of_chunk);
-    dmattn_plan_get_info(s->step, &of_step);
     s->states = app_buffer(a, MEMORY_DEVICE, s->cache.state_size * shape->layers);
     clear(a, &s->states);
     if (s->cache.pages_size) {
@@ -72,7 +106,8 @@ static void make_buffers(server *s)
     s->keep = app_buffer(a, MEMORY_HOST, sizeof(int32_t) * s->sequences);
     s->last = device_floats(a, (size_t)s->sequences * shape->hidden);
     s->logits = app_buffer(a, MEMORY_HOST, sizeof(float) * s->sequences * shape->vocabulary);
-    s->workspace = plan_workspace(a, of_chunk.workspace_size > of_step.workspace_size ? s->chunk : s->step);
+    s->importance = device_floats(a, (size_t)CHUNK_TOKENS * shape->kv_heads);
+    make_workspace(s);
     s->layers.rope = app_buffer(a, MEMORY_HOST, sizeof(float) * s->layers.max_rows * shape->head_dim);
     memset(s->layers.rope.mapped, 0, s->layers.rope.size);
 }
@@ -80,20 +115,24 @@ static void make_buffers(server *s)
 void server_create(server *s, app *a, const weights *w, const server_sizes *sizes)
 {
     *s = (server){.sequences = sizes->sequences};
-    layers_create(&s->layers, a, w, sizes->sequences * CHUNK);
+    layers_create(&s->layers, a, w, sizes->sequences * STEP_TOKENS + (sizes->chunks ? CHUNK_TOKENS : 0));
     s->desc = describe(s, sizes);
     s->angles = rope_table(sizes->max_tokens, w->shape.head_dim, w->rope_theta);
     if (!s->angles)
         die("no host memory");
-    make_plans(s);
+    plan_steps(s);
+    if (sizes->chunks)
+        plan_chunks(s);
     make_buffers(s);
 }
 
 void server_destroy(server *s)
 {
     layers_destroy(&s->layers);
-    dmattn_plan_destroy(s->chunk);
+    dmattn_plan_destroy(s->steps);
     dmattn_plan_destroy(s->step);
+    dmattn_plan_destroy(s->chunk);
+    dmattn_plan_destroy(s->scores);
     free(s->angles);
 }
 
@@ -104,13 +143,12 @@ int32_t *server_row(const server *s, uint32_t index)
     return (int32_t *)s->table.mapped + (size_t)index * s->cache.table_pages;
 }
 
-static dmattn_buffer of_layer(const buffer *b, VkDeviceSize size, uint32_t layer)
+dmattn_buffer of_layer(const buffer *b, VkDeviceSize size, uint32_t layer)
 {
     return (dmattn_buffer){b->handle, layer * size, size};
 }
 
-/* Submissions wait for each other, so these commands need no barriers of their own. */
-static void submit_once(server *s, VkCommandBuffer commands)
+void server_submit(server *s, VkCommandBuffer commands)
 {
     app *a = s->layers.app;
     VK(vkEndCommandBuffer(commands));
@@ -128,7 +166,7 @@ void server_copy_page(server *s, int32_t from, int32_t to)
         const VkBufferCopy copy = {first + (uint32_t)from * size, first + (uint32_t)to * size, size};
         vkCmdCopyBuffer(commands, s->pool.handle, s->pool.handle, 1, &copy);
     }
-    submit_once(s, commands);
+    server_submit(s, commands);
 }
 
 void server_fork(server *s, uint32_t from, uint32_t to)
@@ -137,93 +175,7 @@ void server_fork(server *s, uint32_t from, uint32_t to)
     const VkCommandBuffer commands = app_begin(a, &a->compute);
     for (uint32_t i = 0; i < s->layers.weights->shape.layers; i++) {
         const dmattn_buffer state = of_layer(&s->states, s->cache.state_size, i);
-        DMATTN(dmattn_decode_fork_record(s->chunk, commands, &state, from, to));
+        DMATTN(dmattn_decode_fork_record(s->steps, commands, &state, from, to));
     }
-    submit_once(s, commands);
-}
-
-/* ---- a run ------------------------------------------------------------------------------------------------------- */
-
-/* What the attention of a run needs. */
-typedef struct attention {
-    const server *s;
-    dmattn_plan *plan;
-} attention;
-
-/* Appends the keys and values of all new tokens to the layer's cache, and computes `attended` from `qkv`. */
-static void attend(recording *r, uint32_t layer)
-{
-    const attention *run = r->user;
-    const server *s = run->s;
-    const layers *of = &s->layers;
-    const model_shape *shape = &of->weights->shape;
-    const layer_weights *l = &of->weights->layer[layer];
-    const size_t k = shape->heads * shape->head_dim, v = k + shape->kv_heads * shape->head_dim;
-    const dmattn_decode_args args = {.q = whole(&of->qkv),
-                                     .k = from_float(&of->qkv, k),
-                                     .v = from_float(&of->qkv, v),
-                                     .out = whole(&of->attended),
-                                     .dt_weight = from_float(&of->parameters, l->dt),
-                                     .a = from_float(&of->parameters, l->a),
-                                     .counts = whole(&s->counts),
-                                     .keep = whole(&s->keep),
-                                     .state = of_layer(&s->states, s->cache.state_size, layer),
-                                     .pages = of_layer(&s->pool, s->cache.pages_size, layer),
-                                     .table = whole(&s->table),
-                                     .workspace = whole(&s->workspace)};
-    record_order_plan(r, run->plan);
-    DMATTN(dmattn_decode_record(run->plan, r->commands, &args));
-}
-
-/* Writes tokens, angles, `counts` and `keep`. The tokens of a sequence are the first of its `most` rows. */
-static void write_inputs(server *s, const server_item *items, uint32_t most)
-{
-    const uint32_t dim = s->layers.weights->shape.head_dim;
-    sequence *in = s->layers.sequence.mapped;
-    float *angles = s->layers.rope.mapped;
-    memset(in, 0, s->layers.sequence.size); /* rows without a token have token 0, whose results nobody reads */
-    for (uint32_t b = 0; b < s->sequences; b++) {
-        const server_item *item = &items[b];
-        ((int32_t *)s->counts.mapped)[b] = (int32_t)item->count;
-        ((int32_t *)s->keep.mapped)[b] = item->count ? (int32_t)item->keep : -1;
-        if (!item->count)
-            continue;
-        memcpy(in->token + (size_t)b * most, item->tokens, item->count * sizeof *item->tokens);
-        memcpy(angles + (size_t)b * most * dim, s->angles + (size_t)item->keep * dim,
-               (size_t)item->count * dim * sizeof *angles);
-    }
-}
-
-/* Copies the rows of x for which logits are wanted. */
-static void gather_last_rows(recording *r, const server *s, const server_item *items, uint32_t most)
-{
-    const VkDeviceSize row = sizeof(float) * s->layers.weights->shape.hidden;
-    record_order(r, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT, VK_ACCESS_TRANSFER_WRITE_BIT);
-    for (uint32_t b = 0; b < s->sequences; b++) {
-        const VkBufferCopy copy = {(b * most + items[b].count - 1) * row, b * row, row};
-        if (items[b].count)
-            vkCmdCopyBuffer(r->commands, s->layers.x.handle, s->last.handle, 1, &copy);
-    }
-}
-
-const float *server_run(server *s, const server_item *items)
-{
-    app *a = s->layers.app;
-    uint32_t most = 1;
-    for (uint32_t b = 0; b < s->sequences; b++)
-        most = items[b].count > 1 ? CHUNK : most;
-    write_inputs(s, items, most);
-    const attention of = {s, most > 1 ? s->chunk : s->step};
-    recording r = {.l = &s->layers,
-                   .commands = app_begin(a, &a->compute),
-                   .rows = s->sequences * most,
-                   .attend = attend,
-                   .user = &of};
-    record_layers(&r);
-    gather_last_rows(&r, s, items, most);
-    r.rows = s->sequences;
-    record_logits(&r, &s->last, &s->logits, false);
-    record_order(&r, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT, 0);
-    submit_once(s, r.commands);
-    return s->logits.mapped;
+    server_submit(s, commands);
 }
