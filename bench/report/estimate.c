@@ -44,9 +44,9 @@ static double host_of_cache(const bench_case *c, double bytes, bool cpu)
 {
     const dmattn_attention_desc *d = &c->desc;
     const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
-    const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, group = 3e-8 * dims * d->keys;
+    const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, group = 1.5e-8 * dims * d->keys;
     const double tokens = 3.0 * d->keys + 3.0 * d->batch * (2 * kv_heads + d->heads);
-    return 4e-7 * tokens + fmin(8 * group, fmax(0.3, group)) + bytes * (cpu ? 5e-9 : 1e-11) + (cpu ? 1.5 : 0.2);
+    return 4e-7 * tokens + fmin(8 * group, fmax(0.1, group)) + bytes * (cpu ? 5e-9 : 1e-11) + (cpu ? 1.5 : 0.2);
 }
 
 estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)

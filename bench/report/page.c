@@ -41,6 +41,30 @@ static const outcome *representative(const outcomes *o, uint32_t index)
     return first;
 }
 
+/* Whether the row of a case is left out because it says the same as others: that there was no time. print_skipped()
+ * says it once. */
+static bool is_left_out(const page *p, const outcome *x)
+{
+    return p->serving && x->m.status == CASE_SKIPPED;
+}
+
+static void print_skipped(FILE *stream, const page *p)
+{
+    uint32_t count = 0;
+    const char *why = "";
+    char text[640];
+    for (uint32_t i = 0; i < p->outcomes->count; i++)
+        if (is_left_out(p, &p->outcomes->item[i])) {
+            why = p->outcomes->item[i].m.sentence;
+            count++;
+        }
+    if (!count)
+        return;
+    snprintf(text, sizeof text, "%u of %u cases were skipped, the last one because: %s.", count,
+             p->cases->count * p->repeats, why);
+    print_paragraph(stream, "! ", text);
+}
+
 /* ---- notes --------------------------------------------------------------------------------------------------- */
 
 /* Why plans do not use the highest level, if the device has it: the reason of each pass once. */
@@ -183,6 +207,8 @@ void page_print(FILE *stream, const page *p)
         report_ceiling(stream, (ceiling_id)i, &p->ceilings->of[i], ceiling_throttled(p, &p->ceilings->of[i]));
     for (uint32_t i = 0; i < p->cases->count; i++) {
         const outcome *x = representative(p->outcomes, i);
+        if (x && is_left_out(p, x))
+            continue;
         if (x && p->serving)
             serving_print(&rows, x);
         else if (x)
@@ -192,6 +218,7 @@ void page_print(FILE *stream, const page *p)
     print_levels(stream, p->outcomes);
     print_why_not_higher(stream, p);
     print_legend(stream, p);
+    print_skipped(stream, p);
     print_notes(stream, p->outcomes, p->cases, p->repeats);
     fflush(stream);
 }
