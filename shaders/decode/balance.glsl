@@ -18,6 +18,7 @@ const uint ALL_SPLITS = SHARES + BATCH - 1;
 const uint LANE_SEQUENCES = (BATCH + WORKGROUP - 1) / WORKGROUP; // of an invocation
 
 shared uvec4 share; // of this workgroup: sequence, tokens before the new ones, new tokens, first split of the sequence
+shared uint longest; // the most keys of a sequence
 shared bool is_last_reader;
 
 uint sequence_splits, first_split; // the splits of the sequence, of all splits of the kv head
@@ -66,7 +67,10 @@ bool begin_share()
     row_block = WORKGROUP_ID.x / ALL_SPLITS;
     const uint number = WORKGROUP_ID.x % ALL_SPLITS, own = invocation * LANE_SEQUENCES;
     uvec2 tokens[LANE_SEQUENCES];
-    uint keys[LANE_SEQUENCES], own_keys = 0, own_splits = 0, all_keys, all_splits;
+    uint keys[LANE_SEQUENCES], own_keys = 0, own_longest = 0, own_splits = 0, all_keys, all_splits;
+    if (invocation == 0)
+        longest = 0;
+    barrier();
     [[unroll]] for (uint i = 0; i < LANE_SEQUENCES; i++) {
         sequence = min(own + i, BATCH - 1);
         tokens[i] = load_tokens();
@@ -76,9 +80,11 @@ bool begin_share()
         const uint begin = window_begin(tokens[i].x, SLIDING);
         keys[i] = own + i < BATCH && tokens[i].y != 0 ? keys_in_window(tokens[i].x + tokens[i].y, begin, SINKS) : 0;
         own_keys += keys[i];
+        own_longest = max(own_longest, keys[i]);
     }
-    exclusive_scan(own_keys, all_keys);
-    const uint most = most_keys_of_split(all_keys, SHARES, LEAST_KEYS);
+    atomicMax(longest, own_longest);
+    exclusive_scan(own_keys, all_keys); // it has a barrier
+    const uint most = most_keys_of_split(all_keys, longest, BATCH, SPLITS, SHARES, LEAST_KEYS);
     [[unroll]] for (uint i = 0; i < LANE_SEQUENCES; i++)
         own_splits += splits_of_keys(keys[i], most);
     uint first = exclusive_scan(own_splits, all_splits);

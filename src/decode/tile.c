@@ -192,9 +192,9 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
 /* An invocation reads the lengths of up to so many sequences. */
 #define BALANCED_SEQUENCES 4
 
-/* The maximum number of shares, for all kv heads together: 4 for each multiprocessor of the H200. With more, there are
- * more idle workgroups in a step of equal lengths, and with fewer, the last splits leave more of the device idle. */
-#define MOST_SHARES 528
+/* The number of shares, for all kv heads together: 4 for each multiprocessor of the H200. With more, there are more
+ * idle workgroups in a step of equal lengths, and with fewer, the last splits leave more of the device idle. */
+#define ALL_SHARES 528
 
 /* The most keys of a sequence that can be visible to a query or another in a step. */
 static uint64_t visible_keys(const dmattn_decode_desc *d)
@@ -220,15 +220,15 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
            && ((sequences > 1 && keys >= BALANCED_KEYS) || 2 * keys <= d->max_keys);
 }
 
-/* Chooses the shares. A step whose sequences all have max_keys keys has as many splits as without balance, or enough to
- * fill the device. `filling`: that many workgroups do. */
-static void balance(decode_tile *t, const dmattn_decode_desc *d, uint64_t filling)
+/* Chooses the shares for sequences of different lengths. With matrices, there are at most as many as run at the same
+ * time, if that is so without balance. */
+static void balance(decode_tile *t, const dmattn_decode_desc *d)
 {
-    const uint64_t heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
-    const uint64_t least = (filling + heads - 1) / heads, most = (MOST_SHARES + heads - 1) / heads;
-    uint64_t shares = (uint64_t)d->attention.batch * t->splits;
-    shares = shares < least ? least : shares;
-    t->shares = at_most(shares, (uint32_t)(most > t->splits ? most : t->splits));
+    const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
+    const bool at_once = t->level != DMATTN_LEVEL_PORTABLE && sequences * heads <= MATRIX_WORKGROUPS;
+    const uint64_t shares = (at_once ? MATRIX_WORKGROUPS : ALL_SHARES) / heads;
+    const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
+    t->shares = (uint32_t)(shares < least ? least : shares);
     t->least_keys = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS * (t->workgroup / t->subgroup_size) : LEAST_KEYS;
 }
 
@@ -258,7 +258,7 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     tile->splits = tile->level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
                                                         : choose_matrix_splits(tile, keys, workgroups, rows);
     if (balanced)
-        balance(tile, d, tile->level == DMATTN_LEVEL_PORTABLE ? FILLING_WORKGROUPS : MATRIX_WORKGROUPS);
+        balance(tile, d);
     /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
@@ -400,7 +400,7 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
     const uint32_t tree = dmattn_decode_has_tree(d) ? 24 * d->attention.queries + 8 : 0;
     /* decode.glsl, balance.glsl, decode_rows.glsl, decode_tokens.glsl, cache_*.glsl, scan.glsl, decode_combine.glsl */
     const uint32_t others = 12 * t->block_keys + 20 * t->workgroup / 4 + 12 * d->attention.queries + 4
-                            + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 20 : 0) + tree;
+                            + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 24 : 0) + tree;
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);
     case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);

@@ -11,22 +11,25 @@
 
 /* A step: its shares, and the keys of each sequence. */
 typedef struct step {
-    uint32_t shares, least, sequences, keys[MOST_SEQUENCES];
+    uint32_t splits, shares, least, sequences, keys[MOST_SEQUENCES];
 } step;
 
 /* The shares of a step as the kernel finds them. */
 typedef struct division {
     uint64_t keys, splits; /* of all sequences */
-    uint32_t most;         /* the most keys of a split */
+    uint32_t longest;
+    uint32_t most; /* the most keys of a split */
     uint32_t of[MOST_SEQUENCES];
 } division;
 
 static division divide(const step *s)
 {
     division d = {0};
-    for (uint32_t b = 0; b < s->sequences; b++)
+    for (uint32_t b = 0; b < s->sequences; b++) {
         d.keys += s->keys[b];
-    const uint32_t most = most_keys_of_split((uint32_t)d.keys, s->shares, s->least);
+        d.longest = s->keys[b] > d.longest ? s->keys[b] : d.longest;
+    }
+    const uint32_t most = most_keys_of_split((uint32_t)d.keys, d.longest, s->sequences, s->splits, s->shares, s->least);
     for (uint32_t b = 0; b < s->sequences; b++) {
         d.of[b] = splits_of_keys(s->keys[b], most);
         d.splits += d.of[b];
@@ -36,20 +39,26 @@ static division divide(const step *s)
     return d;
 }
 
-/* Whatever the lengths, the workgroups of the plan are enough, and no split has more keys than its share. */
+/* Whatever the lengths, the workgroups of the plan are enough. If one sequence is long, no split has many more keys
+ * than a share; otherwise, the longest sequence has its splits. */
 Test(balance, any_lengths)
 {
     uint64_t random = 1;
     for (uint32_t i = 0; i < 20000; i++) {
-        step s = {.shares = 1 + (uint32_t)(random_bits(&random) % 600),
+        step s = {.splits = 1 + (uint32_t)(random_bits(&random) % 4),
                   .least = 1 + (uint32_t)(random_bits(&random) % 128)};
         s.sequences = 1 + (uint32_t)(random_bits(&random) % MOST_SEQUENCES);
-        for (uint32_t b = 0; b < s.sequences; b++) /* lengths of all magnitudes up to 2^24; some are 0 */
-            s.keys[b] = (uint32_t)(random_bits(&random) % (UINT64_C(1) << random_bits(&random) % 24));
+        s.shares = (s.splits > 1 ? s.splits * s.sequences : 1) + (uint32_t)(random_bits(&random) % 600);
+        const bool differ = random_bits(&random) % 3; /* in two of three steps */
+        for (uint32_t b = 0; b < s.sequences; b++)    /* of all magnitudes up to 2^24; some are 0 */
+            s.keys[b] = differ ? (uint32_t)(random_bits(&random) % (UINT64_C(1) << random_bits(&random) % 24))
+                               : 10000 + (uint32_t)(random_bits(&random) % 1000);
         const division d = divide(&s);
-        const uint64_t share = (d.keys + s.shares - 1) / s.shares;
+        const uint64_t share = (d.keys + s.shares - 1) / s.shares, even = (d.longest + s.splits - 1) / s.splits;
+        const uint64_t most = differ ? share + share / 2 + 1 : even;
         cr_assert_lt(d.splits, s.shares + s.sequences);
-        cr_assert_leq(d.most, share > s.least ? share : s.least);
+        cr_assert(d.most <= most || d.most <= s.least || d.most <= even, "%u keys", d.most);
+        cr_assert(differ || d.most >= 10000 / s.splits);
         for (uint32_t b = 0; b < s.sequences; b++)
             cr_assert_eq(d.of[b] > 0, s.keys[b] > 0);
     }
@@ -58,12 +67,19 @@ Test(balance, any_lengths)
 /* The largest numbers that a plan allows do not overflow. */
 Test(balance, largest_numbers)
 {
-    step s = {.shares = 132, .least = 128, .sequences = 255};
+    step s = {.splits = 1, .shares = 132, .least = 128, .sequences = 255};
     for (uint32_t b = 0; b < s.sequences; b++)
         s.keys[b] = UINT32_MAX / 255;
-    cr_expect_leq(divide(&s).splits, 132 + 255 - 1);
-    s = (step){.shares = 528, .least = 44, .sequences = 1, .keys = {UINT32_MAX}};
+    cr_expect_eq(divide(&s).splits, 255);
+    s.keys[0] = 1;
+    s.shares = 1;
+    cr_expect_lt(divide(&s).splits, 256);
+    s = (step){.splits = 528, .shares = 528, .least = 44, .sequences = 1, .keys = {(1u << 30) - 1}};
     cr_expect_eq(divide(&s).splits, 528);
+    s = (step){.splits = 66, .shares = 528, .least = 44, .sequences = 8, .keys = {(1u << 30) - 1}};
+    cr_expect_eq(divide(&s).splits, 528);
+    s = (step){.splits = 1, .shares = 1, .least = 1, .sequences = 2}; /* no sequence has new tokens */
+    cr_expect_eq(divide(&s).splits, 0);
 }
 
 /* The keys that the window of a query hides are those before its begin that are no sinks. */
@@ -82,26 +98,36 @@ Test(balance, windows)
                 }
 }
 
-static decode_tile chosen(const dmattn_decode_desc *desc)
+static decode_tile chosen_at(const dmattn_decode_desc *desc, dmattn_level level)
 {
-    const capabilities caps = usual_capabilities();
+    capabilities caps = matrix_capabilities();
     const dmattn_decode_desc d = resolved(*desc);
     decode_tile t;
     char why[200];
-    cr_assert(dmattn_decode_tile_choose(&caps, &d, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+    caps.fragment_layout = LAYOUT_QUAD_ROWS;
+    cr_assert(dmattn_decode_tile_choose(&caps, &d, level, &t, why, sizeof why), "%s", why);
     return t;
+}
+
+static decode_tile chosen(const dmattn_decode_desc *desc)
+{
+    return chosen_at(desc, DMATTN_LEVEL_PORTABLE);
 }
 
 static dmattn_decode_desc pages_of(uint32_t batch, uint32_t kv_heads, uint32_t max_keys)
 {
-    return (dmattn_decode_desc){
-        .attention = {.batch = batch, .queries = 1, .heads = 4 * kv_heads, .kv_heads = kv_heads, .head_dim = 128},
-        .no_importance = true,
-        .selection = {.causal = true},
-        .cache = DMATTN_CACHE_PAGED,
-        .page_size = 16,
-        .pages = 1000,
-        .max_keys = max_keys};
+    return (dmattn_decode_desc){.attention = {.type = DMATTN_TYPE_BF16,
+                                              .batch = batch,
+                                              .queries = 1,
+                                              .heads = 4 * kv_heads,
+                                              .kv_heads = kv_heads,
+                                              .head_dim = 128},
+                                .no_importance = true,
+                                .selection = {.causal = true},
+                                .cache = DMATTN_CACHE_PAGED,
+                                .page_size = 16,
+                                .pages = 1000,
+                                .max_keys = max_keys};
 }
 
 /* Which plans are balanced. */
@@ -130,7 +156,7 @@ Test(balance, plans)
 
 static division divide_tile(const decode_tile *t, uint32_t sequences, uint32_t first, uint32_t others)
 {
-    step s = {.shares = t->shares, .least = t->least_keys, .sequences = sequences};
+    step s = {.splits = t->splits, .shares = t->shares, .least = t->least_keys, .sequences = sequences};
     for (uint32_t b = 0; b < sequences; b++)
         s.keys[b] = b ? others : first;
     const division d = divide(&s);
@@ -138,22 +164,31 @@ static division divide_tile(const decode_tile *t, uint32_t sequences, uint32_t f
     return d;
 }
 
-/* If all sequences are equally long, each has at least the splits that it would have without balance. If one is long,
- * its splits fill the device, and none of them has much more than the average of the workgroups that fill it. */
+static void try_plan(uint32_t batch, uint32_t kv_heads, uint32_t max_keys, dmattn_level level)
+{
+    const dmattn_decode_desc d = pages_of(batch, kv_heads, max_keys);
+    const decode_tile t = chosen_at(&d, level);
+    cr_assert(t.shares);
+    const division equal = divide_tile(&t, batch, max_keys, max_keys);
+    cr_assert_eq(equal.of[0], t.splits, "%u sequences, %u heads, %u keys, level %d: %u splits, not %u", batch, kv_heads,
+                 max_keys, (int)level, equal.of[0], t.splits);
+    const division shorter = divide_tile(&t, batch, max_keys / 3, max_keys / 3);
+    cr_assert_leq(shorter.of[0], t.splits);
+    const division unequal = divide_tile(&t, batch, max_keys, 5);
+    if (max_keys > 100000)
+        cr_assert_leq((uint64_t)unequal.most * 110, unequal.keys * kv_heads + 110 * 16,
+                      "%u sequences, %u heads, level %d: %u keys in a split", batch, kv_heads, (int)level,
+                      unequal.most);
+}
+
+/* If all sequences are equally long, each has the splits that it would have without balance, or fewer if there are few
+ * keys. If one is long, its splits fill the device: none has more keys than one of 110 workgroups would have. */
 Test(balance, of_plans)
 {
-    for (uint32_t batch = 2; batch <= 256; batch *= 2)
-        for (uint32_t kv_heads = 1; kv_heads <= 16; kv_heads *= 2) {
-            const dmattn_decode_desc d = pages_of(batch, kv_heads, 131072);
-            const decode_tile t = chosen(&d);
-            cr_assert(t.shares);
-            const division equal = divide_tile(&t, batch, 131072, 131072);
-            cr_expect_geq(equal.of[0], t.splits, "%u sequences, %u heads", batch, kv_heads);
-            const bool fills = batch * t.splits * kv_heads >= 128;
-            cr_expect(!fills || equal.of[0] == t.splits, "%u sequences, %u heads: %u splits, not %u", batch, kv_heads,
-                      equal.of[0], t.splits);
-            const division unequal = divide_tile(&t, batch, 131072, 500);
-            cr_expect_leq((uint64_t)unequal.most * 128, unequal.keys * kv_heads + 128,
-                          "%u sequences, %u heads: %u keys in a split", batch, kv_heads, unequal.most);
-        }
+    for (uint32_t batch = 2; batch <= 300; batch += 1 + batch / 16)
+        for (uint32_t kv_heads = 1; kv_heads <= 16; kv_heads++)
+            for (uint32_t keys = 300; keys <= 300000; keys *= 10) {
+                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_PORTABLE);
+                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_MATRIX);
+            }
 }
