@@ -137,6 +137,11 @@ typedef struct decode_plan {
 static const decode_plan decode_plans[] = {
     {"decoding, f16, 128", true, {.attention = {STEP(DMATTN_TYPE_F16, 1, 128)}, .selection = {TOPW}, .rollback = 4}},
     {"decoding, bf16, 128, 16 tokens", false, {.attention = {STEP(DMATTN_TYPE_BF16, 16, 128)}, .selection = {TOPW}}},
+    {"decoding, f16, 128, a tree of 16 tokens",
+     false,
+     {.attention = {STEP(DMATTN_TYPE_F16, 16, 128), .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = 16}},
+      .selection = {TOPW},
+      .rollback = 16}},
     {"decoding, f32, 256", false, {.attention = {STEP(DMATTN_TYPE_F32, 2, 256)}, .selection = {TOPW}}},
     {"decoding, f16, 64, pages",
      true,

@@ -23,24 +23,32 @@ typedef struct fill_case {
     uint32_t rollback, tokens;
     unsigned levels; /* the number of different values of importance; 0: any */
     uint32_t most;   /* tokens of a chunk */
+    bool trees;      /* also after drafts */
 } fill_case;
 
 #define TOPW .select = DMATTN_SELECT_TOPW_CAUSAL, .causal = true
 
 static const fill_case cases[] = {
-    {"window", {TOPW, .window = 40}, 0, 150, 0, 60},
-    {"window, rollback", {TOPW, .window = 40}, 16, 150, 0, 60},
-    {"many slots, equal keys", {TOPW, .window = 700, .sinks = 5, .recent = 9}, 5, 2500, 6, 1200},
-    {"all equal, earlier", {TOPW, .window = 30, .tie_break = DMATTN_TIE_BREAK_EARLIER, .recent = 4}, 7, 120, 1, 30},
-    {"earlier", {TOPW, .window = 600, .tie_break = DMATTN_TIE_BREAK_EARLIER}, 3, 1900, 40, 800},
-    {"small chunks", {TOPW, .window = 5, .sinks = 2, .recent = 3, .sliding = 20}, 9, 140, 4, 6},
+    {"window", {TOPW, .window = 40}, 0, 150, 0, 60, false},
+    {"window, rollback", {TOPW, .window = 40}, 16, 150, 0, 60, true},
+    {"many slots, equal keys", {TOPW, .window = 700, .sinks = 5, .recent = 9}, 5, 2500, 6, 1200, false},
+    {"all equal, earlier",
+     {TOPW, .window = 30, .tie_break = DMATTN_TIE_BREAK_EARLIER, .recent = 4},
+     7,
+     120,
+     1,
+     30,
+     false},
+    {"earlier", {TOPW, .window = 600, .tie_break = DMATTN_TIE_BREAK_EARLIER}, 3, 1900, 40, 800, false},
+    {"small chunks", {TOPW, .window = 5, .sinks = 2, .recent = 3, .sliding = 20}, 9, 140, 4, 6, true},
     {"threshold",
      {.select = DMATTN_SELECT_THRESHOLD, .threshold = 2, .causal = true, .sliding = 30, .sinks = 3, .recent = 4},
      4,
      130,
      5,
-     50},
-    {"sliding window", {.causal = true, .sliding = 520}, 2, 1300, 0, 500},
+     50,
+     false},
+    {"sliding window", {.causal = true, .sliding = 520}, 2, 1300, 0, 500, false},
 };
 
 /* ---- the definition ------------------------------------------------------------------------------------------------
@@ -93,11 +101,11 @@ static bool is_needed(const fill_case *c, uint32_t j, int32_t evicted, uint32_t 
 typedef struct rig {
     const fill_case *of;
     dmattn_decode_desc desc;
-    dmattn_plan *plan;
+    dmattn_plan *plan, *tree; /* the same without and with a mask of new tokens */
     dmattn_cache_layout layout;
     float *importance; /* [HEADS, tokens] */
     int32_t *evicted;  /* [HEADS, tokens] of the whole sequence */
-    dmattn_buffer k, v, importance_buffer, state, pages, table, step_importance, q, out, keep, workspace;
+    dmattn_buffer k, v, importance_buffer, state, pages, table, step_importance, q, out, keep, mask, workspace;
     uint64_t random;
 } rig;
 
@@ -157,6 +165,18 @@ static rig rig_create(const fill_case *c, uint32_t page_size, uint64_t seed)
     ASSERT_OK(dmattn_decode_plan(h.context, &r.desc, &r.plan));
     ASSERT_OK(dmattn_decode_get_layout(r.plan, &r.layout));
     dmattn_plan_get_info(r.plan, &info);
+    if (c->trees) {
+        dmattn_decode_desc with_mask = r.desc;
+        dmattn_cache_layout layout;
+        dmattn_plan_info of_tree;
+        with_mask.attention.mask = DMATTN_MASK_DENSE;
+        ASSERT_OK(dmattn_decode_plan(h.context, &with_mask, &r.tree));
+        ASSERT_OK(dmattn_decode_get_layout(r.tree, &layout));
+        cr_assert_eq(layout.slots, r.layout.slots);
+        dmattn_plan_get_info(r.tree, &of_tree);
+        if (info.workspace_size < of_tree.workspace_size)
+            info.workspace_size = of_tree.workspace_size;
+    }
     r.importance = malloc(sizeof(float) * HEADS * c->tokens);
     for (uint32_t i = 0; i < HEADS * c->tokens; i++) {
         const uint64_t bits = random_bits(&r.random);
@@ -175,6 +195,7 @@ static rig rig_create(const fill_case *c, uint32_t page_size, uint64_t seed)
     r.q = buffer_of(sizeof(float) * SEQUENCES * T * HEADS * DIM, NULL);
     r.out = buffer_of(sizeof(float) * SEQUENCES * T * HEADS * DIM, NULL);
     r.keep = buffer_of(4 * SEQUENCES, NULL);
+    r.mask = buffer_of(T, NULL);
     r.workspace = buffer_of(info.workspace_size, NULL);
     if (page_size) {
         int32_t *table = malloc(sizeof *table * SEQUENCES * r.layout.table_pages);
@@ -197,12 +218,14 @@ static void rig_destroy(rig *r)
                                       &r->q,
                                       &r->out,
                                       &r->keep,
+                                      &r->mask,
                                       &r->workspace,
                                       &r->pages,
                                       &r->table};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         dmattn_buffer_destroy(h.device, buffers[i]);
     dmattn_plan_destroy(r->plan);
+    dmattn_plan_destroy(r->tree);
     free(r->importance);
     free(r->evicted);
 }
@@ -228,32 +251,36 @@ static void fill(rig *r, uint32_t given, uint32_t first, uint32_t end)
     ASSERT_OK(dmattn_commands_submit(h.device));
 }
 
-/* Adds tokens first to end - 1 in steps, of both sequences, but sequence 0 always starts again. */
-static void step(rig *r, uint32_t first, uint32_t end)
+/* A step of a plan: sequence 1 keeps some of its tokens, and tokens from `first` on follow. Sequence 0 starts again. */
+static void step(rig *r, const dmattn_plan *plan, uint32_t kept, uint32_t first)
 {
-    const uint64_t row = sizeof(float) * HEADS * DIM;
-    for (; first + T <= end; first += T) {
-        float importance[SEQUENCES * HEADS * T];
-        for (uint32_t i = 0; i < SEQUENCES * HEADS * T; i++)
-            importance[i] = r->importance[i / T % HEADS * r->of->tokens + first + i % T];
-        const int32_t keep[SEQUENCES] = {0, (int32_t)first};
-        ASSERT_OK(dmattn_upload(h.device, &r->step_importance, 0, importance, sizeof importance));
-        ASSERT_OK(dmattn_upload(h.device, &r->keep, 0, keep, sizeof keep));
-        VkCommandBuffer commands;
-        const uint64_t before = first >= T ? first - T : 0; /* so rows of sequence 1 are those of the tokens */
-        const dmattn_decode_args args = {.q = r->q,
-                                         .k = {r->k.buffer, row * before, row * SEQUENCES * T},
-                                         .v = {r->v.buffer, row * before, row * SEQUENCES * T},
-                                         .out = r->out,
-                                         .importance = r->step_importance,
-                                         .keep = r->keep,
-                                         .state = r->state,
-                                         .workspace = r->workspace};
-        cr_assert_eq(before + T, first);
-        ASSERT_OK(dmattn_commands_begin(h.device, &commands));
-        ASSERT_OK(dmattn_decode_record(r->plan, commands, &args));
-        ASSERT_OK(dmattn_commands_submit(h.device));
-    }
+    const uint64_t row = sizeof(float) * HEADS * DIM, before = row * (first - T); /* the rows of sequence 0 */
+    float importance[SEQUENCES * HEADS * T];
+    const int32_t keep[SEQUENCES] = {0, (int32_t)kept};
+    for (uint32_t i = 0; i < SEQUENCES * HEADS * T; i++)
+        importance[i] = r->importance[i / T % HEADS * r->of->tokens + first + i % T];
+    ASSERT_OK(dmattn_upload(h.device, &r->step_importance, 0, importance, sizeof importance));
+    ASSERT_OK(dmattn_upload(h.device, &r->keep, 0, keep, sizeof keep));
+    VkCommandBuffer commands;
+    const dmattn_decode_args args = {.q = r->q,
+                                     .k = {r->k.buffer, before, row * SEQUENCES * T},
+                                     .v = {r->v.buffer, before, row * SEQUENCES * T},
+                                     .out = r->out,
+                                     .importance = r->step_importance,
+                                     .keep = r->keep,
+                                     .state = r->state,
+                                     .mask = r->mask,
+                                     .workspace = r->workspace};
+    ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+    ASSERT_OK(dmattn_decode_record(plan, commands, &args));
+    ASSERT_OK(dmattn_commands_submit(h.device));
+}
+
+/* Adds tokens first to end - 1 in steps, as far as they are whole steps. */
+static void add_in_steps(rig *r, uint32_t first, uint32_t end)
+{
+    for (; first + T <= end; first += T)
+        step(r, r->plan, first, first);
     if (first < end)
         fill(r, first, first, end);
 }
@@ -319,31 +346,44 @@ static void expect_state(const rig *r, const char *how, uint32_t tokens, uint32_
     free(state);
 }
 
-/* All at once; in chunks; in chunks and steps; and in chunks that first take tokens back, so that some come twice. */
+typedef enum way { CHUNKS, STEPS, TWICE, TREES, WAYS } way;
+
+/* Adds the whole sequence in chunks; in chunks and steps; in chunks that first take tokens back, so that some come
+ * twice; or in chunks that first take back a tree of drafts, which another plan has added. */
+static void add_in_chunks(rig *r, way w)
+{
+    static const char *const names[] = {"chunks", "chunks and steps", "chunks, some twice", "trees and chunks"};
+    const fill_case *c = r->of;
+    uint32_t length = 0, greatest = 0;
+    while (length < c->tokens) {
+        const uint32_t back = w != TWICE || !length || !c->rollback ? 0 : up_to(r, c->rollback) - 1;
+        const uint32_t first = greatest - length + back > c->rollback || back > length ? length : length - back;
+        greatest = first ? greatest : 0; /* it starts again */
+        const bool steps = w == STEPS && length >= T && up_to(r, 2) == 1;
+        const uint32_t size = up_to(r, steps ? 10 * T : c->most);
+        const uint32_t end = first + size < c->tokens ? first + size : c->tokens;
+        const bool drafts = w == TREES && length;
+        if (drafts) {
+            step(r, r->tree, length, T);
+            greatest = length + T;
+        }
+        if (steps)
+            add_in_steps(r, first, end);
+        else /* if the sequence has fewer tokens, it keeps all of them */
+            fill(r, first == length && length && !drafts ? first + up_to(r, 3) * 100 : first, first, end);
+        length = end;
+        greatest = end > greatest ? end : greatest;
+        expect_state(r, names[w], length, greatest, !steps);
+    }
+}
+
 static void run_bounded(const fill_case *c, uint64_t seed)
 {
     rig r = rig_create(c, 0, seed);
     fill(&r, 0, 0, c->tokens);
     expect_state(&r, "at once", c->tokens, c->tokens, true);
-    for (unsigned way = 0; way < 3; way++) {
-        static const char *const names[] = {"chunks", "chunks and steps", "chunks, some twice"};
-        uint32_t length = 0, greatest = 0;
-        while (length < c->tokens) {
-            const uint32_t back = way < 2 || !length || !c->rollback ? 0 : up_to(&r, c->rollback) - 1;
-            const uint32_t first = greatest - length + back > c->rollback || back > length ? length : length - back;
-            greatest = first ? greatest : 0; /* it starts again */
-            const bool steps = way == 1 && length >= T && up_to(&r, 2) == 1;
-            const uint32_t size = up_to(&r, steps ? 10 * T : c->most);
-            const uint32_t end = first + size < c->tokens ? first + size : c->tokens;
-            if (steps)
-                step(&r, first, end);
-            else /* if the sequence has fewer tokens, it keeps all of them */
-                fill(&r, first == length && length ? first + up_to(&r, 3) * 100 : first, first, end);
-            length = end;
-            greatest = end > greatest ? end : greatest;
-            expect_state(&r, names[way], length, greatest, !steps);
-        }
-    }
+    for (int w = 0; w < (c->trees ? WAYS : TREES); w++)
+        add_in_chunks(&r, (way)w);
     rig_destroy(&r);
 }
 
@@ -393,7 +433,7 @@ static void expect_changes(const rig *r, const int32_t *table, const char *befor
 
 static void run_paged(uint32_t page_size, uint64_t seed)
 {
-    static const fill_case of = {"pages", {.causal = true}, 0, 200, 0, 70};
+    static const fill_case of = {"pages", {.causal = true}, 0, 200, 0, 70, false};
     rig r = rig_create(&of, page_size, seed);
     const uint64_t row = sizeof(int32_t) * r.layout.table_pages;
     int32_t *table = malloc(row);
