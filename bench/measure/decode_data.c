@@ -149,13 +149,17 @@ static dmattn_status make_lists(decoding *d)
     return upload(d, d->lists, bytes, &d->selected);
 }
 
+/* In pieces, because the caches of many sequences may have gigabytes. */
 static dmattn_status zeros(decoding *d, uint64_t bytes, dmattn_buffer *buffer)
 {
-    void *data = calloc(1, bytes);
-    const dmattn_status status = data ? upload(d, data, bytes, buffer)
-                                      : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for %llu bytes",
-                                                    (unsigned long long)bytes);
-    free(data);
+    const uint64_t most = UINT64_C(1) << 24;
+    TRY(dmattn_buffer_create(d->settings->device, bytes, buffer));
+    void *piece = calloc(1, most);
+    dmattn_status status =
+        piece ? DMATTN_SUCCESS : dmattn_fail(d->log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for zeros");
+    for (uint64_t at = 0; !status && at < bytes; at += most)
+        status = dmattn_upload(d->settings->device, buffer, at, piece, bytes - at < most ? bytes - at : most);
+    free(piece);
     return status;
 }
 
