@@ -59,7 +59,7 @@ void main()
             barrier(); // the columns before are no longer read
             stage(head, unit);
             barrier();
-            for (uint d = 0; d < DEPTH / 4; d++) {
+            [[dont_unroll]] for (uint d = 0; d < DEPTH / 4; d++) { // unrolled, it needs more registers
                 vec4 q[LANE_QUERIES], k[LANE_KEYS];
                 [[unroll]] for (uint t = 0; t < LANE_QUERIES; t++)
                     q[t] = q_rows[d * TILE_QUERIES + t * QUERY_LANES + query_lane];

@@ -75,16 +75,27 @@ uvec4 key_unit(uint number, uint column)
     return number < end_number && column < HEAD_DIM / 8 ? x : uvec4(0);
 }
 
+// Loads of an invocation for MATRIX_N rows; more than MOST_KEY_LOADS at a time need too many registers.
+const uint KEY_LOADS = (MATRIX_N * COLUMNS + SUBGROUP - 1) / SUBGROUP, MOST_KEY_LOADS = 8;
+
+void stage_key(uint slice, uint first, uint i)
+{
+    const uint row = i / COLUMNS, column = i % COLUMNS;
+    if (MATRIX_N * COLUMNS % SUBGROUP == 0 || row < MATRIX_N)
+        staged[slice + row * PITCH + column] = key_unit(first + row, column);
+}
+
 void load_keys(out KEYS)
 {
     const uint slice = gl_SubgroupID * MATRIX_N * PITCH;
     const uint first = first_number + gl_SubgroupID * COLUMN_BLOCKS * MATRIX_N;
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
-        [[unroll]] for (uint i = 0; i < MATRIX_N * COLUMNS; i += SUBGROUP) {
-            const uint at = i + gl_SubgroupInvocationID, row = at / COLUMNS, column = at % COLUMNS;
-            if (MATRIX_N * COLUMNS % SUBGROUP == 0 || row < MATRIX_N)
-                staged[slice + row * PITCH + column] = key_unit(first + n * MATRIX_N + row, column);
-        }
+        if (KEY_LOADS <= MOST_KEY_LOADS)
+            [[unroll]] for (uint i = 0; i < KEY_LOADS; i++)
+                stage_key(slice, first + n * MATRIX_N, i * SUBGROUP + gl_SubgroupInvocationID);
+        else
+            [[dont_unroll]] for (uint i = 0; i < KEY_LOADS; i++)
+                stage_key(slice, first + n * MATRIX_N, i * SUBGROUP + gl_SubgroupInvocationID);
         subgroup_sync();
         [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++)
             coopMatLoad(keys[n][d], staged, slice + d * MATRIX_K / 8, PITCH, BY_COLUMNS);
@@ -153,18 +164,19 @@ void add_turn(uint turn, KEYS, inout SUMS)
     const uint steps = min(STEPS, LIST_HEADS / ROW_HEADS - turn * STEPS);
     [[dont_unroll]] for (uint step = 0; step < steps; step++) {
         const uint row = (turn % 2 * STEPS + step) * MATRIX_M;
-        MATRIX_A q[HEAD_BLOCKS];
-        MATRIX_C weights;
-        [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++)
-            coopMatLoad(q[d], staged, row * PITCH + d * MATRIX_K / 8, PITCH, BY_ROWS);
+        MATRIX_C x[COLUMN_BLOCKS], weights;
         coopMatLoad(weights, row_weights, row * SUM_PITCH, SUM_PITCH, BY_ROWS);
-        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
-            MATRIX_C x = MATRIX_C(0.0);
-            [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++)
-                x = coopMatMulAdd(q[d], keys[n][d], x);
-            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                sum[n][e] = fma(weights[e], rectified(x[e]), sum[n][e]);
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+            x[n] = MATRIX_C(0.0);
+        [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++) {
+            MATRIX_A q;
+            coopMatLoad(q, staged, row * PITCH + d * MATRIX_K / 8, PITCH, BY_ROWS);
+            [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+                x[n] = coopMatMulAdd(q, keys[n][d], x[n]);
         }
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                sum[n][e] = fma(weights[e], rectified(x[n][e]), sum[n][e]);
     }
 }
 

@@ -30,9 +30,11 @@ static void choose_portable(const capabilities *caps, const dmattn_selector_desc
 
 /* ---- matrices -------------------------------------------------------------------------------------------------- */
 
-#define KEY_REGISTERS 64 /* of an invocation, for rows of k; as many again hold the rest */
+#define KEY_REGISTERS 64 /* of an invocation, for rows of k; twice as many hold the rest */
 #define MOST_BLOCKS   4  /* of columns in a subgroup */
 #define ROW_BLOCKS    2
+#define MOST_STEPS    4
+#define FEW_REGISTERS 128 /* of an invocation: then, what is loaded ahead must be little */
 
 static uint32_t head_blocks(const dmattn_selector_desc *d, const selector_tile *t)
 {
@@ -61,11 +63,12 @@ uint32_t dmattn_selector_tile_shared_memory(const selector_tile *t, const dmattn
 }
 
 /* Blocks of rows of k that an invocation's registers hold. */
-static uint32_t column_blocks(const dmattn_selector_desc *d, const selector_tile *t)
+static uint32_t column_blocks(const capabilities *caps, const dmattn_selector_desc *d, const selector_tile *t)
 {
     const uint32_t words = head_blocks(d, t) * t->matrix.k * t->matrix.n / 2 / t->subgroup_size;
+    const uint32_t third = dmattn_capabilities_registers(caps) / 3;
     uint32_t blocks = MOST_BLOCKS;
-    while (blocks > 1 && blocks * words > KEY_REGISTERS)
+    while (blocks > 1 && (blocks * words > KEY_REGISTERS || blocks * words > third))
         blocks /= 2;
     return blocks;
 }
@@ -97,10 +100,11 @@ static bool choose_matrix(const capabilities *caps, const dmattn_selector_desc *
     }
     t->row_heads = row_heads(d, t);
     t->queries = (d->queries * t->row_heads <= t->matrix.m ? 1 : ROW_BLOCKS) * t->matrix.m / t->row_heads;
+    const uint32_t most_steps = dmattn_capabilities_registers(caps) <= FEW_REGISTERS ? 1 : MOST_STEPS;
     for (uint32_t subgroups = 8; subgroups; subgroups /= 2)
-        for (t->steps = 4; t->steps; t->steps /= 2) {
+        for (t->steps = most_steps; t->steps; t->steps /= 2) {
             t->workgroup = subgroups * t->subgroup_size;
-            t->keys = subgroups * column_blocks(d, t) * t->matrix.n;
+            t->keys = subgroups * column_blocks(caps, d, t) * t->matrix.n;
             if (t->workgroup <= caps->max_invocations
                 && dmattn_selector_tile_shared_memory(t, d) <= caps->shared_memory)
                 return true;

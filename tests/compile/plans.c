@@ -203,6 +203,45 @@ static const decode_plan decode_plans[] = {
       .selection = {TOPW}}},
 };
 
+typedef struct selector_plan {
+    const char *name;
+    bool few;
+    dmattn_selector_desc desc;
+} selector_plan;
+
+#define INDEXER(of, h, dim)                                                                                   \
+    .type = (of), .batch = 1, .queries = 4096, .keys = 32768, .heads = (h), .kv_heads = 1, .head_dim = (dim), \
+    .relu = true, .weights = true, .count = 2048, .causal = true
+
+static const selector_plan selector_plans[] = {
+    {"selector, f16, 64", true, {INDEXER(DMATTN_TYPE_F16, 32, 64)}},
+    {"selector, bf16, 128", false, {INDEXER(DMATTN_TYPE_BF16, 64, 128)}},
+    {"selector, f16, 64, portable", true, {INDEXER(DMATTN_TYPE_F16, 32, 64), .max_level = DMATTN_LEVEL_PORTABLE}},
+    {"selector, f32, 128, odd strides",
+     false,
+     {INDEXER(DMATTN_TYPE_F32, 8, 128), .q_strides = {ODD_QUERIES}, .k_strides = {.sequence = 129, .head = 129}}},
+    {"selector, f16, 128, blocks",
+     false,
+     {SIZES, F16(128), .block = 64, .count = 16, .recent = 2, .first = 1, .causal = true, .counts = true}},
+    {"selector, bf16, 128, one query",
+     false,
+     {.type = DMATTN_TYPE_BF16,
+      .batch = 1,
+      .queries = 1,
+      .keys = 32768,
+      .heads = 64,
+      .kv_heads = 1,
+      .head_dim = 128,
+      .relu = true,
+      .weights = true,
+      .count = 2048}},
+};
+
+static const dmattn_block_lists_desc rows_of_blocks = {
+    .queries = 4096, .keys = 4096, .query_block = 64, .block = 64, .indices = 1000, .bits = true, .count = 1024};
+static const dmattn_block_lists_desc map_of_blocks = {
+    .form = DMATTN_BLOCK_FORM_MAP, .queries = 4096, .keys = 4096, .query_block = 64, .block = 64};
+
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
 typedef struct maker {
@@ -324,6 +363,25 @@ static void decoding_plans(const maker *m)
         }
 }
 
+static void list_plans(const maker *m)
+{
+    dmattn_plan *plan;
+    for (size_t i = 0; i < sizeof selector_plans / sizeof *selector_plans; i++)
+        if (selector_plans[i].few == m->few) {
+            m->listener->begin(m->listener->user, selector_plans[i].name);
+            const dmattn_status status = dmattn_selector_plan(m->context, &selector_plans[i].desc, &plan);
+            end(m, status, plan);
+        }
+    if (m->few)
+        return;
+    m->listener->begin(m->listener->user, "lists of block-sparse rows");
+    dmattn_status status = dmattn_block_lists_plan(m->context, &rows_of_blocks, &plan);
+    end(m, status, plan);
+    m->listener->begin(m->listener->user, "lists of a map of blocks");
+    status = dmattn_block_lists_plan(m->context, &map_of_blocks, &plan);
+    end(m, status, plan);
+}
+
 void make_plans(dmattn_context *context, dmattn_level best, bool few, const plan_listener *listener)
 {
     const maker m = {context, best, few, listener};
@@ -332,4 +390,5 @@ void make_plans(dmattn_context *context, dmattn_level best, bool few, const plan
     shape_plans(&m);
     mask_and_dma_plans(&m);
     decoding_plans(&m);
+    list_plans(&m);
 }
