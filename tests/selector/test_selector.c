@@ -3,6 +3,7 @@
  * ties count; extreme numbers; rounds; and what is refused. Rows that must not be read hold NaN. */
 #include "support/arena.h"
 
+#include "context.h"
 #include "reference/element.h"
 #include "reference/selector.h"
 #include "selector/desc.h"
@@ -93,8 +94,10 @@ static void fill_rows(dmattn_type type, void *data, const dmattn_strides *s, uin
 
 static uint32_t existing(const selector_case *c, uint32_t item, int which, uint32_t most)
 {
+    if (!c->desc.counts)
+        return most;
     const int32_t count = c->counts[2 * item + (uint32_t)which];
-    return !c->desc.counts ? most : count < 0 ? 0 : (uint32_t)count > most ? most : (uint32_t)count;
+    return count < 0 ? 0 : (uint32_t)count > most ? most : (uint32_t)count;
 }
 
 static void fill(const selector_case *c, const dmattn_selector_desc *d, const arena *a)
@@ -245,6 +248,24 @@ DEVICE_TEST(selector, rounds)
         free(got);
     }
     free(want);
+}
+
+/* More items than a device allows workgroups in a dimension. */
+DEVICE_TEST(selector, batches)
+{
+    const selector_case c =
+        INTEGERS("batches", SIZES(F32, PART_GROUPS + 100, 1, 5), INDEXER, .heads = 1, .head_dim = 8, .count = 3);
+    dmattn_selector_desc d;
+    dmattn_selector_args args = {0};
+    arena a;
+    for (int i = 0; i < 3; i++)
+        h.context->caps.max_workgroup_count[i] = PART_GROUPS;
+    ASSERT_OK(dmattn_selector_desc_resolve(&c.desc, &d, NULL));
+    make(&d, NULL, &args, &a);
+    fill(&c, &d, &a);
+    arena_run(&a, 0, c.name);
+    compare(c.name, &d, &a, true);
+    arena_destroy(&a);
 }
 
 /* ---- extreme numbers --------------------------------------------------------------------------------------------- */
