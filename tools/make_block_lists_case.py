@@ -20,6 +20,8 @@ def row_lists(tensors, metadata, plane, query):
     row, r = divmod(query, metadata["query_block"])
     keys, size = metadata["keys"], metadata["block"]
     blocks = -(-keys // size)
+    if "map" in tensors and metadata.get("packed"):
+        return [n for n in range(blocks) if tensors["map"].row(*plane, row)[n // 8] >> n % 8 & 1]
     if "map" in tensors:
         return [n for n, visible in enumerate(tensors["map"].row(*plane, row)) if visible]
     indptr, indices = tensors["indptr"].row(*plane), tensors["indices"].data
@@ -50,6 +52,9 @@ def solve(tensors, metadata):
 
 def random_inputs(rng, o):
     rows, blocks = -(-o.queries // o.query_block), -(-o.keys // o.block)
+    if o.packed:
+        shape = (o.batch, o.heads, rows, -(-blocks // 8))
+        return {"map": Tensor("U8", shape, [rng.randrange(256) for _ in range(o.batch * o.heads * rows * shape[3])])}
     if o.map:
         shape = (o.batch, o.heads, rows, blocks)
         return {"map": Tensor("U8", shape, [rng.randrange(3) == 0 for _ in range(o.batch * o.heads * rows * blocks)])}
@@ -78,12 +83,15 @@ def main():
                                 ("block", 4, "keys of a block"), ("count", 12, "numbers of a list")):
         parser.add_argument("--" + name, type=int, default=default, metavar="N", help="%s (default: %d)" % (what, default))
     parser.add_argument("--map", action="store_true", help="a map of blocks instead of block-sparse rows")
+    parser.add_argument("--packed", action="store_true", help="a map with a bit for each block")
     parser.add_argument("--bits", action="store_true", help="a bit for each pair of a block of rows")
     parser.add_argument("--seed", type=int, default=1, help="of the random numbers (default: 1)")
     o = parser.parse_args()
-    if o.bits and (o.map or o.query_block * o.block % 32 or o.count % o.block):
+    if o.bits and (o.map or o.packed or o.query_block * o.block % 32 or o.count % o.block):
         parser.error("--bits needs rows, a multiple of 32 pairs in a block, and a --count of whole blocks")
     metadata = {"queries": o.queries, "keys": o.keys, "query_block": o.query_block, "block": o.block, "count": o.count}
+    if o.packed:
+        metadata["packed"] = 1
     tensors = random_inputs(random.Random(o.seed), o)
     write_case(o.file, {**tensors, **solve(tensors, metadata)}, {"op": "block_lists", **metadata})
 

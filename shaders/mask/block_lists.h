@@ -5,7 +5,7 @@
 /* Specialization constants, X(id, name, default). */
 #define BLOCK_LISTS_CONSTANTS(X) \
     X(0, WORKGROUP, 256)         \
-    X(1, BITS, 0) /* rows only: each block has a bit for each pair */
+    X(1, BITS, 0) /* rows: each block has a bit for each pair; map: a block is a bit instead of a byte */
 
 /* Push constants. */
 #define BLOCK_LISTS_PARAMS                            \

@@ -19,14 +19,20 @@ static uint32_t blocks_of(const dmattn_block_lists_desc *d)
     return dmattn_ceil_div(d->keys, d->block);
 }
 
+/* Bytes of a row of a map. */
+static uint32_t map_row(const dmattn_block_lists_desc *d)
+{
+    return d->form == DMATTN_BLOCK_FORM_BITMAP ? dmattn_ceil_div(blocks_of(d), 8) : blocks_of(d);
+}
+
 static dmattn_status check_form(const messenger *m, const dmattn_block_lists_desc *d)
 {
-    if ((unsigned)d->form > DMATTN_BLOCK_FORM_MAP)
+    if ((unsigned)d->form > DMATTN_BLOCK_FORM_BITMAP)
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "form %d is not a dmattn_block_form", (int)d->form);
     if (d->form == DMATTN_BLOCK_FORM_ROWS)
         return dmattn_check_size(m, "indices", d->indices);
     if (d->indices || d->bits)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but the form is DMATTN_BLOCK_FORM_MAP",
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but the form is not DMATTN_BLOCK_FORM_ROWS",
                            d->indices ? "indices" : "bits");
     return DMATTN_SUCCESS;
 }
@@ -84,7 +90,7 @@ uint64_t dmattn_block_lists_tensor_bytes(const dmattn_block_lists_desc *d, tenso
     case TENSOR_INDPTR: return rows ? dmattn_product(4, d->batch, d->heads, rows_of(d) + UINT64_C(1)) : 0;
     case TENSOR_INDICES: return rows ? dmattn_product(4, d->indices) : 0;
     case TENSOR_BITS: return d->bits ? dmattn_product(d->indices, (uint64_t)d->query_block * d->block / 8) : 0;
-    case TENSOR_MAP: return rows ? 0 : dmattn_product(d->batch, d->heads, rows_of(d), blocks_of(d));
+    case TENSOR_MAP: return rows ? 0 : dmattn_product(d->batch, d->heads, rows_of(d), map_row(d));
     case TENSOR_SELECTED: return dmattn_product(4, d->batch, d->heads, d->queries, d->count);
     default: return 0;
     }
@@ -106,7 +112,7 @@ dmattn_status dmattn_block_lists_stage_plan(block_lists_stage *s, pipeline_set *
     s->desc = *d;
     s->workgroup = dmattn_lists_workgroup(caps, false);
     const uint32_t c[BLOCK_LISTS_CONSTANT_COUNT] = {
-        [BLOCK_LISTS_WORKGROUP] = s->workgroup, [BLOCK_LISTS_BITS] = d->bits};
+        [BLOCK_LISTS_WORKGROUP] = s->workgroup, [BLOCK_LISTS_BITS] = d->bits || d->form == DMATTN_BLOCK_FORM_BITMAP};
     TRY(dmattn_check_grid(set->ctx, "the lists of blocks", grid_of(s)));
     return dmattn_pipelines_add(
         set, d->form == DMATTN_BLOCK_FORM_ROWS ? "block_rows" : "block_map", DMATTN_LEVEL_PORTABLE,

@@ -23,9 +23,9 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tiles
         base->bytes += (double)bytes;
     }
     snprintf(base->name, sizeof base->name, "portable lists of %s",
-             d.form == DMATTN_BLOCK_FORM_MAP ? "a map of blocks"
-             : d.bits                        ? "rows of blocks with bits"
-                                             : "rows of blocks");
+             d.form != DMATTN_BLOCK_FORM_ROWS ? "a map of blocks"
+             : d.bits                         ? "rows of blocks with bits"
+                                              : "rows of blocks");
     return dmattn_block_lists_stage_plan(&((block_lists_plan *)base)->stage, &base->pipelines, &d);
 }
 

@@ -22,15 +22,23 @@ static int32_t number_at(const dmattn_block_lists_desc *d, const reference_block
     return key < d->keys && in->bits[bit / 8] >> bit % 8 & 1 ? (int32_t)key : -1;
 }
 
+/* Whether a block of a row of a map, of all planes, is visible. */
+static bool is_visible(const dmattn_block_lists_desc *d, const reference_block_inputs *in, uint64_t row, uint32_t block)
+{
+    const uint32_t blocks = (d->keys - 1) / d->block + 1, bytes = (blocks - 1) / 8 + 1;
+    return d->form == DMATTN_BLOCK_FORM_BITMAP ? in->map[row * bytes + block / 8] >> block % 8 & 1
+                                               : in->map[row * blocks + block] != 0;
+}
+
 void reference_block_list(const dmattn_block_lists_desc *d, const reference_block_inputs *in, uint64_t plane,
                           uint32_t query, int32_t *list)
 {
     const uint32_t row = query / d->query_block, rows = (d->queries - 1) / d->query_block + 1;
     const uint32_t blocks = (d->keys - 1) / d->block + 1;
     uint32_t found = 0;
-    if (d->form == DMATTN_BLOCK_FORM_MAP) {
+    if (d->form != DMATTN_BLOCK_FORM_ROWS) {
         for (uint32_t block = 0; block < blocks; block++)
-            if (in->map[(plane * rows + row) * blocks + block] && found < d->count)
+            if (is_visible(d, in, plane * rows + row, block) && found < d->count)
                 list[found++] = (int32_t)block;
         for (; found < d->count; found++)
             list[found] = -1;

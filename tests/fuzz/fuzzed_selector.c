@@ -70,7 +70,7 @@ static dmattn_block_lists_desc lists;
 
 static dmattn_status plan_block_lists(dmattn_context *context, dmattn_plan **plan)
 {
-    lists = (dmattn_block_lists_desc){.form = (dmattn_block_form)value_of(2),
+    lists = (dmattn_block_lists_desc){.form = (dmattn_block_form)value_of(3),
                                       .batch = once_in(4) ? 0 : any_size(),
                                       .heads = once_in(4) ? 0 : any_size(),
                                       .queries = any_size(),
@@ -90,12 +90,13 @@ static void check_block_lists(const dmattn_plan *plan, const dmattn_plan_info *i
     dmattn_block_lists_desc d;
     FUZZ_CHECK(!dmattn_block_lists_desc_resolve(&lists, &d, NULL) && !info->workspace_size && d.count);
     const wide planes = (wide)d.batch * d.heads, rows = (d.queries - 1) / d.query_block + 1;
-    const wide blocks = (d.keys - 1) / d.block + 1, is_map = d.form == DMATTN_BLOCK_FORM_MAP;
+    const wide blocks = (d.keys - 1) / d.block + 1, is_map = d.form != DMATTN_BLOCK_FORM_ROWS;
     const plan_tensor *t = plan->tensor;
     FUZZ_CHECK(t[TENSOR_INDPTR].bytes == (is_map ? 0 : 4 * planes * (rows + 1)));
     FUZZ_CHECK(t[TENSOR_INDICES].bytes == (wide)4 * d.indices);
     FUZZ_CHECK(t[TENSOR_BITS].bytes == (d.bits ? (wide)d.indices * d.query_block * d.block / 8 : 0));
-    FUZZ_CHECK(t[TENSOR_MAP].bytes == (is_map ? planes * rows * blocks : 0));
+    const wide row = d.form == DMATTN_BLOCK_FORM_BITMAP ? (blocks + 7) / 8 : blocks;
+    FUZZ_CHECK(t[TENSOR_MAP].bytes == (is_map ? planes * rows * row : 0));
     FUZZ_CHECK(t[TENSOR_SELECTED].bytes == 4 * planes * d.queries * d.count);
 }
 

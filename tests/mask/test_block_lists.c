@@ -17,8 +17,9 @@ typedef struct block_case {
     bool wild; /* offsets and numbers of blocks are also out of range */
 } block_case;
 
-#define ROWS .form = DMATTN_BLOCK_FORM_ROWS
-#define MAP  .form = DMATTN_BLOCK_FORM_MAP
+#define ROWS   .form = DMATTN_BLOCK_FORM_ROWS
+#define MAP    .form = DMATTN_BLOCK_FORM_MAP
+#define BITMAP .form = DMATTN_BLOCK_FORM_BITMAP
 
 static const block_case cases[] = {
     {.name = "rows",
@@ -41,6 +42,10 @@ static const block_case cases[] = {
      .desc = {ROWS, .batch = 3, .queries = 30, .keys = 130, .query_block = 4, .block = 8, .indices = 50, .bits = true}},
     {.name = "map", .desc = {MAP, .batch = 2, .heads = 3, .queries = 100, .keys = 1301, .query_block = 16, .block = 1}},
     {.name = "map, few numbers", .desc = {MAP, .queries = 5, .keys = 9000, .query_block = 2, .block = 1, .count = 99}},
+    {.name = "bitmap",
+     .desc = {BITMAP, .batch = 2, .heads = 3, .queries = 100, .keys = 1301, .query_block = 16, .block = 1}},
+    {.name = "bitmap of large blocks",
+     .desc = {BITMAP, .heads = 5, .queries = 300, .keys = 500, .query_block = 128, .block = 64, .count = 3}},
     {.name = "map of large blocks",
      .desc = {MAP, .heads = 2, .queries = 300, .keys = 500, .query_block = 128, .block = 64}},
 };
@@ -205,10 +210,11 @@ DEVICE_TEST(block_lists, refused)
         const char *part;
         dmattn_block_lists_desc desc;
     } bad[] = {
-        {"form 2", {.form = (dmattn_block_form)2, GOOD}},
+        {"form 3", {.form = (dmattn_block_form)3, GOOD}},
         {"indices is 0", {ROWS, GOOD}},
         {"indices is set", {MAP, GOOD, .indices = 5}},
         {"bits is set", {MAP, GOOD, .bits = true}},
+        {"bits is set", {BITMAP, GOOD, .bits = true}},
         {"batch is", {MAP, GOOD, .batch = 1u << 30}},
         {"heads is", {MAP, GOOD, .heads = 1u << 30}},
         {"queries is 0", {MAP, .keys = 90, .query_block = 8, .block = 4}},

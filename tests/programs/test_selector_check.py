@@ -19,7 +19,8 @@ CASES = [
     "--kv-heads 2 --block 4 --first 1 --recent 2 --counts --batch 3",
     "--causal 0 --repeat 5 --weights",
 ]
-BLOCK_CASES = ["", "--map --heads 3 --count 5 --keys 77", "--bits --query-block 16 --block 2 --count 8"]
+BLOCK_CASES = ["", "--map --heads 3 --count 5 --keys 77", "--packed --keys 90 --count 20",
+               "--bits --query-block 16 --block 2 --count 8"]
 
 
 def check_block_files(runner, case, folder):

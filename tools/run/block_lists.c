@@ -42,7 +42,10 @@ static int read_metadata(const safetensors_file *file, block_case *c)
                    {"query_block", &d->query_block},
                    {"block", &d->block},
                    {"count", &d->count}};
-    int status = RUN_DONE;
+    bool packed = false;
+    int status = metadata_flag(file, c->options->in, "packed", &packed);
+    if (packed && c->input[MAP])
+        d->form = DMATTN_BLOCK_FORM_BITMAP;
     for (size_t i = 0; !status && i < sizeof numbers / sizeof *numbers; i++)
         status = metadata_number(file, c->options->in, numbers[i].name, numbers[i].number);
     return status;
@@ -108,7 +111,7 @@ static int read_inputs(const safetensors_file *file, block_case *c)
 static void warn_of_ignored(const safetensors_file *file, const char *path)
 {
     static const char *const tensors[] = {"indptr", "indices", "bits", "map", "selected", NULL};
-    static const char *const metadata[] = {"op", "queries", "keys", "query_block", "block", "count", NULL};
+    static const char *const metadata[] = {"op", "queries", "keys", "query_block", "block", "count", "packed", NULL};
     warn_of_others(file, path, tensors, metadata);
 }
 
