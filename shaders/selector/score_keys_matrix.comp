@@ -47,7 +47,9 @@ shared uvec4 staged[ROW_UNITS > SUM_UNITS ? ROW_UNITS : SUM_UNITS]; // rows of k
 shared uvec4 row_weights[2 * TURN_ROWS * SUM_PITCH];
 
 const uint LOADS = (TURN_ROWS * COLUMNS + WORKGROUP - 1) / WORKGROUP;
+const uint WEIGHT_LOADS = (TURN_ROWS + WORKGROUP - 1) / WORKGROUP;
 #define COMING uvec4 coming[LOADS]
+#define COMING_WEIGHTS float coming_weights[WEIGHT_LOADS]
 #define KEYS MATRIX_B keys[COLUMN_BLOCKS][HEAD_BLOCKS]
 
 uint invocation;
@@ -75,32 +77,50 @@ uvec4 key_unit(uint number, uint column)
     return number < end_number && column < HEAD_DIM / 8 ? x : uvec4(0);
 }
 
-// Loads of an invocation for MATRIX_N rows; more than MOST_KEY_LOADS at a time need too many registers.
-const uint KEY_LOADS = (MATRIX_N * COLUMNS + SUBGROUP - 1) / SUBGROUP, MOST_KEY_LOADS = 8;
+// Loads of an invocation for MATRIX_N rows. All loads are issued together, unless they need too many registers.
+const uint KEY_LOADS = (MATRIX_N * COLUMNS + SUBGROUP - 1) / SUBGROUP;
+const uint MOST_KEY_LOADS = STEPS == 1 ? 8 : 16; // few registers have one step
+const uint ALL_KEY_LOADS = COLUMN_BLOCKS * KEY_LOADS;
 
-void stage_key(uint slice, uint first, uint i)
+uvec4 fetch_key(uint first, uint i)
 {
-    const uint row = i / COLUMNS, column = i % COLUMNS;
-    if (MATRIX_N * COLUMNS % SUBGROUP == 0 || row < MATRIX_N)
-        staged[slice + row * PITCH + column] = key_unit(first + row, column);
+    return key_unit(first + min(i / COLUMNS, MATRIX_N - 1), i % COLUMNS);
+}
+
+void store_key(uint i, uvec4 unit)
+{
+    if (MATRIX_N * COLUMNS % SUBGROUP == 0 || i < MATRIX_N * COLUMNS)
+        staged[gl_SubgroupID * MATRIX_N * PITCH + i / COLUMNS * PITCH + i % COLUMNS] = unit;
+}
+
+// Takes a block of rows from the subgroup's slice of shared memory.
+void take_keys(uint n, inout KEYS)
+{
+    subgroup_sync();
+    [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++)
+        coopMatLoad(keys[n][d], staged, gl_SubgroupID * MATRIX_N * PITCH + d * MATRIX_K / 8, PITCH, BY_COLUMNS);
+    subgroup_sync();
 }
 
 void load_keys(out KEYS)
 {
-    const uint slice = gl_SubgroupID * MATRIX_N * PITCH;
     const uint first = first_number + gl_SubgroupID * COLUMN_BLOCKS * MATRIX_N;
-    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
-        if (KEY_LOADS <= MOST_KEY_LOADS)
+    if (ALL_KEY_LOADS <= MOST_KEY_LOADS) {
+        uvec4 coming[ALL_KEY_LOADS];
+        [[unroll]] for (uint i = 0; i < ALL_KEY_LOADS; i++)
+            coming[i] = fetch_key(first + i / KEY_LOADS * MATRIX_N,
+                                  i % KEY_LOADS * SUBGROUP + gl_SubgroupInvocationID);
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
             [[unroll]] for (uint i = 0; i < KEY_LOADS; i++)
-                stage_key(slice, first + n * MATRIX_N, i * SUBGROUP + gl_SubgroupInvocationID);
-        else
-            [[dont_unroll]] for (uint i = 0; i < KEY_LOADS; i++)
-                stage_key(slice, first + n * MATRIX_N, i * SUBGROUP + gl_SubgroupInvocationID);
-        subgroup_sync();
-        [[unroll]] for (uint d = 0; d < HEAD_BLOCKS; d++)
-            coopMatLoad(keys[n][d], staged, slice + d * MATRIX_K / 8, PITCH, BY_COLUMNS);
-        subgroup_sync();
-    }
+                store_key(i * SUBGROUP + gl_SubgroupInvocationID, coming[n * KEY_LOADS + i]);
+            take_keys(n, keys);
+        }
+    } else
+        [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
+            [[dont_unroll]] for (uint i = gl_SubgroupInvocationID; i < KEY_LOADS * SUBGROUP; i += SUBGROUP)
+                store_key(i, fetch_key(first + n * MATRIX_N, i));
+            take_keys(n, keys);
+        }
 }
 
 // ---- queries --------------------------------------------------------------------------------------------------------
@@ -143,15 +163,24 @@ void store_queries(uint turn, COMING)
 }
 
 // Rows without a query or a head have a weight of 0.
-void store_weights(uint block, uint turn)
+void fetch_weights(uint block, uint turn, out COMING_WEIGHTS)
+{
+    [[unroll]] for (uint step = 0; step < WEIGHT_LOADS; step++) {
+        const uint row = min(step * WORKGROUP + invocation, TURN_ROWS - 1);
+        const uint query = row_query(block, row), head = row_head(turn, row);
+        const float weight = load_weight(min(query, end_query - 1), min(head, LIST_HEADS - 1));
+        coming_weights[step] = query < end_query && head < LIST_HEADS ? weight : 0;
+    }
+}
+
+void store_weights(uint turn, COMING_WEIGHTS)
 {
     const uint first = turn % 2 * TURN_ROWS * SUM_PITCH;
-    for (uint row = invocation; row < TURN_ROWS; row += WORKGROUP) {
-        const uint query = row_query(block, row), head = row_head(turn, row);
-        const bool exists = query < end_query && head < LIST_HEADS;
-        const float weight = load_weight(min(query, end_query - 1), min(head, LIST_HEADS - 1));
-        [[unroll]] for (uint i = 0; i < MATRIX_N / 4; i++)
-            row_weights[first + row * SUM_PITCH + i] = uvec4(exists ? floatBitsToUint(weight) : 0);
+    [[unroll]] for (uint step = 0; step < WEIGHT_LOADS; step++) {
+        const uint row = step * WORKGROUP + invocation;
+        if (row < TURN_ROWS)
+            [[unroll]] for (uint i = 0; i < MATRIX_N / 4; i++)
+                row_weights[first + row * SUM_PITCH + i] = uvec4(floatBitsToUint(coming_weights[step]));
     }
 }
 
@@ -206,6 +235,7 @@ void main()
         return;
     KEYS;
     COMING;
+    COMING_WEIGHTS;
     SUMS;
     load_keys(keys);
     for (uint block = 0; block < ROW_BLOCKS; block++) {
@@ -214,17 +244,19 @@ void main()
         [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
             sum[n] = MATRIX_C(0.0);
         fetch_queries(block, 0, coming);
+        fetch_weights(block, 0, coming_weights);
         barrier(); // rows of k and sums are no longer read
         store_queries(0, coming);
-        store_weights(block, 0);
+        store_weights(0, coming_weights);
         barrier();
         for (uint turn = 0; turn < TURNS; turn++) {
             const uint next = min(turn + 1, TURNS - 1);
             fetch_queries(block, next, coming);
+            fetch_weights(block, next, coming_weights);
             add_turn(turn, keys, sum);
             if (next != turn) {
                 store_queries(next, coming);
-                store_weights(block, next);
+                store_weights(next, coming_weights);
             }
             barrier();
         }

@@ -30,9 +30,10 @@ static void choose_portable(const capabilities *caps, const dmattn_selector_desc
 
 /* ---- matrices -------------------------------------------------------------------------------------------------- */
 
-#define KEY_REGISTERS 64 /* of an invocation, for rows of k; twice as many hold the rest */
-#define MOST_BLOCKS   4  /* of columns in a subgroup */
-#define ROW_BLOCKS    2
+#define KEY_REGISTERS 64         /* of an invocation, for rows of k; twice as many hold the rest */
+#define MOST_BLOCKS   4          /* of columns in a subgroup */
+#define ROW_BLOCKS    4          /* rows of k are loaded once for so many blocks of rows of q */
+#define LONG_ROW      (1u << 18) /* with more numbers, a tile has half as many, because its scores need 128 MiB */
 #define MOST_STEPS    4
 #define FEW_REGISTERS 128 /* of an invocation: then, what is loaded ahead must be little */
 
@@ -99,7 +100,9 @@ static bool choose_matrix(const capabilities *caps, const dmattn_selector_desc *
         return false;
     }
     t->row_heads = row_heads(d, t);
-    t->queries = (d->queries * t->row_heads <= t->matrix.m ? 1 : ROW_BLOCKS) * t->matrix.m / t->row_heads;
+    const uint32_t most = dmattn_selector_numbers(d) > LONG_ROW ? ROW_BLOCKS / 2 : ROW_BLOCKS;
+    const uint32_t blocks = dmattn_ceil_div(d->queries, t->matrix.m / t->row_heads);
+    t->queries = (blocks < most ? blocks : most) * (t->matrix.m / t->row_heads);
     const uint32_t most_steps = dmattn_capabilities_registers(caps) <= FEW_REGISTERS ? 1 : MOST_STEPS;
     for (uint32_t subgroups = 8; subgroups; subgroups /= 2)
         for (t->steps = most_steps; t->steps; t->steps /= 2) {

@@ -104,7 +104,8 @@ Test(selector_tile, rows_are_heads_of_few_queries)
     const capabilities caps = matrix_capabilities();
     static const struct {
         uint32_t queries, heads, row_heads, tile_queries;
-    } wanted[] = {{1, 64, 16, 1}, {2, 64, 8, 2}, {3, 64, 4, 4}, {1, 12, 4, 4}, {16, 64, 1, 16}, {17, 64, 1, 32}};
+    } wanted[] = {{1, 64, 16, 1},  {2, 64, 8, 2},   {3, 64, 4, 4},  {1, 12, 4, 4},
+                  {16, 64, 1, 16}, {17, 64, 1, 32}, {99, 64, 1, 64}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         const dmattn_selector_desc d = indexer(DMATTN_TYPE_F16, wanted[i].queries, 1000, wanted[i].heads, 64);
         selector_tile t;
