@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_CASE_CACHE_H
 #define DMATTN_BENCH_CASE_CACHE_H
 
-#include "cases.h"
+#include "bench_case.h"
 
 /* Tokens of a page. */
 uint32_t case_page_tokens(const bench_case *c);

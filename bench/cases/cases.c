@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "cases.h"
+
 #include "case_cache.h"
 
 #include "decode/desc.h"

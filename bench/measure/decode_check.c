@@ -2,7 +2,7 @@
 #include "decode_check.h"
 
 #include "check/check.h"
-#include "decode_expect.h"
+#include "decoding/decode_expect.h"
 #include "reference/element.h"
 #include "samples.h"
 

@@ -3,7 +3,7 @@
 #ifndef DMATTN_BENCH_DECODE_CHECK_H
 #define DMATTN_BENCH_DECODE_CHECK_H
 
-#include "decode_data.h"
+#include "decoding/decode_data.h"
 #include "measurement.h"
 #include "timing/timer.h"
 

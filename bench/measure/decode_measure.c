@@ -2,7 +2,7 @@
 #include "decode_measure.h"
 
 #include "decode_check.h"
-#include "decode_data.h"
+#include "decoding/decode_data.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * The JSON files of a model for the example app: config.json, model.safetensors.index.json and tokenizer.json. */
 #include "fuzz.h"
 
-#include "../../tools/examples/pretrained.h"
+#include "../../tools/examples/model/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -27,7 +27,7 @@ static void tracked_free(void *memory)
 
 #define calloc tracked_calloc
 #define free   tracked_free
-#include "../../tools/examples/weights.c"
+#include "../../tools/examples/model/weights.c"
 #undef calloc
 #undef free
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * One prompt: its commands are recorded once, and the device itself finds the next token of each step. */
-#include "die.h"
+#include "model/reference.h"
+#include "model/text.h"
 #include "options.h"
-#include "reference.h"
-#include "text.h"
-#include "work.h"
+#include "vulkan/die.h"
+#include "vulkan/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,9 +9,9 @@
  *     layers.c       the parts of the model that are not attention
  *     pretrained.c   a model in the files of Hugging Face's transformers, with tokenizer/ and weights.c
  *     generate.c, serve.c, work.c, memory*.c, pages.c, reference.c, text.c   the other parts that do not use dmattn */
-#include "die.h"
+#include "model/text.h"
 #include "options.h"
-#include "text.h"
+#include "vulkan/die.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #ifndef EXAMPLE_OPTIONS_H
 #define EXAMPLE_OPTIONS_H
 
-#include "pretrained.h"
-#include "vulkan_app.h"
+#include "model/pretrained.h"
+#include "vulkan/vulkan_app.h"
 
 enum { MOST_PROMPTS = 64 };
 

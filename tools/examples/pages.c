@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pages.h"
 
-#include "die.h"
+#include "vulkan/die.h"
 
 #include <stdlib.h>
 

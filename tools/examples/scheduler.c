@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "scheduler.h"
 
-#include "die.h"
-#include "text.h"
+#include "model/text.h"
+#include "vulkan/die.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Several prompts at once, from one cache: their texts, figures, and a check. */
-#include "die.h"
+#include "model/text.h"
 #include "scheduler.h"
-#include "text.h"
+#include "vulkan/die.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
-#include "die.h"
-#include "model.h"
-#include "rope.h"
-#include "work.h"
+#include "model/model.h"
+#include "model/rope.h"
+#include "vulkan/die.h"
+#include "vulkan/work.h"
 
 #include <stdlib.h>
 #include <string.h>

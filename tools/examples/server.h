@@ -4,7 +4,7 @@
 #ifndef EXAMPLE_SERVER_H
 #define EXAMPLE_SERVER_H
 
-#include "layers.h"
+#include "model/layers.h"
 
 #include <stdbool.h>
 

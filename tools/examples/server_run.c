@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * A run of the server: the tokens of a chunk and those of a step go through the layers together. */
-#include "die.h"
 #include "server.h"
-#include "work.h"
+#include "vulkan/die.h"
+#include "vulkan/work.h"
 
 #include <string.h>
 

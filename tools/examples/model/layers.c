@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "layers.h"
 
-#include "die.h"
-#include "work.h"
+#include "vulkan/die.h"
+#include "vulkan/work.h"
 
 enum { ADD = 1, AT_POSITION = 2 }; /* options of MATMUL */
 

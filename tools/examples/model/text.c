@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "text.h"
 
-#include "die.h"
+#include "vulkan/die.h"
 
 #include <stdio.h>
 #include <stdlib.h>

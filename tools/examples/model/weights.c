@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "weights.h"
 
-#include "die.h"
+#include "vulkan/die.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pretrained.h"
 
-#include "die.h"
 #include "json_text.h"
+#include "vulkan/die.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #ifndef EXAMPLE_LAYERS_H
 #define EXAMPLE_LAYERS_H
 
-#include "vulkan_app.h"
+#include "vulkan/vulkan_app.h"
 #include "weights.h"
 
 /* The app's own shaders, in the order of names[] in layers.c. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "reference.h"
 
-#include "die.h"
 #include "rope.h"
+#include "vulkan/die.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
-#include "die.h"
 #include "rope.h"
-#include "work.h"
+#include "vulkan/die.h"
+#include "vulkan/work.h"
 
 #include <stdlib.h>
 
