@@ -2,8 +2,9 @@
 // Balance between sequences of different lengths in a paged cache: which split of which sequence a workgroup computes
 // (balance.h). Each workgroup reads the lengths of all sequences itself, so that no other dispatch comes first.
 //
-// Workgroup (x, y): split x % ALL_SPLITS of all sequences, in their order; every ROW_BLOCKS-th block of rows from block
-// x / ALL_SPLITS on; kv head y. If there are fewer splits, it is idle.
+// Workgroup (x, y): kv head x % KV_HEADS; every ROW_BLOCKS-th block of rows from block x / KV_HEADS on; split y of all
+// sequences, in their order. If there are fewer splits, it is idle. Idle workgroups begin last, so that no other one
+// waits for them.
 //
 // No length may change while a workgroup still has to read it. So the last workgroup to have read them stores the new
 // ones, for all sequences of its kv head. A counter in the first sequence's header says which workgroup this is.
@@ -17,7 +18,10 @@ BALANCE_CONSTANTS(DMATTN_CONSTANT)
 const uint ALL_SPLITS = SHARES + BATCH - 1;
 const uint LANE_SEQUENCES = (BATCH + WORKGROUP - 1) / WORKGROUP; // of an invocation
 
-shared uvec4 share; // of this workgroup: sequence, tokens before the new ones, new tokens, first split of the sequence
+// Of this workgroup: sequence, tokens before the new ones, new tokens, first split of the sequence. An idle one has no
+// new tokens. Compilers see that what they read here is the same for all invocations of a subgroup. Where they do not
+// know that of the number of tokens, loops with matrices take longer.
+shared uvec4 share;
 shared uint longest; // the most keys of a sequence
 shared bool is_last_reader;
 
@@ -59,17 +63,19 @@ void store_lengths()
     sequence = own;
 }
 
-// Finds the workgroup's part of the work. Returns false if there is none.
-bool begin_share()
+// Finds the workgroup's part of the work. If there is none, `count` is 0.
+void begin_share()
 {
     invocation = ordered_invocation();
-    kv_head = WORKGROUP_ID.y;
-    row_block = WORKGROUP_ID.x / ALL_SPLITS;
-    const uint number = WORKGROUP_ID.x % ALL_SPLITS, own = invocation * LANE_SEQUENCES;
+    kv_head = WORKGROUP_ID.x % KV_HEADS;
+    row_block = WORKGROUP_ID.x / KV_HEADS;
+    const uint number = WORKGROUP_ID.y, own = invocation * LANE_SEQUENCES;
     uvec2 tokens[LANE_SEQUENCES];
     uint keys[LANE_SEQUENCES], own_keys = 0, own_longest = 0, own_splits = 0, all_keys, all_splits;
-    if (invocation == 0)
+    if (invocation == 0) {
         longest = 0;
+        share = uvec4(0);
+    }
     barrier();
     [[unroll]] for (uint i = 0; i < LANE_SEQUENCES; i++) {
         sequence = min(own + i, BATCH - 1);
@@ -97,14 +103,11 @@ bool begin_share()
         first += splits;
     }
     barrier();
-    if (number >= all_splits) {
-        store_lengths();
-        return false;
-    }
-    sequence = share.x;
-    length_ = share.y;
-    count = share.z;
-    first_split = share.w;
+    const uvec4 own_share = share;
+    sequence = own_share.x;
+    length_ = own_share.y;
+    count = own_share.z;
+    first_split = own_share.w;
     split = number - first_split;
     window_begin_ = window_begin(length_, SLIDING);
     window_sinks = min(SINKS, window_begin_);
@@ -112,7 +115,6 @@ bool begin_share()
     state = sequence_state(p.state, sequence);
     k_base = advance(advance(p.k, sequence, uvec2(K_BATCH_LOW, K_BATCH_HIGH)), kv_head, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = advance(advance(p.v, sequence, uvec2(V_BATCH_LOW, V_BATCH_HIGH)), kv_head, uvec2(V_HEAD_LOW, V_HEAD_HIGH));
-    return true;
 }
 
 void fetch_header()

@@ -5,7 +5,6 @@
  * short one has one, and one without new tokens has none. If sequence s sees n(s) keys, it has ceil(n(s) / most)
  * splits, and most >= sum n(s) / SHARES. So there are fewer than SHARES + BATCH splits.
  *
- *
  * But if no sequence is much longer than the average, each has at most SPLITS splits, as without balance. So there are
  * at most SPLITS * BATCH splits. */
 #ifndef DMATTN_BALANCE_H

@@ -297,6 +297,17 @@ uvec2 entry_value(uint entry)
     return advance(values_of(state, kv_head), min(entry, CAPACITY - 1), uvec2(VALUE_BYTES, 0));
 }
 
+// The same for number `i` of the entries from `block` on.
+uvec2 listed_key(uint block, uint i)
+{
+    return entry_key(block + i);
+}
+
+uvec2 listed_value(uint block, uint i)
+{
+    return entry_value(block + i);
+}
+
 #else
 
 bool entry_is_aligned(uint entry)

@@ -82,6 +82,17 @@ void fetch_list(uint block)
 }
 
 shared uint entries[BLOCK_KEYS]; // the entries of the current block that some row sees
+#if defined(FORMATS) && defined(FRAGMENTS)
+#define LISTS_PAGES
+shared uint entry_pages[BLOCK_KEYS]; // the indices of their pages, so that no load of a row waits for the table
+
+// As in page_of().
+uint page_index(uint entry)
+{
+    const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
+    return min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
+}
+#endif
 
 bool mask_allows(uint entry, uint row)
 {
@@ -135,6 +146,9 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
+#ifdef LISTS_PAGES
+    uint own_page[LOOKS];
+#endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
         const uint entry = NUMBERED_ENTRY(min(own + i, end - 1));
@@ -143,6 +157,9 @@ uint list_entries(uint first, uint end)
         seen += range[i] != 0 ? 1 : 0;
 #ifdef FORMATS
         own_scales[i] = entry_scales(entry);
+#endif
+#ifdef LISTS_PAGES
+        own_page[i] = page_index(entry);
 #endif
     }
     uint total;
@@ -155,6 +172,9 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
+#endif
+#ifdef LISTS_PAGES
+            entry_pages[at] = own_page[i];
 #endif
             at++;
         }
@@ -182,6 +202,26 @@ uvec2 entry_value(uint entry)
 {
     return page_value(entry_page(entry), kv_head, entry);
 }
+
+#ifdef LISTS_PAGES
+
+// The same for number `i` of the list.
+uvec2 listed_page(uint i)
+{
+    return advance(p.pages, entry_pages[i], uvec2(PAGE_BYTES, 0));
+}
+
+uvec2 listed_key(uint block, uint i)
+{
+    return page_key(listed_page(i), kv_head, entries[i]);
+}
+
+uvec2 listed_value(uint block, uint i)
+{
+    return page_value(listed_page(i), kv_head, entries[i]);
+}
+
+#endif
 
 #else
 

@@ -33,6 +33,9 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
+#ifdef LISTS_PAGES
+    uint own_page[LOOKS];
+#endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
         const uint slot = min(own + i, end - 1);
@@ -48,6 +51,9 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(key[i]);
 #endif
+#ifdef LISTS_PAGES
+        own_page[i] = page_index(key[i]);
+#endif
     }
     uint total;
     uint at = exclusive_scan(seen, total);
@@ -59,6 +65,9 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
+#endif
+#ifdef LISTS_PAGES
+            entry_pages[at] = own_page[i];
 #endif
             at++;
         }

@@ -61,8 +61,11 @@ void main()
     SLOTS(slots);
     FIRST_QUERIES(q);
 #ifdef BALANCED
-    if (!begin_share())
+    begin_share();
+    if (count == 0) {
+        store_lengths();
         return;
+    }
 #else
     begin_workgroup();
 #endif

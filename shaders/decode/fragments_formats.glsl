@@ -15,15 +15,15 @@
 
 const uint KEY_PIECES = HEAD_DIM / 16, VALUE_PIECES = VALUE_DIM / 16; // of a row
 const uint KEY_STEPS = (KEY_PIECES + 3) / 4, VALUE_STEPS = (VALUE_PIECES + 7) / 8;
-const uint OUT_MATRICES = 8 * VALUE_STEPS, QUERY_QUADS = 2 * KEY_STEPS;
+const uint OUT_MATRICES = 8 * VALUE_STEPS, QUERY_MATRICES = 4 * KEY_STEPS;
 
 struct piece {
     uvec4 words; // of Q4_0 two: elements 0 to 7 of its half of the block are lower halves of bytes, 16 to 23 upper ones
     uint d;      // of a block, twice, as f16
 };
 
-// What an invocation holds: pieces of its two rows of q and of k, of its four rows of v, and sums. q has 16 bits.
-#define FIRST_QUERIES(q) uvec4 q[2][QUERY_QUADS]
+// What an invocation holds: the matrices of q, pieces of its two rows of k and of its four rows of v, and sums.
+#define FIRST_QUERIES(q) MATRIX_A q[QUERY_MATRICES]
 #define KEYS(k) piece k[2][KEY_STEPS]
 #define VALUES(v) piece v[4][VALUE_STEPS]
 
@@ -111,7 +111,7 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
     own_scales = entry_scales(own);
 #endif
     [[unroll]] for (uint r = 0; r < 2; r++) {
-        const uvec2 row = entry_key(entry_at(block, min(first + lane_row + 8 * r, listed - 1)));
+        const uvec2 row = listed_key(block, min(first + lane_row + 8 * r, listed - 1));
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_piece(K_FORMAT, row, min(4 * i + lane_column, KEY_PIECES - 1));
     }
@@ -120,7 +120,7 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     [[unroll]] for (uint n = 0; n < 4; n++) {
-        const uvec2 row = entry_value(entry_at(block, min(first + element_column(n), listed - 1)));
+        const uvec2 row = listed_value(block, min(first + element_column(n), listed - 1));
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_piece(V_FORMAT, row, min(8 * i + lane_row, VALUE_PIECES - 1));
     }
@@ -177,8 +177,10 @@ void fetch_queries(uint first_row, inout FIRST_QUERIES(q))
         row_factor[r] = uintBitsToFloat(exponent << 23);
         [[unroll]] for (uint i = 0; i < 4 * KEY_STEPS; i++) {
             const vec4 y = x[i] * uintBitsToFloat(254 - exponent << 23);
-            q[r][i / 2][i % 2 * 2] = packFloat2x16(f16vec2(y.xz));
-            q[r][i / 2][i % 2 * 2 + 1] = packFloat2x16(f16vec2(y.yw));
+            q[i][ELEMENT(r, 0)] = OPERAND(y.x);
+            q[i][ELEMENT(r, 1)] = OPERAND(y.z);
+            q[i][ELEMENT(r, 2)] = OPERAND(y.y);
+            q[i][ELEMENT(r, 3)] = OPERAND(y.w);
         }
     }
 }
@@ -238,23 +240,16 @@ MATRIX_C find_scores(FIRST_QUERIES(q), KEYS(k))
     MATRIX_C s = MATRIX_C(0.0);
     [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
         [[unroll]] for (uint m = 0; m < 4; m++) {
-            MATRIX_A a;
             MATRIX_B b;
             [[unroll]] for (uint r = 0; r < 2; r++) {
                 f16vec2 even, odd;
                 piece_numbers(K_FORMAT, k[r][i], m, even, odd);
-                const f16vec2 q_even = unpackFloat2x16(q[r][2 * i + m / 2][m % 2 * 2]);
-                const f16vec2 q_odd = unpackFloat2x16(q[r][2 * i + m / 2][m % 2 * 2 + 1]);
-                a[ELEMENT(r, 0)] = q_even.x;
-                a[ELEMENT(r, 1)] = q_even.y;
-                a[ELEMENT(r, 2)] = q_odd.x;
-                a[ELEMENT(r, 3)] = q_odd.y;
                 b[ELEMENT(r, 0)] = even.x;
                 b[ELEMENT(r, 1)] = even.y;
                 b[ELEMENT(r, 2)] = odd.x;
                 b[ELEMENT(r, 3)] = odd.y;
             }
-            s = coopMatMulAdd(a, b, s);
+            s = coopMatMulAdd(q[4 * i + m], b, s);
         }
     return s;
 }
@@ -280,22 +275,20 @@ void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
         }
 }
 
-// Stores the invocation's part of a row of the output, of row lane_row + 8 r: columns of two of every 8 pieces.
-void store_outputs(uint at, uint r, MATRIX_C o[OUT_MATRICES])
-{
-    const float factor = VALUE_SCALE_BYTES != 0 ? uintBitsToFloat(value_exponent << 23) * FORMAT_FACTOR(V_FORMAT) : 1;
-    [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
-        [[unroll]] for (uint c = 0; c < 2; c++) {
-            const uint own = 8 * i + 2 * lane_column + c;
-            if (own < VALUE_PIECES)
-                [[unroll]] for (uint m = 0; m < 4; m++) {
-                    const uint even = 8 * i + 2 * m, odd = even + 1, e = ELEMENT(r, c);
-                    sums[at * OUT_PITCH + piece_column(V_FORMAT, own, m)] =
-                        floatBitsToUint(factor * vec4(o[even][e], o[odd][e], o[even][e + 2], o[odd][e + 2]));
-                }
+// Stores the invocation's part of a row of the output, of row lane_row + 8 r: columns of two of every 8 pieces. With a
+// function, NVIDIA's compiler keeps the output in memory.
+#define STORE_OUTPUTS(at, r, o)                                                                                        \
+    const float factor =                                                                                               \
+        VALUE_SCALE_BYTES != 0 ? uintBitsToFloat(value_exponent << 23) * FORMAT_FACTOR(V_FORMAT) : 1;                  \
+    [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)                                                                  \
+        [[unroll]] for (uint c = 0; c < 2; c++) {                                                                      \
+            const uint own = 8 * i + 2 * lane_column + c;                                                              \
+            if (own < VALUE_PIECES)                                                                                    \
+                [[unroll]] for (uint m = 0; m < 4; m++) {                                                              \
+                    const uint even = 8 * i + 2 * m, odd = even + 1, e = ELEMENT(r, c);                                \
+                    sums[at * OUT_PITCH + piece_column(V_FORMAT, own, m)] =                                            \
+                        floatBitsToUint(factor * vec4(o[even][e], o[odd][e], o[even][e + 2], o[odd][e + 2]));          \
+                }                                                                                                      \
         }
-}
-
-#define STORE_OUTPUTS(at, r, o) store_outputs(at, r, o);
 
 #endif

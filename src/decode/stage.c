@@ -71,7 +71,7 @@ dmattn_status dmattn_decode_stage_plan(decode_stage *s, pipeline_set *set, const
     s->aligned = is_aligned(a);
     s->grid = (grid){s->tile.splits * s->tile.row_blocks, a->kv_heads, a->batch};
     if (s->tile.shares)
-        s->grid = (grid){(uint32_t)dmattn_decode_all_splits(desc, &s->tile) * s->tile.row_blocks, a->kv_heads, 1};
+        s->grid = (grid){a->kv_heads * s->tile.row_blocks, (uint32_t)dmattn_decode_all_splits(desc, &s->tile), 1};
     const attention_tile named = {.level = s->tile.level, .form = s->tile.form, .operands = s->tile.operands};
     char how[KERNEL_NAME];
     dmattn_tile_describe(&named, a->type, how);

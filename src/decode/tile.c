@@ -130,8 +130,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 #define FRAGMENT_KEYS 16
 #define LISTED_KEYS   8
 
-/* Candidates, the best one first. Each is for a maximum number of workgroups without splits. Measured on the H200
- * (docs/notes/experiments.md). */
+/* Candidates, the best one first. Each is for a maximum number of workgroups without splits, or, with fragments, for
+ * formats. Measured on the H200 (docs/notes/experiments.md). */
 #define ANY UINT64_MAX
 static const struct {
     tile_form form;
@@ -302,7 +302,9 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);
-        if (workgroups <= matrix_tiles[i].most && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
+        const bool is_for =
+            workgroups <= matrix_tiles[i].most || (tile.form == FORM_FRAGMENTS && dmattn_decode_has_formats(d));
+        if (is_for && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
             tiles[count++] = tile;
     }
     if (count) {
@@ -381,7 +383,8 @@ static uint32_t portable_shared_memory(const decode_tile *t)
     return 4 * t->block_rows * t->block_keys + 12 * t->block_rows + 32 * t->workgroup * sum_rows;
 }
 
-/* Bytes of the arrays of decode_rows.glsl: new tokens' rows, a quad for each 8 elements or two of f32, and scales. */
+/* Bytes of the arrays of decode_rows.glsl: new tokens' rows, a quad for each 8 elements or two of f32, and scales; of
+ * cache_paged.glsl: pages. */
 static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -391,7 +394,8 @@ static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_
         a->head_dim / 8 * (k == DMATTN_FORMAT_F32 ? 2 : 1) + a->value_dim / 8 * (v == DMATTN_FORMAT_F32 ? 2 : 1);
     if (!dmattn_decode_has_formats(d))
         return 0;
-    return 16 * a->queries * quads
+    const uint32_t pages = t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED ? 4 * t->block_keys : 0;
+    return pages + 16 * a->queries * quads
            + 8 * (dmattn_format_has_scales(k) || dmattn_format_has_scales(v) ? t->block_keys : 1);
 }
 
