@@ -38,31 +38,45 @@ shared uint bitmap[SEGMENT_WORDS]; // bit i of word n: a query selects number se
 shared uint before[SEGMENT_WORDS]; // the number of bits before a word
 shared uint members[SLOTS * MEMBER_WORDS];
 
-uint first_query, tile_items, numbers, segment_begin;
+uint first_query, tile_queries, numbers, segment_begin;
 uvec2 rows; // the list of the tile's first query
 
-// Number `item` of the tile, and its query. The number is relative to the segment, and at least SEGMENT if the segment
-// has no such key, or if causality hides it.
-uint load_number(uint item, out uint query)
+// Numbers from here on are hidden from a query of the tile, or do not exist.
+uint end_of_query(uint query)
 {
-    query = item / p.count;
-    const uint number = Words(advance(rows, query, p.query_stride)).w[item % p.count];
+    if (CAUSAL == 0)
+        return numbers;
     const int position = int(first_query + query) + int(p.keys) - int(p.queries);
-    const bool selects = number < numbers && (CAUSAL == 0 || int(number << p.shift) <= position);
-    return selects ? number - segment_begin : SEGMENT;
+    return position < 0 ? 0 : min(numbers, (uint(position) >> p.shift) + 1);
 }
+
+// LANES neighbouring invocations read the list of a query together, and each has LOADS loads in flight. Loads are
+// unconditional: with a branch around each, each would wait for the one before. The body of the loop gets each number
+// of the segment, relative to its begin, and its query.
+const uint LANES = WORKGROUP < 32 ? WORKGROUP : 32, LOADS = 8;
+
+#define FOR_EACH_NUMBER(number, query, body)                                                                           \
+    for (uint query = gl_LocalInvocationIndex / LANES; query < tile_queries; query += WORKGROUP / LANES) {             \
+        const uvec2 row = advance(rows, query, p.query_stride);                                                        \
+        const uint end_ = max(end_of_query(query), segment_begin) - segment_begin, size = min(end_, SEGMENT);          \
+        for (uint item = gl_LocalInvocationIndex % LANES; item < p.count; item += LANES * LOADS) {                     \
+            uint found[LOADS];                                                                                         \
+            [[unroll]] for (uint n = 0; n < LOADS; n++)                                                                \
+                found[n] = Words(row).w[min(item + n * LANES, p.count - 1)];                                           \
+            [[unroll]] for (uint n = 0; n < LOADS; n++) {                                                              \
+                const uint number = found[n] - segment_begin;                                                          \
+                if (number < size && item + n * LANES < p.count)                                                       \
+                    body                                                                                               \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
 
 void make_bitmap()
 {
     for (uint i = gl_LocalInvocationIndex; i < SEGMENT_WORDS; i += WORKGROUP)
         bitmap[i] = 0;
     barrier();
-    for (uint item = gl_LocalInvocationIndex; item < tile_items; item += WORKGROUP) {
-        uint query;
-        const uint number = load_number(item, query);
-        if (number < SEGMENT)
-            atomicOr(bitmap[number / 32], 1u << number % 32);
-    }
+    FOR_EACH_NUMBER(number, query, { atomicOr(bitmap[number / 32], 1u << number % 32); })
     barrier();
 }
 
@@ -89,16 +103,13 @@ void store_members(uvec2 list, uint segment_entry, uint first, uint count)
     for (uint i = gl_LocalInvocationIndex; i < count * MEMBER_WORDS; i += WORKGROUP)
         members[i] = 0;
     barrier();
-    for (uint item = gl_LocalInvocationIndex; item < tile_items; item += WORKGROUP) {
-        uint query;
-        const uint number = load_number(item, query);
-        if (number < SEGMENT) {
-            const uint word = number / 32, below = (1u << number % 32) - 1;
-            const uint entry = before[word] + bitCount(bitmap[word] & below) - first;
-            if (entry < count)
-                atomicOr(members[entry * MEMBER_WORDS + query / 32], 1u << query % 32);
-        }
-    }
+    FOR_EACH_NUMBER(number, query, {
+        const uint word = number / 32;
+        const uint below = (1u << number % 32) - 1;
+        const uint entry = before[word] + bitCount(bitmap[word] & below) - first;
+        if (entry < count)
+            atomicOr(members[entry * MEMBER_WORDS + query / 32], 1u << query % 32);
+    })
     barrier();
     for (uint i = gl_LocalInvocationIndex; i < count * MEMBER_WORDS; i += WORKGROUP)
         Words(list).w[(segment_entry + first + i / MEMBER_WORDS) * ENTRY_WORDS + 1 + i % MEMBER_WORDS] = members[i];
@@ -110,18 +121,14 @@ void main()
     const uint tile = WORKGROUP_ID.x, plane = WORKGROUP_ID.y;
     const uint tiles = (p.queries - 1) / p.list_queries + 1, at = plane * tiles + tile;
     first_query = tile * p.list_queries;
-    tile_items = min(p.list_queries, p.queries - first_query) * p.count;
+    tile_queries = min(p.list_queries, p.queries - first_query);
     numbers = (p.keys - 1 >> p.shift) + 1;
     rows = advance(advance(advance(p.selected, plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride),
                    first_query, p.query_stride);
     const uint headers = (tiles * p.planes + LIST_UNIT / 16 - 1) / (LIST_UNIT / 16);
     const uint offset = headers + at * (p.capacity / (LIST_UNIT / 4) * ENTRY_WORDS);
     const uvec2 list = advance(p.lists, offset, uvec2(LIST_UNIT, 0));
-    uint end = numbers; // numbers from here on are hidden from all queries
-    if (CAUSAL != 0) {
-        const int position = int(min(first_query + p.list_queries, p.queries) - 1) + int(p.keys) - int(p.queries);
-        end = position < 0 ? 0 : min(numbers, (uint(position) >> p.shift) + 1);
-    }
+    const uint end = end_of_query(tile_queries - 1); // those of the other queries are not greater
 
     uint found = 0;
     for (segment_begin = 0; segment_begin < end; segment_begin += SEGMENT) {
