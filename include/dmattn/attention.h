@@ -142,9 +142,9 @@ typedef struct dmattn_attention_desc {
     dmattn_score_shape mask_shape; /**< shape of the dense mask, of `begin` and of `end`, or of `selected` */
     uint32_t selected_count;       /**< DMATTN_MASK_SELECTED: numbers of a list, up to 2^20; required then */
     uint32_t selected_block;       /**< DMATTN_MASK_SELECTED: keys of a block, a power of 2 up to 4096; 0: 1 */
-    uint32_t selected_queries;     /**< DMATTN_MASK_SELECTED: how many neighbouring queries share most of their keys. If
-                                      there are tiles of at most so many queries, forward uses one of them. 1: lists
-                                      have little in common; 0: not known */
+    uint32_t selected_queries;     /**< DMATTN_MASK_SELECTED: how many neighbouring queries share most of their keys.
+                                      Tiles of forward have at most so many queries, or as few as its kernels have. 1:
+                                      lists have little in common; 0: not known */
     bool bias;                     /**< add args.bias to the scores */
     dmattn_type bias_type;         /**< element type of the bias */
     dmattn_score_shape bias_shape; /**< shape of the bias; queries = 1 with interval masks */

@@ -170,12 +170,15 @@ uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *d, uint32_t row
 #define MOST_SPLITS 64
 
 /* If there are fewer workgroups, several of them share the keys of a tile, so that a large device has enough to do.
- * Workgroups of 64 invocations with little data each wait for memory, so there may be more of them
- * (docs/notes/experiments.md). */
+ * Tiles of few rows wait for memory, so there may be more of them (docs/notes/experiments.md). */
+#define FEW_ROWS 32
+
 static uint64_t filling_workgroups(const dmattn_attention_desc *d, const attention_tile *t)
 {
-    const bool little = t->form == FORM_PORTABLE ? t->rows <= 16 : max_u32(d->head_dim, d->value_dim) <= 64;
-    return little && t->workgroup <= 64 ? 256 : 128;
+    const bool few = t->form == FORM_PORTABLE ? t->rows <= 16 && t->workgroup <= 64
+                                              : (uint64_t)d->queries * shared_heads(d) <= FEW_ROWS
+                                                    && max_u32(d->head_dim, d->value_dim) <= BAND;
+    return few ? 256 : 128;
 }
 
 /* Without splits. */
@@ -325,14 +328,15 @@ typedef struct matrix_candidate {
  * so there must be many. The first candidates are for few queries, which do not fill more subgroups, or for few keys,
  * which do not fill more workgroups. */
 static const matrix_candidate fragments[] = {
-    {32, MANY, 64, 2, 1, 64, 0, true, ANY_KEYS, 0},
-    {32, MANY, 128, 2, 1, 48, 0, false, ANY_KEYS, 0},
-    {32, MANY, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 64, 2, 1, 64, 0, true, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 256, 4, 1, 16, 48, false, ANY_KEYS, 0},
     {64, 4096, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
     {1024, 256, 256, 2, 1, 16, 192, false, ANY_KEYS, 0},
     {MANY, MANY, 64, 4, 2, 64, 0, false, LISTS, 0},
     {MANY, MANY, 64, 4, 2, 64, 0, false, NEIGHBOURS, 1024},
     {MANY, MANY, 96, 8, 1, 64, 0, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 64, 48, false, SELECTION, 0},
     {MANY, MANY, 128, 8, 1, 64, 16, false, LISTS, 0},
     {MANY, MANY, 128, 8, 2, 32, 48, false, NEIGHBOURS, 512},
     {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},
@@ -343,15 +347,11 @@ static const matrix_candidate fragments[] = {
     {MANY, MANY, 256, 4, 1, 32, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
     /* wide heads: by the registers and the shared memory that they leave, not measured */
-    {32, MANY, 320, 2, 1, 16, 256, false, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 320, 2, 1, 16, 256, false, ANY_KEYS, 0},
     {MANY, MANY, 320, 8, 1, 16, 96, false, ANY_KEYS, 0},
-    {32, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 576, 2, 1, 16, 384, false, ANY_KEYS, 0},
     {64, MANY, 576, 4, 1, 16, 192, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 8, 1, 16, 80, false, ANY_KEYS, 0},
-    /* selected keys that few queries share: the tiles of few queries */
-    {MANY, MANY, 64, 2, 1, 64, 0, true, SELECTION, 0},
-    {MANY, MANY, 128, 2, 1, 48, 0, false, SELECTION, 0},
-    {MANY, MANY, 256, 2, 1, 16, 192, false, SELECTION, 0},
     /* wide heads for selected keys, if each kv head has one query head */
     {MANY, MANY, 320, 4, 1, 16, 96, false, SELECTION, 0},
     {MANY, MANY, 576, 4, 1, 16, 192, false, SELECTION, 0},
@@ -549,10 +549,13 @@ uint32_t dmattn_tile_candidates(const capabilities *caps, const dmattn_attention
         return all_candidates(caps, d, level, tiles, max, why, size);
     attention_tile found[MAX_CANDIDATES];
     const uint32_t count = all_candidates(caps, d, level, found, MAX_CANDIDATES, why, size);
-    for (uint32_t i = 1; i < count; i++) { /* the ones with the fewest queries too many first, else in their order */
+    /* the ones of the first form first, of these the ones with the fewest queries too many, else in their order */
+    for (uint32_t i = 1; i < count; i++) {
         const attention_tile tile = found[i];
         uint32_t at = i;
-        for (; at > 0 && excess_queries(d, &found[at - 1]) > excess_queries(d, &tile); at--)
+        for (;
+             at > 0 && found[at - 1].form == tile.form && excess_queries(d, &found[at - 1]) > excess_queries(d, &tile);
+             at--)
             found[at] = found[at - 1];
         found[at] = tile;
     }
