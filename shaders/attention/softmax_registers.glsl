@@ -152,15 +152,12 @@ void find_maxima(const SCORES, out TILE_MAXIMA)
     }
 }
 
-// Not 0: what is added to scores may be much greater than they are. f16 has no such numbers.
-const uint LARGE_TERMS = PAIR_TERMS == 0 ? 0 : BIAS == 0 ? 1 : BIAS_TYPE != TYPE_F16 ? 1 : SLOPES;
-
-// The exponent of 2 of a score relative to its row's maximum. With LARGE_TERMS, the maximum is kept as a score and is
+// The exponent of 2 of a score relative to its row's maximum. With PAIR_TERMS, the maximum is kept as a score and is
 // subtracted first: a bias may make scores so large that the rounding of their product with exponent_unit would matter.
 // Otherwise, the maximum is kept as an exponent of 2, so that this is one instruction.
 float exponent_of(float s, float row_maximum)
 {
-    return LARGE_TERMS != 0 ? (s - row_maximum) * exponent_unit : fma(s, exponent_unit, -row_maximum);
+    return PAIR_TERMS != 0 ? (s - row_maximum) * exponent_unit : fma(s, exponent_unit, -row_maximum);
 }
 
 // Whether a score of the subgroup exceeds its row's maximum by more than 8 (as exponents of 2), so that the maxima must
@@ -182,8 +179,8 @@ void raise_maxima(inout TILE_MAXIMA, inout ROW_MAXIMA, inout ROW_SUMS, inout OUT
         float shrink[ROW_VALUES];
         max_over_rows(tile_max[m]);
         [[unroll]] for (uint r = 0; r < ROW_VALUES; r++) {
-            const float raised = max(row_max[m][r], LARGE_TERMS != 0 ? tile_max[m][r] : tile_max[m][r] * exponent_unit);
-            shrink[r] = exp2((row_max[m][r] - raised) * (LARGE_TERMS != 0 ? exponent_unit : 1));
+            const float raised = max(row_max[m][r], PAIR_TERMS != 0 ? tile_max[m][r] : tile_max[m][r] * exponent_unit);
+            shrink[r] = exp2((row_max[m][r] - raised) * (PAIR_TERMS != 0 ? exponent_unit : 1));
             row_max[m][r] = raised;
             row_sum[m][r] *= shrink[r];
         }
@@ -222,7 +219,7 @@ void find_probabilities(const SCORES, const ROW_MAXIMA, out PROBABILITIES, inout
 // The largest score of a row, from its maximum.
 float largest_score(float row_maximum)
 {
-    return LARGE_TERMS != 0 ? score_from_units(row_maximum) : row_maximum * LN_2;
+    return PAIR_TERMS != 0 ? score_from_units(row_maximum) : row_maximum * LN_2;
 }
 
 // Adds the sinks to the rows of block m. `row_maximum` becomes their largest scores, and `inverse` the factors for
