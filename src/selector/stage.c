@@ -189,7 +189,8 @@ static void record_scores(const selector_stage *s, recorder *r, uint32_t round)
         .row_words = s->layout.row_words,
     };
     const grid g = scores_grid(s, round);
-    const double flops = 2.0 * d->head_dim * (d->heads / d->list_heads) * g.y * s->tile.queries * s->layout.row_words;
+    const uint32_t group = d->heads / d->list_heads;
+    const double flops = 2.0 * d->head_dim * group * g.y * s->tile.queries * s->layout.row_words;
     dmattn_recorder_dispatch_slices(r, s->scores, &params, sizeof params, g, dmattn_grid_slice(g, flops));
 }
 
