@@ -250,8 +250,8 @@ typedef enum dmattn_gradient {
  * a tile are visible to nearly the same queries.
  *
  * With selected keys, each tile of keys has a list of the queries that see some of them, made from the lists of tiles
- * of queries. All kernels are portable. A bias with a query dimension has no gradient: `gradients` must name the
- * others, or the descriptor is INVALID.
+ * of queries. A bias with a query dimension has no gradient: `gradients` must name the others, or the descriptor is
+ * INVALID.
  *
  * NaN and infinity: the table of dmattn_attention_desc. In addition k must be finite wherever v must be. Limit: if
  * scores exceed about 2^24 and several keys share the largest score, lse (an f32) cannot represent their number, and

@@ -25,6 +25,10 @@
 
 #define PARAMS BACKWARD_KEY_PARAMS
 #define WALK WORKSPACE(p.walk_at)
+#ifdef SELECTED_KEYS
+#define LISTED_QUERIES
+#define QUERY_SETS 3
+#endif
 #define PAIR_ROWS TILE_KEYS
 #define PAIR_COLUMNS TILE_ROWS
 #include "../lib/matrix.glsl"
@@ -58,6 +62,9 @@ float bias_of(uint key)
 const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
 const bool NEEDS_SLOPE = (GRADIENTS & GRADIENT_K) != 0;
 
+#ifdef SELECTED_KEYS
+#include "listed_queries.glsl"
+#endif
 #include "gradients_matrix.glsl"
 
 // ---- keys -----------------------------------------------------------------------------------------------------------
@@ -99,6 +106,7 @@ void drop_rows(uint buffer_, uint softmax)
     barrier();
 }
 
+#ifndef SELECTED_KEYS
 uint walk_next, walk_end; // the next of the item's tiles of queries, and the end
 ivec2 any_query;          // no query outside x to y - 1 sees any of these keys
 ivec2 all_queries;        // the queries from x to y - 1 see all of these keys
@@ -151,6 +159,7 @@ uint next_query_tile()
         walk_next++;
     return walk_next < walk_end ? walk_next++ : NONE;
 }
+#endif
 
 // ---- products -------------------------------------------------------------------------------------------------------
 
@@ -313,8 +322,15 @@ void main()
             if (invocation < TILE_ROWS)
                 coming_softmax = softmax_of(invocation);
             find_queries(now);
+#ifdef SELECTED_KEYS
+            const listed_query coming_query = fetch_query(walk_next);
+#endif
             if (rows_are_dropped)
                 drop_rows(buffer_, softmax);
+#ifdef SELECTED_KEYS
+            if (sees_own_keys())
+                ATTEND(true)
+#else
             const int first = int(first_query), end = int(end_query);
             if (any_query.x < end && first < any_query.y) {
                 const bool full =
@@ -328,6 +344,7 @@ void main()
                 ATTEND(!full)
 #endif
             }
+#endif
             end_buffer();
 #ifndef REGISTERS // too few registers to hold the loaded rows during the products
             find_queries(next != NONE ? next : now);
@@ -338,6 +355,9 @@ void main()
             store_douts(OTHER_BUFFER - buffer_, coming_douts);
             if (invocation < TILE_ROWS)
                 row_softmax[TILE_ROWS - softmax + invocation] = coming_softmax;
+#ifdef SELECTED_KEYS
+            store_query(walk_next, coming_query);
+#endif
             buffer_ = OTHER_BUFFER - buffer_;
             softmax = TILE_ROWS - softmax;
             now = next;

@@ -53,6 +53,25 @@ float bias_of(uint key)
 
 const bool NEEDS_SLOPE = true;
 
+#ifdef SELECTED_KEYS
+#define NOW_IS_PARTIAL true // no slot counts as full
+#ifdef FRAGMENTS            // bits of rows_of_members(), in the columns of an invocation
+#define PREPARE_TEST                                                                               \
+    uint seen[COLUMN_BLOCKS][4];                                                                   \
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {                                          \
+        const uint own = n * MATRIX_N + gl_SubgroupInvocationID % MATRIX_N;                        \
+        const uint rows = rows_of_members(uvec2(range_of(own)));                                   \
+        [[unroll]] for (uint c = 0; c < 4; c++)                                                    \
+            seen[n][c] = subgroupShuffle(rows, element_position(c).y) >> element_position(0).x;    \
+    }
+#define PAIR_IS_VISIBLE(m, n, e, row, key) ((seen[n][(e) & 3] & 1u << (m) * MATRIX_M + 8 * ((e) >> 2)) != 0)
+#else
+#define PREPARE_TEST
+#define PAIR_IS_VISIBLE(m, n, e, row, key) row_sees(number_of(key), row, range_of(key))
+#endif
+#else
+#define NOW_IS_PARTIAL now.partial
+#endif
 #include "gradients_matrix.glsl"
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
@@ -180,13 +199,13 @@ void main()
     next = second_tile;
     barrier();
 
-#ifdef FRAGMENTS // here, a separate loop without the code for partial tiles is faster
+#if defined(FRAGMENTS) && !defined(SELECTED_KEYS) // here, separate code for full tiles is faster
     while (now.exists && !now.partial) {
         ATTEND(false)
     }
 #endif
     while (now.exists) {
-        ATTEND(now.partial)
+        ATTEND(NOW_IS_PARTIAL)
     }
     store_dq(dq);
 }

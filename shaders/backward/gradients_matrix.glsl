@@ -4,7 +4,8 @@
 //
 // The includer defines PAIR_ROWS and PAIR_COLUMNS, and how pairs are arranged: for row i and column j, QUERY_OF(i, j)
 // is the row of the tile of queries and KEY_OF(i, j) the key of the tile of keys. It also defines number_of(key),
-// range_of(key) and bias_of(key) for the current tile, and NEEDS_SLOPE.
+// range_of(key) and bias_of(key) for the current tile, and NEEDS_SLOPE. With selected keys, it defines PREPARE_TEST and
+// PAIR_IS_VISIBLE instead of range_of(key).
 #ifndef LIB_GRADIENTS_MATRIX_GLSL
 #define LIB_GRADIENTS_MATRIX_GLSL
 
@@ -34,6 +35,9 @@ const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;
 shared uvec4 staged[STAGED_UNITS];
 
 #include "../lib/fragment_layout.glsl"
+#if defined(SELECTED_KEYS) && defined(FRAGMENTS)
+#include "../attention/visible_rows.glsl"
+#endif
 
 // Waits until the buffer that is stored to next is no longer read.
 void end_buffer()
@@ -117,9 +121,16 @@ void begin_gradients(uint softmax, out PAIRS(x))
     }
 }
 
+// Whether the row sees the key, for element e of block (m, n). PREPARE_TEST comes before all tests of a tile.
+#ifndef PAIR_IS_VISIBLE
+#define PREPARE_TEST
+#define PAIR_IS_VISIBLE(m, n, e, row, key) is_visible(number_of(key), row, range_of(key))
+#endif
+
 // Turns q k^T into P. The rows' lse begin at row_softmax[softmax]. `slope` is the derivative of the soft cap.
 void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PAIRS(slope))
 {
+    PREPARE_TEST
     EACH_PAIR(m, n, e) {
         const uvec2 at = pair_position(m, n, e);
         const uint row = QUERY_OF(at.x, at.y), key = KEY_OF(at.x, at.y);
@@ -134,7 +145,7 @@ void find_probabilities(const bool partial, uint softmax, inout PAIRS(x), out PA
         const float exponent = PAIR_TERMS != 0 ? (fma(s, exponent_scale(), bias) - lse) * LOG2_E
                                                : fma(s, exponent_scale() * LOG2_E, -lse * LOG2_E);
         const float probability = exp2(exponent);
-        x[m][n][e] = !partial || is_visible(number_of(key), row, range_of(key)) ? probability : 0;
+        x[m][n][e] = !partial || PAIR_IS_VISIBLE(m, n, e, row, key) ? probability : 0;
     }
 }
 

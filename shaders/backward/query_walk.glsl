@@ -57,7 +57,7 @@ bool next_tile()
 // Whether a row sees key i of the tile.
 bool row_sees_key(uint row, uint i)
 {
-    return (query_keys[row / HEADS_PER_TILE][i / 32] & 1u << i % 32) != 0;
+    return (query_keys[ENTRY_OF(row)][i / 32] & 1u << i % 32) != 0;
 }
 
 #else

@@ -92,8 +92,15 @@ void find_heads(uint head_tile)
     end_head = min(first_head + HEADS_PER_TILE, (kv_head + 1) * GROUP);
 }
 
+#ifdef QUERY_SETS
+uint query_set; // where the entries of the current tile begin
+#endif
+
 void find_queries(uint tile)
 {
+#ifdef QUERY_SETS
+    query_set = tile % QUERY_SETS * TILE_QUERIES;
+#endif
     query_tile = tile;
     first_query = tile * TILE_QUERIES;
     end_query = min(first_query + TILE_QUERIES, p.queries);
@@ -101,15 +108,24 @@ void find_queries(uint tile)
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
 
-#ifdef LISTED_QUERIES // the queries of a tile are entries of a list
-shared uint tile_queries[TILE_QUERIES]; // numbers from p.queries on mean: no query
+#ifdef LISTED_QUERIES // the queries of a tile are entries of a list; numbers from p.queries on mean: no query
+// The entry of a row. Rows beyond the last query have that of another row.
+#define ENTRY_OF(row) \
+    (TILE_ROWS % HEADS_PER_TILE == 0 ? (row) / HEADS_PER_TILE : min((row) / HEADS_PER_TILE, TILE_QUERIES - 1))
+#ifdef QUERY_SETS // so many tiles have entries in shared memory at a time
+shared uint tile_queries[QUERY_SETS * TILE_QUERIES];
+#define TILE_QUERY(row) tile_queries[query_set + ENTRY_OF(row)]
+#else
+shared uint tile_queries[TILE_QUERIES];
+#define TILE_QUERY(row) tile_queries[ENTRY_OF(row)]
+#endif
 #endif
 
 // The query and head of a row. If the row does not exist, they are those of another row.
 uint row_query(uint row)
 {
 #ifdef LISTED_QUERIES
-    return min(tile_queries[row / HEADS_PER_TILE], p.queries - 1);
+    return min(TILE_QUERY(row), p.queries - 1);
 #else
     return min(first_query + row / HEADS_PER_TILE, end_query - 1);
 #endif
@@ -123,7 +139,7 @@ uint row_head(uint row)
 bool row_exists(uint row)
 {
 #ifdef LISTED_QUERIES
-    return row < TILE_QUERIES * HEADS_PER_TILE && tile_queries[row / HEADS_PER_TILE] < p.queries
+    return row < TILE_QUERIES * HEADS_PER_TILE && TILE_QUERY(row) < p.queries
            && first_head + row % HEADS_PER_TILE < end_head;
 #else
     return row < TILE_QUERIES * HEADS_PER_TILE && first_query + row / HEADS_PER_TILE < end_query

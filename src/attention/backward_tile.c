@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "backward.h"
 
+#include "../../shaders/lib/lists.h"
+
 #include <stdio.h>
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
@@ -47,7 +49,7 @@ static uint32_t kept_bytes(const attention_tile *t, uint32_t units)
 uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
     if (t->form != FORM_PORTABLE) {
-        const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 3 * t->keys : 1;
+        const uint32_t slots = dmattn_attention_has_lists(d) ? 3 * t->keys : 1;
         return matrix_shared_memory(t, d, t->rows, t->keys) + 12 * slots + 4 * 3 * t->keys + 8 * t->rows;
     }
     const uint32_t members = d->mask == DMATTN_MASK_SELECTED ? 8 * t->keys : 0; /* listed_ranges */
@@ -59,9 +61,10 @@ uint32_t dmattn_backward_query_shared_memory(const attention_tile *t, const dmat
  * has any_is_seen. */
 uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn_attention_desc *d)
 {
+    /* of query_walk.glsl, or of three tiles in listed_queries.glsl */
+    const uint32_t listed = d->mask == DMATTN_MASK_SELECTED ? 12 * dmattn_tile_queries(t) : 0;
     if (t->form != FORM_PORTABLE)
-        return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows;
-    const uint32_t listed = d->mask == DMATTN_MASK_SELECTED ? 12 * dmattn_tile_queries(t) : 0; /* of query_walk.glsl */
+        return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows + 3 * listed;
     const uint32_t keys = products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim))
                           + kept_bytes(t, 5) + 12 * t->keys + 8 * t->rows + listed;
     const uint32_t bias = products_shared_memory(t, t->rows, t->keys, 4 * t->key_lanes) + 4 * t->keys + 8 * t->rows + 4;
@@ -243,8 +246,8 @@ typedef struct candidates {
 
 /* The best one first. For NVIDIA's layout, with 255 registers per invocation. */
 static const matrix_candidate query_fragments[] = {
-    {64, 4, 2, 32, {0, 0}, 2},     {128, 8, 1, 48, {0, 0}, 1},     {128, 8, 1, 32, {0, 0}, 1},
-    {256, 4, 1, 16, {64, 128}, 1}, {256, 2, 1, 16, {192, 192}, 1},
+    {64, 4, 2, 32, {0, 0}, 2},  {128, 8, 1, 48, {0, 0}, 1},    {128, 8, 1, 32, {0, 0}, 1},
+    {128, 4, 1, 32, {0, 0}, 1}, {256, 4, 1, 16, {64, 128}, 1}, {256, 2, 1, 16, {192, 192}, 1},
 };
 static const matrix_candidate key_fragments[] = {
     {64, 4, 1, 64, {0, 0}, 1},    {128, 8, 1, 16, {0, 0}, 1},     {128, 4, 1, 16, {0, 0}, 1},
@@ -287,6 +290,13 @@ static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, c
     return t;
 }
 
+/* The entries of lists of selected keys have a bit for each query, or each key, of a tile. */
+static bool bits_fit(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows)
+{
+    return d->mask != DMATTN_MASK_SELECTED
+           || (keys_are_rows ? t->keys <= KEY_LISTS_MAX_KEYS : dmattn_tile_queries(t) <= SELECTED_MAX_QUERIES);
+}
+
 static bool matrix_fits(const attention_tile *t, const capabilities *caps, const matrix_candidate *c,
                         const dmattn_attention_desc *d, bool keys_are_rows)
 {
@@ -294,7 +304,8 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
     return max_u32(d->head_dim, d->value_dim) <= c->max_dim
            && t->workgroup <= caps->max_invocations
            /* each invocation loads at most one key of a list, or lse and D of one row */
-           && columns <= t->workgroup && dmattn_tile_matrix_fits(t, caps, rows, columns)
+           && columns <= t->workgroup && bits_fit(t, d, keys_are_rows)
+           && dmattn_tile_matrix_fits(t, caps, rows, columns)
            && (keys_are_rows ? dmattn_backward_key_shared_memory(t, d) : dmattn_backward_query_shared_memory(t, d))
                   <= caps->shared_memory;
 }
@@ -318,10 +329,6 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
     const dmattn_attention_desc *d = &b->attention;
     attention_tile begun;
     uint32_t count = 0;
-    if (d->mask == DMATTN_MASK_SELECTED) {
-        snprintf(why, size, "gradients with selected keys have only portable kernels");
-        return 0;
-    }
     if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, size))
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
@@ -409,7 +416,7 @@ bool dmattn_backward_tiles_least(const capabilities *caps, const dmattn_attentio
         return false;
     if (level == DMATTN_LEVEL_PORTABLE)
         return true;
-    if (d->mask == DMATTN_MASK_SELECTED || !dmattn_tile_begin_matrix(caps, d, level, &begun, why, sizeof why))
+    if (!dmattn_tile_begin_matrix(caps, d, level, &begun, why, sizeof why))
         return false;
     begun.form = dmattn_level_forms(level)[LEVEL_FORMS - 1];
     tiles->query = matrix_tile(begun, &least, d, false);

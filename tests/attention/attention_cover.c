@@ -126,8 +126,6 @@ size_t attention_choose(dmattn_level level, bool gradients, attention_choice cho
             const dmattn_attention_desc *d = &c->desc;
             if (gradients && (c->data == DATA_LOWEST_ROWS || attention_has_no_gradients(d)))
                 continue;
-            if (gradients && d->mask == DMATTN_MASK_SELECTED && level > DMATTN_LEVEL_PORTABLE)
-                continue; /* these gradients have only portable kernels */
             /* A CPU needs minutes to compile a matrix kernel of such a row. */
             if (level > DMATTN_LEVEL_PORTABLE && c->desc.head_dim > MOST_COMPILED)
                 continue;

@@ -12,14 +12,12 @@
 bool backward_has_kernels(const dmattn_attention_desc *desc, dmattn_level level)
 {
     dmattn_attention_backward_desc b = {.attention = *desc};
-    const bool selected = desc->mask == DMATTN_MASK_SELECTED;
-    if (level == DMATTN_LEVEL_PORTABLE || (desc->head_dim <= BAND && desc->value_dim <= BAND && !selected))
+    if (level == DMATTN_LEVEL_PORTABLE || (desc->head_dim <= BAND && desc->value_dim <= BAND))
         return true;
     b.attention.level = level;
     dmattn_support support;
     cr_expect_eq(dmattn_attention_backward_check(h.context, &b, &support), DMATTN_ERROR_UNSUPPORTED);
-    cr_expect(strstr(support.message, selected ? "only portable" : "no tiles for gradients of head_dim"), "%s",
-              support.message);
+    cr_expect(strstr(support.message, "no tiles for gradients of head_dim"), "%s", support.message);
     return false;
 }
 

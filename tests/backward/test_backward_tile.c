@@ -71,7 +71,8 @@ static void expect_tile(const attention_tile *t, const capabilities *caps, const
 
 static void expect_tiles(const backward_tiles *t, const capabilities *caps, const dmattn_attention_desc *d)
 {
-    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS ? 3 * t->query.keys : 1;
+    const bool selected = d->mask == DMATTN_MASK_SELECTED;
+    const uint32_t slots = d->mask == DMATTN_MASK_INTERVALS || selected ? 3 * t->query.keys : 1;
     const uint32_t queries = dmattn_backward_query_shared_memory(&t->query, d);
     const uint32_t keys = dmattn_backward_key_shared_memory(&t->key, d);
     expect_tile(&t->query, caps, d, t->query.rows, t->query.keys);
@@ -79,9 +80,9 @@ static void expect_tiles(const backward_tiles *t, const capabilities *caps, cons
     /* slot_key, slot_range, slot_bias, row_softmax */
     cr_expect_eq(queries, 16 * declared(&t->query, d, t->query.rows, t->query.keys) + 4 * slots + 8 * slots
                               + 4 * 3 * t->query.keys + 8 * t->query.rows);
-    /* tile_keys, tile_ranges, tile_bias, row_softmax */
-    cr_expect_eq(keys,
-                 16 * declared(&t->key, d, t->key.keys, t->key.rows) + (4 + 8 + 4) * t->key.keys + 2 * 8 * t->key.rows);
+    /* tile_keys, tile_ranges, tile_bias, row_softmax; tile_queries, query_keys with up to 64 bits */
+    cr_expect_eq(keys, 16 * declared(&t->key, d, t->key.keys, t->key.rows) + (4 + 8 + 4) * t->key.keys
+                           + 2 * 8 * t->key.rows + (selected ? 3 * (4 + 8) * dmattn_tile_queries(&t->key) : 0));
     cr_expect_leq(queries, caps->shared_memory);
     cr_expect_leq(keys, caps->shared_memory);
     cr_expect_eq(t->bias.level, DMATTN_LEVEL_PORTABLE);
@@ -320,26 +321,39 @@ Test(backward_tile, small_work)
     cr_expect_eq(dmattn_backward_schedule_bytes(&b, &t), 16 * (2 * 2 * 3 * 2 + WORK_ITEMS + WORK_HEADER));
 }
 
-/* With selected keys, tiles have as many queries and keys as entries of lists have bits, and no matrices. */
+/* With selected keys, tiles have at most as many queries and keys as entries of lists have bits, also if each kv head
+ * has one query head. By NVIDIA's layout, all rows are in registers up to 128 dimensions. */
 Test(backward_tile, selected_keys)
 {
     capabilities caps = matrix_capabilities();
     backward_tiles t;
     char why[200] = "";
-    for (uint32_t dim = 16; dim <= 256; dim *= 2) {
+    for (uint32_t i = 0; i < 3 * 2 * 2 * 5; i++) {
+        const dmattn_level level = DMATTN_LEVEL_PORTABLE + i % 3;
+        const uint32_t kv_heads = i / 3 % 2 ? 4 : 1, dim = 16u << i / 12;
+        const bool fragments = i / 6 % 2;
+        caps.fragment_layout = fragments ? LAYOUT_QUAD_ROWS : LAYOUT_UNKNOWN;
         const backward_desc b = resolved((backward_desc){.attention = {.batch = 1,
                                                                        .queries = 300,
                                                                        .keys = 300,
                                                                        .heads = 4,
+                                                                       .kv_heads = kv_heads,
                                                                        .head_dim = dim,
                                                                        .type = DMATTN_TYPE_F16,
                                                                        .mask = DMATTN_MASK_SELECTED,
                                                                        .selected_count = 9}});
-        cr_assert(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+        cr_assert(dmattn_backward_tiles_choose(&caps, &b, level, &t, why, sizeof why), "%s", why);
         cr_expect(dmattn_tile_queries(&t.query) <= 64 && t.key.keys <= 64);
-        cr_expect(dmattn_backward_query_shared_memory(&t.query, &b.attention) <= caps.shared_memory);
-        cr_expect_not(dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
-        cr_expect(strstr(why, "only portable kernels"), "%s", why);
+        cr_expect_leq(dmattn_backward_query_shared_memory(&t.query, &b.attention), caps.shared_memory);
+        cr_expect_leq(dmattn_backward_key_shared_memory(&t.key, &b.attention), caps.shared_memory);
+        if (level == DMATTN_LEVEL_PORTABLE)
+            continue;
+        expect_tiles(&t, &caps, &b.attention);
+        cr_expect_eq(t.query.form, fragments ? FORM_FRAGMENTS : dmattn_level_forms(level)[LEVEL_FORMS - 1]);
+        if (fragments && dim <= 128)
+            cr_expect(16 * t.query.query_blocks == dim && 16 * t.key.query_blocks == dim);
+        dmattn_backward_kernel(&t.query, &b.attention, false, why);
+        cr_expect(strstr(why, "backward_queries_selected_") == why, "%s", why);
     }
 }
 
