@@ -10,8 +10,12 @@ set(DMATTN_VARIANTS
     "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
     "attention_selected  | portable | attention/attention.comp           | | vulkan1.2 | SELECTED_KEYS"
     "attention_counted   | portable | attention/attention.comp           | | vulkan1.2 | COUNTED"
+    "attention_packed    | portable | attention/attention.comp           | | vulkan1.2 | COUNTED PACKED"
+    "schedule_items      | portable | attention/schedule_items.comp      | | vulkan1.2 | "
     "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
+    "combine_packed      | portable | attention/combine_splits.comp      | | vulkan1.2 | PACKED"
     "unpack              | portable | attention/unpack.comp              | | vulkan1.2 | "
+    "unpack_packed       | portable | attention/unpack.comp              | | vulkan1.2 | PACKED"
     "merge_results       | portable | attention/merge_results.comp       | | vulkan1.2 | "
     "backward_preprocess | portable | backward/backward_preprocess.comp  | | vulkan1.2 | "
     "backward_queries    | portable | backward/backward_queries.comp     | | vulkan1.2 | "
@@ -82,6 +86,7 @@ foreach(row IN LISTS matrix_forms)
     list(APPEND matrix_kernels "${name}_selected | ${kernel}_matrix.comp | ${row} SELECTED_KEYS")
   endforeach()
   list(APPEND matrix_kernels "attention_counted | attention/attention_matrix.comp | ${row} COUNTED")
+  list(APPEND matrix_kernels "attention_packed | attention/attention_matrix.comp | ${row} COUNTED PACKED")
 endforeach()
 list(APPEND matrix_kernels
     "decode_bounded | decode/decode.comp | shared    | matrix | MATRIX"

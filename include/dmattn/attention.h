@@ -76,6 +76,15 @@ typedef enum dmattn_mask {
  * hold anything. Queries from the item's number on see no key. Work that items do not have is skipped. Not for masks
  * with lists of keys (intervals, selected keys), and not for gradients.
  *
+ * With `total_queries` and `counts`, q and out are packed: the queries of each item begin where those of the item
+ * before end. q is [total_queries, H, D], out is [total_queries, H, Dv] and lse is [H, total_queries]. Their batch
+ * strides are ignored. Tiles cover only queries that exist, and the keys of an item that has much more work than others
+ * are divided among several workgroups, all by what the device reads in args.counts. With `total_keys`, k and v are
+ * packed in the same way: [total_keys, Hk, D] and [total_keys, Hk, Dv]. With pages, `total_keys` is the most keys of
+ * all items together, for which the workspace has memory; 0: B * Sk. Masks and biases are not packed. If the items have
+ * more queries or keys than these totals, the ones at the end do not exist. Rows of out and lse that belong to no item
+ * are not written. Not with `lengths`.
+ *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
  *
@@ -158,6 +167,9 @@ typedef struct dmattn_attention_desc {
                      those of a run. Forward attention without `lists`. Strides that are 0 follow from the
                      lengths of the run; others are the same in every run. A mask or bias with a query
                      dimension has that of the run */
+    uint32_t total_queries; /**< with `counts`: the most queries of all items together; q, out and lse are packed. 0:
+                               they are not */
+    uint32_t total_keys;    /**< with `total_queries`: the same of keys; k and v are packed. 0: they are not */
     dmattn_level level;     /**< use exactly this level; 0: the highest possible */
     dmattn_level max_level; /**< use no higher level than this; 0: no limit */
 } dmattn_attention_desc;
@@ -182,11 +194,11 @@ DMATTN_API uint64_t dmattn_attention_desc_hash(const dmattn_attention_desc *desc
 
 /** Buffers of one run of attention. Sizes are checked unless they are VK_WHOLE_SIZE. */
 typedef struct dmattn_attention_args {
-    dmattn_buffer q;        /**< [B, Sq, H, D] */
-    dmattn_buffer k;        /**< [B, Sk, Hk, D] */
-    dmattn_buffer v;        /**< [B, Sk, Hk, Dv] */
-    dmattn_buffer out;      /**< output: [B, Sq, H, Dv] */
-    dmattn_buffer lse;      /**< output: f32 [B, H, Sq], contiguous, if desc.lse */
+    dmattn_buffer q;        /**< [B, Sq, H, D], or [total_queries, H, D] */
+    dmattn_buffer k;        /**< [B, Sk, Hk, D], or [total_keys, Hk, D] */
+    dmattn_buffer v;        /**< [B, Sk, Hk, Dv], or [total_keys, Hk, Dv] */
+    dmattn_buffer out;      /**< output: [B, Sq, H, Dv], or [total_queries, H, Dv] */
+    dmattn_buffer lse;      /**< output: f32 [B, H, Sq] or [H, total_queries], contiguous, if desc.lse */
     dmattn_buffer mask;     /**< uint8 of shape mask_shape, if DMATTN_MASK_DENSE */
     dmattn_buffer begin;    /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
     dmattn_buffer end;      /**< int32 of shape mask_shape, if DMATTN_MASK_INTERVALS */
@@ -195,8 +207,8 @@ typedef struct dmattn_attention_args {
     dmattn_buffer sink;     /**< f32 [H], if desc.sink */
     dmattn_buffer slopes;   /**< f32 [H], if desc.slopes */
     dmattn_buffer lists;    /**< tile lists, at a multiple of 64 bytes, if desc.lists */
-    dmattn_buffer k_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
-    dmattn_buffer v_scales; /**< f32 [B, Sk, Hk], contiguous, if desc.v_format is INT8 or E4M3 */
+    dmattn_buffer k_scales; /**< f32 [B, Sk, Hk] or [total_keys, Hk], contiguous, if desc.k_format is INT8 or E4M3 */
+    dmattn_buffer v_scales; /**< the same for v */
     dmattn_buffer pages;  /**< the pool, at a multiple of 16 bytes, if desc.page_size; then k, v, k_scales and v_scales
                              are ignored */
     dmattn_buffer counts; /**< int32 [B, 2], at a multiple of 8 bytes, if desc.counts: numbers of queries and keys of
@@ -206,7 +218,8 @@ typedef struct dmattn_attention_args {
     uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
     uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */
     bool reuse_mask_tiles; /**< the workspace still holds the bitmap or the lists that an earlier run of this plan made
-                              from the same mask, for example in the previous layer: do not make them again */
+                              from the same mask, for example in the previous layer: do not make them again. With
+                              desc.total_queries, also how the work of the same counts is divided */
 } dmattn_attention_args;
 
 /** Records one run into `commands`, which must be in the recording state, outside a render pass, of a queue family with

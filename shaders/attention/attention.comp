@@ -116,6 +116,10 @@ void main()
 {
     begin_lanes();
     begin_tile();
+#ifdef PACKED
+    if (splits == 0)
+        return;
+#endif
 
     MAXIMA;
     ROW_SUMS;

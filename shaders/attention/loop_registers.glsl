@@ -104,6 +104,10 @@ void main()
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
     begin_units();
     begin_tile();
+#ifdef PACKED
+    if (splits == 0)
+        return;
+#endif
     QUERIES;
     SCORES;
     PROBABILITIES;
@@ -163,7 +167,7 @@ void main()
                                           || p.keys >= TILE_KEYS
                                                  && (!after.exists || after.first + TILE_KEYS <= p.keys))
                                 : next.exists && !next.partial
-                                      && (PLAIN_ROWS == 0 || after.first + TILE_KEYS <= p.keys)) {
+                                      && (PLAIN_ROWS == 0 || after.first + TILE_KEYS <= KEYS_HERE)) {
         ATTEND(1)
     }
 #endif

@@ -79,6 +79,10 @@ void main()
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
     begin_units();
     begin_tile();
+#ifdef PACKED
+    if (splits == 0)
+        return;
+#endif
     QUERIES;
     SCORES;
     FACTORS;

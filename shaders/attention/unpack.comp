@@ -3,7 +3,7 @@
 // Reads importances from pages, too.
 //
 // Workgroup (x, y, z): WORKGROUP / ROW_LANES keys of head y of batch item z; an invocation converts 8 elements of a row
-// at a time.
+// at a time. With PACKED, the keys of all items follow each other, and each invocation finds the item of its key.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -16,6 +16,9 @@ UNPACK_CONSTANTS(DMATTN_CONSTANT)
 
 layout(push_constant, std430) uniform Params {
     UNPACK_PARAMS
+#ifdef PACKED
+    UNPACK_PACKED_PARAMS
+#endif
     PART_PARAM
 } p;
 
@@ -54,8 +57,44 @@ float scale_of(uint item, uint head, uint key)
     return uintBitsToFloat(Words(contiguous_key(p.scales, item, key, uvec2(4 * HEADS, 0))).w[head]);
 }
 
+#ifdef PACKED
+// The item as schedule_items.comp wrote it: first row of q, queries, first row of k, keys.
+uvec4 load_item(uint i)
+{
+    return Quads(advance(p.counts, i, uvec2(16, 0))).q[0];
+}
+
+// The last item whose first row of k is not after `row`. Items without keys before it begin at the same row.
+uint item_of(uint row)
+{
+    uint low = 0, high = p.items - 1;
+    while (low < high) {
+        const uint middle = (low + high + 1) / 2;
+        if (load_item(middle).z > row)
+            high = middle - 1;
+        else
+            low = middle;
+    }
+    return low;
+}
+
+#endif
+
 void main()
 {
+#ifdef PACKED
+    const uint to_row = WORKGROUP_ID.x * (WORKGROUP / ROW_LANES) + gl_LocalInvocationIndex / ROW_LANES;
+    const uint head = WORKGROUP_ID.y;
+    if (to_row >= p.keys || gl_LocalInvocationIndex / ROW_LANES >= WORKGROUP / ROW_LANES)
+        return;
+    const uint item = item_of(to_row);
+    const uvec4 rows = load_item(item);
+    const uint key = to_row - rows.z;
+    if (key >= rows.w)
+        return;
+    const uvec2 row = uvec2(element_size(TYPE) * DIM, 0), from = row_of(item, head, key);
+    const uvec2 to = advance(advance(p.to, to_row, advance(uvec2(0), HEADS, row)), head, row);
+#else
     const uint key = WORKGROUP_ID.x * (WORKGROUP / ROW_LANES) + gl_LocalInvocationIndex / ROW_LANES;
     const uint head = WORKGROUP_ID.y, item = WORKGROUP_ID.z;
     if (key >= p.keys || gl_LocalInvocationIndex / ROW_LANES >= WORKGROUP / ROW_LANES)
@@ -68,6 +107,7 @@ void main()
         return;
     }
     const uvec2 to = advance(contiguous_key(p.to, item, key, advance(uvec2(0), HEADS, row)), head, row);
+#endif
     const float scale = scale_of(item, head, key);
     for (uint unit = gl_LocalInvocationIndex % ROW_LANES; unit < DIM / 8; unit += ROW_LANES) {
         vec4 a, b;

@@ -30,3 +30,8 @@
     DMATTN_ADDRESS to;     /* TYPE [B, Sk, Hk, DIM], or f32 [B, Hk, Sk] if DIM is 1 */       \
     DMATTN_UINT keys;                                                                        \
     DMATTN_UINT table_pages;
+
+/* Members after these, if PACKED. `counts` is then the items of schedule_items.h, and `keys` the rows of all items. */
+#define UNPACK_PACKED_PARAMS \
+    DMATTN_UINT items;       \
+    DMATTN_UINT unused;

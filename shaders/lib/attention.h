@@ -159,6 +159,7 @@
 #define INTERVAL_BEGIN visible[0]
 #define INTERVAL_END   visible[1]
 #define ITEM_COUNTS    visible[1]
+#define SCHEDULE       visible[1] /* PACKED: a list of schedule_items.h */
 #define PAIR_MEMBERS                                                                \
     DMATTN_ADDRESS q;                                                               \
     DMATTN_ADDRESS k;                                                               \
@@ -179,7 +180,9 @@
     DMATTN_ADDRESS walk; /* result: the bitmap */
 
 /* attention*.comp. If SPLIT, out_ is `partials` of combine_splits.comp, and the two words of lse are the distance from
- * there to `sums`, in units of 16 bytes, and the number of splits. */
+ * there to `sums`, in units of 16 bytes, and the number of splits; with PACKED, the number of rows of `partials` of a
+ * head. */
+#define PACKED_ROWS lists_end.x /* PACKED: rows of out */
 #define ATTENTION_PARAMS                                                            \
     PAIR_PARAMS                                                                     \
     DMATTN_ADDRESS walk; /* the bitmap of a mask, or the tile lists of intervals */ \
@@ -198,6 +201,19 @@
     DMATTN_ADDRESS sink; /* f32 [H] */                                         \
     DMATTN_UINT queries;                                                       \
     DMATTN_UINT splits;
+
+/* combine_splits.comp, PACKED */
+#define COMBINE_PACKED_PARAMS                                                \
+    DMATTN_ADDRESS partials; /* f32 rows of out: a tile for each entry */    \
+    DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum for each row */ \
+    DMATTN_ADDRESS out_;                                                     \
+    DMATTN_ADDRESS lse;                                                      \
+    DMATTN_ADDRESS sink;     /* f32 [H] */                                   \
+    DMATTN_ADDRESS schedule; /* the parts of schedule_items.h */             \
+    DMATTN_UINT tile_queries;                                                \
+    DMATTN_UINT partial_rows; /* of a head */                                \
+    DMATTN_UINT rows;         /* of out */                                   \
+    DMATTN_UINT unused;
 
 /* backward_preprocess.comp */
 #define PREPROCESS_PARAMS                                           \

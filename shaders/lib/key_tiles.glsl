@@ -19,7 +19,7 @@ struct key_tile {
 
 uint tile_key(key_tile t, uint i)
 {
-    return LISTED ? slot_key[t.slots + i] : min(t.first + i, p.keys - 1);
+    return LISTED ? slot_key[t.slots + i] : min(t.first + i, KEYS_HERE - 1);
 }
 
 ivec2 tile_range(key_tile t, uint i)

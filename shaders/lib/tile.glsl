@@ -6,12 +6,18 @@
 // HEADS_PER_TILE rows, one per head; these heads of a group read the same keys. With SPLIT, out is f32 and has
 // SPLITS items for each batch item, and lse holds the maximum and the sum of each row of each split
 // (combine_splits.comp).
+//
+// With PACKED, workgroup (x, y): tile x of heads, entry y of a list of the schedule (schedule_items.h). With SPLIT, out
+// has a tile of queries for each entry.
 #ifndef LIB_TILE_GLSL
 #define LIB_TILE_GLSL
 
 #include "lists.h"
 #include "pairs.glsl"
 #include "math.glsl"
+#ifdef PACKED
+#include "../attention/schedule_items.h"
+#endif
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.
 // Kernels for lists of selected keys, SELECTED_KEYS, are variants of their own, and the text of the others stays as it
@@ -67,15 +73,35 @@ uvec2 counts; // of the batch item
 #define ITEM_KEYS p.keys
 #endif
 
+// A kernel for packed queries, PACKED, finds its tile in the schedule. It is COUNTED, too.
+#ifdef PACKED
+uvec4 entry_item;     // first row of q, queries, first row of k, keys of the batch item
+uint split, splits;   // of the tile; no splits: the workgroup has nothing to do
+uint row_of_first;    // the row of out and lse, or of partial results, of query 0 of the item
+#define QUERIES_HERE  ITEM_QUERIES
+#define KEYS_HERE     max(ITEM_KEYS, 1u) // rows from k_base on that may be read
+#else
+#define QUERIES_HERE p.queries
+#define KEYS_HERE    p.keys
+#endif
+
 // Finds the addresses of q, k and v for `batch` and `kv_head`.
 void find_inputs()
 {
+#ifdef PACKED
+    q_item = advance(p.q, entry_item.x, uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH));
+#else
     q_item = head_base(p.q, batch, p.queries, 0, is_derived(DERIVED_Q), uvec2(Q_BATCH_LOW, Q_BATCH_HIGH),
                        uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH), uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+#endif
     k_base = head_base(p.k, batch, p.keys, kv_head, is_derived(DERIVED_K), uvec2(K_BATCH_LOW, K_BATCH_HIGH),
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
     v_base = head_base(p.v, batch, p.keys, kv_head, is_derived(DERIVED_V), uvec2(V_BATCH_LOW, V_BATCH_HIGH),
                        uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), uvec2(V_HEAD_LOW, V_HEAD_HIGH));
+#ifdef PACKED // without packed keys, the row is 0; with them, the stride of batch items is
+    k_base = advance(k_base, entry_item.z, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+    v_base = advance(v_base, entry_item.z, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+#endif
 }
 
 // Finds the address of the bias by key for `batch` and `first_head`.
@@ -103,7 +129,7 @@ void find_queries(uint tile)
 #endif
     query_tile = tile;
     first_query = tile * TILE_QUERIES;
-    end_query = min(first_query + TILE_QUERIES, p.queries);
+    end_query = min(first_query + TILE_QUERIES, QUERIES_HERE);
 }
 
 // ---- rows -----------------------------------------------------------------------------------------------------------
@@ -153,11 +179,17 @@ uvec2 q_row(uint row)
                    uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
 }
 
-// The number of workgroups that share the keys of a tile.
+// The number of workgroups that share the keys of a tile, and which of them this one is.
+#ifdef PACKED
+#define SPLITS     (SPLIT != 0 ? splits : 1)
+#define SPLIT_HERE split
+#else
 #ifdef TILE_LSE
 #define SPLITS (SPLIT != 0 ? TILE_LSE.y : 1)
 #else
 #define SPLITS 1
+#endif
+#define SPLIT_HERE WORKGROUP_ID.z % SPLITS
 #endif
 
 #ifdef TILE_OUT // the kernel writes a row of a tensor for each row of the tile
@@ -184,6 +216,30 @@ void find_list()
     list.z = min(list.z, list.y);
 }
 
+#ifdef PACKED
+void begin_tile()
+{
+    const uvec2 entry = advance(p.SCHEDULE, WORKGROUP_ID.y, uvec2(ENTRY_BYTES, 0));
+    const uvec4 part = Quads(entry).q[1];
+    entry_item = Quads(entry).q[0];
+    counts = entry_item.yw;
+    batch = part.x;
+    split = part.z;
+    splits = part.w;
+    kv_head = WORKGROUP_ID.x / GROUP_TILES;
+    find_heads(WORKGROUP_ID.x % GROUP_TILES);
+    find_queries(part.y);
+    find_inputs();
+    row_of_first = SPLIT != 0 ? WORKGROUP_ID.y * TILE_QUERIES - first_query : entry_item.x;
+    find_bias();
+}
+
+uvec2 out_row(uint row)
+{
+    return advance(advance(TILE_OUT, row_query(row) + row_of_first, uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)),
+                   row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
+}
+#else
 void begin_tile()
 {
     kv_head = WORKGROUP_ID.y / GROUP_TILES;
@@ -208,12 +264,24 @@ uvec2 out_row(uint row)
                    uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
 }
 #endif
+#endif
 
 #ifdef TILE_LSE // the kernel writes lse for each row of the tile
 // Whether the maximum and the sum of a row are stored, as lse or as numbers of a split.
 const bool STORES_SOFTMAX = SPLIT != 0 || LSE != 0;
 
 // Stores the lse of a row, or, of a split, its largest score and the sum of exp(score - largest).
+#ifdef PACKED
+void store_softmax(uint row, float largest, float sum)
+{
+    const uint head = row_head(row), at = row_query(row) + row_of_first;
+    if (SPLIT != 0) {
+        const uvec2 sums = advance(TILE_OUT, TILE_LSE.x, uvec2(16, 0));
+        Pairs(advance(sums, head, uvec2(8 * TILE_LSE.y, 0))).p[at] = floatBitsToUint(vec2(largest, sum));
+    } else
+        Words(advance(TILE_LSE, head, uvec2(4 * p.PACKED_ROWS, 0))).w[at] = floatBitsToUint(softmax_lse(largest, sum));
+}
+#else
 void store_softmax(uint row, float largest, float sum)
 {
     const uint plane = WORKGROUP_ID.z * HEADS + row_head(row), query = row_query(row);
@@ -225,17 +293,18 @@ void store_softmax(uint row, float largest, float sum)
             floatBitsToUint(softmax_lse(largest, sum));
 }
 #endif
+#endif
 
 // ---- keys -----------------------------------------------------------------------------------------------------------
 
 uvec2 k_row(uint key)
 {
-    return advance(k_base, min(key, p.keys - 1), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+    return advance(k_base, min(key, KEYS_HERE - 1), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
 }
 
 uvec2 v_row(uint key)
 {
-    return advance(v_base, min(key, p.keys - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
+    return advance(v_base, min(key, KEYS_HERE - 1), uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH));
 }
 
 // The key of a slot of the tile list; p.keys if there is none.
@@ -286,7 +355,7 @@ uint tile_full_key()
 // Of `tiles` tiles of keys, the workgroup's split has the tiles from x to y - 1.
 uvec2 split_of(uint tiles)
 {
-    const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(WORKGROUP_ID.z % SPLITS * each, tiles);
+    const uint each = (tiles + SPLITS - 1) / SPLITS, first = min(SPLIT_HERE * each, tiles);
     return uvec2(first, min(first + each, tiles));
 }
 

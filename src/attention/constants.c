@@ -90,18 +90,21 @@ void dmattn_attention_constants(const dmattn_attention_desc *d, const attention_
     c[CONSTANT_SINK] = d->sink;
     c[CONSTANT_ALIGNED] = aligned;
     c[CONSTANT_HEADS_PER_TILE] = tile->heads_per_tile;
+    const row_shape of_q = dmattn_query_rows(d), of_k = dmattn_key_rows(d);
     c[CONSTANT_LIST_QUERIES] =
         d->mask == DMATTN_MASK_SELECTED ? dmattn_tile_queries(tile) : dmattn_tile_list_queries(tile);
 
     uint32_t derived = 0;
-    derived |= dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads,
+    derived |= dmattn_put_strides(c, CONSTANT_Q_BATCH_LOW, &d->q_strides, of_q.batch, of_q.rows, d->heads,
                                   dmattn_type_size(q), DERIVED_Q);
     derived |=
-        dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_K);
+        dmattn_put_strides(c, CONSTANT_K_BATCH_LOW, &d->k_strides, of_k.batch, of_k.rows, d->kv_heads, size, DERIVED_K);
     derived |=
-        dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, d->batch, d->keys, d->kv_heads, size, DERIVED_V);
-    derived |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, d->batch, d->queries, d->heads,
+        dmattn_put_strides(c, CONSTANT_V_BATCH_LOW, &d->v_strides, of_k.batch, of_k.rows, d->kv_heads, size, DERIVED_V);
+    derived |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &d->out_strides, of_q.batch, of_q.rows, d->heads,
                                   dmattn_type_size(out), DERIVED_OUT);
+    if (d->total_keys) /* all items are in one; the schedule has their first rows */
+        derived &= ~(uint32_t)(DERIVED_K | DERIVED_V);
     if (d->mask != DMATTN_MASK_NONE) {
         c[CONSTANT_MASK_BATCHES] = d->mask_shape.batch > 1;
         c[CONSTANT_MASK_HEADS] = heads_kind(&d->mask_shape, d);
@@ -185,10 +188,14 @@ void dmattn_attention_split_constants(const dmattn_attention_desc *d, const atte
     c[CONSTANT_DERIVED_STRIDES] &= ~(uint32_t)DERIVED_OUT;
     c[CONSTANT_DERIVED_STRIDES] |= dmattn_put_strides(c, CONSTANT_OUT_BATCH_LOW, &contiguous,
                                                       d->batch * splits_of(tile), d->queries, d->heads, 4, DERIVED_OUT);
+    if (d->total_queries) /* their sequence stride is needed, even if an item has one query at most */
+        dmattn_put_stride(c, CONSTANT_OUT_SEQUENCE_LOW, 2, contiguous.sequence, 4);
 }
 
 uint64_t dmattn_attention_partial_rows(const dmattn_attention_desc *d, const attention_tile *tile)
 {
+    if (d->total_queries)
+        return dmattn_product(dmattn_tile_shares(d, tile), dmattn_tile_queries(tile), d->heads);
     return splits_of(tile) == 1 ? 0 : dmattn_product(splits_of(tile), d->batch, d->queries, d->heads);
 }
 
@@ -203,17 +210,30 @@ bool dmattn_attention_is_aligned(const dmattn_attention_desc *d)
     const uint32_t size = dmattn_type_size(d->type);
     const uint32_t q = dmattn_type_size(dmattn_attention_type(d, TENSOR_Q));
     const uint32_t out = dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT));
-    return dmattn_strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, q)
-           && dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size)
-           && dmattn_strides_aligned(&d->v_strides, d->batch, d->keys, d->kv_heads, size)
-           && dmattn_strides_aligned(&d->out_strides, d->batch, d->queries, d->heads, out);
+    const row_shape of_q = dmattn_query_rows(d), of_k = dmattn_key_rows(d);
+    return dmattn_strides_aligned(&d->q_strides, of_q.batch, of_q.rows, d->heads, q)
+           && dmattn_strides_aligned(&d->k_strides, of_k.batch, of_k.rows, d->kv_heads, size)
+           && dmattn_strides_aligned(&d->v_strides, of_k.batch, of_k.rows, d->kv_heads, size)
+           && dmattn_strides_aligned(&d->out_strides, of_q.batch, of_q.rows, d->heads, out);
 }
 
 grid dmattn_attention_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
-    return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)),
-                  d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, tile->heads_per_tile),
+    if (d->total_queries)
+        return (grid){dmattn_tile_heads(d, tile), dmattn_schedule_params(d, tile).most_tiles, 1};
+    return (grid){dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)), dmattn_tile_heads(d, tile),
                   dmattn_workgroups(dmattn_product(d->batch, splits_of(tile)))};
+}
+
+grid dmattn_attention_parts_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    return (grid){dmattn_tile_heads(d, tile), dmattn_tile_shares(d, tile), 1};
+}
+
+grid dmattn_combine_parts_grid(const dmattn_attention_desc *d, const attention_tile *tile)
+{
+    const uint32_t rows = dmattn_tile_queries(tile) * d->heads, each = COMBINE_WORKGROUP / (d->value_dim / 4);
+    return (grid){dmattn_ceil_div(rows, each), dmattn_tile_shares(d, tile), 1};
 }
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)

@@ -16,6 +16,16 @@ uint32_t dmattn_score_head(const dmattn_score_shape *shape, uint32_t head, uint3
     return shape->heads == heads ? head : shape->heads == kv_heads ? head / (heads / kv_heads) : 0;
 }
 
+row_shape dmattn_query_rows(const dmattn_attention_desc *d)
+{
+    return d->total_queries ? (row_shape){1, d->total_queries} : (row_shape){d->batch, d->queries};
+}
+
+row_shape dmattn_key_rows(const dmattn_attention_desc *d)
+{
+    return d->total_keys ? (row_shape){1, d->total_keys} : (row_shape){d->batch, d->keys};
+}
+
 static uint64_t score_span(const dmattn_score_shape *s, uint32_t keys)
 {
     return dmattn_span((uint64_t[]){s->batch, s->heads, s->queries},
@@ -99,6 +109,24 @@ static dmattn_status resolve_selected(const messenger *m, dmattn_attention_desc 
     return DMATTN_SUCCESS;
 }
 
+static dmattn_status resolve_packed(const messenger *m, dmattn_attention_desc *d)
+{
+    if (!d->total_queries && !d->total_keys)
+        return DMATTN_SUCCESS;
+    if (!d->counts || !d->total_queries)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but %s is not",
+                           d->total_queries ? "total_queries" : "total_keys", d->counts ? "total_queries" : "counts");
+    if (d->lengths)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "lengths and total_queries are both set, but packed items have their own lengths");
+    TRY(dmattn_check_size(m, "total_queries", d->total_queries));
+    if (d->page_size && !d->total_keys) {
+        const uint64_t keys = (uint64_t)d->batch * d->keys;
+        d->total_keys = keys < UINT32_MAX ? (uint32_t)keys : UINT32_MAX;
+    }
+    return d->total_keys ? dmattn_check_size(m, "total_keys", d->total_keys) : DMATTN_SUCCESS;
+}
+
 /* Whether a scale or a soft cap is 0 or so far from the ends of the range of f32 that nothing made of it leaves it. */
 static bool is_factor(float x)
 {
@@ -143,13 +171,15 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
 
     if (d.page_size)
         d.k_strides = d.v_strides = (dmattn_strides){0};
-    TRY(dmattn_strides_resolve(m, "q", &d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
-    TRY(dmattn_strides_resolve(m, "k", &d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
-    TRY(dmattn_strides_resolve(m, "v", &d.v_strides, d.batch, d.keys, d.kv_heads, d.value_dim));
+    TRY(resolve_packed(m, &d));
+    const row_shape q = dmattn_query_rows(&d), k = dmattn_key_rows(&d);
+    TRY(dmattn_strides_resolve(m, "q", &d.q_strides, q.batch, q.rows, d.heads, d.head_dim));
+    TRY(dmattn_strides_resolve(m, "k", &d.k_strides, k.batch, k.rows, d.kv_heads, d.head_dim));
+    TRY(dmattn_strides_resolve(m, "v", &d.v_strides, k.batch, k.rows, d.kv_heads, d.value_dim));
     TRY(dmattn_attention_format_resolve(m, "k", &d.k_format, d.type, d.head_dim, &d.k_strides));
     TRY(dmattn_attention_format_resolve(m, "v", &d.v_format, d.type, d.value_dim, &d.v_strides));
-    TRY(dmattn_strides_resolve(m, "out", &d.out_strides, d.batch, d.queries, d.heads, d.value_dim));
-    if (!dmattn_strides_distinct(&d.out_strides, d.batch, d.queries, d.heads, d.value_dim))
+    TRY(dmattn_strides_resolve(m, "out", &d.out_strides, q.batch, q.rows, d.heads, d.value_dim));
+    if (!dmattn_strides_distinct(&d.out_strides, q.batch, q.rows, d.heads, d.value_dim))
         return dmattn_fail(m, DMATTN_ERROR_INVALID, "out_strides give two elements of out the same address");
 
     TRY(dmattn_pages_resolve(&d, m));
@@ -213,6 +243,8 @@ const char *dmattn_attention_not_decoded(const dmattn_attention_desc *d)
     return d->causal             ? "causal"
            : d->page_size        ? "page_size"
            : d->counts           ? "counts"
+           : d->total_queries    ? "total_queries"
+           : d->total_keys       ? "total_keys"
            : d->lists            ? "lists"
            : mask                ? "mask"
            : d->selected_queries ? "selected_queries"
@@ -241,25 +273,27 @@ dmattn_format dmattn_attention_format(const dmattn_attention_desc *d, tensor_id 
 
 static uint64_t scales_bytes(const dmattn_attention_desc *d, dmattn_format format)
 {
-    return dmattn_format_has_scales(format) && !d->page_size ? dmattn_product(4, d->batch, d->keys, d->kv_heads) : 0;
+    const row_shape k = dmattn_key_rows(d);
+    return dmattn_format_has_scales(format) && !d->page_size ? dmattn_product(4, k.batch, k.rows, d->kv_heads) : 0;
 }
 
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
+    const row_shape q = dmattn_query_rows(d), k = dmattn_key_rows(d);
     switch (tensor) {
     case TENSOR_Q:
         return dmattn_type_size(dmattn_attention_type(d, tensor))
-               * dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
+               * dmattn_strides_span(&d->q_strides, q.batch, q.rows, d->heads, d->head_dim);
     case TENSOR_K:
-        return d->page_size ? 0
-                            : dmattn_format_bytes(
-                                dmattn_attention_format(d, tensor),
-                                dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
+        return d->page_size
+                   ? 0
+                   : dmattn_format_bytes(dmattn_attention_format(d, tensor),
+                                         dmattn_strides_span(&d->k_strides, k.batch, k.rows, d->kv_heads, d->head_dim));
     case TENSOR_V:
         return d->page_size ? 0
                             : dmattn_format_bytes(
                                 dmattn_attention_format(d, tensor),
-                                dmattn_strides_span(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim));
+                                dmattn_strides_span(&d->v_strides, k.batch, k.rows, d->kv_heads, d->value_dim));
     case TENSOR_K_SCALES: return scales_bytes(d, d->k_format);
     case TENSOR_V_SCALES: return scales_bytes(d, d->v_format);
     case TENSOR_COUNTS: return d->counts ? UINT64_C(8) * d->batch : 0;
@@ -267,8 +301,8 @@ uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *d, tensor_id
     case TENSOR_TABLE: return d->page_size ? dmattn_product(4, d->batch, dmattn_table_pages(d)) : 0;
     case TENSOR_OUT:
         return dmattn_type_size(dmattn_attention_type(d, tensor))
-               * dmattn_strides_span(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
-    case TENSOR_LSE: return d->lse ? dmattn_product(4, d->batch, d->heads, d->queries) : 0;
+               * dmattn_strides_span(&d->out_strides, q.batch, q.rows, d->heads, d->value_dim);
+    case TENSOR_LSE: return d->lse ? dmattn_product(4, q.batch, d->heads, q.rows) : 0;
     case TENSOR_MASK: return d->mask == DMATTN_MASK_DENSE ? score_span(&d->mask_shape, d->keys) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return d->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&d->mask_shape, d->keys) : 0;

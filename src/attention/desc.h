@@ -14,6 +14,13 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
 
 /* From here on, `desc` must be resolved. */
 
+/* The rows of q and out, or of k and v, before their heads. If they are packed, there is one item with all rows. */
+typedef struct row_shape {
+    uint32_t batch, rows;
+} row_shape;
+row_shape dmattn_query_rows(const dmattn_attention_desc *desc);
+row_shape dmattn_key_rows(const dmattn_attention_desc *desc);
+
 /* Bytes from a tensor's first element to the end of its last one; 0 if the descriptor has no such tensor. 0 for lists,
  * whose size is not known here. */
 uint64_t dmattn_attention_tensor_bytes(const dmattn_attention_desc *desc, tensor_id tensor);

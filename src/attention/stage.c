@@ -45,7 +45,9 @@ static dmattn_status check_grids(const attention_stage *s, const dmattn_context 
         TRY(dmattn_check_grid(ctx, "the mask's bitmap", dmattn_mask_tiles_grid(&s->desc, &tile)));
         if (s->variants.of[i].splits) {
             const dmattn_attention_desc band = band_of(s, &tile, 0);
-            TRY(dmattn_check_grid(ctx, "combining the results of split keys", dmattn_combine_grid(&band)));
+            const grid combine =
+                s->desc.total_queries ? dmattn_combine_parts_grid(&band, &tile) : dmattn_combine_grid(&band);
+            TRY(dmattn_check_grid(ctx, "combining the results of split keys", combine));
         }
     }
     return DMATTN_SUCCESS;
@@ -98,7 +100,7 @@ static dmattn_status build_band(const attention_stage *s, pipeline_set *set, att
     const dmattn_attention_desc d = band_of(s, &tile, band);
     dmattn_attention_kernel(&tile, &d, kernel_name);
     put_constants(s, &d, &tile, constants);
-    if (d.lengths || !v->splits)
+    if (d.lengths || d.total_queries || !v->splits)
         TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole[band]));
     if (!v->splits)
         return DMATTN_SUCCESS;
@@ -128,7 +130,7 @@ static dmattn_status build_combine(attention_stage *s, pipeline_set *set, uint32
     const attention_tile none = {.workgroup = COMBINE_WORKGROUP, .rows = 1, .keys = 1, .heads_per_tile = 1};
     const dmattn_attention_desc d = band_of(s, &s->tile, band);
     put_constants(s, &d, &none, constants);
-    return dmattn_pipelines_add(set, "combine_splits", DMATTN_LEVEL_PORTABLE,
+    return dmattn_pipelines_add(set, d.total_queries ? "combine_packed" : "combine_splits", DMATTN_LEVEL_PORTABLE,
                                 &(kernel_values){constants, ATTENTION_CONSTANT_COUNT, 0}, &s->combine[band]);
 }
 
@@ -189,6 +191,55 @@ static void record_combine(const attention_stage *s, recorder *r, uint32_t band)
     dmattn_recorder_dispatch(r, s->combine[band], &combine, sizeof combine, dmattn_combine_grid(&d));
 }
 
+/* Records both lists of the schedule. The parts of long items come first. */
+static void record_packed(const attention_stage *s, recorder *r, attention_params params, uint32_t band)
+{
+    const attention_variant *v = &s->variants.of[s->variant];
+    const dmattn_attention_desc d = band_of(s, &s->tile, band);
+    const uint64_t first = (uint64_t)band * dmattn_tile_columns(&s->tile, s->desc.value_dim);
+    const uint64_t rows = dmattn_attention_partial_rows(&d, &s->tile), to_sums = 4 * d.value_dim * rows;
+    const schedule_items_params *schedule = &s->schedule.params;
+    const VkDeviceAddress lists = r->workspace + s->schedule.at;
+    const grid parts = dmattn_attention_parts_grid(&d, &s->tile);
+    params.pair.v += first * dmattn_type_size(d.type);
+    params.lists_end = d.total_queries;
+    if (band)
+        dmattn_recorder_beside(r);
+    if (v->part[band]) {
+        params.pair.visible[1] = lists + dmattn_schedule_parts(schedule);
+        params.out_ = r->workspace + s->at.partials + band * partial_bytes(s, &s->tile, rows);
+        params.lse = to_sums / 16 | rows / d.heads << 32;
+        dmattn_recorder_dispatch_slices(r, v->part[band], &params, sizeof params, parts,
+                                        dmattn_grid_slice(parts, dmattn_attention_flops(&s->desc)));
+        dmattn_recorder_beside(r);
+    }
+    params.pair.visible[1] = lists + dmattn_schedule_tiles(schedule);
+    params.out_ = r->tensor[TENSOR_OUT] + first * dmattn_type_size(dmattn_attention_type(&d, TENSOR_OUT));
+    params.lse = r->tensor[TENSOR_LSE];
+    dmattn_recorder_dispatch_slices(r, v->whole[band], &params, sizeof params, s->attention_grid, s->slice);
+}
+
+static void record_combine_packed(const attention_stage *s, recorder *r, uint32_t band)
+{
+    const dmattn_attention_desc d = band_of(s, &s->tile, band);
+    const uint64_t first = (uint64_t)band * dmattn_tile_columns(&s->tile, s->desc.value_dim);
+    const uint64_t rows = dmattn_attention_partial_rows(&d, &s->tile);
+    const VkDeviceAddress partials = r->workspace + s->at.partials + band * partial_bytes(s, &s->tile, rows);
+    const combine_packed_params combine = {
+        .partials = partials,
+        .sums = partials + 4 * d.value_dim * rows,
+        .out_ = r->tensor[TENSOR_OUT] + first * dmattn_type_size(dmattn_attention_type(&d, TENSOR_OUT)),
+        .lse = r->tensor[TENSOR_LSE],
+        .sink = r->tensor[TENSOR_SINK],
+        .schedule = r->workspace + s->schedule.at + dmattn_schedule_parts(&s->schedule.params),
+        .tile_queries = dmattn_tile_queries(&s->tile),
+        .partial_rows = (uint32_t)(rows / d.heads),
+        .rows = d.total_queries};
+    if (band)
+        dmattn_recorder_beside(r);
+    dmattn_recorder_dispatch(r, s->combine[band], &combine, sizeof combine, dmattn_combine_parts_grid(&d, &s->tile));
+}
+
 void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool reuse_mask_tiles)
 {
     const dmattn_attention_desc *d = &s->desc;
@@ -206,10 +257,11 @@ void dmattn_attention_stage_record(const attention_stage *s, recorder *r, bool r
         const mask_tiles_params mask = {.pair = params.pair, .walk = bitmap};
         dmattn_recorder_dispatch(r, v->mask_tiles, &mask, sizeof mask, s->mask_grid);
     }
+    const bool packed = d->total_queries;
     for (uint32_t band = 0; band < bands(s, &s->tile); band++)
-        record_band(s, r, params, band);
-    for (uint32_t band = 0; s->tile.splits > 1 && band < bands(s, &s->tile); band++)
-        record_combine(s, r, band);
+        packed ? record_packed(s, r, params, band) : record_band(s, r, params, band);
+    for (uint32_t band = 0; (packed ? v->splits : s->tile.splits > 1) && band < bands(s, &s->tile); band++)
+        packed ? record_combine_packed(s, r, band) : record_combine(s, r, band);
 }
 
 void dmattn_attention_stage_describe(const attention_stage *s, dmattn_plan_info *info)
@@ -264,7 +316,9 @@ uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)
 
 double dmattn_attention_flops(const dmattn_attention_desc *d)
 {
-    return 2.0 * (d->head_dim + d->value_dim) * dmattn_attention_pairs(d) * d->batch * d->heads;
+    /* packed: each query has as many pairs as in an item of the most queries and keys */
+    const double items = d->total_queries ? (double)d->total_queries / d->queries : d->batch;
+    return 2.0 * (d->head_dim + d->value_dim) * dmattn_attention_pairs(d) * items * d->heads;
 }
 
 /* Bytes of a row of k or v, with its scale. */
@@ -276,7 +330,8 @@ static double row_bytes(const dmattn_attention_desc *d, tensor_id tensor, uint32
 
 double dmattn_attention_bytes(const dmattn_attention_desc *d)
 {
-    const double rows = (double)d->batch * d->queries * d->heads, keys = (double)d->batch * d->keys * d->kv_heads;
+    const row_shape of_q = dmattn_query_rows(d), of_k = dmattn_key_rows(d);
+    const double rows = (double)of_q.batch * of_q.rows * d->heads, keys = (double)of_k.batch * of_k.rows * d->kv_heads;
     const dmattn_score_shape *m = &d->mask_shape, *b = &d->bias_shape;
     double bytes = rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_Q)) * d->head_dim;
     bytes += rows * dmattn_type_size(dmattn_attention_type(d, TENSOR_OUT)) * d->value_dim;

@@ -6,6 +6,7 @@
 #include "../kernel.h"
 #include "../recorder.h"
 #include "desc.h"
+#include "schedule.h"
 #include "variants.h"
 
 #include "../../shaders/lib/attention.h"
@@ -23,10 +24,14 @@ typedef struct attention_params {
 typedef struct combine_params {
     COMBINE_PARAMS
 } combine_params;
+typedef struct combine_packed_params {
+    COMBINE_PACKED_PARAMS
+} combine_packed_params;
 _Static_assert(sizeof(pair_params) % 8 == 0, "an address follows without padding, as in GLSL");
 CHECK_PUSH_CONSTANTS(mask_tiles_params);
 CHECK_PUSH_CONSTANTS(attention_params);
 CHECK_PUSH_CONSTANTS(combine_params);
+CHECK_PUSH_CONSTANTS(combine_packed_params);
 
 #define CONSTANT_ID(id, name, default_value) CONSTANT_##name = (id),
 enum attention_constant_id { ATTENTION_CONSTANTS(CONSTANT_ID) ATTENTION_CONSTANT_COUNT };
@@ -47,6 +52,7 @@ typedef struct attention_stage {
     grid mask_grid, attention_grid;
     uint32_t slice; /* maximum number of workgroups of a dispatch */
     attention_places at;
+    item_schedule schedule;         /* of packed items */
     VkPipeline combine[MOST_BANDS]; /* for each band; NULL unless keys are split */
     char name[96];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
@@ -68,7 +74,8 @@ uint64_t dmattn_attention_partial_bytes(const attention_stage *stage);
 /* Bytes of the bitmap of a dense mask, of any run. Its offset is stage->at.mask_tiles. */
 uint64_t dmattn_attention_mask_tiles_bytes(const attention_stage *stage);
 
-/* With an interval mask, the kernel reads the tile lists in r->tensor[TENSOR_LISTS]. */
+/* With an interval mask, the kernel reads the tile lists in r->tensor[TENSOR_LISTS]. With packed items, it reads the
+ * schedule, which the operator plans and records. */
 void dmattn_attention_stage_record(const attention_stage *stage, recorder *r, bool reuse_mask_tiles);
 
 /* Fills in level, why_not_higher and list_queries. */
@@ -99,6 +106,10 @@ pair_params dmattn_pair_params(const dmattn_attention_desc *desc, const VkDevice
 
 bool dmattn_attention_is_aligned(const dmattn_attention_desc *desc);
 grid dmattn_attention_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+/* Packed items: the grids of attention and of combining for the tiles with several splits; empty if there are none. */
+grid dmattn_attention_parts_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+grid dmattn_combine_parts_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
 /* For split keys: the constants that differ for the kernel that makes partial results, which are contiguous; the number
  * of rows of all partial results, each of value_dim + 2 f32, or 0 if keys are not split; and the grid that combines

@@ -53,6 +53,7 @@ void dmattn_attention_kernel(const attention_tile *t, const dmattn_attention_des
 {
     dmattn_tile_kernel(t,
                        d->mask == DMATTN_MASK_SELECTED ? "attention_selected"
+                       : d->total_queries              ? "attention_packed"
                        : d->counts                     ? "attention_counted"
                                                        : "attention",
                        name);
@@ -181,16 +182,38 @@ static uint64_t filling_workgroups(const dmattn_attention_desc *d, const attenti
     return few ? 256 : 128;
 }
 
+uint32_t dmattn_tile_heads(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    return d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->heads_per_tile);
+}
+
 /* Without splits. */
 static uint64_t count_workgroups(const dmattn_attention_desc *d, const attention_tile *t)
 {
-    const uint64_t head_tiles =
-        (uint64_t)d->batch * d->kv_heads * dmattn_ceil_div(d->heads / d->kv_heads, t->heads_per_tile);
-    return head_tiles * dmattn_ceil_div(d->queries, dmattn_tile_queries(t));
+    const row_shape q = dmattn_query_rows(d);
+    return (uint64_t)q.batch * dmattn_tile_heads(d, t) * dmattn_ceil_div(q.rows, dmattn_tile_queries(t));
+}
+
+/* Packed items: about as many workgroups share all work, so that the last ones to end are short. As few keys are worth
+ * a workgroup. */
+#define PACKED_WORKGROUPS 512
+#define LEAST_KEY_TILES   8
+
+uint32_t dmattn_tile_least_keys(const attention_tile *t)
+{
+    return LEAST_KEY_TILES * t->keys;
+}
+
+uint32_t dmattn_tile_shares(const dmattn_attention_desc *d, const attention_tile *t)
+{
+    const uint32_t shares = PACKED_WORKGROUPS / dmattn_tile_heads(d, t);
+    return d->total_queries && shares > 1 && d->keys / dmattn_tile_least_keys(t) > 1 ? shares : 0;
 }
 
 uint32_t dmattn_tile_splits(const dmattn_attention_desc *d, const attention_tile *t)
 {
+    if (d->total_queries)
+        return 1;
     const uint64_t workgroups = count_workgroups(d, t);
     const uint64_t wanted = workgroups ? filling_workgroups(d, t) / workgroups : 1;
     const uint32_t keys = dmattn_attention_seen_keys(d, dmattn_tile_queries(t));

@@ -90,7 +90,15 @@ void dmattn_tile_describe(const attention_tile *tile, dmattn_type type, char tex
 /* The number of heads of a group that share a tile with this number of rows. */
 uint32_t dmattn_tile_heads_per_tile(const dmattn_attention_desc *desc, uint32_t rows);
 
-/* The number of workgroups that share the keys of a tile. */
+/* The number of tiles of heads. */
+uint32_t dmattn_tile_heads(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+/* For packed items: in how many parts the work of each tile of heads is divided at most, so that each part has about as
+ * much; 0: no tile of queries has several parts. And the fewest keys of a part. */
+uint32_t dmattn_tile_shares(const dmattn_attention_desc *desc, const attention_tile *tile);
+uint32_t dmattn_tile_least_keys(const attention_tile *tile);
+
+/* The number of workgroups that share the keys of a tile; 1 for packed items. */
 uint32_t dmattn_tile_splits(const dmattn_attention_desc *desc, const attention_tile *tile);
 
 /* An upper bound of the number of rows of all splits, for any number of queries up to desc->queries and of keys. */

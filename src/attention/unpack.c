@@ -15,6 +15,12 @@ static bool is_unpacked(const dmattn_attention_desc *d, tensor_id tensor)
     return d->page_size || (tensor == TENSOR_K ? d->k_format : d->v_format) != DMATTN_FORMAT_TYPE;
 }
 
+/* Whether packed keys are read from pages. The kernel then finds the item of each row. */
+static bool is_packed(const dmattn_attention_desc *d)
+{
+    return d->page_size && d->total_keys;
+}
+
 static uint32_t dim_of(const dmattn_attention_desc *d, tensor_id tensor)
 {
     return tensor == TENSOR_K ? d->head_dim : d->value_dim;
@@ -23,7 +29,8 @@ static uint32_t dim_of(const dmattn_attention_desc *d, tensor_id tensor)
 static dmattn_strides contiguous(const dmattn_attention_desc *d, tensor_id tensor)
 {
     const uint64_t head = dim_of(d, tensor), sequence = dmattn_product(d->kv_heads, head);
-    return (dmattn_strides){.batch = dmattn_product(d->keys, sequence), .sequence = sequence, .head = head};
+    return (dmattn_strides){
+        .batch = dmattn_product(dmattn_key_rows(d).rows, sequence), .sequence = sequence, .head = head};
 }
 
 dmattn_attention_desc dmattn_unpack_attention(const dmattn_attention_desc *desc)
@@ -61,7 +68,8 @@ uint64_t dmattn_unpack_bytes(const dmattn_attention_desc *d, tensor_id tensor)
 {
     if (!is_unpacked(d, tensor))
         return 0;
-    return dmattn_product(dmattn_type_size(d->type), d->batch, d->keys, d->kv_heads, dim_of(d, tensor));
+    const row_shape k = dmattn_key_rows(d);
+    return dmattn_product(dmattn_type_size(d->type), k.batch, k.rows, d->kv_heads, dim_of(d, tensor));
 }
 
 /* Where the kernel finds rows. */
@@ -116,7 +124,8 @@ static uint32_t row_lanes(uint32_t dim)
 
 static grid grid_of(const dmattn_attention_desc *d, uint32_t dim)
 {
-    return (grid){dmattn_ceil_div(d->keys, WORKGROUP / row_lanes(dim)), d->kv_heads, d->batch};
+    const row_shape k = dmattn_key_rows(d);
+    return (grid){dmattn_ceil_div(k.rows, WORKGROUP / row_lanes(dim)), d->kv_heads, k.batch};
 }
 
 /* ---- the stage ------------------------------------------------------------------------------------------------- */
@@ -124,9 +133,10 @@ static grid grid_of(const dmattn_attention_desc *d, uint32_t dim)
 static void put_strides(const dmattn_attention_desc *d, const source *s, bool given, uint32_t c[UNPACK_CONSTANT_COUNT])
 {
     const uint32_t several = 2; /* so that no stride is left out */
-    c[UNPACK_DERIVED_STRIDE] = dmattn_put_strides(c, UNPACK_BATCH_LOW, &s->bytes, d->batch, d->keys, d->kv_heads, 1, 1);
+    const row_shape k = dmattn_key_rows(d);
+    c[UNPACK_DERIVED_STRIDE] = dmattn_put_strides(c, UNPACK_BATCH_LOW, &s->bytes, k.batch, k.rows, d->kv_heads, 1, 1);
     if (d->page_size || given) {
-        dmattn_put_stride(c, UNPACK_BATCH_LOW, d->page_size ? several : d->batch, s->bytes.batch, 1);
+        dmattn_put_stride(c, UNPACK_BATCH_LOW, d->page_size ? several : k.batch, s->bytes.batch, 1);
         c[UNPACK_DERIVED_STRIDE] = 0;
     }
     if (d->page_size)
@@ -146,13 +156,13 @@ static dmattn_status add(unpack_stage *stage, pipeline_set *set, int i, bool giv
         [UNPACK_HEADS] = d->kv_heads,
         [UNPACK_PAGE_SIZE] = d->page_size,
         [UNPACK_PAGES] = d->pages,
-        [UNPACK_COUNTS] = d->counts,
+        [UNPACK_COUNTS] = d->counts && !d->total_keys, /* packed: all rows, whatever item they belong to */
     };
     put_strides(d, &s, given_strides, c);
     stage->grid[i] = grid_of(d, s.dim);
     TRY(dmattn_check_grid(set->ctx, "unpacking keys and values", stage->grid[i]));
-    return dmattn_pipelines_add(set, "unpack", DMATTN_LEVEL_PORTABLE, &(kernel_values){c, UNPACK_CONSTANT_COUNT, 0},
-                                &stage->pipeline[i]);
+    return dmattn_pipelines_add(set, is_packed(d) ? "unpack_packed" : "unpack", DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){c, UNPACK_CONSTANT_COUNT, 0}, &stage->pipeline[i]);
 }
 
 dmattn_status dmattn_unpack_stage_plan(unpack_stage *s, pipeline_set *set, const dmattn_attention_desc *d,
@@ -188,10 +198,11 @@ void dmattn_unpack_stage_record(const unpack_stage *stage, recorder *r)
             .from = r->tensor[s.rows] + s.rows_at,
             .scales = r->tensor[s.scales] + s.scales_at,
             .table = r->tensor[TENSOR_TABLE],
-            .counts = r->tensor[TENSOR_COUNTS],
+            .counts = is_packed(&stage->desc) ? r->workspace + stage->items_at : r->tensor[TENSOR_COUNTS],
             .to = to[i],
-            .keys = stage->desc.keys,
+            .keys = dmattn_key_rows(&stage->desc).rows,
             .table_pages = stage->table_pages,
+            .items = stage->desc.batch,
         };
         dmattn_recorder_one_of(r, &first);
         dmattn_recorder_dispatch(r, stage->pipeline[i], &params, sizeof params, stage->grid[i]);

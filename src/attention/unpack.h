@@ -12,6 +12,7 @@
 
 typedef struct unpack_params {
     UNPACK_PARAMS
+    UNPACK_PACKED_PARAMS
 } unpack_params;
 CHECK_PUSH_CONSTANTS(unpack_params);
 
@@ -45,6 +46,7 @@ typedef struct unpack_stage {
     VkPipeline pipeline[UNPACKED_TENSORS];
     grid grid[UNPACKED_TENSORS]; /* x is 0 if the tensor is not unpacked */
     uint64_t at[2];              /* offsets of k and v in the workspace */
+    uint64_t items_at;           /* packed keys in pages: the offset of what schedule_items.comp wrote */
 } unpack_stage;
 
 /* `given_strides`: with lengths, bits DERIVED_K and DERIVED_V of strides that the app gives. `importance`: it is

@@ -55,7 +55,8 @@ static void add(attention_variants *v, const capabilities *caps, const dmattn_at
 attention_variants dmattn_attention_variants(const capabilities *caps, const dmattn_attention_desc *d,
                                              const attention_tile *tile, bool given)
 {
-    attention_variants v = {.count = 1, .of = {{.tile = *tile, .splits = tile->splits > 1}}};
+    attention_variants v = {.count = 1,
+                            .of = {{.tile = *tile, .splits = tile->splits > 1 || dmattn_tile_shares(d, tile)}}};
     v.of[0].tile.splits = 1;
     if (!d->lengths || given)
         return v;

@@ -95,6 +95,8 @@ static const member attention[] = {
     MEMBER(dmattn_attention_desc, list_capacity),
     MEMBER(dmattn_attention_desc, counts),
     MEMBER(dmattn_attention_desc, lengths),
+    MEMBER(dmattn_attention_desc, total_queries),
+    MEMBER(dmattn_attention_desc, total_keys),
     MEMBER(dmattn_attention_desc, level),
     MEMBER(dmattn_attention_desc, max_level),
     END,

@@ -31,6 +31,8 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
     plan->given = *(const dmattn_attention_desc *)desc;
     const uint32_t given_strides = dmattn_attention_given_strides(&plan->given);
     s->given_strides = given_strides & ~dmattn_unpack_bits(&resolved);
+    TRY(dmattn_schedule_plan(&s->schedule, &base->pipelines, d, &s->tile));
+    s->schedule.at = plan->unpack.items_at = dmattn_plan_reserve(base, dmattn_schedule_bytes(&s->schedule.params));
     TRY(dmattn_unpack_plan(&plan->unpack, base, &resolved, given_strides, false));
     s->at.mask_tiles = dmattn_plan_reserve(base, dmattn_attention_mask_tiles_bytes(s));
     s->at.partials = dmattn_plan_reserve(base, dmattn_attention_partial_bytes(s));
@@ -52,6 +54,8 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 static void record(const dmattn_plan *base, recorder *r, uint32_t reuse)
 {
     const attention_plan *plan = (const attention_plan *)base;
+    if (!reuse)
+        dmattn_schedule_record(&plan->attention.schedule, r);
     dmattn_unpack_stage_record(&plan->unpack, r);
     dmattn_interval_lists_record(&plan->lists, r, reuse);
     dmattn_selected_lists_record(&plan->selected, r, reuse);

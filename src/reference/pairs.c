@@ -32,26 +32,34 @@ static bool selects(const dmattn_attention_desc *d, const reference_inputs *in, 
     return false;
 }
 
-/* The number of queries (0) or keys (1) of a batch item. */
-static int64_t count_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, int which)
+static uint32_t at_most(int64_t count, uint32_t most)
 {
-    const int64_t most = which == 0 ? d->queries : d->keys;
-    if (!d->counts)
-        return most;
-    const int64_t count = in->counts[2 * batch + (uint32_t)which];
-    return count < 0 ? 0 : count > most ? most : count;
+    return count < 0 ? 0 : count > most ? most : (uint32_t)count;
+}
+
+item_rows reference_item(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, int keys)
+{
+    const uint32_t most = keys ? d->keys : d->queries, total = keys ? d->total_keys : d->total_queries;
+    item_rows item = {.batch = total ? 0 : batch, .count = most};
+    if (d->counts)
+        item.count = at_most(in->counts[2 * batch + (uint32_t)keys], most);
+    for (uint32_t b = 0; total && b < batch; b++)
+        item.first = at_most((int64_t)item.first + at_most(in->counts[2 * b + (uint32_t)keys], most), total);
+    if (total)
+        item.count = at_most(item.count, total - item.first);
+    return item;
 }
 
 /* The position of a query among the keys. */
 static int64_t position_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t query)
 {
-    return query + count_of(d, in, batch, 1) - count_of(d, in, batch, 0);
+    return (int64_t)query + reference_item(d, in, batch, 1).count - reference_item(d, in, batch, 0).count;
 }
 
 bool reference_sees(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t batch, uint32_t head,
                     uint32_t query, uint32_t key)
 {
-    if (query >= count_of(d, in, batch, 0) || key >= count_of(d, in, batch, 1))
+    if (query >= reference_item(d, in, batch, 0).count || key >= reference_item(d, in, batch, 1).count)
         return false;
     if (d->causal && key > position_of(d, in, batch, query))
         return false;
@@ -87,8 +95,9 @@ double reference_score(const dmattn_attention_desc *d, const reference_inputs *i
 {
     if (!reference_sees(d, in, batch, head, query, key))
         return -INFINITY;
-    uint64_t q = reference_row(&d->q_strides, batch, query, head);
-    uint64_t k = reference_row(&d->k_strides, batch, key, reference_kv_head(d, head));
+    const item_rows of_q = reference_item(d, in, batch, 0), of_k = reference_item(d, in, batch, 1);
+    uint64_t q = reference_row(&d->q_strides, of_q.batch, of_q.first + query, head);
+    uint64_t k = reference_row(&d->k_strides, of_k.batch, of_k.first + key, reference_kv_head(d, head));
     const dmattn_type q_type = dmattn_attention_type(d, TENSOR_Q);
     double dot = 0;
     for (uint32_t i = 0; i < d->head_dim; i++)

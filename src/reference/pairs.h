@@ -10,6 +10,13 @@
 /* The offset of a row of q, k, v, out or dout, in elements. */
 uint64_t reference_row(const dmattn_strides *strides, uint32_t batch, uint32_t sequence, uint32_t head);
 
+/* Where the queries (`keys` is 0) or the keys (1) of a batch item are in their tensors: item `batch` of the strides,
+ * and there `count` rows from row `first` on. */
+typedef struct item_rows {
+    uint32_t batch, first, count;
+} item_rows;
+item_rows reference_item(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t batch, int keys);
+
 /* The kv head that a query head reads. */
 uint32_t reference_kv_head(const dmattn_attention_desc *desc, uint32_t head);
 

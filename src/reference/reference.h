@@ -19,7 +19,8 @@ typedef struct reference_inputs {
 void reference_attention_row(const dmattn_attention_desc *desc, const reference_inputs *in, uint32_t batch,
                              uint32_t head, uint32_t query, double *scores, double *out, double *lse);
 
-/* Computes out [B, Sq, H, Dv] and lse [B, H, Sq], both contiguous; lse may be NULL. Errors: OUT_OF_MEMORY. */
+/* Computes out [B, Sq, H, Dv] and lse [B, H, Sq], both contiguous; lse may be NULL. Packed, out is [total_queries, H,
+ * Dv] and lse [H, total_queries]; in rows of no item, out is 0 and lse -infinity. Errors: OUT_OF_MEMORY. */
 dmattn_status reference_attention(const dmattn_attention_desc *desc, const reference_inputs *in, double *out,
                                   double *lse);
 

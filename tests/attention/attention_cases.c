@@ -181,6 +181,39 @@ static const attention_case counts[] = {
 };
 GROUP(counts, counts);
 
+/* The rows of all items follow each other, also of fewer queries and keys than there is room for, or of more. In the
+ * cases with splits, the keys of long items are divided among several workgroups. */
+#define PACKED(queries, keys) .counts = true, .total_queries = (queries), .total_keys = (keys)
+static const attention_case packed[] = {
+    {.name = "f32", .desc = {F32, PACKED(420, 0), SIZE(6, 70, 130, 4, 2, 32, 0), LSE}},
+    {.name = "f16, causal, all packed", .desc = {F16, PACKED(420, 780), SIZE(6, 70, 130, 4, 2, 64, 0), LSE, CAUSAL}},
+    {.name = "bf16, too many, more queries than keys",
+     .desc = {BF16, PACKED(150, 100), SIZE(5, 90, 40, 2, 2, 24, 40), LSE, CAUSAL}},
+    {.name = "long items in splits",
+     .desc = {F16, PACKED(60, 5000), SIZE(9, 20, 2100, 2, 1, 64, 0), LSE, CAUSAL, SINK}},
+    {.name = "one query in splits", .desc = {F32, PACKED(7, 0), SIZE(5, 1, 1500, 8, 2, 16, 24), LSE, SINK}},
+    {.name = "ALiBi, soft cap, odd rows",
+     .desc = {F32, PACKED(130, 200), SIZE(5, 40, 60, 4, 2, 16, 0), LSE, SLOPES, .soft_cap = 3, .q_strides = {0, 67, 16},
+              .out_strides = {0, 69, 17}, .k_strides = {0, 35, 17}}},
+    {.name = "dense",
+     .desc = {F16, PACKED(300, 0), SIZE(5, 70, 90, 4, 2, 32, 0), LSE, DENSE(.batch = 5, .queries = 70)}},
+    {.name = "additive in splits",
+     .desc = {F32, PACKED(70, 3000), SIZE(4, 30, 1200, 2, 1, 16, 0), LSE, CAUSAL, ADDITIVE(F32, .queries = 30)}},
+    {.name = "pages, int8",
+     .desc = {F16, PACKED(300, 0), FORMATS(INT8, INT8), PAGES(16, 60), SIZE(6, 70, 130, 4, 2, 32, 0), LSE, CAUSAL}},
+    {.name = "pages, few keys, splits",
+     .desc = {BF16, PACKED(90, 3000), PAGES(32, 200), SIZE(12, 20, 1300, 4, 1, 32, 0), LSE, CAUSAL}},
+    {.name = "q8_0 and int8",
+     .desc = {F16, PACKED(200, 300), FORMATS(Q8_0, INT8), SIZE(4, 70, 130, 4, 2, 32, 64), LSE, CAUSAL}},
+    {.name = "int8, keys apart",
+     .desc = {F32, PACKED(200, 0), FORMATS(INT8, E4M3), SIZE(4, 70, 130, 4, 2, 32, 0), LSE}},
+    {.name = "bias of keys, q and out f32",
+     .desc = {BF16, PACKED(60, 0), .q_f32 = true, .out_f32 = true, SIZE(4, 20, 90, 4, 2, 32, 0), LSE,
+              BIAS(F32, .batch = 4, .heads = 2)}},
+    {.name = "130 items", .desc = {F16, PACKED(400, 900), SIZE(130, 5, 12, 3, 1, 16, 0), LSE, CAUSAL}},
+};
+GROUP(packed, packed);
+
 static const attention_case heads[] = {
     {.name = "1 head", .desc = {F32, SIZE(5, 15, 30, 1, 0, 16, 0), LSE}},
     {.name = "7 heads", .desc = {F16, SIZE(2, 15, 30, 7, 0, 16, 0), LSE, CAUSAL}},

@@ -53,6 +53,7 @@ typedef struct attention_group {
     X(formats)              \
     X(pages)                \
     X(counts)               \
+    X(packed)               \
     X(additive)             \
     X(slopes)               \
     X(sinks)                \

@@ -49,6 +49,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
                    value_dim = d->value_dim ? d->value_dim : d->head_dim;
     const layout layouts[] = {layout_of(&d->q_strides, type), layout_of(&d->k_strides, type),
                               layout_of(&d->v_strides, type), layout_of(&d->out_strides, type)};
+    const uint32_t packing = (uint32_t)d->counts + (d->total_queries != 0) + (d->total_keys != 0);
     cover_traits t = {.paired = gradients ? 2 : 4};
     /* each pair of these traits is covered; for gradients, which need three kernels, only pairs of the first two */
     cover_add(&t, type);
@@ -74,7 +75,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->out_f32);
     cover_add(&t, d->k_format);
     cover_add(&t, d->v_format);
-    cover_add(&t, d->counts);
+    cover_add(&t, packing);
     cover_add(&t, d->page_size > 16 ? 2 : d->page_size > 0);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);
@@ -84,7 +85,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
 
     const uint64_t values[] = {type,        d->q_f32,        d->out_f32,
                                d->k_format, d->v_format,     d->page_size,
-                               d->counts,   d->mask,         bias ? 1 + (uint64_t)d->bias_type : 0,
+                               packing,     d->mask,         bias ? 1 + (uint64_t)d->bias_type : 0,
                                d->causal,   d->soft_cap > 0, d->sink,
                                d->slopes,   d->lse,          d->head_dim,
                                value_dim,   group,           d->queries * group <= 16};

@@ -18,16 +18,24 @@
 
 static void describe_out(const dmattn_attention_desc *d, uint64_t at, char *text, size_t size)
 {
-    uint64_t row = at / d->value_dim;
-    snprintf(text, size, "out[b=%llu, t=%llu, h=%llu, i=%llu]", (unsigned long long)(row / d->heads / d->queries),
-             (unsigned long long)(row / d->heads % d->queries), (unsigned long long)(row % d->heads),
+    const uint64_t row = at / d->value_dim, rows = dmattn_query_rows(d).rows;
+    snprintf(text, size, "out[b=%llu, t=%llu, h=%llu, i=%llu]", (unsigned long long)(row / d->heads / rows),
+             (unsigned long long)(row / d->heads % rows), (unsigned long long)(row % d->heads),
              (unsigned long long)(at % d->value_dim));
 }
 
 static void describe_lse(const dmattn_attention_desc *d, uint64_t at, char *text, size_t size)
 {
-    snprintf(text, size, "lse[b=%llu, h=%llu, t=%llu]", (unsigned long long)(at / d->queries / d->heads),
-             (unsigned long long)(at / d->queries % d->heads), (unsigned long long)(at % d->queries));
+    const uint64_t rows = dmattn_query_rows(d).rows;
+    snprintf(text, size, "lse[b=%llu, h=%llu, t=%llu]", (unsigned long long)(at / rows / d->heads),
+             (unsigned long long)(at / rows % d->heads), (unsigned long long)(at % rows));
+}
+
+/* Rows of out and lse. */
+static uint64_t count_rows(const dmattn_attention_desc *d)
+{
+    const row_shape shape = dmattn_query_rows(d);
+    return (uint64_t)shape.batch * shape.rows * d->heads;
 }
 
 /* The right results of a case, and the tolerance for a kernel. */
@@ -40,7 +48,7 @@ static expectation expect_of(const char *name, const problem *p)
 {
     const dmattn_attention_desc *d = &p->desc;
     const reference_inputs in = problem_inputs(p);
-    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const uint64_t rows = count_rows(d);
     expectation want = {.out = malloc(rows * d->value_dim * sizeof(double)), .lse = malloc(rows * sizeof(double))};
     cr_assert_eq(reference_attention(d, &in, want.out, want.lse), DMATTN_SUCCESS);
 
@@ -83,7 +91,7 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
 {
     problem p = *of;
     const dmattn_attention_desc *d = &p.desc;
-    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const uint64_t rows = count_rows(d);
     float *out = malloc(rows * d->value_dim * sizeof *out), *lse = calloc(rows, sizeof *lse);
     char why[128], name[160];
     snprintf(name, sizeof name, "%s, %s", case_name, dmattn_level_string(level));
@@ -101,7 +109,7 @@ static void run_at_level(const char *case_name, const problem *of, dmattn_level 
     compare_case(name, d, out, lse, want);
 
     uint64_t hash = guarded_hash(&g);
-    if (d->mask)
+    if (d->mask || d->total_queries)
         expect_repeat(name, &g, true, hash);
     expect_repeat(name, &g, false, hash);
     guarded_destroy(&g);
@@ -406,7 +414,7 @@ static void run_not_finite(const char *case_name, const attention_case *c, dmatt
     snprintf(name, sizeof name, "%s, not finite, %s", case_name, dmattn_level_string(level));
     problem p = many_tiles_problem(c, &many_tiles_contents[1], 5 * tile->keys, tile->keys);
     const dmattn_attention_desc *d = &p.desc;
-    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const uint64_t rows = count_rows(d);
     const tensor_box k = problem_box(&p, TENSOR_K), q = problem_box(&p, TENSOR_Q);
     expectation want = expect_of(name, &p); /* its tolerance is that of the finite rows */
     for (uint32_t head = 0; head < d->kv_heads; head++) {

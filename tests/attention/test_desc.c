@@ -142,6 +142,13 @@ static const bad_desc bad[] = {
     {"a stride of k", {WIDE_SIZES, .k_format = DMATTN_FORMAT_Q8_0, .k_strides = {1, 64, 32}}},
     {"a stride of v", {WIDE_SIZES, .v_format = DMATTN_FORMAT_Q4_0, .v_strides = {0, 64, 33}}},
     {"counts is set, but the mask has a list", {SIZES, INTERVALS, .counts = true}},
+    {"total_queries is set, but counts is not", {SIZES, .total_queries = 5}},
+    {"total_keys is set, but counts is not", {SIZES, .total_keys = 5}},
+    {"total_keys is set, but total_queries is not", {SIZES, .counts = true, .total_keys = 5}},
+    {"total_queries is 1073741824", {SIZES, .counts = true, .total_queries = 1u << 30}},
+    {"total_keys is 1073741824", {SIZES, .counts = true, .total_queries = 5, .total_keys = 1u << 30}},
+    {"lengths and total_queries", {SIZES, .counts = true, .lengths = true, .total_queries = 5}},
+    {"out_strides give two elements", {SIZES, .counts = true, .total_queries = 5, .out_strides = {5 * 4 * 24, 24, 24}}},
     {"pages is set, but page_size is 0", {SIZES, .pages = 5}},
     {"page_bytes is set, but page_size is 0", {SIZES, .page_bytes = 16}},
     {"page_size is 257", {SIZES, .page_size = 257, .pages = 5}},
@@ -381,6 +388,19 @@ Test(desc, tensor_bytes)
 
     d = resolved((dmattn_attention_desc){SIZES, .counts = true});
     cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_COUNTS), 8 * 2);
+
+    d = resolved((dmattn_attention_desc){SIZES, .lse = true, .counts = true, .total_queries = 9, .total_keys = 11,
+                                         .v_format = DMATTN_FORMAT_INT8});
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_COUNTS), 8 * 2);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_Q), 4 * 9 * 4 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_OUT), 4 * 9 * 4 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_LSE), 4 * 4 * 9);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_K), 4 * 11 * 2 * 16);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V), 11 * 2 * 24);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_V_SCALES), 4 * 11 * 2);
+    d = resolved((dmattn_attention_desc){SIZES, .counts = true, .total_queries = 9, .page_size = 2, .pages = 100});
+    cr_expect_eq(d.total_keys, 2 * 7);
+    cr_expect_eq(dmattn_attention_tensor_bytes(&d, TENSOR_TABLE), 4 * 2 * 4);
 
     /* in pages of 2 keys: rows of k, rows of v, and scales of v, each at a multiple of 16 bytes */
     d = resolved((dmattn_attention_desc){.batch = 2,

@@ -146,6 +146,57 @@ DEVICE_TEST(hostile, attention_counts)
     }
 }
 
+/* Packed items: with any numbers in any of the items, runs write nothing but results. An item has the same results if
+ * only items behind it change. */
+static void run_packed(dmattn_attention_desc desc, const char *name, dmattn_level level)
+{
+    static const struct {
+        int first, end; /* the items with hostile words */
+    } hostile[] = {{2, 3}, {0, 1}, {1, 2}, {0, 3}};
+    const int32_t valid[] = {25, 60, 21, 81, (int32_t)desc.queries, (int32_t)desc.keys};
+    arena a;
+    dmattn_attention_args args = {0};
+    desc.counts = desc.causal = desc.lse = true;
+    arena_create(&a, plan_attention(desc, level), &args, 0);
+    RESULTS(&a, TENSOR_OUT, TENSOR_LSE);
+    hostile_fill_valid(&a);
+    const uint64_t row = 2 * HEADS * DIM, of_others = (25 + 21) * row; /* items 0 and 1 */
+    unsigned char *want = malloc(of_others);
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++)
+        for (int kind = -1; kind < HOSTILE_KINDS; kind++) {
+            char what[96];
+            snprintf(what, sizeof what, "%s, %s, items from %d, %s", name, dmattn_level_string(level), hostile[i].first,
+                     kind < 0 ? "valid" : hostile_kind_names[kind]);
+            hostile_put(&a, TENSOR_COUNT, kind < 0 ? 0 : kind, 0, a.bytes[TENSOR_COUNT]);
+            hostile_put_words(&a, TENSOR_COUNTS, valid, 2 * ITEMS);
+            if (kind >= 0)
+                hostile_put(&a, TENSOR_COUNTS, kind, 8 * (uint64_t)hostile[i].first, 8 * (uint64_t)hostile[i].end);
+            arena_run(&a, 0, what);
+            hostile_expect_finite(&a, TENSOR_OUT, what);
+            if (kind < 0)
+                memcpy(want, arena_output(&a, TENSOR_OUT), of_others);
+            else if (hostile[i].first == 2)
+                cr_expect_eq(memcmp(arena_output(&a, TENSOR_OUT), want, of_others), 0, "%s: other items differ", what);
+        }
+    free(want);
+    arena_destroy(&a);
+}
+
+DEVICE_TEST(hostile, attention_packed)
+{
+    enum { PAGE = 8, POOL = 37, LONG = 1100 };
+    EACH_LEVEL(harness_offers)
+    {
+        run_packed((dmattn_attention_desc){SIZES, .total_queries = 70, .total_keys = 200}, "rows", level);
+        run_packed(
+            (dmattn_attention_desc){SIZES, .total_queries = 70, .total_keys = 200, .page_size = PAGE, .pages = POOL},
+            "pages", level);
+    }
+    dmattn_attention_desc in_splits = {SIZES, .total_queries = 70};
+    in_splits.keys = LONG;
+    run_packed(in_splits, "splits", DMATTN_LEVEL_PORTABLE);
+}
+
 /* That the validation layer finds a read behind a buffer, if it is asked for: k begins 64 bytes too late. */
 DEVICE_TEST(hostile, gpu_validation)
 {

@@ -86,6 +86,8 @@ void draw_attention(dmattn_attention_desc *d)
     d->k_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
     d->v_format = once_in(3) ? (dmattn_format)value_of(8) : DMATTN_FORMAT_TYPE;
     d->counts = once_in(8);
+    d->total_queries = d->counts && flip() ? any_size() : 0;
+    d->total_keys = d->total_queries && flip() ? any_size() : 0;
     if (once_in(4)) {
         d->page_size = once_in(6) ? wild_32() : 1u << below(9);
         d->pages = any_size();
@@ -166,26 +168,26 @@ static wide format_bytes(dmattn_format format, wide type_size, wide elements)
 wide attention_bytes(const dmattn_attention_desc *a, tensor_id t)
 {
     const wide element = a->type == DMATTN_TYPE_F32 ? 4 : 2, bias = a->bias_type == DMATTN_TYPE_F32 ? 4 : 2;
+    const wide q_items = a->total_queries ? 1 : a->batch, queries = a->total_queries ? a->total_queries : a->queries;
+    const wide k_items = a->total_keys ? 1 : a->batch, keys = a->total_keys ? a->total_keys : a->keys;
     switch (t) {
-    case TENSOR_Q: return (a->q_f32 ? 4 : element) * span(&a->q_strides, a->batch, a->queries, a->heads, a->head_dim);
+    case TENSOR_Q: return (a->q_f32 ? 4 : element) * span(&a->q_strides, q_items, queries, a->heads, a->head_dim);
     case TENSOR_K:
-        return a->page_size ? 0
-                            : format_bytes(a->k_format, element,
-                                           span(&a->k_strides, a->batch, a->keys, a->kv_heads, a->head_dim));
+        return a->page_size
+                   ? 0
+                   : format_bytes(a->k_format, element, span(&a->k_strides, k_items, keys, a->kv_heads, a->head_dim));
     case TENSOR_V:
-        return a->page_size ? 0
-                            : format_bytes(a->v_format, element,
-                                           span(&a->v_strides, a->batch, a->keys, a->kv_heads, a->value_dim));
+        return a->page_size
+                   ? 0
+                   : format_bytes(a->v_format, element, span(&a->v_strides, k_items, keys, a->kv_heads, a->value_dim));
     case TENSOR_COUNTS: return a->counts ? (wide)8 * a->batch : 0;
     case TENSOR_PAGES: return a->page_size ? (wide)a->pages * a->page_bytes : 0;
     case TENSOR_TABLE: return a->page_size ? (wide)4 * a->batch * ((a->keys - 1) / a->page_size + 1) : 0;
-    case TENSOR_K_SCALES:
-        return has_scales(a->k_format) && !a->page_size ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
-    case TENSOR_V_SCALES:
-        return has_scales(a->v_format) && !a->page_size ? (wide)4 * a->batch * a->keys * a->kv_heads : 0;
+    case TENSOR_K_SCALES: return has_scales(a->k_format) && !a->page_size ? 4 * k_items * keys * a->kv_heads : 0;
+    case TENSOR_V_SCALES: return has_scales(a->v_format) && !a->page_size ? 4 * k_items * keys * a->kv_heads : 0;
     case TENSOR_OUT:
-        return (a->out_f32 ? 4 : element) * span(&a->out_strides, a->batch, a->queries, a->heads, a->value_dim);
-    case TENSOR_LSE: return a->lse ? (wide)4 * a->batch * a->heads * a->queries : 0;
+        return (a->out_f32 ? 4 : element) * span(&a->out_strides, q_items, queries, a->heads, a->value_dim);
+    case TENSOR_LSE: return a->lse ? 4 * q_items * a->heads * queries : 0;
     case TENSOR_MASK: return a->mask == DMATTN_MASK_DENSE ? score_span(&a->mask_shape, a->keys) : 0;
     case TENSOR_BEGIN:
     case TENSOR_END: return a->mask == DMATTN_MASK_INTERVALS ? 4 * score_span(&a->mask_shape, a->keys) : 0;

@@ -2,7 +2,9 @@
 #include "guarded.h"
 
 #include "reference/element.h"
+#include "reference/pairs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,20 +108,48 @@ dmattn_status guarded_run(guarded_problem *g, bool reuse_mask_tiles)
     return dmattn_commands_submit(h.device);
 }
 
-/* Reads rows and overwrites them with the pattern. */
-static void take_out(const dmattn_attention_desc *d, unsigned char *tensor, float *out)
+/* The rows of q and out that items have. Of packed ones, those behind all items are not written. */
+static uint32_t written_rows(const problem *p)
 {
+    const reference_inputs in = problem_inputs(p);
+    if (!p->desc.total_queries)
+        return p->desc.queries;
+    const item_rows last = reference_item(&p->desc, &in, p->desc.batch - 1, 0);
+    return last.first + last.count;
+}
+
+/* Reads rows and overwrites them with the pattern. Those that no run writes are 0 in `out`. */
+static void take_out(const problem *p, unsigned char *tensor, float *out)
+{
+    const dmattn_attention_desc *d = &p->desc;
     const dmattn_strides *s = &d->out_strides;
     const dmattn_type type = dmattn_attention_type(d, TENSOR_OUT);
     const uint64_t size = dmattn_type_size(type);
-    for (uint32_t b = 0; b < d->batch; b++)
-        for (uint32_t t = 0; t < d->queries; t++)
-            for (uint32_t head = 0; head < d->heads; head++) {
+    const row_shape shape = dmattn_query_rows(d);
+    for (uint32_t b = 0; b < shape.batch; b++)
+        for (uint32_t t = 0; t < shape.rows; t++)
+            for (uint32_t head = 0; head < d->heads; head++, out += d->value_dim) {
                 unsigned char *row = tensor + size * (b * s->batch + t * s->sequence + head * s->head);
+                const bool written = t < written_rows(p);
                 for (uint32_t i = 0; i < d->value_dim; i++)
-                    *out++ = (float)element_load(type, row, i);
-                memset(row, PATTERN, size * d->value_dim);
+                    out[i] = written ? (float)element_load(type, row, i) : 0;
+                if (written)
+                    memset(row, PATTERN, size * d->value_dim);
             }
+}
+
+/* The same, with -infinity. */
+static void take_lse(const problem *p, unsigned char *tensor, float *lse)
+{
+    const row_shape shape = dmattn_query_rows(&p->desc);
+    for (uint64_t i = 0; i < (uint64_t)shape.batch * p->desc.heads * shape.rows; i++) {
+        const bool written = i % shape.rows < written_rows(p);
+        lse[i] = -INFINITY;
+        if (!written)
+            continue;
+        memcpy(&lse[i], tensor + i * sizeof *lse, sizeof *lse);
+        memset(tensor + i * sizeof *lse, PATTERN, sizeof *lse);
+    }
 }
 
 static bool all_pattern(const unsigned char *bytes, const guarded_problem *g, int tensor, char *why, size_t why_size)
@@ -148,19 +178,17 @@ static unsigned char *fetch(const guarded_problem *g, int tensor, unsigned char 
 
 bool guarded_results(const guarded_problem *g, float *out, float *lse, char *why, size_t why_size)
 {
-    const dmattn_attention_desc *d = &g->problem->desc;
     bool intact = true;
     for (int t = TENSOR_OUT; t <= TENSOR_COUNT; t++) {
         unsigned char *first, *bytes = is_result(t) ? fetch(g, t, &first) : NULL;
         if (!bytes)
             continue;
         if (t == TENSOR_OUT)
-            take_out(d, first, out);
-        else { /* no gaps */
-            if (t == TENSOR_LSE)
-                memcpy(lse, first, g->bytes[t]);
+            take_out(g->problem, first, out);
+        else if (t == TENSOR_LSE)
+            take_lse(g->problem, first, lse);
+        else /* the workspace */
             memset(first, PATTERN, g->bytes[t]);
-        }
         intact = intact && all_pattern(bytes, g, t, why, why_size);
         free(bytes);
     }

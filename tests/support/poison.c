@@ -45,7 +45,8 @@ static bool is_hidden_from_all(const problem *p, uint32_t b, uint32_t kv_head, u
     const dmattn_attention_desc *d = &p->desc;
     const dmattn_score_shape *s = &d->mask_shape;
     const uint32_t group = d->heads / d->kv_heads;
-    if (d->counts && (int64_t)j >= ((const int32_t *)p->tensor[TENSOR_COUNTS])[2 * b + 1])
+    const reference_inputs in = problem_inputs(p);
+    if (j >= reference_item(d, &in, b, 1).count)
         return true;
     if (d->mask == DMATTN_MASK_NONE)
         return false;
@@ -81,8 +82,9 @@ void poison_hidden_keys(problem *p, tensor_id tensor, bool masked_by_query)
          hidden--) /* visible keys come last, because rows may be shared by a stride of 0 */
         for (uint64_t row = 0; row < tensor_box_rows(&box); row++) {
             const uint64_t at = size * tensor_box_at(&box, row);
-            const uint32_t head = (uint32_t)(row % d->kv_heads), j = (uint32_t)(row / d->kv_heads % d->keys);
-            const bool now = all && is_hidden_from_all(p, (uint32_t)(row / d->kv_heads / d->keys), head, j);
+            uint32_t item, j, head;
+            const bool exists = problem_find_key(p, row, &item, &j, &head);
+            const bool now = all && (!exists || is_hidden_from_all(p, item, head, j));
             if (hidden && now)
                 memset(rows + at, 0xff, size * box.row);
             else if (!hidden && !now)

@@ -7,6 +7,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- forward ------------------------------------------------------------------------------------------------- */
 
@@ -48,16 +49,9 @@ typedef struct item_size {
     uint32_t queries, keys;
 } item_size;
 
-static uint32_t at_most(int32_t count, uint32_t most)
-{
-    return count < 0 ? 0 : (uint32_t)count < most ? (uint32_t)count : most;
-}
-
 static item_size size_of(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b)
 {
-    if (!d->counts)
-        return (item_size){d->queries, d->keys};
-    return (item_size){at_most(in->counts[2 * b], d->queries), at_most(in->counts[2 * b + 1], d->keys)};
+    return (item_size){reference_item(d, in, b, 0).count, reference_item(d, in, b, 1).count};
 }
 
 static bool is_visible(const dmattn_attention_desc *d, const reference_inputs *in, uint32_t b, uint32_t h, uint32_t t,
@@ -95,8 +89,9 @@ static float score_of(const dmattn_attention_desc *d, const reference_inputs *in
     if (!is_visible(d, in, b, h, t, j))
         return -INFINITY;
     const dmattn_type q_type = dmattn_attention_type(d, TENSOR_Q);
-    const char *q = row(in->q, q_type, &d->q_strides, b, t, h);
-    const char *k = row(in->k, d->type, &d->k_strides, b, j, h / (d->heads / d->kv_heads));
+    const item_rows of_q = reference_item(d, in, b, 0), of_k = reference_item(d, in, b, 1);
+    const char *q = row(in->q, q_type, &d->q_strides, of_q.batch, of_q.first + t, h);
+    const char *k = row(in->k, d->type, &d->k_strides, of_k.batch, of_k.first + j, h / (d->heads / d->kv_heads));
     float rounded_q[DMATTN_MAX_HEAD_DIM]; /* as matrix levels round it */
     for (uint32_t i = 0; i < d->head_dim; i++)
         element_store(d->type, rounded_q, i, element_load(q_type, q, i));
@@ -147,20 +142,28 @@ static float softmax_row(const dmattn_attention_desc *d, const reference_inputs 
 void low_precision_attention(const dmattn_attention_desc *d, const reference_inputs *in, float *out, float *lse)
 {
     float *p = malloc(d->keys * sizeof *p);
-    for (uint32_t b = 0; b < d->batch; b++)
-        for (uint32_t t = 0; t < d->queries; t++)
+    const row_shape shape = dmattn_query_rows(d);
+    for (uint64_t i = 0; i < (uint64_t)shape.batch * shape.rows * d->heads; i++)
+        lse[i] = -INFINITY;
+    memset(out, 0, sizeof *out * shape.batch * shape.rows * d->heads * d->value_dim);
+    for (uint32_t b = 0; b < d->batch; b++) {
+        const item_rows item = reference_item(d, in, b, 0), keys = reference_item(d, in, b, 1);
+        for (uint32_t t = 0; t < (d->total_queries ? item.count : d->queries); t++)
             for (uint32_t h = 0; h < d->heads; h++) {
-                lse[((uint64_t)b * d->heads + h) * d->queries + t] = softmax_row(d, in, b, h, t, p);
-                for (uint32_t i = 0; i < d->value_dim; i++)
-                    out[i] = 0;
-                for (uint32_t j = 0; j < d->keys; j++) {
-                    const char *v = row(in->v, d->type, &d->v_strides, b, j, h / (d->heads / d->kv_heads));
+                const uint64_t at = (uint64_t)item.batch * shape.rows + item.first + t;
+                float *to = out + (at * d->heads + h) * d->value_dim;
+                lse[((uint64_t)item.batch * d->heads + h) * shape.rows + item.first + t] =
+                    softmax_row(d, in, b, h, t, p);
+                for (uint32_t j = 0; j < keys.count; j++) {
+                    const char *v =
+                        row(in->v, d->type, &d->v_strides, keys.batch, keys.first + j, h / (d->heads / d->kv_heads));
                     for (uint32_t i = 0; p[j] > 0 && i < d->value_dim; i++)
-                        out[i] += p[j] * (float)element_load(d->type, v, i);
+                        to[i] += p[j] * (float)element_load(d->type, v, i);
                 }
-                for (uint32_t i = 0; i < d->value_dim; i++, out++)
-                    *out = round_to(dmattn_attention_type(d, TENSOR_OUT), *out);
+                for (uint32_t i = 0; i < d->value_dim; i++)
+                    to[i] = round_to(dmattn_attention_type(d, TENSOR_OUT), to[i]);
             }
+    }
     free(p);
 }
 
@@ -390,7 +393,8 @@ errors compare_results(const dmattn_attention_desc *d, const float *out, const f
                        const double *want_lse)
 {
     errors e = {0};
-    const uint64_t rows = (uint64_t)d->batch * d->queries * d->heads;
+    const row_shape shape = dmattn_query_rows(d);
+    const uint64_t rows = (uint64_t)shape.batch * shape.rows * d->heads;
     compare(out, want_out, rows * d->value_dim, &e.out, &e.out_max, &e.out_at, &e.out_mismatch);
     if (lse && want_lse)
         compare(lse, want_lse, rows, &e.lse, &e.lse_max, &e.lse_at, &e.lse_mismatch);

@@ -3,6 +3,7 @@
 
 #include "attention/unpack.h"
 #include "reference/element.h"
+#include "reference/pairs.h"
 #include "shape.h"
 
 #include <math.h>
@@ -51,11 +52,12 @@ tensor_box problem_box(const problem *p, tensor_id t)
 {
     const dmattn_attention_desc *d = &p->desc;
     const problem_backward *b = &p->backward;
+    const row_shape q = dmattn_query_rows(d), k = dmattn_key_rows(d);
     switch (t) {
-    case TENSOR_Q: return rows_box(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim);
-    case TENSOR_K: return rows_box(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
-    case TENSOR_V: return rows_box(&d->v_strides, d->batch, d->keys, d->kv_heads, d->value_dim);
-    case TENSOR_OUT: return rows_box(&d->out_strides, d->batch, d->queries, d->heads, d->value_dim);
+    case TENSOR_Q: return rows_box(&d->q_strides, q.batch, q.rows, d->heads, d->head_dim);
+    case TENSOR_K: return rows_box(&d->k_strides, k.batch, k.rows, d->kv_heads, d->head_dim);
+    case TENSOR_V: return rows_box(&d->v_strides, k.batch, k.rows, d->kv_heads, d->value_dim);
+    case TENSOR_OUT: return rows_box(&d->out_strides, q.batch, q.rows, d->heads, d->value_dim);
     case TENSOR_BIAS: return score_box(&d->bias_shape, d->keys);
     case TENSOR_DOUT: return rows_box(&b->dout_strides, d->batch, d->queries, d->heads, d->value_dim);
     case TENSOR_DQ: return rows_box(&b->dq_strides, d->batch, d->queries, d->heads, d->head_dim);
@@ -83,6 +85,24 @@ uint64_t tensor_box_at(const tensor_box *b, uint64_t row)
 {
     return row / b->extent[2] / b->extent[1] * b->stride[0] + row / b->extent[2] % b->extent[1] * b->stride[1]
            + row % b->extent[2] * b->stride[2];
+}
+
+bool problem_find_key(const problem *p, uint64_t row, uint32_t *item, uint32_t *key, uint32_t *head)
+{
+    const dmattn_attention_desc *d = &p->desc;
+    const reference_inputs in = problem_inputs(p);
+    const uint64_t at = row / d->kv_heads;
+    *head = (uint32_t)(row % d->kv_heads);
+    *item = (uint32_t)(at / d->keys);
+    *key = (uint32_t)(at % d->keys);
+    for (uint32_t b = 0; d->total_keys && b < d->batch; b++) {
+        const item_rows rows = reference_item(d, &in, b, 1);
+        *item = b;
+        *key = (uint32_t)at - rows.first;
+        if (at >= rows.first && *key < rows.count)
+            return true;
+    }
+    return !d->total_keys;
 }
 
 /* The number of elements from the first to the last, gaps included. */

@@ -97,6 +97,9 @@ uint64_t tensor_box_rows(const tensor_box *box);
 /* The offset of a row in elements; rows are counted in the order of the extents. */
 uint64_t tensor_box_at(const tensor_box *box, uint64_t row);
 
+/* Finds the batch item, the key and the head of a row of k or v. False if these are packed and no item has the row. */
+bool problem_find_key(const problem *p, uint64_t row, uint32_t *item, uint32_t *key, uint32_t *head);
+
 /* Fills the inputs with random numbers from a seed: normal(0, 1) for q, k, v, bias, sink, dout and dlse, NaN between
  * rows, 0 or 1 with probability 1/2 for the mask, intervals with random begins and lengths, selected
  * keys of which one in eight is no key, documents of random

@@ -42,7 +42,7 @@ const void *problem_device_data(const problem *p, tensor_id t)
     return p->stored.tensor[t] ? p->stored.tensor[t] : p->tensor[t];
 }
 
-/* A row of k or v. */
+/* A row of k or v. `bytes` is NULL if it is in no page, because packed keys have no such row. */
 typedef struct stored_row {
     uint64_t at;          /* of its first element in `tensor` of the problem */
     unsigned char *bytes; /* as it is stored */
@@ -77,14 +77,15 @@ static stored_row row_of(const problem *p, tensor_id t, uint64_t row)
     const dmattn_format format = dmattn_attention_format(&d, t);
     const dmattn_strides *s = t == TENSOR_K ? &d.k_strides : &d.v_strides;
     const tensor_box box = problem_box(p, t);
-    const uint32_t item = (uint32_t)(row / d.kv_heads / d.keys), key = (uint32_t)(row / d.kv_heads % d.keys),
-                   head = (uint32_t)(row % d.kv_heads);
-    const uint64_t elements = item * s->batch + key * s->sequence + head * s->head;
+    const uint64_t at = row / d.kv_heads, rows = dmattn_key_rows(&d).rows;
+    const uint64_t elements = at / rows * s->batch + at % rows * s->sequence + row % d.kv_heads * s->head;
+    uint32_t item, key, head;
+    const bool exists = problem_find_key(p, row, &item, &key, &head);
     float *scales = p->stored.tensor[t == TENSOR_K ? TENSOR_K_SCALES : TENSOR_V_SCALES];
     stored_row r = {.bytes = (unsigned char *)p->stored.tensor[t] + dmattn_format_bytes(format, elements),
                     .scale = scales + row};
     if (d.page_size)
-        r = row_in_page(p, t, item, key, head);
+        r = exists ? row_in_page(p, t, item, key, head) : (stored_row){0};
     r.at = tensor_box_at(&box, row);
     r.scale = dmattn_format_has_scales(format) ? r.scale : NULL;
     return r;
@@ -97,6 +98,8 @@ static void store(problem *p, tensor_id t)
     float numbers[DMATTN_MAX_HEAD_DIM];
     for (uint64_t n = 0; n < tensor_box_rows(&box); n++) {
         const stored_row row = row_of(p, t, n);
+        if (!row.bytes)
+            continue;
         for (uint32_t e = 0; e < box.row; e++)
             numbers[e] = (float)element_load(d.type, p->tensor[t], row.at + e);
         const float scale = format_store(dmattn_attention_format(&d, t), row.bytes, numbers, box.row);
@@ -112,7 +115,7 @@ static void read_stored(problem *p, tensor_id t)
     const dmattn_format format = dmattn_attention_format(&d, t);
     for (uint64_t n = 0; n < tensor_box_rows(&box); n++) {
         const stored_row row = row_of(p, t, n);
-        for (uint32_t e = 0; e < box.row; e++)
+        for (uint32_t e = 0; row.bytes && e < box.row; e++)
             element_store(d.type, p->tensor[t], row.at + e,
                           format_load(format, row.bytes, row.scale ? *row.scale : 1, e));
     }

@@ -75,7 +75,8 @@ AttentionDesc = structure(
     (c_float, "scale soft_cap"), (c_bool, "causal lse"), (Strides, "q_strides k_strides v_strides out_strides"),
     (c_uint32, "page_size pages"), (c_uint64, "page_bytes"), (c_int, "mask"), (ScoreShape, "mask_shape"),
     (c_uint32, "selected_count selected_block selected_queries"), (c_bool, "bias"), (c_int, "bias_type"), (ScoreShape, "bias_shape"),
-    (c_bool, "sink slopes lists"), (c_uint32, "list_capacity"), (c_bool, "counts lengths"), (c_int, "level max_level"))
+    (c_bool, "sink slopes lists"), (c_uint32, "list_capacity"), (c_bool, "counts lengths"),
+    (c_uint32, "total_queries total_keys"), (c_int, "level max_level"))
 AttentionArgs = structure("attention_args", (Buffer, "q k v out lse mask begin end selected bias sink slopes lists k_scales "
                                                     "v_scales pages counts table workspace"),
                           (c_uint32, "queries keys"), (c_bool, "reuse_mask_tiles"))
