@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The numbers of the `count` best scores of a query, in ascending order.
 //
-// The count-th best score is found digit by digit, from the top: each step makes a histogram of the scores that have
-// the digits found so far (radix select). Of the numbers with exactly this score, the first ones are listed. The row of
+// The count-th best score is found by histograms: each step divides the range in which it is into bins, one of which is
+// the next range (radix select). Of the numbers with exactly this score, the first ones are listed. The row of
 // scores is read up to four times.
 //
 // Workgroup (x, y): row x of tile y.
@@ -31,58 +31,73 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 #include "../lib/scan.glsl"
 
 const uint ALWAYS = 0xffffffff; // above the order of every score
-const uint NO_DIGIT = 0xffffffff;
-#define DIGIT_BITS 11
-const uint BINS = 1 << DIGIT_BITS, LANE_BINS = BINS / WORKGROUP;
+const uint NO_BIN = 0xffffffff;
+#define BIN_BITS 11
+const uint BINS = 1 << BIN_BITS, LANE_BINS = BINS / WORKGROUP;
 
 shared uint histogram[BINS];
-shared uint digit_, left_, equals_;
+shared uint bin_, left_, equals_;
+
+// Orders from `base` on, 2^bits of them, in bins of 2^shift.
+struct order_range {
+    uint base, bits, shift;
+};
 
 uint invocation, seen;
 uint own; // the query's own number, if it has one
 bool has_own;
 uvec2 row;
 
-// The orders of numbers `first` to `first` + 3. Those that the query does not see have NEVER_SEEN.
-uvec4 load_orders(uint first)
+// Four scores from number `first` on, a multiple of 4; the last ones instead of those behind.
+uvec4 load_scores(uint first)
 {
-    const uvec4 words = Quads(row).q[first / 4];
+    return Quads(row).q[min(first, seen - 1) / 4];
+}
+
+// Their orders. Those that the query does not see have NEVER_SEEN.
+uvec4 orders_of(uvec4 scores, uint first)
+{
     uvec4 orders;
     [[unroll]] for (uint i = 0; i < 4; i++) {
         const uint number = first + i;
         const bool stays = number < p.first || has_own && number <= own && own - number < p.recent;
-        orders[i] = number >= seen ? NEVER_SEEN : stays ? ALWAYS : order_of(uintBitsToFloat(words[i]));
+        orders[i] = number >= seen ? NEVER_SEEN : stays ? ALWAYS : order_of(uintBitsToFloat(scores[i]));
     }
     return orders;
 }
 
-// Counts the digits at `shift` of the orders whose higher digits are those of `prefix`.
-void count_digits(uint shift, uint bits, uint prefix)
+uint bin_of(uint order, order_range range)
+{
+    if (order == NEVER_SEEN)
+        return NO_BIN;
+    const uint above = order - range.base;
+    return range.bits < 32 && above >> range.bits != 0 ? NO_BIN : above >> range.shift;
+}
+
+void count_orders(order_range range)
 {
     for (uint i = invocation; i < BINS; i += WORKGROUP)
         histogram[i] = 0;
     barrier();
-    for (uint first = 4 * invocation; first < seen; first += 4 * WORKGROUP) {
-        const uvec4 orders = load_orders(first);
-        uint run = NO_DIGIT, length = 0; // equal neighbours are counted together
-        [[unroll]] for (uint i = 0; i < 4; i++) {
-            const bool counts = orders[i] != NEVER_SEEN
-                                && (shift + bits == 32 || orders[i] >> shift + bits == prefix >> shift + bits);
-            const uint digit = counts ? bitfieldExtract(orders[i], int(shift), int(bits)) : NO_DIGIT;
-            if (digit != run && length > 0)
-                atomicAdd(histogram[run], length);
-            length = digit == NO_DIGIT ? 0 : digit == run ? length + 1 : 1;
-            run = digit;
+    for (uint first = 4 * invocation; first < seen; first += 4 * WORKGROUP * LOADS) {
+        uvec4 scores[LOADS];
+        [[unroll]] for (uint n = 0; n < LOADS; n++)
+            scores[n] = load_scores(first + 4 * WORKGROUP * n);
+        [[unroll]] for (uint n = 0; n < LOADS; n++) {
+            const uvec4 orders = orders_of(scores[n], first + 4 * WORKGROUP * n);
+            [[unroll]] for (uint i = 0; i < 4; i++) {
+                const uint bin = bin_of(orders[i], range);
+                if (bin != NO_BIN)
+                    atomicAdd(histogram[bin], 1);
+            }
         }
-        if (length > 0)
-            atomicAdd(histogram[run], length);
     }
     barrier();
 }
 
-// Finds the digit of the left-th largest order. Sets digit_, equals_ (how many orders have it), and left_ (how many of
-// these are listed).
-void find_digit(uint left)
+// Finds the bin of the left-th largest order. Sets bin_, equals_ (how many orders it has), and left_ (how many of these
+// are listed).
+void find_bin(uint left)
 {
     const uint top = BINS - 1 - invocation * LANE_BINS;
     uint mine = 0, total;
@@ -93,7 +108,7 @@ void find_digit(uint left)
         for (uint i = 0; i < LANE_BINS; i++) {
             const uint here = histogram[top - i];
             if (before < left && left <= before + here) {
-                digit_ = top - i;
+                bin_ = top - i;
                 equals_ = here;
                 left_ = left - before;
             }
@@ -105,23 +120,22 @@ void find_digit(uint left)
 // Orders above `least` are listed, and the first `left` of those equal to it.
 void find_least(out uint least, out uint left)
 {
-    least = 0;
+    order_range range = order_range(0, 32, 32 - BIN_BITS);
     left = p.count;
-    [[dont_unroll]] for (uint shift = 32 - DIGIT_BITS;;) {
-        const uint bits = shift == 0 ? 32 - 2 * DIGIT_BITS : DIGIT_BITS;
-        count_digits(shift, bits, least);
-        find_digit(left);
-        least |= digit_ << shift;
+    [[dont_unroll]] do {
+        count_orders(range);
+        find_bin(left);
+        range.base += bin_ << range.shift;
+        range.bits = range.shift;
+        range.shift = max(range.bits, BIN_BITS) - BIN_BITS;
         left = left_;
-        if (equals_ == left) { // all with these digits are listed
-            least--;
+        if (equals_ == left) { // all of this bin are listed
+            least = range.base - 1;
             left = 0;
-            break;
+            return;
         }
-        if (shift == 0)
-            break;
-        shift = shift < DIGIT_BITS ? 0 : shift - DIGIT_BITS;
-    }
+    } while (range.bits > 0);
+    least = range.base;
 }
 
 void main()
@@ -144,24 +158,28 @@ void main()
     if (seen > p.count)
         find_least(least, left);
     uint above = 0, equals = 0;
-    for (uint first = 0; first < seen; first += 4 * WORKGROUP) {
-        const uint number = first + 4 * invocation;
-        uvec4 orders = uvec4(NEVER_SEEN);
-        if (number < seen)
-            orders = load_orders(number);
+    for (uint first = 0; first < seen; first += 4 * WORKGROUP * LOADS) {
+        const uint number = first + 4 * LOADS * invocation;
+        uvec4 orders[LOADS];
         uint mine = 0, total; // lower half: orders above the least; upper half: equal ones
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            mine += orders[i] > least ? 1 : orders[i] == least && left > 0 ? 0x10000u : 0;
+        [[unroll]] for (uint n = 0; n < LOADS; n++)
+            orders[n] = load_scores(number + 4 * n);
+        [[unroll]] for (uint n = 0; n < LOADS; n++) {
+            orders[n] = orders_of(orders[n], number + 4 * n);
+            [[unroll]] for (uint i = 0; i < 4; i++)
+                mine += orders[n][i] > least ? 1 : orders[n][i] == least && left > 0 ? 0x10000u : 0;
+        }
         const uint before = exclusive_scan(mine, total);
         uint a = above + (before & 0xffffu), e = equals + (before >> 16);
-        [[unroll]] for (uint i = 0; i < 4; i++)
-            if (orders[i] > least)
-                Words(list).w[a++ + min(e, left)] = number + i;
-            else if (orders[i] == least && left > 0) {
-                if (e < left)
-                    Words(list).w[a + e] = number + i;
-                e++;
-            }
+        [[unroll]] for (uint n = 0; n < LOADS; n++)
+            [[unroll]] for (uint i = 0; i < 4; i++)
+                if (orders[n][i] > least)
+                    Words(list).w[a++ + min(e, left)] = number + 4 * n + i;
+                else if (orders[n][i] == least && left > 0) {
+                    if (e < left)
+                        Words(list).w[a + e] = number + 4 * n + i;
+                    e++;
+                }
         above += total & 0xffffu;
         equals += total >> 16;
         if (above + min(equals, left) >= p.count)

@@ -95,7 +95,8 @@
     X(1, CAUSAL, 0)                 \
     X(2, COUNTS, 0)                 \
     X(3, LISTS, 1)                  \
-    X(4, TILE_QUERIES, 32)
+    X(4, TILE_QUERIES, 32)          \
+    X(5, LOADS, 1) /* that each invocation has in flight */
 
 #define SELECT_NUMBERS_PARAMS                         \
     DMATTN_ADDRESS scores; /* of tile first_tile */   \

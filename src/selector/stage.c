@@ -11,8 +11,10 @@
 #define MEANS_WORKGROUP 128
 #define MEANS_LANES     16
 
-/* Rows of more numbers get large workgroups. */
-#define LONG_ROW 8192
+/* Invocations have LONG_ROW_LOADS loads of a row of more numbers in flight at a time. For a short row, most of them
+ * would be behind its end. */
+#define LONG_ROW       8192
+#define LONG_ROW_LOADS 4
 
 /* Each round is two dispatches, and recording must not take seconds. */
 #define MOST_ROUNDS (1u << 16)
@@ -131,11 +133,12 @@ static dmattn_status build_select(selector_stage *s, pipeline_set *set)
     const dmattn_selector_desc *d = &s->desc;
     const capabilities *caps = &set->ctx->caps;
     const uint32_t c[SELECT_NUMBERS_CONSTANT_COUNT] = {
-        [SELECT_NUMBERS_WORKGROUP] = dmattn_lists_workgroup(caps, dmattn_selector_numbers(d) > LONG_ROW),
+        [SELECT_NUMBERS_WORKGROUP] = dmattn_lists_workgroup(caps, false),
         [SELECT_NUMBERS_CAUSAL] = d->causal,
         [SELECT_NUMBERS_COUNTS] = d->counts,
         [SELECT_NUMBERS_LISTS] = d->list_heads,
         [SELECT_NUMBERS_TILE_QUERIES] = s->tile.queries,
+        [SELECT_NUMBERS_LOADS] = dmattn_selector_numbers(d) > LONG_ROW ? LONG_ROW_LOADS : 1,
     };
     const kernel_values values = {c, SELECT_NUMBERS_CONSTANT_COUNT, dmattn_capabilities_subgroup_size(caps)};
     return dmattn_pipelines_add(set, "select_numbers", DMATTN_LEVEL_PORTABLE, &values, &s->select);

@@ -20,6 +20,8 @@ typedef enum case_data {
     DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
     DATA_CAUSAL,        /* additive: 0 up to the position of the query, -infinity after it */
     DATA_NEIGHBOURS,    /* selected: neighbouring queries have nearly the same list, in another order */
+    DATA_ASCENDING,     /* selected: the numbers of each list ascend */
+    DATA_LATE_DISORDER, /* the same, but for the last number of the last list */
     DATA_LARGE_VALUES   /* v is from 57000 to 65000, near the limit of f16, of either sign */
 } case_data;
 

@@ -6,6 +6,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* Every broadcast of a score shape for 2 batch items, 4 query heads, 2 kv heads, and SQ queries. */
 #define BROADCASTS(X, SQ)                                                                                          \
@@ -334,6 +335,15 @@ static const attention_case selected[] = {
      .desc = {BF16, SIZE(1, 9, 100, 128, 1, 24, 16), LSE, SELECTED(30, 1, .queries = 9)}},
     {.name = "many entries, segments of keys",
      .desc = {F32, SIZE(1, 17, 33000, 1, 1, 8, 0), LSE, CAUSAL, SELECTED(400, 1, .queries = 17)}},
+    {.name = "ascending, segments of keys",
+     .desc = {F16, SIZE(1, 70, 20000, 1, 1, 8, 0), LSE, CAUSAL, SELECTED(333, 1, .queries = 70)},
+     .data = DATA_ASCENDING},
+    {.name = "ascending blocks of 2, a group of 128, 64 queries",
+     .desc = {BF16, SIZE(1, 9, 20000, 128, 1, 8, 0), LSE, SELECTED(70, 2, .queries = 9)},
+     .data = DATA_ASCENDING},
+    {.name = "the last list does not ascend at its end",
+     .desc = {F32, SIZE(1, 33, 20000, 1, 1, 8, 0), LSE, SELECTED(333, 1, .queries = 33)},
+     .data = DATA_LATE_DISORDER},
 };
 GROUP(selected, selected);
 
@@ -571,10 +581,28 @@ static void fill_neighbours(const dmattn_attention_desc *d, const tensor_box *b,
     }
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b; /* -1 is the greatest */
+    return (x > y) - (x < y);
+}
+
+static void sort_lists(const tensor_box *b, bool late_disorder, int32_t *lists)
+{
+    for (uint64_t row = 0; row < tensor_box_rows(b); row++) {
+        int32_t *list = lists + tensor_box_at(b, row);
+        qsort(list, b->row, sizeof *list, compare_numbers);
+        if (late_disorder && row + 1 == tensor_box_rows(b))
+            list[b->row - 1] = 1;
+    }
+}
+
 static void fill_selected(const attention_case *c, problem *p)
 {
     const tensor_box b = problem_box(p, TENSOR_SELECTED);
     int32_t *lists = p->tensor[TENSOR_SELECTED];
+    if (c->data == DATA_ASCENDING || c->data == DATA_LATE_DISORDER)
+        sort_lists(&b, c->data == DATA_LATE_DISORDER, lists);
     if (c->data == DATA_NEIGHBOURS)
         fill_neighbours(&p->desc, &b, lists);
     if (c->data != DATA_NOTHING && c->data != DATA_EVERYTHING)

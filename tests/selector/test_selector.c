@@ -73,6 +73,8 @@ static const selector_case cases[] = {
              .head_dim = 16, .count = 7, .q_strides = {4 * 20 * 17, 17, 20 * 17}, .k_strides = {60 * 51, 51, 23}),
     CASE("many heads and a wide row", SIZES(BF16, 1, 17, 80), INDEXER, .heads = 20, .head_dim = 136, .count = 11),
     INTEGERS("a long row", SIZES(F32, 1, 2, 9000), INDEXER, .heads = 1, .head_dim = 8, .count = 2048),
+    CASE("the best of a long row", SIZES(F32, 1, 2, 9000), INDEXER, .heads = 1, .head_dim = 8, .count = 2),
+    CASE("nearly all of a long row", SIZES(F32, 1, 2, 9000), .heads = 1, .head_dim = 8, .count = 8997),
 };
 
 static double random_number(bool integer)
