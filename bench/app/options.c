@@ -29,6 +29,8 @@ enum {
     OPTION_KV_FORMAT,
     OPTION_PAGE_SIZE,
     OPTION_OTHER_KEYS,
+    OPTION_OTHER_QUERIES,
+    OPTION_PACKED,
     OPTION_PASS,
     OPTION_REUSE_MASK,
     OPTION_LENGTHS,
@@ -72,6 +74,8 @@ static const struct option long_options[] = {
     {"kv-format", required_argument, NULL, OPTION_KV_FORMAT},
     {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
     {"other-keys", required_argument, NULL, OPTION_OTHER_KEYS},
+    {"other-queries", required_argument, NULL, OPTION_OTHER_QUERIES},
+    {"packed", no_argument, NULL, OPTION_PACKED},
     {"pass", required_argument, NULL, OPTION_PASS},
     {"reuse-mask", no_argument, NULL, OPTION_REUSE_MASK},
     {"lengths", required_argument, NULL, OPTION_LENGTHS},
@@ -132,6 +136,9 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
     } else if (option == OPTION_OTHER_KEYS) {
         if (!parse_size(optarg, &o->sweep.other_keys))
             wanted = "a size from 1 to 2^30 - 1";
+    } else if (option == OPTION_OTHER_QUERIES) {
+        if (!parse_size(optarg, &o->sweep.other_queries))
+            wanted = "a size from 1 to 2^30 - 1";
     } else if (option == OPTION_LENGTHS) {
         if (!parse_size(optarg, &o->lengths))
             wanted = "a size from 1 to 2^30 - 1";
@@ -184,6 +191,7 @@ static bool parse_option(int option, const char *name, bench_options *o, char wh
     case OPTION_SINK: s->sink = true; return true;
     case OPTION_SLOPES: s->slopes = true; return true;
     case OPTION_Q_F32: s->q_f32 = true; return true;
+    case OPTION_PACKED: s->packed = true; return true;
     case OPTION_KV_FORMAT: return parse_formats_option(s, why);
     case OPTION_PASS: return parse_pass_option(o, why);
     case OPTION_REUSE_MASK: o->reuse_mask = true; return true;

@@ -45,7 +45,9 @@ typedef struct bench_case {
     dmattn_decode_desc decode;  /* decoding with a cache; desc then describes attention to all keys of the cache, or to
                                    its pages */
     mask_choice mask;           /* with its window filled in */
-    uint32_t other_keys;        /* decoding: keys of all sequences but the first; 0: all have desc.keys */
+    uint32_t other_keys;        /* decoding, chunks: keys of all sequences but the first; 0: all have desc.keys */
+    uint32_t other_queries;     /* chunks: the same of queries */
+    bool packed;                /* chunks: the queries of all sequences follow each other (desc.total_queries) */
     bench_pass pass;
 } bench_case;
 

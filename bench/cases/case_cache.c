@@ -17,6 +17,11 @@ uint32_t case_keys(const bench_case *c, uint32_t sequence)
     return sequence && c->other_keys ? c->other_keys : c->desc.keys;
 }
 
+uint32_t case_queries(const bench_case *c, uint32_t sequence)
+{
+    return sequence && c->other_queries ? c->other_queries : c->desc.queries;
+}
+
 double case_average_keys(const bench_case *c)
 {
     const double first = c->desc.keys, others = (double)case_keys(c, 1) * (c->desc.batch - 1.0);
@@ -95,4 +100,10 @@ void case_set_prefill(bench_case *c)
     c->desc.pages = c->decode.pages;
     if (!dmattn_decode_desc_resolve(&c->decode, &resolved, NULL))
         c->desc.page_bytes = dmattn_decode_layout(&resolved).page_size;
+    const uint64_t others = c->desc.batch - UINT64_C(1);
+    c->desc.counts = c->other_keys || c->other_queries || c->packed;
+    if (c->packed) {
+        c->desc.total_queries = dmattn_workgroups(c->desc.queries + others * case_queries(c, 1));
+        c->desc.total_keys = dmattn_workgroups(c->desc.keys + others * case_keys(c, 1));
+    }
 }

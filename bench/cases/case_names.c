@@ -79,14 +79,19 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
             add_part(name, ".v%u", d->value_dim);
         add_part(name, "/");
     }
-    if (d->batch > 1 && !c->other_keys)
+    const bool unequal = c->other_keys || c->other_queries;
+    if (d->batch > 1 && !unequal)
         add_part(name, "b%u.", d->batch);
     if (d->queries == d->keys)
         add_part(name, "n%u", d->keys);
     else
         add_part(name, "q%u.n%u", d->queries, d->keys);
-    if (c->other_keys)
-        add_part(name, "+b%u.n%u", d->batch - 1, c->other_keys);
+    if (unequal)
+        add_part(name, "+b%u", d->batch - 1);
+    if (c->other_queries)
+        add_part(name, ".q%u", c->other_queries);
+    if (unequal)
+        add_part(name, ".n%u", case_keys(c, 1));
     add_part(name, "/");
     add_part(name, "%s/%s/%s", pass_name(c->pass), mask, dmattn_type_string(d->type));
     if (d->bias && d->mask != DMATTN_MASK_ADDITIVE)
@@ -102,6 +107,8 @@ void case_name(const bench_case *c, char name[CASE_NAME_SIZE])
         add_part(name, "/kv-%s", formats);
     if (d->page_size)
         add_part(name, "/pages-%u", d->page_size);
+    if (c->packed)
+        add_part(name, "/packed");
     if (d->level)
         add_part(name, "/%s", dmattn_level_string(d->level));
 }

@@ -87,7 +87,7 @@ bool sweep_names_cases(const sweep *s)
 {
     return s->n.count || s->queries.count || s->keys.count || s->batch.count || s->heads.count || s->kv_heads.count
            || s->head_dim.count || s->value_dim.count || s->mask_count || s->bias || s->sink || s->slopes || s->q_f32
-           || s->k_format || s->v_format || s->page_size || s->other_keys || s->pass;
+           || s->k_format || s->v_format || s->page_size || s->other_keys || s->other_queries || s->packed || s->pass;
 }
 
 /* n does not count if both queries and keys replace it. */
@@ -173,6 +173,8 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     d->page_size = s->page_size;
     d->pages = s->page_size ? d->batch * dmattn_ceil_div(d->keys, s->page_size) : 0;
     c->other_keys = s->other_keys;
+    c->other_queries = s->other_queries;
+    c->packed = s->packed;
     if (!case_has_cache(c)) {
         d->k_format = s->k_format;
         d->v_format = s->v_format;
@@ -192,6 +194,11 @@ void sweep_case(const sweep *s, uint64_t index, bench_case *c)
     }
 }
 
+static bool is_causal_chunk(const bench_case *c)
+{
+    return c->pass == PASS_PREFILL && c->mask.causal && !c->mask.sliding && !c->mask.dynamic;
+}
+
 /* Whether the case's mask and pass can be combined. */
 static bool check_mask_of(const bench_case *c, const messenger *m)
 {
@@ -209,10 +216,18 @@ static bool check_mask_of(const bench_case *c, const messenger *m)
                     c->desc.queries, c->desc.keys);
     else if (c->pass == PASS_PREFILL && (c->desc.bias || c->desc.slopes || c->desc.q_f32))
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--pass prefill has no bias, no slopes, and q of the type");
-    else if (c->other_keys && (!case_has_cache(c) || c->desc.batch < 2 || c->other_keys > c->desc.keys))
-        dmattn_fail(
-            m, DMATTN_ERROR_INVALID,
-            "--other-keys needs --pass decode with a cache, two or more sequences, and at least as many --keys");
+    else if (c->other_keys && !(case_has_cache(c) || is_causal_chunk(c)))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--other-keys needs --pass decode with a cache, or prefill and causal");
+    else if ((c->other_queries || c->packed) && !is_causal_chunk(c))
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "%s needs --pass prefill and --mask causal",
+                    c->packed ? "--packed" : "--other-queries");
+    else if ((c->other_keys || c->other_queries) && c->desc.batch < 2)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--other-keys and --other-queries need two or more sequences");
+    else if (c->other_keys > c->desc.keys)
+        dmattn_fail(m, DMATTN_ERROR_INVALID, "--other-keys needs at least as many --keys");
+    else if (c->other_queries > c->desc.queries || (c->pass == PASS_PREFILL && case_queries(c, 1) > case_keys(c, 1)))
+        dmattn_fail(m, DMATTN_ERROR_INVALID,
+                    "--other-queries is above --queries, or above the keys of these sequences");
     else if (c->pass & PASS_BACKWARD && c->desc.q_f32)
         dmattn_fail(m, DMATTN_ERROR_INVALID, "--q-f32 cannot be combined with gradients");
     else if (c->pass != PASS_FORWARD && c->pass != PASS_DECODE && c->pass != PASS_PREFILL

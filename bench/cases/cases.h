@@ -33,7 +33,9 @@ typedef struct sweep {
     bool q_f32;                       /* q and out are f32 */
     dmattn_format k_format, v_format; /* of k and v, or of caches */
     uint32_t page_size;               /* k and v are in pages of so many tokens; 0: they are not, or of 64 */
-    uint32_t other_keys;              /* decoding: keys of all sequences but the first; 0: all have `keys` */
+    uint32_t other_keys;              /* decoding, chunks: keys of all sequences but the first; 0: all have `keys` */
+    uint32_t other_queries;           /* chunks: the same of queries */
+    bool packed;                      /* chunks: queries are packed */
     bench_pass pass;                  /* 0: not set yet */
 } sweep;
 
@@ -75,7 +77,10 @@ bool case_has_cache(const bench_case *c);
 /* The tokens of a sequence at the end of a step. */
 uint32_t case_keys(const bench_case *c, uint32_t sequence);
 
-/* The average over the sequences. */
+/* The queries of a sequence: new tokens of a step, or those of a chunk. */
+uint32_t case_queries(const bench_case *c, uint32_t sequence);
+
+/* The average of the keys over the sequences. */
 double case_average_keys(const bench_case *c);
 
 /* Creates the problem of a case, with gradients if its pass needs them. On failure *p is empty. */

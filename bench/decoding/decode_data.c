@@ -32,6 +32,16 @@ uint32_t decoding_start(const decoding *d, uint32_t sequence)
     return d->context - decoding_context(d, sequence);
 }
 
+uint32_t decoding_queries(const decoding *d, uint32_t sequence)
+{
+    return sequence ? d->other_queries : d->queries;
+}
+
+uint64_t decoding_row(const decoding *d, uint32_t sequence)
+{
+    return sequence ? d->queries + (sequence - UINT64_C(1)) * d->other_queries : 0;
+}
+
 dmattn_buffer buffer_behind(const dmattn_buffer *buffer, uint64_t offset)
 {
     return (dmattn_buffer){buffer->buffer, offset, buffer->size - offset};
@@ -59,10 +69,14 @@ void decoding_describe(decoding *d, const bench_case *c)
     d->context = c->desc.keys - new_tokens;
     d->others = case_keys(c, 1) - new_tokens;
     d->queries = c->desc.queries;
+    d->other_queries = case_queries(c, 1);
+    d->packed = c->packed;
     d->first_query = c->desc.keys - c->desc.queries;
     const uint64_t sequences =
         SEQUENCE_STEP * (uint64_t)a->batch; /* tokens from the first sequence to behind the last */
-    const uint64_t queries = d->queries + (prefill ? 0 : NEW_TOKENS) + sequences, tokens = d->first_query + queries;
+    const uint64_t queries =
+                       (d->packed ? decoding_row(d, a->batch) : d->queries) + (prefill ? 0 : NEW_TOKENS) + sequences,
+                   tokens = d->first_query + queries;
     d->head_step = TOKEN_STEP * (sequences + 1);
     a->q_strides = a->k_strides = a->v_strides = stream_strides(d->head_step);
     d->count[STREAM_Q] = TOKEN_STEP * queries + d->head_step * a->heads + DMATTN_MAX_HEAD_DIM;

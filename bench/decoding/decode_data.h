@@ -23,11 +23,12 @@ typedef enum stream_id { STREAM_Q, STREAM_K, STREAM_V, STREAM_IMPORTANCE, STREAM
 typedef struct decoding {
     const measure_settings *settings;
     const messenger *log;
-    dmattn_decode_desc desc;  /* resolved */
-    const decode_tile *tile;  /* the tile to use, not owned; NULL selects the default tile */
-    uint32_t context, others; /* tokens in the cache: of the first sequence, and of each other one */
-    uint32_t first_query;     /* the token of the first sequence whose query is the first of the stream */
-    uint32_t queries;         /* of a run, for each sequence */
+    dmattn_decode_desc desc;         /* resolved */
+    const decode_tile *tile;         /* the tile to use, not owned; NULL selects the default tile */
+    uint32_t context, others;        /* tokens in the cache: of the first sequence, and of each other one */
+    uint32_t first_query;            /* the token of the first sequence whose query is the first of the stream */
+    uint32_t queries, other_queries; /* of a run: of the first sequence, and of each other one */
+    bool packed;                     /* the queries of all sequences follow each other */
     dmattn_plan *plan;
     dmattn_plan_info info;
     dmattn_cache_layout layout;
@@ -52,6 +53,11 @@ dmattn_strides stream_strides(uint64_t head_step);
 /* Tokens of a sequence in the cache; the place of its first token, without the step between sequences, in tokens. */
 uint32_t decoding_context(const decoding *d, uint32_t sequence);
 uint32_t decoding_start(const decoding *d, uint32_t sequence);
+
+/* Queries of a sequence in a run; and packed, the row of q and out where they begin. The row after the last sequence is
+ * the number of rows. */
+uint32_t decoding_queries(const decoding *d, uint32_t sequence);
+uint64_t decoding_row(const decoding *d, uint32_t sequence);
 
 /* A buffer from an offset in bytes to its end. */
 dmattn_buffer buffer_behind(const dmattn_buffer *buffer, uint64_t offset);

@@ -105,7 +105,8 @@ static void find_importance(const decoding *d, const row_group *g, float *import
 
 static uint64_t q_at(const decoding *d, uint32_t sequence, uint32_t t, uint32_t head)
 {
-    return TOKEN_STEP * ((uint64_t)SEQUENCE_STEP * sequence + t) + d->head_step * head;
+    const uint64_t first = d->packed ? decoding_row(d, sequence) : (uint64_t)SEQUENCE_STEP * sequence;
+    return TOKEN_STEP * (first + t) + d->head_step * head;
 }
 
 /* A row that a thread computes. */
@@ -136,7 +137,8 @@ static void *expect_row(void *user)
     const dmattn_score_shape *s = &a->mask_shape;
     const int32_t *list = d->lists + x->sequence * s->batch_stride + x->head / (a->heads / a->kv_heads) * s->head_stride
                           + x->t * s->query_stride;
-    x->status = reference_decode_row(&desc, x->tokens, q, x->head, keys_of(d, x->sequence) - d->queries + x->t,
+    x->status = reference_decode_row(&desc, x->tokens, q, x->head,
+                                     keys_of(d, x->sequence) - decoding_queries(d, x->sequence) + x->t,
                                      d->lists ? list : NULL, NULL, x->out, x->lse);
     free(q);
     return NULL;
@@ -193,7 +195,7 @@ dmattn_status expect_groups(expectation *e, const dmattn_decode_desc *visible)
 {
     const decoding *d = e->d;
     const dmattn_attention_desc *a = &d->desc.attention;
-    const bool unequal = d->others != d->context;
+    const bool unequal = d->others != d->context || d->other_queries != d->queries;
     const double seconds = 1.5e-8 * keys_of(d, 0) * ((double)a->head_dim + a->value_dim);
     const uint32_t heads = a->heads / a->kv_heads;
     uint64_t random = d->settings->seed;
@@ -207,7 +209,7 @@ dmattn_status expect_groups(expectation *e, const dmattn_decode_desc *visible)
             g->sequence = i % 2 ? 1 + g->sequence % (a->batch - 1) : 0;
         g->kv_head = (uint32_t)(random_bits(&random) % a->kv_heads);
         for (int n = 0; n < ROWS_OF_GROUP; n++) {
-            g->row[n].t = (uint32_t)(random_bits(&random) % d->queries);
+            g->row[n].t = (uint32_t)(random_bits(&random) % decoding_queries(d, g->sequence));
             g->row[n].head = g->kv_head * heads + (uint32_t)(random_bits(&random) % heads);
         }
         status = expect_group(e, i, visible);

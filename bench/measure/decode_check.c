@@ -17,11 +17,13 @@ static void compare_row(const expectation *e, uint32_t group, uint32_t i, const 
     const dmattn_attention_desc *a = &d->desc.attention;
     const row_group *g = &e->group[group];
     const uint32_t t = g->row[i].t, head = g->row[i].head;
-    const uint64_t row = ((uint64_t)g->sequence * d->queries + t) * a->heads + head;
+    const uint64_t rows = d->packed ? decoding_row(d, a->batch) : d->queries, plane = d->packed ? 0 : g->sequence;
+    const uint64_t at = d->packed ? decoding_row(d, g->sequence) + t : t;
+    const uint64_t row = (plane * rows + at) * a->heads + head;
     for (uint32_t c = 0; c < a->value_dim; c++)
         got[c] = element_load(dmattn_attention_type(a, TENSOR_OUT), out, row * a->value_dim + c);
     const double *want = e->out + ((size_t)group * ROWS_OF_GROUP + i) * a->value_dim;
-    const float got_lse = lse[((uint64_t)g->sequence * a->heads + head) * d->queries + t];
+    const float got_lse = lse[(plane * a->heads + head) * rows + at];
     result->error = fmax(result->error, row_error(got, want, a->value_dim));
     result->lse_error = fmax(result->lse_error, lse_error((double)got_lse, g->row[i].lse));
 }
@@ -46,7 +48,7 @@ static dmattn_status check(const expectation *e, decoding *d, const recording *w
         for (uint32_t i = 0; i < m->checked_rows; i++)
             compare_row(e, i / ROWS_OF_GROUP, i % ROWS_OF_GROUP, out, lse, got, &m->check);
         m->check.not_finite = count_not_finite(dmattn_attention_type(a, TENSOR_OUT), out,
-                                               (uint64_t)a->batch * d->queries * a->heads * a->value_dim);
+                                               d->out_bytes / dmattn_type_size(dmattn_attention_type(a, TENSOR_OUT)));
     }
     free(out);
     free(lse);

@@ -210,5 +210,5 @@ void measure(const measure_settings *s, const bench_case *c, measurement *m)
     if (m->cache_bytes)
         m->cache_bytes_per_token = (double)m->cache_bytes / case_average_keys(c);
     if (c->pass & (PASS_DECODE | PASS_PREFILL) && m->time.median > 0)
-        m->tokens_per_second = (double)m->desc.batch * m->desc.queries / m->time.median;
+        m->tokens_per_second = (m->desc.queries + (m->desc.batch - 1.0) * case_queries(c, 1)) / m->time.median;
 }

@@ -91,14 +91,15 @@ double outcome_speedup(const outcomes *o, const outcome *x)
 double outcome_parts(const outcomes *o, const outcome *x)
 {
     double parts[2] = {0}; /* of the first sequence, of the others */
-    for (uint32_t i = 0; x->c.other_keys && i < o->count; i++) {
+    for (uint32_t i = 0; (x->c.other_keys || x->c.other_queries) && i < o->count; i++) {
         const outcome *y = &o->item[i];
         for (int part = 0; part < 2; part++) {
             bench_case c = x->c; /* the name of a case tells all of it */
             char wanted[CASE_NAME_SIZE], name[CASE_NAME_SIZE];
             c.desc.batch = part ? x->c.desc.batch - 1 : 1;
-            c.desc.keys = part ? x->c.other_keys : x->c.desc.keys;
-            c.other_keys = 0;
+            c.desc.keys = case_keys(&x->c, (uint32_t)part);
+            c.desc.queries = case_queries(&x->c, (uint32_t)part);
+            c.other_keys = c.other_queries = 0;
             case_name(&c, wanted);
             case_name(&y->c, name);
             if (y->repeat == x->repeat && !strcmp(name, wanted))

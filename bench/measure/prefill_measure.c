@@ -12,6 +12,7 @@ typedef struct prefill {
     bench_case c;
     dmattn_plan *plan;        /* of the attention */
     dmattn_buffer begin, end; /* of a sliding window */
+    dmattn_buffer counts;     /* if the sequences differ, or are packed */
 } prefill;
 
 /* ---- recording --------------------------------------------------------------------------------------------------- */
@@ -38,6 +39,7 @@ static dmattn_status record_chunk(const void *user, VkCommandBuffer commands)
                                                             .sink = d->parameters[3],
                                                             .pages = d->pages,
                                                             .table = d->table,
+                                                            .counts = p->counts,
                                                             .workspace = d->workspace});
 }
 
@@ -71,6 +73,25 @@ static dmattn_status make_window(prefill *p)
     return status;
 }
 
+/* Numbers of queries and keys. */
+static dmattn_status make_counts(prefill *p)
+{
+    const uint32_t batch = p->c.desc.batch;
+    int32_t *counts = malloc(2 * batch * sizeof *counts);
+    if (!counts)
+        return dmattn_fail(p->cache.log, DMATTN_ERROR_OUT_OF_MEMORY, "no host memory for numbers of queries");
+    for (uint32_t b = 0; b < batch; b++) {
+        counts[2 * b] = (int32_t)case_queries(&p->c, b);
+        counts[2 * b + 1] = (int32_t)case_keys(&p->c, b);
+    }
+    dmattn_device *device = p->cache.settings->device;
+    dmattn_status status = dmattn_buffer_create(device, 2 * batch * sizeof *counts, &p->counts);
+    if (!status)
+        status = dmattn_upload(device, &p->counts, 0, counts, 2 * batch * sizeof *counts);
+    free(counts);
+    return status;
+}
+
 /* The cache, with what tells the reference which keys a query sees. */
 static dmattn_decode_desc visible_keys(const prefill *p)
 {
@@ -82,16 +103,33 @@ static dmattn_decode_desc visible_keys(const prefill *p)
     return d;
 }
 
-uint64_t prefill_pairs(const bench_case *c)
+/* Of a head of one sequence. */
+static uint64_t sequence_pairs(const bench_case *c, uint32_t sequence)
 {
-    const dmattn_attention_desc *d = &c->desc;
     const uint32_t most = c->mask.sliding || c->mask.dynamic ? c->mask.window : UINT32_MAX;
+    const uint32_t queries = case_queries(c, sequence), keys = case_keys(c, sequence);
     uint64_t pairs = 0;
-    for (uint32_t t = 0; t < d->queries; t++) {
-        const uint32_t before = d->keys - d->queries + t + 1;
+    for (uint32_t t = 0; t < queries; t++) {
+        const uint32_t before = keys - queries + t + 1;
         pairs += before < most ? before : most;
     }
-    return pairs * d->batch * d->heads;
+    return pairs;
+}
+
+uint64_t prefill_pairs(const bench_case *c)
+{
+    return (sequence_pairs(c, 0) + (c->desc.batch - UINT64_C(1)) * sequence_pairs(c, 1)) * c->desc.heads;
+}
+
+/* Bytes of the queries and keys that there are. */
+static double prefill_bytes(const bench_case *c, const dmattn_attention_desc *resolved, double of_plan)
+{
+    dmattn_attention_desc d = *resolved;
+    if (!d.counts)
+        return of_plan;
+    d.total_queries = d.queries + (d.batch - 1) * case_queries(c, 1);
+    d.total_keys = d.keys + (d.batch - 1) * case_keys(c, 1);
+    return dmattn_attention_bytes(&d);
 }
 
 /* ---- the measurement -----------------------------------------------------------------------------------------------
@@ -114,8 +152,8 @@ static dmattn_status plan(prefill *p, const measure_settings *s, measurement *m)
     m->visible_pairs = prefill_pairs(&p->c);
     m->planned[0] = (planned_pass){.level = info.level,
                                    .workspace_bytes = info.workspace_size,
-                                   .flops_of_pair = flops_of_pair(&desc, PASS_FORWARD),
-                                   .bytes = info.bytes};
+                                   .flops_of_pair = 2.0 * (desc.attention.head_dim + desc.attention.value_dim),
+                                   .bytes = prefill_bytes(&p->c, &desc.attention, info.bytes)};
     snprintf(m->planned[0].kernel, sizeof m->planned[0].kernel, "%s", info.kernel);
     snprintf(m->planned[0].why_not_higher, sizeof m->planned[0].why_not_higher, "%s", info.why_not_higher);
     return DMATTN_SUCCESS;
@@ -131,6 +169,8 @@ static dmattn_status run(prefill *p, const measure_settings *s, measurement *m, 
     TRY(decoding_create(&p->cache));
     if (p->c.mask.sliding)
         TRY(make_window(p));
+    if (p->c.desc.counts)
+        TRY(make_counts(p));
     m->cache_bytes = decoding_cache_bytes(&p->cache);
     const dmattn_decode_desc visible = visible_keys(p);
     return check_and_time(&p->cache, &what, &visible, m);
@@ -143,6 +183,7 @@ dmattn_status measure_prefill(const measure_settings *s, const bench_case *c, co
     const dmattn_status status = run(&p, s, m, planned);
     dmattn_buffer_destroy(s->device, &p.begin);
     dmattn_buffer_destroy(s->device, &p.end);
+    dmattn_buffer_destroy(s->device, &p.counts);
     dmattn_plan_destroy(p.plan);
     decoding_destroy(&p.cache);
     return status;

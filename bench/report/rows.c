@@ -14,8 +14,8 @@ enum { CELL = 32 };
 static void size_text(const bench_case *c, char text[CELL])
 {
     const dmattn_attention_desc *d = &c->desc;
-    if (c->other_keys)
-        snprintf(text, CELL, "%u+%ux%u", d->keys, d->batch - 1, c->other_keys);
+    if (c->other_keys || c->other_queries)
+        snprintf(text, CELL, "%u+%ux%u", d->keys, d->batch - 1, case_keys(c, 1));
     else if (d->batch > 1)
         snprintf(text, CELL, "%ux%u", d->batch, d->keys);
     else

@@ -27,6 +27,10 @@ static void add_parameters(writer *w, const bench_case *c, const dmattn_attentio
         add_number(w, "page_size", c->desc.page_size);
     if (c->other_keys)
         add_number(w, "other_keys", c->other_keys);
+    if (c->other_queries)
+        add_number(w, "other_queries", c->other_queries);
+    if (c->packed)
+        add_bool(w, "packed", true);
     add_string(w, "pass", pass_name(c->pass));
     add_string(w, "requested_level", c->desc.level ? dmattn_level_string(c->desc.level) : "best");
 }

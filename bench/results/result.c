@@ -23,14 +23,16 @@ bool result_has_bias(const case_result *r)
 
 void result_options(const case_result *r, char text[RESULT_OPTIONS_SIZE])
 {
-    char pages[16] = "", others[24] = "";
+    char pages[16] = "", others[24] = "", queries[32] = "";
     if (r->page_size > 0)
         snprintf(pages, sizeof pages, "+pages-%.0f", r->page_size);
     if (r->other_keys > 0)
         snprintf(others, sizeof others, "+others-%.0f", r->other_keys);
-    snprintf(text, RESULT_OPTIONS_SIZE, "%s%s%s%s%s%.16s%s%s", result_has_bias(r) ? "+bias" : "",
+    if (r->other_queries > 0)
+        snprintf(queries, sizeof queries, "+other-queries-%.0f", r->other_queries);
+    snprintf(text, RESULT_OPTIONS_SIZE, "%s%s%s%s%s%.16s%s%s%s%s", result_has_bias(r) ? "+bias" : "",
              r->sink ? "+sink" : "", r->slopes ? "+slopes" : "", r->q_f32 ? "+q-f32" : "", *r->kv_format ? "+kv-" : "",
-             r->kv_format, pages, others);
+             r->kv_format, pages, others, queries, r->packed ? "+packed" : "");
 }
 
 void result_case(const case_result *r, char name[RESULT_NAME_SIZE])

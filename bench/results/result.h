@@ -26,8 +26,8 @@ typedef struct case_result {
     char identity[RESULT_NAME_SIZE]; /* from result_identity() */
     /* the case */
     const char *type, *mask, *pass, *requested_level, *peer, *kv_format;
-    double batch, heads, kv_heads, queries, keys, head_dim, value_dim, page_size, other_keys;
-    bool causal, bias, sink, slopes, q_f32, reuse_mask;
+    double batch, heads, kv_heads, queries, keys, head_dim, value_dim, page_size, other_keys, other_queries;
+    bool causal, bias, sink, slopes, q_f32, reuse_mask, packed;
     const char *name, *model;
     double seed, repeat;
     /* the result */

@@ -57,6 +57,8 @@ const result_field result_fields[] = {
     OPTIONAL(TEXT, kv_format),
     OPTIONAL(COUNT, page_size),
     OPTIONAL(COUNT, other_keys),
+    OPTIONAL(COUNT, other_queries),
+    OPTIONAL(FLAG, packed),
     REQUIRED(TEXT, pass),
     OPTIONAL(TEXT, requested_level),
     OPTIONAL(TEXT, peer),

@@ -133,6 +133,37 @@ Test(prefill, cases)
     cr_expect_eq(prefill_pairs(&c), 2 * (49 * (201 + 249) / 2 + 51 * 250));
 }
 
+/* A chunk of 512 tokens and three of 20 tokens, packed. */
+Test(prefill, packed_cases)
+{
+    sweep s = {.pass = PASS_PREFILL,
+               .keys = {1, {5000}},
+               .queries = {1, {512}},
+               .batch = {1, {4}},
+               .other_keys = 300,
+               .other_queries = 20,
+               .packed = true,
+               .mask_count = 1,
+               .mask = {{.causal = true}}};
+    bench_case c;
+    char name[CASE_NAME_SIZE];
+    sentences said = {0};
+    sweep_set_defaults(&s, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU);
+    sweep_case(&s, 0, &c);
+    cr_expect_eq(case_check(&c, &(messenger){sentences_keep, &said}), DMATTN_SUCCESS, "%s", said.text);
+    cr_expect(c.desc.counts && c.desc.total_queries == 512 + 3 * 20 && c.desc.total_keys == 5000 + 3 * 300);
+    cr_expect(!c.decode.attention.counts && !c.decode.attention.total_queries);
+    cr_expect_eq(prefill_pairs(&c), c.desc.heads * (uint64_t)(512 * (4489 + 5000) / 2 + 3 * 20 * (281 + 300) / 2));
+    case_name(&c, name);
+    cr_expect_str_eq(name, "h16.k4.d64/q512.n5000+b3.q20.n300/prefill/causal/f16/pages-64/packed");
+    s.packed = false;
+    sweep_case(&s, 0, &c);
+    cr_expect(c.desc.counts && !c.desc.total_queries);
+    s.other_queries = s.other_keys = 0;
+    sweep_case(&s, 0, &c);
+    cr_expect_not(c.desc.counts);
+}
+
 Test(decoding, defaults)
 {
     sweep s = {.pass = PASS_DECODE};
@@ -171,7 +202,7 @@ Test(decoding, refused)
     s = decoding("none");
     s.batch = (size_list){1, {2}};
     s.other_keys = 10;
-    expect_refused(s, "with a cache");
+    expect_refused(s, "with a cache, or prefill");
     s = decoding("paged");
     s.other_keys = 10;
     expect_refused(s, "two or more sequences");
@@ -194,6 +225,24 @@ Test(prefill, refused)
     s.queries.value[0] = 101;
     expect_refused(s, "101 queries");
     s.queries.value[0] = 10;
+    s.packed = true;
+    expect_refused(s, "--packed needs");
+    s.mask_count = 1; /* causal alone */
+    cr_expect(sweep_check(&s, NULL));
+    s.packed = false;
+    s.other_queries = 5;
+    expect_refused(s, "two or more sequences");
+    s.batch.value[0] = 3;
+    cr_expect(sweep_check(&s, NULL));
+    s.other_keys = 4;
+    expect_refused(s, "--other-queries is above");
+    s.other_keys = 5;
+    cr_expect(sweep_check(&s, NULL));
+    s.other_queries = 11;
+    expect_refused(s, "--other-queries is above");
+    s.other_queries = s.other_keys = 0;
+    s.batch.value[0] = 1;
+    s.mask_count = 2;
     s.slopes = true;
     expect_refused(s, "no slopes");
     s.slopes = false;
