@@ -39,6 +39,7 @@ set(DMATTN_VARIANTS
     "sort_blocks         | portable | mask/sort_blocks.comp              | | vulkan1.2 | "
     "merge_runs          | portable | mask/merge_runs.comp               | | vulkan1.2 | "
     "intervals           | portable | mask/intervals.comp                | | vulkan1.2 | "
+    "intervals_cached    | portable | mask/intervals.comp                | | vulkan1.2 | CACHED"
     "lists               | portable | mask/lists.comp                    | | vulkan1.2 | "
     "union_lists         | portable | mask/union_lists.comp              | | vulkan1.2 | "
     "block_rows          | portable | mask/block_rows.comp               | | vulkan1.2 | "
@@ -62,6 +63,9 @@ set(DMATTN_VARIANTS
     "cache_copy_paged    | portable | decode/cache_copy.comp             | | vulkan1.2 | PAGED"
     "cache_copy_bounded_formats | portable | decode/cache_copy.comp      | | vulkan1.2 | FORMATS"
     "cache_copy_paged_formats | portable | decode/cache_copy.comp        | | vulkan1.2 | FORMATS PAGED"
+    "chunk_keys          | portable | chunk/chunk_keys.comp              | | vulkan1.2 | "
+    "chunk_keys_formats  | portable | chunk/chunk_keys.comp              | | vulkan1.2 | FORMATS"
+    "chunk_broken        | portable | chunk/chunk_broken.comp            | | vulkan1.2 | "
     "copy_state          | portable | decode/copy_state.comp             | | vulkan1.2 | "
 )
 

@@ -92,6 +92,9 @@ typedef struct dmattn_decode_desc {
     uint32_t page_size; /**< PAGED: tokens per page: 1, 2, 4, 8 or a multiple of 16 up to 256 */
     uint32_t pages;     /**< PAGED: number of pages in the pool */
     uint32_t max_keys;  /**< PAGED: maximum number of tokens of a sequence */
+    uint32_t chunk_tokens; /**< BOUNDED, without a mask: the most new tokens of dmattn_decode_chunk_record(); 0: the
+                              plan has no chunks. It does not change the layout of the cache. PAGED: must be 0;
+                              attention and dynamic mask attention read the pages */
 } dmattn_decode_desc;
 
 /** Checks `desc` and compiles pipelines, including those that fill and copy states. INVALID, UNSUPPORTED: as
@@ -220,6 +223,44 @@ typedef struct dmattn_decode_fill_args {
  * `importance_stride` is neither 0 nor from `keys` to 2^30 - 1. */
 DMATTN_API dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                    const dmattn_decode_fill_args *args);
+
+/** Buffers of a chunk of new tokens of one sequence with a bounded cache. Strides of q, k, v and out are those of
+ * desc.attention; `batch` is ignored. n is `keys`. */
+typedef struct dmattn_decode_chunk_args {
+    uint32_t sequence;       /**< as in dmattn_decode_fill_args */
+    uint32_t first;          /**< as in dmattn_decode_fill_args: the number of tokens of the sequence to keep. The fewer
+                                there are, the fewer keys are looked at: 0 for the first chunk of a prompt */
+    uint32_t keys;           /**< number of new tokens, 1 to desc.chunk_tokens */
+    dmattn_buffer q;         /**< [n, H, D] */
+    dmattn_buffer k;         /**< [n, Hk, D] of the new tokens */
+    dmattn_buffer v;         /**< [n, Hk, Dv] of the new tokens */
+    dmattn_buffer out;       /**< output: [n, H, Dv] */
+    dmattn_buffer lse;       /**< output: f32 [H, n], contiguous, if desc.attention.lse */
+    dmattn_buffer dt_weight; /**< as in dmattn_decode_args */
+    dmattn_buffer a;         /**< as in dmattn_decode_args */
+    dmattn_buffer dt_bias;   /**< as in dmattn_decode_args */
+    dmattn_buffer importance; /**< f32 [Hk, n] of the new tokens, if desc.importance_given */
+    dmattn_buffer sink;       /**< f32 [H], if desc.attention.sink */
+    dmattn_buffer state;      /**< as in dmattn_decode_args */
+    dmattn_buffer workspace;  /**< info.workspace_size bytes; no other run may use them until this run is complete */
+} dmattn_decode_chunk_args;
+
+/** Records a chunk: attention of any number of new tokens to a bounded cache and to each other, which then join the
+ * cache. It is what steps of single tokens do, in the same order: each query sees the keys that it would see in the
+ * whole sequence. So the prompt may come in chunks of any size, between steps and after a fork, and k and v of earlier
+ * tokens are only in the cache. Only the rounding differs: here, stored rows become elements of `type` before they are
+ * multiplied. If more tokens are taken back than desc.rollback, out and lse are NaN. A run is several dispatches; see
+ * dmattn_attention_record(). Attention chooses its own level by desc.attention.level and
+ * max_level.
+ *
+ * Algorithm: an evicted key never returns (mask.h), so the most important keys of a longer sequence are among those of
+ * the cache and the new ones. They are copied side by side, in the order of their positions, and dynamic mask attention
+ * does the rest.
+ *
+ * INVALID: also if the plan has no chunks, `sequence` is out of range, `keys` is 0 or more than desc.chunk_tokens, or
+ * `first` plus `keys` is not below 2^30. */
+DMATTN_API dmattn_status dmattn_decode_chunk_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                                    const dmattn_decode_chunk_args *args);
 
 /** Records commands that copy the state of sequence `from` to sequence `to`, for example for beam search or for a
  * common prefix. `state` is args.state of the steps. PAGED: the app copies the row of the block table, and gives

@@ -176,6 +176,34 @@
     DMATTN_UINT importance_stride; /* elements */                                          \
     DMATTN_UINT aligned;           /* rows of k and v begin at multiples of 16 bytes */
 
+/* Push constants of chunk_keys.comp; those with the same names are as in FILL_PARAMS. */
+#define CHUNK_PARAMS                                                               \
+    DMATTN_ADDRESS k;                                                              \
+    DMATTN_ADDRESS v;                                                              \
+    DMATTN_ADDRESS importance;                                                     \
+    DMATTN_ADDRESS state;                                                          \
+    DMATTN_ADDRESS results; /* arrays of the keys of the cache and of the chunk */ \
+    DMATTN_ADDRESS k_sequence;                                                     \
+    DMATTN_ADDRESS k_head;                                                         \
+    DMATTN_ADDRESS v_sequence;                                                     \
+    DMATTN_ADDRESS v_head;                                                         \
+    DMATTN_UINT sequence;                                                          \
+    DMATTN_UINT first;                                                             \
+    DMATTN_UINT keys;                                                              \
+    DMATTN_UINT importance_stride;                                                 \
+    DMATTN_UINT aligned;                                                           \
+    DMATTN_UINT cached; /* the smaller one of `first` and CAPACITY */
+
+/* Push constants of chunk_broken.comp. */
+#define CHUNK_BROKEN_PARAMS                          \
+    DMATTN_ADDRESS out_;         /* [keys, H, Dv] */ \
+    DMATTN_ADDRESS lse;          /* f32 [H, keys] */ \
+    DMATTN_ADDRESS state;                            \
+    DMATTN_ADDRESS out_sequence; /* bytes */         \
+    DMATTN_ADDRESS out_head;                         \
+    DMATTN_UINT sequence;                            \
+    DMATTN_UINT keys;
+
 /* Push constants of copy_state.comp, which copies the state of a sequence to another one. */
 #define COPY_PARAMS      \
     DMATTN_ADDRESS from; \

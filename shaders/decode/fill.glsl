@@ -7,7 +7,11 @@
 #include "cache.glsl"
 
 layout(push_constant, std430) uniform Params {
+#ifdef CHUNK // chunk_keys.comp, which has members of the same names
+    CHUNK_PARAMS
+#else
     FILL_PARAMS
+#endif
     PART_PARAM
 } p;
 

@@ -5,6 +5,11 @@
 // keys that beat it. These are the keys before it in the sorted order. Neighbouring invocations handle neighbours in
 // this order, so they take nearly the same path down the tree.
 //
+// CACHED: the first keys are what a bounded cache holds, in the order of their positions, so their positions have gaps.
+// `begin` and `end` then hold the place and the position of each key (chunk/chunk_keys.comp), before they get the
+// interval. The place counts as the position: query t has the place keys - queries + t. Only keys of the chunk, whose
+// index is their place, can evict a key that a query sees.
+//
 // Invocation (x, y): rank x in the order of plane y (key x if keys are not sorted).
 #version 460
 #extension GL_EXT_buffer_reference : require
@@ -84,9 +89,19 @@ void main()
     int begin = 0, end = 0;
     if (seen && find_document(plane / p.heads, key)) {
         // The key is kept at positions low to high - 1. Query t is at position end_key - (end_query - t).
-        const int own = int(key), first = end_key - (end_query - first_query);
+#ifdef CACHED
+        const int own = int(Words(advance(p.begin, plane, uvec2(4 * p.keys, 0))).w[key]);
+        const uint position = Words(advance(p.end, plane, uvec2(4 * p.keys, 0))).w[key];
+#else
+        const int own = int(key);
+#endif
+        const int first = end_key - (end_query - first_query);
         const int until = kept_until(plane, key, rank);
+#ifdef CACHED
+        const bool sink = position < SINKS;
+#else
         const bool sink = key - uint(first_key) < SINKS;
+#endif
         int low = CAUSAL != 0 ? own : first, high = sink ? end_key : until;
         if (high <= own) { // not kept
             low = own;

@@ -184,6 +184,28 @@ static dmattn_status resolve_cache(dmattn_decode_desc *d, const messenger *m)
     return dmattn_check_size(m, "pages", d->pages);
 }
 
+static dmattn_status check_chunk_tokens(const dmattn_decode_desc *d, const messenger *m)
+{
+    if (!d->chunk_tokens)
+        return DMATTN_SUCCESS;
+    if (d->cache == DMATTN_CACHE_PAGED)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "chunk_tokens is set, but chunks attend to a paged cache by plans of attention or of dynamic "
+            "mask attention with page_size");
+    if (d->attention.mask)
+        return dmattn_fail(
+            m, DMATTN_ERROR_INVALID,
+            "chunk_tokens and attention.mask are both set, but the mask is over the new tokens of a step; "
+            "a plan without a mask can share the states");
+    const uint64_t keys = (uint64_t)dmattn_cache_slots(d) + d->chunk_tokens;
+    if (keys >= 1u << 30)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "chunk_tokens (%u) plus the slots of the cache (%llu) is %llu, but must be below 2^30",
+                           d->chunk_tokens, (unsigned long long)dmattn_cache_slots(d), (unsigned long long)keys);
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_decode_desc *resolved,
                                          const messenger *m)
 {
@@ -196,6 +218,7 @@ dmattn_status dmattn_decode_desc_resolve(const dmattn_decode_desc *desc, dmattn_
     TRY(resolve_importance(&d, m));
     TRY(resolve_selection(&d, m));
     TRY(resolve_cache(&d, m));
+    TRY(check_chunk_tokens(&d, m));
     const uint64_t rows = (uint64_t)d.attention.batch * d.attention.queries;
     if (rows >= MAX_ROWS || rows * d.attention.heads >= MAX_ROWS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,

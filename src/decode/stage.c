@@ -51,6 +51,11 @@ static dmattn_status build(decode_stage *s, pipeline_set *set)
              dmattn_decode_has_formats(&s->desc) ? "_formats" : "");
     TRY(dmattn_pipelines_add(set, kernel_name, DMATTN_LEVEL_PORTABLE, &values, &s->copy));
     TRY(dmattn_pipelines_add(set, "copy_state", DMATTN_LEVEL_PORTABLE, &values, &s->copy_state));
+    if (s->desc.chunk_tokens) {
+        TRY(dmattn_pipelines_add(set, dmattn_decode_has_formats(&s->desc) ? "chunk_keys_formats" : "chunk_keys",
+                                 DMATTN_LEVEL_PORTABLE, &values, &s->chunk_keys));
+        TRY(dmattn_pipelines_add(set, "chunk_broken", DMATTN_LEVEL_PORTABLE, &values, &s->chunk_broken));
+    }
     if (!paged && set->ctx->caps.max_invocations >= SELECT_WORKGROUP)
         constants[DECODE_WORKGROUP] = SELECT_WORKGROUP;
     return dmattn_pipelines_add(set, paged ? "cache_length" : "cache_select", DMATTN_LEVEL_PORTABLE, &values,
@@ -134,6 +139,22 @@ void dmattn_decode_stage_record_fill(const decode_stage *s, recorder *r, fill_pa
     dmattn_recorder_dispatch(r, s->begin_fill, params, sizeof *params, (grid){heads, 1, 1});
     dmattn_recorder_dispatch(r, s->copy, params, sizeof *params,
                              (grid){copying_workgroups(rows, s->tile.workgroup / COPY_LANES), heads, 1});
+}
+
+void dmattn_decode_stage_record_chunk_keys(const decode_stage *s, recorder *r, const chunk_params *params)
+{
+    const uint64_t rows = (uint64_t)(params->cached ? s->layout.slots : 0) + params->keys;
+    dmattn_recorder_dispatch(
+        r, s->chunk_keys, params, sizeof *params,
+        (grid){copying_workgroups(rows, s->tile.workgroup / COPY_LANES), s->desc.attention.kv_heads, 1});
+}
+
+void dmattn_decode_stage_record_chunk_broken(const decode_stage *s, recorder *r, const chunk_broken_params *params)
+{
+    const dmattn_attention_desc *a = &s->desc.attention;
+    const uint64_t quads = (uint64_t)a->heads / a->kv_heads * (a->value_dim / 4);
+    dmattn_recorder_dispatch(r, s->chunk_broken, params, sizeof *params,
+                             (grid){copying_workgroups(quads, s->tile.workgroup), a->kv_heads, 1});
 }
 
 void dmattn_decode_stage_record_fork(const decode_stage *s, recorder *r, uint32_t from, uint32_t to)

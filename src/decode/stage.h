@@ -39,6 +39,15 @@ typedef struct fill_params {
 } fill_params;
 CHECK_PUSH_CONSTANTS(fill_params);
 
+typedef struct chunk_params {
+    CHUNK_PARAMS
+} chunk_params;
+CHECK_PUSH_CONSTANTS(chunk_params);
+
+typedef struct chunk_broken_params {
+    CHUNK_BROKEN_PARAMS
+} chunk_broken_params;
+
 typedef struct copy_params {
     COPY_PARAMS
     uint32_t padding;
@@ -69,6 +78,7 @@ typedef struct decode_stage {
     grid grid;
     uint64_t partials_at; /* offset in the workspace */
     VkPipeline step, begin_fill, copy, copy_state;
+    VkPipeline chunk_keys, chunk_broken; /* NULL without chunks */
     char name[104];
     char why_not[WHY_NOT_SIZE]; /* why there is no higher level */
 } decode_stage;
@@ -84,6 +94,11 @@ void dmattn_decode_stage_record(const decode_stage *stage, recorder *r);
 
 /* Records the filling of a sequence's cache. *params has everything except state, pages, table and sequence. */
 void dmattn_decode_stage_record_fill(const decode_stage *stage, recorder *r, fill_params *params);
+
+/* Records the kernels of a chunk before and after its attention: the keys of the cache and of the chunk, and NaN in the
+ * results of a sequence whose keys are lost; the latter is after the filling. *params has everything. */
+void dmattn_decode_stage_record_chunk_keys(const decode_stage *stage, recorder *r, const chunk_params *params);
+void dmattn_decode_stage_record_chunk_broken(const decode_stage *stage, recorder *r, const chunk_broken_params *params);
 
 /* Records the copying of a sequence's state. */
 void dmattn_decode_stage_record_fork(const decode_stage *stage, recorder *r, uint32_t from, uint32_t to);

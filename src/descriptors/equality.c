@@ -153,6 +153,7 @@ static const member decode[] = {
     MEMBER(dmattn_decode_desc, page_size),
     MEMBER(dmattn_decode_desc, pages),
     MEMBER(dmattn_decode_desc, max_keys),
+    MEMBER(dmattn_decode_desc, chunk_tokens),
     END,
 };
 

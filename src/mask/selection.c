@@ -14,7 +14,7 @@ static grid grid_of(const selection_stage *s)
                   dmattn_workgroups(dmattn_product(s->desc.batch, s->desc.kv_heads)), 1};
 }
 
-dmattn_status dmattn_selection_stage_plan(selection_stage *s, pipeline_set *set, const dmattn_mask_desc *d)
+dmattn_status dmattn_selection_stage_plan(selection_stage *s, pipeline_set *set, const dmattn_mask_desc *d, bool cached)
 {
     const dmattn_context *ctx = set->ctx;
     const dmattn_selection *selection = &d->selection;
@@ -32,7 +32,8 @@ dmattn_status dmattn_selection_stage_plan(selection_stage *s, pipeline_set *set,
     TRY(dmattn_check_grid(ctx, "the selection", s->intervals_grid));
     dmattn_selection_constants(selection, constants); /* not before: sorts of all selections share their pipelines */
     const kernel_values values = {constants, SELECTION_CONSTANT_COUNT, 0};
-    return dmattn_pipelines_add(set, "intervals", DMATTN_LEVEL_PORTABLE, &values, &s->intervals);
+    return dmattn_pipelines_add(set, cached ? "intervals_cached" : "intervals", DMATTN_LEVEL_PORTABLE, &values,
+                                &s->intervals);
 }
 
 void dmattn_selection_stage_shorten(selection_stage *s, const dmattn_mask_desc *run)

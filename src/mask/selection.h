@@ -21,7 +21,10 @@ typedef struct selection_stage {
     VkPipeline intervals; /* NULL if the plan does not have the stage */
 } selection_stage;
 
-dmattn_status dmattn_selection_stage_plan(selection_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc);
+/* `cached`: the first keys are those of a bounded cache, so begin and end hold places and positions of all keys before
+ * (chunk/chunk_keys.comp). */
+dmattn_status dmattn_selection_stage_plan(selection_stage *stage, pipeline_set *set, const dmattn_mask_desc *desc,
+                                          bool cached);
 
 /* Makes a copy of the stage one for a shorter run, which has the same selection. */
 void dmattn_selection_stage_shorten(selection_stage *stage, const dmattn_mask_desc *run);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Decoding: dynamic mask attention of a few new tokens to a cache. */
+#include "chunk.h"
 #include "operators.h"
 #include "selected_lists.h"
 
@@ -9,6 +10,7 @@ typedef struct decode_plan {
     dmattn_plan base;
     selected_lists selected;
     decode_stage decode;
+    chunk_stages chunk;
 } decode_plan;
 
 static const decode_stage *stage_of(const dmattn_plan *base)
@@ -29,6 +31,7 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
         of_all.keys = s->desc.max_keys;
         TRY(dmattn_selected_lists_plan(&plan->selected, base, &of_all, of_all.queries));
     }
+    TRY(dmattn_chunk_plan(&plan->chunk, base, s));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
                                         .alignment = dmattn_decode_alignment(s, (tensor_id)t)};
@@ -184,6 +187,19 @@ dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer
     TRY(dmattn_plan_resolve_tensor(plan, &r, TENSOR_TABLE, &args->table));
     dmattn_decode_stage_record_fill(stage_of(plan), &r, &params);
     return DMATTN_SUCCESS;
+}
+
+dmattn_status dmattn_decode_chunk_record(const dmattn_plan *plan, VkCommandBuffer commands,
+                                         const dmattn_decode_chunk_args *args)
+{
+    if (!plan)
+        return DMATTN_ERROR_INVALID;
+    if (!args)
+        return dmattn_fail(&plan->ctx->messenger, DMATTN_ERROR_INVALID, "`args` is NULL");
+    recorder r;
+    TRY(dmattn_plan_begin_record(plan, &dmattn_decode_operator, commands, &r));
+    TRY(check_sequence(plan, "sequence", args->sequence));
+    return dmattn_chunk_record(&((const decode_plan *)plan)->chunk, plan, stage_of(plan), &r, args);
 }
 
 dmattn_status dmattn_decode_fork_record(const dmattn_plan *plan, VkCommandBuffer commands, const dmattn_buffer *state,

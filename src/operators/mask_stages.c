@@ -39,7 +39,7 @@ dmattn_status dmattn_mask_stages_plan(mask_stages *s, dmattn_plan *plan, const d
     if (d->stages & DMATTN_STAGE_IMPORTANCE)
         TRY(dmattn_importance_stage_plan(&s->importance, &plan->pipelines, d, lengths.given_v_strides));
     if (d->stages & DMATTN_STAGE_INTERVALS) {
-        TRY(dmattn_selection_stage_plan(&s->selection, &plan->pipelines, d));
+        TRY(dmattn_selection_stage_plan(&s->selection, &plan->pipelines, d, lengths.cached));
         scratch = dmattn_selection_scratch_bytes(d);
     }
     if (d->stages & DMATTN_STAGE_LISTS) {

@@ -14,10 +14,11 @@ typedef struct mask_stages { /* a stage that desc->stages leaves out has no pipe
     lists_stage lists;
 } mask_stages;
 
-/* What a plan of dynamic mask attention with `lengths` adds. */
+/* What a plan of attention with `lengths` adds. */
 typedef struct mask_lengths {
     bool any;             /* desc->queries and desc->keys are the largest of all runs */
     bool given_v_strides; /* v_strides are the same in every run */
+    bool cached;          /* the first keys are those of a bounded cache: dmattn_selection_stage_plan() */
 } mask_lengths;
 
 /* Plans the stages of a resolved descriptor, and adds their tensors and scratch memory to the plan. */

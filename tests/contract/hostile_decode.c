@@ -304,6 +304,48 @@ DEVICE_TEST(hostile, fill)
     }
 }
 
+/* A chunk attends to a state that holds anything. Memory that is not its own stays as it is. */
+static void chunk_hostile(const dmattn_decode_desc *like, uint32_t first)
+{
+    arena a;
+    dmattn_decode_args args;
+    dmattn_decode_desc desc = *like;
+    desc.chunk_tokens = ITEMS * TOKENS;
+    create_decode(&a, &desc, DMATTN_LEVEL_PORTABLE, &args);
+    const uint64_t state = a.bytes[TENSOR_STATE] / ITEMS;
+    for (int kind = 0; kind < HOSTILE_KINDS; kind++) {
+        const dmattn_decode_chunk_args chunk = {.sequence = 2,
+                                                .first = first,
+                                                .keys = ITEMS * TOKENS,
+                                                .q = args.q,
+                                                .k = args.k,
+                                                .v = args.v,
+                                                .out = args.out,
+                                                .lse = args.lse,
+                                                .dt_weight = args.dt_weight,
+                                                .a = args.a,
+                                                .state = args.state,
+                                                .workspace = args.workspace};
+        hostile_put(&a, TENSOR_STATE, kind, 2 * state, 3 * state);
+        const VkCommandBuffer commands = arena_begin(&a);
+        ASSERT_OK(dmattn_decode_chunk_record(a.plan, commands, &chunk));
+        arena_end(&a, hostile_kind_names[kind]);
+    }
+    arena_destroy(&a);
+}
+
+DEVICE_TEST(hostile, chunk)
+{
+    static const uint32_t first[] = {0, LENGTH, 9, 1000};
+    dmattn_decode_desc formats = bounded;
+    formats.attention.k_format = DMATTN_FORMAT_INT8;
+    formats.attention.v_format = DMATTN_FORMAT_E4M3;
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        chunk_hostile(&bounded, first[i]);
+        chunk_hostile(&formats, first[i]);
+    }
+}
+
 /* Caches of other formats than the type. */
 DEVICE_TEST(hostile, decode_formats)
 {

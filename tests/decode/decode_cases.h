@@ -78,6 +78,7 @@ typedef struct decode_cases {
 extern const decode_cases decode_selections;
 extern const decode_cases decode_trees;
 extern const decode_cases decode_types_and_sizes;
+extern const decode_cases decode_chunks;
 
 /* Of pages and formats. */
 extern const decode_cases decode_paged;

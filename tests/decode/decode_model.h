@@ -21,7 +21,8 @@ typedef struct decode_results {
     double error, lse_error;
     uint64_t hash; /* of the bits of all results */
     uint64_t rollbacks, broken, restarts, forks, fills;
-    uint64_t chunks; /* fillings of sequences that had tokens, which they kept */
+    uint64_t chunks;   /* fillings of sequences that had tokens, which they kept */
+    uint64_t attended; /* fillings with attention to the cache */
 } decode_results;
 
 /* Runs `rounds` submissions of 8 steps each. The test fails if a result is wrong, a guard was written, or the memory

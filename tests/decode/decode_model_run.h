@@ -40,6 +40,18 @@ typedef struct run {
 /* Zeros, to free(). The test fails if memory runs out. */
 void *decode_model_allocate(uint64_t bytes);
 
+/* A chunk that attends to the cache, with desc.chunk_tokens. */
+typedef struct chunk chunk;
+
+/* Whether the next filling may be such a chunk. */
+bool decode_model_can_chunk(const run *r, uint32_t first, uint32_t keys);
+
+/* Records a chunk, whose tokens the history of the sequence already has, and r->prompt_v its values. `asked_first`: as
+ * in dmattn_decode_chunk_args. Then, after the submission: compares its results with the right ones. */
+chunk *decode_model_record_chunk(run *r, VkCommandBuffer commands, uint32_t sequence, uint32_t first, uint32_t keys,
+                                 uint32_t asked_first);
+void decode_model_compare_chunk(run *r, chunk *c);
+
 /* Compares the results of a submission with the right ones, and the cache with what it should hold. */
 void decode_model_compare(run *r, unsigned round);
 

@@ -346,8 +346,9 @@ static uint32_t upload_importance(run *r, const history *s, uint32_t keys, uint3
     return stride;
 }
 
-/* Fills a sequence with a prompt, or with a chunk that follows the tokens that it keeps. */
-static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
+/* Fills a sequence with a prompt, or with a chunk that follows the tokens that it keeps. Returns NULL, or a chunk that
+ * attends to the cache, too. */
+static chunk *fill(run *r, VkCommandBuffer commands, uint32_t sequence)
 {
     const dmattn_attention_desc *a = &r->desc.attention;
     history *s = &r->sequences[sequence];
@@ -372,10 +373,15 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
     const uint32_t stride = upload_importance(r, s, keys, &at);
     ASSERT_OK(dmattn_upload(h.device, &r->prompt_k, 0, s->k, size_of(r) * s->length * k_row));
     ASSERT_OK(dmattn_upload(h.device, &r->prompt_v, 0, s->v, size_of(r) * s->length * v_row));
+    /* more tokens than it has: all are kept */
+    const uint32_t asked = first == before && once_in(r, 3) ? first + (uint32_t)below(r, 1 + too_many) : first;
+    r->results->fills++;
+    r->results->chunks += first > 0;
+    if (decode_model_can_chunk(r, first, keys) && below(r, 4))
+        return decode_model_record_chunk(r, commands, sequence, first, keys, asked);
     const dmattn_decode_fill_args args = {
         .sequence = sequence,
-        /* more tokens than it has: all are kept */
-        .first = first == before && once_in(r, 3) ? first + (uint32_t)below(r, 1 + too_many) : first,
+        .first = asked,
         .keys = keys,
         .k = {r->prompt_k.buffer, size_of(r) * first * k_row, size_of(r) * keys * k_row},
         .v = {r->prompt_v.buffer, size_of(r) * first * v_row, size_of(r) * keys * v_row},
@@ -387,8 +393,7 @@ static void fill(run *r, VkCommandBuffer commands, uint32_t sequence)
         .table = r->buffer[TENSOR_TABLE]};
     ASSERT_OK(dmattn_decode_fill_record(r->plan, commands, &args));
     dmattn_commands_barrier(h.device);
-    r->results->fills++;
-    r->results->chunks += first > 0;
+    return NULL;
 }
 
 static void copy_token(const run *r, history *to, uint32_t to_position, const history *from, uint32_t position)
@@ -546,8 +551,10 @@ static void submit_prompt(run *r, bool certain)
     ASSERT_OK(dmattn_commands_begin(h.device, &commands));
     choose_fork(r, &from, &to);
     record_fork(r, commands, from, to);
-    fill(r, commands, once_in(r, 2) ? to : (uint32_t)below(r, r->desc.attention.batch));
+    chunk *c = fill(r, commands, once_in(r, 2) ? to : (uint32_t)below(r, r->desc.attention.batch));
     ASSERT_OK(dmattn_commands_submit(h.device));
+    if (c)
+        decode_model_compare_chunk(r, c);
 }
 
 static void run_round(run *r, unsigned round)

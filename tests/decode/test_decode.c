@@ -23,10 +23,12 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     cr_expect(results.broken || !c->habits.too_far || rounds < 20, "%s: nothing was taken back too far", name);
     cr_expect(results.fills || !c->habits.fill, "%s: no prompt", name);
     cr_expect(results.chunks || !c->habits.fill || rounds < 5, "%s: no chunk", name);
+    cr_expect(results.attended || !c->habits.fill || !c->desc.chunk_tokens, "%s: no chunk attended", name);
     cr_expect(results.forks || !c->habits.fork || rounds < 5, "%s: no fork", name); /* one in a few steps */
-    printf("%s: %llu steps, %llu prompts, %llu chunks, %llu rows, errors %.1e and %.1e of lse\n", name,
-           (unsigned long long)results.steps, (unsigned long long)(results.fills - results.chunks),
-           (unsigned long long)results.chunks, (unsigned long long)results.rows, results.error, results.lse_error);
+    printf("%s: %llu steps, %llu prompts, %llu chunks, %llu with attention, %llu rows, errors %.1e and %.1e of lse\n",
+           name, (unsigned long long)results.steps, (unsigned long long)(results.fills - results.chunks),
+           (unsigned long long)results.chunks, (unsigned long long)results.attended, (unsigned long long)results.rows,
+           results.error, results.lse_error);
 }
 
 /* Whether there is a kernel of a level. Pages and formats have kernels of the level matrix only on some devices, and
@@ -69,6 +71,11 @@ DEVICE_TEST(decode, trees)
 DEVICE_TEST(decode, types_and_sizes)
 {
     run_cases(&decode_types_and_sizes);
+}
+
+DEVICE_TEST(decode, chunks)
+{
+    run_cases(&decode_chunks);
 }
 
 DEVICE_TEST(decode, formats)
@@ -177,20 +184,31 @@ DEVICE_TEST(decode, for_long)
 {
     static const decode_case long_runs[] = {
         {.name = "window",
-         .desc =
-             {{SHAPE(F32, 32, 3, 2, 1, 8)}, .importance_given = true, TOPW(6, .sinks = 1, .recent = 2), .rollback = 5},
+         .desc = {{SHAPE(F32, 32, 3, 2, 1, 8)},
+                  .importance_given = true,
+                  TOPW(6, .sinks = 1, .recent = 2),
+                  .rollback = 5,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, sliding",
          .extra = true,
-         .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(6, .sliding = 9), .rollback = 5},
+         .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)},
+                  .importance_given = true,
+                  TOPW(6, .sliding = 9),
+                  .rollback = 5,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, earlier",
          .extra = true,
-         .desc = {{SHAPE(F16, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(6, EARLIER, .recent = 1), .rollback = 5},
+         .desc = {{SHAPE(F16, 32, 4, 2, 1, 8)},
+                  .importance_given = true,
+                  TOPW(6, EARLIER, .recent = 1),
+                  .rollback = 5,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, bf16, no rollback",
          .extra = true,
-         .desc = {{SHAPE(BF16, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(9)},
+         .desc = {{SHAPE(BF16, 32, 4, 2, 1, 8)}, .importance_given = true, TOPW(9), .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, trees",
          .extra = true,
@@ -204,19 +222,24 @@ DEVICE_TEST(decode, for_long)
          .desc = {{SHAPE(F32, 32, 4, 2, 1, 8)},
                   .importance_given = true,
                   ABOVE(1, .sliding = 12, .sinks = 2, .recent = 3),
-                  .rollback = 16},
+                  .rollback = 16,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, int8 and e4m3",
          .extra = true,
          .desc = {{SHAPE(F16, 32, 3, 2, 1, 16), FORMATS(INT8, E4M3)},
                   .importance_given = true,
                   TOPW(6, .sinks = 1, .recent = 2),
-                  .rollback = 5},
+                  .rollback = 5,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "window, q4_0 and q8_0",
          .extra = true,
-         .desc =
-             {{SHAPE(BF16, 32, 4, 2, 1, 32), FORMATS(Q4_0, Q8_0)}, .importance_given = true, TOPW(8), .rollback = 9},
+         .desc = {{SHAPE(BF16, 32, 4, 2, 1, 32), FORMATS(Q4_0, Q8_0)},
+                  .importance_given = true,
+                  TOPW(8),
+                  .rollback = 9,
+                  .chunk_tokens = 60},
          BOUNDED_FOR_LONG},
         {.name = "pages, q8_0 and q4_0",
          .desc = {{SHAPE(F16, 32, 3, 2, 1, 32), FORMATS(Q8_0, Q4_0)}, .no_importance = true, ALL(), PAGES_FOR_LONG},

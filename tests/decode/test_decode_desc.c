@@ -317,6 +317,20 @@ Test(decode_desc, refused_paged_cache)
     EXPECT_REFUSED(wide, attention.kv_heads, 1u << 13, "a page has");
 }
 
+Test(decode_desc, chunks)
+{
+    dmattn_decode_desc d = bounded;
+    d.chunk_tokens = 2048;
+    const dmattn_decode_desc with = resolved(d), without = resolved(bounded);
+    const dmattn_cache_layout a = dmattn_decode_layout(&with), b = dmattn_decode_layout(&without);
+    cr_expect_arr_eq(&a, &b, sizeof a, "chunks change the layout of the cache");
+    EXPECT_REFUSED(bounded, chunk_tokens, 1u << 30, "chunk_tokens (1073741824) plus the slots");
+    EXPECT_REFUSED(bounded, chunk_tokens, UINT32_MAX, "must be below 2^30");
+    EXPECT_REFUSED(paged, chunk_tokens, 1, "page_size");
+    d.attention.mask_shape.queries = d.attention.queries;
+    EXPECT_REFUSED(d, attention.mask, DMATTN_MASK_DENSE, "a plan without a mask can share the states");
+}
+
 /* Sums and products of valid sizes must not overflow to small numbers. */
 Test(decode_desc, refused_rows_and_states_beyond_32_bits)
 {

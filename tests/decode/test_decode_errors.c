@@ -356,6 +356,8 @@ DEVICE_TEST(decode_record, other_plans)
                    "not for decoding");
     EXPECT_FAILURE(dmattn_decode_fork_record(attention, commands, &state, 0, 1), DMATTN_ERROR_INVALID,
                    "not for decoding");
+    EXPECT_FAILURE(dmattn_decode_chunk_record(attention, commands, &(dmattn_decode_chunk_args){0}),
+                   DMATTN_ERROR_INVALID, "not for decoding");
     EXPECT_FAILURE(dmattn_attention_record(decode, commands, &(dmattn_attention_args){0}), DMATTN_ERROR_INVALID,
                    "not for attention");
     EXPECT_FAILURE(dmattn_mask_record(decode, commands, &(dmattn_mask_args){0}), DMATTN_ERROR_INVALID,
@@ -497,6 +499,151 @@ DEVICE_TEST(decode_fill, without_importance)
     cr_expect(length_of(&r, 0) == 0 && length_of(&r, 1) == PROMPT);
     fill_args_destroy(&all);
     rig_destroy(&r);
+}
+
+/* ---- chunks --------------------------------------------------------------------------------------------------- */
+
+static dmattn_buffer *chunk_buffer(dmattn_decode_chunk_args *args, int t)
+{
+    switch (t) {
+    case TENSOR_Q: return &args->q;
+    case TENSOR_K: return &args->k;
+    case TENSOR_V: return &args->v;
+    case TENSOR_OUT: return &args->out;
+    case TENSOR_LSE: return &args->lse;
+    case TENSOR_DT_WEIGHT: return &args->dt_weight;
+    case TENSOR_A: return &args->a;
+    case TENSOR_DT_BIAS: return &args->dt_bias;
+    case TENSOR_IMPORTANCE: return &args->importance;
+    case TENSOR_SINK: return &args->sink;
+    case TENSOR_STATE: return &args->state;
+    case TENSOR_COUNT: return &args->workspace;
+    default: return NULL;
+    }
+}
+
+/* A chunk of PROMPT tokens of sequence 1. The buffers of a step are those of its tensors, but of more tokens. */
+static dmattn_decode_chunk_args chunk_args_of(rig *r, const dmattn_decode_desc *d, int byte)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t size = dmattn_type_size(a->type), rows = PROMPT * a->head_dim * size;
+    dmattn_decode_chunk_args args = {.sequence = 1,
+                                     .keys = PROMPT,
+                                     .dt_weight = r->args.dt_weight,
+                                     .a = r->args.a,
+                                     .dt_bias = r->args.dt_bias,
+                                     .sink = r->args.sink,
+                                     .state = r->args.state,
+                                     .workspace = r->args.workspace};
+    args.q = buffer_of(rows * a->heads, byte);
+    args.k = buffer_of(rows * a->kv_heads, byte);
+    args.v = buffer_of(rows * a->kv_heads, byte);
+    args.out = buffer_of(rows * a->heads, byte);
+    args.lse = a->lse ? buffer_of(4 * PROMPT * (uint64_t)a->heads, byte) : (dmattn_buffer){0};
+    args.importance = d->importance_given ? buffer_of(4 * PROMPT * (uint64_t)a->kv_heads, byte) : (dmattn_buffer){0};
+    return args;
+}
+
+static void chunk_args_destroy(dmattn_decode_chunk_args *args)
+{
+    dmattn_buffer *const own[] = {&args->q, &args->k, &args->v, &args->out, &args->lse, &args->importance};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i]->buffer)
+            dmattn_buffer_destroy(h.device, own[i]);
+}
+
+/* `buffers`: how many a chunk needs. */
+static void try_chunk(const dmattn_decode_desc *desc, unsigned buffers)
+{
+    dmattn_decode_desc d = *desc;
+    d.chunk_tokens = 2 * PROMPT;
+    rig r = rig_create(&d, 0xff);
+    dmattn_decode_chunk_args good = chunk_args_of(&r, &d, 0xff), args = good;
+    unsigned tried = 0;
+    for (int t = 0; t < BUFFERS; t++) {
+        dmattn_buffer *buffer = chunk_buffer(&args, t);
+        if (!buffer || !buffer->buffer)
+            continue;
+        char part[64];
+        snprintf(part, sizeof part, "buffer %s ", buffer_name(t));
+        buffer->size--;
+        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
+        args = good;
+        buffer->offset = 1;
+        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
+        *buffer = (dmattn_buffer){0};
+        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
+        args = good;
+        tried++;
+    }
+    cr_expect_eq(tried, buffers, "%u buffers", tried);
+    args.sequence = 2;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "sequence is 2");
+    args = good;
+    args.keys = 0;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "keys is 0");
+    args.keys = 2 * PROMPT + 1;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "chunk_tokens (10)");
+    args.keys = 2 * PROMPT;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "buffer q ");
+    args = good;
+    args.first = (1u << 30) - PROMPT;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "below 2^30");
+    args.first = UINT32_MAX;
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "first (");
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, NULL), DMATTN_ERROR_INVALID, "args");
+    EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, NULL, &good), DMATTN_ERROR_INVALID, "command buffer");
+    cr_expect_eq(dmattn_decode_chunk_record(NULL, r.commands, &good), DMATTN_ERROR_INVALID);
+    rig_expect_nothing(&r, 0xff);
+    expect_bytes(&good.out, 0xff, "out");
+
+    /* `good` itself is valid, also with the greatest `first`, which keeps the tokens that the sequence has */
+    const dmattn_buffer zeros[] = {r.args.state, good.q, good.k, good.v, good.dt_weight, good.a, good.importance};
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
+        if (zeros[i].buffer)
+            fill_bytes(&zeros[i], 0);
+    for (uint32_t i = 1; i <= 2; i++) {
+        ASSERT_OK(dmattn_commands_begin(h.device, &r.commands));
+        ASSERT_OK(dmattn_decode_chunk_record(r.plan, r.commands, &good));
+        ASSERT_OK(dmattn_commands_submit(h.device));
+        cr_expect(length_of(&r, 0) == 0 && length_of(&r, 1) == i * PROMPT);
+        good.first = (1u << 30) - 1 - PROMPT;
+    }
+    expect_bytes(&good.out, 0, "out, with anything but the zeros of v");
+    chunk_args_destroy(&good);
+    rig_destroy(&r);
+}
+
+DEVICE_TEST(decode_chunk, computed_importance)
+{
+    try_chunk(&bounded, 10);
+}
+
+DEVICE_TEST(decode_chunk, given_importance)
+{
+    dmattn_decode_desc desc = bounded;
+    desc.importance_given = true;
+    try_chunk(&desc, 8);
+}
+
+DEVICE_TEST(decode_chunk, without_importance)
+{
+    try_chunk(&without_importance, 6);
+}
+
+DEVICE_TEST(decode_chunk, plans_without_chunks)
+{
+    static const dmattn_decode_desc *const descs[] = {&bounded, &paged};
+    for (int i = 0; i < 2; i++) {
+        dmattn_plan *plan;
+        VkCommandBuffer commands;
+        ASSERT_OK(dmattn_decode_plan(h.context, descs[i], &plan));
+        ASSERT_OK(dmattn_commands_begin(h.device, &commands));
+        EXPECT_FAILURE(dmattn_decode_chunk_record(plan, commands, &(dmattn_decode_chunk_args){.keys = 1}),
+                       DMATTN_ERROR_INVALID, "chunk_tokens is 0");
+        dmattn_commands_cancel(h.device);
+        dmattn_plan_destroy(plan);
+    }
 }
 
 /* ---- copies -------------------------------------------------------------------------------------------------- */

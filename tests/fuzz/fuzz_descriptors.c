@@ -158,8 +158,8 @@ static dmattn_status fill(const dmattn_plan *plan, const dmattn_decode_fill_args
     return status;
 }
 
-/* A prompt for the cache; if it is taken, also with k of just the right size, and one byte less. Then a copy of a
- * sequence. */
+/* A prompt for the cache; if it is taken, also with k of just the right size, and one byte less. Then a chunk and a
+ * copy of a sequence. */
 static void record_cache(const dmattn_plan *plan)
 {
     dmattn_decode_desc c;
@@ -190,6 +190,28 @@ static void record_cache(const dmattn_plan *plan)
         args.k.size--;
         FUZZ_CHECK(fill(plan, &args) == DMATTN_ERROR_INVALID);
     }
+    const dmattn_decode_chunk_args chunk = {.sequence = args.sequence,
+                                            .first = once_in(4) ? wild_32() : small_size(),
+                                            .keys = args.keys,
+                                            .q = any,
+                                            .k = any,
+                                            .v = any,
+                                            .out = any,
+                                            .lse = any,
+                                            .dt_weight = any,
+                                            .a = any,
+                                            .dt_bias = any,
+                                            .importance = any,
+                                            .sink = any,
+                                            .state = any,
+                                            .workspace = any};
+    fake_commands of_chunk;
+    const dmattn_status chunk_status =
+        dmattn_decode_chunk_record(plan, fake_commands_begin(&vulkan, &of_chunk), &chunk);
+    check_call(chunk_status, &of_chunk);
+    FUZZ_CHECK(chunk_status
+               || (chunk.sequence < a->batch && chunk.keys && chunk.keys <= c.chunk_tokens
+                   && (uint64_t)chunk.first + chunk.keys < 1u << 30));
     const uint32_t from = once_in(3) ? wild_32() : below(a->batch), to = once_in(3) ? wild_32() : below(a->batch);
     fake_commands commands;
     const dmattn_status status =

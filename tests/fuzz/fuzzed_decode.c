@@ -29,6 +29,7 @@ static void draw_decode(dmattn_decode_desc *d)
         if (!once_in(4))
             d->selection.select = d->no_importance ? DMATTN_SELECT_ALL : DMATTN_SELECT_TOPW_CAUSAL;
         d->rollback = once_in(10) ? wild_32() : below(17);
+        d->chunk_tokens = once_in(10) ? wild_32() : flip() ? any_size() : 0;
         if (once_in(4)) {
             a->mask = DMATTN_MASK_DENSE;
             a->mask_shape = any_score_shape(a, false);

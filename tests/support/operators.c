@@ -212,7 +212,7 @@ static dmattn_status record_dma_backward(const dmattn_plan *plan, VkCommandBuffe
     .attention = { \
         .type = DMATTN_TYPE_F16, .batch = 2, .queries = 3, .heads = 4, .kv_heads = 2, .head_dim = 64, .sink = true}
 
-static const dmattn_decode_desc bounded = {STEP, TOPW, .rollback = 2};
+static const dmattn_decode_desc bounded = {STEP, TOPW, .rollback = 2, .chunk_tokens = 20};
 static const dmattn_decode_desc paged = {STEP,
                                          .importance_given = true,
                                          .selection = {.causal = true},
@@ -250,7 +250,7 @@ PLAN_DECODE(bounded)
 PLAN_DECODE(paged)
 PLAN_DECODE(paged_selected)
 
-/* A prompt, a copy of it, and a step. */
+/* A prompt, a copy of it, and a step; with a bounded cache, also a chunk. */
 static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer commands)
 {
     const dmattn_buffer state = AT(1), pages = AT(2), table = AT(3);
@@ -280,6 +280,24 @@ static dmattn_status record_decode(const dmattn_plan *plan, VkCommandBuffer comm
     dmattn_status status = dmattn_decode_fill_record(plan, commands, &fill);
     if (!status)
         status = dmattn_decode_fork_record(plan, commands, &state, 1, 0);
+    dmattn_cache_layout layout;
+    if (!status)
+        status = dmattn_decode_get_layout(plan, &layout);
+    if (!status && layout.slots) {
+        const dmattn_decode_chunk_args chunk = {.sequence = 1,
+                                                .first = 23,
+                                                .keys = 18,
+                                                .q = AT(7),
+                                                .k = AT(8),
+                                                .v = AT(9),
+                                                .out = AT(10),
+                                                .dt_weight = AT(11),
+                                                .a = AT(12),
+                                                .sink = AT(17),
+                                                .state = state,
+                                                .workspace = AT(16)};
+        status = dmattn_decode_chunk_record(plan, commands, &chunk);
+    }
     return status ? status : dmattn_decode_record(plan, commands, &step);
 }
 
