@@ -13,7 +13,7 @@ set(DMATTN_VARIANTS
     "attention_packed    | portable | attention/attention.comp           | | vulkan1.2 | COUNTED PACKED"
     "schedule_items      | portable | attention/schedule_items.comp      | | vulkan1.2 | "
     "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
-    "combine_packed      | portable | attention/combine_splits.comp      | | vulkan1.2 | PACKED"
+    "combine_packed      | portable | attention/combine_packed.comp      | | vulkan1.2 | "
     "unpack              | portable | attention/unpack.comp              | | vulkan1.2 | "
     "unpack_packed       | portable | attention/unpack.comp              | | vulkan1.2 | PACKED"
     "merge_results       | portable | attention/merge_results.comp       | | vulkan1.2 | "

@@ -9,45 +9,17 @@
 //
 // Workgroup (x, y): WORKGROUP / (VALUE_DIM / 4) rows (query, head) of batch item y; an invocation computes 4 columns of
 // a row. p.partials holds out_i as f32 [B, splits, Sq, H, Dv], p.sums (m_i, l_i) [B, splits, H, Sq].
-//
-// With PACKED, workgroup (x, y) has rows of the tile of entry y of the parts (schedule_items.h), if this is the first
-// split of a tile. p.partials holds f32 [parts, tile_queries, H, Dv], p.sums [H, parts, tile_queries].
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 
-#ifdef PACKED
-#define PARAMS COMBINE_PACKED_PARAMS
-#else
 #define PARAMS COMBINE_PARAMS
-#endif
 #include "../lib/attention.glsl"
 #include "../lib/score.glsl"
-#ifdef PACKED
-#include "schedule_items.h"
-#endif
 
 const uint BESIDE = 8; // splits that are loaded together: the kernel mostly waits for loads
-
-#ifdef PACKED
-uint splits; // of the tile
-#define SPLITS splits
-
-// The first row of a split's partial results.
-uint split_row(uint split)
-{
-    return (WORKGROUP_ID.y + min(split, splits - 1)) * p.tile_queries;
-}
-
-vec2 split_softmax(uint item, uint split, uint head, uint query)
-{
-    const uvec2 plane = advance(p.sums, head, uvec2(8 * p.partial_rows, 0));
-    return uintBitsToFloat(Pairs(plane).p[split_row(split) + query]);
-}
-#else
-#define SPLITS p.splits
 
 // Of a split that does not exist, that of the last one.
 vec2 split_softmax(uint item, uint split, uint head, uint query)
@@ -55,28 +27,18 @@ vec2 split_softmax(uint item, uint split, uint head, uint query)
     const uint plane = (item * p.splits + min(split, p.splits - 1)) * HEADS + head;
     return uintBitsToFloat(Pairs(advance(p.sums, plane, uvec2(8 * p.queries, 0))).p[query]);
 }
-#endif
 
 void main()
 {
     const uint columns = VALUE_DIM / 4, rows_here = WORKGROUP / columns;
     const uint row = WORKGROUP_ID.x * rows_here + gl_LocalInvocationIndex / columns;
     const uint column = gl_LocalInvocationIndex % columns, item = WORKGROUP_ID.y;
-#ifdef PACKED
-    const uvec2 entry = advance(p.schedule, item, uvec2(ENTRY_BYTES, 0));
-    const uvec4 of_item = Quads(entry).q[0], part = Quads(entry).q[1];
-    const uint first_query = part.y * p.tile_queries, queries = min(p.tile_queries, of_item.y - first_query);
-    splits = part.w;
-    if (part.w == 0 || part.z != 0 || row >= queries * HEADS || gl_LocalInvocationIndex >= rows_here * columns)
-        return;
-#else
     if (row >= p.queries * HEADS || gl_LocalInvocationIndex >= rows_here * columns)
         return;
-#endif
     const uint query = row / HEADS, head = row % HEADS;
 
     float largest = LOWEST, sum = 0;
-    for (uint first = 0; first < SPLITS; first += BESIDE) {
+    for (uint first = 0; first < p.splits; first += BESIDE) {
         float x[BESIDE];
         [[unroll]] for (uint n = 0; n < BESIDE; n++)
             x[n] = split_softmax(item, first + n, head, query).x;
@@ -84,21 +46,17 @@ void main()
             largest = max(largest, x[n]);
     }
     vec4 o = vec4(0);
-    for (uint first = 0; first < SPLITS; first += BESIDE) {
+    for (uint first = 0; first < p.splits; first += BESIDE) {
         vec2 softmax[BESIDE];
         vec4 x[BESIDE];
         [[unroll]] for (uint n = 0; n < BESIDE; n++) {
-#ifdef PACKED
-            const uvec2 rows = advance(p.partials, split_row(first + n), uvec2(4 * VALUE_DIM * HEADS, 0));
-#else
             const uint split = item * p.splits + min(first + n, p.splits - 1);
             const uvec2 rows = advance(p.partials, split * p.queries, uvec2(4 * VALUE_DIM * HEADS, 0));
-#endif
             softmax[n] = split_softmax(item, first + n, head, query);
             x[n] = uintBitsToFloat(Quads(advance(rows, row, uvec2(4 * VALUE_DIM, 0))).q[column]);
         }
         [[unroll]] for (uint n = 0; n < BESIDE; n++)
-            if (first + n < SPLITS) {
+            if (first + n < p.splits) {
                 const float weight = softmax[n].y * exp2((softmax[n].x - largest) * LOG2_E);
                 o += weight * x[n];
                 sum += weight;
@@ -108,21 +66,11 @@ void main()
         o *= add_sink(load_sink(p.sink, head), largest, sum);
     // A row that sees no key has weights of 0 only.
     const uvec2 sequence = uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH), heads = uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH);
-#ifdef PACKED
-    const uvec2 base = advance(p.out_, of_item.x + first_query, sequence);
-#else
     const uvec2 base = head_base(p.out_, item, p.queries, 0, is_derived(DERIVED_OUT),
                                  uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), sequence, heads);
-#endif
     store_4(OUT_TYPE, OUT_ALIGNED != 0, advance(advance(base, query, sequence), head, heads), column,
             sum == 0 ? vec4(0) : o / sum);
-#ifdef PACKED
-    if (LSE != 0 && column == 0)
-        Words(advance(p.lse, head, uvec2(4 * p.rows, 0))).w[of_item.x + first_query + query] =
-            floatBitsToUint(softmax_lse(largest, sum));
-#else
     if (LSE != 0 && column == 0)
         Words(advance(p.lse, item * HEADS + head, uvec2(4 * p.queries, 0))).w[query] =
             floatBitsToUint(softmax_lse(largest, sum));
-#endif
 }

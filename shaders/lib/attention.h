@@ -202,7 +202,8 @@
     DMATTN_UINT queries;                                                       \
     DMATTN_UINT splits;
 
-/* combine_splits.comp, PACKED */
+/* combine_packed.comp. A workgroup has so many times the rows that its invocations combine at a time. */
+#define COMBINE_ROUNDS 4
 #define COMBINE_PACKED_PARAMS                                                \
     DMATTN_ADDRESS partials; /* f32 rows of out: a tile for each entry */    \
     DMATTN_ADDRESS sums;     /* f32 pairs of maximum and sum for each row */ \
@@ -213,7 +214,7 @@
     DMATTN_UINT tile_queries;                                                \
     DMATTN_UINT partial_rows; /* of a head */                                \
     DMATTN_UINT rows;         /* of out */                                   \
-    DMATTN_UINT unused;
+    DMATTN_UINT parts;        /* of the schedule */
 
 /* backward_preprocess.comp */
 #define PREPROCESS_PARAMS                                           \

@@ -233,7 +233,8 @@ grid dmattn_attention_parts_grid(const dmattn_attention_desc *d, const attention
 grid dmattn_combine_parts_grid(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     const uint32_t rows = dmattn_tile_queries(tile) * d->heads, each = COMBINE_WORKGROUP / (d->value_dim / 4);
-    return (grid){dmattn_ceil_div(rows, each), dmattn_tile_shares(d, tile), 1};
+    const uint32_t tiles = dmattn_tile_shares(d, tile) / 2; /* each has two parts or more */
+    return (grid){dmattn_ceil_div(rows, each * COMBINE_ROUNDS), tiles, 1};
 }
 
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile *tile)

@@ -234,7 +234,8 @@ static void record_combine_packed(const attention_stage *s, recorder *r, uint32_
         .schedule = r->workspace + s->schedule.at + dmattn_schedule_parts(&s->schedule.params),
         .tile_queries = dmattn_tile_queries(&s->tile),
         .partial_rows = (uint32_t)(rows / d.heads),
-        .rows = d.total_queries};
+        .rows = d.total_queries,
+        .parts = s->schedule.params.most_parts};
     if (band)
         dmattn_recorder_beside(r);
     dmattn_recorder_dispatch(r, s->combine[band], &combine, sizeof combine, dmattn_combine_parts_grid(&d, &s->tile));
