@@ -3,7 +3,7 @@
 # dmattn-generate serves several prompts. With each cache, a text is the same as when its prompt is served alone. With a
 # paged one, prompts share the pages of their common prefix, and give back all pages. With a cache of f32, texts are
 # those of the app with one sequence, whose logits --check compares with a reference, also if the prompts have chunks.
-#   example_serve.sh DMATTN_GENERATE paged|bounded|paged_f32|chunks|bounded_f32
+#   example_serve.sh DMATTN_GENERATE paged|bounded|paged_f32|chunks|bounded_f32|bounded_chunks
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -52,6 +52,13 @@ chunks) # prompts of two chunks of 64 tokens, of one, and with a chunk behind th
     model=(--layers 3 --tokens 12 --seed 7)
     serve --cache paged --format f32 --sequences 2 --validation
     alone --window 1000
+    ;;
+bounded_chunks) # prompts of two chunks of 64 tokens, and of one
+    long="${prompts[0]} of queries: it begins with the key itself, and ends where more important keys have come. A page"
+    prompts=("$long has sixteen tokens." "${long:20:70}")
+    model=(--layers 2 --tokens 6 --seed 7)
+    serve --cache bounded --format f32 --window 12 --sequences 2 --validation
+    alone --window 12
     ;;
 bounded_f32)
     serve --cache bounded --format f32 --window 12

@@ -121,7 +121,7 @@ static uint32_t likeliest(const float *logits, uint32_t count)
 /* Whether the sequence's next tokens are a whole chunk of its prompt. */
 static bool has_chunk(const scheduler *c, const request *r)
 {
-    return c->s->chunk && r->cached + CHUNK_TOKENS <= r->prompt;
+    return c->s->chunks && r->cached + CHUNK_TOKENS <= r->prompt;
 }
 
 /* Chooses the new tokens of each sequence. A run has one chunk, of the prompt that came first; other prompts that have

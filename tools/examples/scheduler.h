@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A small scheduler of many sequences. In each run, every sequence that is served gets new tokens: some of its prompt,
- * or, after that, the token that was found last. So texts go on while prompts come. With a paged cache, a run also has
- * a chunk of one long prompt. A prompt waits until there are an index and pages for it. */
+ * or, after that, the token that was found last. So texts go on while prompts come. A run also has a chunk of one long
+ * prompt. A prompt waits until there are an index and pages for it. */
 #ifndef EXAMPLE_SCHEDULER_H
 #define EXAMPLE_SCHEDULER_H
 

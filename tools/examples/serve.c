@@ -87,7 +87,7 @@ bool serve(app *a, const pretrained *p, const options *o)
                                 .pages = o->bounded ? 0 : sequences * pages_of_longest,
                                 .window = o->window,
                                 .format = o->format,
-                                .chunks = !o->bounded && longest_prompt >= CHUNK_TOKENS};
+                                .chunks = longest_prompt >= CHUNK_TOKENS};
     server_create(&s, a, &p->weights, &sizes);
     pages_create(&c.pages, sizes.pages);
     c.served = calloc(sequences, sizeof *c.served);

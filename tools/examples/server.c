@@ -24,7 +24,8 @@ static dmattn_decode_desc describe(const server *s, const server_sizes *sizes)
     if (!sizes->pages)
         return (dmattn_decode_desc){.attention = attention,
                                     .selection = model_selection(sizes->window),
-                                    .rollback = STEP_TOKENS}; /* plans with fewer new tokens then have the same slots */
+                                    .rollback = STEP_TOKENS, /* plans with fewer new tokens then have the same slots */
+                                    .chunk_tokens = sizes->chunks ? CHUNK_TOKENS : 0};
     return (dmattn_decode_desc){.attention = attention,
                                 .selection = {.causal = true},
                                 .cache = DMATTN_CACHE_PAGED,
@@ -38,6 +39,7 @@ static void plan_steps(server *s)
     dmattn_cache_layout of_step;
     dmattn_decode_desc one = s->desc;
     one.attention = attention_of(s, 1, s->desc.attention.k_format);
+    one.chunk_tokens = 0;
     DMATTN(dmattn_decode_plan(s->layers.app->dmattn, &s->desc, &s->steps));
     DMATTN(dmattn_decode_plan(s->layers.app->dmattn, &one, &s->step));
     DMATTN(dmattn_decode_get_layout(s->steps, &s->cache));
@@ -46,8 +48,8 @@ static void plan_steps(server *s)
         die("the caches of the two plans differ");
 }
 
-/* A chunk attends to the pages of all tokens so far, whose importance is in the pages, too. Its own importance is
- * computed before its values are rounded. */
+/* With pages, a chunk attends to those of all tokens so far, whose importance is in the pages, too. Its own importance
+ * is computed before its values are rounded. */
 static void plan_chunks(server *s)
 {
     dmattn_context *context = s->layers.app->dmattn;
@@ -114,14 +116,14 @@ static void make_buffers(server *s)
 
 void server_create(server *s, app *a, const weights *w, const server_sizes *sizes)
 {
-    *s = (server){.sequences = sizes->sequences};
+    *s = (server){.sequences = sizes->sequences, .chunks = sizes->chunks};
     layers_create(&s->layers, a, w, sizes->sequences * STEP_TOKENS + (sizes->chunks ? CHUNK_TOKENS : 0));
     s->desc = describe(s, sizes);
     s->angles = rope_table(sizes->max_tokens, w->shape.head_dim, w->rope_theta);
     if (!s->angles)
         die("no host memory");
     plan_steps(s);
-    if (sizes->chunks)
+    if (sizes->chunks && sizes->pages)
         plan_chunks(s);
     make_buffers(s);
 }

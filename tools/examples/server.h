@@ -16,7 +16,8 @@ typedef struct server {
     uint32_t sequences;          /* the most at a time */
     dmattn_decode_desc desc;     /* of steps with up to STEP_TOKENS new tokens of a sequence */
     dmattn_plan *steps, *step;   /* with up to so many, and with one; for all layers, with the same cache */
-    dmattn_plan *chunk, *scores; /* of a chunk: attention to pages, and its importance; NULL: there are no chunks */
+    bool chunks;                 /* runs may have a chunk */
+    dmattn_plan *chunk, *scores; /* of a chunk over pages: attention, and its importance; otherwise NULL */
     dmattn_cache_layout cache;
     buffer states, pool;        /* for each layer */
     buffer table, counts, keep; /* in host memory: for all layers */
@@ -31,7 +32,7 @@ typedef struct server_sizes {
     uint32_t pages;                 /* a paged cache, in which each query sees all keys; 0: a bounded one */
     uint32_t window;                /* keys of a bounded cache that a query sees */
     dmattn_format format;           /* of keys and values in the cache */
-    bool chunks;                    /* runs may have a chunk, which needs a paged cache */
+    bool chunks;                    /* runs may have a chunk */
 } server_sizes;
 
 /* `w` must outlive the server. */

@@ -43,7 +43,7 @@ static void attend_step(recording *r, const run *n, uint32_t layer)
 }
 
 /* Fills the pages of the chunk, and attends to those of all its sequence's tokens so far. */
-static void attend_chunk(recording *r, const run *n, uint32_t layer)
+static void attend_chunk_in_pages(recording *r, const run *n, uint32_t layer)
 {
     const server *s = n->s;
     const layers *of = &s->layers;
@@ -83,11 +83,34 @@ static void attend_chunk(recording *r, const run *n, uint32_t layer)
     DMATTN(dmattn_dma_record(s->chunk, r->commands, &attention));
 }
 
+/* Attends to the slots and the chunk, whose tokens then join the cache. */
+static void attend_chunk_in_slots(recording *r, const run *n, uint32_t layer)
+{
+    const server *s = n->s;
+    const layers *of = &s->layers;
+    const model_shape *shape = &of->weights->shape;
+    const layer_weights *l = &of->weights->layer[layer];
+    const size_t k = shape->heads * shape->head_dim, v = k + shape->kv_heads * shape->head_dim;
+    const dmattn_decode_chunk_args args = {.sequence = n->chunk->index,
+                                           .first = n->chunk->keep,
+                                           .keys = CHUNK_TOKENS,
+                                           .q = whole(&of->qkv),
+                                           .k = from_float(&of->qkv, k),
+                                           .v = from_float(&of->qkv, v),
+                                           .out = whole(&of->attended),
+                                           .dt_weight = from_float(&of->parameters, l->dt),
+                                           .a = from_float(&of->parameters, l->a),
+                                           .state = of_layer(&s->states, s->cache.state_size, layer),
+                                           .workspace = whole(&s->workspace)};
+    record_order_plan(r, s->steps);
+    DMATTN(dmattn_decode_chunk_record(s->steps, r->commands, &args));
+}
+
 static void attend(recording *r, uint32_t layer)
 {
     const run *n = r->user;
     if (n->chunk->tokens)
-        attend_chunk(r, n, layer);
+        (n->s->chunk ? attend_chunk_in_pages : attend_chunk_in_slots)(r, n, layer);
     attend_step(r, n, layer);
 }
 
