@@ -11,6 +11,7 @@ import functools
 import gc
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -282,8 +283,18 @@ def check_app():
     print("the example app: %d bytes" % len(want))
 
 
+def run_app_of_page(page, folder):
+    """The page's command continues a text with the model that the blocks have saved, in a folder of this test."""
+    line = next(line for line in page.splitlines() if line.startswith("    build/dmattn-generate --weights doge "))
+    app = os.path.abspath(os.environ["DMATTN_GENERATE"])
+    run = subprocess.run([app] + shlex.split(line)[1:], cwd=folder, capture_output=True, text=True,
+                         errors="replace")
+    assert run.returncode == 0, run.stderr
+    assert "\nEvery key is seen" in run.stdout, run.stdout
+
+
 def check_page():
-    """The blocks of Python in docs/doge.md run, one after the other."""
+    """The blocks of Python in docs/doge.md run, one after the other, and then its command."""
     page = (pathlib.Path(__file__).resolve().parents[2] / "docs/doge.md").read_text(encoding="utf-8")
     blocks = [part.split("```")[0] for part in page.split("```python\n")[1:]]
     with tempfile.TemporaryDirectory() as folder:
@@ -295,6 +306,8 @@ def check_page():
                 exec(compile(block, "docs/doge.md", "exec"), names)
         finally:
             os.chdir(before)
+        if os.environ.get("DMATTN_GENERATE"):
+            run_app_of_page(page, folder)
     assert names["loss"].item() < 0.5, "the model has not learned its text: loss %g" % names["loss"].item()
 
 
