@@ -10,6 +10,7 @@ set(DMATTN_VARIANTS
     "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
     "attention_selected  | portable | attention/attention.comp           | | vulkan1.2 | SELECTED_KEYS"
     "attention_counted   | portable | attention/attention.comp           | | vulkan1.2 | COUNTED"
+    "attention_selected_counted | portable | attention/attention.comp    | | vulkan1.2 | SELECTED_KEYS COUNTED"
     "attention_packed    | portable | attention/attention.comp           | | vulkan1.2 | COUNTED PACKED"
     "schedule_items      | portable | attention/schedule_items.comp      | | vulkan1.2 | "
     "combine_splits      | portable | attention/combine_splits.comp      | | vulkan1.2 | "
@@ -90,6 +91,8 @@ foreach(row IN LISTS matrix_forms)
     list(APPEND matrix_kernels "${name}_selected | ${kernel}_matrix.comp | ${row} SELECTED_KEYS")
   endforeach()
   list(APPEND matrix_kernels "attention_counted | attention/attention_matrix.comp | ${row} COUNTED")
+  list(APPEND matrix_kernels
+      "attention_selected_counted | attention/attention_matrix.comp | ${row} SELECTED_KEYS COUNTED")
   list(APPEND matrix_kernels "attention_packed | attention/attention_matrix.comp | ${row} COUNTED PACKED")
 endforeach()
 list(APPEND matrix_kernels

@@ -73,8 +73,8 @@ typedef enum dmattn_mask {
  * With `counts`, each batch item has its own numbers of queries and keys, which only the device knows, up to Sq and Sk:
  * prompts, chunks of prompts and single tokens in one call. They replace Sq and Sk in the position of a query. Numbers
  * outside of 0 to Sq or Sk count as the nearest one. Keys from the item's number on do not exist, and their k and v may
- * hold anything. Queries from the item's number on see no key. Work that items do not have is skipped. Not for masks
- * with lists of keys (intervals, selected keys), and not for gradients.
+ * hold anything. Queries from the item's number on see no key, and their lists of selected keys may hold anything. Work
+ * that items do not have is skipped. Not for intervals, and not for gradients.
  *
  * With `total_queries` and `counts`, q and out are packed: the queries of each item begin where those of the item
  * before end. q is [total_queries, H, D], out is [total_queries, H, Dv] and lse is [H, total_queries]. Their batch
@@ -83,7 +83,7 @@ typedef enum dmattn_mask {
  * packed in the same way: [total_keys, Hk, D] and [total_keys, Hk, Dv]. With pages, `total_keys` is the most keys of
  * all items together, for which the workspace has memory; 0: B * Sk. Masks and biases are not packed. If the items have
  * more queries or keys than these totals, the ones at the end do not exist. Rows of out and lse that belong to no item
- * are not written. Not with `lengths`.
+ * are not written. Not with `lengths`, and not with selected keys.
  *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
@@ -162,7 +162,7 @@ typedef struct dmattn_attention_desc {
     bool lists;             /**< interval masks only: args.lists holds tile lists that a mask plan made from the same
                                `begin` and `end`; false: this plan makes them in the workspace */
     uint32_t list_capacity; /**< interval masks without `lists` only: see dmattn_mask_desc; 0: default */
-    bool counts;  /**< items have their own numbers of queries and keys, args.counts. Masks: NONE, DENSE, ADDITIVE */
+    bool counts;  /**< items have their own numbers of queries and keys, args.counts. Masks: all but INTERVALS */
     bool lengths; /**< `queries` and `keys` are the largest of all runs, and args.queries and args.keys are
                      those of a run. Forward attention without `lists`. Strides that are 0 follow from the
                      lengths of the run; others are the same in every run. A mask or bias with a query

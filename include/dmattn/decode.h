@@ -78,7 +78,8 @@ typedef struct dmattn_decode_desc {
      * reads no others. Numbers are positions of tokens in their sequence, or with selected_block position /
      * selected_block; the n-th new token has the number of tokens before the step plus n - 1. So a query sees a new
      * token, itself included, only if its list has the token's number. mask_shape.heads is 1 or Hk. A first dispatch
-     * makes the union of the lists of a sequence's queries. */
+     * makes the union of the lists of a sequence's queries. A bounded cache has no such mask: it keeps only keys of its
+     * own selection, so it may not have those of a list. */
     dmattn_attention_desc attention;
     dmattn_importance importance; /**< how the importance is computed from v */
     bool importance_given;        /**< args.importance is an input; `importance` is ignored */

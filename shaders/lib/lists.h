@@ -48,7 +48,8 @@
     X(0, WORKGROUP, 256)                    \
     X(1, CAUSAL, 0)                         \
     X(2, MEMBER_WORDS, 1) /* of an entry */ \
-    X(3, SLOTS, 1024)     /* entries whose members are found at a time */
+    X(3, SLOTS, 1024)     /* entries whose members are found at a time */ \
+    X(4, COUNTS, 0)       /* 1: batch items have their own numbers of queries and keys */
 
 #define UNION_LISTS_PARAMS                                                               \
     DMATTN_ADDRESS selected;     /* int32: the keys or blocks that each query selects */ \
@@ -56,6 +57,7 @@
     DMATTN_ADDRESS head_stride;                                                          \
     DMATTN_ADDRESS query_stride;                                                         \
     DMATTN_ADDRESS lists;                                                                \
+    DMATTN_ADDRESS counts; /* int32 [B, 2], if COUNTS: the numbers of each item */       \
     DMATTN_UINT queries;                                                                 \
     DMATTN_UINT keys;                                                                    \
     DMATTN_UINT planes;       /* all batch items and heads */                            \

@@ -256,6 +256,10 @@ void begin_tile()
 #endif
     if (LISTED)
         find_list();
+#if defined(COUNTED) && defined(SELECTED_KEYS)
+    if (first_query >= ITEM_QUERIES) // the list may be that of several items
+        list.y = 0;
+#endif
 }
 
 uvec2 out_row(uint row)
@@ -386,16 +390,20 @@ ivec2 visible_range(uint key)
 // The members of a slot of the tile list, without queries from which causality hides the key.
 uvec2 load_members(uint slot, uint key)
 {
-    if (slot >= list.y || key >= p.keys)
+    if (slot >= list.y || key >= ITEM_KEYS)
         return uvec2(0);
     const uint at = (slot >> list.w) * ENTRY_WORDS + 1;
     uvec2 members = uvec2(Words(list_words).w[at], 0);
     if (MEMBER_WORDS > 1)
         members.y = Words(list_words).w[at + 1];
     if (CAUSAL != 0) {
-        const uint hidden = uint(max(int(key) + int(p.queries) - int(p.keys) - int(first_query), 0));
+        const uint hidden = uint(max(int(key) + int(ITEM_QUERIES) - int(ITEM_KEYS) - int(first_query), 0));
         members &= ~uvec2(low_bits(hidden), low_bits(max(hidden, 32) - 32));
     }
+#ifdef COUNTED
+    const uint existing = ITEM_QUERIES - min(first_query, ITEM_QUERIES);
+    members &= uvec2(low_bits(existing), low_bits(max(existing, 32) - 32));
+#endif
     return members;
 }
 

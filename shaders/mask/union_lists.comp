@@ -38,6 +38,7 @@ shared uint bitmap[SEGMENT_WORDS]; // bit i of word n: a query selects number se
 shared uint before[SEGMENT_WORDS]; // the number of bits before a word
 shared uint members[SLOTS * MEMBER_WORDS];
 
+uint item_queries, item_keys; // of the batch item
 uint first_query, tile_queries, numbers, segment_begin;
 uvec2 rows; // the list of the tile's first query
 
@@ -46,7 +47,7 @@ uint end_of_query(uint query)
 {
     if (CAUSAL == 0)
         return numbers;
-    const int position = int(first_query + query) + int(p.keys) - int(p.queries);
+    const int position = int(first_query + query) + int(item_keys) - int(item_queries);
     return position < 0 ? 0 : min(numbers, (uint(position) >> p.shift) + 1);
 }
 
@@ -116,19 +117,32 @@ void store_members(uvec2 list, uint segment_entry, uint first, uint count)
     barrier();
 }
 
+void find_item(uint item)
+{
+    item_queries = p.queries;
+    item_keys = p.keys;
+    if (COUNTS != 0) {
+        const ivec2 counts = clamp(ivec2(Pairs(p.counts).p[item]), ivec2(0), ivec2(p.queries, p.keys));
+        item_queries = counts.x;
+        item_keys = counts.y;
+    }
+}
+
 void main()
 {
     const uint tile = WORKGROUP_ID.x, plane = WORKGROUP_ID.y;
     const uint tiles = (p.queries - 1) / p.list_queries + 1, at = plane * tiles + tile;
     first_query = tile * p.list_queries;
-    tile_queries = min(p.list_queries, p.queries - first_query);
-    numbers = (p.keys - 1 >> p.shift) + 1;
+    find_item(plane / p.heads);
+    tile_queries = min(p.list_queries, item_queries - min(first_query, item_queries));
+    numbers = item_keys + (1u << p.shift) - 1 >> p.shift;
     rows = advance(advance(advance(p.selected, plane / p.heads, p.batch_stride), plane % p.heads, p.head_stride),
                    first_query, p.query_stride);
     const uint headers = (tiles * p.planes + LIST_UNIT / 16 - 1) / (LIST_UNIT / 16);
     const uint offset = headers + at * (p.capacity / (LIST_UNIT / 4) * ENTRY_WORDS);
     const uvec2 list = advance(p.lists, offset, uvec2(LIST_UNIT, 0));
-    const uint end = end_of_query(tile_queries - 1); // those of the other queries are not greater
+    // of the last query; those of the others are not greater
+    const uint end = tile_queries == 0 ? 0 : end_of_query(tile_queries - 1);
 
     uint found = 0;
     for (segment_begin = 0; segment_begin < end; segment_begin += SEGMENT) {

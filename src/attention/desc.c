@@ -119,6 +119,9 @@ static dmattn_status resolve_packed(const messenger *m, dmattn_attention_desc *d
     if (d->lengths)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
                            "lengths and total_queries are both set, but packed items have their own lengths");
+    if (d->mask == DMATTN_MASK_SELECTED)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "total_queries is set, but with lists of selected keys, rows of items must be apart");
     TRY(dmattn_check_size(m, "total_queries", d->total_queries));
     if (d->page_size && !d->total_keys) {
         const uint64_t keys = (uint64_t)d->batch * d->keys;
@@ -184,9 +187,9 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
 
     TRY(dmattn_pages_resolve(&d, m));
     TRY(resolve_selected(m, &d));
-    if (d.counts && dmattn_attention_has_lists(&d))
+    if (d.counts && d.mask == DMATTN_MASK_INTERVALS)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "counts is set, but the mask has a list of keys, which need not have what does not exist");
+                           "counts is set, but an interval of no queries already hides a key that does not exist");
     d.bias = d.bias || d.mask == DMATTN_MASK_ADDITIVE;
     if (d.mask == DMATTN_MASK_NONE || d.mask == DMATTN_MASK_ADDITIVE)
         memset(&d.mask_shape, 0, sizeof d.mask_shape);

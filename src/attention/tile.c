@@ -52,10 +52,11 @@ void dmattn_tile_kernel(const attention_tile *t, const char *stem, char name[KER
 void dmattn_attention_kernel(const attention_tile *t, const dmattn_attention_desc *d, char name[KERNEL_NAME])
 {
     dmattn_tile_kernel(t,
-                       d->mask == DMATTN_MASK_SELECTED ? "attention_selected"
-                       : d->total_queries              ? "attention_packed"
-                       : d->counts                     ? "attention_counted"
-                                                       : "attention",
+                       d->mask == DMATTN_MASK_SELECTED && d->counts ? "attention_selected_counted"
+                       : d->mask == DMATTN_MASK_SELECTED            ? "attention_selected"
+                       : d->total_queries                           ? "attention_packed"
+                       : d->counts                                  ? "attention_counted"
+                                                                    : "attention",
                        name);
 }
 

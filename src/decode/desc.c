@@ -42,7 +42,8 @@ static dmattn_status resolve_attention(dmattn_decode_desc *d, const messenger *m
                            a->mask_shape.heads);
     if (a->mask == DMATTN_MASK_SELECTED && d->cache == DMATTN_CACHE_BOUNDED)
         return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "attention.mask is SELECTED, but a bounded cache does not hold all keys");
+                           "attention.mask is SELECTED, but a bounded cache keeps only keys of its own selection, so "
+                           "it may not have those of a list; a paged cache has all keys");
     const bool bias = a->bias; /* also a mask of ADDITIVE, which is refused */
     if ((bias || a->slopes) && (d->cache != DMATTN_CACHE_PAGED || !d->no_importance))
         return dmattn_fail(m, DMATTN_ERROR_INVALID,

@@ -51,6 +51,7 @@ dmattn_status dmattn_union_lists_plan(union_lists_stage *s, pipeline_set *set, c
         [UNION_LISTS_CAUSAL] = d->causal,
         [UNION_LISTS_MEMBER_WORDS] = member_words(d),
         [UNION_LISTS_SLOTS] = members / member_words(d),
+        [UNION_LISTS_COUNTS] = d->counts,
     };
     s->desc = *d;
     TRY(dmattn_check_grid(ctx, "the lists of selected keys", dmattn_union_lists_grid(d)));
@@ -72,6 +73,7 @@ void dmattn_union_lists_record(const union_lists_stage *s, recorder *r)
         .head_stride = d->head_stride,
         .query_stride = d->query_stride,
         .lists = r->tensor[TENSOR_LISTS],
+        .counts = r->tensor[TENSOR_COUNTS],
         .queries = d->queries,
         .keys = d->keys,
         .planes = d->batch * d->heads,

@@ -24,6 +24,7 @@ typedef struct union_lists_desc {
     uint32_t count;                                   /* numbers of a query */
     uint32_t block;                                   /* keys for which a number stands, a power of 2 */
     bool causal;
+    bool counts;           /* batch items have their own numbers, in r->tensor[TENSOR_COUNTS] */
     uint32_t list_queries; /* queries of a tile list, at most SELECTED_MAX_QUERIES */
 } union_lists_desc;
 

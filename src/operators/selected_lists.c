@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "selected_lists.h"
 
+/* Lists for several batch items that have their own numbers of queries and keys are those of the largest numbers, and
+ * attention leaves out what an item does not have. */
 static union_lists_desc lists_of(const dmattn_attention_desc *d, uint32_t list_queries)
 {
     const dmattn_score_shape *m = &d->mask_shape;
+    const bool of_items = m->batch == d->batch;
     return (union_lists_desc){
         .batch = m->batch,
         .heads = m->heads,
@@ -14,7 +17,8 @@ static union_lists_desc lists_of(const dmattn_attention_desc *d, uint32_t list_q
         .query_stride = m->queries > 1 ? 4 * m->query_stride : 0,
         .count = d->selected_count,
         .block = d->selected_block,
-        .causal = d->causal,
+        .causal = d->causal && (!d->counts || of_items),
+        .counts = d->counts && of_items,
         .list_queries = list_queries,
     };
 }

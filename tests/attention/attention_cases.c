@@ -178,6 +178,17 @@ static const attention_case counts[] = {
      .desc = {F16, COUNTS, FORMATS(INT8, INT8), PAGES(16, 60), SIZE(6, 70, 130, 4, 2, 32, 0), LSE, CAUSAL}},
     {.name = "bias of keys",
      .desc = {BF16, COUNTS, SIZE(4, 20, 90, 4, 2, 32, 0), LSE, BIAS(F32, .batch = 4, .heads = 2)}},
+    {.name = "selected keys, causal",
+     .desc = {F16, COUNTS, SIZE(6, 70, 130, 4, 2, 64, 0), LSE, CAUSAL,
+              SELECTED(17, 1, .batch = 6, .heads = 2, .queries = 70)}},
+    {.name = "blocks, distances, more queries than keys",
+     .desc = {F32, COUNTS, SIZE(5, 90, 70, 2, 2, 16, 0), LSE, CAUSAL, SLOPES,
+              SELECTED(2, 16, .batch = 5, .queries = 90)}},
+    {.name = "the same lists for all items",
+     .desc = {BF16, COUNTS, SIZE(5, 40, 100, 4, 1, 24, 0), LSE, CAUSAL, SINK, SELECTED(20, 1, .queries = 40)}},
+    {.name = "selected keys in pages",
+     .desc = {F16, COUNTS, FORMATS(INT8, INT8), PAGES(16, 60), SIZE(6, 40, 130, 4, 2, 32, 0), LSE,
+              SELECTED(3, 32, .batch = 6, .queries = 40)}},
 };
 GROUP(counts, counts);
 

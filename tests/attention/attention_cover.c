@@ -76,6 +76,7 @@ static cover_traits traits_of(const attention_case *c, size_t number, dmattn_typ
     cover_add(&t, d->k_format);
     cover_add(&t, d->v_format);
     cover_add(&t, packing);
+    cover_add(&t, d->counts && d->mask == DMATTN_MASK_SELECTED); /* kernels of their own */
     cover_add(&t, d->page_size > 16 ? 2 : d->page_size > 0);
     cover_add(&t, d->sink);
     cover_add(&t, d->slopes ? 1 + (d->bias || d->mask == DMATTN_MASK_ADDITIVE) : 0);

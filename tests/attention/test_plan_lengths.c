@@ -277,6 +277,8 @@ static const subject subjects[] = {
      .attention = {SIZES, INT8, .k_strides = {MOST * KV_ROW, KV_ROW, DIM}, .v_strides = {MOST * KV_ROW, KV_ROW, DIM}},
      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
     {"counts", .attention = {SIZES, .causal = true, .counts = true}},
+    {"counts, selected keys", .attention = {SIZES, .mask = DMATTN_MASK_SELECTED, .mask_shape = {.queries = 2},
+                                            .selected_count = SELECTED, .causal = true, .counts = true}},
     {"pages", .attention = {SIZES, .causal = true, .page_size = PAGE, .pages = POOL}},
     {"pages, dynamic mask", .dynamic = true, .attention = {SIZES, .page_size = PAGE, .pages = POOL},
      .selection = {.select = DMATTN_SELECT_TOPW_CAUSAL, .window = 24, .causal = true}},
