@@ -70,9 +70,9 @@ typedef struct dmattn_decode_desc {
      * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
      * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE or DENSE, or with PAGED SELECTED. With PAGED, it
      * is over the keys 0 to max_keys - 1 of each sequence; with BOUNDED, over the T new tokens, with one head
-     * (dmattn_cache). `causal`, `lists`, `list_capacity`, `lengths`, `counts`, `selected_queries` and the members of
-     * pages must not be set. `bias`, over all keys, and `slopes` need PAGED and no_importance. With PAGED and `sink`,
-     * importance_given or no_importance must be set.
+     * (dmattn_cache). `causal`, `lists`, `list_capacity`, `lengths`, `counts`, its totals, `selected_queries` and the
+     * members of pages must not be set. `bias`, over all keys, and `slopes` need PAGED and no_importance. With PAGED
+     * and `sink`, importance_given or no_importance must be set.
      *
      * SELECTED (sparse decoding): a query sees the keys of its list that it would see without the mask, and the step
      * reads no others. Numbers are positions of tokens in their sequence, or with selected_block position /

@@ -5,7 +5,7 @@
  * reads the numbers of queries and keys of all items, and writes
  *
  *     items     uvec4 [items]          first row of q, queries, first row of k, keys
- *     parts      2 uvec4 [most_parts]   the splits of the tiles of items whose keys are divided
+ *     parts     2 uvec4 [most_parts]   the splits of the tiles of items whose keys are divided
  *     tiles     2 uvec4 [most_tiles]   the tiles of all other items
  *
  * An entry of parts or tiles is the item as above, but with a row of k that exists, and then: the number of the item,

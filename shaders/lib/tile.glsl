@@ -217,28 +217,7 @@ void find_list()
 }
 
 #ifdef PACKED
-void begin_tile()
-{
-    const uvec2 entry = advance(p.SCHEDULE, WORKGROUP_ID.y, uvec2(ENTRY_BYTES, 0));
-    const uvec4 part = Quads(entry).q[1];
-    entry_item = Quads(entry).q[0];
-    counts = entry_item.yw;
-    batch = part.x;
-    split = part.z;
-    splits = part.w;
-    kv_head = WORKGROUP_ID.x / GROUP_TILES;
-    find_heads(WORKGROUP_ID.x % GROUP_TILES);
-    find_queries(part.y);
-    find_inputs();
-    row_of_first = SPLIT != 0 ? WORKGROUP_ID.y * TILE_QUERIES - first_query : entry_item.x;
-    find_bias();
-}
-
-uvec2 out_row(uint row)
-{
-    return advance(advance(TILE_OUT, row_query(row) + row_of_first, uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH)),
-                   row_head(row), uvec2(OUT_HEAD_LOW, OUT_HEAD_HIGH));
-}
+#include "packed_tile.glsl"
 #else
 void begin_tile()
 {
@@ -274,18 +253,8 @@ uvec2 out_row(uint row)
 // Whether the maximum and the sum of a row are stored, as lse or as numbers of a split.
 const bool STORES_SOFTMAX = SPLIT != 0 || LSE != 0;
 
+#ifndef PACKED
 // Stores the lse of a row, or, of a split, its largest score and the sum of exp(score - largest).
-#ifdef PACKED
-void store_softmax(uint row, float largest, float sum)
-{
-    const uint head = row_head(row), at = row_query(row) + row_of_first;
-    if (SPLIT != 0) {
-        const uvec2 sums = advance(TILE_OUT, TILE_LSE.x, uvec2(16, 0));
-        Pairs(advance(sums, head, uvec2(8 * TILE_LSE.y, 0))).p[at] = floatBitsToUint(vec2(largest, sum));
-    } else
-        Words(advance(TILE_LSE, head, uvec2(4 * p.PACKED_ROWS, 0))).w[at] = floatBitsToUint(softmax_lse(largest, sum));
-}
-#else
 void store_softmax(uint row, float largest, float sum)
 {
     const uint plane = WORKGROUP_ID.z * HEADS + row_head(row), query = row_query(row);
