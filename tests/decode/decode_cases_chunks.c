@@ -119,7 +119,7 @@ static const decode_case chunks_table[] = {
      .strides = true},
     {.name = "chunks, many slots",
      .desc = {{SHAPE(F16, 1, 2, 4, 1, 16)}, .importance_given = true, TOPW(300), .rollback = 4, .chunk_tokens = 1000},
-     .habits = {.rollback = 9, .fill = 1, .most_tokens = 1000},
+     .habits = {.rollback = 3, .fill = 1, .most_tokens = 1000},
      .rounds = 5},
     {.name = "chunks, latent",
      .extra = true,

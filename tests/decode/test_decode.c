@@ -76,6 +76,13 @@ DEVICE_TEST(decode, types_and_sizes)
 DEVICE_TEST(decode, chunks)
 {
     run_cases(&decode_chunks);
+    /* Attention of a chunk may have a higher level than the step, for example with formats. */
+    for (size_t i = 0; i < decode_chunks.count; i++) {
+        const decode_case *c = &decode_chunks.cases[i];
+        if (harness_next_level(DMATTN_LEVEL_PORTABLE) && c->desc.attention.k_format
+            && harness_takes(c->name, !c->extra))
+            run_case(c, DMATTN_LEVEL_BEST, 1 + i);
+    }
 }
 
 DEVICE_TEST(decode, formats)
