@@ -3,6 +3,7 @@
 
 #include "../descriptors/format.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static uint32_t bands(const attention_stage *s, const attention_tile *tile)
@@ -317,8 +318,11 @@ uint64_t dmattn_attention_alignment(const attention_stage *s, tensor_id tensor)
 
 double dmattn_attention_flops(const dmattn_attention_desc *d)
 {
-    /* packed: each query has as many pairs as in an item of the most queries and keys */
-    const double items = d->total_queries ? (double)d->total_queries / d->queries : d->batch;
+    double items = d->batch; /* packed: at most so many can have the most queries and keys */
+    if (d->total_queries)
+        items = fmin(items, (double)d->total_queries / d->queries);
+    if (d->total_keys)
+        items = fmin(items, (double)d->total_keys / d->keys);
     return 2.0 * (d->head_dim + d->value_dim) * dmattn_attention_pairs(d) * items * d->heads;
 }
 

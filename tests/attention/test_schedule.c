@@ -2,7 +2,7 @@
  * How the work of packed items is divided (shaders/attention/schedule_items.h): without a device, and what the kernel
  * writes. */
 #include "attention/desc.h"
-#include "attention/schedule.h"
+#include "attention/stage.h"
 #include "problem.h"
 #include "support/capabilities_fixture.h"
 #include "support/harness.h"
@@ -169,6 +169,18 @@ Test(schedule, equal_items)
     const division of = divide_counts(&d, &tile, counts);
     cr_expect_eq(of.splits[0], 8);
     cr_expect_eq(of.parts, 4 * 8);
+}
+
+/* Work is at most that of as many whole items as the totals allow. */
+Test(schedule, work)
+{
+    dmattn_attention_desc d = packed_desc(8, 100, 1000, 250);
+    const double of_item = 4.0 * 128 * 100 * 1000 * 32;
+    cr_expect_eq(dmattn_attention_flops(&d), 2.5 * of_item);
+    d.total_keys = 1500;
+    cr_expect_eq(dmattn_attention_flops(&d), 1.5 * of_item);
+    d.total_queries = d.total_keys = 100000;
+    cr_expect_eq(dmattn_attention_flops(&d), 8 * of_item);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------------------- */
