@@ -80,6 +80,10 @@ void case_set_cache(bench_case *c)
         return;
     }
     c->decode.rollback = 1;
+    if (c->desc.queries > DMATTN_DECODE_MAX_TOKENS) { /* a chunk of each sequence */
+        c->decode.attention.queries = 1;
+        c->decode.chunk_tokens = c->desc.queries;
+    }
     if (c->mask.sliding) {
         c->decode.no_importance = true;
         c->decode.selection.sliding = c->mask.window;

@@ -76,9 +76,10 @@ typedef struct builder {
     case_list *cases;
 } builder;
 
-/* Adds steps (of one new token), or chunks, of the first `count` formats. `mask` is one mask, as for --mask. */
-static bool add(const builder *b, const model_shape *model, const char *mask, int count, const size_list *sequences,
-                const size_list *contexts, uint32_t chunk, uint32_t other_keys)
+/* Adds steps of `queries` new tokens, or chunks over pages, of the first `count` formats. `mask` is one mask, as for
+ * --mask. */
+static bool add(const builder *b, const model_shape *model, bench_pass pass, const char *mask, int count,
+                const size_list *sequences, const size_list *contexts, uint32_t queries, uint32_t other_keys)
 {
     char why[PARSE_WHY_SIZE];
     bool ok = true;
@@ -87,12 +88,12 @@ static bool add(const builder *b, const model_shape *model, const char *mask, in
         s.model_count = 1;
         s.model[0] = model;
         s.sink |= model->sinks;
-        s.pass = chunk ? PASS_PREFILL : PASS_DECODE;
+        s.pass = pass;
         s.batch = *sequences;
         s.keys = *contexts;
-        s.queries = (size_list){1, {chunk ? chunk : 1}};
+        s.queries = (size_list){1, {queries}};
         s.k_format = s.v_format = formats[f];
-        s.page_size = !strncmp(mask, "paged", 5) || chunk ? PAGE : 0;
+        s.page_size = !strncmp(mask, "paged", 5) || pass == PASS_PREFILL ? PAGE : 0;
         s.other_keys = other_keys;
         if (!s.type_count && b->device != VK_PHYSICAL_DEVICE_TYPE_CPU)
             s.type[s.type_count++] = DMATTN_TYPE_BF16;
@@ -114,9 +115,9 @@ static bool add_unequal(const builder *b, const model_shape *model)
     const serving_scale *s = b->scale;
     const size_list longest = one(s->longest), others = one(s->others), all = one(s->n + 1), n = one(s->n),
                     first = one(1);
-    return add(b, model, "paged:plain", FEW_FORMATS, &first, &longest, 0, 0)
-           && add(b, model, "paged:plain", FEW_FORMATS, &n, &others, 0, 0)
-           && add(b, model, "paged:plain", FEW_FORMATS, &all, &longest, 0, s->others);
+    return add(b, model, PASS_DECODE, "paged:plain", FEW_FORMATS, &first, &longest, 1, 0)
+           && add(b, model, PASS_DECODE, "paged:plain", FEW_FORMATS, &n, &others, 1, 0)
+           && add(b, model, PASS_DECODE, "paged:plain", FEW_FORMATS, &all, &longest, 1, s->others);
 }
 
 /* The layers of a model that see all keys: everything. */
@@ -124,13 +125,14 @@ static bool add_first(const builder *b, const model_shape *model)
 {
     const serving_scale *s = b->scale;
     const size_list first = one(1);
-    bool ok = add(b, model, "paged:plain", FORMATS, &s->sequences, &s->contexts, 0, 0) && add_unequal(b, model);
+    bool ok =
+        add(b, model, PASS_DECODE, "paged:plain", FORMATS, &s->sequences, &s->contexts, 1, 0) && add_unequal(b, model);
     for (uint32_t i = 0; ok && i < s->chunks.count; i++) {
         size_list contexts = {0};
         for (uint32_t c = 0; c < s->contexts.count; c++)
             if (s->contexts.value[c] > 2 * s->chunks.value[i])
                 contexts.value[contexts.count++] = s->contexts.value[c];
-        ok = add(b, model, "causal", FORMATS, &first, &contexts, s->chunks.value[i], 0);
+        ok = add(b, model, PASS_PREFILL, "causal", FORMATS, &first, &contexts, s->chunks.value[i], 0);
     }
     return ok;
 }
@@ -141,9 +143,12 @@ static bool add_few(const builder *b, const model_shape *model, const char *boun
     const serving_scale *s = b->scale;
     const size_list first = one(1), shortest = one(s->few_contexts.value[0]);
     const size_list longest = one(s->few_contexts.value[s->few_contexts.count - 1]);
-    return add(b, model, bounded, s->few_formats, &s->few_sequences, &s->few_contexts, 0, 0)
-           && (!strncmp(bounded, "paged", 5) || add(b, model, bounded, FEW_FORMATS, &s->sequences, &shortest, 0, 0))
-           && add(b, model, chunks, FEW_FORMATS, &first, &longest, s->few_chunks, 0);
+    return add(b, model, PASS_DECODE, bounded, s->few_formats, &s->few_sequences, &s->few_contexts, 1, 0)
+           && (!strncmp(bounded, "paged", 5)
+               || add(b, model, PASS_DECODE, bounded, FEW_FORMATS, &s->sequences, &shortest, 1, 0))
+           && add(b, model, PASS_PREFILL, chunks, FEW_FORMATS, &first, &longest, s->few_chunks, 0)
+           && (!strncmp(bounded, "paged", 5)
+               || add(b, model, PASS_DECODE, bounded, FEW_FORMATS, &first, &longest, s->few_chunks, 0));
 }
 
 static bool add_model(const builder *b, const model_shape *model, bool all)

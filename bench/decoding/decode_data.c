@@ -65,7 +65,7 @@ void decoding_describe(decoding *d, const bench_case *c)
     d->mask = c->mask;
     dmattn_attention_desc *a = &d->desc.attention;
     const bool prefill = c->pass == PASS_PREFILL;
-    const uint32_t new_tokens = prefill ? 0 : a->queries, kv_heads = a->kv_heads ? a->kv_heads : a->heads;
+    const uint32_t new_tokens = prefill ? 0 : c->desc.queries, kv_heads = a->kv_heads ? a->kv_heads : a->heads;
     d->context = c->desc.keys - new_tokens;
     d->others = case_keys(c, 1) - new_tokens;
     d->queries = c->desc.queries;
@@ -198,8 +198,9 @@ dmattn_status decoding_create(decoding *d)
     dmattn_plan_get_info(d->plan, &d->info);
     TRY(dmattn_decode_get_layout(d->plan, &d->layout));
     if (!d->out_bytes) {
-        d->out_bytes = dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT);
-        d->lse_bytes = dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE);
+        const uint32_t steps = d->queries / a->queries; /* of as many tokens as a chunk */
+        d->out_bytes = steps * dmattn_decode_tensor_bytes(&d->desc, TENSOR_OUT);
+        d->lse_bytes = steps * dmattn_decode_tensor_bytes(&d->desc, TENSOR_LSE);
         d->workspace_bytes = d->info.workspace_size;
     }
     TRY(check_sizes(d));

@@ -7,10 +7,41 @@
 #include <math.h>
 #include <stdio.h>
 
+/* A chunk of each sequence, one after another, because they share the workspace. Each run adds to the tokens of the
+ * runs before. */
+static dmattn_status record_chunks(const decoding *d, VkCommandBuffer commands, uint64_t q, uint64_t kv)
+{
+    const uint64_t between = SEQUENCE_STEP * TOKEN_STEP, batch = d->desc.attention.batch;
+    for (uint32_t b = 0; b < batch; b++) {
+        const dmattn_decode_chunk_args args = {
+            .sequence = b,
+            .first = (1u << 30) - 1 - d->queries, /* all that it has */
+            .keys = d->queries,
+            .q = buffer_behind(&d->buffer[STREAM_Q], q + decoding_q_element(d) * between * b),
+            .k = buffer_behind(&d->buffer[STREAM_K], kv + decoding_element(d) * between * b),
+            .v = buffer_behind(&d->buffer[STREAM_V], kv + decoding_element(d) * between * b),
+            .out = buffer_behind(&d->out, d->out_bytes / batch * b),
+            .lse = buffer_behind(&d->lse, d->lse_bytes / batch * b),
+            .dt_weight = d->parameters[0],
+            .a = d->parameters[1],
+            .dt_bias = d->parameters[2],
+            .sink = d->parameters[3],
+            .state = d->state,
+            .workspace = d->workspace,
+        };
+        if (b)
+            dmattn_commands_barrier(d->settings->device);
+        TRY(dmattn_decode_chunk_record(d->plan, commands, &args));
+    }
+    return DMATTN_SUCCESS;
+}
+
 static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 {
     decoding *d = (decoding *)(uintptr_t)user; /* d->steps counts on */
     const uint64_t step = d->steps++ % NEW_TOKENS, offset = decoding_element(d) * TOKEN_STEP * (d->context + step);
+    if (d->desc.chunk_tokens)
+        return record_chunks(d, commands, decoding_q_element(d) * TOKEN_STEP * step, offset);
     const dmattn_decode_args args = {
         .q = buffer_behind(&d->buffer[STREAM_Q], decoding_q_element(d) * TOKEN_STEP * step),
         .k = buffer_behind(&d->buffer[STREAM_K], offset),
@@ -39,7 +70,7 @@ static dmattn_status record_step(const void *user, VkCommandBuffer commands)
 /* The average number of keys that a query sees. */
 static double seen_keys(const decoding *d, const bench_case *c)
 {
-    const double context = case_average_keys(c) - (d->desc.attention.queries - 1) / 2.0; /* average over the queries */
+    const double context = case_average_keys(c) - (d->queries - 1) / 2.0; /* average over the queries */
     if (d->desc.cache == DMATTN_CACHE_PAGED && !d->lists)
         return c->mask.fraction > 0 ? c->mask.fraction * context : context;
     return fmin(context, (double)dmattn_decode_most_keys(&d->desc));
@@ -59,7 +90,11 @@ static double step_bytes(const decoding *d, const bench_case *c, double keys)
     const bool paged = d->desc.cache == DMATTN_CACHE_PAGED;
     const double importance = d->desc.no_importance ? 0 : 4 * (case_average_keys(c) - d->desc.attention.queries);
     const double lists = 4.0 * d->desc.attention.selected_count * d->desc.attention.queries;
-    return decoding_step_bytes(&d->desc, keys, paged ? importance + lists : 16.0 * d->layout.slots);
+    dmattn_decode_desc of_run = d->desc;
+    of_run.attention.queries = d->queries;
+    if (d->desc.chunk_tokens) /* all keys of the cache are copied */
+        keys = fmin(d->context, d->layout.slots);
+    return decoding_step_bytes(&of_run, keys, paged ? importance + lists : 16.0 * d->layout.slots);
 }
 
 static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool *planned)
@@ -71,12 +106,13 @@ static dmattn_status run(decoding *d, const bench_case *c, measurement *m, bool 
     const dmattn_status status = decoding_create(d);
     *planned = d->plan;
     m->desc = *a;
+    m->desc.queries = c->desc.queries;
     m->desc.keys = c->desc.keys;
     m->desc.kv_heads = a->kv_heads ? a->kv_heads : a->heads;
     m->desc.value_dim = a->value_dim ? a->value_dim : a->head_dim;
     TRY(status);
     const double keys = seen_keys(d, c);
-    m->visible_pairs = (uint64_t)(keys * a->batch * a->heads * a->queries);
+    m->visible_pairs = (uint64_t)(keys * a->batch * a->heads * d->queries);
     m->planned[0] = (planned_pass){.level = d->info.level,
                                    .workspace_bytes = d->info.workspace_size,
                                    .flops_of_pair = 2.0 * (a->head_dim + a->value_dim),

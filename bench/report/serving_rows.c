@@ -24,6 +24,8 @@ static void print_group(const row_table *t, const bench_case *c)
     fprintf(t->stream, ", %s%s\n", dmattn_type_string(c->desc.type), c->desc.sink ? ", sinks" : "");
     if (c->pass == PASS_PREFILL)
         fprintf(t->stream, "prefill: the last %u tokens of the context, %s", c->desc.queries, mask);
+    else if (c->desc.queries > 1)
+        fprintf(t->stream, "decode: %u new tokens of each sequence, %s", c->desc.queries, mask);
     else
         fprintf(t->stream, "decode: a new token of each sequence, %s", mask);
     if (c->desc.page_size)

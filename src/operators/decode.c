@@ -36,6 +36,8 @@ static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
                                         .alignment = dmattn_decode_alignment(s, (tensor_id)t)};
     snprintf(base->name, sizeof base->name, "%s", s->name);
+    if (s->desc.chunk_tokens)
+        snprintf(base->name, sizeof base->name, "%.64s, chunks %.54s", s->name, plan->chunk.attention.name);
     base->flops = dmattn_decode_flops(&s->desc);
     base->bytes = dmattn_decode_bytes(&s->desc);
     return DMATTN_SUCCESS;

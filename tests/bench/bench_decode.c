@@ -192,7 +192,10 @@ Test(decoding, refused)
     expect_refused(s, "paged");
     expect_refused(decoding("causal"), "masks");
     expect_refused(decoding("dense:0.5"), "masks");
-    s = decoding("topw:3");
+    s = decoding("topw:3"); /* a chunk */
+    s.queries = (size_list){1, {17}};
+    cr_expect(sweep_check(&s, NULL));
+    s = decoding("paged");
     s.queries = (size_list){1, {17}};
     expect_refused(s, "queries");
     s = decoding("paged");

@@ -169,6 +169,8 @@ Test(suites, serving)
                                         "qwen3-30b-a3b/b64.q1.n32768/decode/paged:plain/bf16/kv-q8_0/pages-16",
                                         "gpt-oss-20b/b64.q1.n8192/decode/sliding:128/bf16/sink/kv-int8",
                                         "gpt-oss-20b/q2048.n32768/prefill/sliding:128/bf16/sink/pages-16",
+                                        "gpt-oss-20b/q2048.n32768/decode/sliding:128/bf16/sink",
+                                        "doge-320m/q2048.n32768/decode/topw:2048/bf16/kv-int8",
                                         "doge-320m/b256.q1.n8192/decode/topw:2048/bf16",
                                         "doge-320m/q2048.n32768/prefill/topw:2048/bf16/kv-int8/pages-16"};
     const VkPhysicalDeviceType gpu = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
