@@ -17,7 +17,8 @@ extern "C" {
  *
  * A step of decoding adds up to 16 new tokens of each sequence to a cache of keys and values, and computes attention of
  * their queries to the cache. The result is that of dynamic mask attention over the whole sequence, without any
- * approximation. A step is one dispatch, or two with selected keys.
+ * approximation. A step is one dispatch, or two with selected keys. With BOUNDED, dmattn_decode_chunk_record() does the
+ * same with any number of new tokens of one sequence, in several dispatches.
  *
  * Each sequence has a state, which holds its tokens so far. Sequences are independent of each other. The device buffers
  * `counts` and `keep` control them, so that steps can be recorded before their contents are known: a sequence can pause
