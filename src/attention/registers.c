@@ -61,7 +61,7 @@ static uint32_t more_row_registers(const attention_tile *t, const dmattn_attenti
 {
     const uint32_t loads = dmattn_ceil_div((t->rows + t->keys) * t->depth / 4, t->workgroup);
     return (loads > 4 ? 2 * (loads - 4) : 0) + (t->heads_per_tile == 1 ? 2 : 0) + (load_registers(d) ? 2 : 0)
-           + (t->splits > 1 ? 5 + (has_mask(d) ? 5 : 0) : 0);
+           + (t->splits > 1 || dmattn_tile_shares(d, t) ? 5 + (has_mask(d) ? 5 : 0) : 0);
 }
 
 uint32_t dmattn_tile_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
@@ -143,12 +143,13 @@ static uint32_t operand_words(const attention_tile *t, uint32_t blocks)
     return t->matrix.m * t->matrix.k * blocks / t->subgroup_size / 2;
 }
 
-/* Runs of other lengths may split the keys. */
+/* Runs of other lengths may split the keys, and so do packed items, whose place in the tensors is in registers, too. */
 static uint32_t option_registers(const attention_tile *t, const dmattn_attention_desc *d)
 {
-    const bool splits = d->lengths || dmattn_tile_splits(d, t) > 1;
+    const bool splits = d->lengths || dmattn_tile_splits(d, t) > 1 || dmattn_tile_shares(d, t);
     const uint32_t mask = has_mask(d) ? 9 : 0, bias_of_pairs = score_registers(d, 0) ? 6 : 0;
-    return mask + bias_of_pairs + (d->slopes && (!mask || bias_of_pairs) ? 2 : 0) + (splits ? 6 : 0);
+    return mask + bias_of_pairs + (d->slopes && (!mask || bias_of_pairs) ? 2 : 0) + (splits ? 6 : 0)
+           + (d->total_queries ? 2 : 0);
 }
 
 /* With the output in shared memory. With one block of keys, the peak is where rows are loaded, so scores do not count.

@@ -47,15 +47,16 @@ static const attention_case specials[] = {
 
 /* Other dimensions, and options that need registers. Each row is used once, forward and for gradients, without a level.
  */
-#define DENSE(h)    .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = (h), .queries = 4096}
-#define BIAS(h)     .bias = true, .bias_shape = {.heads = (h), .queries = 4096}
-#define INTERVALS   .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}
-#define SELECTED    .mask = DMATTN_MASK_SELECTED, .selected_count = 512, .mask_shape = {.heads = 2, .queries = 4096}
-#define ALL_OPTIONS .soft_cap = 20, .causal = true, .lse = true, DENSE(8), BIAS(8)
-#define ONE_QUERY   .batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2
-#define F16(dim)    .type = DMATTN_TYPE_F16, .head_dim = (dim)
-#define BF16(dim)   .type = DMATTN_TYPE_BF16, .head_dim = (dim)
-#define F32(dim)    .type = DMATTN_TYPE_F32, .head_dim = (dim)
+#define DENSE(h)     .mask = DMATTN_MASK_DENSE, .mask_shape = {.heads = (h), .queries = 4096}
+#define BIAS(h)      .bias = true, .bias_shape = {.heads = (h), .queries = 4096}
+#define INTERVALS    .mask = DMATTN_MASK_INTERVALS, .mask_shape = {.heads = 2}, .bias = true, .bias_shape = {.heads = 2}
+#define SELECTED     .mask = DMATTN_MASK_SELECTED, .selected_count = 512, .mask_shape = {.heads = 2, .queries = 4096}
+#define PACKED_PAGES .counts = true, .total_queries = 2048, .total_keys = 32768, .page_size = 16, .pages = 4096
+#define ALL_OPTIONS  .soft_cap = 20, .causal = true, .lse = true, DENSE(8), BIAS(8)
+#define ONE_QUERY    .batch = 1, .queries = 1, .keys = 4096, .heads = 8, .kv_heads = 2
+#define F16(dim)     .type = DMATTN_TYPE_F16, .head_dim = (dim)
+#define BF16(dim)    .type = DMATTN_TYPE_BF16, .head_dim = (dim)
+#define F32(dim)     .type = DMATTN_TYPE_F32, .head_dim = (dim)
 #define ODD(heads, dim)                                      \
     {                                                        \
         .sequence = (heads) * ((dim) + 1), .head = (dim) + 1 \
@@ -91,6 +92,9 @@ static const attention_case shapes[] = {
     {"f32, 192, one query, intervals", false, {ONE_QUERY, F32(192), INTERVALS}},
     {"bf16, 128, selected keys", true, {SIZES, BF16(128), SELECTED}},
     {"f32, 64, selected keys", false, {SIZES, F32(64), SELECTED}},
+    {"f16, 64, packed items, pages",
+     true,
+     {.batch = 16, .queries = 512, .keys = 8192, .heads = 8, .kv_heads = 2, F16(64), .causal = true, PACKED_PAGES}},
     {"f16, 256, additive mask, slopes",
      false,
      {SIZES, F16(256), .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.heads = 8, .queries = 4096}, .slopes = true}},
@@ -315,7 +319,7 @@ static void attention_plans(const maker *m, bool backward)
 /* Whether the gradients of a shape are planned, too. */
 static bool has_gradients(const dmattn_attention_desc *d)
 {
-    return d->queries > 1 && !d->q_f32;
+    return d->queries > 1 && !d->q_f32 && !d->counts;
 }
 
 static void shape_plans(const maker *m)
