@@ -252,8 +252,8 @@ typedef struct dmattn_decode_chunk_args {
  * whole sequence. So the prompt may come in chunks of any size, between steps and after a fork, and k and v of earlier
  * tokens are only in the cache. Only the rounding differs: here, stored rows become elements of `type` before they are
  * multiplied. If more tokens are taken back than desc.rollback, out and lse are NaN. A run is several dispatches; see
- * dmattn_attention_record(). Attention chooses its own level by desc.attention.level and
- * max_level.
+ * dmattn_attention_record(). Attention chooses its own level, by
+ * desc.attention.level and max_level.
  *
  * Algorithm: an evicted key never returns (mask.h), so the most important keys of a longer sequence are among those of
  * the cache and the new ones. They are copied side by side, in the order of their positions, and dynamic mask attention

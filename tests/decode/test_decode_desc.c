@@ -323,7 +323,8 @@ Test(decode_desc, chunks)
     d.chunk_tokens = 2048;
     const dmattn_decode_desc with = resolved(d), without = resolved(bounded);
     const dmattn_cache_layout a = dmattn_decode_layout(&with), b = dmattn_decode_layout(&without);
-    cr_expect_arr_eq(&a, &b, sizeof a, "chunks change the layout of the cache");
+    cr_expect(a.slots == b.slots && a.keys == b.keys && a.values == b.values && a.sequence_size == b.sequence_size,
+              "chunks change the layout of the cache");
     EXPECT_REFUSED(bounded, chunk_tokens, 1u << 30, "chunk_tokens (1073741824) plus the slots");
     EXPECT_REFUSED(bounded, chunk_tokens, UINT32_MAX, "must be below 2^30");
     EXPECT_REFUSED(paged, chunk_tokens, 1, "page_size");
