@@ -46,7 +46,9 @@ set(DMATTN_VARIANTS
     "block_rows          | portable | mask/block_rows.comp               | | vulkan1.2 | "
     "block_map           | portable | mask/block_map.comp                | | vulkan1.2 | "
     "pool_keys           | portable | selector/pool_keys.comp            | | vulkan1.2 | "
+    "pool_keys_paged     | portable | selector/pool_keys.comp            | | vulkan1.2 | PAGED"
     "score_keys          | portable | selector/score_keys.comp           | | vulkan1.2 | "
+    "score_keys_paged    | portable | selector/score_keys.comp           | | vulkan1.2 | PAGED"
     "select_numbers      | portable | selector/select_numbers.comp       | | vulkan1.2 | "
     "decode_bounded      | portable | decode/decode.comp                 | | vulkan1.2 | "
     "decode_paged        | portable | decode/decode.comp                 | | vulkan1.2 | PAGED"
@@ -104,6 +106,7 @@ list(APPEND matrix_kernels
 )
 
 list(APPEND matrix_kernels "score_keys | selector/score_keys_matrix.comp | shared | matrix | ")
+list(APPEND matrix_kernels "score_keys_paged | selector/score_keys_matrix.comp | shared | matrix | PAGED")
 
 # Formats of 8 and 4 bits have operands of f16, whatever the type is.
 set(formats "matrix | decode/decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS FORMATS")

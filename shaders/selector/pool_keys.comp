@@ -13,13 +13,23 @@
 #include "../lib/memory.glsl"
 
 POOL_CONSTANTS(DMATTN_CONSTANT)
+#ifdef PAGED
+POOL_PAGED_CONSTANTS(DMATTN_CONSTANT)
+#endif
 
 layout(push_constant, std430) uniform Params {
     POOL_PARAMS
+#ifdef PAGED
+    POOL_PAGED_PARAMS
+#endif
     PART_PARAM
 } p;
 
 layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
+
+#ifdef PAGED
+#include "pages.glsl"
+#endif
 
 const uint HEAD_UNITS = HEAD_DIM / 8, ROW_UNITS = KV_HEADS * HEAD_UNITS, KEY_LANES = WORKGROUP / UNIT_LANES;
 
@@ -37,13 +47,19 @@ void main()
     const uint head = unit / HEAD_UNITS, keys = item_keys(item);
     const uint begin = min(number << p.shift, keys), end = min(begin + (1u << p.shift), keys);
     const uvec2 sequence = uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH);
+#ifdef PAGED
+    const uvec2 base = advance(p.k, min(head, KV_HEADS - 1), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+#define KEY_ROW(key) paged_row(base, item, key, uvec2(K_BATCH_LOW, K_BATCH_HIGH), sequence)
+#else
     const uvec2 base = head_base(p.k, item, p.keys, min(head, KV_HEADS - 1), DERIVED_STRIDES != 0,
                                  uvec2(K_BATCH_LOW, K_BATCH_HIGH), sequence, uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+#define KEY_ROW(key) advance(base, key, sequence)
+#endif
     vec4 x = vec4(0), y = vec4(0);
     if (unit < ROW_UNITS)
         for (uint key = begin + key_lane; key < end; key += KEY_LANES) {
             vec4 a, b;
-            load_8(TYPE, ALIGNED != 0, advance(base, key, sequence), unit % HEAD_UNITS, a, b);
+            load_8(TYPE, ALIGNED != 0, KEY_ROW(key), unit % HEAD_UNITS, a, b);
             x += a;
             y += b;
         }

@@ -8,13 +8,22 @@
 #include "../lib/memory.glsl"
 
 SCORES_CONSTANTS(DMATTN_CONSTANT)
+#ifdef PAGED
+SCORES_PAGED_CONSTANTS(DMATTN_CONSTANT)
+#endif
 
 layout(push_constant, std430) uniform Params {
     SCORES_PARAMS
+#ifdef PAGED
+    SCORES_PAGED_PARAMS
+#endif
     PART_PARAM
 } p;
 
 #include "seen.glsl"
+#ifdef PAGED
+#include "pages.glsl"
+#endif
 
 const uint LIST_HEADS = HEADS / LISTS; // of q; the heads of a list
 
@@ -39,9 +48,13 @@ bool begin_tile()
     q_base = head_base(p.q, item, p.queries, list * LIST_HEADS, (DERIVED_STRIDES & SCORES_DERIVED_Q) != 0,
                        uvec2(Q_BATCH_LOW, Q_BATCH_HIGH), uvec2(Q_SEQUENCE_LOW, Q_SEQUENCE_HIGH),
                        uvec2(Q_HEAD_LOW, Q_HEAD_HIGH));
+#ifdef PAGED
+    k_base = advance(p.k, list * LIST_HEADS / (HEADS / KV_HEADS), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+#else
     k_base = head_base(p.k, item, p.numbers, list * LIST_HEADS / (HEADS / KV_HEADS),
                        (DERIVED_STRIDES & SCORES_DERIVED_K) != 0, uvec2(K_BATCH_LOW, K_BATCH_HIGH),
                        uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), uvec2(K_HEAD_LOW, K_HEAD_HIGH));
+#endif
     return first_number < end_number;
 }
 
@@ -54,7 +67,11 @@ uvec2 q_row(uint query, uint head)
 
 uvec2 k_row(uint number)
 {
+#ifdef PAGED
+    return paged_row(k_base, item, number, uvec2(K_BATCH_LOW, K_BATCH_HIGH), uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+#else
     return advance(k_base, number, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH));
+#endif
 }
 
 // The factor of a product; of x + |x| if RELU.

@@ -24,15 +24,20 @@
     X(11, K_SEQUENCE_HIGH, 0)                                                  \
     X(12, K_HEAD_LOW, 0)                                                       \
     X(13, K_HEAD_HIGH, 0)
+#define POOL_PAGED_CONSTANTS(X) /* with PAGED, behind the others */ \
+    X(14, PAGE_SIZE, 1)         /* tokens of a page */              \
+    X(15, PAGES, 1)             /* of the pool */                   \
+    X(16, TABLE_PAGES, 1)       /* of a row of the block table */
 
 /* Push constants. */
 #define POOL_PARAMS                                                     \
-    DMATTN_ADDRESS k;                                                   \
+    DMATTN_ADDRESS k; /* or the pool */                                 \
     DMATTN_ADDRESS counts;                                              \
     DMATTN_ADDRESS means; /* of TYPE, contiguous [B, numbers, Hk, D] */ \
     DMATTN_UINT keys;                                                   \
     DMATTN_UINT shift; /* a block has 2^shift keys */                   \
     DMATTN_UINT numbers;
+#define POOL_PAGED_PARAMS DMATTN_ADDRESS table; /* with PAGED: the block table */
 
 /* ---- score_keys*.comp: the scores ------------------------------------------------------------------------------ */
 
@@ -70,23 +75,28 @@
     X(30, K_SEQUENCE_HIGH, 0)                                                                         \
     X(31, K_HEAD_LOW, 0)                                                                              \
     X(32, K_HEAD_HIGH, 0)
+#define SCORES_PAGED_CONSTANTS(X) /* as POOL_PAGED_CONSTANTS */ \
+    X(33, PAGE_SIZE, 1)                                         \
+    X(34, PAGES, 1)                                             \
+    X(35, TABLE_PAGES, 1)
 
 /* Bits of DERIVED_STRIDES. */
 #define SCORES_DERIVED_Q 1
 #define SCORES_DERIVED_K 2
 
-#define SCORES_PARAMS                               \
-    DMATTN_ADDRESS q;                               \
-    DMATTN_ADDRESS k; /* or the means */            \
-    DMATTN_ADDRESS weights;                         \
-    DMATTN_ADDRESS counts;                          \
-    DMATTN_ADDRESS scores; /* of tile first_tile */ \
-    DMATTN_UINT queries;                            \
-    DMATTN_UINT keys;                               \
-    DMATTN_UINT shift;                              \
-    DMATTN_UINT numbers;                            \
-    DMATTN_UINT first_tile;                         \
+#define SCORES_PARAMS                                 \
+    DMATTN_ADDRESS q;                                 \
+    DMATTN_ADDRESS k; /* or the means, or the pool */ \
+    DMATTN_ADDRESS weights;                           \
+    DMATTN_ADDRESS counts;                            \
+    DMATTN_ADDRESS scores; /* of tile first_tile */   \
+    DMATTN_UINT queries;                              \
+    DMATTN_UINT keys;                                 \
+    DMATTN_UINT shift;                                \
+    DMATTN_UINT numbers;                              \
+    DMATTN_UINT first_tile;                           \
     DMATTN_UINT row_words;
+#define SCORES_PAGED_PARAMS POOL_PAGED_PARAMS
 
 /* ---- select_numbers.comp: the lists ------------------------------------------------------------------------------ */
 

@@ -29,20 +29,26 @@ uint32_t dmattn_table_pages(const dmattn_attention_desc *d)
     return dmattn_ceil_div(d->keys, d->page_size);
 }
 
+dmattn_status dmattn_pages_check(const messenger *m, uint32_t page_size, uint32_t pages, uint64_t *page_bytes,
+                                 uint64_t least)
+{
+    if (!page_size && (pages || *page_bytes))
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but page_size is 0", pages ? "pages" : "page_bytes");
+    if (!page_size)
+        return DMATTN_SUCCESS;
+    if (page_size > MOST_PAGE_SIZE)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be from 1 to %u", page_size,
+                           MOST_PAGE_SIZE);
+    TRY(dmattn_check_size(m, "pages", pages));
+    *page_bytes = *page_bytes ? *page_bytes : least;
+    if (*page_bytes < least || *page_bytes % PART_UNIT)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_bytes is %llu, but must be a multiple of %u of at least %llu",
+                           (unsigned long long)*page_bytes, PART_UNIT, (unsigned long long)least);
+    return dmattn_check_bytes(m, "pages", dmattn_product(*page_bytes, pages));
+}
+
 dmattn_status dmattn_pages_resolve(dmattn_attention_desc *d, const messenger *m)
 {
-    if (!d->page_size && (d->pages || d->page_bytes))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is set, but page_size is 0", d->pages ? "pages" : "page_bytes");
-    if (!d->page_size)
-        return DMATTN_SUCCESS;
-    if (d->page_size > MOST_PAGE_SIZE)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_size is %u, but must be from 1 to %u", d->page_size,
-                           MOST_PAGE_SIZE);
-    TRY(dmattn_check_size(m, "pages", d->pages));
-    const uint64_t least = dmattn_page_layout(d).importance;
-    d->page_bytes = d->page_bytes ? d->page_bytes : least;
-    if (d->page_bytes < least || d->page_bytes % PART_UNIT)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "page_bytes is %llu, but must be a multiple of %u of at least %llu",
-                           (unsigned long long)d->page_bytes, PART_UNIT, (unsigned long long)least);
-    return dmattn_check_bytes(m, "pages", dmattn_product(d->page_bytes, d->pages));
+    const uint64_t least = d->page_size ? dmattn_page_layout(d).importance : 0;
+    return dmattn_pages_check(m, d->page_size, d->pages, &d->page_bytes, least);
 }

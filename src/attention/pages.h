@@ -6,6 +6,10 @@
 #include "../message.h"
 #include "../tensor.h"
 
+/* Checks these members of a descriptor. `least`: the bytes of a page, which page_bytes becomes if it is 0. */
+dmattn_status dmattn_pages_check(const messenger *messenger, uint32_t page_size, uint32_t pages, uint64_t *page_bytes,
+                                 uint64_t least);
+
 /* Checks page_size, pages and page_bytes, and fills in page_bytes. The other members of `desc` are resolved. */
 dmattn_status dmattn_pages_resolve(dmattn_attention_desc *desc, const messenger *messenger);
 

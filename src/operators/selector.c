@@ -51,6 +51,8 @@ static const operator_buffer buffers[] = {
     BUFFER(dmattn_selector_args, K, k),
     BUFFER(dmattn_selector_args, WEIGHTS, weights),
     BUFFER(dmattn_selector_args, COUNTS, counts),
+    BUFFER(dmattn_selector_args, PAGES, pages),
+    BUFFER(dmattn_selector_args, TABLE, table),
     BUFFER(dmattn_selector_args, SELECTED, selected),
     END_OF_BUFFERS,
 };

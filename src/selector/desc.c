@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "desc.h"
 
+#include "../attention/pages.h"
 #include "../shape.h"
 
 #define MAX_COUNT (1u << 20)
@@ -65,6 +66,10 @@ dmattn_status dmattn_selector_desc_resolve(const dmattn_selector_desc *desc, dma
     d->block = d->block ? d->block : 1;
     TRY(check_heads(m, d));
     TRY(check_numbers(m, d));
+    const uint64_t page = dmattn_product(d->page_size, d->kv_heads, d->head_dim, dmattn_type_size(d->type));
+    TRY(dmattn_pages_check(m, d->page_size, d->pages, &d->page_bytes, page));
+    if (d->page_size)
+        d->k_strides = (dmattn_strides){0};
     TRY(dmattn_strides_resolve(m, "q", &d->q_strides, d->batch, d->queries, d->heads, d->head_dim));
     return dmattn_strides_resolve(m, "k", &d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
 }
@@ -78,7 +83,12 @@ bool dmattn_selector_is_aligned(const dmattn_selector_desc *d)
 {
     const uint32_t size = dmattn_type_size(d->type);
     return dmattn_strides_aligned(&d->q_strides, d->batch, d->queries, d->heads, size)
-           && dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size);
+           && (d->page_size || dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size));
+}
+
+uint32_t dmattn_selector_table_pages(const dmattn_selector_desc *d)
+{
+    return d->page_size ? dmattn_ceil_div(d->keys, d->page_size) : 0;
 }
 
 uint64_t dmattn_selector_tensor_bytes(const dmattn_selector_desc *d, tensor_id tensor)
@@ -88,9 +98,13 @@ uint64_t dmattn_selector_tensor_bytes(const dmattn_selector_desc *d, tensor_id t
     case TENSOR_Q:
         return dmattn_product(size, dmattn_strides_span(&d->q_strides, d->batch, d->queries, d->heads, d->head_dim));
     case TENSOR_K:
-        return dmattn_product(size, dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
+        return d->page_size ? 0
+                            : dmattn_product(
+                                size, dmattn_strides_span(&d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim));
     case TENSOR_WEIGHTS: return d->weights ? dmattn_product(4, d->batch, d->queries, d->heads) : 0;
     case TENSOR_COUNTS: return d->counts ? dmattn_product(8, d->batch) : 0;
+    case TENSOR_PAGES: return dmattn_product(d->pages, d->page_bytes);
+    case TENSOR_TABLE: return dmattn_product(4, d->batch, dmattn_selector_table_pages(d));
     case TENSOR_SELECTED: return dmattn_product(4, d->batch, d->list_heads, d->queries, d->count);
     default: return 0;
     }
@@ -102,6 +116,7 @@ uint64_t dmattn_selector_alignment(const dmattn_selector_desc *d, tensor_id tens
     case TENSOR_Q:
     case TENSOR_K: return dmattn_selector_is_aligned(d) ? 16 : dmattn_type_size(d->type);
     case TENSOR_COUNTS: return 8;
+    case TENSOR_PAGES: return 16;
     default: return 4;
     }
 }

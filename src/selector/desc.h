@@ -18,6 +18,9 @@ uint32_t dmattn_selector_numbers(const dmattn_selector_desc *desc);
 /* Whether rows of q and k begin at multiples of 16 bytes. */
 bool dmattn_selector_is_aligned(const dmattn_selector_desc *desc);
 
+/* The length of a row of the block table; 0 without pages. */
+uint32_t dmattn_selector_table_pages(const dmattn_selector_desc *desc);
+
 /* Bytes of a tensor; 0 if it does not exist. Its alignment. */
 uint64_t dmattn_selector_tensor_bytes(const dmattn_selector_desc *desc, tensor_id tensor);
 uint64_t dmattn_selector_alignment(const dmattn_selector_desc *desc, tensor_id tensor);

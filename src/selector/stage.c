@@ -43,13 +43,19 @@ static grid select_grid(const selector_stage *s, uint32_t round)
     return (grid){s->tile.queries, tiles_of_round(&s->layout, round), 1};
 }
 
+/* Whether the kernel of scores reads pages. With blocks, it reads their means. */
+static bool scores_pages(const dmattn_selector_desc *d)
+{
+    return d->page_size && d->block == 1;
+}
+
 static bool choose_tile(void *stage, const capabilities *caps, dmattn_level level, level_kernels *kernels, char *why,
                         size_t size)
 {
     selector_stage *s = stage;
     if (!dmattn_selector_tile_choose(caps, &s->desc, level, &s->tile, why, size))
         return false;
-    dmattn_selector_tile_kernel(&s->tile, kernels->name[0]);
+    dmattn_selector_tile_kernel(&s->tile, scores_pages(&s->desc), kernels->name[0]);
     return true;
 }
 
@@ -92,16 +98,19 @@ dmattn_status dmattn_selector_stage_choose(selector_stage *s, const dmattn_conte
 static dmattn_status build_pool(selector_stage *s, pipeline_set *set)
 {
     const dmattn_selector_desc *d = &s->desc;
-    const uint32_t size = dmattn_type_size(d->type);
     uint32_t c[POOL_CONSTANT_COUNT] = {
         [POOL_WORKGROUP] = MEANS_WORKGROUP, [POOL_TYPE] = d->type,     [POOL_KV_HEADS] = d->kv_heads,
         [POOL_HEAD_DIM] = d->head_dim,      [POOL_COUNTS] = d->counts, [POOL_UNIT_LANES] = MEANS_LANES,
     };
-    c[POOL_ALIGNED] = dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, size);
-    c[POOL_DERIVED_STRIDES] =
-        dmattn_put_strides(c, POOL_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size, 1);
-    return dmattn_pipelines_add(set, "pool_keys", DMATTN_LEVEL_PORTABLE, &(kernel_values){c, POOL_CONSTANT_COUNT, 0},
-                                &s->pool);
+    c[POOL_ALIGNED] =
+        d->page_size
+        || dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, dmattn_type_size(d->type));
+    c[POOL_DERIVED_STRIDES] = dmattn_selector_put_k_strides(d, c, POOL_K_BATCH_LOW, 1);
+    c[POOL_PAGE_SIZE] = d->page_size;
+    c[POOL_PAGES] = d->pages;
+    c[POOL_TABLE_PAGES] = dmattn_selector_table_pages(d);
+    return dmattn_pipelines_add(set, d->page_size ? "pool_keys_paged" : "pool_keys", DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){c, POOL_CONSTANT_COUNT, 0}, &s->pool);
 }
 
 /* What the kernel of scores sees: means of blocks are contiguous keys. */
@@ -109,6 +118,7 @@ static dmattn_selector_desc scored(const dmattn_selector_desc *d)
 {
     dmattn_selector_desc of_means = *d;
     if (d->block > 1) {
+        of_means.page_size = 0;
         of_means.keys = dmattn_selector_numbers(d);
         of_means.k_strides.head = d->head_dim;
         of_means.k_strides.sequence = (uint64_t)d->kv_heads * d->head_dim;
@@ -123,7 +133,7 @@ static dmattn_status build_scores(selector_stage *s, pipeline_set *set)
     uint32_t constants[SCORES_CONSTANT_COUNT];
     char name[KERNEL_NAME];
     dmattn_selector_constants(&d, &s->tile, constants);
-    dmattn_selector_tile_kernel(&s->tile, name);
+    dmattn_selector_tile_kernel(&s->tile, scores_pages(&s->desc), name);
     return dmattn_pipelines_add(set, name, s->tile.level,
                                 &(kernel_values){constants, SCORES_CONSTANT_COUNT, s->tile.subgroup_size}, &s->scores);
 }
@@ -165,7 +175,8 @@ static uint32_t shift_of(uint32_t block)
 static void record_pool(const selector_stage *s, recorder *r)
 {
     const pool_params params = {
-        .k = r->tensor[TENSOR_K],
+        .k = r->tensor[s->desc.page_size ? TENSOR_PAGES : TENSOR_K],
+        .table = r->tensor[TENSOR_TABLE],
         .counts = r->tensor[TENSOR_COUNTS],
         .means = r->workspace + s->at.means,
         .keys = s->desc.keys,
@@ -180,7 +191,8 @@ static void record_scores(const selector_stage *s, recorder *r, uint32_t round)
     const dmattn_selector_desc *d = &s->desc;
     const scores_params params = {
         .q = r->tensor[TENSOR_Q],
-        .k = d->block > 1 ? r->workspace + s->at.means : r->tensor[TENSOR_K],
+        .k = d->block > 1 ? r->workspace + s->at.means : r->tensor[d->page_size ? TENSOR_PAGES : TENSOR_K],
+        .table = r->tensor[TENSOR_TABLE],
         .weights = r->tensor[TENSOR_WEIGHTS],
         .counts = r->tensor[TENSOR_COUNTS],
         .scores = r->workspace + s->at.scores[round % 2],

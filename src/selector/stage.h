@@ -9,11 +9,13 @@
 typedef struct pool_params {
     POOL_PARAMS
     uint32_t padding;
+    POOL_PAGED_PARAMS
 } pool_params;
 CHECK_PUSH_CONSTANTS(pool_params);
 
 typedef struct scores_params {
     SCORES_PARAMS
+    SCORES_PAGED_PARAMS
 } scores_params;
 CHECK_PUSH_CONSTANTS(scores_params);
 
@@ -23,7 +25,7 @@ typedef struct select_numbers_params {
 CHECK_PUSH_CONSTANTS(select_numbers_params);
 
 #define POOL_ID(id, name, default_value) POOL_##name = (id),
-enum pool_constant_id { POOL_CONSTANTS(POOL_ID) POOL_CONSTANT_COUNT };
+enum pool_constant_id { POOL_CONSTANTS(POOL_ID) POOL_PAGED_CONSTANTS(POOL_ID) POOL_CONSTANT_COUNT };
 #undef POOL_ID
 #define SELECT_NUMBERS_ID(id, name, default_value) SELECT_NUMBERS_##name = (id),
 enum select_numbers_constant_id { SELECT_NUMBERS_CONSTANTS(SELECT_NUMBERS_ID) SELECT_NUMBERS_CONSTANT_COUNT };

@@ -136,13 +136,14 @@ bool dmattn_selector_tile_choose(const capabilities *caps, const dmattn_selector
     return choose_matrix(caps, d, level, t, why, size);
 }
 
-void dmattn_selector_tile_kernel(const selector_tile *t, char name[KERNEL_NAME])
+void dmattn_selector_tile_kernel(const selector_tile *t, bool paged, char name[KERNEL_NAME])
 {
+    const char *stem = paged ? "score_keys_paged" : "score_keys";
     const char *types[] = {[DMATTN_TYPE_F16] = "f16", [DMATTN_TYPE_BF16] = "bf16"};
     if (t->level == DMATTN_LEVEL_PORTABLE)
-        snprintf(name, KERNEL_NAME, "score_keys");
+        snprintf(name, KERNEL_NAME, "%s", stem);
     else
-        snprintf(name, KERNEL_NAME, "score_keys_shared_%s", types[t->operands]);
+        snprintf(name, KERNEL_NAME, "%s_shared_%s", stem, types[t->operands]);
 }
 
 /* ---- layout and constants -------------------------------------------------------------------------------------- */
@@ -162,6 +163,17 @@ selector_layout dmattn_selector_layout(const dmattn_selector_desc *d, const sele
     if (d->block > 1)
         l.means_bytes = dmattn_product(dmattn_type_size(d->type), d->batch, numbers, d->kv_heads, d->head_dim);
     return l;
+}
+
+uint32_t dmattn_selector_put_k_strides(const dmattn_selector_desc *d, uint32_t *c, uint32_t id, uint32_t bit)
+{
+    const uint32_t size = dmattn_type_size(d->type);
+    if (!d->page_size)
+        return dmattn_put_strides(c, id, &d->k_strides, d->batch, d->keys, d->kv_heads, size, bit);
+    dmattn_put_stride(c, id, d->pages, d->page_bytes, 1);
+    dmattn_put_stride(c, id + 2, d->page_size, d->head_dim, size);
+    dmattn_put_stride(c, id + 4, d->kv_heads, (uint64_t)d->page_size * d->head_dim, size);
+    return 0;
 }
 
 void dmattn_selector_constants(const dmattn_selector_desc *d, const selector_tile *t, uint32_t c[SCORES_CONSTANT_COUNT])
@@ -190,6 +202,8 @@ void dmattn_selector_constants(const dmattn_selector_desc *d, const selector_til
     c[SCORES_STEPS] = t->steps;
     c[SCORES_DERIVED_STRIDES] =
         dmattn_put_strides(c, SCORES_Q_BATCH_LOW, &d->q_strides, d->batch, d->queries, d->heads, size, SCORES_DERIVED_Q)
-        | dmattn_put_strides(c, SCORES_K_BATCH_LOW, &d->k_strides, d->batch, d->keys, d->kv_heads, size,
-                             SCORES_DERIVED_K);
+        | dmattn_selector_put_k_strides(d, c, SCORES_K_BATCH_LOW, SCORES_DERIVED_K);
+    c[SCORES_PAGE_SIZE] = d->page_size;
+    c[SCORES_PAGES] = d->pages;
+    c[SCORES_TABLE_PAGES] = dmattn_selector_table_pages(d);
 }

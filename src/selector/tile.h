@@ -9,7 +9,7 @@
 #include "../../shaders/selector/selector.h"
 
 #define SCORES_ID(id, name, default_value) SCORES_##name = (id),
-enum scores_constant_id { SCORES_CONSTANTS(SCORES_ID) SCORES_CONSTANT_COUNT };
+enum scores_constant_id { SCORES_CONSTANTS(SCORES_ID) SCORES_PAGED_CONSTANTS(SCORES_ID) SCORES_CONSTANT_COUNT };
 #undef SCORES_ID
 
 typedef struct selector_tile {
@@ -30,7 +30,8 @@ bool dmattn_selector_tile_choose(const capabilities *caps, const dmattn_selector
 /* Bytes of shared memory of the kernel of scores. */
 uint32_t dmattn_selector_tile_shared_memory(const selector_tile *tile, const dmattn_selector_desc *desc);
 
-void dmattn_selector_tile_kernel(const selector_tile *tile, char name[KERNEL_NAME]);
+/* `paged`: rows of k are in pages. */
+void dmattn_selector_tile_kernel(const selector_tile *tile, bool paged, char name[KERNEL_NAME]);
 
 /* Scores in the workspace: `rounds` times, the tiles of a round get their scores, and then their lists. */
 typedef struct selector_layout {
@@ -42,6 +43,11 @@ typedef struct selector_layout {
 } selector_layout;
 
 selector_layout dmattn_selector_layout(const dmattn_selector_desc *desc, const selector_tile *tile);
+
+/* Puts the strides of k: those of a page, with `batch` from a page to the next, or those of the tensor. Returns `bit`
+ * if the batch stride follows from the length, else 0. */
+uint32_t dmattn_selector_put_k_strides(const dmattn_selector_desc *desc, uint32_t *constants, uint32_t id,
+                                       uint32_t bit);
 
 /* `desc` without blocks: one of the means. */
 void dmattn_selector_constants(const dmattn_selector_desc *desc, const selector_tile *tile,

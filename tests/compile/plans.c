@@ -220,6 +220,7 @@ typedef struct selector_plan {
 static const selector_plan selector_plans[] = {
     {"selector, f16, 64", true, {INDEXER(DMATTN_TYPE_F16, 32, 64)}},
     {"selector, bf16, 128", false, {INDEXER(DMATTN_TYPE_BF16, 64, 128)}},
+    {"selector, f16, 64, pages", true, {INDEXER(DMATTN_TYPE_F16, 32, 64), .page_size = 64, .pages = 512}},
     {"selector, f16, 64, portable", true, {INDEXER(DMATTN_TYPE_F16, 32, 64), .max_level = DMATTN_LEVEL_PORTABLE}},
     {"selector, f32, 128, odd strides",
      false,
@@ -227,6 +228,10 @@ static const selector_plan selector_plans[] = {
     {"selector, f16, 128, blocks",
      false,
      {SIZES, F16(128), .block = 64, .count = 16, .recent = 2, .first = 1, .causal = true, .counts = true}},
+    {"selector, f32, 128, blocks in pages",
+     false,
+     {SIZES, F32(128), .block = 64, .count = 16, .recent = 2, .causal = true, .page_size = 64, .pages = 512}},
+    {"selector, f32, 128, pages", false, {INDEXER(DMATTN_TYPE_F32, 8, 128), .page_size = 64, .pages = 512}},
     {"selector, bf16, 128, one query",
      false,
      {.type = DMATTN_TYPE_BF16,

@@ -32,6 +32,11 @@ static dmattn_status plan_selector(dmattn_context *context, dmattn_plan **plan)
     selector.q_strides = any_strides(selector.queries, selector.heads, selector.head_dim);
     selector.k_strides =
         any_strides(selector.keys, selector.kv_heads ? selector.kv_heads : selector.heads, selector.head_dim);
+    if (once_in(4)) {
+        selector.page_size = once_in(6) ? wild_32() : 1u << below(9);
+        selector.pages = any_size();
+        selector.page_bytes = once_in(3) ? wild_32() / 16 * (uint64_t)16 : 0;
+    }
     return dmattn_selector_plan(context, &selector, plan);
 }
 
@@ -43,7 +48,11 @@ static void check_selector(const dmattn_plan *plan, const dmattn_plan_info *info
     const wide numbers = (d.keys - 1) / d.block + 1;
     const plan_tensor *t = plan->tensor;
     FUZZ_CHECK(t[TENSOR_Q].bytes == element * span(&d.q_strides, d.batch, d.queries, d.heads, d.head_dim));
-    FUZZ_CHECK(t[TENSOR_K].bytes == element * span(&d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim));
+    const wide of_k = element * span(&d.k_strides, d.batch, d.keys, d.kv_heads, d.head_dim);
+    FUZZ_CHECK(t[TENSOR_K].bytes == (d.page_size ? 0 : of_k));
+    FUZZ_CHECK(t[TENSOR_PAGES].bytes == (d.page_size ? (wide)d.pages * d.page_bytes : 0));
+    FUZZ_CHECK(t[TENSOR_TABLE].bytes == (d.page_size ? (wide)4 * d.batch * ((d.keys - 1) / d.page_size + 1) : 0));
+    FUZZ_CHECK(!d.page_size || d.page_bytes >= element * d.kv_heads * d.page_size * d.head_dim);
     FUZZ_CHECK(t[TENSOR_WEIGHTS].bytes == (d.weights ? 4 * rows * d.heads : 0));
     FUZZ_CHECK(t[TENSOR_COUNTS].bytes == (d.counts ? (wide)8 * d.batch : 0));
     FUZZ_CHECK(t[TENSOR_SELECTED].bytes == 4 * rows * d.list_heads * d.count);

@@ -19,6 +19,9 @@ typedef struct selector_case {
     int32_t counts[4]; /* of two items */
 } selector_case;
 
+/* Of the present test: k of cases with pages, contiguous. */
+static void *rows_of_pages;
+
 #define INDEXER .kv_heads = 1, .relu = true, .weights = true, .causal = true
 
 #define SIZES(t, b, q, k) .type = DMATTN_TYPE_##t, .batch = (b), .queries = (q), .keys = (k)
@@ -71,6 +74,17 @@ static const selector_case cases[] = {
              .q_strides = {4 * 20 * 16, 16, 20 * 16}, .k_strides = {60 * 52 + 4, 52, 24}),
     INTEGERS("rows that begin in the middle of a word", SIZES(F16, 2, 20, 60), .heads = 4, .kv_heads = 2,
              .head_dim = 16, .count = 7, .q_strides = {4 * 20 * 17, 17, 20 * 17}, .k_strides = {60 * 51, 51, 23}),
+    INTEGERS("pages", SIZES(F16, 2, 40, 200), INDEXER, .heads = 4, .head_dim = 16, .count = 20, .page_size = 16,
+             .pages = 29),
+    INTEGERS("pages of f32, apart", SIZES(F32, 2, 20, 61), .heads = 4, .kv_heads = 2, .head_dim = 24, .count = 9,
+             .page_size = 5, .pages = 40, .page_bytes = 1024),
+    INTEGERS("blocks in pages", SIZES(F32, 1, 50, 250), .heads = 4, .kv_heads = 2, .head_dim = 16, .block = 4,
+             .count = 9, .recent = 1, .causal = true, .page_size = 64, .pages = 9),
+    {.name = "counts, pages",
+     .integers = true,
+     .counts = {1, 150, 3, 33},
+     .desc = {SIZES(BF16, 2, 3, 200), INDEXER, .heads = 16, .head_dim = 32, .count = 40, .counts = true,
+              .page_size = 64, .pages = 8}},
     CASE("many heads and a wide row", SIZES(BF16, 1, 17, 80), INDEXER, .heads = 20, .head_dim = 136, .count = 11),
     INTEGERS("a long row", SIZES(F32, 1, 2, 9000), INDEXER, .heads = 1, .head_dim = 8, .count = 2048),
     CASE("the best of a long row", SIZES(F32, 1, 2, 9000), INDEXER, .heads = 1, .head_dim = 8, .count = 2),
@@ -102,13 +116,50 @@ static uint32_t existing(const selector_case *c, uint32_t item, int which, uint3
     return count < 0 ? 0 : (uint32_t)count > most ? most : (uint32_t)count;
 }
 
+/* Puts the rows into pages in random order, of which the rest is NaN. For the last page of the pool, the table has a
+ * number of no page, and pages without keys of the item have other such numbers. */
+static void fill_pages(const selector_case *c, const dmattn_selector_desc *d, const arena *a)
+{
+    const uint32_t table_pages = dmattn_selector_table_pages(d), size = dmattn_type_size(d->type);
+    unsigned char *pool = arena_input(a, TENSOR_PAGES);
+    int32_t *table = arena_input(a, TENSOR_TABLE);
+    uint32_t free_page = d->pages;
+    memset(pool, 0xff, a->bytes[TENSOR_PAGES]);
+    for (uint32_t i = 0; i < d->batch * table_pages; i++) {
+        const uint32_t item = i / table_pages, first = i % table_pages * d->page_size;
+        const uint32_t keys = existing(c, item, 1, d->keys), left = first < keys ? keys - first : 0;
+        table[i] = i % 2 ? -1 : INT32_MAX;
+        if (!left)
+            continue;
+        cr_assert_gt(free_page, 0);
+        unsigned char *page = pool + --free_page * d->page_bytes;
+        table[i] = free_page + 1 == d->pages ? INT32_MIN : (int32_t)free_page;
+        for (uint32_t row = 0; row < d->page_size && row < left; row++)
+            for (uint32_t head = 0; head < d->kv_heads; head++)
+                memcpy(page + size * d->head_dim * (head * d->page_size + row),
+                       (unsigned char *)rows_of_pages
+                           + size
+                                 * (item * d->k_strides.batch + (first + row) * d->k_strides.sequence
+                                    + head * d->k_strides.head),
+                       size * d->head_dim);
+    }
+}
+
+static void *k_of(const dmattn_selector_desc *d, const arena *a)
+{
+    return d->page_size ? rows_of_pages : arena_input(a, TENSOR_K);
+}
+
 static void fill(const selector_case *c, const dmattn_selector_desc *d, const arena *a)
 {
-    void *q = arena_input(a, TENSOR_Q), *k = arena_input(a, TENSOR_K);
+    const uint64_t k_bytes = (uint64_t)4 * d->batch * d->keys * d->kv_heads * d->head_dim;
+    if (d->page_size)
+        rows_of_pages = malloc(k_bytes);
+    void *q = arena_input(a, TENSOR_Q), *k = k_of(d, a);
     float *weights = arena_input(a, TENSOR_WEIGHTS);
     srand(1);
     memset(q, 0xff, a->bytes[TENSOR_Q]); /* NaN of every type */
-    memset(k, 0xff, a->bytes[TENSOR_K]);
+    memset(k, 0xff, d->page_size ? k_bytes : a->bytes[TENSOR_K]);
     for (uint32_t item = 0; item < d->batch; item++) {
         fill_rows(d->type, q, &d->q_strides, item, existing(c, item, 0, d->queries), d->heads, d->head_dim,
                   c->integers);
@@ -119,6 +170,8 @@ static void fill(const selector_case *c, const dmattn_selector_desc *d, const ar
         weights[i] = (float)random_number(c->integers);
     if (d->counts)
         memcpy(arena_input(a, TENSOR_COUNTS), c->counts, sizeof c->counts);
+    if (d->page_size)
+        fill_pages(c, d, a);
     memset(arena_input(a, TENSOR_SELECTED), 0x5a, a->bytes[TENSOR_SELECTED]);
 }
 
@@ -144,7 +197,7 @@ static void compare_row(const char *name, const dmattn_selector_desc *d, const r
 static void compare(const char *name, const dmattn_selector_desc *d, const arena *a, bool exact)
 {
     const reference_selector_inputs in = {.q = arena_input(a, TENSOR_Q),
-                                          .k = arena_input(a, TENSOR_K),
+                                          .k = k_of(d, a),
                                           .weights = arena_input(a, TENSOR_WEIGHTS),
                                           .counts = arena_input(a, TENSOR_COUNTS)};
     const int32_t *got = arena_output(a, TENSOR_SELECTED);
@@ -185,6 +238,8 @@ static void run(const selector_case *c, dmattn_level level)
     cr_expect(!memcmp(first, arena_output(&a, TENSOR_SELECTED), a.bytes[TENSOR_SELECTED]), "%s: another result",
               c->name);
     free(first);
+    free(rows_of_pages);
+    rows_of_pages = NULL;
     arena_destroy(&a);
 }
 
@@ -197,7 +252,8 @@ DEVICE_TEST(selector, cases)
 /* A CPU takes seconds to compile one of these kernels, so a few cases run by default. */
 static bool is_chosen(const char *name)
 {
-    static const char *const chosen[] = {"indexer bf16", "integers", "three queries", "counts", "groups of heads"};
+    static const char *const chosen[] = {"indexer bf16", "integers", "three queries", "counts, pages",
+                                         "groups of heads"};
     for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
         if (!strcmp(name, chosen[i]))
             return true;
@@ -339,6 +395,12 @@ DEVICE_TEST(selector, refused)
         {"first (2) and recent (2)", DMATTN_ERROR_INVALID, {GOOD, .first = 2, .recent = 2}},
         {"recent is 0", DMATTN_ERROR_INVALID, {GOOD, .block = 4, .causal = true}},
         {"q spans", DMATTN_ERROR_INVALID, {GOOD, .q_strides = {0, UINT64_MAX / 2, 8}}},
+        {"pages is set", DMATTN_ERROR_INVALID, {GOOD, .pages = 3}},
+        {"page_bytes is set", DMATTN_ERROR_INVALID, {GOOD, .page_bytes = 64}},
+        {"page_size is 257", DMATTN_ERROR_INVALID, {GOOD, .page_size = 257, .pages = 3}},
+        {"pages is 0", DMATTN_ERROR_INVALID, {GOOD, .page_size = 4}},
+        {"page_bytes is 496", DMATTN_ERROR_INVALID, {GOOD, .page_size = 4, .pages = 3, .page_bytes = 496}},
+        {"page_bytes is 520", DMATTN_ERROR_INVALID, {GOOD, .page_size = 4, .pages = 3, .page_bytes = 520}},
         {"k spans", DMATTN_ERROR_INVALID, {GOOD, .k_strides = {0, UINT64_MAX / 2, 8}}},
         {"level 4", DMATTN_ERROR_INVALID, {GOOD, .level = (dmattn_level)4}},
         {"max_level 4", DMATTN_ERROR_INVALID, {GOOD, .max_level = (dmattn_level)4}},

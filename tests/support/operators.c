@@ -352,6 +352,17 @@ static const dmattn_selector_desc pooled = {.type = DMATTN_TYPE_F32,
                                             .recent = 1,
                                             .causal = true};
 
+static const dmattn_selector_desc in_pages = {.type = DMATTN_TYPE_F16,
+                                              .batch = 2,
+                                              .queries = 3,
+                                              .keys = 700,
+                                              .heads = 4,
+                                              .kv_heads = 1,
+                                              .head_dim = 64,
+                                              .count = 20,
+                                              .page_size = 64,
+                                              .pages = 22};
+
 #define PLAN_SELECTOR(desc)                                                                   \
     static dmattn_status plan_##desc(dmattn_context *context, dmattn_plan **plan)             \
     {                                                                                         \
@@ -363,11 +374,18 @@ static const dmattn_selector_desc pooled = {.type = DMATTN_TYPE_F32,
     }
 PLAN_SELECTOR(indexer)
 PLAN_SELECTOR(pooled)
+PLAN_SELECTOR(in_pages)
 
 static dmattn_status record_selector(const dmattn_plan *plan, VkCommandBuffer commands)
 {
-    const dmattn_selector_args args = {
-        .q = AT(1), .k = AT(2), .weights = AT(3), .counts = AT(4), .selected = AT(5), .workspace = AT(6)};
+    const dmattn_selector_args args = {.q = AT(1),
+                                       .k = AT(2),
+                                       .weights = AT(3),
+                                       .counts = AT(4),
+                                       .selected = AT(5),
+                                       .workspace = AT(6),
+                                       .pages = AT(7),
+                                       .table = AT(8)};
     return dmattn_selector_record(plan, commands, &args);
 }
 
@@ -418,6 +436,7 @@ const operator_case operators[OPERATORS] = {
     {"decoding, selected keys", plan_paged_selected, check_paged_selected, record_decode},
     {"a selector of keys, in rounds", plan_indexer, check_indexer, record_selector},
     {"a selector of blocks", plan_pooled, check_pooled, record_selector},
+    {"a selector of keys in pages", plan_in_pages, check_in_pages, record_selector},
     {"lists of block-sparse rows", plan_rows, check_rows, record_block_lists},
     {"lists of a map of blocks", plan_map, check_map, record_block_lists},
 };

@@ -13,7 +13,7 @@ typedef struct operator_case {
     dmattn_status (*record)(const dmattn_plan *plan, VkCommandBuffer commands);
 } operator_case;
 
-#define OPERATORS 21
+#define OPERATORS 22
 
 extern const operator_case operators[OPERATORS];
 
