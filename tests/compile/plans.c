@@ -140,6 +140,14 @@ typedef struct decode_plan {
 
 static const decode_plan decode_plans[] = {
     {"decoding, f16, 128", true, {.attention = {STEP(DMATTN_TYPE_F16, 1, 128)}, .selection = {TOPW}, .rollback = 4}},
+    {"decoding, f16, 128, chunks",
+     true,
+     {.attention = {STEP(DMATTN_TYPE_F16, 1, 128)}, .selection = {TOPW}, .rollback = 4, .chunk_tokens = 2048}},
+    {"decoding, f16, 128, chunks, int8 and q4_0",
+     false,
+     {.attention = {STEP(DMATTN_TYPE_F16, 1, 128), .k_format = DMATTN_FORMAT_INT8, .v_format = DMATTN_FORMAT_Q4_0},
+      .selection = {TOPW},
+      .chunk_tokens = 2048}},
     {"decoding, bf16, 128, 16 tokens", false, {.attention = {STEP(DMATTN_TYPE_BF16, 16, 128)}, .selection = {TOPW}}},
     {"decoding, f16, 128, a tree of 16 tokens",
      false,
