@@ -144,10 +144,10 @@ const char *tuned_tile_columns(const tuned_tile *t)
     case TUNED_QUERIES:
         if (portable) /* there is one table for both */
             return "src/attention/tile.c: {max_rows, max_value_dim, tile}";
-        return "src/attention/backward_tile.c: {max_dim, subgroups, blocks, columns, shared, tile_buffers}";
+        return "src/backward/tile.c: {max_dim, subgroups, blocks, columns, shared, tile_buffers}";
     case TUNED_KEYS:
-        return portable ? "src/attention/backward_tile.c: {max_dim, tile}"
-                        : "src/attention/backward_tile.c: {max_dim, subgroups, blocks, columns, shared, tile_buffers}";
+        return portable ? "src/backward/tile.c: {max_dim, tile}"
+                        : "src/backward/tile.c: {max_dim, subgroups, blocks, columns, shared, tile_buffers}";
     default:
         return portable ? "src/decode/tile.c: computed by choose_portable()"
                         : "src/decode/tile.c: {form, workgroup, block_keys, most}";

@@ -5,7 +5,7 @@
 
 #include "cases/cases.h"
 
-#include "attention/backward.h"
+#include "backward/backward.h"
 #include "capabilities.h"
 #include "decode/stage.h"
 

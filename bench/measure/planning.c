@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "planning.h"
 
-#include "attention/backward.h"
+#include "backward/backward.h"
 #include "merge_measure.h"
 #include "select_measure.h"
 #include "timing/device_memory.h"

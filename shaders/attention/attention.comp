@@ -26,7 +26,7 @@
 #define ROW_TYPE Q_TYPE
 #include "../lib/products.glsl"
 
-#include "../lib/key_walk.glsl"
+#include "key_walk.glsl"
 
 // Each invocation keeps the maximum of each of its rows, and the sum of the probabilities of its own keys.
 #define MAXIMA float row_max[LANE_ROWS]

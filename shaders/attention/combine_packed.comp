@@ -15,7 +15,7 @@
 #define PARAMS COMBINE_PACKED_PARAMS
 #include "../lib/attention.glsl"
 #include "../lib/score.glsl"
-#include "schedule_items.h"
+#include "../lib/schedule_items.h"
 
 const uint BESIDE = 8; // splits that are loaded together: the kernel mostly waits for loads
 

@@ -8,7 +8,7 @@
 #extension GL_EXT_buffer_reference_uvec2 : require
 #extension GL_GOOGLE_include_directive : require
 
-#include "schedule_items.h"
+#include "../lib/schedule_items.h"
 #include "../lib/memory.glsl"
 
 SCHEDULE_ITEMS_CONSTANTS(DMATTN_CONSTANT)

@@ -69,7 +69,7 @@ float score_from_units(float x)
 #else
 #define SLOT_SETS 2
 #endif
-#include "../lib/key_tiles.glsl"
+#include "key_tiles.glsl"
 
 bool tile_shows(key_tile t, uint row, uint i)
 {

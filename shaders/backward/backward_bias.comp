@@ -20,7 +20,7 @@
 #define SUMMAND_UNITS 1 // none
 #include "../lib/products.glsl"
 
-#include "../lib/key_walk.glsl"
+#include "../attention/key_walk.glsl"
 
 #define LANE_QUERIES LANE_ROWS
 #define LANE_KEYS LANE_COLUMNS

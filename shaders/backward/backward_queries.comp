@@ -24,7 +24,7 @@
 void recall();
 #include "../lib/products.glsl"
 
-#include "../lib/key_walk.glsl"
+#include "../attention/key_walk.glsl"
 
 #define LANE_QUERIES LANE_ROWS
 #define LANE_KEYS LANE_COLUMNS

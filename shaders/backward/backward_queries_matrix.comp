@@ -28,7 +28,7 @@
 #include "../lib/matrix.glsl"
 
 #define SLOT_SETS 3
-#include "../lib/key_tiles.glsl"
+#include "../attention/key_tiles.glsl"
 #include "dout.glsl"
 
 key_tile now, next; // the tile in shared memory, and the one after it

@@ -3,7 +3,7 @@
 #ifndef LIB_DECODE_TOKENS_GLSL
 #define LIB_DECODE_TOKENS_GLSL
 
-#include "../lib/activation.glsl"
+#include "../mask/activation.glsl"
 #include "../mask/importance.h"
 
 const uint PIECES_AHEAD = LOADS_AHEAD; // pieces of 8 values that are loaded at a time

@@ -16,7 +16,7 @@
 #include "pairs.glsl"
 #include "math.glsl"
 #ifdef PACKED
-#include "../attention/schedule_items.h"
+#include "schedule_items.h"
 #endif
 
 // The source of the tiles of keys: LISTED: a tile list; BITMAP: the bitmap of mask_tiles.comp; neither: all tiles.

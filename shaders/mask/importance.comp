@@ -20,7 +20,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 
 #include "importance.h"
-#include "../lib/activation.glsl"
+#include "activation.glsl"
 #include "../lib/memory.glsl"
 
 IMPORTANCE_CONSTANTS(DMATTN_CONSTANT)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Packed items as a stage of a plan: which workgroup of attention has which part of the work
- * (shaders/attention/schedule_items.h). */
+ * (shaders/lib/schedule_items.h). */
 #ifndef DMATTN_ATTENTION_SCHEDULE_H
 #define DMATTN_ATTENTION_SCHEDULE_H
 
 #include "../recorder.h"
 #include "tile.h"
 
-#include "../../shaders/attention/schedule_items.h"
+#include "../../shaders/lib/schedule_items.h"
 
 typedef struct schedule_items_params {
     SCHEDULE_ITEMS_PARAMS

@@ -3,7 +3,7 @@
 #ifndef DMATTN_OPERATORS_BACKWARD_STAGES_H
 #define DMATTN_OPERATORS_BACKWARD_STAGES_H
 
-#include "../attention/backward.h"
+#include "../backward/backward.h"
 #include "interval_lists.h"
 #include "selected_lists.h"
 

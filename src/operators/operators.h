@@ -3,7 +3,7 @@
 #ifndef DMATTN_OPERATORS_H
 #define DMATTN_OPERATORS_H
 
-#include "../attention/backward.h"
+#include "../backward/backward.h"
 #include "../decode/stage.h"
 #include "../plan.h"
 #include "../selector/stage.h"

@@ -2,8 +2,8 @@
  * Which tiles the library chooses for typical problems on devices of each kind. Those of the H200 were measured; for
  * most others, only a compiler is known (docs/notes/experiments.md, compilers.md). Whoever changes a choice must write
  * the new one here. */
-#include "attention/backward.h"
 #include "attention/desc.h"
+#include "backward/backward.h"
 #include "decode/stage.h"
 #include "support/capabilities_fixture.h"
 

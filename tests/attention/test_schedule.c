@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * How the work of packed items is divided (shaders/attention/schedule_items.h): without a device, and what the kernel
+ * How the work of packed items is divided (shaders/lib/schedule_items.h): without a device, and what the kernel
  * writes. */
 #include "attention/desc.h"
 #include "attention/stage.h"

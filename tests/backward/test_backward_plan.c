@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What a backward plan decides without a device: its descriptor, tiles, constants, grids, memory. */
-#include "attention/backward.h"
+#include "backward/backward.h"
 #include "support/capabilities_fixture.h"
 #include "support/sentences.h"
 

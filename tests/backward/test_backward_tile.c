@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Backward at matrix levels: its tiles, its passes over keys and its work items. No device is needed. */
-#include "attention/backward.h"
+#include "backward/backward.h"
 #include "support/capabilities_fixture.h"
 
 #include <criterion/criterion.h>

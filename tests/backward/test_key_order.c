@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The order of keys by their visible ranges. It contains every key once, keys that no query sees come last, and tiles
  * of it visit few pairs that are not visible. */
-#include "attention/key_order.h"
+#include "backward/key_order.h"
 #include "operators/operators.h"
 #include "problem.h"
 #include "support/harness.h"

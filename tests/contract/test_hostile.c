@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Hostile contents of buffers (hostile.h): attention, its gradients, and dynamic masks. */
-#include "attention/backward.h"
+#include "backward/backward.h"
 #include "hostile.h"
 #include "mask/desc.h"
 #include "operators/dma.h"

@@ -2,9 +2,9 @@
 #include "fuzz.h"
 #include "fuzzed.h"
 
-#include "attention/backward.h"
 #include "attention/desc.h"
 #include "attention/merge.h"
+#include "backward/backward.h"
 
 /* ---- descriptors --------------------------------------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@
 #ifndef DMATTN_SCHEDULE_ITEMS_H
 #define DMATTN_SCHEDULE_ITEMS_H
 
-#include "../lib/shared.h"
+#include "shared.h"
 
 #define ITEM_BYTES  16
 #define ENTRY_BYTES 32

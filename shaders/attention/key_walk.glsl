@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Iterates over the tiles of keys that a tile of queries sees, at the portable level. The keys of a tile are
 // neighbours, or entries of the tile list.
-#ifndef LIB_KEY_WALK_GLSL
-#define LIB_KEY_WALK_GLSL
+#ifndef ATTENTION_KEY_WALK_GLSL
+#define ATTENTION_KEY_WALK_GLSL
 
 uint first_key;                     // of the current tile, if its keys are neighbours
 shared uint listed_keys[TILE_KEYS]; // otherwise, its keys; numbers from p.keys on mean: no key

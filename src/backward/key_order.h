@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Sorts keys by their visible ranges, for the stage of gradients: range_codes.comp, then a sort. */
-#ifndef DMATTN_ATTENTION_KEY_ORDER_H
-#define DMATTN_ATTENTION_KEY_ORDER_H
+#ifndef DMATTN_BACKWARD_KEY_ORDER_H
+#define DMATTN_BACKWARD_KEY_ORDER_H
 
 #include "../sort.h"
 

@@ -2,8 +2,8 @@
 // Iterates over the tiles of keys that a tile of queries sees, at the matrix levels. For each key of a tile, a slot in
 // shared memory holds its number, its visible range and its bias. The includer defines SLOT_SETS, the number of tiles
 // that have slots at a time.
-#ifndef LIB_KEY_TILES_GLSL
-#define LIB_KEY_TILES_GLSL
+#ifndef ATTENTION_KEY_TILES_GLSL
+#define ATTENTION_KEY_TILES_GLSL
 
 shared uint slot_key[LISTED ? SLOT_SETS * TILE_KEYS : 1];
 shared ivec2 slot_range[LISTED ? SLOT_SETS * TILE_KEYS : 1];

@@ -11,13 +11,13 @@
  *     sum_partials      dbias by key, over the batch items and heads that share it
  *     sink_gradient     dsink
  */
-#ifndef DMATTN_ATTENTION_BACKWARD_H
-#define DMATTN_ATTENTION_BACKWARD_H
+#ifndef DMATTN_BACKWARD_H
+#define DMATTN_BACKWARD_H
 
+#include "../attention/stage.h"
 #include "../sum_partials.h"
 #include "key_lists.h"
 #include "key_order.h"
-#include "stage.h"
 
 typedef struct preprocess_params {
     PREPROCESS_PARAMS

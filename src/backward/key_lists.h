@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The queries that see each tile of keys, with selected keys: key_lists.comp makes these lists from the tile lists of
  * queries. */
-#ifndef DMATTN_ATTENTION_KEY_LISTS_H
-#define DMATTN_ATTENTION_KEY_LISTS_H
+#ifndef DMATTN_BACKWARD_KEY_LISTS_H
+#define DMATTN_BACKWARD_KEY_LISTS_H
 
 #include "../kernel.h"
 #include "../recorder.h"

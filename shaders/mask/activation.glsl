@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Turns z into the importance of a key.
-#ifndef LIB_ACTIVATION_GLSL
-#define LIB_ACTIVATION_GLSL
+#ifndef MASK_ACTIVATION_GLSL
+#define MASK_ACTIVATION_GLSL
 
-#include "math.glsl"
+#include "../lib/math.glsl"
 
 // Returns exp(a softplus(z)) if `exponential`, otherwise a softplus(z). NaN becomes -infinity, and +infinity becomes
 // the highest finite number.
