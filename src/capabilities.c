@@ -131,22 +131,30 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
  * use it. */
 static const matrix_shape shapes[] = {{16, 16, 16}, {8, 16, 16}, {16, 8, 16}, {8, 8, 16}, {16, 16, 8}, {8, 8, 8}};
 
+static bool has_shape(const newer_matrix_properties *products, uint32_t count, int type, const matrix_shape *x)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const newer_matrix_properties *p = &products[i];
+        if ((int)p->AType == type && (int)p->BType == type && p->CType == NEWER_COMPONENT_FLOAT32
+            && p->ResultType == NEWER_COMPONENT_FLOAT32 && p->scope == NEWER_SCOPE_SUBGROUP && p->MSize == x->m
+            && p->NSize == x->n && p->KSize == x->k)
+            return true;
+    }
+    return false;
+}
+
 static matrix_shape choose_shape(const newer_matrix_properties *products, uint32_t count, int type)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (uint32_t i = 0; i < count; i++) {
-            const newer_matrix_properties *p = &products[i];
-            if ((int)p->AType == type && (int)p->BType == type && p->CType == NEWER_COMPONENT_FLOAT32
-                && p->ResultType == NEWER_COMPONENT_FLOAT32 && p->scope == NEWER_SCOPE_SUBGROUP
-                && p->MSize == shapes[s].m && p->NSize == shapes[s].n && p->KSize == shapes[s].k)
-                return shapes[s];
-        }
+        if (has_shape(products, count, type, &shapes[s]))
+            return shapes[s];
     return (matrix_shape){0};
 }
 
 void dmattn_capabilities_read_matrices(capabilities *caps, const newer_matrix_properties *products, uint32_t count)
 {
     caps->matrix[DMATTN_TYPE_F16] = choose_shape(products, count, NEWER_COMPONENT_FLOAT16);
+    caps->narrow_matrices = has_shape(products, count, NEWER_COMPONENT_FLOAT16, &(matrix_shape){16, 8, 16});
     if (caps->bf16_matrices)
         caps->matrix[DMATTN_TYPE_BF16] = choose_shape(products, count, NEWER_COMPONENT_BFLOAT16);
 }

@@ -31,6 +31,7 @@ typedef struct capabilities {
     VkDriverId driver;
     uint32_t driver_version;         /* as the driver encodes it; Mesa: VK_MAKE_API_VERSION(0, major, minor, patch) */
     matrix_shape matrix[TYPE_COUNT]; /* by the type of its elements */
+    bool narrow_matrices;            /* there are matrices of f16 of 16 x 8 x 16 */
     /* features */
     bool buffer_device_address;
     bool subgroup_size_control;

@@ -44,8 +44,10 @@
 #include "cache_bounded.glsl"
 #endif
 
-#if defined(FRAGMENTS)
-#include "decode_attend_fragments.glsl"
+#if defined(FRAGMENTS) && defined(FORMATS)
+#include "fragments/attend_formats.glsl"
+#elif defined(FRAGMENTS)
+#include "fragments/attend_rows.glsl"
 #elif defined(MATRIX)
 #include "decode_attend_matrix.glsl"
 #else
@@ -74,11 +76,13 @@ void main()
     fetch_header();
     fetch_slots(0, slots);
     find_importance();
-#ifdef FORMATS
-    make_new_rows();
-#endif
     fetch_first(q, k, v);
     begin_step();
+#ifdef FORMATS
+    const bool has_new_rows = sees_new_tokens();
+    if (has_new_rows)
+        make_new_rows();
+#endif
     begin_cache(slots);
     const uint first_row = row_block * BLOCK_ROWS, rows = count * GROUP, step = ROW_BLOCKS * BLOCK_ROWS;
     for (uint row = first_row; row < rows; row += step)
@@ -88,6 +92,10 @@ void main()
 #endif
     if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
         return;
+#ifdef FORMATS
+    if (!has_new_rows) // the cache gets them
+        make_new_rows();
+#endif
     if (ROW_BLOCKS == 1) // its writes overlap with combining the splits
         end_cache();
     for (uint row = first_row; row < rows; row += step)

@@ -43,7 +43,7 @@ uint split, row_block, kv_head, sequence;
 uint length_, count; // the number of tokens before this step, and of new ones
 uint floor_;         // the header's floor, after this step
 bool broken;         // out and lse become NaN
-bool layout_seen;    // the fragment layout has been checked (decode_attend_fragments.glsl)
+bool layout_seen;    // the fragment layout has been checked (fragments/begin.glsl)
 bool went_back;      // tokens were taken back
 uvec2 state;         // of the sequence
 uvec2 k_base, v_base;

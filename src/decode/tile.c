@@ -92,7 +92,7 @@ static decode_tile choose_portable(const capabilities *caps, const dmattn_decode
 
 /* ---- by matrices ----------------------------------------------------------------------------------------------- */
 
-/* Whether rows of k and v are of 8 or 4 bits, in whole pieces of 16 elements (fragments_formats.glsl). */
+/* Whether rows of k and v are of 8 or 4 bits, in whole pieces of 16 elements (fragments/formats.glsl). */
 static bool has_pieces(const dmattn_decode_desc *d)
 {
     return dmattn_attention_format(&d->attention, TENSOR_K) >= DMATTN_FORMAT_INT8
@@ -112,10 +112,11 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
     if (t->form == FORM_SHARED && (d->cache == DMATTN_CACHE_PAGED || has_formats))
         return false; /* with pages, this form was slower than the portable kernel; with formats, there is none */
     if (t->form == FORM_FRAGMENTS)
-        return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16 && x->n == 16
+        return caps->fragment_layout == LAYOUT_QUAD_ROWS && t->subgroup_size == 32 && x->m == 16
+               && x->n == t->block_rows
                && x->k == 16
                /* loaded elements are multiplied without conversion, or are numbers that f16 holds */
-               && (has_formats ? has_pieces(d) : t->operands == d->attention.type)
+               && (has_formats ? has_pieces(d) && caps->narrow_matrices : t->operands == d->attention.type)
                /* registers hold a row of q, k, v and the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
     /* an invocation's loads of wider rows do not fit in registers */
@@ -129,6 +130,10 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
  * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. */
 #define FRAGMENT_KEYS 16
 #define LISTED_KEYS   8
+
+/* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have more.
+ */
+#define FORMAT_ROWS 8
 
 /* Candidates, the best one first. Each is for a maximum number of workgroups without splits, or, with fragments, for
  * formats. Measured on the H200 (docs/notes/experiments.md). */
@@ -278,16 +283,19 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
     }
     dmattn_attention_desc operands = d->attention;
     if (dmattn_decode_has_formats(d) && d->attention.type != DMATTN_TYPE_F32)
-        operands.type = DMATTN_TYPE_F16; /* in which all stored numbers are exact (fragments_formats.glsl) */
+        operands.type = DMATTN_TYPE_F16; /* in which all stored numbers are exact (fragments/formats.glsl) */
     if (!dmattn_tile_begin_matrix(caps, &operands, DMATTN_LEVEL_MATRIX, &matrices, why, size))
         return 0;
+    const bool has_formats = dmattn_decode_has_formats(d);
+    if (has_formats)
+        matrices.matrix.n = FORMAT_ROWS;
     for (size_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles && count < max; i++) {
         decode_tile tile = {
             .level = DMATTN_LEVEL_MATRIX,
             .form = matrix_tiles[i].form,
             .workgroup = matrix_tiles[i].workgroup,
             .subgroup_size = matrices.subgroup_size,
-            .block_rows = matrices.matrix.m,
+            .block_rows = has_formats ? matrices.matrix.n : matrices.matrix.m,
             .block_keys = matrix_tiles[i].block_keys,
             .matrix = matrices.matrix,
             .operands = matrices.operands,
@@ -296,14 +304,13 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile.block_keys = LISTED_KEYS * tile.workgroup;
             /* shared memory may be too small; with formats, new tokens and scales need some, too */
-            const uint32_t least = dmattn_decode_has_formats(d) ? tile.workgroup : tile.block_keys / 2;
+            const uint32_t least = has_formats ? tile.workgroup : tile.block_keys / 2;
             while (tile.block_keys > least && !dmattn_decode_tile_fits(&tile, caps, d))
                 tile.block_keys /= 2;
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);
-        const bool is_for =
-            workgroups <= matrix_tiles[i].most || (tile.form == FORM_FRAGMENTS && dmattn_decode_has_formats(d));
+        const bool is_for = workgroups <= matrix_tiles[i].most || (tile.form == FORM_FRAGMENTS && has_formats);
         if (is_for && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
             tiles[count++] = tile;
     }
@@ -316,7 +323,7 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
                                : "a lane has too few registers for the loads of the kernel by matrices");
         return 0;
     }
-    if (dmattn_decode_has_formats(d))
+    if (has_formats)
         snprintf(why, size,
                  "for formats, matrices need a known fragment layout, k and v of 8 or 4 bits, and head and value "
                  "dimensions that are multiples of 16 up to %d",
@@ -358,10 +365,11 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
     return dmattn_decode_tile_candidates(caps, d, level, tile, 1, why, size) == 1;
 }
 
-/* Bytes of the arrays of decode_attend_fragments.glsl. */
+/* Bytes of the arrays of fragments/begin.glsl. */
 static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
 {
-    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), rows = all_rows < 16 ? all_rows : 16;
+    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads);
+    const uint32_t rows = all_rows < t->block_rows ? all_rows : t->block_rows;
     const uint32_t sums = rows * (a->value_dim / 4 + 1), check = 16 * 5;
     return t->workgroup / t->subgroup_size * (16 * (sums > check ? sums : check) + 8 * rows);
 }

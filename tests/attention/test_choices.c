@@ -41,6 +41,7 @@ static capabilities h200(void)
     capabilities caps = with_matrices(device(VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, 49152), 16, 16, 16);
     caps.cooperative_matrix2 = true;
     caps.fragment_layout = LAYOUT_QUAD_ROWS;
+    caps.narrow_matrices = true;
     return caps;
 }
 

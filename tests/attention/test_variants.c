@@ -18,6 +18,7 @@ static capabilities device(int kind)
     if (kind == 2) { /* the fragment layout is known */
         caps.driver = VK_DRIVER_ID_NVIDIA_PROPRIETARY;
         caps.fragment_layout = LAYOUT_QUAD_ROWS;
+        caps.narrow_matrices = true;
     }
     if (kind == 3) { /* small subgroups, without matrices */
         caps = usual_capabilities();

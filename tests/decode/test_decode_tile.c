@@ -87,7 +87,7 @@ static const char *shared_broken(const decode_tile *t, const dmattn_attention_de
     return NULL;
 }
 
-/* What decode_attend_fragments.glsl assumes. */
+/* What fragments/attend_rows.glsl assumes. */
 static const char *fragments_broken(const decode_tile *t, const dmattn_attention_desc *a, uint32_t common,
                                     uint32_t shared)
 {
@@ -336,8 +336,10 @@ Test(decode_tile, formats)
         {DMATTN_TYPE_F16, DMATTN_FORMAT_F32, DMATTN_FORMAT_INT8, 64, false},
         {DMATTN_TYPE_F32, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 64, false},
     };
-    capabilities known = matrix_capabilities();
-    known.fragment_layout = LAYOUT_QUAD_ROWS;
+    capabilities square = matrix_capabilities(), known;
+    square.fragment_layout = LAYOUT_QUAD_ROWS;
+    known = square;
+    known.narrow_matrices = true;
     for (size_t i = 0; i < 2 * COUNT(cases); i++) {
         dmattn_decode_desc d = i % 2 ? paged : bounded;
         decode_tile t;
@@ -355,6 +357,9 @@ Test(decode_tile, formats)
         dmattn_decode_tile_kernel(&t, &r, name);
         cr_expect_str_eq(name, i % 2 ? "decode_paged_formats_fragments_f16" : "decode_bounded_formats_fragments_f16");
         cr_expect_leq(dmattn_decode_tile_shared_memory(&t, &r), known.shared_memory);
+        cr_expect(t.block_rows == 8 && t.matrix.m == 16 && t.matrix.n == 8 && t.matrix.k == 16);
+        cr_expect_not(dmattn_decode_tile_choose(&square, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why),
+                      "without matrices of 16x8x16");
         expect_refused(d, DMATTN_LEVEL_MATRIX, "for formats, matrices need a known fragment layout");
     }
 }
@@ -364,6 +369,7 @@ Test(decode_tile, selected)
 {
     capabilities known = matrix_capabilities();
     known.fragment_layout = LAYOUT_QUAD_ROWS;
+    known.narrow_matrices = true;
     for (int formats = 0; formats < 2; formats++)
         for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX; level++) {
             static const char *const names[2][2] = {
@@ -394,6 +400,7 @@ Test(decode_tile, formats_of_many_rows)
     static const dmattn_format formats[] = {DMATTN_FORMAT_INT8, DMATTN_FORMAT_Q8_0};
     capabilities known = matrix_capabilities();
     known.fragment_layout = LAYOUT_QUAD_ROWS;
+    known.narrow_matrices = true;
     known.shared_memory = 48 * 1024;
     for (uint32_t i = 0; i < 2 * 2 * 3 * 3; i++) {
         dmattn_decode_desc d = i % 2 ? paged : bounded;
@@ -421,6 +428,7 @@ Test(decode_tile, trees)
     for (int formats = 0; formats < 2; formats++) {
         capabilities known = matrix_capabilities();
         known.fragment_layout = LAYOUT_QUAD_ROWS;
+        known.narrow_matrices = true;
         dmattn_decode_desc d = bounded;
         decode_tile t, plain;
         char why[200], name[KERNEL_NAME];
@@ -463,6 +471,7 @@ Test(decode_tile, levels)
     d.attention.level = 0;
     capabilities known = caps; /* with a known layout, matrices are faster with any number of rows */
     known.fragment_layout = LAYOUT_QUAD_ROWS;
+    known.narrow_matrices = true;
     const dmattn_decode_desc many = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&known, &many, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
     cr_expect_eq(t.form, FORM_FRAGMENTS);

@@ -384,6 +384,7 @@ Test(capabilities, matrices)
     for (uint32_t count = 1; count <= COUNT(several); count++) {
         dmattn_capabilities_read_matrices(&caps, several, count);
         expect_shape("several", caps.matrix[DMATTN_TYPE_F16], best[count - 1].m, best[count - 1].n, best[count - 1].k);
+        cr_expect_eq(caps.narrow_matrices, count >= 4);
     }
     dmattn_capabilities_read_matrices(&caps, others, COUNT(others)); /* the former shapes must be gone */
     expect_shape("others", caps.matrix[DMATTN_TYPE_F16], 0, 0, 0);
@@ -395,6 +396,7 @@ Test(capabilities, matrices)
     dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
     expect_shape("f16", caps.matrix[DMATTN_TYPE_F16], 8, 8, 16);
     expect_shape("bf16", caps.matrix[DMATTN_TYPE_BF16], 16, 8, 16);
+    cr_expect_not(caps.narrow_matrices, "they are of bf16");
     caps = (capabilities){0}; /* the feature is not enabled */
     dmattn_capabilities_read_matrices(&caps, both, COUNT(both));
     expect_shape("f16", caps.matrix[DMATTN_TYPE_F16], 8, 8, 16);

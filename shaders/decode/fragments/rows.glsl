@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Rows of TYPE in decode_attend_fragments.glsl. A unit is 8 elements, which an invocation loads together: four columns
+// Rows of TYPE in attend_rows.glsl. A unit is 8 elements, which an invocation loads together: four columns
 // of two matrices of k, or, of v, two columns of four matrices of the output. Matrix i of those has columns 2 i and
 // 2 i + 1 of each unit.
-#ifndef LIB_FRAGMENTS_GLSL
-#define LIB_FRAGMENTS_GLSL
+#ifndef LIB_FRAGMENTS_ROWS_GLSL
+#define LIB_FRAGMENTS_ROWS_GLSL
 
 const uint HEAD_UNITS = HEAD_DIM / 8, VALUE_UNITS = VALUE_DIM / 8; // units of 8 elements
 const uint KEY_STEPS = (HEAD_UNITS + 3) / 4, VALUE_STEPS = (VALUE_UNITS + 7) / 8;
