@@ -58,6 +58,17 @@ uint32_t dmattn_put_strides(uint32_t *constants, uint32_t id, const dmattn_strid
     return packed ? bit : 0;
 }
 
+dmattn_status dmattn_shorten_length(const messenger *m, const char *name, bool lengths, uint32_t length, uint32_t *most)
+{
+    if (length && !lengths)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID,
+                           "the run has lengths of its own, but the descriptor does not set `lengths`");
+    if (length > *most)
+        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but the plan is for at most %u", name, length, *most);
+    *most = length ? length : *most;
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_check_size(const messenger *m, const char *name, uint32_t value)
 {
     if (!value || value >= 1u << 30)

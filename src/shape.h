@@ -32,6 +32,10 @@ uint32_t dmattn_ceil_div(uint32_t a, uint32_t b);
 /* The maximum number of workgroups of a dispatch, so that no slice of a grid with this work runs for seconds. */
 uint32_t dmattn_grid_slice(grid g, double flops);
 
+/* Replaces *most, the largest length of all runs, by the length of a run; 0: the same. `lengths`: of the descriptor. */
+dmattn_status dmattn_shorten_length(const messenger *messenger, const char *name, bool lengths, uint32_t length,
+                                    uint32_t *most);
+
 /* Returns INVALID if `value` is not from 1 to 2^30 - 1. */
 dmattn_status dmattn_check_size(const messenger *messenger, const char *name, uint32_t value);
 

@@ -74,6 +74,8 @@ typedef struct dmattn_selector_desc {
     uint32_t recent;          /**< how many numbers up to the query's own are; first + recent is at most count */
     bool causal;              /**< a query sees no key after its position */
     bool counts;              /**< items have their own numbers of queries and keys, args.counts */
+    bool lengths;             /**< `queries` and `keys` are the largest of all runs, and args.queries and args.keys are
+                                 those of a run, as in dmattn_attention_desc */
     dmattn_strides q_strides; /**< q [B, Sq, H,  D] */
     dmattn_strides k_strides; /**< k [B, Sk, Hk, D] */
     uint32_t page_size;       /**< tokens of a page, 1 to 256; 0: k is not in pages */
@@ -110,6 +112,8 @@ typedef struct dmattn_selector_args {
     dmattn_buffer selected; /**< output: int32 [B, L, Sq, K], contiguous. In attention, the mask_shape of these lists is
                                {.batch = B, .heads = L, .queries = Sq}, and selected_block is desc.block */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
+    uint32_t queries;        /**< Sq of this run, at most desc.queries, if desc.lengths; 0: desc.queries */
+    uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */
 } dmattn_selector_args;
 
 /** Records one run of a selector; see dmattn_attention_record(). */

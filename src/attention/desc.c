@@ -214,25 +214,12 @@ dmattn_status dmattn_attention_desc_resolve(const dmattn_attention_desc *desc, d
     return DMATTN_SUCCESS;
 }
 
-static dmattn_status shorten_length(const messenger *m, const char *name, uint32_t most, uint32_t *length)
-{
-    *length = *length ? *length : most;
-    if (*length > most)
-        return dmattn_fail(m, DMATTN_ERROR_INVALID, "%s is %u, but the plan is for at most %u", name, *length, most);
-    return DMATTN_SUCCESS;
-}
-
 dmattn_status dmattn_attention_desc_shorten(const dmattn_attention_desc *given, uint32_t queries, uint32_t keys,
                                             dmattn_attention_desc *run, const messenger *m)
 {
-    if (!given->lengths && (queries || keys))
-        return dmattn_fail(m, DMATTN_ERROR_INVALID,
-                           "the run has lengths of its own, but the descriptor does not set `lengths`");
     *run = *given;
-    run->queries = queries;
-    run->keys = keys;
-    TRY(shorten_length(m, "queries", given->queries, &run->queries));
-    TRY(shorten_length(m, "keys", given->keys, &run->keys));
+    TRY(dmattn_shorten_length(m, "queries", given->lengths, queries, &run->queries));
+    TRY(dmattn_shorten_length(m, "keys", given->lengths, keys, &run->keys));
     if (run->mask_shape.queries > 1)
         run->mask_shape.queries = run->queries;
     if (run->bias_shape.queries > 1)

@@ -182,6 +182,7 @@ static const member selector[] = {
     MEMBER(dmattn_selector_desc, recent),
     MEMBER(dmattn_selector_desc, causal),
     MEMBER(dmattn_selector_desc, counts),
+    MEMBER(dmattn_selector_desc, lengths),
     MEMBER(dmattn_selector_desc, q_strides),
     MEMBER(dmattn_selector_desc, k_strides),
     MEMBER(dmattn_selector_desc, page_size),

@@ -7,15 +7,25 @@
 
 typedef struct selector_plan {
     dmattn_plan base;
+    dmattn_selector_desc given; /* for runs of other lengths */
     selector_stage stage;
 } selector_plan;
 
+static bool are_given(const dmattn_strides *s)
+{
+    return s->batch || s->sequence || s->head;
+}
+
 static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
 {
-    selector_stage *s = &((selector_plan *)base)->stage;
+    selector_plan *plan = (selector_plan *)base;
+    selector_stage *s = &plan->stage;
     const dmattn_selector_desc *d = &s->desc;
     dmattn_selector_desc resolved;
     TRY(dmattn_selector_desc_resolve(desc, &resolved, &base->ctx->messenger));
+    plan->given = *(const dmattn_selector_desc *)desc;
+    s->keeps_q = resolved.lengths && are_given(&plan->given.q_strides);
+    s->keeps_k = resolved.lengths && are_given(&plan->given.k_strides);
     TRY(dmattn_selector_stage_choose(s, base->ctx, &resolved, tile));
     s->at.scores[0] = s->at.scores[1] = dmattn_plan_reserve(base, s->layout.round_bytes);
     if (s->layout.rounds > 1)
@@ -83,8 +93,25 @@ dmattn_status dmattn_selector_check(const dmattn_context *ctx, const dmattn_sele
     return dmattn_plan_check(ctx, &dmattn_selector_operator, desc, support);
 }
 
+/* Makes a copy of a plan one for a shorter run. */
+static dmattn_status shorten(selector_plan *copy, uint32_t queries, uint32_t keys)
+{
+    dmattn_selector_desc run;
+    TRY(dmattn_selector_desc_shorten(&copy->given, queries, keys, &run, &copy->base.ctx->messenger));
+    dmattn_selector_stage_shorten(&copy->stage, &run);
+    for (int t = 0; t < TENSOR_COUNT; t++)
+        if (t != TENSOR_TABLE) /* its rows have the length of the longest run */
+            copy->base.tensor[t].bytes = dmattn_selector_tensor_bytes(&run, (tensor_id)t);
+    return DMATTN_SUCCESS;
+}
+
 dmattn_status dmattn_selector_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                      const dmattn_selector_args *args)
 {
-    return dmattn_plan_record(plan, &dmattn_selector_operator, commands, args, 0);
+    if (!plan || !args || !(args->queries || args->keys))
+        return dmattn_plan_record(plan, &dmattn_selector_operator, commands, args, 0);
+    TRY(dmattn_plan_check_type(plan, &dmattn_selector_operator));
+    selector_plan run = *(const selector_plan *)plan;
+    TRY(shorten(&run, args->queries, args->keys));
+    return dmattn_plan_record(&run.base, &dmattn_selector_operator, commands, args, 0);
 }

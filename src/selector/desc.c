@@ -74,6 +74,15 @@ dmattn_status dmattn_selector_desc_resolve(const dmattn_selector_desc *desc, dma
     return dmattn_strides_resolve(m, "k", &d->k_strides, d->batch, d->keys, d->kv_heads, d->head_dim);
 }
 
+dmattn_status dmattn_selector_desc_shorten(const dmattn_selector_desc *given, uint32_t queries, uint32_t keys,
+                                           dmattn_selector_desc *run, const messenger *m)
+{
+    dmattn_selector_desc shorter = *given;
+    TRY(dmattn_shorten_length(m, "queries", given->lengths, queries, &shorter.queries));
+    TRY(dmattn_shorten_length(m, "keys", given->lengths, keys, &shorter.keys));
+    return dmattn_selector_desc_resolve(&shorter, run, m);
+}
+
 uint32_t dmattn_selector_numbers(const dmattn_selector_desc *d)
 {
     return dmattn_ceil_div(d->keys, d->block);

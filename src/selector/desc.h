@@ -10,6 +10,10 @@
 dmattn_status dmattn_selector_desc_resolve(const dmattn_selector_desc *desc, dmattn_selector_desc *resolved,
                                            const messenger *messenger);
 
+/* The descriptor of a run of these lengths, resolved; 0: the length of `given`, which is not resolved. */
+dmattn_status dmattn_selector_desc_shorten(const dmattn_selector_desc *given, uint32_t queries, uint32_t keys,
+                                           dmattn_selector_desc *run, const messenger *messenger);
+
 /* From here on, `desc` is resolved. */
 
 /* Keys or blocks of an item. */

@@ -93,6 +93,16 @@ dmattn_status dmattn_selector_stage_choose(selector_stage *s, const dmattn_conte
     return check_layout(s, ctx);
 }
 
+/* Rounds have as many tiles as those of the plan, so their scores fit. */
+void dmattn_selector_stage_shorten(selector_stage *s, const dmattn_selector_desc *run)
+{
+    const selector_layout l = dmattn_selector_layout(run, &s->tile);
+    s->desc = *run;
+    s->layout.tiles = l.tiles;
+    s->layout.row_words = l.row_words;
+    s->layout.rounds = (uint32_t)((l.tiles - 1) / s->layout.round_tiles + 1);
+}
+
 /* ---- pipelines ------------------------------------------------------------------------------------------------- */
 
 static dmattn_status build_pool(selector_stage *s, pipeline_set *set)
@@ -106,6 +116,10 @@ static dmattn_status build_pool(selector_stage *s, pipeline_set *set)
         d->page_size
         || dmattn_strides_aligned(&d->k_strides, d->batch, d->keys, d->kv_heads, dmattn_type_size(d->type));
     c[POOL_DERIVED_STRIDES] = dmattn_selector_put_k_strides(d, c, POOL_K_BATCH_LOW, 1);
+    if (s->keeps_k && c[POOL_DERIVED_STRIDES]) {
+        dmattn_put_stride(c, POOL_K_BATCH_LOW, d->batch, d->k_strides.batch, dmattn_type_size(d->type));
+        c[POOL_DERIVED_STRIDES] = 0;
+    }
     c[POOL_PAGE_SIZE] = d->page_size;
     c[POOL_PAGES] = d->pages;
     c[POOL_TABLE_PAGES] = dmattn_selector_table_pages(d);
@@ -127,12 +141,27 @@ static dmattn_selector_desc scored(const dmattn_selector_desc *d)
     return of_means;
 }
 
+/* Strides that the app gave do not follow from the lengths of a run, even if they are those of the largest lengths. */
+static void keep_strides(const selector_stage *s, uint32_t c[SCORES_CONSTANT_COUNT])
+{
+    const dmattn_selector_desc *d = &s->desc;
+    const uint32_t size = dmattn_type_size(d->type),
+                   kept = (s->keeps_q ? SCORES_DERIVED_Q : 0u) | (s->keeps_k && d->block == 1 ? SCORES_DERIVED_K : 0u);
+    const uint32_t derived = kept & c[SCORES_DERIVED_STRIDES];
+    if (derived & SCORES_DERIVED_Q)
+        dmattn_put_stride(c, SCORES_Q_BATCH_LOW, d->batch, d->q_strides.batch, size);
+    if (derived & SCORES_DERIVED_K)
+        dmattn_put_stride(c, SCORES_K_BATCH_LOW, d->batch, d->k_strides.batch, size);
+    c[SCORES_DERIVED_STRIDES] &= ~derived;
+}
+
 static dmattn_status build_scores(selector_stage *s, pipeline_set *set)
 {
     const dmattn_selector_desc d = scored(&s->desc);
     uint32_t constants[SCORES_CONSTANT_COUNT];
     char name[KERNEL_NAME];
     dmattn_selector_constants(&d, &s->tile, constants);
+    keep_strides(s, constants);
     dmattn_selector_tile_kernel(&s->tile, scores_pages(&s->desc), name);
     return dmattn_pipelines_add(set, name, s->tile.level,
                                 &(kernel_values){constants, SCORES_CONSTANT_COUNT, s->tile.subgroup_size}, &s->scores);

@@ -35,6 +35,7 @@ typedef struct selector_stage {
     dmattn_selector_desc desc; /* resolved */
     selector_tile tile;
     selector_layout layout;
+    bool keeps_q, keeps_k; /* the app gave strides of q or k, which are the same for all lengths */
     struct {
         uint64_t scores[2], means; /* offsets in the workspace; rounds take turns with two places for scores */
     } at;
@@ -47,7 +48,10 @@ typedef struct selector_stage {
 dmattn_status dmattn_selector_stage_choose(selector_stage *stage, const dmattn_context *ctx,
                                            const dmattn_selector_desc *desc, const selector_tile *tile);
 
-/* Call it after `at` was set. */
+/* Makes a copy of the stage of a plan with `lengths` one for a run, whose descriptor is resolved. */
+void dmattn_selector_stage_shorten(selector_stage *stage, const dmattn_selector_desc *run);
+
+/* Call it after `at`, keeps_q and keeps_k were set. */
 dmattn_status dmattn_selector_stage_build(selector_stage *stage, pipeline_set *set);
 void dmattn_selector_stage_record(const selector_stage *stage, recorder *r);
 

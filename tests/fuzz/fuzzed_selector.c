@@ -25,6 +25,7 @@ static dmattn_status plan_selector(dmattn_context *context, dmattn_plan **plan)
                                       .recent = once_in(5) ? wild_32() : below(3),
                                       .causal = flip(),
                                       .counts = once_in(3),
+                                      .lengths = once_in(3),
                                       .level = (dmattn_level)(once_in(3) ? value_of(4) : 0),
                                       .max_level = (dmattn_level)(once_in(3) ? value_of(4) : 0)};
     selector.kv_heads = once_in(3) ? 0 : once_in(5) ? any_size() : 1;

@@ -120,7 +120,8 @@ static uint32_t existing(const selector_case *c, uint32_t item, int which, uint3
  * number of no page, and pages without keys of the item have other such numbers. */
 static void fill_pages(const selector_case *c, const dmattn_selector_desc *d, const arena *a)
 {
-    const uint32_t table_pages = dmattn_selector_table_pages(d), size = dmattn_type_size(d->type);
+    const uint32_t size = dmattn_type_size(d->type);
+    const uint32_t table_pages = (uint32_t)(a->bytes[TENSOR_TABLE] / 4 / d->batch); /* of the longest run */
     unsigned char *pool = arena_input(a, TENSOR_PAGES);
     int32_t *table = arena_input(a, TENSOR_TABLE);
     uint32_t free_page = d->pages;
@@ -308,6 +309,57 @@ DEVICE_TEST(selector, rounds)
     free(want);
 }
 
+/* ---- lengths ----------------------------------------------------------------------------------------------------- */
+
+/* A plan for longer runs gives the lists of each shorter run, whose tensors are contiguous, or have the app's strides.
+ */
+static void run_lengths(const selector_case *c, uint32_t tiles_of_round)
+{
+    static const uint32_t lengths[][2] = {{40, 300}, {1, 300}, {17, 33}, {40, 1}};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        dmattn_selector_desc most, run;
+        selector_tile tile;
+        char why[200];
+        dmattn_selector_args args = {0};
+        arena a;
+        ASSERT_OK(dmattn_selector_desc_resolve(&c->desc, &most, NULL));
+        cr_assert(dmattn_selector_tile_choose(&h.context->caps, &most, DMATTN_LEVEL_PORTABLE, &tile, why, sizeof why));
+        const selector_layout whole = dmattn_selector_layout(&most, &tile);
+        tile.round_bytes = tiles_of_round * (whole.round_bytes / whole.tiles);
+        make(&c->desc, &tile, &args, &a);
+        ASSERT_OK(dmattn_selector_desc_shorten(&c->desc, lengths[i][0], lengths[i][1], &run, NULL));
+        fill(c, &run, &a);
+        args.queries = run.queries;
+        args.keys = run.keys;
+        const VkCommandBuffer commands = arena_begin(&a);
+        ASSERT_OK(dmattn_selector_record(a.plan, commands, &args));
+        arena_end(&a, c->name);
+        compare(c->name, &run, &a, is_exact(c));
+        free(rows_of_pages);
+        rows_of_pages = NULL;
+        arena_destroy(&a);
+    }
+}
+
+DEVICE_TEST(selector, lengths)
+{
+    static const selector_case of[] = {
+        INTEGERS("lengths", SIZES(F32, 2, 40, 300), INDEXER, .heads = 2, .head_dim = 8, .count = 50, .lengths = true),
+        INTEGERS("lengths of blocks", SIZES(F32, 2, 40, 300), .heads = 2, .head_dim = 8, .block = 16, .count = 4,
+                 .recent = 1, .causal = true, .lengths = true),
+        INTEGERS("lengths, pages", SIZES(F32, 2, 40, 300), INDEXER, .heads = 2, .head_dim = 8, .count = 50,
+                 .lengths = true, .page_size = 16, .pages = 40),
+        INTEGERS("lengths, strides", SIZES(F32, 2, 40, 300), INDEXER, .heads = 2, .head_dim = 8, .count = 50,
+                 .lengths = true, .q_strides = {40 * 16, 16, 8}, .k_strides = {300 * 8, 8, 8}),
+        INTEGERS("lengths of blocks, strides", SIZES(F32, 2, 40, 300), .heads = 2, .head_dim = 8, .block = 16,
+                 .count = 4, .recent = 1, .causal = true, .lengths = true, .k_strides = {300 * 16, 16, 8}),
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        run_lengths(&of[i], 100);
+        run_lengths(&of[i], 1);
+    }
+}
+
 /* More items than a device allows workgroups in a dimension. */
 DEVICE_TEST(selector, batches)
 {
@@ -426,6 +478,8 @@ DEVICE_TEST(selector, refused)
     args.weights.buffer = VK_NULL_HANDLE;
     EXPECT_FAILURE(dmattn_selector_record(plan, commands, &args), DMATTN_ERROR_INVALID, "weights is missing");
     EXPECT_FAILURE(dmattn_selector_record(plan, commands, NULL), DMATTN_ERROR_INVALID, "args");
+    args.queries = 3;
+    EXPECT_FAILURE(dmattn_selector_record(plan, commands, &args), DMATTN_ERROR_INVALID, "does not set `lengths`");
     cr_expect_eq(dmattn_selector_record(NULL, commands, &args), DMATTN_ERROR_INVALID);
     dmattn_commands_cancel(h.device);
     dmattn_plan_destroy(plan);
