@@ -5,6 +5,7 @@
 #include "results/provenance.h"
 #include "save.h"
 #include "session.h"
+#include "timing/device_memory.h"
 #include "timing/interrupt.h"
 
 #include <stdio.h>
@@ -37,10 +38,11 @@ static int end_output(int status)
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
-/* Lists the cases to run on a device of this type. On an error complains and returns an exit status. */
-static int list_cases(const bench_options *o, const shape_list *shapes, VkPhysicalDeviceType type, error_log *log,
+/* Lists the cases to run on a device. On an error complains and returns an exit status. */
+static int list_cases(const bench_options *o, const shape_list *shapes, const dmattn_device_info *info, error_log *log,
                       case_list *cases)
 {
+    const VkPhysicalDeviceType type = info->type;
     sweep s = o->sweep;
     bool ok;
     if (o->suite)
@@ -53,6 +55,10 @@ static int list_cases(const bench_options *o, const shape_list *shapes, VkPhysic
     }
     if (!ok)
         return complain(FAILED, "no memory for the cases");
+    if (o->suite)
+        case_list_leave_out(cases, device_largest_buffer(info));
+    if (!cases->count && cases->left_out)
+        return complain(FAILED, "the caches of all cases are larger than the buffers of the device");
     if (!cases->count)
         return complain(BAD_USAGE, "no case has '%s' in its name; --list-cases without --filter shows all names",
                         o->filter);
@@ -112,7 +118,7 @@ static int run_best(int argc, char **argv, const bench_options *o, bench_action 
     if ((status = dmattn_runtime_device_info(runtime, index, &info)))
         return complain(FAILED, "%s", error_log_sentence(&l->log, status));
     case_list cases = {0};
-    int result = list_cases(o, shapes, info.type, &l->log, &cases);
+    int result = list_cases(o, shapes, &info, &l->log, &cases);
     if (!result)
         result = action == ACTION_LIST_CASES ? print_cases(&cases)
                                              : create_and_run(argc, argv, o, &cases, runtime, index, &info, l);

@@ -94,6 +94,15 @@ void case_set_cache(bench_case *c)
     }
 }
 
+uint64_t case_cache_bytes(const bench_case *c)
+{
+    dmattn_decode_desc resolved;
+    if ((!case_has_cache(c) && c->pass != PASS_PREFILL) || dmattn_decode_desc_resolve(&c->decode, &resolved, NULL))
+        return 0;
+    const dmattn_cache_layout layout = dmattn_decode_layout(&resolved);
+    return layout.pages_size > layout.state_size ? layout.pages_size : layout.state_size;
+}
+
 void case_set_prefill(bench_case *c)
 {
     dmattn_decode_desc resolved;

@@ -17,4 +17,7 @@ void case_set_cache(bench_case *c);
 /* Completes a chunk of a prompt: the cache, c->decode, and its pages in c->desc. */
 void case_set_prefill(bench_case *c);
 
+/* Bytes of the largest buffer of the cache; 0: the case has none, or is not valid. */
+uint64_t case_cache_bytes(const bench_case *c);
+
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "case_list.h"
 
+#include "case_cache.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +38,16 @@ bool case_list_add(case_list *list, const sweep *s, const char *filter, bool onc
         list->item[list->count++] = c;
     }
     return true;
+}
+
+void case_list_leave_out(case_list *list, uint64_t bytes)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (case_cache_bytes(&list->item[i]) <= bytes)
+            list->item[kept++] = list->item[i];
+    list->left_out += list->count - kept;
+    list->count = kept;
 }
 
 void case_list_destroy(case_list *list)

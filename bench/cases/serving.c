@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { K = 1024, PAGE = 16 };
+enum { K = 1024, PAGE = 16, OTHER_QUERIES = 16 /* of a short chunk beside a long one */ };
 
 /* The format of `type`, and those of 8 and 4 bits. */
 static const dmattn_format formats[] = {DMATTN_FORMAT_TYPE, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, DMATTN_FORMAT_Q8_0,
@@ -22,7 +22,7 @@ typedef struct serving_scale {
     uint32_t few_chunks;
     int few_formats;
     uint32_t most_window;        /* of dynamic masks */
-    uint32_t longest, others, n; /* a step of one long sequence and n others */
+    uint32_t longest, others, n; /* one long sequence and n others, in a step or in packed chunks */
 } serving_scale;
 
 static const serving_scale *find_scale(VkPhysicalDeviceType device)
@@ -120,6 +120,24 @@ static bool add_unequal(const builder *b, const model_shape *model)
            && add(b, model, PASS_DECODE, "paged:plain", FEW_FORMATS, &all, &longest, 1, s->others);
 }
 
+/* One call for a chunk of a long prompt and short chunks of many others, packed; and each of these two parts alone. */
+static bool add_packed(const builder *b, const model_shape *model)
+{
+    const serving_scale *s = b->scale;
+    const size_list longest = one(s->longest), others = one(s->others), all = one(s->n + 1), n = one(s->n),
+                    first = one(1);
+    builder packed = *b;
+    sweep wanted = *b->wanted;
+    wanted.packed = true;
+    packed.wanted = &wanted;
+    const uint32_t chunk = s->chunks.value[0];
+    if (!add(&packed, model, PASS_PREFILL, "causal", FEW_FORMATS, &first, &longest, chunk, 0)
+        || !add(&packed, model, PASS_PREFILL, "causal", FEW_FORMATS, &n, &others, OTHER_QUERIES, 0))
+        return false;
+    wanted.other_queries = OTHER_QUERIES;
+    return add(&packed, model, PASS_PREFILL, "causal", FEW_FORMATS, &all, &longest, chunk, s->others);
+}
+
 /* The layers of a model that see all keys: everything. */
 static bool add_first(const builder *b, const model_shape *model)
 {
@@ -134,7 +152,7 @@ static bool add_first(const builder *b, const model_shape *model)
                 contexts.value[contexts.count++] = s->contexts.value[c];
         ok = add(b, model, PASS_PREFILL, "causal", FORMATS, &first, &contexts, s->chunks.value[i], 0);
     }
-    return ok;
+    return ok && add_packed(b, model);
 }
 
 /* Layers that see some keys, with a bounded cache; or all, if `bounded` is "paged:plain". */

@@ -8,6 +8,7 @@
 #include "rows.h"
 #include "serving_rows.h"
 #include "timing/calibration.h"
+#include "timing/device_memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -62,6 +63,19 @@ static void print_skipped(FILE *stream, const page *p)
         return;
     snprintf(text, sizeof text, "%u of %u cases were skipped, the last one because: %s.", count,
              p->cases->count * p->repeats, why);
+    print_paragraph(stream, "! ", text);
+}
+
+static void print_too_large(FILE *stream, const page *p)
+{
+    char text[256];
+    if (!p->cases->left_out)
+        return;
+    snprintf(text, sizeof text,
+             "%u case%s left out: the device allocates at most %.1f GiB at once, and their caches "
+             "need more.",
+             p->cases->left_out, p->cases->left_out > 1 ? "s are" : " is",
+             (double)device_largest_buffer(p->info) / 0x1p30);
     print_paragraph(stream, "! ", text);
 }
 
@@ -218,6 +232,7 @@ void page_print(FILE *stream, const page *p)
     print_levels(stream, p->outcomes);
     print_why_not_higher(stream, p);
     print_legend(stream, p);
+    print_too_large(stream, p);
     print_skipped(stream, p);
     print_notes(stream, p->outcomes, p->cases, p->repeats);
     fflush(stream);

@@ -11,8 +11,8 @@ static bool same_group(const bench_case *a, const bench_case *b)
 {
     return a->model == b->model && a->pass == b->pass && a->desc.type == b->desc.type
            && a->desc.queries == b->desc.queries && a->mask.paged == b->mask.paged && a->mask.sliding == b->mask.sliding
-           && a->mask.dynamic == b->mask.dynamic && a->mask.window == b->mask.window
-           && !a->other_keys == !b->other_keys;
+           && a->mask.dynamic == b->mask.dynamic && a->mask.window == b->mask.window && !a->other_keys == !b->other_keys
+           && a->packed == b->packed && a->other_queries == b->other_queries;
 }
 
 static void print_group(const row_table *t, const bench_case *c)
@@ -22,12 +22,17 @@ static void print_group(const row_table *t, const bench_case *c)
     fputs("\n", t->stream);
     rows_print_heads(t->stream, c);
     fprintf(t->stream, ", %s%s\n", dmattn_type_string(c->desc.type), c->desc.sink ? ", sinks" : "");
-    if (c->pass == PASS_PREFILL)
+    if (c->other_queries)
+        fprintf(t->stream, "prefill: the last %u tokens, and %u of the others, %s", c->desc.queries, c->other_queries,
+                mask);
+    else if (c->pass == PASS_PREFILL)
         fprintf(t->stream, "prefill: the last %u tokens of the context, %s", c->desc.queries, mask);
     else if (c->desc.queries > 1)
         fprintf(t->stream, "decode: %u new tokens of each sequence, %s", c->desc.queries, mask);
     else
         fprintf(t->stream, "decode: a new token of each sequence, %s", mask);
+    if (c->packed)
+        fputs(", packed", t->stream);
     if (c->desc.page_size)
         fprintf(t->stream, ", pages of %u", c->desc.page_size);
     fprintf(t->stream, "\n%-9s %5s %10s %7s%s %4s %14s %5s %9s %7s\n", "cache", "seq.", "context", "ms",
@@ -50,8 +55,8 @@ static void print_parts(const row_table *t, const outcome *x, double median)
     char text[128];
     if (parts <= 0)
         return;
-    snprintf(text, sizeof text, "%.2f times its two parts, each in a step of its own: %s ms together", median / parts,
-             number(1e3 * parts, 7).text);
+    snprintf(text, sizeof text, "%.2f times its two parts, each in a %s of its own: %s ms together", median / parts,
+             x->c.pass == PASS_PREFILL ? "call" : "step", number(1e3 * parts, 7).text);
     print_paragraph(t->stream, "         ", text);
 }
 

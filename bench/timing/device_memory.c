@@ -3,6 +3,11 @@
 
 #define GIB 0x1p30
 
+uint64_t device_largest_buffer(const dmattn_device_info *info)
+{
+    return info->max_allocation < info->device_memory ? info->max_allocation : info->device_memory;
+}
+
 dmattn_status check_allocation(const measure_settings *s, const messenger *log, const char *name, double bytes)
 {
     const double limit = (double)s->info->max_allocation;

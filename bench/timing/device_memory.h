@@ -6,6 +6,9 @@
 #include "message.h"
 #include "settings.h"
 
+/* Bytes of the largest buffer that the device can allocate. */
+uint64_t device_largest_buffer(const dmattn_device_info *info);
+
 /* UNSUPPORTED if one buffer, called `name`, is larger than the device can allocate. */
 dmattn_status check_allocation(const measure_settings *s, const messenger *log, const char *name, double bytes);
 

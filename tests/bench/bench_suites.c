@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * vkbench's suites: model shapes, case names, the cases of each suite, and which options can be combined. */
 #include "app/options.h"
+#include "cases/case_cache.h"
 #include "cases/parse.h"
 #include "report/report.h"
 #include "support/sentences.h"
@@ -166,6 +167,9 @@ Test(suites, serving)
                                         "llama-3-8b/q2048.n131072/prefill/causal/bf16/kv-int8/pages-16",
                                         "llama-3-8b/q1.n131072+b60.n500/decode/paged:plain/bf16/kv-int8/pages-16",
                                         "llama-3-8b/b60.q1.n500/decode/paged:plain/bf16/kv-int8/pages-16",
+                                        "llama-3-8b/q512.n131072+b60.q16.n500/prefill/causal/bf16/pages-16/packed",
+                                        "llama-3-8b/q512.n131072/prefill/causal/bf16/pages-16/packed",
+                                        "llama-3-8b/b60.q16.n500/prefill/causal/bf16/pages-16/packed",
                                         "qwen3-30b-a3b/b64.q1.n32768/decode/paged:plain/bf16/kv-q8_0/pages-16",
                                         "gpt-oss-20b/b64.q1.n8192/decode/sliding:128/bf16/sink/kv-int8",
                                         "gpt-oss-20b/q2048.n32768/prefill/sliding:128/bf16/sink/pages-16",
@@ -184,8 +188,41 @@ Test(suites, serving)
     cr_expect_eq(count_cases(SUITE_SERVING, gpu, &f16, "/f16"), all);
     cr_expect_eq(count_cases(SUITE_SERVING, gpu, &model, "own/"),
                  count_cases(SUITE_SERVING, gpu, &none, "llama-3-8b/"));
-    cr_expect_leq(count_cases(SUITE_SERVING, VK_PHYSICAL_DEVICE_TYPE_CPU, &none, NULL), 40);
+    cr_expect_leq(count_cases(SUITE_SERVING, VK_PHYSICAL_DEVICE_TYPE_CPU, &none, NULL), 46);
     cr_expect_gt(suite_budget(SUITE_SERVING, gpu), 0);
+}
+
+/* Cases whose cache is larger than a buffer of the device are left out, whatever their pass; those that fit stay in
+ * order. */
+Test(suites, leave_out)
+{
+    static shape_list shapes;
+    const uint64_t most = UINT64_C(1) << 30;
+    case_list cases = {0};
+    const sweep none = {0};
+    char name[CASE_NAME_SIZE];
+    shapes = builtin();
+    cr_assert(
+        suite_add_cases(SUITE_SERVING, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, &shapes, &none, "llama-3-8b/b", &cases));
+    const uint32_t all = cases.count;
+    case_list_leave_out(&cases, most);
+    cr_expect(cases.left_out > 0 && cases.count > 0 && cases.left_out + cases.count == all);
+    bool largest = false;
+    for (uint32_t i = 0; i < cases.count; i++) {
+        case_name(&cases.item[i], name);
+        /* pages of 16 tokens, 8 heads of k and v, 128 elements of 2 bytes: 64 KiB */
+        largest |= !strcmp(name, "llama-3-8b/b256.q1.n1024/decode/paged:plain/bf16/pages-16");
+        cr_expect_not(strstr(name, "b256.q1.n8192"), "%s", name);
+        cr_expect_leq(case_cache_bytes(&cases.item[i]), most, "%s", name);
+    }
+    cr_expect(largest, "a cache of exactly %u MiB was left out", 1024);
+    case_list_leave_out(&cases, most - 1);
+    for (uint32_t i = 0; i < cases.count; i++) {
+        case_name(&cases.item[i], name);
+        cr_expect(strcmp(name, "llama-3-8b/b256.q1.n1024/decode/paged:plain/bf16/pages-16"));
+    }
+    cr_expect_eq(cases.left_out + cases.count, all);
+    case_list_destroy(&cases);
 }
 
 static void expect_valid(suite_id id)
