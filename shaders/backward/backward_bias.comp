@@ -18,6 +18,7 @@
 #define PAIR_ROWS TILE_ROWS
 #define PAIR_COLUMNS TILE_KEYS
 #define SUMMAND_UNITS 1 // none
+#define ROWS_APART (BY_UNIT != 0)
 #include "../lib/products.glsl"
 
 #include "../attention/key_walk.glsl"

@@ -30,6 +30,7 @@
 #define SUMMAND_UNITS (HEAD_UNITS > VALUE_UNITS ? HEAD_UNITS : VALUE_UNITS)
 #define BEGIN_PART recall();
 void recall();
+#define ROWS_APART (BY_UNIT != 0)
 #include "../lib/products.glsl"
 
 #include "key_results.glsl"

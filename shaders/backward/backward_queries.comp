@@ -22,6 +22,7 @@
 #define SUMMAND_UNITS HEAD_UNITS
 #define BEGIN_PART recall();
 void recall();
+#define ROWS_APART (BY_UNIT != 0)
 #include "../lib/products.glsl"
 
 #include "../attention/key_walk.glsl"

@@ -14,6 +14,12 @@
 #define ROW_TYPE TYPE
 #endif
 
+// The includer may define whether invocations load rows only or columns only in a step of a product, if they can. Then
+// there is no branch between the loads.
+#ifndef ROWS_APART
+#define ROWS_APART false
+#endif
+
 // The includer may define what each part of a product or sum begins with.
 #ifndef BEGIN_PART
 #define BEGIN_PART
@@ -117,15 +123,14 @@ void multiply_staged(inout PAIRS(x))
     }
 
 // void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
-// row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time. If
-// invocations load rows only or columns only in a step, there is no branch between the loads.
+// row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
     void name##_part(uint first, inout PAIRS(x))                                                                       \
     {                                                                                                                  \
         const uint units = DEPTH / 8, total = (PAIR_ROWS + PAIR_COLUMNS) * units;                                      \
         BEGIN_PART                                                                                                     \
         barrier();                                                                                                     \
-        if (ROW_TYPE != TYPE || BY_UNIT != 0 && PAIR_ROWS * units % WORKGROUP == 0) {                                  \
+        if (ROW_TYPE != TYPE || ROWS_APART && PAIR_ROWS * units % WORKGROUP == 0) {                                    \
             STAGE_LINES(ROW_TYPE, PAIR_ROWS, 0, dim, row_address, row_there)                                           \
             STAGE_LINES(TYPE, PAIR_COLUMNS, PAIR_ROWS, dim, column_address, column_there)                              \
         } else                                                                                                         \
