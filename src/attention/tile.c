@@ -389,13 +389,13 @@ static const matrix_candidate reduced[] = {
 };
 
 /* A part of a row of q is in shared memory: the 256 registers of RDNA3 do not hold all of it beside 128 or 192
- * dimensions of output.
- */
+ * dimensions of output, and even less of it with options. */
 static const matrix_candidate shared[] = {
     {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 8, 1, 32, 32, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 4, 1, 32, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 192, 4, 1, 16, 64, false, ANY_KEYS, 0},
+    {MANY, MANY, 192, 4, 1, 16, 96, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 1, 1, 16, 0, false, ANY_KEYS, 0},
@@ -403,7 +403,9 @@ static const matrix_candidate shared[] = {
     /* 256 registers: most of q is in shared memory, as much as the device has */
     {MANY, MANY, 256, 4, 1, 16, 240, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 192, false, ANY_KEYS, 0},
-    /* wide heads */
+    /* wide heads: many invocations, of which each holds few rows of the next keys */
+    {MANY, MANY, 576, 4, 1, 16, 448, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 3, 1, 16, 384, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 2, 1, 16, 448, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 1, 1, 16, 448, false, ANY_KEYS, 0},
     {MANY, MANY, 576, 4, 1, 16, 0, false, ANY_KEYS, 0},
@@ -413,10 +415,10 @@ static const matrix_candidate shared[] = {
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
  * half as many keys. */
 static const matrix_candidate shared_sums[] = {
-    {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0}, {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
-    {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 48, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0}, {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
 };
 
 /* Whether a candidate is for such a problem. `tile` has its number of rows and its bands. */

@@ -84,10 +84,10 @@ uint32_t dmattn_backward_query_registers(const capabilities *caps, const attenti
     return row_registers(t, d) + 18 + more;
 }
 
-/* ANV needs more if lanes do not share the elements of a row evenly. */
-static uint32_t uneven_registers(const capabilities *caps, const attention_tile *t, uint32_t dim)
+/* Compilers with few registers need more if lanes do not share the elements of a row evenly. */
+static uint32_t uneven_registers(const attention_tile *t, uint32_t dim)
 {
-    return dmattn_capabilities_is_intel(caps) && dim / 4 > t->key_lanes && dim / 4 % t->key_lanes ? 5 : 0;
+    return t->by_unit && dim / 4 > t->key_lanes && dim / 4 % t->key_lanes ? 5 : 0;
 }
 
 /* Whether something is loaded for each pair (LOADS_BY_PAIR of lib/tile.glsl). */
@@ -124,7 +124,7 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
     const uint32_t options = (has_mask(d) ? 8 : 0) + (d->soft_cap > 0 ? 9 : 0) + score_registers(d, pairs);
     const uint32_t all = sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
                          + (k.rows < MANY_ROWS ? loads + options : load_registers(d)) + gradient_addresses(caps, t)
-                         + uneven_registers(caps, t, dim);
+                         + uneven_registers(t, dim);
     if (dmattn_capabilities_is_intel(caps))
         return all + (uint32_t)kept_registers(t, d, pairs, dim);
     return pairs < MANY_PAIRS || all > MANY_PAIRS_NEED ? all : MANY_PAIRS_NEED;
@@ -149,7 +149,7 @@ static uint32_t option_registers(const attention_tile *t, const dmattn_attention
     const bool splits = d->lengths || dmattn_tile_splits(d, t) > 1 || dmattn_tile_shares(d, t);
     const uint32_t mask = has_mask(d) ? 9 : 0, bias_of_pairs = score_registers(d, 0) ? 6 : 0;
     return mask + bias_of_pairs + (d->slopes && (!mask || bias_of_pairs) ? 2 : 0) + (splits ? 6 : 0)
-           + (d->total_queries ? 2 : 0);
+           + (d->lse && !mask ? 4 : 0) + (d->total_queries ? 2 : 0);
 }
 
 /* With the output in shared memory. With one block of keys, the peak is where rows are loaded, so scores do not count.
@@ -163,14 +163,25 @@ static uint32_t shared_sums_registers(const capabilities *caps, const attention_
            + (blocks < 3 ? 7 - 2 * blocks : 0);
 }
 
-/* The output, a row of q and the scores; the rest is addresses and operands. */
+/* RDNA3 holds each element of an operand twice. Its driver has no matrices of bf16, those of later cards do. */
+static bool operands_twice(const capabilities *caps)
+{
+    return caps->driver == VK_DRIVER_ID_MESA_RADV && !caps->matrix[DMATTN_TYPE_BF16].m;
+}
+
+/* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
+ * of the next tile is loaded, registers hold it, too. */
+#define FEW_STEPS 5
 uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
 {
     const uint32_t options = option_registers(t, d);
     if (t->sums_shared)
         return shared_sums_registers(caps, t, d) + options;
-    return sum_elements(t, dmattn_tile_columns(t, d->value_dim)) + operand_words(t, t->query_blocks)
-           + sum_elements(t, t->keys) + 89 + options;
+    const uint32_t queries = operand_words(t, t->query_blocks);
+    const uint32_t steps = dmattn_ceil_div(t->keys * (d->head_dim / 8), t->workgroup);
+    return sum_elements(t, dmattn_tile_columns(t, d->value_dim)) * 5 / 4
+           + (operands_twice(caps) ? 2 * queries + 2 : queries) + sum_elements(t, t->keys) + 62
+           + (steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) : 0) + options;
 }
 
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two, twice on RDNA3;

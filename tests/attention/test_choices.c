@@ -90,6 +90,14 @@ static capabilities navi31(void)
     return with_matrices(device(VK_DRIVER_ID_MESA_RADV, 32, 64, 65536), 16, 16, 16);
 }
 
+/* AMD Radeon RX 9070 by RADV */
+static capabilities gfx1201(void)
+{
+    capabilities caps = navi31();
+    caps.matrix[DMATTN_TYPE_BF16] = caps.matrix[DMATTN_TYPE_F16];
+    return caps;
+}
+
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
 
 #define SIZES .type = DMATTN_TYPE_F16, .batch = 4, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
@@ -173,10 +181,10 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix2/reduced 64/8 64x32 blocks 8",
         .forward[FORWARD_128] = "matrix2/reduced 64/8 64x32 blocks 16",
         .forward[FORWARD_256] = "matrix2/reduced 32/8 32x16 blocks 32",
-        .forward[FORWARD_512] = "matrix/shared 16/8 16x8 blocks 8 band 128",
+        .forward[FORWARD_512] = "matrix/shared 24/8 24x8 blocks 16 band 128",
         .forward[LISTED_128] = "matrix2/reduced 64/8 64x32 blocks 16",
         .forward[ONE_QUERY_128] = "matrix2/reduced 64/8 64x32 blocks 16 splits 32",
-        .forward[ONE_QUERY_LATENT] = "matrix/shared 16/8 16x8 blocks 16 band 128 splits 16",
+        .forward[ONE_QUERY_LATENT] = "matrix/shared 24/8 24x8 blocks 24 band 128 splits 21",
         .queries[GRADIENTS_64] = "matrix2/reduced 32/8 32x8 blocks 2+2 buffers 1",
         .queries[GRADIENTS_128] = "matrix2/reduced 32/8 32x8 blocks 2+2 buffers 1",
         .queries[GRADIENTS_256] = "matrix2/reduced 16/8 16x8 blocks 32+32 buffers 1",
@@ -287,10 +295,29 @@ static const struct choices {
         .forward[FORWARD_64] = "matrix/shared 256/32 128x32 blocks 4",
         .forward[FORWARD_128] = "matrix/shared 256/32 128x32 blocks 6",
         .forward[FORWARD_256] = "matrix/shared 128/32 64x16 blocks 1",
-        .forward[FORWARD_512] = "matrix/shared 64/32 32x16 blocks 4 band 128",
+        .forward[FORWARD_512] = "portable 128/32 32x64 lanes 16 depth 32 values 8",
         .forward[LISTED_128] = "matrix/shared 256/32 128x32 blocks 6",
         .forward[ONE_QUERY_128] = "matrix/shared 256/32 128x32 blocks 6 splits 32",
-        .forward[ONE_QUERY_LATENT] = "matrix/shared 64/32 32x16 blocks 8 band 128 splits 32",
+        .forward[ONE_QUERY_LATENT] = "portable 128/32 32x64 lanes 16 depth 32 values 8 splits 16",
+        .queries[GRADIENTS_64] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
+        .queries[GRADIENTS_128] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
+        .queries[GRADIENTS_256] = "portable 128/32 32x64 lanes 16 depth 32 values 8",
+        .keys[GRADIENTS_64] = "matrix/shared 128/32 16x64 blocks 1+1 buffers 1",
+        .keys[GRADIENTS_128] = "matrix/shared 128/32 16x64 blocks 1+1 buffers 1",
+        .keys[GRADIENTS_256] = "portable 128/32 32x32 lanes 16 depth 32 values 8",
+        .decode[CACHE_128] = "matrix/shared 256/32 16x64 ahead 8 splits 17",
+        .decode[PAGES_64] = "portable 128/32 4x256 lanes 4 ahead 8 splits 64",
+    },
+    {
+        .name = "RX 9070",
+        .device = gfx1201,
+        .forward[FORWARD_64] = "matrix/shared 256/32 128x32 blocks 4",
+        .forward[FORWARD_128] = "matrix/shared 256/32 128x32 blocks 6",
+        .forward[FORWARD_256] = "matrix/shared 128/32 64x16 blocks 1",
+        .forward[FORWARD_512] = "matrix/shared 96/32 48x16 blocks 8 band 128",
+        .forward[LISTED_128] = "matrix/shared 256/32 128x32 blocks 6",
+        .forward[ONE_QUERY_128] = "matrix/shared 256/32 128x32 blocks 6 splits 32",
+        .forward[ONE_QUERY_LATENT] = "matrix/shared 96/32 48x16 blocks 12 band 128 splits 42",
         .queries[GRADIENTS_64] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
         .queries[GRADIENTS_128] = "matrix/shared 128/32 64x16 blocks 1+1 buffers 1",
         .queries[GRADIENTS_256] = "portable 128/32 32x64 lanes 16 depth 32 values 8",
