@@ -2,7 +2,11 @@
  * What a compiler says of the kernels: registers, spills, instructions and the time to compile each pipeline of a table
  * of plans, and the plans that fail, as JSON. tests/compile/compilers.py reads it.
  *
- *     tools/shim DEVICE dmattn_pipeline_statistics [--few] */
+ *     tools/shim DEVICE dmattn_pipeline_statistics [--few]
+ *     tools/shim DEVICE dmattn_pipeline_statistics --sweep forward|backward|decoding [PART]
+ *
+ * --sweep: many more plans of a pass, at the level that the library chooses. With PART, only those whose names contain
+ * it. */
 #include "complain.h"
 #include "context.h"
 #include "null_device.h"
@@ -12,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PIPELINES 1024
+#define MAX_PIPELINES 4096
 #define MAX_FAILED    256
 
 typedef struct survey {
@@ -93,24 +97,36 @@ static void print_device(const null_device *device)
     printf("],\n  \"rows\": [");
 }
 
+/* The number of pipelines of the few plans is printed, too. */
+static void make_table(survey *s, const null_device *device, bool few, const plan_listener *listener)
+{
+    make_plans(device->context, device->info.level, true, listener);
+    const unsigned pipelines_of_few = s->pipelines;
+    if (!few)
+        make_plans(device->context, device->info.level, false, listener);
+    printf("\n  ],\n  \"few\": %u,\n  \"failed\": [", pipelines_of_few);
+}
+
 int main(int argc, char **argv)
 {
     static survey s;
     const plan_listener listener = {begin, end, &s};
     const bool few = argc == 2 && !strcmp(argv[1], "--few");
+    const bool sweep = (argc == 3 || argc == 4) && !strcmp(argv[1], "--sweep");
     null_device device;
     complain_as("dmattn_pipeline_statistics");
-    if (argc > 1 + few)
-        return complain(2, "usage: dmattn_pipeline_statistics [--few]");
+    if (argc > 1 && !few && !sweep)
+        return complain(2, "usage: dmattn_pipeline_statistics [--few | --sweep forward|backward|decoding [PART]]");
     const dmattn_status status = null_device_open(&device, print_pipeline, &s, error_log_keep, &s.log);
     if (status)
         return complain(1, "%s", error_log_sentence(&s.log, status));
     print_device(&device);
-    make_plans(device.context, device.info.level, true, &listener);
-    const unsigned pipelines_of_few = s.pipelines;
-    if (!few)
-        make_plans(device.context, device.info.level, false, &listener);
-    printf("\n  ],\n  \"few\": %u,\n  \"failed\": [", pipelines_of_few);
+    if (!sweep)
+        make_table(&s, &device, few, &listener);
+    else if (make_sweep(device.context, argv[2], argc == 4 ? argv[3] : "", &listener))
+        printf("\n  ],\n  \"failed\": [");
+    else
+        return complain(2, "there is no sweep of '%s'", argv[2]);
     for (unsigned i = 0; i < s.failures; i++)
         printf("%s\"%s\"", i ? ", " : "", s.failed[i]);
     printf("]\n}\n");

@@ -19,4 +19,8 @@ typedef struct plan_listener {
  * level above portable that a plan does not support is left out. */
 void make_plans(dmattn_context *context, dmattn_level best, bool few, const plan_listener *listener);
 
+/* Makes and destroys many plans of a pass, at the level that the library chooses: "forward", "backward" or "decoding".
+ * Only those whose names contain `part`. False: there is no such pass. */
+bool make_sweep(dmattn_context *context, const char *pass, const char *part, const plan_listener *listener);
+
 #endif
