@@ -60,6 +60,7 @@ static const decode_case paged_table[] = {
      PAGED_CACHE,
      .rounds = 8},
     {.name = "distances times slopes",
+     .extra = true,
      .desc =
          {{SHAPE(F32, 3, 3, 6, 2, 16), .slopes = true, .sink = true}, .no_importance = true, ALL(), PAGES(16, 30, 100)},
      PAGED_CACHE,
@@ -81,6 +82,7 @@ const decode_cases decode_paged = LIST(paged_table);
 
 static const decode_case balanced_table[] = {
     {.name = "lengths from 0 to 990",
+     .extra = true,
      .desc = {{SHAPE(F16, 5, 3, 4, 2, 16)}, .no_importance = true, ALL(.sinks = 0), PAGES(16, 315, 1000)},
      UNEQUAL,
      .rounds = 6},
