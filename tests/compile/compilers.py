@@ -5,6 +5,9 @@
     compilers.py [--few] PROGRAM DEVICE...    fails if a kernel got worse; --few: of the plans that CI compiles
     compilers.py --write PROGRAM DEVICE...    records what the compilers say now, and writes the page
     compilers.py --write                      writes the page only: docs/notes/compilers.md
+    compilers.py --sweep PASS [--part TEXT] PROGRAM DEVICE...
+                                              prints the kernels that spill, of many more plans of a pass: forward,
+                                              backward or decoding; TEXT: of plans with it in their names
 
 PROGRAM is dmattn_pipeline_statistics, DEVICE one of tools/shim.
 
@@ -32,9 +35,9 @@ OTHERS = ("instructions", "cycles")
 
 # ---- measuring and comparing -----------------------------------------------------------------------------------------
 
-def measure(program, device, few):
+def measure(program, device, arguments):
     """Runs the program on a device. Returns what it printed, or None if it failed."""
-    command = [ROOT / "tools" / "shim", device, program] + (["--few"] if few else [])
+    command = [ROOT / "tools" / "shim", device, program] + arguments
     # Without the lines that libraries of tools/shim print if a driver asks for something they do not know.
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     for line in run.stderr.splitlines():
@@ -91,6 +94,17 @@ def compare(device, survey, recorded):
     if worse and recorded and recorded["driver"] != survey["driver"]:
         print("%s: the driver is %s; recorded is %s" % (device, survey["driver"], recorded["driver"]))
     return worse
+
+
+def print_spills(device, survey):
+    """Prints the kernels that spill, and returns how many do."""
+    rows = rows_of(survey)
+    spilling = {key: row for key, row in rows.items() if any(row[column] for column in MEMORY)}
+    for key, row in spilling.items():
+        print("%s: %s: %s" % (device, " | ".join(key), "; ".join("%s %d" % (c, row[c]) for c in MEMORY if row[c])))
+    print("%s: %d kernels; %d spill; the slowest takes %.1f s to compile" %
+          (device, len(rows), len(spilling), max(row["seconds"] for row in rows.values())))
+    return len(spilling)
 
 
 # ---- recording -------------------------------------------------------------------------------------------------------
@@ -209,19 +223,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--few", action="store_true", help="the plans that CI compiles")
     parser.add_argument("--write", action="store_true", help="record what the compilers say, and write the page")
+    parser.add_argument("--sweep", metavar="PASS", help="print what spills of more plans: forward, backward, decoding")
+    parser.add_argument("--part", metavar="TEXT", default="", help="of the sweep's plans with TEXT in their names")
     parser.add_argument("program", metavar="PROGRAM", nargs="?")
     parser.add_argument("devices", metavar="DEVICE", nargs="*")
     options = parser.parse_args()
     if not options.devices and (options.program or not options.write):
         parser.error("name a program and devices")
-    if options.few and options.write:
-        parser.error("--write records all plans, so it excludes --few")
+    if options.few + options.write + bool(options.sweep) > 1:
+        parser.error("--few, --write and --sweep exclude each other")
+    arguments = ["--sweep", options.sweep, options.part] if options.sweep else ["--few"] if options.few else []
     worse = 0
     for device in options.devices:
-        survey = measure(options.program, device, options.few)
+        survey = measure(options.program, device, arguments)
         if not survey:
             return 1
-        worse += compare(device, survey, read(device))
+        worse += print_spills(device, survey) if options.sweep else compare(device, survey, read(device))
         if options.write:
             write(device, to_record(survey))
     if options.write:

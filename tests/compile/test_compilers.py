@@ -67,6 +67,13 @@ class Compilers(unittest.TestCase):
         self.assertEqual(worse, 1)
         self.assertIn("does not report spills", text)
 
+    def test_sweep(self):
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            self.assertEqual(compilers.print_spills("card", self.measured), 1)
+        self.assertEqual(text.getvalue(),
+                         "card: attention | portable | forward, portable, f16, 64, all keys: spills 7; fills 9\n"
+                         "card: 2 kernels; 1 spill; the slowest takes 1.0 s to compile\n")
+
     def test_time_to_compile(self):
         self.change(self.measured, 0, "seconds", 10.0)
         self.assertEqual(self.compare()[0], 0)
