@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "cases/parse.h"
+#include "check/threads.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ enum {
     OPTION_MARKDOWN,
     OPTION_TUNE,
     OPTION_PLANS,
+    OPTION_PLAN_THREADS,
     OPTION_CEILINGS,
     OPTION_LIST,
     OPTION_LIST_CASES,
@@ -94,6 +96,7 @@ static const struct option long_options[] = {
     {"markdown", required_argument, NULL, OPTION_MARKDOWN},
     {"tune", optional_argument, NULL, OPTION_TUNE},
     {"plans", optional_argument, NULL, OPTION_PLANS},
+    {"plan-threads", required_argument, NULL, OPTION_PLAN_THREADS},
     {"ceilings", no_argument, NULL, OPTION_CEILINGS},
     {"list", no_argument, NULL, OPTION_LIST},
     {"list-cases", no_argument, NULL, OPTION_LIST_CASES},
@@ -125,10 +128,10 @@ static bool parse_number_option(int option, const char *name, bench_options *o, 
         if (!parse_digits(optarg, 1000, &value, &end) || *end || !value)
             wanted = "a number from 1 to 1000";
         o->repeats = (uint32_t)value;
-    } else if (option == OPTION_PLANS) {
-        if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
-            wanted = "a number of threads from 1 to 256";
-        o->plan_threads = (uint32_t)value;
+    } else if (option == OPTION_PLANS || option == OPTION_PLAN_THREADS) {
+        if (!parse_digits(optarg, MOST_THREADS, &value, &end) || *end || !value)
+            wanted = "a number of threads from 1 to 16";
+        *(option == OPTION_PLANS ? &o->plan_threads : &o->ahead) = (uint32_t)value;
     } else if (option == OPTION_PAGE_SIZE) {
         if (!parse_digits(optarg, 256, &value, &end) || *end || !value)
             wanted = "a number of tokens from 1 to 256";

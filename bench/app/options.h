@@ -28,6 +28,7 @@ typedef struct bench_options {
     uint32_t lengths; /* --lengths; 0: not given */
     bool cold;
     bool plans;            /* time planning instead of runs */
+    uint32_t ahead;        /* threads that plan the cases to come; 0: one for each processor; 1: none */
     uint32_t plan_threads; /* how long all plans take in so many threads; 0: how long each takes */
     bool tune;
     const char *tune_filter; /* NULL: none */

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "plan_times.h"
 
-#include "measure/planning.h"
+#include "plan_ahead.h"
 #include "runtime/platform.h"
 #include "timing/interrupt.h"
 #include "timing/statistics.h"
 
 #include <stdlib.h>
-#ifndef _WIN32
-#include <pthread.h>
-#endif
 
 #define TIMES 101 /* equal plans */
 
@@ -82,57 +79,22 @@ bool print_plan_times(FILE *stream, const case_list *cases, const measure_settin
 
 /* ---- in threads -------------------------------------------------------------------------------------------------- */
 
-#ifndef _WIN32
-
-/* What a thread plans: every step-th case from `first` on. */
-typedef struct planner {
-    dmattn_context *context;
-    const case_list *cases;
-    uint32_t first, step;
-    dmattn_plan **plans; /* one for each case */
-    pthread_t thread;
-} planner;
-
-static void *plan_cases(void *user)
-{
-    const planner *p = user;
-    for (uint32_t i = p->first; i < p->cases->count; i += p->step)
-        (void)case_plan(p->context, &p->cases->item[i], last_pass(&p->cases->item[i]), &p->plans[i]);
-    return NULL;
-}
-
 bool print_parallel_plans(FILE *stream, const case_list *cases, const measure_settings *settings, uint32_t threads)
 {
-    planner *planners = calloc(threads, sizeof *planners);
-    dmattn_plan **plans = calloc(cases->count, sizeof(dmattn_plan *));
-    uint32_t started = 0, made = 0;
+    planned_case *planned = calloc(cases->count, sizeof *planned);
+    uint32_t made = 0;
+    if (!planned)
+        return false;
+    for (uint32_t i = 0; i < cases->count; i++)
+        planned[i].c = &cases->item[i];
     const double begin = dmattn_clock_seconds();
-    for (; planners && plans && started < threads; started++) {
-        planner *p = &planners[started];
-        *p = (planner){dmattn_device_context(settings->device), cases, started, threads, plans, 0};
-        if (pthread_create(&p->thread, NULL, plan_cases, p))
-            break;
-    }
-    for (uint32_t i = 0; i < started; i++)
-        pthread_join(planners[i].thread, NULL);
+    plan_ahead(settings, planned, cases->count, threads);
     const double seconds = dmattn_clock_seconds() - begin;
-    for (uint32_t i = 0; plans && i < cases->count; i++) {
-        made += plans[i] != NULL;
-        dmattn_plan_destroy(plans[i]);
+    for (uint32_t i = 0; i < cases->count; i++) {
+        made += planned[i].done;
+        planned_case_destroy(&planned[i]);
     }
-    fprintf(stream, "%u of %u cases planned in %u threads: %.2f s\n", made, cases->count, started, seconds);
-    free(plans);
-    free(planners);
+    fprintf(stream, "%u of %u cases planned in %u threads: %.2f s\n", made, cases->count, threads, seconds);
+    free(planned);
     return made == cases->count;
 }
-
-#else
-
-bool print_parallel_plans(FILE *stream, const case_list *cases, const measure_settings *settings, uint32_t threads)
-{
-    (void)cases, (void)settings, (void)threads;
-    fputs("vkbench plans in several threads only on systems with POSIX threads\n", stream);
-    return false;
-}
-
-#endif

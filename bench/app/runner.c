@@ -3,6 +3,7 @@
 
 #include "complain.h"
 #include "measure/measure.h"
+#include "plan_ahead.h"
 #include "report/estimate.h"
 #include "runtime/platform.h"
 #include "timing/calibration.h"
@@ -16,11 +17,24 @@ static bool is_cpu(const runner *r)
     return r->settings.info->type == VK_PHYSICAL_DEVICE_TYPE_CPU;
 }
 
+static bool plans_ahead(const runner *r)
+{
+    return r->threads > 1 && !r->settings.lengths; /* plans for several lengths are not those of the cases */
+}
+
+static estimate estimate_of(const runner *r, uint32_t index)
+{
+    estimate e = estimate_case(&r->cases->item[index], r->settings.ceilings, is_cpu(r));
+    if (plans_ahead(r))
+        estimate_share_plan(&e, r->threads);
+    return e;
+}
+
 double runner_estimate(const runner *r)
 {
     double seconds = 0;
     for (uint32_t i = 0; i < r->cases->count; i++) {
-        const estimate e = estimate_case(&r->cases->item[i], r->settings.ceilings, is_cpu(r));
+        const estimate e = estimate_of(r, i);
         if (r->longest <= 0 || e.run <= r->longest)
             seconds += estimate_seconds(&e, r->settings.seconds);
     }
@@ -34,6 +48,8 @@ typedef struct pass_through {
     const runner *r;
     outcomes *o;
     estimate *estimates;
+    planned_case *planned; /* for each case */
+    uint32_t ahead;        /* the cases before this one have had their plans made ahead */
     uint32_t repeat;
     double start;           /* clock time */
     double expected, taken; /* host seconds of the cases so far, estimated and measured */
@@ -85,6 +101,37 @@ static bool has_no_time(const pass_through *t, uint32_t index, double *limit, me
     return false;
 }
 
+/* Plans the cases from `index` on, if they are not yet: a batch, which bounds the memory of the plans, and the time for
+ * plans of cases that turn out to have no time. */
+static void plan_batch(pass_through *t, uint32_t index)
+{
+    enum { CASES_OF_THREAD = 4 };
+    const runner *r = t->r;
+    const uint32_t left = r->cases->count - index, most = CASES_OF_THREAD * r->threads;
+    const uint32_t count = left < most ? left : most;
+    const uint64_t cases = r->progress->count;
+    const double start = dmattn_clock_seconds();
+    char text[64];
+    if (!plans_ahead(r) || index < t->ahead)
+        return;
+    for (uint32_t i = index; i < index + count; i++) {
+        double limit;
+        measurement unused;
+        t->planned[i].c = has_no_time(t, i, &limit, &unused) ? NULL : &r->cases->item[i];
+    }
+    snprintf(text, sizeof text, "planning the next %u case%s", count, count > 1 ? "s" : "");
+    r->progress->count = 0; /* no case is running */
+    tell_phase(&r->settings, text);
+    plan_ahead(&r->settings, &t->planned[index], count, r->threads);
+    progress_erase(r->progress);
+    r->progress->count = cases;
+    t->taken += dmattn_clock_seconds() - start;
+    for (uint32_t i = index; i < index + count; i++)
+        if (t->planned[i].c)
+            t->expected += estimate_take_plan(&t->estimates[i]);
+    t->ahead = index + count;
+}
+
 static void run_case(pass_through *t, uint32_t index)
 {
     const runner *r = t->r;
@@ -121,19 +168,33 @@ static void run_case(pass_through *t, uint32_t index)
 bool runner_run(const runner *r, outcomes *o)
 {
     const uint32_t count = r->cases->count;
-    pass_through t = {.r = r, .o = o, .estimates = calloc(count, sizeof *t.estimates), .ok = true};
-    if (!t.estimates) {
+    pass_through t = {.r = r,
+                      .o = o,
+                      .estimates = calloc(count, sizeof *t.estimates),
+                      .planned = calloc(count, sizeof *t.planned),
+                      .ok = true};
+    if (!t.estimates || !t.planned) {
+        free(t.estimates);
+        free(t.planned);
         complain(0, "no memory for the estimates");
         return false;
     }
-    for (uint32_t i = 0; i < count; i++)
-        t.estimates[i] = estimate_case(&r->cases->item[i], r->settings.ceilings, is_cpu(r));
     r->progress->count = (uint64_t)count * r->repeats;
     for (; t.repeat < r->repeats; t.repeat++) {
         t.start = dmattn_clock_seconds() - (t.repeat ? 0 : r->spent);
-        for (uint32_t i = 0; i < count && !t.lost && !interrupted(); i++)
-            run_case(&t, i);
+        t.ahead = 0;
+        for (uint32_t i = 0; i < count; i++)
+            t.estimates[i] = estimate_of(r, i);
+        for (uint32_t i = 0; i < count && !t.lost && !interrupted(); i++) {
+            plan_batch(&t, i);
+            if (!interrupted())
+                run_case(&t, i);
+            planned_case_destroy(&t.planned[i]);
+        }
     }
+    for (uint32_t i = 0; i < count; i++)
+        planned_case_destroy(&t.planned[i]);
+    free(t.planned);
     free(t.estimates);
     if (t.lost)
         complain(0, "the device failed; the cases after this one were not run");

@@ -13,10 +13,11 @@ typedef struct runner {
     measure_settings settings; /* settings.seconds is the upper limit of a case */
     const case_list *cases;
     uint32_t repeats;
-    double budget;   /* seconds for one repeat of all cases; 0: no limit */
-    double spent;    /* seconds of the first repeat's budget that are used up before it starts */
-    double longest;  /* cases whose single run would take longer are skipped; 0: none */
-    row_table *rows; /* if not NULL, each case is printed when it is done */
+    double budget;    /* seconds for one repeat of all cases; 0: no limit */
+    double spent;     /* seconds of the first repeat's budget that are used up before it starts */
+    double longest;   /* cases whose single run would take longer are skipped; 0: none */
+    uint32_t threads; /* that plan the cases to come; 1: each case is planned when it runs */
+    row_table *rows;  /* if not NULL, each case is printed when it is done */
     progress *progress;
 } runner;
 

@@ -3,6 +3,7 @@
 
 #include "ceilings/calibration_kernel.h"
 #include "ceilings/ceiling_measure.h"
+#include "check/threads.h"
 #include "plan_times.h"
 #include "report/estimate.h"
 #include "report/page.h"
@@ -116,6 +117,15 @@ static int run_cases(const bench_options *o, runner *r, const ceilings *p, outco
                          : status;
 }
 
+/* Suites plan the next cases in threads if there are processors for it. In a grid, --plan-threads asks for that. */
+static uint32_t planning_threads(const bench_options *o)
+{
+    const uint32_t processors = processor_count();
+    if (o->ahead)
+        return o->ahead;
+    return !o->suite || processors <= 2 ? 1 : processors < MOST_THREADS ? processors : MOST_THREADS;
+}
+
 static runner make_runner(const session *s)
 {
     const bench_options *o = s->options;
@@ -140,6 +150,7 @@ static runner make_runner(const session *s)
         .repeats = o->repeats,
         .budget = o->seconds > 0 ? 0 : suite_budget(o->suite, s->info->type),
         .longest = o->suite ? 10 : 0,
+        .threads = planning_threads(o),
         .progress = s->progress};
 }
 

@@ -23,6 +23,8 @@ typedef struct listener {
 static void on_message(void *user, dmattn_severity severity, const char *text)
 {
     listener *l = user;
+    if (l->log.ignores)
+        return;
     error_log_keep(&l->log, severity, text);
     if (severity != DMATTN_SEVERITY_WARNING || !strncmp(l->warning, text, sizeof l->warning - 1))
         return;

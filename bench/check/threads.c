@@ -3,6 +3,11 @@
 
 #ifdef _WIN32
 
+uint32_t processor_count(void)
+{
+    return 1;
+}
+
 void run_in_threads(void *(*work)(void *item), void *items, size_t size, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -13,6 +18,13 @@ void run_in_threads(void *(*work)(void *item), void *items, size_t size, uint32_
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <unistd.h>
+
+uint32_t processor_count(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (uint32_t)count;
+}
 
 void run_in_threads(void *(*work)(void *item), void *items, size_t size, uint32_t count)
 {

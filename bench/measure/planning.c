@@ -87,6 +87,33 @@ dmattn_status case_support(const dmattn_context *context, const bench_case *c, b
                            : dmattn_attention_backward_check(context, &attention, support);
 }
 
+void case_use_stream(bench_case *c, const decoding *cache)
+{
+    c->desc.q_strides = c->dma.attention.q_strides = cache->desc.attention.q_strides;
+}
+
+static dmattn_status plan_cache(const measure_settings *s, const bench_case *c, dmattn_plan *plans[MOST_CASE_PLANS])
+{
+    dmattn_context *context = dmattn_device_context(s->device);
+    decoding cache = {.settings = s};
+    bench_case chunk = *c;
+    decoding_describe(&cache, c);
+    TRY(dmattn_decode_plan(context, &cache.desc, &plans[0]));
+    case_use_stream(&chunk, &cache);
+    return c->pass == PASS_PREFILL ? case_plan(context, &chunk, PASS_PREFILL, &plans[1]) : DMATTN_SUCCESS;
+}
+
+dmattn_status case_plans(const measure_settings *s, const bench_case *c, dmattn_plan *plans[MOST_CASE_PLANS])
+{
+    dmattn_context *context = dmattn_device_context(s->device);
+    if (case_has_cache(c) || c->pass == PASS_PREFILL)
+        return plan_cache(s, c, plans);
+    if (c->pass & (PASS_MERGE | PASS_SELECT))
+        return case_plan(context, c, c->pass, &plans[0]);
+    TRY(case_plan(context, c, PASS_FORWARD, &plans[0]));
+    return c->pass & PASS_BACKWARD ? case_plan(context, c, PASS_BACKWARD, &plans[1]) : DMATTN_SUCCESS;
+}
+
 static dmattn_status plan_pass(const measure_settings *s, const bench_case *c,
                                const dmattn_attention_backward_desc *desc, bench_pass pass, planned_pass *planned)
 {

@@ -3,8 +3,8 @@
 #ifndef DMATTN_BENCH_PLANNING_H
 #define DMATTN_BENCH_PLANNING_H
 
+#include "decoding/decode_data.h"
 #include "measurement.h"
-#include "timing/settings.h"
 
 /* The resolved descriptor of a case without a cache; it includes the forward descriptor. */
 dmattn_status case_resolve(const bench_case *c, const messenger *messenger, dmattn_attention_backward_desc *desc);
@@ -18,6 +18,14 @@ dmattn_status case_plan(dmattn_context *context, const bench_case *c, bench_pass
 /* Checks the descriptor of that plan. */
 dmattn_status case_support(const dmattn_context *context, const bench_case *c, bench_pass pass,
                            dmattn_support *support);
+
+/* Makes all plans that measuring a case needs, except those for its stages alone. On failure, some may exist. The
+ * caller destroys them. */
+#define MOST_CASE_PLANS 2
+dmattn_status case_plans(const measure_settings *settings, const bench_case *c, dmattn_plan *plans[MOST_CASE_PLANS]);
+
+/* A chunk of a prompt reads q from the stream of its cache. */
+void case_use_stream(bench_case *c, const decoding *cache);
 
 /* Fills m->desc and m->planned. UNSUPPORTED if the device does not support a plan, or has too little memory. */
 dmattn_status plan_case(const measure_settings *settings, const bench_case *c, measurement *m,

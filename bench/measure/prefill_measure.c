@@ -140,7 +140,7 @@ static dmattn_status plan(prefill *p, const measure_settings *s, measurement *m)
     dmattn_attention_backward_desc desc;
     dmattn_plan_info info;
     decoding_describe(&p->cache, &p->c);
-    p->c.desc.q_strides = p->c.dma.attention.q_strides = p->cache.desc.attention.q_strides;
+    case_use_stream(&p->c, &p->cache);
     m->desc = p->c.desc;
     TRY(case_resolve(&p->c, p->cache.log, &desc));
     m->desc = desc.attention;

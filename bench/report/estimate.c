@@ -46,7 +46,7 @@ static double host_of_cache(const bench_case *c, double bytes, bool cpu)
     const double dims = d->head_dim + (d->value_dim ? d->value_dim : d->head_dim);
     const double kv_heads = d->kv_heads ? d->kv_heads : d->heads, group = 1.5e-8 * dims * d->keys;
     const double tokens = 3.0 * d->keys + 3.0 * d->batch * (2 * kv_heads + d->heads);
-    return 4e-7 * tokens + fmin(8 * group, fmax(0.1, group)) + bytes * (cpu ? 5e-9 : 1e-11) + (cpu ? 1.5 : 0.2);
+    return 4e-7 * tokens + fmin(8 * group, fmax(0.1, group)) + bytes * (cpu ? 5e-9 : 1e-11);
 }
 
 estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
@@ -66,16 +66,30 @@ estimate estimate_case(const bench_case *c, const ceilings *p, bool cpu)
     estimate e = {.limits = c->mask.dynamic && c->pass == PASS_FORWARD ? 2 : 1};
     if (p && p->of[CEILING_FMA].rate > 0 && p->of[CEILING_COPY].rate > 0)
         e.run = flops / arithmetic_rate(c, p, cpu) + bytes / (0.3 * p->of[CEILING_COPY].rate);
-    e.host = bytes * (backward ? 6e-9 : 3e-9)                                        /* data */
-             + row_check * fmin(fmax(CHECK_SECONDS / row_check, 8), CHECK_ROWS)      /* rows */
-             + (backward ? fmin(CHECK_SECONDS, rows * seen * dims * 2e-8) : 0)       /* gradients */
-             + (c->mask.dynamic && !decoding ? 2 * fmin(1, 32 * d->keys * 1e-7) : 0) /* masks */
-             + (cpu        ? (backward ? 6 : 2)
-                : backward ? 0.5
-                           : 0.2); /* compilers */
-    if (case_has_cache(c) || c->pass == PASS_PREFILL)
+    const bool cache = case_has_cache(c) || c->pass == PASS_PREFILL;
+    e.plan = cpu ? (backward ? 6 : cache ? 1.5 : 2) : backward ? 0.5 : cache ? 1 : 0.2;
+    e.host = bytes * (backward ? 6e-9 : 3e-9)                                         /* data */
+             + row_check * fmin(fmax(CHECK_SECONDS / row_check, 8), CHECK_ROWS)       /* rows */
+             + (backward ? fmin(CHECK_SECONDS, rows * seen * dims * 2e-8) : 0)        /* gradients */
+             + (c->mask.dynamic && !decoding ? 2 * fmin(1, 32 * d->keys * 1e-7) : 0); /* masks */
+    if (cache)
         e.host = host_of_cache(c, bytes, cpu);
+    e.host += e.plan;
     return e;
+}
+
+void estimate_share_plan(estimate *e, uint32_t threads)
+{
+    e->host -= e->plan * (1 - 1.0 / threads);
+    e->plan /= threads;
+}
+
+double estimate_take_plan(estimate *e)
+{
+    const double plan = e->plan;
+    e->host -= plan;
+    e->plan = 0;
+    return plan;
 }
 
 double estimate_seconds(const estimate *e, double limit)

@@ -10,11 +10,18 @@
 typedef struct estimate {
     double run;    /* seconds of one run on the device; 0 if its ceilings are unknown */
     double host;   /* seconds for data, kernel compilation and checks */
+    double plan;   /* the part of `host` for kernel compilation */
     double limits; /* how many times the sampling limit is used; 2 if the stages are timed separately */
 } estimate;
 
 /* `ceilings` may be NULL. */
 estimate estimate_case(const bench_case *c, const ceilings *ceilings, bool cpu);
+
+/* The case is planned beside others, in this many threads: they share the time of planning. */
+void estimate_share_plan(estimate *e, uint32_t threads);
+
+/* The case has its plans: planning takes no time any more. Returns the seconds that it would have taken. */
+double estimate_take_plan(estimate *e);
 
 /* Total seconds of a case whose sampling is limited to `limit` seconds. */
 double estimate_seconds(const estimate *e, double limit);

@@ -46,8 +46,9 @@ int complain(int status, const char *format, ...)
 
 void error_log_keep(void *log, dmattn_severity severity, const char *text)
 {
-    if (severity == DMATTN_SEVERITY_ERROR)
-        snprintf(((error_log *)log)->text, sizeof((error_log *)log)->text, "%s", text);
+    error_log *l = log;
+    if (severity == DMATTN_SEVERITY_ERROR && !l->ignores)
+        snprintf(l->text, sizeof l->text, "%s", text);
 }
 
 const char *error_log_sentence(const error_log *log, dmattn_status status)

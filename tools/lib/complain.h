@@ -15,6 +15,7 @@ int complain(int status, const char *format, ...) DMATTN_PRINTF(2, 3);
 /* The message of the last error. */
 typedef struct error_log {
     char text[512];
+    bool ignores; /* messages are not kept */
 } error_log;
 
 /* A dmattn_message_fn; its `user` is an error_log. */
