@@ -381,12 +381,4 @@ void end_cache()
     }
 }
 
-#ifdef FORMATS
-// New tokens may be among the keys of any workgroup.
-bool sees_new_tokens()
-{
-    return true;
-}
-#endif
-
 #endif

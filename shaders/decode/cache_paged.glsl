@@ -192,16 +192,16 @@ uint entry_at(uint block, uint i)
 
 #ifdef FORMATS
 
-// Whether there may be new tokens among the workgroup's keys.
+#ifndef SELECTED_KEYS
+#define LATE_NEW_ROWS
+
+// Whether there are new tokens among the workgroup's keys.
 bool sees_new_tokens()
 {
-#ifdef SELECTED_KEYS
-    return true;
-#else
     const uvec2 range = split_entries(count);
     return range.x < range.y && NUMBERED_ENTRY(range.y - 1) >= length_;
-#endif
 }
+#endif
 
 // Where the rows of an entry are. Those of a new token are not there yet.
 uvec2 entry_key(uint entry)

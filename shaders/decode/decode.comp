@@ -76,9 +76,12 @@ void main()
     fetch_header();
     fetch_slots(0, slots);
     find_importance();
+#if defined(FORMATS) && !defined(LATE_NEW_ROWS)
+    make_new_rows();
+#endif
     fetch_first(q, k, v);
     begin_step();
-#ifdef FORMATS
+#ifdef LATE_NEW_ROWS // in most workgroups, no query sees them
     const bool has_new_rows = sees_new_tokens();
     if (has_new_rows)
         make_new_rows();
@@ -92,7 +95,7 @@ void main()
 #endif
     if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
         return;
-#ifdef FORMATS
+#ifdef LATE_NEW_ROWS
     if (!has_new_rows) // the cache gets them
         make_new_rows();
 #endif
