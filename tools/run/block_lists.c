@@ -93,7 +93,7 @@ static int check_sizes(const block_case *c)
 
 static int read_inputs(const safetensors_file *file, block_case *c)
 {
-    error_log error = {""};
+    error_log error = {0};
     int status = read_form(file, c);
     if (!status)
         status = read_metadata(file, c);

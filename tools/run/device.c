@@ -11,7 +11,7 @@ int exit_status(dmattn_status status)
 int with_device(const run_options *o, char name[256],
                 int (*run)(dmattn_device *device, const error_log *error, void *user), void *user)
 {
-    error_log error = {""};
+    error_log error = {0};
     dmattn_runtime *runtime = NULL;
     dmattn_device *device = NULL;
     uint32_t index = 0;

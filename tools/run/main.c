@@ -116,7 +116,7 @@ static int read_file(const run_options *o, safetensors_file *file)
 
 static int read_case(const run_options *o, const safetensors_file *file, problem *p)
 {
-    error_log error = {""};
+    error_log error = {0};
     const dmattn_status status = case_file_read(file, &(messenger){error_log_keep, &error}, p);
     if (status)
         return complain(exit_status(status), "%s: %s", o->in, error_log_sentence(&error, status));

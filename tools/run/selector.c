@@ -84,7 +84,7 @@ static int read_q_and_k(selector_case *c)
 static int read_inputs(const safetensors_file *file, selector_case *c)
 {
     const char *path = c->options->in;
-    error_log error = {""};
+    error_log error = {0};
     for (int i = 0; i < INPUTS; i++)
         if (!(c->input[i] = safetensors_find(file, names[i])) && i <= K)
             return complain(RUN_BAD_INPUT, "%s: there is no tensor '%s'", path, names[i]);
