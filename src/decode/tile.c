@@ -131,7 +131,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 #define FRAGMENT_KEYS 16
 #define LISTED_KEYS   8
 
-/* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have more.
+/* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have
+ * more.
  */
 #define FORMAT_ROWS 8
 
