@@ -74,16 +74,17 @@ typedef enum dmattn_mask {
  * prompts, chunks of prompts and single tokens in one call. They replace Sq and Sk in the position of a query. Numbers
  * outside of 0 to Sq or Sk count as the nearest one. Keys from the item's number on do not exist, and their k and v may
  * hold anything. Queries from the item's number on see no key, and their lists of selected keys may hold anything. Work
- * that items do not have is skipped. Not for intervals, and not for gradients.
+ * that items do not have is skipped. Intervals and gradients cannot have `counts`.
  *
- * With `total_queries` and `counts`, q and out are packed: the queries of each item begin where those of the item
+ * With `total_queries` and `counts`, q, out and lse are packed: the queries of each item begin where those of the item
  * before end. q is [total_queries, H, D], out is [total_queries, H, Dv] and lse is [H, total_queries]. Their batch
- * strides are ignored. Tiles cover only queries that exist, and the keys of an item that has much more work than others
- * are divided among several workgroups, all by what the device reads in args.counts. With `total_keys`, k and v are
- * packed in the same way: [total_keys, Hk, D] and [total_keys, Hk, Dv]. With pages, `total_keys` is the most keys of
- * all items together, for which the workspace has memory; 0: B * Sk. Masks and biases are not packed. If the items have
- * more queries or keys than these totals, the ones at the end do not exist. Rows of out and lse that belong to no item
- * are not written. Not with `lengths`, and not with selected keys.
+ * strides are ignored. Tiles cover only queries that exist. The keys of an item that has much more work than others are
+ * divided among several workgroups. The device finds all this in args.counts. With `total_keys`, k and v are packed in
+ * the same way: [total_keys, Hk, D] and [total_keys, Hk, Dv]. With pages, k and v stay in their pages, and `total_keys`
+ * only says how many keys of all items together the workspace has memory for; 0: B * Sk. Masks and biases are not
+ * packed: they have the shapes that they have without totals. If the items have more queries or keys than these totals,
+ * the ones at the end do not exist. Rows of out and lse that belong to no item are not written. Packed items cannot
+ * have `lengths` or selected keys.
  *
  * With `sink`, each query head has a learned score of its own, which belongs to no key. It takes part in the sum that
  * divides all probabilities, but has no value, so that probabilities add up to less than 1 (OpenAI 2025, gpt-oss):
@@ -169,7 +170,8 @@ typedef struct dmattn_attention_desc {
                      dimension has that of the run */
     uint32_t total_queries; /**< with `counts`: the most queries of all items together; q, out and lse are packed. 0:
                                they are not */
-    uint32_t total_keys;    /**< with `total_queries`: the same of keys; k and v are packed. 0: they are not */
+    uint32_t total_keys;    /**< with `total_queries`: the most keys of all items together; k and v are packed. 0: they
+                               are not. With pages: of the workspace; 0: batch * keys */
     dmattn_level level;     /**< use exactly this level; 0: the highest possible */
     dmattn_level max_level; /**< use no higher level than this; 0: no limit */
 } dmattn_attention_desc;
@@ -219,7 +221,8 @@ typedef struct dmattn_attention_args {
     uint32_t keys;           /**< Sk of this run, at most desc.keys, if desc.lengths; 0: desc.keys */
     bool reuse_mask_tiles; /**< the workspace still holds the bitmap or the lists that an earlier run of this plan made
                               from the same mask, for example in the previous layer: do not make them again. With
-                              desc.total_queries, also how the work of the same counts is divided */
+                              desc.total_queries, that run must have had the same contents of `counts`, too: how the
+                              work is divided is also in the workspace */
 } dmattn_attention_args;
 
 /** Records one run into `commands`, which must be in the recording state, outside a render pass, of a queue family with

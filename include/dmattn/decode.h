@@ -71,9 +71,10 @@ typedef struct dmattn_decode_desc {
      * and v contain only the new tokens, as elements of `type`; `k_format` and `v_format` are the formats of the cache.
      * With Q8_0 and Q4_0, dimensions are multiples of 32. mask: NONE or DENSE, or with PAGED SELECTED. With PAGED, it
      * is over the keys 0 to max_keys - 1 of each sequence; with BOUNDED, over the T new tokens, with one head
-     * (dmattn_cache). `causal`, `lists`, `list_capacity`, `lengths`, `counts`, its totals, `selected_queries` and the
-     * members of pages must not be set. `bias`, over all keys, and `slopes` need PAGED and no_importance. With PAGED
-     * and `sink`, importance_given or no_importance must be set.
+     * (dmattn_cache). `causal`, `lists`, `list_capacity`, `lengths`, `counts`, `total_queries`, `total_keys`,
+     * `selected_queries` and attention.page_size must not be set: pages of the cache are described below. `bias`, over
+     * all keys, and `slopes` need PAGED and no_importance. With PAGED and `sink`, importance_given or no_importance
+     * must be set.
      *
      * SELECTED (sparse decoding): a query sees the keys of its list that it would see without the mask, and the step
      * reads no others. Numbers are positions of tokens in their sequence, or with selected_block position /
@@ -94,9 +95,10 @@ typedef struct dmattn_decode_desc {
     uint32_t page_size; /**< PAGED: tokens per page: 1, 2, 4, 8 or a multiple of 16 up to 256 */
     uint32_t pages;     /**< PAGED: number of pages in the pool */
     uint32_t max_keys;  /**< PAGED: maximum number of tokens of a sequence */
-    uint32_t chunk_tokens; /**< BOUNDED, without a mask: the most new tokens of dmattn_decode_chunk_record(); 0: the
-                              plan has no chunks. It does not change the layout of the cache. PAGED: must be 0;
-                              attention and dynamic mask attention read the pages */
+    uint32_t chunk_tokens; /**< BOUNDED, without a mask: the most new tokens of dmattn_decode_chunk_record(), with the
+                              slots of the cache below 2^30; 0: the plan has no chunks. It does not change the
+                              layout of the cache. PAGED: must be 0, because plans of attention and of dynamic mask
+                              attention read the pages */
 } dmattn_decode_desc;
 
 /** Checks `desc` and compiles pipelines, including those that fill and copy states. INVALID, UNSUPPORTED: as
@@ -196,8 +198,8 @@ typedef struct dmattn_decode_args {
 DMATTN_API dmattn_status dmattn_decode_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                               const dmattn_decode_args *args);
 
-/** Buffers for filling the cache with a prompt or with a chunk of it: k, v and importance of the new tokens. They are
- * the inputs and the importance of dmattn_dma_record(), which computes attention.
+/** Buffers for filling the cache with a prompt or with a chunk of it: k, v and importance of the new tokens, as
+ * dmattn_dma_record() has them. Filling computes no attention. With BOUNDED, dmattn_decode_chunk_record() does both.
  *
  * The cache holds the same keys as if the new tokens had come in steps: a prompt may come at once or in chunks of any
  * size, between steps and after a fork. Only the order of slots may differ. As after steps, tokens can be taken back:
@@ -205,8 +207,8 @@ DMATTN_API dmattn_status dmattn_decode_record(const dmattn_plan *plan, VkCommand
 typedef struct dmattn_decode_fill_args {
     uint32_t sequence;          /**< index of the sequence to fill, 0 to B - 1 */
     uint32_t first;             /**< number of tokens of the sequence to keep; the new ones follow them. As `keep` of
-                                   dmattn_decode_args: 0 starts a new sequence, and if the sequence has fewer tokens, all
-                                   are kept. 0 needs no valid state */
+                                   dmattn_decode_args: 0 starts a new sequence, and if the sequence has fewer tokens,
+                                   all are kept. 0 needs no valid state */
     uint32_t keys;              /**< number of new tokens, at least 1 */
     dmattn_buffer k;            /**< [keys, Hk, D] */
     dmattn_buffer v;            /**< [keys, Hk, Dv] */
@@ -226,12 +228,12 @@ typedef struct dmattn_decode_fill_args {
 DMATTN_API dmattn_status dmattn_decode_fill_record(const dmattn_plan *plan, VkCommandBuffer commands,
                                                    const dmattn_decode_fill_args *args);
 
-/** Buffers of a chunk of new tokens of one sequence with a bounded cache. Strides of q, k, v and out are those of
- * desc.attention; `batch` is ignored. n is `keys`. */
+/** Buffers of a chunk: n new tokens of one sequence with a bounded cache, where n is the member `keys`. Strides of q,
+ * k, v and out are those of desc.attention; `batch` is ignored. */
 typedef struct dmattn_decode_chunk_args {
     uint32_t sequence;       /**< as in dmattn_decode_fill_args */
-    uint32_t first;          /**< as in dmattn_decode_fill_args: the number of tokens of the sequence to keep. The fewer
-                                there are, the fewer keys are looked at: 0 for the first chunk of a prompt */
+    uint32_t first;          /**< as in dmattn_decode_fill_args: the number of tokens of the sequence to keep, 0 for the
+                                first chunk of a prompt. A run reads at most so many keys of the cache */
     uint32_t keys;           /**< number of new tokens, 1 to desc.chunk_tokens */
     dmattn_buffer q;         /**< [n, H, D] */
     dmattn_buffer k;         /**< [n, Hk, D] of the new tokens */
@@ -252,8 +254,8 @@ typedef struct dmattn_decode_chunk_args {
  * whole sequence. So the prompt may come in chunks of any size, between steps and after a fork, and k and v of earlier
  * tokens are only in the cache. Only the rounding differs: here, stored rows become elements of `type` before they are
  * multiplied. If more tokens are taken back than desc.rollback, out and lse are NaN. A run is several dispatches; see
- * dmattn_attention_record(). Attention chooses its own level, by
- * desc.attention.level and max_level.
+ * dmattn_attention_record(). With desc.attention.level 0, steps and chunks each have the highest level that they
+ * can have: info.level is that of steps, and info.kernel names both.
  *
  * Algorithm: an evicted key never returns (mask.h), so the most important keys of a longer sequence are among those of
  * the cache and the new ones. They are copied side by side, in the order of their positions, and dynamic mask attention

@@ -48,8 +48,8 @@
  *   fewer workgroups in a dimension.
  * - Contents of buffers: no number in a buffer makes a kernel access memory outside of its tensors and the workspace.
  *   Intervals, document offsets, counts, lengths, page numbers and tile lists may hold anything: a value that is out of
- *   range is clamped (docs/embedding.md has a table). The results of its batch item may have no meaning then; those of
- *   other items are right.
+ *   range is clamped (docs/embedding.md has a table). The results of its batch item may have no meaning then. Those
+ *   of other items are right, unless they share a list or a page with it, or are packed behind it.
  * - Aliasing: inputs of a run may overlap each other. Its results and its workspace may overlap nothing else that the
  *   run accesses.
  * - Errors: every function that can fail returns a dmattn_status. On failure the output pointer is set to NULL, nothing

@@ -45,8 +45,9 @@ extern "C" {
  * With `page_size`, k is in pages of a pool, args.pages: rows of an indexer, in a pool of their own or behind the other
  * parts of a page, or k of a paged cache of decoding that holds elements of `type`. With P = page_size, page n starts
  * at n * page_bytes and holds k [Hk, P, D]. If args.pages begins at an offset, rows begin at this offset in each page.
- * The block table, args.table, is that of attention, int32 [B, ceil(keys / P)], and a number that is no page of the
- * pool counts as the last page. k_strides are ignored. Rows are read through the table, without a copy.
+ * The block table, args.table, is that of attention, int32 [B, ceil(keys / P)]. With `lengths`, `keys` here is that of
+ * the descriptor. A number that is no page of the pool counts as the last page. k_strides are ignored. Rows are read
+ * through the table, without a copy.
  *
  * Products and sums are computed in f32. NaN or infinity in q, w and k: the score is what f32 arithmetic makes of it. A
  * product of NaN or -infinity makes a score NaN if there is `relu`. q and w of one query and k of one key change no
@@ -80,7 +81,7 @@ typedef struct dmattn_selector_desc {
     dmattn_strides k_strides; /**< k [B, Sk, Hk, D] */
     uint32_t page_size;       /**< tokens of a page, 1 to 256; 0: k is not in pages */
     uint32_t pages;           /**< number of pages in the pool; required with page_size */
-    uint64_t page_bytes;      /**< from a page to the next, a multiple of 16; 0: the bytes of k */
+    uint64_t page_bytes;      /**< from a page to the next, a multiple of 16; 0: the bytes of k of a page */
     dmattn_level level;       /**< use exactly this level, PORTABLE or MATRIX; 0: the highest possible */
     dmattn_level max_level;   /**< use no higher level than this; 0: no limit */
 } dmattn_selector_desc;
@@ -108,7 +109,7 @@ typedef struct dmattn_selector_args {
     dmattn_buffer weights;  /**< f32 [B, Sq, H], contiguous, if desc.weights */
     dmattn_buffer counts;   /**< int32 [B, 2], at a multiple of 8 bytes, if desc.counts: numbers of queries and keys */
     dmattn_buffer pages;    /**< the pool, at a multiple of 16 bytes, if desc.page_size; then k is ignored */
-    dmattn_buffer table;    /**< the block table, if desc.page_size */
+    dmattn_buffer table;    /**< the block table, int32 [B, ceil(desc.keys / desc.page_size)], if desc.page_size */
     dmattn_buffer selected; /**< output: int32 [B, L, Sq, K], contiguous. In attention, the mask_shape of these lists is
                                {.batch = B, .heads = L, .queries = Sq}, and selected_block is desc.block */
     dmattn_buffer workspace; /**< info.workspace_size bytes; no other run may use them until this run is complete */
