@@ -396,29 +396,34 @@ static void fill_args_destroy(dmattn_decode_fill_args *args)
     dmattn_buffer_destroy(h.device, &args->importance);
 }
 
+/* Each buffer of `args` that exists, of which there are `buffers`, must be refused if it is too small, misaligned or
+ * absent. The caller has `r`, `args`, `buffers`, and `good`: the same arguments without a fault. */
+#define EXPECT_BAD_BUFFERS(buffer_of, record)                                          \
+    unsigned tried = 0;                                                                \
+    for (int t = 0; t < BUFFERS; t++) {                                                \
+        dmattn_buffer *buffer = buffer_of(&args, t);                                   \
+        if (!buffer || !buffer->buffer)                                                \
+            continue;                                                                  \
+        char part[64];                                                                 \
+        snprintf(part, sizeof part, "buffer %s ", buffer_name(t));                     \
+        buffer->size--;                                                                \
+        EXPECT_FAILURE(record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part); \
+        args = good;                                                                   \
+        buffer->offset = 1;                                                            \
+        EXPECT_FAILURE(record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part); \
+        *buffer = (dmattn_buffer){0};                                                  \
+        EXPECT_FAILURE(record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part); \
+        args = good;                                                                   \
+        tried++;                                                                       \
+    }                                                                                  \
+    cr_expect_eq(tried, buffers, "%u buffers", tried)
+
 static void try_fill(const dmattn_decode_desc *desc, unsigned buffers)
 {
     rig r = rig_create(desc, 0xff);
     const dmattn_decode_fill_args good = fill_args_of(&r, desc);
     dmattn_decode_fill_args args = good;
-    unsigned tried = 0;
-    for (int t = 0; t < BUFFERS; t++) {
-        dmattn_buffer *buffer = fill_buffer(&args, t);
-        if (!buffer || !buffer->buffer)
-            continue;
-        char part[64];
-        snprintf(part, sizeof part, "buffer %s ", buffer_name(t));
-        buffer->size--;
-        EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        args = good;
-        buffer->offset = 1;
-        EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        *buffer = (dmattn_buffer){0};
-        EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        args = good;
-        tried++;
-    }
-    cr_expect_eq(tried, buffers, "%u buffers", tried);
+    EXPECT_BAD_BUFFERS(fill_buffer, dmattn_decode_fill_record);
 
     args.sequence = 2;
     EXPECT_FAILURE(dmattn_decode_fill_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "sequence is 2");
@@ -559,24 +564,7 @@ static void try_chunk(const dmattn_decode_desc *desc, unsigned buffers)
     d.chunk_tokens = 2 * PROMPT;
     rig r = rig_create(&d, 0xff);
     dmattn_decode_chunk_args good = chunk_args_of(&r, &d, 0xff), args = good;
-    unsigned tried = 0;
-    for (int t = 0; t < BUFFERS; t++) {
-        dmattn_buffer *buffer = chunk_buffer(&args, t);
-        if (!buffer || !buffer->buffer)
-            continue;
-        char part[64];
-        snprintf(part, sizeof part, "buffer %s ", buffer_name(t));
-        buffer->size--;
-        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        args = good;
-        buffer->offset = 1;
-        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        *buffer = (dmattn_buffer){0};
-        EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, part);
-        args = good;
-        tried++;
-    }
-    cr_expect_eq(tried, buffers, "%u buffers", tried);
+    EXPECT_BAD_BUFFERS(chunk_buffer, dmattn_decode_chunk_record);
     args.sequence = 2;
     EXPECT_FAILURE(dmattn_decode_chunk_record(r.plan, r.commands, &args), DMATTN_ERROR_INVALID, "sequence is 2");
     args = good;
