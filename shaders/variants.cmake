@@ -107,6 +107,8 @@ list(APPEND matrix_kernels
 
 list(APPEND matrix_kernels "score_keys | selector/score_keys_matrix.comp | shared | matrix | ")
 list(APPEND matrix_kernels "score_keys_paged | selector/score_keys_matrix.comp | shared | matrix | PAGED")
+list(APPEND matrix_kernels "score_keys_few | selector/score_keys_matrix.comp | shared | matrix | FEW_REGISTERS")
+list(APPEND matrix_kernels "score_keys_paged_few | selector/score_keys_matrix.comp | shared | matrix | PAGED FEW_REGISTERS")
 
 # Formats of 8 and 4 bits have operands of f16, whatever the type is.
 set(formats "matrix | decode/decode.comp | GL_KHR_cooperative_matrix | vulkan1.2 | MATRIX FRAGMENTS FORMATS")

@@ -91,6 +91,10 @@ uint32_t dmattn_capabilities_address_registers(const capabilities *caps);
 /* Whether the driver is Intel's. Estimates have terms that only its compiler needs. */
 bool dmattn_capabilities_is_intel(const capabilities *caps);
 
+/* Whether each element of a matrix operand is in registers twice, as on RDNA3. Its driver has no matrices of bf16,
+ * those of later cards do. */
+bool dmattn_capabilities_holds_operands_twice(const capabilities *caps);
+
 /* The matrices that multiply tensors of a type, and the type of their operands: f16 if the device has none of bf16. */
 matrix_shape dmattn_capabilities_matrix(const capabilities *caps, dmattn_type type, dmattn_type *operands);
 

@@ -77,3 +77,8 @@ uint32_t dmattn_capabilities_registers(const capabilities *caps)
     const uint32_t all = known->registers * caps->min_subgroup_size / dmattn_capabilities_subgroup_size(caps);
     return all > addresses ? all - addresses : 0;
 }
+
+bool dmattn_capabilities_holds_operands_twice(const capabilities *caps)
+{
+    return caps->driver == VK_DRIVER_ID_MESA_RADV && !caps->matrix[DMATTN_TYPE_BF16].m;
+}

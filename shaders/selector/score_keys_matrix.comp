@@ -11,6 +11,8 @@
 // ones are loaded meanwhile. A weight belongs to a row, so in shared memory it fills a row of a matrix, and products of
 // elements need no knowledge of where elements are.
 //
+// With FEW_REGISTERS, rows of k stay in shared memory and are read again for each STEPS blocks of rows of q.
+//
 // Workgroup (x, y): numbers from x * TILE_KEYS on of tile y.
 #version 460
 #extension GL_EXT_buffer_reference : require
@@ -43,7 +45,12 @@ const uint COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, PITCH = COLUMNS + 1, SUM_PITCH 
 const uint TURN_ROWS = STEPS * MATRIX_M;
 const uint Q_UNITS = 2 * TURN_ROWS * PITCH, K_UNITS = SUBGROUPS * MATRIX_N * PITCH;
 const uint SUM_UNITS = SUBGROUPS * MATRIX_M * SUM_PITCH, ROW_UNITS = Q_UNITS > K_UNITS ? Q_UNITS : K_UNITS;
+#ifdef FEW_REGISTERS
+shared uvec4 key_rows[K_UNITS];
+shared uvec4 staged[Q_UNITS > SUM_UNITS ? Q_UNITS : SUM_UNITS]; // rows of q, or sums
+#else
 shared uvec4 staged[ROW_UNITS > SUM_UNITS ? ROW_UNITS : SUM_UNITS]; // rows of k, then rows of q, or sums
+#endif
 shared uvec4 row_weights[2 * TURN_ROWS * SUM_PITCH];
 
 const uint LOADS = (TURN_ROWS * COLUMNS + WORKGROUP - 1) / WORKGROUP;
@@ -77,6 +84,15 @@ uvec4 key_unit(uint number, uint column)
     return number < end_number && column < HEAD_DIM / 8 ? x : uvec4(0);
 }
 
+#ifdef FEW_REGISTERS
+void load_keys()
+{
+    const uint first = first_number + gl_SubgroupID * MATRIX_N, slice = gl_SubgroupID * MATRIX_N * PITCH;
+    [[dont_unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_N * COLUMNS; i += SUBGROUP)
+        key_rows[slice + i / COLUMNS * PITCH + i % COLUMNS] = key_unit(first + i / COLUMNS, i % COLUMNS);
+    subgroup_sync();
+}
+#else
 // Loads of an invocation for MATRIX_N rows. All loads are issued together, unless they need too many registers.
 const uint KEY_LOADS = (MATRIX_N * COLUMNS + SUBGROUP - 1) / SUBGROUP;
 const uint MOST_KEY_LOADS = STEPS == 1 ? 8 : 16; // few registers have one step
@@ -122,6 +138,8 @@ void load_keys(out KEYS)
             take_keys(n, keys);
         }
 }
+
+#endif
 
 // ---- queries --------------------------------------------------------------------------------------------------------
 
@@ -188,6 +206,42 @@ void store_weights(uint turn, COMING_WEIGHTS)
 
 #define SUMS MATRIX_C sum[COLUMN_BLOCKS]
 
+#ifdef FEW_REGISTERS
+// Blocks of columns in a round. With one product in it, reads would wait for each other. With many loads of q, there
+// are no registers for two. dmattn_selector_tile_registers() has the same rule.
+const uint ROUND = STEPS == 1 && LOADS <= 2 ? 2 : 1;
+
+// All blocks of rows of q are multiplied by the same k.
+void multiply_block(uint row, uint d, inout MATRIX_C x[STEPS])
+{
+    MATRIX_B k;
+    coopMatLoad(k, key_rows, gl_SubgroupID * MATRIX_N * PITCH + d * MATRIX_K / 8, PITCH, BY_COLUMNS);
+    [[unroll]] for (uint step = 0; step < STEPS; step++) {
+        MATRIX_A q;
+        coopMatLoad(q, staged, (row + step * MATRIX_M) * PITCH + d * MATRIX_K / 8, PITCH, BY_ROWS);
+        x[step] = coopMatMulAdd(q, k, x[step]);
+    }
+}
+
+void add_turn(uint turn, inout SUMS)
+{
+    const uint steps = min(STEPS, LIST_HEADS / ROW_HEADS - turn * STEPS), row = turn % 2 * TURN_ROWS;
+    MATRIX_C x[STEPS];
+    [[unroll]] for (uint step = 0; step < STEPS; step++)
+        x[step] = MATRIX_C(0.0);
+    [[dont_unroll]] for (uint first = 0; first < HEAD_BLOCKS; first += ROUND)
+        [[unroll]] for (uint i = 0; i < ROUND; i++)
+            if (HEAD_BLOCKS % ROUND == 0 || first + i < HEAD_BLOCKS)
+                multiply_block(row, first + i, x);
+    [[unroll]] for (uint step = 0; step < STEPS; step++)
+        if (step < steps) {
+            MATRIX_C weights;
+            coopMatLoad(weights, row_weights, (row + step * MATRIX_M) * SUM_PITCH, SUM_PITCH, BY_ROWS);
+            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+                sum[0][e] = fma(weights[e], rectified(x[step][e]), sum[0][e]);
+        }
+}
+#else
 void add_turn(uint turn, KEYS, inout SUMS)
 {
     const uint steps = min(STEPS, LIST_HEADS / ROW_HEADS - turn * STEPS);
@@ -208,6 +262,8 @@ void add_turn(uint turn, KEYS, inout SUMS)
                 sum[n][e] = fma(weights[e], rectified(x[n][e]), sum[n][e]);
     }
 }
+
+#endif
 
 // Adds up the heads of each query, and stores the scores of a block of rows.
 void store_scores(uint block, SUMS)
@@ -233,11 +289,17 @@ void main()
     invocation = gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID;
     if (!begin_tile())
         return;
+#ifndef FEW_REGISTERS
     KEYS;
+#endif
     COMING;
     COMING_WEIGHTS;
     SUMS;
+#ifdef FEW_REGISTERS
+    load_keys();
+#else
     load_keys(keys);
+#endif
     for (uint block = 0; block < ROW_BLOCKS; block++) {
         if (first_query + block * BLOCK_QUERIES >= end_query)
             break;
@@ -253,7 +315,11 @@ void main()
             const uint next = min(turn + 1, TURNS - 1);
             fetch_queries(block, next, coming);
             fetch_weights(block, next, coming_weights);
+#ifdef FEW_REGISTERS
+            add_turn(turn, sum);
+#else
             add_turn(turn, keys, sum);
+#endif
             if (next != turn) {
                 store_queries(next, coming);
                 store_weights(next, coming_weights);

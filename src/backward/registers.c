@@ -163,12 +163,6 @@ static uint32_t shared_sums_registers(const capabilities *caps, const attention_
            + (blocks < 3 ? 7 - 2 * blocks : 0);
 }
 
-/* RDNA3 holds each element of an operand twice. Its driver has no matrices of bf16, those of later cards do. */
-static bool operands_twice(const capabilities *caps)
-{
-    return caps->driver == VK_DRIVER_ID_MESA_RADV && !caps->matrix[DMATTN_TYPE_BF16].m;
-}
-
 /* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
  * of the next tile is loaded, registers hold it, too. */
 #define FEW_STEPS 5
@@ -180,8 +174,8 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
     const uint32_t queries = operand_words(t, t->query_blocks);
     const uint32_t steps = dmattn_ceil_div(t->keys * (d->head_dim / 8), t->workgroup);
     return sum_elements(t, dmattn_tile_columns(t, d->value_dim)) * 5 / 4
-           + (operands_twice(caps) ? 2 * queries + 2 : queries) + sum_elements(t, t->keys) + 62
-           + (steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) : 0) + options;
+           + (dmattn_capabilities_holds_operands_twice(caps) ? 2 * queries + 2 : queries) + sum_elements(t, t->keys)
+           + 62 + (steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) : 0) + options;
 }
 
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two, twice on RDNA3;

@@ -35,6 +35,7 @@ static void choose_portable(const capabilities *caps, const dmattn_selector_desc
 #define ROW_BLOCKS    4          /* rows of k are loaded once for so many blocks of rows of q */
 #define LONG_ROW      (1u << 18) /* with more numbers, a tile has half as many, because its scores need 128 MiB */
 #define MOST_STEPS    4
+#define SHARED_STEPS  2   /* if rows of k are in shared memory */
 #define FEW_REGISTERS 128 /* of an invocation: then, what is loaded ahead must be little */
 
 static uint32_t head_blocks(const dmattn_selector_desc *d, const selector_tile *t)
@@ -60,7 +61,8 @@ uint32_t dmattn_selector_tile_shared_memory(const selector_tile *t, const dmattn
     const uint32_t subgroups = t->workgroup / t->subgroup_size, sum_pitch = t->matrix.n / 4 + 1;
     const uint32_t q = 2 * t->steps * t->matrix.m * pitch(d, t), k = subgroups * t->matrix.n * pitch(d, t);
     const uint32_t sums = subgroups * t->matrix.m * sum_pitch, weights = 2 * t->steps * t->matrix.m * sum_pitch;
-    return 16 * (max_u32(max_u32(q, k), sums) + weights);
+    const uint32_t q_or_sums = max_u32(q, sums);
+    return 16 * ((t->keys_shared ? k + q_or_sums : max_u32(k, q_or_sums)) + weights);
 }
 
 /* Blocks of rows of k that an invocation's registers hold. */
@@ -72,6 +74,34 @@ static uint32_t column_blocks(const capabilities *caps, const dmattn_selector_de
     while (blocks > 1 && (blocks * words > KEY_REGISTERS || blocks * words > third))
         blocks /= 2;
     return blocks;
+}
+
+/* On devices whose registers hold addresses, the estimates count them. */
+static bool fits(const capabilities *caps, const dmattn_selector_desc *d, const selector_tile *t)
+{
+    const uint32_t registers = dmattn_capabilities_registers(caps),
+                   addresses = dmattn_capabilities_address_registers(caps);
+    return t->workgroup <= caps->max_invocations && dmattn_selector_tile_shared_memory(t, d) <= caps->shared_memory
+           && dmattn_selector_tile_registers(caps, t, d) <= registers + addresses;
+}
+
+/* Puts the subgroups of the largest tile that fits, its steps and its blocks of columns. The more blocks a subgroup
+ * has, the fewer reads of q there are. If no row of k fits in registers, it stays in shared memory, and steps share the
+ * reads of k. */
+static bool choose_sizes(const capabilities *caps, const dmattn_selector_desc *d, selector_tile *t)
+{
+    const bool few = dmattn_capabilities_registers(caps) <= FEW_REGISTERS;
+    const uint32_t most_steps = t->keys_shared ? SHARED_STEPS : few ? 1 : MOST_STEPS;
+    const uint32_t most_blocks = t->keys_shared ? 1 : column_blocks(caps, d, t);
+    for (uint32_t subgroups = 8; subgroups; subgroups /= 2)
+        for (t->steps = most_steps; t->steps; t->steps /= 2)
+            for (uint32_t blocks = most_blocks; blocks; blocks /= 2) {
+                t->workgroup = subgroups * t->subgroup_size;
+                t->keys = subgroups * blocks * t->matrix.n;
+                if (fits(caps, d, t))
+                    return true;
+            }
+    return false;
 }
 
 /* A few queries of many heads: rows of a block are heads, so that matrices are full. */
@@ -103,16 +133,12 @@ static bool choose_matrix(const capabilities *caps, const dmattn_selector_desc *
     const uint32_t most = dmattn_selector_numbers(d) > LONG_ROW ? ROW_BLOCKS / 2 : ROW_BLOCKS;
     const uint32_t blocks = dmattn_ceil_div(d->queries, t->matrix.m / t->row_heads);
     t->queries = (blocks < most ? blocks : most) * (t->matrix.m / t->row_heads);
-    const uint32_t most_steps = dmattn_capabilities_registers(caps) <= FEW_REGISTERS ? 1 : MOST_STEPS;
-    for (uint32_t subgroups = 8; subgroups; subgroups /= 2)
-        for (t->steps = most_steps; t->steps; t->steps /= 2) {
-            t->workgroup = subgroups * t->subgroup_size;
-            t->keys = subgroups * column_blocks(caps, d, t) * t->matrix.n;
-            if (t->workgroup <= caps->max_invocations
-                && dmattn_selector_tile_shared_memory(t, d) <= caps->shared_memory)
-                return true;
-        }
-    snprintf(why, size, "rows of %u elements need too much shared memory", d->head_dim);
+    if (choose_sizes(caps, d, t))
+        return true;
+    t->keys_shared = true;
+    if (choose_sizes(caps, d, t))
+        return true;
+    snprintf(why, size, "rows of %u elements need too many registers, or too much shared memory", d->head_dim);
     return false;
 }
 
@@ -138,12 +164,12 @@ bool dmattn_selector_tile_choose(const capabilities *caps, const dmattn_selector
 
 void dmattn_selector_tile_kernel(const selector_tile *t, bool paged, char name[KERNEL_NAME])
 {
-    const char *stem = paged ? "score_keys_paged" : "score_keys";
+    const char *stem = paged ? "score_keys_paged" : "score_keys", *few = t->keys_shared ? "_few" : "";
     const char *types[] = {[DMATTN_TYPE_F16] = "f16", [DMATTN_TYPE_BF16] = "bf16"};
     if (t->level == DMATTN_LEVEL_PORTABLE)
         snprintf(name, KERNEL_NAME, "%s", stem);
     else
-        snprintf(name, KERNEL_NAME, "%s_shared_%s", stem, types[t->operands]);
+        snprintf(name, KERNEL_NAME, "%s%s_shared_%s", stem, few, types[t->operands]);
 }
 
 /* ---- layout and constants -------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ typedef struct selector_tile {
     uint32_t query_lanes;   /* portable */
     matrix_shape matrix;
     uint32_t row_heads, steps; /* matrices: see selector.h */
+    bool keys_shared;          /* matrices: rows of k are in shared memory, not in registers */
     uint64_t round_bytes;      /* the most bytes of scores of a round, unless a tile has more */
 } selector_tile;
 
@@ -29,6 +30,10 @@ bool dmattn_selector_tile_choose(const capabilities *caps, const dmattn_selector
 
 /* Bytes of shared memory of the kernel of scores. */
 uint32_t dmattn_selector_tile_shared_memory(const selector_tile *tile, const dmattn_selector_desc *desc);
+
+/* An estimate of the 32-bit registers that a lane needs at the level MATRIX; 0: there is none for this driver. */
+uint32_t dmattn_selector_tile_registers(const capabilities *caps, const selector_tile *tile,
+                                        const dmattn_selector_desc *desc);
 
 /* `paged`: rows of k are in pages. */
 void dmattn_selector_tile_kernel(const selector_tile *tile, bool paged, char name[KERNEL_NAME]);

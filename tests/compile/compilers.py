@@ -7,7 +7,7 @@
     compilers.py --write                      writes the page only: docs/notes/compilers.md
     compilers.py --sweep PASS [--part TEXT] PROGRAM DEVICE...
                                               prints the kernels that spill, of many more plans of a pass: forward,
-                                              backward or decoding; TEXT: of plans with it in their names
+                                              backward, decoding or selector; TEXT: of plans with it in their names
 
 PROGRAM is dmattn_pipeline_statistics, DEVICE one of tools/shim.
 
@@ -223,7 +223,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--few", action="store_true", help="the plans that CI compiles")
     parser.add_argument("--write", action="store_true", help="record what the compilers say, and write the page")
-    parser.add_argument("--sweep", metavar="PASS", help="print what spills of more plans: forward, backward, decoding")
+    parser.add_argument("--sweep", metavar="PASS",
+                        help="print what spills of more plans: forward, backward, decoding, selector")
     parser.add_argument("--part", metavar="TEXT", default="", help="of the sweep's plans with TEXT in their names")
     parser.add_argument("program", metavar="PROGRAM", nargs="?")
     parser.add_argument("devices", metavar="DEVICE", nargs="*")

@@ -3,7 +3,7 @@
  * of plans, and the plans that fail, as JSON. tests/compile/compilers.py reads it.
  *
  *     tools/shim DEVICE dmattn_pipeline_statistics [--few]
- *     tools/shim DEVICE dmattn_pipeline_statistics --sweep forward|backward|decoding [PART]
+ *     tools/shim DEVICE dmattn_pipeline_statistics --sweep forward|backward|decoding|selector [PART]
  *
  * --sweep: many more plans of a pass, at the level that the library chooses. With PART, only those whose names contain
  * it. */
@@ -116,7 +116,8 @@ int main(int argc, char **argv)
     null_device device;
     complain_as("dmattn_pipeline_statistics");
     if (argc > 1 && !few && !sweep)
-        return complain(2, "usage: dmattn_pipeline_statistics [--few | --sweep forward|backward|decoding [PART]]");
+        return complain(
+            2, "usage: dmattn_pipeline_statistics [--few | --sweep forward|backward|decoding|selector [PART]]");
     const dmattn_status status = null_device_open(&device, print_pipeline, &s, error_log_keep, &s.log);
     if (status)
         return complain(1, "%s", error_log_sentence(&s.log, status));

@@ -201,6 +201,51 @@ static void decoding(dmattn_context *context, const char *part, const plan_liste
                 }
 }
 
+/* ---- selectors ------------------------------------------------------------------------------------------------- */
+
+static const uint32_t selector_dims[] = {16, 32, 64, 80, 96, 112, 128, 192, 256, 320, 576};
+
+#define INDEXER .batch = 1, .keys = 32768, .heads = 64, .kv_heads = 1, .relu = true, .weights = true, .count = 2048
+#define BLOCKS  GROUPS, .block = 64, .count = 16, .first = 1, .recent = 2, .causal = true
+
+static const struct selector {
+    const char *name;
+    bool odd_strides;
+    dmattn_selector_desc desc; /* without type and dimension */
+} selectors[] = {
+    {"indexer", false, {INDEXER, .queries = 4096, .causal = true}},
+    {"indexer, one query", false, {INDEXER, .queries = 1}},
+    {"indexer, 4 queries, pages", false, {INDEXER, .queries = 4, .causal = true, .page_size = 64, .pages = 512}},
+    {"indexer, pages", false, {INDEXER, .queries = 4096, .causal = true, .page_size = 64, .pages = 512}},
+    {"indexer, odd strides", true, {INDEXER, .queries = 4096, .causal = true, .lengths = true}},
+    {"blocks", false, {BLOCKS}},
+    {"blocks of each head, counts", false, {BLOCKS, .list_heads = 8, .counts = true}},
+};
+
+static void selection(dmattn_context *context, const char *part, const plan_listener *listener)
+{
+    for (size_t s = 0; s < LENGTH(selectors); s++)
+        for (size_t n = 0; n < LENGTH(selector_dims); n++)
+            for (size_t t = 0; t < LENGTH(types); t++) {
+                dmattn_selector_desc desc = selectors[s].desc;
+                char name[PLAN_NAME_SIZE];
+                dmattn_plan *plan;
+                desc.type = types[t];
+                desc.head_dim = selector_dims[n];
+                if (selectors[s].odd_strides) {
+                    desc.q_strides = odd(desc.heads, desc.head_dim);
+                    desc.k_strides = odd(desc.kv_heads, desc.head_dim);
+                }
+                snprintf(name, sizeof name, "selector, %s, %u, %s", dmattn_type_string(types[t]), selector_dims[n],
+                         selectors[s].name);
+                if (!strstr(name, part))
+                    continue;
+                listener->begin(listener->user, name);
+                const dmattn_status status = dmattn_selector_plan(context, &desc, &plan);
+                end(listener, status, plan);
+            }
+}
+
 bool make_sweep(dmattn_context *context, const char *pass, const char *part, const plan_listener *listener)
 {
     if (!strcmp(pass, "forward"))
@@ -209,6 +254,8 @@ bool make_sweep(dmattn_context *context, const char *pass, const char *part, con
         attention(context, true, part, listener);
     else if (!strcmp(pass, "decoding"))
         decoding(context, part, listener);
+    else if (!strcmp(pass, "selector"))
+        selection(context, part, listener);
     else
         return false;
     return true;

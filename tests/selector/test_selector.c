@@ -222,14 +222,14 @@ static void make(const dmattn_selector_desc *d, const selector_tile *tile, dmatt
     a->result[TENSOR_SELECTED] = true;
 }
 
-static void run(const selector_case *c, dmattn_level level)
+static void run(const selector_case *c, dmattn_level level, const selector_tile *tile)
 {
     dmattn_selector_desc d;
     dmattn_selector_args args = {0};
     arena a;
     ASSERT_OK(dmattn_selector_desc_resolve(&c->desc, &d, NULL));
     d.level = level;
-    make(&d, NULL, &args, &a);
+    make(&d, tile, &args, &a);
     fill(c, &d, &a);
     arena_run(&a, 0, c->name);
     compare(c->name, &d, &a, is_exact(c));
@@ -247,7 +247,7 @@ static void run(const selector_case *c, dmattn_level level)
 DEVICE_TEST(selector, cases)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        run(&cases[i], DMATTN_LEVEL_PORTABLE);
+        run(&cases[i], DMATTN_LEVEL_PORTABLE, NULL);
 }
 
 /* A CPU takes seconds to compile one of these kernels, so a few cases run by default. */
@@ -267,7 +267,40 @@ DEVICE_TEST(selector, matrices)
         dmattn_selector_desc d = cases[i].desc;
         d.level = DMATTN_LEVEL_MATRIX;
         if (!dmattn_selector_check(h.context, &d, NULL) && harness_takes(cases[i].name, is_chosen(cases[i].name)))
-            run(&cases[i], DMATTN_LEVEL_MATRIX);
+            run(&cases[i], DMATTN_LEVEL_MATRIX, NULL);
+    }
+}
+
+/* A tile for few registers, whose rows of k stay in shared memory. False: the device has no matrices. */
+static bool choose_keys_shared(const dmattn_selector_desc *desc, uint32_t steps, selector_tile *tile)
+{
+    dmattn_selector_desc d;
+    char why[200];
+    ASSERT_OK(dmattn_selector_desc_resolve(desc, &d, NULL));
+    if (!dmattn_selector_tile_choose(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, tile, why, sizeof why))
+        return false;
+    tile->keys_shared = true;
+    tile->steps = steps;
+    tile->keys = tile->workgroup / tile->subgroup_size * tile->matrix.n;
+    return dmattn_selector_tile_shared_memory(tile, &d) <= h.context->caps.shared_memory;
+}
+
+/* Blocks of columns two by two, with one left; and steps of which the last turn has fewer. */
+DEVICE_TEST(selector, keys_in_shared_memory)
+{
+    static const selector_case of[] = {
+        CASE("columns in pairs", SIZES(F16, 2, 33, 150), INDEXER, .heads = 3, .head_dim = 72, .count = 40),
+        INTEGERS("two steps", SIZES(F16, 1, 40, 300), INDEXER, .heads = 5, .head_dim = 16, .count = 50),
+        {.name = "two steps, counts, pages",
+         .integers = true,
+         .counts = {1, 150, 3, 33},
+         .desc = {SIZES(BF16, 2, 3, 200), INDEXER, .heads = 12, .head_dim = 32, .count = 40, .counts = true,
+                  .page_size = 64, .pages = 8}},
+    };
+    for (uint32_t i = 0; i < sizeof of / sizeof *of; i++) {
+        selector_tile tile;
+        if (choose_keys_shared(&of[i].desc, i ? 2 : 1, &tile))
+            run(&of[i], DMATTN_LEVEL_MATRIX, &tile);
     }
 }
 
@@ -380,7 +413,7 @@ DEVICE_TEST(selector, batches)
 
 /* ---- extreme numbers --------------------------------------------------------------------------------------------- */
 
-static void run_extremes(dmattn_type type, bool relu, dmattn_level level)
+static void run_extremes(dmattn_type type, bool relu, dmattn_level level, const selector_tile *tile)
 {
     static const float special[] = {INFINITY, -INFINITY, NAN, -0.0f, 3e4f, -3e4f};
     const selector_case c =
@@ -390,7 +423,7 @@ static void run_extremes(dmattn_type type, bool relu, dmattn_level level)
     dmattn_selector_args args = {0};
     arena a;
     ASSERT_OK(dmattn_selector_desc_resolve(&c.desc, &d, NULL));
-    make(&d, NULL, &args, &a);
+    make(&d, tile, &args, &a);
     fill(&c, &d, &a);
     for (uint32_t i = 0; i < 6; i++) {
         element_store(type, arena_input(&a, TENSOR_K), (5 * i + 3) * 8 + i, (double)special[i]);
@@ -405,12 +438,15 @@ static void run_extremes(dmattn_type type, bool relu, dmattn_level level)
 DEVICE_TEST(selector, extremes)
 {
     for (int relu = 0; relu < 2; relu++) {
-        run_extremes(DMATTN_TYPE_F32, relu, DMATTN_LEVEL_PORTABLE);
-        run_extremes(DMATTN_TYPE_BF16, relu, DMATTN_LEVEL_PORTABLE);
+        run_extremes(DMATTN_TYPE_F32, relu, DMATTN_LEVEL_PORTABLE, NULL);
+        run_extremes(DMATTN_TYPE_BF16, relu, DMATTN_LEVEL_PORTABLE, NULL);
         const dmattn_selector_desc d = {SIZES(F16, 1, 30, 60), .heads = 3, .head_dim = 8, .count = 20,
                                         .level = DMATTN_LEVEL_MATRIX};
         if (!dmattn_selector_check(h.context, &d, NULL))
-            run_extremes(DMATTN_TYPE_F16, relu, DMATTN_LEVEL_MATRIX);
+            run_extremes(DMATTN_TYPE_F16, relu, DMATTN_LEVEL_MATRIX, NULL);
+        selector_tile tile;
+        if (choose_keys_shared(&d, 2, &tile)) /* the last of three heads is alone */
+            run_extremes(DMATTN_TYPE_F16, relu, DMATTN_LEVEL_MATRIX, &tile);
     }
 }
 

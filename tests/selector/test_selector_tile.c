@@ -6,6 +6,7 @@
 #include "support/capabilities_fixture.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static dmattn_selector_desc resolve(dmattn_selector_desc d)
 {
@@ -115,6 +116,90 @@ Test(selector_tile, rows_are_heads_of_few_queries)
         cr_expect_eq(t.queries, wanted[i].tile_queries, "case %zu: %u", i, t.queries);
     }
 }
+
+/* ---- few registers ----------------------------------------------------------------------------------------------- */
+
+/* A device of a driver, with subgroups of `least` to `most` invocations and matrices of f16. */
+static capabilities device(VkDriverId driver, uint32_t least, uint32_t most, matrix_shape shape)
+{
+    capabilities caps = matrix_capabilities();
+    caps.driver = driver;
+    caps.min_subgroup_size = least;
+    caps.subgroup_size = caps.max_subgroup_size = most;
+    caps.matrix[DMATTN_TYPE_F16] = shape;
+    caps.matrix[DMATTN_TYPE_BF16] = (matrix_shape){0};
+    return caps;
+}
+
+static capabilities bmg(void)
+{
+    return device(VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, (matrix_shape){8, 16, 16});
+}
+
+static capabilities dg2(void)
+{
+    return device(VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, (matrix_shape){8, 8, 16});
+}
+
+static capabilities h200(void)
+{
+    return device(VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, (matrix_shape){16, 16, 16});
+}
+
+static capabilities lavapipe(void)
+{
+    capabilities caps = device(VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, (matrix_shape){8, 8, 8});
+    caps.shared_memory = 32768;
+    return caps;
+}
+
+static capabilities navi31(void)
+{
+    capabilities caps = device(VK_DRIVER_ID_MESA_RADV, 32, 64, (matrix_shape){16, 16, 16});
+    caps.shared_memory = 65536;
+    return caps;
+}
+
+/* Tiles that the compilers of these devices do not spill, and those of devices whose registers are no limit. Each text
+ * has the invocations of a workgroup, queries x keys, the steps, and where rows of k are. */
+Test(selector_tile, chooses_by_registers)
+{
+    static const struct {
+        capabilities (*device)(void);
+        uint32_t dim, list_heads;
+        const char *tile;
+    } wanted[] = {
+        {bmg, 64, 1, "128 32x128 1 registers"},
+        {bmg, 128, 1, "128 32x128 2 shared"},
+        {bmg, 128, 64, "128 32x128 1 registers"}, /* no q is loaded ahead */
+        {bmg, 192, 1, "64 32x64 1 shared"},
+        {bmg, 576, 1, "portable"},
+        {dg2, 64, 1, "64 32x64 1 registers"},
+        {dg2, 128, 1, "64 32x64 1 shared"},
+        {dg2, 256, 1, "portable"},
+        {navi31, 128, 1, "256 64x256 4 registers"},
+        {navi31, 256, 1, "128 64x64 1 registers"},
+        {navi31, 320, 1, "128 64x64 1 shared"},
+        {h200, 64, 1, "256 64x512 4 registers"},
+        {h200, 128, 1, "256 64x256 4 registers"},
+        {h200, 576, 1, "64 64x32 1 registers"},
+        {lavapipe, 128, 1, "64 32x64 4 registers"},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        const capabilities caps = wanted[i].device();
+        dmattn_selector_desc d = indexer(DMATTN_TYPE_F16, 4096, 32768, 64, wanted[i].dim);
+        d.list_heads = wanted[i].list_heads;
+        selector_tile t;
+        char why[200], text[100] = "portable";
+        if (dmattn_selector_tile_choose(&caps, &d, DMATTN_LEVEL_MATRIX, &t, why, sizeof why))
+            snprintf(text, sizeof text, "%u %ux%u %u %s", t.workgroup, t.queries, t.keys, t.steps,
+                     t.keys_shared ? "shared" : "registers");
+        cr_expect_str_eq(text, wanted[i].tile, "case %zu: \"%s\" is chosen, but \"%s\" is written", i, text,
+                         wanted[i].tile);
+    }
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------------------------ */
 
 Test(selector_tile, rounds)
 {
