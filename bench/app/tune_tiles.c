@@ -78,8 +78,8 @@ static uint32_t gradient_tiles(const capabilities *caps, const tuned_problem *p,
     return count;
 }
 
-static uint32_t decode_tiles(const capabilities *caps, const tuned_problem *p, dmattn_level level, tuned_tile *tiles,
-                             uint32_t max)
+static uint32_t step_tiles(const capabilities *caps, const tuned_problem *p, dmattn_level level, tuned_tile *tiles,
+                           uint32_t max)
 {
     decode_tile found[16];
     char why[WHY];
@@ -95,7 +95,7 @@ uint32_t tuned_tiles(const capabilities *caps, const tuned_problem *p, dmattn_le
 {
     uint32_t count = 0;
     if (p->cache)
-        return decode_tiles(caps, p, level, tiles, max);
+        return step_tiles(caps, p, level, tiles, max);
     if (p->pass & (PASS_FORWARD | PASS_DECODE))
         count += forward_tiles(caps, p, level, tiles, max);
     for (int of_keys = 0; of_keys < 2 && p->pass & PASS_BACKWARD; of_keys++)

@@ -193,7 +193,8 @@ dmattn_status decoding_create(decoding *d)
 {
     dmattn_device *device = d->settings->device;
     const dmattn_attention_desc *a = &d->desc.attention;
-    TRY(dmattn_decode_plan_tile(dmattn_device_context(device), &d->desc, d->tile, &d->plan));
+    const decode_tiles tiles = {.step = d->tile};
+    TRY(dmattn_decode_plan_tiles(dmattn_device_context(device), &d->desc, &tiles, &d->plan));
     TRY(dmattn_decode_desc_resolve(&d->desc, &d->desc, d->log));
     dmattn_plan_get_info(d->plan, &d->info);
     TRY(dmattn_decode_get_layout(d->plan, &d->layout));

@@ -22,8 +22,7 @@ static results_layout layout_of(const dmattn_attention_desc *a, uint32_t keys)
     return l;
 }
 
-/* Attention of a chunk of the most tokens to a full cache and to itself. */
-static dmattn_attention_desc attention_of(const dmattn_decode_desc *d)
+dmattn_attention_desc dmattn_chunk_attention(const dmattn_decode_desc *d)
 {
     dmattn_attention_desc a = d->attention;
     a.batch = 1;
@@ -75,19 +74,20 @@ static dmattn_status plan_importance(chunk_stages *s, dmattn_plan *plan, const d
     return dmattn_importance_stage_plan(&s->importance, &plan->pipelines, &s->of_importance, true);
 }
 
-dmattn_status dmattn_chunk_plan(chunk_stages *s, dmattn_plan *plan, const decode_stage *decode)
+dmattn_status dmattn_chunk_plan(chunk_stages *s, dmattn_plan *plan, const decode_stage *decode,
+                                const attention_tile *tile)
 {
     const dmattn_decode_desc *d = &decode->desc;
     const messenger *m = &plan->ctx->messenger;
     if (!d->chunk_tokens)
         return DMATTN_SUCCESS;
     dmattn_attention_desc a;
-    s->given = attention_of(d);
+    s->given = dmattn_chunk_attention(d);
     TRY(dmattn_attention_desc_resolve(&s->given, &a, m));
     s->v_is_aligned =
         dmattn_strides_aligned(&d->attention.v_strides, 1, d->chunk_tokens, a.kv_heads, dmattn_type_size(a.type));
     TRY(plan_importance(s, plan, d));
-    TRY(dmattn_attention_stage_choose(&s->attention, plan->ctx, &a, NULL));
+    TRY(dmattn_attention_stage_choose(&s->attention, plan->ctx, &a, tile));
     s->attention.given_strides = DERIVED_Q | DERIVED_OUT;
     s->attention.at.partials = dmattn_plan_reserve(plan, dmattn_attention_partial_bytes(&s->attention));
     s->results_at = dmattn_plan_reserve(plan, layout_of(&a, a.keys).bytes);

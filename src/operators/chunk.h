@@ -19,8 +19,13 @@ typedef struct chunk_stages {
     uint64_t lists_bytes;
 } chunk_stages;
 
-/* Plans the stages, if the stage of decoding has chunks. Sizes of the plan's tensors must be set afterwards. */
-dmattn_status dmattn_chunk_plan(chunk_stages *stages, dmattn_plan *plan, const decode_stage *decode);
+/* Attention of a chunk of the most tokens to a full cache and to itself. The descriptor must be resolved. */
+dmattn_attention_desc dmattn_chunk_attention(const dmattn_decode_desc *desc);
+
+/* Plans the stages, if the stage of decoding has chunks. `tile`: of attention; NULL selects the default tile. Sizes of
+ * the plan's tensors must be set afterwards. */
+dmattn_status dmattn_chunk_plan(chunk_stages *stages, dmattn_plan *plan, const decode_stage *decode,
+                                const attention_tile *tile);
 
 /* Resolves the buffers of a chunk and records it. `r` has begun. */
 dmattn_status dmattn_chunk_record(const chunk_stages *stages, const dmattn_plan *plan, const decode_stage *decode,

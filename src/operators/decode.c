@@ -18,20 +18,21 @@ static const decode_stage *stage_of(const dmattn_plan *base)
     return &((const decode_plan *)base)->decode;
 }
 
-static dmattn_status fill(dmattn_plan *base, const void *desc, const void *tile)
+static dmattn_status fill(dmattn_plan *base, const void *desc, const void *given)
 {
     decode_plan *plan = (decode_plan *)base;
     decode_stage *s = &plan->decode;
+    const decode_tiles tiles = given ? *(const decode_tiles *)given : (decode_tiles){0};
     dmattn_decode_desc resolved;
     TRY(dmattn_decode_desc_resolve(desc, &resolved, &base->ctx->messenger));
-    TRY(dmattn_decode_stage_plan(s, &base->pipelines, &resolved, tile));
+    TRY(dmattn_decode_stage_plan(s, &base->pipelines, &resolved, tiles.step));
     s->partials_at = dmattn_plan_reserve(base, dmattn_decode_partial_bytes(s));
     if (s->desc.attention.mask == DMATTN_MASK_SELECTED) {
         dmattn_attention_desc of_all = s->desc.attention;
         of_all.keys = s->desc.max_keys;
         TRY(dmattn_selected_lists_plan(&plan->selected, base, &of_all, of_all.queries));
     }
-    TRY(dmattn_chunk_plan(&plan->chunk, base, s));
+    TRY(dmattn_chunk_plan(&plan->chunk, base, s, tiles.chunk));
     for (int t = 0; t < TENSOR_COUNT; t++)
         base->tensor[t] = (plan_tensor){.bytes = dmattn_decode_tensor_bytes(&s->desc, (tensor_id)t),
                                         .alignment = dmattn_decode_alignment(s, (tensor_id)t)};
@@ -90,13 +91,13 @@ const operator_type dmattn_decode_operator = {
 
 dmattn_status dmattn_decode_plan(dmattn_context *ctx, const dmattn_decode_desc *desc, dmattn_plan **out)
 {
-    return dmattn_decode_plan_tile(ctx, desc, NULL, out);
+    return dmattn_decode_plan_tiles(ctx, desc, NULL, out);
 }
 
-dmattn_status dmattn_decode_plan_tile(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tile *tile,
-                                      dmattn_plan **out)
+dmattn_status dmattn_decode_plan_tiles(dmattn_context *ctx, const dmattn_decode_desc *desc, const decode_tiles *tiles,
+                                       dmattn_plan **out)
 {
-    return dmattn_plan_create(ctx, &dmattn_decode_operator, desc, tile, out);
+    return dmattn_plan_create(ctx, &dmattn_decode_operator, desc, tiles, out);
 }
 
 dmattn_status dmattn_decode_check(const dmattn_context *ctx, const dmattn_decode_desc *desc, dmattn_support *support)

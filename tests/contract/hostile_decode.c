@@ -67,7 +67,7 @@ static void create_decode(arena *a, const dmattn_decode_desc *like, dmattn_level
     dmattn_plan *plan;
     desc.attention.level = level;
     *args = (dmattn_decode_args){0};
-    ASSERT_OK(dmattn_decode_plan(h.context, &desc, &plan));
+    ASSERT_OK(harness_decode_plan(&desc, &plan));
     dmattn_cache_layout layout;
     ASSERT_OK(dmattn_decode_get_layout(plan, &layout));
     arena_create(a, plan, args, 0);
@@ -136,6 +136,7 @@ DEVICE_TEST(hostile, decode_tree)
 
 DEVICE_TEST(hostile, decode_state)
 {
+    h.own_tiles = true;
     EACH_LEVEL(decodes)
     {
         arena a;
@@ -147,6 +148,7 @@ DEVICE_TEST(hostile, decode_state)
 
 DEVICE_TEST(hostile, decode_pages)
 {
+    h.own_tiles = true;
     EACH_LEVEL(decodes_pages)
     {
         arena a;

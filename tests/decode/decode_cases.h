@@ -11,7 +11,8 @@ typedef struct decode_case {
     decode_habits habits;
     unsigned rounds;
     bool strides;
-    bool extra; /* not run by default, because other cases have its options, too */
+    bool own_tiles; /* the library's tiles, also on a CPU */
+    bool extra;     /* not run by default, because other cases have its options, too */
 } decode_case;
 
 #define F32  DMATTN_TYPE_F32

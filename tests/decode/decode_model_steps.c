@@ -81,7 +81,7 @@ static void create(run *r, const dmattn_decode_desc *desc)
 {
     const messenger m = {harness_message, &h};
     ASSERT_OK(dmattn_decode_desc_resolve(desc, &r->desc, &m));
-    ASSERT_OK(dmattn_decode_plan(h.context, desc, &r->plan));
+    ASSERT_OK(harness_decode_plan(desc, &r->plan));
     ASSERT_OK(dmattn_decode_get_layout(r->plan, &r->layout));
     dmattn_plan_get_info(r->plan, &r->info);
     const dmattn_attention_desc *a = &r->desc.attention;

@@ -162,7 +162,7 @@ static rig rig_create(const fill_case *c, uint32_t page_size, uint64_t seed)
         r.desc.max_keys = c->tokens;
     }
     dmattn_plan_info info;
-    ASSERT_OK(dmattn_decode_plan(h.context, &r.desc, &r.plan));
+    ASSERT_OK(harness_decode_plan(&r.desc, &r.plan));
     ASSERT_OK(dmattn_decode_get_layout(r.plan, &r.layout));
     dmattn_plan_get_info(r.plan, &info);
     if (c->trees) {
@@ -170,7 +170,7 @@ static rig rig_create(const fill_case *c, uint32_t page_size, uint64_t seed)
         dmattn_cache_layout layout;
         dmattn_plan_info of_tree;
         with_mask.attention.mask = DMATTN_MASK_DENSE;
-        ASSERT_OK(dmattn_decode_plan(h.context, &with_mask, &r.tree));
+        ASSERT_OK(harness_decode_plan(&with_mask, &r.tree));
         ASSERT_OK(dmattn_decode_get_layout(r.tree, &layout));
         cr_assert_eq(layout.slots, r.layout.slots);
         dmattn_plan_get_info(r.tree, &of_tree);

@@ -2,7 +2,11 @@
 #define _DEFAULT_SOURCE /* putenv */
 #include "harness.h"
 
+#include "attention/desc.h"
 #include "context.h"
+#include "decode/desc.h"
+#include "operators/chunk.h"
+#include "operators/operators.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +214,33 @@ const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_
         if (tiles[i].keys < tile->keys && tiles[i].keys > tiles[i].matrix.n)
             *tile = tiles[i];
     return count ? tile : NULL;
+}
+
+dmattn_status harness_decode_plan(const dmattn_decode_desc *desc, dmattn_plan **plan)
+{
+    const dmattn_level level = desc->attention.level;
+    dmattn_decode_desc resolved;
+    dmattn_attention_desc of_chunk;
+    decode_tile step;
+    attention_tile chunk;
+    decode_tiles tiles = {0};
+    char why[224];
+    if (h.own_tiles || !harness_small_tiles() || !level || dmattn_decode_desc_resolve(desc, &resolved, NULL))
+        return dmattn_decode_plan(h.context, desc, plan);
+    if (level == DMATTN_LEVEL_PORTABLE && !harness_takes_all()
+        && dmattn_decode_tile_choose(&h.context->caps, &resolved, level, &step, why, sizeof why)) {
+        step.loads_ahead = 1;
+        step.workgroup = 64;
+        tiles.step = &step;
+    }
+    if (resolved.chunk_tokens) {
+        of_chunk = dmattn_chunk_attention(&resolved);
+        ASSERT_OK(dmattn_attention_desc_resolve(&of_chunk, &of_chunk, &h.context->messenger));
+        tiles.chunk = harness_tile(&of_chunk, &chunk);
+        if (tiles.chunk)
+            chunk.splits = dmattn_tile_splits(&of_chunk, &chunk);
+    }
+    return dmattn_decode_plan_tiles(h.context, desc, &tiles, plan);
 }
 
 void harness_end(void)
