@@ -90,6 +90,12 @@ static uint32_t uneven_registers(const attention_tile *t, uint32_t dim)
     return t->by_unit && dim / 4 > t->key_lanes && dim / 4 % t->key_lanes ? 5 : 0;
 }
 
+/* Then, with many rows, a mask, a bias of pairs and a soft cap at once count, too. */
+static uint32_t uneven_option_registers(const attention_tile *t, const dmattn_attention_desc *d, uint32_t dim)
+{
+    return uneven_registers(t, dim) && has_mask(d) && d->soft_cap > 0 && score_registers(d, 0) ? 10 : 0;
+}
+
 /* Whether something is loaded for each pair (LOADS_BY_PAIR of lib/tile.glsl). */
 static bool loads_by_pair(const dmattn_attention_desc *d)
 {
@@ -104,6 +110,14 @@ static int32_t kept_registers(const attention_tile *t, const dmattn_attention_de
     if (loads_by_pair(d))
         return listed + (t->two_passes && pairs >= MANY_PAIRS / 2 ? 2 * (int32_t)pairs : 0);
     return t->two_passes ? -12 : dim / 4 <= t->key_lanes ? 2 : 0;
+}
+
+/* In two passes, generations whose registers hold addresses keep those of listed queries, if a lane has many pairs. */
+static uint32_t list_addresses(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d,
+                               uint32_t pairs)
+{
+    const bool kept = d->mask == DMATTN_MASK_SELECTED && t->two_passes && pairs >= MANY_PAIRS / 2;
+    return kept ? 2 * dmattn_capabilities_address_registers(caps) : 0;
 }
 
 /* The sums of dk and dv are never in use together, so a quarter of them costs nothing. A pass for one of them also has
@@ -122,11 +136,12 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
     const uint32_t steps = dmattn_ceil_div(t->value_keys * dim / 8, t->workgroup); /* of loading a part of values */
     const uint32_t loads = 5 * (steps - 1) + (t->depth > 16 ? 3 : 0) + (d->type == DMATTN_TYPE_F32) + load_registers(d);
     const uint32_t options = (has_mask(d) ? 8 : 0) + (d->soft_cap > 0 ? 9 : 0) + score_registers(d, pairs);
-    const uint32_t all = sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
-                         + (k.rows < MANY_ROWS ? loads + options : load_registers(d)) + gradient_addresses(caps, t)
-                         + uneven_registers(t, dim);
+    const uint32_t all =
+        sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
+        + (k.rows < MANY_ROWS ? loads + options : load_registers(d) + uneven_option_registers(t, d, dim))
+        + gradient_addresses(caps, t) + uneven_registers(t, dim);
     if (dmattn_capabilities_is_intel(caps))
-        return all + (uint32_t)kept_registers(t, d, pairs, dim);
+        return all + (uint32_t)kept_registers(t, d, pairs, dim) + list_addresses(caps, t, d, pairs);
     return pairs < MANY_PAIRS || all > MANY_PAIRS_NEED ? all : MANY_PAIRS_NEED;
 }
 

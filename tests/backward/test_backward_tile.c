@@ -223,6 +223,52 @@ Test(backward_tile, none_that_spills)
     }
 }
 
+/* Options with which a compiler spilled a tile of keys: the smaller one that it does not spill is chosen. */
+static void expect_key_tile(const capabilities *caps, const dmattn_attention_desc *attention, uint32_t rows,
+                            uint32_t keys, uint32_t workgroup)
+{
+    const backward_desc b = resolved((backward_desc){.attention = *attention});
+    backward_tiles t;
+    char why[200];
+    cr_assert(dmattn_backward_tiles_choose(caps, &b, DMATTN_LEVEL_PORTABLE, &t, why, sizeof why), "%s", why);
+    cr_expect(t.key.rows == rows && t.key.keys == keys && t.key.workgroup == workgroup, "%u dimensions: %ux%u, %u",
+              b.attention.head_dim, t.key.rows, t.key.keys, t.key.workgroup);
+    cr_expect_leq(dmattn_backward_key_registers(caps, &t.key, &b.attention), dmattn_capabilities_registers(caps));
+}
+
+#define SIZES .type = DMATTN_TYPE_F16, .batch = 1, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
+
+Test(backward_tile, options_that_spilled)
+{
+    capabilities adreno = usual_capabilities(), dg2 = usual_capabilities();
+    adreno.driver = VK_DRIVER_ID_MESA_TURNIP;
+    adreno.min_subgroup_size = 64;
+    adreno.subgroup_size = adreno.max_subgroup_size = 128;
+    adreno.shared_memory = 32768;
+    dg2.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;
+    dg2.min_subgroup_size = 8;
+    /* a mask, a bias and a soft cap, and lanes that do not share the elements of a row evenly */
+    dmattn_attention_desc d = {SIZES,
+                               .soft_cap = 20,
+                               .mask = DMATTN_MASK_DENSE,
+                               .mask_shape = {.heads = 8, .queries = 4096},
+                               .bias = true,
+                               .bias_shape = {.heads = 8, .queries = 4096}};
+    d.head_dim = 80;
+    expect_key_tile(&adreno, &d, 32, 64, 256);
+    d.head_dim = 120;
+    expect_key_tile(&adreno, &d, 32, 32, 256);
+    d.head_dim = 128;
+    expect_key_tile(&adreno, &d, 32, 32, 128);
+    /* lists, in two passes */
+    d = (dmattn_attention_desc){SIZES, .head_dim = 192};
+    expect_key_tile(&dg2, &d, 64, 32, 256);
+    d.mask = DMATTN_MASK_SELECTED;
+    d.selected_count = 512;
+    d.mask_shape = (dmattn_score_shape){.heads = 2, .queries = 4096};
+    expect_key_tile(&dg2, &d, 32, 32, 256);
+}
+
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 
 /* Each gradient is computed exactly once. */
