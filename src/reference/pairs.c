@@ -26,10 +26,11 @@ uint64_t reference_score_at(const dmattn_attention_desc *d, const dmattn_score_s
 /* Whether the list of the query has the key, or its block. */
 static bool selects(const dmattn_attention_desc *d, const reference_inputs *in, uint64_t list, uint32_t key)
 {
-    for (uint32_t i = 0; i < d->selected_count; i++)
-        if (((const int32_t *)in->selected)[list + i] == (int32_t)(key / d->selected_block))
-            return true;
-    return false;
+    const int32_t *numbers = (const int32_t *)in->selected + list, number = (int32_t)(key / d->selected_block);
+    bool found = false;
+    for (uint32_t i = 0; i < d->selected_count; i++) /* without a return, compilers compare several at a time */
+        found |= numbers[i] == number;
+    return found;
 }
 
 static uint32_t at_most(int64_t count, uint32_t most)

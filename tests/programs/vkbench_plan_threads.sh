@@ -24,9 +24,9 @@ same() {
     grep -qx "planning the next $cases" "$folder/3.progress"
 }
 
-# Two batches: of 12 cases and of 2.
-same '12 cases' --n 16,18,20,22,24,26,28,30,32,34,36,38,40,42 --heads 2 --d 8 --type f32 --mask causal
+# Two batches: of 12 cases and of 2. So few queries have a small tile, which compiles faster.
+same '12 cases' --n 2,3,4,5,6,7,8,9,10,11,12,13,14,15 --heads 2 --d 8 --type f32 --mask causal
 grep -qx 'planning the next 2 cases' "$folder/3.progress"
-same '1 case' --n 20 --heads 2 --d 8 --type f32 --mask causal --pass both
+same '1 case' --n 10 --heads 2 --d 8 --type f32 --mask causal --pass both
 same '1 case' --pass prefill --keys 40 --queries 8 --heads 2 --d 8 --type f32 --mask causal --page-size 16
 same '1 case' --pass decode --keys 40 --heads 2 --d 8 --type f32 --mask topw:16
