@@ -7,6 +7,7 @@
 #define DMATTN_TESTS_CONTRACT_HOSTILE_H
 
 #include "support/arena.h"
+#include "support/harness.h"
 
 #define ITEMS    3
 #define QUERIES  40
@@ -17,6 +18,16 @@
 #define SIZES                                                                                                        \
     .type = DMATTN_TYPE_F16, .batch = ITEMS, .queries = QUERIES, .keys = KEYS, .heads = HEADS, .kv_heads = KV_HEADS, \
     .head_dim = DIM
+
+/* A test of the harness that is one of the cases which DMATTN_TEST_SHARE divides. */
+#define HOSTILE_TEST(test)                          \
+    static void hostile_##test##_of_share(void);    \
+    DEVICE_TEST(hostile, test)                      \
+    {                                               \
+        if (harness_takes("hostile, " #test, true)) \
+            hostile_##test##_of_share();            \
+    }                                               \
+    static void hostile_##test##_of_share(void)
 
 #define HOSTILE_KINDS 7 /* kinds of hostile words */
 extern const char *const hostile_kind_names[HOSTILE_KINDS];

@@ -106,7 +106,7 @@ static bool decodes_pages(dmattn_level level)
     return decodes(level) && dmattn_decode_tile_choose(&h.context->caps, &desc, level, &tile, why, sizeof why);
 }
 
-DEVICE_TEST(hostile, decode_lengths)
+HOSTILE_TEST(decode_lengths)
 {
     EACH_LEVEL(decodes)
     {
@@ -118,7 +118,7 @@ DEVICE_TEST(hostile, decode_lengths)
 }
 
 /* A mask of the new tokens of a bounded cache. */
-DEVICE_TEST(hostile, decode_tree)
+HOSTILE_TEST(decode_tree)
 {
     dmattn_decode_desc tree = bounded;
     tree.attention.mask = DMATTN_MASK_DENSE;
@@ -134,7 +134,7 @@ DEVICE_TEST(hostile, decode_tree)
     }
 }
 
-DEVICE_TEST(hostile, decode_state)
+HOSTILE_TEST(decode_state)
 {
     h.own_tiles = true;
     EACH_LEVEL(decodes)
@@ -146,7 +146,7 @@ DEVICE_TEST(hostile, decode_state)
     }
 }
 
-DEVICE_TEST(hostile, decode_pages)
+HOSTILE_TEST(decode_pages)
 {
     h.own_tiles = true;
     EACH_LEVEL(decodes_pages)
@@ -169,7 +169,7 @@ static void put_readers(const arena *a, uint32_t readers)
 
 /* With balance, each workgroup reads the lengths of all sequences. They do no harm to other sequences, but the first
  * state has a counter for all, which does: then nothing but the tensors is written. */
-DEVICE_TEST(hostile, decode_balanced)
+HOSTILE_TEST(decode_balanced)
 {
     const dmattn_decode_desc desc = balanced();
     EACH_LEVEL(decodes_pages)
@@ -197,7 +197,7 @@ DEVICE_TEST(hostile, decode_balanced)
     }
 }
 
-DEVICE_TEST(hostile, decode_selected)
+HOSTILE_TEST(decode_selected)
 {
     const dmattn_decode_desc descs[] = {selected(1), selected(8)};
     for (size_t i = 0; i < sizeof descs / sizeof *descs; i++)
@@ -213,7 +213,7 @@ DEVICE_TEST(hostile, decode_selected)
 }
 
 /* A page without selected keys may be any: its keys do not change the results. The last page holds NaN. */
-DEVICE_TEST(hostile, decode_of_selected_pages)
+HOSTILE_TEST(decode_of_selected_pages)
 {
     const dmattn_decode_desc desc = selected(1);
     EACH_LEVEL(decodes_pages)
@@ -247,7 +247,7 @@ static void put_hostile_pages(const arena *a, int kind)
         table[i] = table[i] < PAGES && i / OWN_PAGES != 1 ? table[i] % OWN_PAGES : table[i];
 }
 
-DEVICE_TEST(hostile, decode_table)
+HOSTILE_TEST(decode_table)
 {
     const dmattn_decode_desc descs[] = {paged, balanced()};
     for (size_t i = 0; i < sizeof descs / sizeof *descs; i++)
@@ -297,7 +297,7 @@ static void fill_hostile(const dmattn_decode_desc *desc, uint32_t first)
     arena_destroy(&a);
 }
 
-DEVICE_TEST(hostile, fill)
+HOSTILE_TEST(fill)
 {
     static const uint32_t first[] = {0, LENGTH, LENGTH - 7, MAX_KEYS - ITEMS * TOKENS};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
@@ -336,7 +336,7 @@ static void chunk_hostile(const dmattn_decode_desc *like, uint32_t first)
     arena_destroy(&a);
 }
 
-DEVICE_TEST(hostile, chunk)
+HOSTILE_TEST(chunk)
 {
     static const uint32_t first[] = {0, LENGTH, 9, 1000};
     dmattn_decode_desc formats = bounded;
@@ -349,7 +349,7 @@ DEVICE_TEST(hostile, chunk)
 }
 
 /* Caches of other formats than the type. */
-DEVICE_TEST(hostile, decode_formats)
+HOSTILE_TEST(decode_formats)
 {
     arena a;
     dmattn_decode_args args;

@@ -22,7 +22,7 @@ static void run_selector(uint32_t block, dmattn_level level)
     RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_COUNTS, TENSOR_Q, TENSOR_K, TENSOR_WEIGHTS);
 }
 
-DEVICE_TEST(hostile, selector)
+HOSTILE_TEST(selector)
 {
     for (dmattn_level level = DMATTN_LEVEL_PORTABLE; level <= DMATTN_LEVEL_MATRIX; level++)
         if (level == DMATTN_LEVEL_PORTABLE || harness_offers(level)) {
@@ -55,7 +55,7 @@ static void run_block_lists(bool bits)
     RUN_KINDS(&a, 0, bits ? "rows with bits" : "rows", TENSOR_INDPTR, TENSOR_INDICES);
 }
 
-DEVICE_TEST(hostile, block_lists)
+HOSTILE_TEST(block_lists)
 {
     run_block_lists(false);
     run_block_lists(true);

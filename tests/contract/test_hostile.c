@@ -38,7 +38,7 @@ static dmattn_plan *plan_backward(dmattn_attention_desc desc, dmattn_level level
     return plan;
 }
 
-DEVICE_TEST(hostile, intervals)
+HOSTILE_TEST(intervals)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -68,7 +68,7 @@ static void run_selected(uint32_t block, dmattn_level level)
     RUN_KINDS(&a, 0, dmattn_level_string(level), TENSOR_SELECTED);
 }
 
-DEVICE_TEST(hostile, gradients_of_selected)
+HOSTILE_TEST(gradients_of_selected)
 {
     arena a;
     dmattn_attention_backward_args args = {0};
@@ -85,7 +85,7 @@ DEVICE_TEST(hostile, gradients_of_selected)
     RUN_KINDS(&a, 0, "gradients", TENSOR_SELECTED);
 }
 
-DEVICE_TEST(hostile, selected)
+HOSTILE_TEST(selected)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -94,7 +94,7 @@ DEVICE_TEST(hostile, selected)
     }
 }
 
-DEVICE_TEST(hostile, dense)
+HOSTILE_TEST(dense)
 {
     const dmattn_attention_desc desc = {SIZES, .lse = true, .mask = DMATTN_MASK_DENSE,
                                         .mask_shape = {.batch = ITEMS, .queries = QUERIES}};
@@ -109,7 +109,7 @@ DEVICE_TEST(hostile, dense)
     }
 }
 
-DEVICE_TEST(hostile, attention_table)
+HOSTILE_TEST(attention_table)
 {
     enum { PAGE = 8, ENTRIES = (KEYS + PAGE - 1) / PAGE, POOL = ITEMS * ENTRIES + 5 };
     EACH_LEVEL(harness_offers)
@@ -130,7 +130,7 @@ DEVICE_TEST(hostile, attention_table)
     }
 }
 
-DEVICE_TEST(hostile, attention_counts)
+HOSTILE_TEST(attention_counts)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -182,7 +182,7 @@ static void run_packed(dmattn_attention_desc desc, const char *name, dmattn_leve
     arena_destroy(&a);
 }
 
-DEVICE_TEST(hostile, attention_packed)
+HOSTILE_TEST(attention_packed)
 {
     enum { PAGE = 8, POOL = 37, LONG = 1100 };
     EACH_LEVEL(harness_offers)
@@ -271,7 +271,7 @@ static uint32_t create_with_lists(arena *a, dmattn_plan *plan, void *args)
 
 static const dmattn_attention_desc with_lists = {SIZES, .lse = true, INTERVALS, .lists = true};
 
-DEVICE_TEST(hostile, lists)
+HOSTILE_TEST(lists)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -283,7 +283,7 @@ DEVICE_TEST(hostile, lists)
     }
 }
 
-DEVICE_TEST(hostile, lists_backward)
+HOSTILE_TEST(lists_backward)
 {
     EACH_LEVEL(harness_offers_backward)
     {
@@ -295,7 +295,7 @@ DEVICE_TEST(hostile, lists_backward)
     }
 }
 
-DEVICE_TEST(hostile, intervals_backward)
+HOSTILE_TEST(intervals_backward)
 {
     EACH_LEVEL(harness_offers_backward)
     {
@@ -320,7 +320,7 @@ DEVICE_TEST(hostile, intervals_backward)
                   .key_valid = true,                   \
                   .documents = 2}
 
-DEVICE_TEST(hostile, mask)
+HOSTILE_TEST(mask)
 {
     const dmattn_mask_desc desc = {.batch = ITEMS,
                                    .queries = QUERIES,
@@ -341,7 +341,7 @@ DEVICE_TEST(hostile, mask)
 }
 
 /* Intervals that exceed the bound of the selection: lists must end at the end of their memory. */
-DEVICE_TEST(hostile, broken_promise)
+HOSTILE_TEST(broken_promise)
 {
     enum { LENGTH = 2048 };
     const dmattn_mask_desc desc = {.stages = DMATTN_STAGE_INTERVALS | DMATTN_STAGE_LISTS,
@@ -393,7 +393,7 @@ static dmattn_plan *plan_dma(dmattn_level level)
     return plan;
 }
 
-DEVICE_TEST(hostile, dma)
+HOSTILE_TEST(dma)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -407,7 +407,7 @@ DEVICE_TEST(hostile, dma)
 }
 
 /* Intervals and lists from an earlier run of the plan are overwritten with arbitrary words. */
-DEVICE_TEST(hostile, dma_reuse)
+HOSTILE_TEST(dma_reuse)
 {
     EACH_LEVEL(harness_offers)
     {
@@ -427,7 +427,7 @@ DEVICE_TEST(hostile, dma_reuse)
 }
 
 /* The gradients make lists from intervals that this selection cannot have. */
-DEVICE_TEST(hostile, dma_backward)
+HOSTILE_TEST(dma_backward)
 {
     EACH_LEVEL(harness_offers_backward)
     {
