@@ -7,8 +7,10 @@
 
 set(DMATTN_VARIANTS
     "mask_tiles          | portable | attention/mask_tiles.comp          | | vulkan1.2 | "
+    "mask_tiles_additive | portable | attention/mask_tiles.comp          | | vulkan1.2 | ADDITIVE_ROWS"
     "attention           | portable | attention/attention.comp           | | vulkan1.2 | "
     "attention_selected  | portable | attention/attention.comp           | | vulkan1.2 | SELECTED_KEYS"
+    "attention_additive  | portable | attention/attention.comp           | | vulkan1.2 | ADDITIVE_ROWS"
     "attention_counted   | portable | attention/attention.comp           | | vulkan1.2 | COUNTED"
     "attention_selected_counted | portable | attention/attention.comp    | | vulkan1.2 | SELECTED_KEYS COUNTED"
     "attention_packed    | portable | attention/attention.comp           | | vulkan1.2 | COUNTED PACKED"
@@ -92,6 +94,7 @@ foreach(row IN LISTS matrix_forms)
     cmake_path(GET kernel FILENAME name)
     list(APPEND matrix_kernels "${name}_selected | ${kernel}_matrix.comp | ${row} SELECTED_KEYS")
   endforeach()
+  list(APPEND matrix_kernels "attention_additive | attention/attention_matrix.comp | ${row} ADDITIVE_ROWS")
   list(APPEND matrix_kernels "attention_counted | attention/attention_matrix.comp | ${row} COUNTED")
   list(APPEND matrix_kernels
       "attention_selected_counted | attention/attention_matrix.comp | ${row} SELECTED_KEYS COUNTED")

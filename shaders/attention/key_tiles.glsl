@@ -43,6 +43,12 @@ uint walk_live;             // dense mask: bits of tiles still to visit, of the 
 bool walk_partial;
 uvec2 walk_bitmap;
 
+#ifdef ADDITIVE_ROWS
+#include "additive_rows.glsl"
+#else
+#define tile_bits(words) (words)
+#endif
+
 void begin_walk()
 {
     const uint end_key = TILE_END_KEY;
@@ -69,7 +75,7 @@ key_tile next_tile_of_bitmap(uint slots)
             walk_partial = true;
             walk_tile = walk_tiles.x & ~31u;
         }
-        const uvec2 bits = Pairs(walk_bitmap).p[walk_tile / 32];
+        const uvec2 bits = tile_bits(Pairs(walk_bitmap).p[walk_tile / 32]);
         const uint full = bits.y & bits_of(uvec2(0, full_tiles()), walk_tile);
         walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_tiles, walk_tile);
         walk_tile += 32;

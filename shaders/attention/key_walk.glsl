@@ -16,6 +16,12 @@ uint walk_next;
 uvec2 walk_bits; // dense mask: bits of tiles still to visit, of the 32 tiles before walk_next
 uvec2 walk_bitmap;
 
+#ifdef ADDITIVE_ROWS
+#include "additive_rows.glsl"
+#else
+#define tile_bits(words) (words)
+#endif
+
 void begin_walk()
 {
     const uint end_key = TILE_END_KEY;
@@ -33,7 +39,7 @@ bool next_tile()
     while (BITMAP && walk_bits.x == 0) {
         if (walk_next >= walk_tiles.y)
             return false;
-        walk_bits = Pairs(walk_bitmap).p[walk_next / 32];
+        walk_bits = tile_bits(Pairs(walk_bitmap).p[walk_next / 32]);
         walk_bits.x &= bits_of(walk_tiles, walk_next);
         walk_next += 32;
     }

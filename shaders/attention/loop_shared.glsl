@@ -83,6 +83,10 @@ void main()
     if (splits == 0)
         return;
 #endif
+#ifdef ADDITIVE_ROWS
+    if (!row_is_ours())
+        return;
+#endif
     QUERIES;
     SCORES;
     FACTORS;

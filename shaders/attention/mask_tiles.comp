@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Reduces a dense mask to a bitmap of tiles with two bits each: some pair of the tile is visible; all pairs are. Of an
 // additive mask, the second bit is: all elements of the tile are 0. The bitmap is made once for each head of the mask.
-// The attention kernels visit only the tiles whose first bit is set.
+// The attention kernels visit only the tiles whose first bit is set. With ADDITIVE_ROWS, a tile with an element that is
+// added, neither 0 nor -infinity, has 0 and 1 (additive_rows.glsl).
 //
 // Workgroup (x, y, z): tiles 32 y to 32 y + 31 of row x of tiles, batch item and head z of the mask.
 #version 460
@@ -16,6 +17,9 @@
 
 shared uint visible_tiles;
 shared uint hidden_tiles;
+#ifdef ADDITIVE_ROWS
+shared uint adding_tiles;
+#endif
 
 // Sets the lowest bit of each byte that is not 0, and no others.
 uint nonzero_bytes(uint x)
@@ -28,13 +32,15 @@ uint nonzero_bytes(uint x)
 // Elements of a row of an additive mask that are read together, and rows.
 const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = 4;
 
-// `count` elements of a row, up to BIASES. x: not 0 if some pair is visible; y: not 0 if not all are 0.
+// `count` elements of a row, up to BIASES. x: not 0 if some pair is visible; y: not 0 if not all are 0. Bit 1 of x: an
+// element is added.
 uvec2 look_at_elements(uvec2 row, uint count)
 {
     uvec2 found = uvec2(0);
     for (uint i = 0; i < count; i++) {
         const float x = load_element(BIAS_TYPE, row, i);
-        found |= uvec2(counted_bias(x) > MINUS_INFINITY ? 1 : 0, x != 0 ? 1 : 0);
+        const bool visible = counted_bias(x) > MINUS_INFINITY;
+        found |= uvec2(!visible ? 0 : x != 0 ? 3 : 1, x != 0 ? 1 : 0);
     }
     return found;
 }
@@ -95,10 +101,16 @@ void main()
     if (gl_LocalInvocationIndex == 0) {
         visible_tiles = 0;
         hidden_tiles = 0;
+#ifdef ADDITIVE_ROWS
+        adding_tiles = 0;
+#endif
     }
     barrier();
 
     uint seen = 0, holes = 0;
+#ifdef ADDITIVE_ROWS
+    uint adding = 0;
+#endif
     // A tile's width is a multiple of 8, so the elements belong to one tile.
     const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4;
     for (uint c = at_once * gl_LocalInvocationIndex; c < columns; c += at_once * WORKGROUP) {
@@ -108,12 +120,22 @@ void main()
                                                   : look_at_bytes(batch, head, first_query, end_query, key, count);
         seen |= found.x != 0 ? bit : 0;
         holes |= found.y != 0 ? bit : 0;
+#ifdef ADDITIVE_ROWS
+        adding |= (found.x & 2) != 0 ? bit : 0;
+#endif
     }
+#ifdef ADDITIVE_ROWS
+    atomicOr(adding_tiles, adding);
+#endif
     atomicOr(visible_tiles, seen);
     atomicOr(hidden_tiles, holes);
     barrier();
 
-    if (gl_LocalInvocationIndex == 0)
-        Pairs(tile_row(batch, head, WORKGROUP_ID.x)).p[WORKGROUP_ID.y] =
-            uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
+    if (gl_LocalInvocationIndex == 0) {
+        uvec2 words = uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
+#ifdef ADDITIVE_ROWS
+        words = uvec2(words.x & ~adding_tiles, words.y | adding_tiles);
+#endif
+        Pairs(tile_row(batch, head, WORKGROUP_ID.x)).p[WORKGROUP_ID.y] = words;
+    }
 }

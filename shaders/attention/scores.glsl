@@ -84,7 +84,13 @@ const bool HIDES_BY_BIAS = MASK != MASK_ADDITIVE ? false : SLOPES == 0;
 float tile_score(key_tile t, const bool partial, uint row, uint i, float x, bool visible)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
+#ifdef ADDITIVE_ROWS
+    const float bias = !partial    ? 0
+                       : BIAS != 0 ? pair_bias(row, tile_key(t, i), key_bias)
+                                   : load_bias(row_head(row), row_query(row), tile_key(t, i));
+#else
     const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, tile_key(t, i), key_bias) : 0;
+#endif
     if (HIDES_BY_BIAS)
         visible = visible && floatBitsToUint(bias) != floatBitsToUint(MINUS_INFINITY);
     return finish_score(x, bias, visible);

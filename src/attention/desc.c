@@ -310,6 +310,11 @@ bool dmattn_attention_has_bitmap(const dmattn_attention_desc *d)
     return d->mask == DMATTN_MASK_DENSE || d->mask == DMATTN_MASK_ADDITIVE;
 }
 
+bool dmattn_attention_tells_rows(const dmattn_attention_desc *d)
+{
+    return d->mask == DMATTN_MASK_ADDITIVE && !d->slopes && !d->counts;
+}
+
 bool dmattn_attention_has_lists(const dmattn_attention_desc *d)
 {
     return d->mask == DMATTN_MASK_INTERVALS || d->mask == DMATTN_MASK_SELECTED;

@@ -51,6 +51,10 @@ uint32_t dmattn_mask_row(const dmattn_attention_desc *desc);
 /* Whether the mask is reduced to a bitmap of tiles. */
 bool dmattn_attention_has_bitmap(const dmattn_attention_desc *desc);
 
+/* Whether there are two dispatches: for the rows of tiles where an additive mask only hides, and for those where it
+ * adds (shaders/attention/additive_rows.glsl). */
+bool dmattn_attention_tells_rows(const dmattn_attention_desc *desc);
+
 /* Whether the kernels walk over tile lists. */
 bool dmattn_attention_has_lists(const dmattn_attention_desc *desc);
 

@@ -92,23 +92,35 @@ static void put_constants(const attention_stage *s, const dmattn_attention_desc 
         dmattn_attention_keep_strides(d, s->given_strides, constants);
 }
 
-static dmattn_status build_band(const attention_stage *s, pipeline_set *set, attention_variant *v, uint32_t band)
+/* Adds the kernel for a band and, for additive masks, the one for rows that only hide. */
+static dmattn_status add_kernels(const dmattn_attention_desc *d, const attention_tile *tile, pipeline_set *set,
+                                 uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *adding, VkPipeline *hiding)
 {
     char kernel_name[KERNEL_NAME];
+    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, tile->subgroup_size};
+    dmattn_attention_kernel(tile, d, kernel_name);
+    TRY(dmattn_pipelines_add(set, kernel_name, tile->level, &values, adding));
+    if (!dmattn_attention_tells_rows(d))
+        return DMATTN_SUCCESS;
+    constants[CONSTANT_BIAS] = constants[CONSTANT_REAL_UNITS] = 0;
+    return dmattn_pipelines_add(set, kernel_name, tile->level, &values, hiding);
+}
+
+static dmattn_status build_band(const attention_stage *s, pipeline_set *set, attention_variant *v, uint32_t band)
+{
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
     attention_tile tile = v->tile;
     const dmattn_attention_desc d = band_of(s, &tile, band);
-    dmattn_attention_kernel(&tile, &d, kernel_name);
-    put_constants(s, &d, &tile, constants);
-    if (d.lengths || d.total_queries || !v->splits)
-        TRY(dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->whole[band]));
+    if (d.lengths || d.total_queries || !v->splits) {
+        put_constants(s, &d, &tile, constants);
+        TRY(add_kernels(&d, &tile, set, constants, &v->whole[band], &v->hiding_whole[band]));
+    }
     if (!v->splits)
         return DMATTN_SUCCESS;
     tile.splits = 2; /* any number above 1 */
     put_constants(s, &d, &tile, constants);
     dmattn_attention_split_constants(&d, &tile, constants);
-    return dmattn_pipelines_add(set, kernel_name, tile.level, &values, &v->part[band]);
+    return add_kernels(&d, &tile, set, constants, &v->part[band], &v->hiding_part[band]);
 }
 
 static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
@@ -117,8 +129,9 @@ static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, 
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
     const dmattn_attention_desc first = band_of(s, &v->tile, 0);
     put_constants(s, &first, &v->tile, constants);
+    const char *mask_tiles = dmattn_attention_tells_rows(&first) ? "mask_tiles_additive" : "mask_tiles";
     if (s->mask_grid.x)
-        TRY(dmattn_pipelines_add(set, "mask_tiles", DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
+        TRY(dmattn_pipelines_add(set, mask_tiles, DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
     for (uint32_t band = 0; band < bands(s, &v->tile); band++)
         TRY(build_band(s, set, v, band));
     return DMATTN_SUCCESS;
@@ -167,10 +180,15 @@ static void record_band(const attention_stage *s, recorder *r, attention_params 
     params.pair.v += first * dmattn_type_size(d.type);
     params.out_ = splits ? partials : out;
     params.lse = splits ? to_sums / 16 | (uint64_t)s->tile.splits << 32 : r->tensor[TENSOR_LSE];
+    const VkPipeline adding = splits ? v->part[band] : v->whole[band];
+    const VkPipeline hiding = splits ? v->hiding_part[band] : v->hiding_whole[band];
     if (band)
         dmattn_recorder_beside(r);
-    dmattn_recorder_dispatch_slices(r, splits ? v->part[band] : v->whole[band], &params, sizeof params,
-                                    s->attention_grid, s->slice);
+    if (hiding) {
+        dmattn_recorder_dispatch_slices(r, hiding, &params, sizeof params, s->attention_grid, s->slice);
+        dmattn_recorder_beside(r);
+    }
+    dmattn_recorder_dispatch_slices(r, adding, &params, sizeof params, s->attention_grid, s->slice);
 }
 
 static void record_combine(const attention_stage *s, recorder *r, uint32_t band)

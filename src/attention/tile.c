@@ -56,6 +56,7 @@ void dmattn_attention_kernel(const attention_tile *t, const dmattn_attention_des
                        : d->mask == DMATTN_MASK_SELECTED            ? "attention_selected"
                        : d->total_queries                           ? "attention_packed"
                        : d->counts                                  ? "attention_counted"
+                       : dmattn_attention_tells_rows(d)             ? "attention_additive"
                                                                     : "attention",
                        name);
 }

@@ -16,6 +16,7 @@ typedef struct attention_variant {
     VkPipeline mask_tiles;                          /* NULL without a dense mask */
     VkPipeline whole[MOST_BANDS], part[MOST_BANDS]; /* for each band of the output; NULL if the plan does not need it:
                                                        the kernel for whole keys, and for a part of them */
+    VkPipeline hiding_whole[MOST_BANDS], hiding_part[MOST_BANDS]; /* additive masks: for rows that only hide */
 } attention_variant;
 
 #define MOST_VARIANTS 8

@@ -19,6 +19,7 @@ typedef enum case_data {
     DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */
     DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
     DATA_CAUSAL,        /* additive: 0 up to the position of the query, -infinity after it */
+    DATA_SOME_ADD,      /* the same, but queries 64 to 127 have numbers in place of some zeros */
     DATA_NEIGHBOURS,    /* selected: neighbouring queries have nearly the same list, in another order */
     DATA_ASCENDING,     /* selected: the numbers of each list ascend */
     DATA_LATE_DISORDER, /* the same, but for the last number of the last list */
@@ -83,7 +84,7 @@ typedef struct attention_choice {
     bool chosen;
 } attention_choice;
 
-#define ATTENTION_MOST_CASES 360
+#define ATTENTION_MOST_CASES 400
 
 /* Returns the number of cases at a level: all of the table, or only those whose gradients are computed. */
 size_t attention_choose(dmattn_level level, bool gradients, attention_choice choice[ATTENTION_MOST_CASES]);
