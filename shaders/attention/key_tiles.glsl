@@ -45,7 +45,9 @@ uvec2 walk_bitmap;
 
 #ifdef ADDITIVE_ROWS
 #include "additive_rows.glsl"
+uvec2 walk_full; // without a walk over the bitmap: the tiles that begin with keys from x to y - 1 are full
 #else
+#define WALKS_BITMAP BITMAP
 #define tile_bits(words) (words)
 #endif
 
@@ -53,10 +55,16 @@ void begin_walk()
 {
     const uint end_key = TILE_END_KEY;
     walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_tile = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
+#ifdef ADDITIVE_ROWS
+    if (!WALKS_BITMAP) {
+        walk_tiles = uvec2(max(walk_tiles.x, visible_run.begin), min(walk_tiles.y, visible_run.end));
+        walk_full = TILE_KEYS * uvec2(full_run.begin, min(full_run.end, TILE_FULL_KEY / TILE_KEYS));
+    }
+#endif
+    walk_tile = WALKS_BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_live = 0;
     walk_partial = false;
-    if (BITMAP)
+    if (WALKS_BITMAP)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
@@ -88,13 +96,17 @@ key_tile next_tile_of_bitmap(uint slots)
 // The tile that begins with key or entry `first`. Not for a bitmap.
 key_tile tile_at(uint first, uint slots)
 {
+#ifdef ADDITIVE_ROWS
+    return key_tile(first, first < walk_full.x || first >= walk_full.y, first < walk_tiles.y * TILE_KEYS, slots);
+#else
     const uint full = LISTED ? list.z / TILE_KEYS : full_tiles();
     return key_tile(first, first >= full * TILE_KEYS, first < walk_tiles.y * TILE_KEYS, slots);
+#endif
 }
 
 key_tile next_tile(uint slots)
 {
-    return BITMAP ? next_tile_of_bitmap(slots) : tile_at(walk_tile++ * TILE_KEYS, slots);
+    return WALKS_BITMAP ? next_tile_of_bitmap(slots) : tile_at(walk_tile++ * TILE_KEYS, slots);
 }
 
 // The content of a slot before it is stored in shared memory. Invocation i loads it for slot i of a tile.

@@ -19,6 +19,7 @@ uvec2 walk_bitmap;
 #ifdef ADDITIVE_ROWS
 #include "additive_rows.glsl"
 #else
+#define WALKS_BITMAP BITMAP
 #define tile_bits(words) (words)
 #endif
 
@@ -26,9 +27,13 @@ void begin_walk()
 {
     const uint end_key = TILE_END_KEY;
     walk_tiles = split_of(((LISTED ? list.y : end_key) + TILE_KEYS - 1) / TILE_KEYS);
-    walk_next = BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
+#ifdef ADDITIVE_ROWS
+    if (!WALKS_BITMAP)
+        walk_tiles = uvec2(max(walk_tiles.x, visible_run.begin), min(walk_tiles.y, visible_run.end));
+#endif
+    walk_next = WALKS_BITMAP ? walk_tiles.x & ~31u : walk_tiles.x;
     walk_bits = uvec2(0);
-    if (BITMAP)
+    if (WALKS_BITMAP)
         walk_bitmap = tile_row(batch, score_head(MASK_HEADS, first_head), query_tile);
 }
 
@@ -36,7 +41,7 @@ void begin_walk()
 // have been read before the tile's last barrier.
 bool next_tile()
 {
-    while (BITMAP && walk_bits.x == 0) {
+    while (WALKS_BITMAP && walk_bits.x == 0) {
         if (walk_next >= walk_tiles.y)
             return false;
         walk_bits = tile_bits(Pairs(walk_bitmap).p[walk_next / 32]);
@@ -45,13 +50,17 @@ bool next_tile()
     }
     uint tile = walk_next;
     bool full = true;
-    if (BITMAP) {
+    if (WALKS_BITMAP) {
         const uint bit = findLSB(walk_bits.x);
         walk_bits.x &= walk_bits.x - 1;
         tile = walk_next - 32 + bit;
         full = (walk_bits.y >> bit & 1u) != 0;
     } else if (walk_next++ >= walk_tiles.y)
         return false;
+#ifdef ADDITIVE_ROWS
+    if (!WALKS_BITMAP)
+        full = tile >= full_run.begin && tile < full_run.end;
+#endif
 
     first_key = tile * TILE_KEYS;
     const uint past_key = first_key + TILE_KEYS;

@@ -85,7 +85,7 @@ void store_o(const OUTPUTS)
 void go_on(inout key_tile now, inout key_tile next, inout key_tile after, inout key_tile later)
 {
     const uint free_slots = next.slots;
-    if (BITMAP) {
+    if (WALKS_BITMAP) {
         now = next;
         next = after;
         after = later;

@@ -32,21 +32,23 @@ uint nonzero_bytes(uint x)
 // Elements of a row of an additive mask that are read together, and rows.
 const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = 4;
 
-// `count` elements of a row, up to BIASES. x: not 0 if some pair is visible; y: not 0 if not all are 0. Bit 1 of x: an
-// element is added.
-uvec2 look_at_elements(uvec2 row, uint count)
+// What is found. x: not 0 if some pair is visible; y: not 0 if not all are, or, of an additive mask, if not all elements
+// are 0; z: not 0 if an element is added, so that it is neither 0 nor -infinity.
+
+// `count` elements of a row of an additive mask, up to BIASES.
+uvec3 look_at_elements(uvec2 row, uint count)
 {
-    uvec2 found = uvec2(0);
+    uvec3 found = uvec3(0);
     for (uint i = 0; i < count; i++) {
         const float x = load_element(BIAS_TYPE, row, i);
         const bool visible = counted_bias(x) > MINUS_INFINITY;
-        found |= uvec2(!visible ? 0 : x != 0 ? 3 : 1, x != 0 ? 1 : 0);
+        found |= uvec3(visible ? 1 : 0, x != 0 ? 1 : 0, visible && x != 0 ? 1 : 0);
     }
     return found;
 }
 
-// For `count` columns of a tile, up to 4, from `key` on. x: not 0 if some pair is visible; y: not 0 if not all are.
-uvec2 look_at_bytes(uint batch, uint head, uint first_query, uint end_query, uint key, uint count)
+// For `count` columns of a tile, up to 4, from `key` on.
+uvec3 look_at_bytes(uint batch, uint head, uint first_query, uint end_query, uint key, uint count)
 {
     const uvec2 query_stride = is_derived(DERIVED_MASK) ? uvec2(p.keys, 0) : uvec2(MASK_QUERY_LOW, MASK_QUERY_HIGH);
     const uint all = 0x01010101u >> 8 * (4 - count);
@@ -56,36 +58,34 @@ uvec2 look_at_bytes(uint batch, uint head, uint first_query, uint end_query, uin
         found |= uvec2(bytes, bytes ^ all);
         address = advance(address, 1, query_stride);
     }
-    return found;
+    return uvec3(found, 0);
 }
 
-// The same for an additive mask, and up to BIASES columns. y: not 0 if not all elements are 0. Most often, neighbouring
-// elements are all 0, or all -infinity.
-uvec2 look_at_biases(uint batch, uint head, uint first_query, uint end_query, uint key, uint count)
+// The same for an additive mask, up to BIASES columns and up to ROWS rows. Most often, neighbouring elements are all 0,
+// or all -infinity.
+uvec3 look_at_biases(uint batch, uint head, uint first_query, uint end_query, uint key, uint count)
 {
     const uint query_head = MASK_HEADS == SCORE_HEADS_KV ? head * GROUP : head;
     const uint size = BIAS_TYPE == TYPE_F32 ? 0x7fffffffu : 0x7fff7fffu; // without signs
     const uint hidden = BIAS_TYPE == TYPE_F32 ? 0xff800000u : BIAS_TYPE == TYPE_F16 ? 0xfc00fc00u : 0xff80ff80u;
-    uvec2 found = uvec2(0);
-    for (uint t = first_query; t < end_query; t += ROWS) {
-        uvec2 at[ROWS];
-        uvec4 words[ROWS];
-        bool wide[ROWS];
-        [[unroll]] for (uint i = 0; i < ROWS; i++) {
-            at[i] = advance(bias_row(batch, query_head, min(t + i, end_query - 1)), key,
-                            uvec2(element_size(BIAS_TYPE), 0));
-            wide[i] = count == BIASES && (at[i].x & 15u) == 0;
-            if (wide[i])
-                words[i] = Quads(at[i]).q[0];
-        }
-        [[unroll]] for (uint i = 0; i < ROWS; i++) {
-            if (wide[i] && words[i] == uvec4(hidden))
-                found.y = 1;
-            else if (wide[i] && (words[i] & size) == uvec4(0))
-                found.x = 1;
-            else
-                found |= look_at_elements(at[i], count);
-        }
+    uvec3 found = uvec3(0);
+    uvec2 at[ROWS];
+    uvec4 words[ROWS];
+    bool wide[ROWS];
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        at[i] = advance(bias_row(batch, query_head, min(first_query + i, end_query - 1)), key,
+                        uvec2(element_size(BIAS_TYPE), 0));
+        wide[i] = count == BIASES && (at[i].x & 15u) == 0;
+        if (wide[i])
+            words[i] = Quads(at[i]).q[0];
+    }
+    [[unroll]] for (uint i = 0; i < ROWS; i++) {
+        if (wide[i] && words[i] == uvec4(hidden))
+            found.y = 1;
+        else if (wide[i] && (words[i] & size) == uvec4(0))
+            found.x = 1;
+        else
+            found |= look_at_elements(at[i], count);
     }
     return found;
 }
@@ -107,22 +107,19 @@ void main()
     }
     barrier();
 
-    uint seen = 0, holes = 0;
-#ifdef ADDITIVE_ROWS
-    uint adding = 0;
-#endif
-    // A tile's width is a multiple of 8, so the elements belong to one tile.
-    const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4;
-    for (uint c = at_once * gl_LocalInvocationIndex; c < columns; c += at_once * WORKGROUP) {
-        const uint count = min(at_once, columns - c), bit = 1u << c / TILE_KEYS;
-        const uint key = first_key + c;
-        const uvec2 found = MASK == MASK_ADDITIVE ? look_at_biases(batch, head, first_query, end_query, key, count)
-                                                  : look_at_bytes(batch, head, first_query, end_query, key, count);
+    // An item is ROWS rows of neighbouring columns, which belong to one tile, because its width is a multiple of 8.
+    const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4, columns_at_once = (columns - 1) / at_once + 1;
+    const uint items = columns_at_once * ((end_query - first_query - 1) / ROWS + 1);
+    uint seen = 0, holes = 0, adding = 0;
+    for (uint i = gl_LocalInvocationIndex; i < items; i += WORKGROUP) {
+        const uint c = at_once * (i % columns_at_once), count = min(at_once, columns - c), bit = 1u << c / TILE_KEYS;
+        const uint query = first_query + i / columns_at_once * ROWS, key = first_key + c;
+        const uint end = min(query + ROWS, end_query);
+        const uvec3 found = MASK == MASK_ADDITIVE ? look_at_biases(batch, head, query, end, key, count)
+                                                  : look_at_bytes(batch, head, query, end, key, count);
         seen |= found.x != 0 ? bit : 0;
         holes |= found.y != 0 ? bit : 0;
-#ifdef ADDITIVE_ROWS
-        adding |= (found.x & 2) != 0 ? bit : 0;
-#endif
+        adding |= found.z != 0 ? bit : 0;
     }
 #ifdef ADDITIVE_ROWS
     atomicOr(adding_tiles, adding);

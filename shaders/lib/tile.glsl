@@ -224,7 +224,11 @@ void begin_tile()
     kv_head = WORKGROUP_ID.y / GROUP_TILES;
     batch = WORKGROUP_ID.z / SPLITS;
     find_heads(WORKGROUP_ID.y % GROUP_TILES);
+#ifdef ADDITIVE_ROWS
+    find_queries((p.queries - 1) / TILE_QUERIES - WORKGROUP_ID.x);
+#else
     find_queries(CAUSAL != 0 ? (p.queries - 1) / TILE_QUERIES - WORKGROUP_ID.x : WORKGROUP_ID.x);
+#endif
     find_inputs();
     out_item = head_base(TILE_OUT, WORKGROUP_ID.z, p.queries, 0, is_derived(DERIVED_OUT),
                          uvec2(OUT_BATCH_LOW, OUT_BATCH_HIGH), uvec2(OUT_SEQUENCE_LOW, OUT_SEQUENCE_HIGH),

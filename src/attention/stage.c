@@ -123,15 +123,21 @@ static dmattn_status build_band(const attention_stage *s, pipeline_set *set, att
     return add_kernels(&d, &tile, set, constants, &v->part[band], &v->hiding_part[band]);
 }
 
-static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
+static dmattn_status build_mask_tiles(const attention_stage *s, pipeline_set *set, attention_variant *v)
 {
     uint32_t constants[ATTENTION_CONSTANT_COUNT];
     const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
     const dmattn_attention_desc first = band_of(s, &v->tile, 0);
+    const char *name = dmattn_attention_tells_rows(&first) ? "mask_tiles_additive" : "mask_tiles";
     put_constants(s, &first, &v->tile, constants);
-    const char *mask_tiles = dmattn_attention_tells_rows(&first) ? "mask_tiles_additive" : "mask_tiles";
+    constants[CONSTANT_WORKGROUP] = dmattn_mask_tiles_workgroup(&set->ctx->caps, &v->tile);
+    return dmattn_pipelines_add(set, name, DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles);
+}
+
+static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
+{
     if (s->mask_grid.x)
-        TRY(dmattn_pipelines_add(set, mask_tiles, DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles));
+        TRY(build_mask_tiles(s, set, v));
     for (uint32_t band = 0; band < bands(s, &v->tile); band++)
         TRY(build_band(s, set, v, band));
     return DMATTN_SUCCESS;

@@ -122,6 +122,9 @@ grid dmattn_combine_grid(const dmattn_attention_desc *desc);
 
 /* The grid of mask_tiles.comp; x is 0 if the mask has no bitmap. */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
+
+/* Its invocations. There are few workgroups, and each reads much, so they are large. */
+uint32_t dmattn_mask_tiles_workgroup(const capabilities *caps, const attention_tile *tile);
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *desc, const attention_tile *tile);
 
 #endif

@@ -13,13 +13,13 @@ typedef enum case_data {
     DATA_NOTHING,       /* no query sees any key */
     DATA_EVERYTHING,    /* all queries see all keys; interval bounds are far outside */
     DATA_ONE,           /* each query sees only one key; with intervals, one query sees each key */
-    DATA_WINDOW,        /* intervals: each key is seen from its own position on, for 40 queries */
+    DATA_WINDOW,        /* intervals, additive: each key is seen from its own position on, for 40 queries */
     DATA_INFINITE_BIAS, /* one bias in four is -infinity, and every seventh row is only -infinity */
     DATA_LARGE,         /* scores in the hundreds: q is 30 times as large */
     DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */
     DATA_LOWEST_ROWS,   /* the same, and every seventh row is only that number */
     DATA_CAUSAL,        /* additive: 0 up to the position of the query, -infinity after it */
-    DATA_SOME_ADD,      /* the same, but queries 64 to 127 have numbers in place of some zeros */
+    DATA_ONE_ADDS,      /* the same, but query 64 has numbers for the first 8 keys */
     DATA_NEIGHBOURS,    /* selected: neighbouring queries have nearly the same list, in another order */
     DATA_ASCENDING,     /* selected: the numbers of each list ascend */
     DATA_LATE_DISORDER, /* the same, but for the last number of the last list */

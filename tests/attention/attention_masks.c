@@ -269,9 +269,12 @@ static const attention_case additive[] = {
     {.name = "causal",
      .desc = {F16, SIZE(1, 130, 140, 2, 1, 64, 0), LSE, ADDITIVE(F16, .queries = 130)},
      .data = DATA_CAUSAL},
-    {.name = "some rows add",
-     .desc = {F16, SIZE(1, 260, 300, 4, 2, 64, 0), LSE, SINK, ADDITIVE(F16, .queries = 260)},
-     .data = DATA_SOME_ADD},
+    {.name = "one row adds",
+     .desc = {F16, SIZE(1, 260, 304, 4, 2, 64, 0), LSE, SINK, ADDITIVE(F16, .queries = 260)},
+     .data = DATA_ONE_ADDS},
+    {.name = "window",
+     .desc = {BF16, SIZE(2, 200, 304, 3, 3, 32, 0), LSE, ADDITIVE(BF16, .queries = 200)},
+     .data = DATA_WINDOW},
     {.name = "causal in both ways, odd rows",
      .desc = {F32, SIZE(2, 90, 75, 2, 1, 16, 0), LSE, CAUSAL,
               ADDITIVE(F16, .batch = 2, .queries = 90, .batch_stride = 90 * 77, .query_stride = 77)},
@@ -558,11 +561,12 @@ static void fill_additive(const attention_case *c, problem *p)
         const uint64_t at = row / s->queries / s->heads * s->batch_stride + head * s->head_stride + t * s->query_stride;
         for (uint32_t j = 0; j < d->keys; j++) {
             uint64_t tile = 1000 * (t / 64) + j / 64;
-            const bool causal = c->data == DATA_CAUSAL || c->data == DATA_SOME_ADD,
-                       full = c->data == DATA_TILES && random_bits(&tile) % 3 == 1;
-            const bool visible = causal ? (int64_t)j <= (int64_t)t + d->keys - d->queries
+            const int64_t age = (int64_t)t + d->keys - d->queries - j; /* of the key, at the query */
+            const bool causal = c->data == DATA_CAUSAL || c->data == DATA_ONE_ADDS || c->data == DATA_WINDOW;
+            const bool full = c->data == DATA_TILES && random_bits(&tile) % 3 == 1;
+            const bool visible = causal ? age >= 0 && (c->data != DATA_WINDOW || age < 40)
                                         : dense_visible(c->data, t, j, random_bits(&state) % 3 != 0);
-            const bool zero = causal ? c->data == DATA_CAUSAL || t / 64 != 1 || j % 8
+            const bool zero = causal ? c->data != DATA_ONE_ADDS || t != 64 || j >= 8
                                      : full || c->data == DATA_EVERYTHING || random_bits(&state) % 2;
             const double hidden = random_bits(&state) % 8 ? (double)-INFINITY : (double)NAN;
             element_store(d->bias_type, p->tensor[TENSOR_BIAS], at + j,

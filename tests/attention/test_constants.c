@@ -256,6 +256,42 @@ Test(grids, of_attention_and_masks)
     }
 }
 
+/* As many invocations as the device has, in no more than 32 subgroups. */
+Test(constants, workgroup_of_bitmaps)
+{
+    static const struct {
+        uint32_t most, subgroup, expected;
+    } rows[] = {{1024, 32, 1024}, {1536, 64, 1024}, {1024, 16, 512}, {1024, 8, 256}, {128, 4, 128}, {256, 64, 256}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const capabilities caps = {.max_invocations = rows[i].most};
+        const attention_tile tile = {.subgroup_size = rows[i].subgroup};
+        cr_expect_eq(dmattn_mask_tiles_workgroup(&caps, &tile), rows[i].expected, "row %zu", i);
+    }
+}
+
+/* Additive masks have a kernel for rows that only hide, unless slopes may turn their zeros into something else. */
+Test(constants, kernels_of_additive_masks)
+{
+    static const struct {
+        const char *kernel;
+        bool slopes, counts;
+    } rows[] = {{"attention_additive", false, false}, {"attention", true, false}, {"attention_counted", false, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[KERNEL_NAME];
+        const dmattn_attention_desc d = resolved((dmattn_attention_desc){.batch = 1,
+                                                                         .queries = 9,
+                                                                         .keys = 9,
+                                                                         .heads = 1,
+                                                                         .kv_heads = 1,
+                                                                         .head_dim = 8,
+                                                                         .mask = DMATTN_MASK_ADDITIVE,
+                                                                         .slopes = rows[i].slopes,
+                                                                         .counts = rows[i].counts});
+        dmattn_attention_kernel(&tile_64, &d, name);
+        cr_expect_str_eq(name, rows[i].kernel);
+    }
+}
+
 /* ---- the gradients of the importance --------------------------------------------------------------------------- */
 
 static dmattn_mask_desc importance_of(uint32_t batch, uint32_t keys, uint32_t heads, uint32_t value_dim)

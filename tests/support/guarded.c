@@ -34,7 +34,8 @@ static uint64_t offset_of(const dmattn_plan_info *info, const dmattn_attention_d
     case TENSOR_PAGES: return GUARD + 16;
     case TENSOR_COUNTS: return GUARD + 8;
     case TENSOR_MASK: return GUARD + 3;
-    case TENSOR_BIAS: return GUARD + dmattn_type_size(d->bias_type);
+    case TENSOR_BIAS: /* with a first row at a multiple of 16 bytes, if that is where the next ones are, too */
+        return GUARD + (d->keys * dmattn_type_size(d->bias_type) % 16 ? dmattn_type_size(d->bias_type) : 0);
     case TENSOR_COUNT: return GUARD + info->workspace_alignment;
     default: return GUARD + 4;
     }

@@ -12,12 +12,13 @@
 #define LIB_DECODE_ATTEND_GLSL
 
 #define FRAGMENT_ROWS 8
-#define KEY_TILES     2
+const uint KEY_TILES = K_FORMAT >= FORMAT_Q8_0 ? 1 : V_FORMAT >= FORMAT_Q8_0 ? 1 : 2; // blocks take more registers
+const uint SEEN_KEYS = 2 * KEY_TILES;   // that an invocation has in S^T
+const uint HELD_VALUES = 4 * KEY_TILES; // the keys whose values an invocation has
 #include "begin.glsl"
 
 #define OUTPUTS          MATRIX_C o[OUT_MATRICES]
 #define PROBABILITIES(p) MATRIX_B p[KEY_TILES]
-#define SEEN_KEYS        (2 * KEY_TILES) // that an invocation has in S^T
 
 // The maximum over the four invocations that share lane_row, and over the eight that share lane_column.
 float max_of_row(float x)

@@ -17,15 +17,19 @@ const uint KEY_PIECES = HEAD_DIM / 16, VALUE_PIECES = VALUE_DIM / 16; // of a ro
 const uint KEY_STEPS = (KEY_PIECES + 3) / 4, VALUE_STEPS = (VALUE_PIECES + 7) / 8;
 const uint OUT_MATRICES = 8 * VALUE_STEPS, QUERY_MATRICES = 4 * KEY_STEPS;
 
+// Blocks begin at any multiple of 2 bytes. Their words are shifted where they are used: where they are loaded, each
+// load would be waited for before the next one.
 struct piece {
-    uvec4 words; // of Q4_0 two: elements 0 to 7 of its half of the block are lower halves of bytes, 16 to 23 upper ones
-    uint d;      // of a block, twice, as f16
+    uvec4 words; // of Q4_0, elements 0 to 7 of its half of the block are lower halves of bytes, 16 to 23 upper ones
+    uint next;   // Q8_0: the last word; of Q4_0, it is words.z
+    uint d;      // blocks: the word with their d
+    uint upper;  // blocks: not 0 if d is in the upper half of its word, so that the numbers begin with words.y
 };
 
 // What an invocation holds: the matrices of q, pieces of its rows of k and of v.
 #define FIRST_QUERIES(q) MATRIX_B q[QUERY_MATRICES]
-#define KEYS(k) piece k[2 * KEY_TILES][KEY_STEPS]
-#define VALUES(v) piece v[4 * KEY_TILES][VALUE_STEPS]
+#define KEYS(k) piece k[SEEN_KEYS][KEY_STEPS]
+#define VALUES(v) piece v[HELD_VALUES][VALUE_STEPS]
 
 vec2 row_factor;         // the powers of 2 by which the invocation's two queries were divided
 vec2 first_sums;         // of S^T: what is subtracted for the bias of k
@@ -45,28 +49,25 @@ uint piece_column(uint format, uint i, uint m)
     return format == FORMAT_Q4_0 ? 8 * (i / 2) + 2 * (i % 2) + m % 2 + 4 * (m / 2) : 4 * i + m;
 }
 
-// Piece `i` of a row of the cache. Those of blocks may begin in the middle of words. Only words that have a part of the
-// block are read.
+// Piece `i` of a row of the cache. Of blocks, only words that have a part of the block are read.
 piece load_piece(uint format, uvec2 row, uint i)
 {
     piece x;
-    x.d = 0;
+    x.next = x.d = x.upper = 0;
     if (!has_blocks(format)) {
         x.words = Quads(row).q[i];
         return x;
     }
     const uvec2 block = block_of(format, row, 2 * i);
-    const bool is_upper = (block.x & 2u) != 0; // the block begins in the upper half of a word, so its numbers do not
     Words words = Words(uvec2(block.x & ~3u, block.y));
-    const uint count = format == FORMAT_Q8_0 ? 4 : 2, first = i % 2 * count + (is_upper ? 1 : 0);
-    uint w[5];
-    const uint d = words.w[0];
-    [[unroll]] for (uint n = 0; n <= count; n++)
-        w[n] = words.w[first + n - (is_upper && n == count ? 1 : 0)];
-    x.words = uvec4(0);
-    [[unroll]] for (uint n = 0; n < count; n++)
-        x.words[n] = is_upper ? w[n] : w[n] >> 16 | w[n + 1] << 16;
-    x.d = (is_upper ? d >> 16 : d & 0xffffu) * 0x10001u;
+    const uint count = format == FORMAT_Q8_0 ? 4 : 2, first = i % 2 * count;
+    x.upper = block.x & 2u;
+    x.d = words.w[0];
+    x.words = uvec4(words.w[first], words.w[first + 1], words.w[first + 2], 0);
+    if (format == FORMAT_Q8_0) {
+        x.words.w = words.w[first + 3];
+        x.next = words.w[first + 4];
+    }
     return x;
 }
 
@@ -75,8 +76,12 @@ piece new_piece(uint format, uint first, uint i)
 {
     const uvec4 a = new_rows[first + 2 * i], b = new_rows[first + 2 * i + 1];
     piece x;
-    x.words = format == FORMAT_Q4_0 ? uvec4(a.x, b.x, 0, 0) : uvec4(a.xy, b.xy);
+    x.words = format == FORMAT_Q4_0   ? uvec4(0, a.x, b.x, 0)
+              : format == FORMAT_Q8_0 ? uvec4(0, a.xy, b.x)
+                                      : uvec4(a.xy, b.xy);
+    x.next = b.y;
     x.d = has_blocks(format) ? packHalf2x16(vec2(uintBitsToFloat(a.z))) : 0;
+    x.upper = 2;
     return x;
 }
 
@@ -104,7 +109,17 @@ void word_numbers(uint format, uint w, out f16vec2 even, out f16vec2 odd)
 // Word m of a piece, with the numbers of Q4_0 in the lower halves of its bytes.
 uint word_of_piece(uint format, piece x, uint m)
 {
-    return format == FORMAT_Q4_0 ? x.words[m % 2] >> (m < 2 ? 0 : 4) : x.words[m];
+    if (!has_blocks(format))
+        return x.words[m];
+    const uint at = format == FORMAT_Q4_0 ? m % 2 : m, low = x.words[at], high = at < 3 ? x.words[at + 1] : x.next;
+    const uint word = x.upper != 0 ? high : low >> 16 | high << 16;
+    return format == FORMAT_Q4_0 && m >= 2 ? word >> 4 : word;
+}
+
+// d of a block, in both halves.
+uint d_of_piece(piece x)
+{
+    return (x.upper != 0 ? x.d >> 16 : x.d & 0xffffu) * 0x10001u;
 }
 
 // A matrix whose product with P^T is minus what the bias of v adds.
@@ -124,7 +139,7 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
     own_slot = fetch_slot(own);
     own_scales = entry_scales(own);
 #endif
-    [[unroll]] for (uint r = 0; r < 2 * KEY_TILES; r++) {
+    [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
         const uvec2 row = listed_key(block, min(first + lane_row + 8 * r, listed - 1));
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_piece(K_FORMAT, row, min(4 * i + lane_column, KEY_PIECES - 1));
@@ -139,7 +154,7 @@ uint value_of(uint n)
 
 void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
-    [[unroll]] for (uint n = 0; n < 4 * KEY_TILES; n++) {
+    [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
         const uvec2 row = listed_value(block, min(first + value_of(n), listed - 1));
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_piece(V_FORMAT, row, min(8 * i + lane_row, VALUE_PIECES - 1));
@@ -156,7 +171,7 @@ bool has_new_tokens(uint block, uint first, uint listed)
 void replace_new_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
     if (has_new_tokens(block, first, listed))
-        [[unroll]] for (uint r = 0; r < 2 * KEY_TILES; r++) {
+        [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
             const uint token = entry_token(entry_at(block, min(first + lane_row + 8 * r, listed - 1)));
             if (token != NONE)
                 [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
@@ -167,7 +182,7 @@ void replace_new_keys(uint block, uint first, uint listed, inout KEYS(k))
 void replace_new_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     if (has_new_tokens(block, first, listed))
-        [[unroll]] for (uint n = 0; n < 4 * KEY_TILES; n++) {
+        [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
             const uint token = entry_token(entry_at(block, min(first + value_of(n), listed - 1)));
             const uint at = token * NEW_QUADS + KEY_QUADS;
             if (token != NONE)
@@ -267,8 +282,8 @@ void find_scores(FIRST_QUERIES(q), KEYS(k), inout MATRIX_C s[KEY_TILES])
                     f16vec2 even, odd;
                     word_numbers(K_FORMAT, word_of_piece(K_FORMAT, x, m), even, odd);
                     if (has_blocks(K_FORMAT)) {
-                        even *= unpackFloat2x16(x.d);
-                        odd *= unpackFloat2x16(x.d);
+                        even *= unpackFloat2x16(d_of_piece(x));
+                        odd *= unpackFloat2x16(d_of_piece(x));
                     }
                     a[ELEMENT(r, 0)] = even.x;
                     a[ELEMENT(r, 1)] = even.y;
@@ -284,7 +299,7 @@ void find_scores(FIRST_QUERIES(q), KEYS(k), inout MATRIX_C s[KEY_TILES])
 void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], inout OUTPUTS)
 {
     if (has_blocks(V_FORMAT))
-        [[unroll]] for (uint n = 0; n < 4 * KEY_TILES; n++) {
+        [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
             const bool is_seen = subgroupShuffle(seen[n / 2] ? 1 : 0, lane_of(value_of(n), 0)) != 0;
             [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
                 v[n][i].d = is_seen ? v[n][i].d : 0;
@@ -299,7 +314,7 @@ void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], i
                 f16vec2 even, odd;
                 word_numbers(V_FORMAT, i % 2 == 0 ? x & 0xffffu | y << 16 : x >> 16 | y & 0xffff0000u, even, odd);
                 if (has_blocks(V_FORMAT)) {
-                    const f16vec2 d = unpackFloat2x16(first.d & 0xffffu | second.d << 16);
+                    const f16vec2 d = unpackFloat2x16(d_of_piece(first) & 0xffffu | d_of_piece(second) << 16);
                     even *= d;
                     odd *= d;
                 }
