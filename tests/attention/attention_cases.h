@@ -13,7 +13,8 @@ typedef enum case_data {
     DATA_NOTHING,       /* no query sees any key */
     DATA_EVERYTHING,    /* all queries see all keys; interval bounds are far outside */
     DATA_ONE,           /* each query sees only one key; with intervals, one query sees each key */
-    DATA_WINDOW,        /* intervals, additive: each key is seen from its own position on, for 40 queries */
+    DATA_WINDOW,        /* intervals, additive: each key is seen from its own position on, for 40 queries, or, in
+                           additive masks, each block of 8 keys from its first position on */
     DATA_INFINITE_BIAS, /* one bias in four is -infinity, and every seventh row is only -infinity */
     DATA_LARGE,         /* scores in the hundreds: q is 30 times as large */
     DATA_LOWEST_BIAS,   /* one bias in four is the lowest finite number of its type, instead of -infinity */

@@ -561,14 +561,16 @@ static void fill_additive(const attention_case *c, problem *p)
         const uint64_t at = row / s->queries / s->heads * s->batch_stride + head * s->head_stride + t * s->query_stride;
         for (uint32_t j = 0; j < d->keys; j++) {
             uint64_t tile = 1000 * (t / 64) + j / 64;
-            const int64_t age = (int64_t)t + d->keys - d->queries - j; /* of the key, at the query */
+            const int64_t position = (int64_t)t + d->keys - d->queries;
             const bool causal = c->data == DATA_CAUSAL || c->data == DATA_ONE_ADDS || c->data == DATA_WINDOW;
             const bool full = c->data == DATA_TILES && random_bits(&tile) % 3 == 1;
-            const bool visible = causal ? age >= 0 && (c->data != DATA_WINDOW || age < 40)
-                                        : dense_visible(c->data, t, j, random_bits(&state) % 3 != 0);
+            const bool visible = c->data == DATA_WINDOW ? j / 8 <= position / 8 && j / 8 + 5 > position / 8
+                                 : causal               ? j <= position
+                                                        : dense_visible(c->data, t, j, random_bits(&state) % 3 != 0);
             const bool zero = causal ? c->data != DATA_ONE_ADDS || t != 64 || j >= 8
                                      : full || c->data == DATA_EVERYTHING || random_bits(&state) % 2;
-            const double hidden = random_bits(&state) % 8 ? (double)-INFINITY : (double)NAN;
+            const bool is_infinite = random_bits(&state) % 8 || c->data == DATA_WINDOW;
+            const double hidden = is_infinite ? (double)-INFINITY : (double)NAN;
             element_store(d->bias_type, p->tensor[TENSOR_BIAS], at + j,
                           !visible ? hidden
                           : zero   ? 0
