@@ -29,8 +29,8 @@ uint nonzero_bytes(uint x)
     return (x | x >> 1) & 0x01010101u;
 }
 
-// Elements of a row of an additive mask that are read together, and rows.
-const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = 4;
+// Elements of a row of an additive mask that are read together, and rows of an item.
+const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = MASK == MASK_ADDITIVE ? 4 : 16;
 
 // What is found. x: not 0 if some pair is visible; y: not 0 if not all are, or, of an additive mask, if not all elements
 // are 0; z: not 0 if an element is added, so that it is neither 0 nor -infinity.

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static uint32_t bands(const attention_stage *s, const attention_tile *tile)
 {
@@ -123,21 +124,24 @@ static dmattn_status build_band(const attention_stage *s, pipeline_set *set, att
     return add_kernels(&d, &tile, set, constants, &v->part[band], &v->hiding_part[band]);
 }
 
-static dmattn_status build_mask_tiles(const attention_stage *s, pipeline_set *set, attention_variant *v)
+dmattn_status dmattn_mask_tiles_build(pipeline_set *set, const char *kernel_name, const attention_tile *tile,
+                                      const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline)
 {
-    uint32_t constants[ATTENTION_CONSTANT_COUNT];
-    const kernel_values values = {constants, ATTENTION_CONSTANT_COUNT, v->tile.subgroup_size};
-    const dmattn_attention_desc first = band_of(s, &v->tile, 0);
-    const char *name = dmattn_attention_tells_rows(&first) ? "mask_tiles_additive" : "mask_tiles";
-    put_constants(s, &first, &v->tile, constants);
-    constants[CONSTANT_WORKGROUP] = dmattn_mask_tiles_workgroup(&set->ctx->caps, &v->tile);
-    return dmattn_pipelines_add(set, name, DMATTN_LEVEL_PORTABLE, &values, &v->mask_tiles);
+    uint32_t c[ATTENTION_CONSTANT_COUNT];
+    memcpy(c, constants, sizeof c);
+    c[CONSTANT_WORKGROUP] = dmattn_mask_tiles_workgroup(&set->ctx->caps, tile);
+    return dmattn_pipelines_add(set, kernel_name, DMATTN_LEVEL_PORTABLE,
+                                &(kernel_values){c, ATTENTION_CONSTANT_COUNT, tile->subgroup_size}, pipeline);
 }
 
 static dmattn_status build_variant(const attention_stage *s, pipeline_set *set, attention_variant *v)
 {
+    uint32_t constants[ATTENTION_CONSTANT_COUNT];
+    const dmattn_attention_desc first = band_of(s, &v->tile, 0);
+    const char *mask_tiles = dmattn_attention_tells_rows(&first) ? "mask_tiles_additive" : "mask_tiles";
+    put_constants(s, &first, &v->tile, constants);
     if (s->mask_grid.x)
-        TRY(build_mask_tiles(s, set, v));
+        TRY(dmattn_mask_tiles_build(set, mask_tiles, &v->tile, constants, &v->mask_tiles));
     for (uint32_t band = 0; band < bands(s, &v->tile); band++)
         TRY(build_band(s, set, v, band));
     return DMATTN_SUCCESS;

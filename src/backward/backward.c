@@ -181,7 +181,7 @@ static dmattn_status build_keys(backward_stage *s, pipeline_set *set)
     const bool selected = s->desc.attention.mask == DMATTN_MASK_SELECTED;
     dmattn_backward_key_constants(&s->desc, tile, s->aligned, constants);
     if (s->key_tiles_grid.x)
-        TRY(build(set, &around, "mask_tiles", constants, &s->key_tiles));
+        TRY(dmattn_mask_tiles_build(set, "mask_tiles", tile, constants, &s->key_tiles));
     TRY(build(set, &around, selected ? "key_ranges_selected" : "key_ranges", constants, &s->ranges));
     TRY(build(set, &around, "combine_keys", constants, &s->combine));
     for (uint32_t pass = 0; pass < KEY_PASSES; pass++) {
@@ -215,7 +215,7 @@ dmattn_status dmattn_backward_stage_build(backward_stage *s, pipeline_set *set)
     if (has_queries(b)) {
         dmattn_backward_query_constants(b, &s->tile.query, s->aligned, constants);
         if (s->query_tiles_grid.x)
-            TRY(build(set, &around, "mask_tiles", constants, &s->query_tiles));
+            TRY(dmattn_mask_tiles_build(set, "mask_tiles", &s->tile.query, constants, &s->query_tiles));
         for (uint32_t band = 0; band < dmattn_tile_bands(&s->tile.query, d->head_dim); band++) {
             constants[CONSTANT_FIRST_COLUMN] = band * s->tile.query.band;
             TRY(build(set, &s->tile.query, stem(d, false), constants, &s->queries[band]));

@@ -93,6 +93,8 @@ static const attention_case shapes[] = {
     {"bf16, 128, one query, additive mask, slopes",
      false,
      {ONE_QUERY, BF16(128), .mask = DMATTN_MASK_ADDITIVE, .slopes = true, .sink = true, .soft_cap = 20}},
+    {"f16, 128, additive mask", true, {SIZES, F16(128), .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = 4096}}},
+    {"f32, 64, additive mask", false, {SIZES, F32(64), .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = 4096}}},
     {"f16, 192, intervals", true, {SIZES, F16(192), INTERVALS}},
     {"f32, 192, one query, intervals", false, {ONE_QUERY, F32(192), INTERVALS}},
     {"bf16, 128, selected keys", true, {SIZES, BF16(128), SELECTED}},

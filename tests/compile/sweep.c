@@ -38,6 +38,7 @@ static const struct option {
     {"all keys", false, {GROUPS}},
     {"causal, lse", false, {GROUPS, .causal = true, .lse = true}},
     {"dense mask", false, {GROUPS, .mask = DMATTN_MASK_DENSE, .mask_shape = {.queries = QUERIES}}},
+    {"additive mask", false, {GROUPS, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.queries = QUERIES}}},
     {"additive mask, slopes",
      false,
      {GROUPS, .mask = DMATTN_MASK_ADDITIVE, .bias_shape = {.heads = 8, .queries = QUERIES}, .slopes = true}},
