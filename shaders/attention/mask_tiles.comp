@@ -32,8 +32,8 @@ uint nonzero_bytes(uint x)
 // Elements of a row of an additive mask that are read together, and rows of an item.
 const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = MASK == MASK_ADDITIVE ? 4 : 16;
 
-// What is found. x: not 0 if some pair is visible; y: not 0 if not all are, or, of an additive mask, if not all elements
-// are 0; z: not 0 if an element is added, so that it is neither 0 nor -infinity.
+// What is found. x: not 0 if some pair is visible; y: not 0 if not all are, or, of an additive mask, if not all
+// elements are 0; z: not 0 if an element is added: it is neither 0 nor -infinity.
 
 // `count` elements of a row of an additive mask, up to BIASES.
 uvec3 look_at_elements(uvec2 row, uint count)
