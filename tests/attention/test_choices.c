@@ -163,7 +163,7 @@ static const struct choices {
         .forward[FORWARD_128] = "matrix2/fragments 256/32 256x32 blocks 5",
         .forward[FORWARD_256] = "matrix2/fragments 256/32 128x16 blocks 13",
         .forward[FORWARD_512] = "matrix2/fragments 256/32 128x16 blocks 27 band 128",
-        .forward[LISTED_128] = "matrix2/fragments 256/32 128x64 blocks 7",
+        .forward[LISTED_128] = "matrix2/fragments 256/32 128x48 blocks 8",
         .forward[ONE_QUERY_128] = "matrix2/fragments 128/32 64x32 blocks 8 splits 32",
         .forward[ONE_QUERY_LATENT] = "matrix2/fragments 256/32 128x16 blocks 31 band 128 splits 64",
         .queries[GRADIENTS_64] = "matrix2/fragments 128/32 128x32 blocks 4+4 buffers 2",
