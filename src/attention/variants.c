@@ -32,24 +32,39 @@ static bool is_built(const attention_tile *tile, const dmattn_attention_desc *d)
     return dmattn_kernel_find(name, tile->level);
 }
 
-/* Adds what runs of these keys need, and of these queries down to half of them. */
-static void add(attention_variants *v, const capabilities *caps, const dmattn_attention_desc *run)
+/* Adds what runs of these keys need, of these queries down to half of them. Returns their variant, or NULL. */
+static const attention_variant *add(attention_variants *v, const capabilities *caps, const dmattn_attention_desc *run)
 {
     dmattn_attention_desc half = *run;
     half.queries = run->queries / 2 + 1;
     attention_tile tile = v->of[0].tile;
     char why[224];
-    if (!dmattn_attention_has_lists(run)
-        && (!dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why) || !is_built(&tile, run)))
-        return;
+    if (!dmattn_attention_has_lists(run) && !dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why))
+        return NULL;
     const attention_variant *known = find(v, &tile);
-    if (!known && v->count == MOST_VARIANTS)
-        return;
+    if (!known && (v->count == MOST_VARIANTS || !is_built(&tile, run)))
+        return NULL;
     attention_variant *variant = &v->of[known ? (uint32_t)(known - v->of) : v->count++];
     if (!known)
         variant->tile = tile;
     variant->splits |= dmattn_tile_splits(&half, &tile) > 1;
     variant->tile.splits = 1;
+    return variant;
+}
+
+/* The same for all numbers of queries between two, which are `queries` halved `few` and `many` times. Their variants
+ * are known. If they are the same, so are all between them: a tile is for all numbers up to one, or from one on. And
+ * what splits the keys of some queries splits those of fewer queries. */
+static void add_between(attention_variants *v, const capabilities *caps, dmattn_attention_desc *run, uint32_t queries,
+                        uint32_t few, uint32_t many, const attention_variant *of_few, const attention_variant *of_many)
+{
+    if (many - few < 2 || of_few == of_many)
+        return;
+    const uint32_t middle = (few + many) / 2;
+    run->queries = queries >> middle;
+    const attention_variant *of_middle = add(v, caps, run);
+    add_between(v, caps, run, queries, few, middle, of_few, of_middle);
+    add_between(v, caps, run, queries, middle, many, of_middle, of_many);
 }
 
 attention_variants dmattn_attention_variants(const capabilities *caps, const dmattn_attention_desc *d,
@@ -61,12 +76,18 @@ attention_variants dmattn_attention_variants(const capabilities *caps, const dma
     if (!d->lengths || given)
         return v;
     dmattn_attention_desc run = *d;
+    uint32_t halvings = 0;
+    while (d->queries >> halvings > 1)
+        halvings++;
     const size_t samples = tile->form == FORM_FRAGMENTS ? sizeof key_samples / sizeof *key_samples : 1;
-    for (size_t i = 0; i < samples; i++)
-        for (run.queries = d->queries; run.queries; run.queries /= 2) {
-            run.keys = d->keys < key_samples[i] ? d->keys : key_samples[i];
-            add(&v, caps, &run);
-        }
+    for (size_t i = 0; i < samples; i++) {
+        run.keys = d->keys < key_samples[i] ? d->keys : key_samples[i];
+        run.queries = d->queries;
+        const attention_variant *of_all = add(&v, caps, &run);
+        run.queries = d->queries >> halvings;
+        const attention_variant *of_one = add(&v, caps, &run);
+        add_between(&v, caps, &run, d->queries, 0, halvings, of_all, of_one);
+    }
     return v;
 }
 
