@@ -20,6 +20,17 @@ static bench_pass last_pass(const bench_case *c)
     return c->pass == PASS_BOTH ? PASS_BACKWARD : c->pass == PASS_MASK ? PASS_FORWARD : c->pass;
 }
 
+/* The case as forward passes of plans for all lengths up to `lengths` have it; 0: as it is. */
+static bench_case lengthened(const bench_case *c, uint32_t lengths)
+{
+    bench_case longer = *c;
+    if (lengths && last_pass(c) == PASS_FORWARD) {
+        attention_desc_lengthen(&longer.desc, lengths);
+        attention_desc_lengthen(&longer.dma.attention, lengths);
+    }
+    return longer;
+}
+
 static dmattn_status time_plan(dmattn_context *context, const bench_case *c, double *seconds, dmattn_plan **plan)
 {
     const double begin = dmattn_clock_seconds();
@@ -66,7 +77,8 @@ bool print_plan_times(FILE *stream, const case_list *cases, const measure_settin
         char name[CASE_NAME_SIZE];
         plan_times times;
         case_name(&cases->item[i], name);
-        const dmattn_status status = time_case(dmattn_device_context(settings->device), &cases->item[i], &times);
+        const bench_case c = lengthened(&cases->item[i], settings->lengths);
+        const dmattn_status status = time_case(dmattn_device_context(settings->device), &c, &times);
         if (status) {
             fprintf(stream, "%-56s %s\n", name, error_log_sentence(settings->log, status));
             all = false;

@@ -21,18 +21,12 @@ static bool is_computed(const problem *p, tensor_id t)
            || (p->dma && (t == TENSOR_BEGIN || t == TENSOR_END || (t == TENSOR_IMPORTANCE && importance)));
 }
 
-static uint32_t longest(const problem *p, uint32_t length)
-{
-    return p->longest > length ? p->longest : length;
-}
-
-/* Makes the descriptor of a plan for all lengths up to the longest. */
-static void lengthen(const problem *p, dmattn_attention_desc *d)
+void attention_desc_lengthen(dmattn_attention_desc *d, uint32_t longest)
 {
     const dmattn_strides contiguous = {0};
     d->lengths = true;
-    d->queries = longest(p, p->desc.queries);
-    d->keys = longest(p, p->desc.keys);
+    d->queries = longest > d->queries ? longest : d->queries;
+    d->keys = longest > d->keys ? longest : d->keys;
     d->q_strides = d->k_strides = d->v_strides = d->out_strides = contiguous;
     dmattn_score_shape *const shapes[] = {&d->mask_shape, &d->bias_shape};
     for (int i = 0; i < 2; i++) {
@@ -48,7 +42,7 @@ static dmattn_status plan_device(const problem *p, device_problem *dp)
     dmattn_attention_desc attention = problem_device_desc(p);
     dmattn_dma_desc dma = p->dma_desc;
     if (p->longest) {
-        lengthen(p, p->dma ? &dma.attention : &attention);
+        attention_desc_lengthen(p->dma ? &dma.attention : &attention, p->longest);
         dp->args.queries = dp->dma_args.queries = p->desc.queries;
         dp->args.keys = dp->dma_args.keys = p->desc.keys;
     }

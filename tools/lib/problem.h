@@ -70,6 +70,9 @@ bool problem_is_stored(const problem *p);
 /* The attention as a device computes it: with formats and pages. */
 dmattn_attention_desc problem_device_desc(const problem *p);
 
+/* Makes a descriptor one of a plan for all lengths up to its own and up to `longest`, with contiguous tensors. */
+void attention_desc_lengthen(dmattn_attention_desc *desc, uint32_t longest);
+
 /* The bytes and the data of a tensor as a device gets it. */
 uint64_t problem_device_bytes(const problem *p, tensor_id tensor);
 const void *problem_device_data(const problem *p, tensor_id tensor);
