@@ -246,12 +246,14 @@ grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile
                   dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32), dmattn_workgroups(planes)};
 }
 
+/* Where registers are few, an invocation of a larger workgroup has fewer of them. */
 #define MASK_TILES_WORKGROUP 1024
+#define MASK_TILES_FEW       256
 #define MASK_TILES_SUBGROUPS 32 /* as many as all devices have */
 
 uint32_t dmattn_mask_tiles_workgroup(const capabilities *caps, const attention_tile *tile)
 {
-    uint32_t workgroup = MASK_TILES_WORKGROUP;
+    uint32_t workgroup = dmattn_capabilities_registers(caps) > FEW_REGISTERS ? MASK_TILES_WORKGROUP : MASK_TILES_FEW;
     while (workgroup > caps->max_invocations || workgroup > MASK_TILES_SUBGROUPS * tile->subgroup_size)
         workgroup /= 2;
     return workgroup;

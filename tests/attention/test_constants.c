@@ -256,14 +256,23 @@ Test(grids, of_attention_and_masks)
     }
 }
 
-/* As many invocations as the device has, in no more than 32 subgroups. */
+/* As many invocations as the device has, in no more than 32 subgroups; few where registers are. */
 Test(constants, workgroup_of_bitmaps)
 {
     static const struct {
+        VkDriverId driver;
         uint32_t most, subgroup, expected;
-    } rows[] = {{1024, 32, 1024}, {1536, 64, 1024}, {1024, 16, 512}, {1024, 8, 256}, {128, 4, 128}, {256, 64, 256}};
+    } rows[] = {
+        {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 1024, 32, 1024},   {VK_DRIVER_ID_MESA_RADV, 1536, 64, 1024},
+        {VK_DRIVER_ID_MESA_LLVMPIPE, 1024, 8, 256},          {VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 128, 4, 128},
+        {VK_DRIVER_ID_MESA_TURNIP, 1024, 64, 256},           {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 1024, 16, 256},
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 1024, 32, 256}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const capabilities caps = {.max_invocations = rows[i].most};
+        const capabilities caps = {.driver = rows[i].driver,
+                                   .max_invocations = rows[i].most,
+                                   .subgroup_size = rows[i].subgroup,
+                                   .min_subgroup_size = rows[i].subgroup,
+                                   .max_subgroup_size = rows[i].subgroup};
         const attention_tile tile = {.subgroup_size = rows[i].subgroup};
         cr_expect_eq(dmattn_mask_tiles_workgroup(&caps, &tile), rows[i].expected, "row %zu", i);
     }
