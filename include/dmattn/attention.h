@@ -38,8 +38,8 @@ typedef enum dmattn_mask {
  * Results are the same bits from run to run.
  *
  * With DMATTN_MASK_ADDITIVE, tiles of pairs that are all hidden are skipped, and nothing is added where a tile holds
- * only zeros. So an additive mask costs little more than what it stands for, such as `causal`. A bias without this mask
- * is read for all pairs.
+ * only zeros. What an additive mask costs beyond what it stands for, such as `causal`, is mostly that all of it is read
+ * once for each head of the mask; reuse_mask_tiles spares that. A bias without this mask is read for all pairs.
  *
  * With DMATTN_MASK_SELECTED, a selector of the app chooses the keys of each query: a lightning indexer, the best blocks
  * of pooled scores, or any other. A list has selected_count numbers of keys, in any order. With selected_block, it has
