@@ -27,6 +27,14 @@ ivec2 tile_range(key_tile t, uint i)
     return LISTED ? slot_range[t.slots + i] : visible_range(t.first + i);
 }
 
+// Whether no query may see some key of a partial tile. Each entry of a list of selected keys has members, but not each
+// key of a block does, and with numbers of queries and keys of its own, an item may have fewer than its lists.
+#if defined SELECTED_KEYS && !defined COUNTED
+#define HAS_HIDDEN_KEYS(t) (list.w != 0 || t.first + TILE_KEYS > list.y)
+#else
+#define HAS_HIDDEN_KEYS(t) t.partial
+#endif
+
 bool tile_hides(key_tile t, uint i)
 {
     return LISTED ? !range_meets_tile(slot_range[t.slots + i]) : key_is_hidden(t.first + i);

@@ -70,7 +70,7 @@ void store_o(const OUTPUTS)
     barrier();                                                                              \
     if (GUARDED == 0 || next.exists) {                                                      \
         store_values(coming_values);                                                        \
-        if (in_full == 0 && next.partial)                                                   \
+        if (in_full == 0 && HAS_HIDDEN_KEYS(next))                                          \
             hide_values(next);                                                              \
     }                                                                                       \
     if (GUARDED == 0 || after.exists)                                                       \
@@ -155,7 +155,7 @@ void main()
     store_keys(coming_keys);
     fetch_keys(next, coming_keys);
     store_values(coming_values);
-    if (now.partial)
+    if (HAS_HIDDEN_KEYS(now))
         hide_values(now);
     barrier();
     begin_scores(now, score);

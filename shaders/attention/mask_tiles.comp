@@ -35,14 +35,29 @@ const uint BIASES = BIAS_TYPE == TYPE_F32 ? 4 : 8, ROWS = MASK == MASK_ADDITIVE 
 // What is found. x: not 0 if some pair is visible; y: not 0 if not all are, or, of an additive mask, if not all
 // elements are 0; z: not 0 if an element is added: it is neither 0 nor -infinity.
 
+// An element of an additive mask.
+uvec3 look_at(float x)
+{
+    const bool visible = counted_bias(x) > MINUS_INFINITY;
+    return uvec3(visible ? 1 : 0, x != 0 ? 1 : 0, visible && x != 0 ? 1 : 0);
+}
+
 // `count` elements of a row of an additive mask, up to BIASES.
 uvec3 look_at_elements(uvec2 row, uint count)
 {
     uvec3 found = uvec3(0);
-    for (uint i = 0; i < count; i++) {
-        const float x = load_element(BIAS_TYPE, row, i);
-        const bool visible = counted_bias(x) > MINUS_INFINITY;
-        found |= uvec3(visible ? 1 : 0, x != 0 ? 1 : 0, visible && x != 0 ? 1 : 0);
+    for (uint i = 0; i < count; i++)
+        found |= look_at(load_element(BIAS_TYPE, row, i));
+    return found;
+}
+
+// BIASES elements that are loaded.
+uvec3 look_at_words(uvec4 words)
+{
+    uvec3 found = uvec3(0);
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        const vec2 pair = BIAS_TYPE == TYPE_F32 ? vec2(uintBitsToFloat(words[i])) : unpack_halves(BIAS_TYPE, words[i]);
+        found |= look_at(pair.x) | look_at(pair.y);
     }
     return found;
 }
@@ -84,6 +99,8 @@ uvec3 look_at_biases(uint batch, uint head, uint first_query, uint end_query, ui
             found.y = 1;
         else if (wide[i] && (words[i] & size) == uvec4(0))
             found.x = 1;
+        else if (wide[i])
+            found |= look_at_words(words[i]);
         else
             found |= look_at_elements(at[i], count);
     }

@@ -80,14 +80,24 @@ bool tile_shows(key_tile t, uint row, uint i)
 // With slopes it is, because a slope may turn it into something else.
 const bool HIDES_BY_BIAS = MASK != MASK_ADDITIVE ? false : SLOPES == 0;
 
+#ifdef ADDITIVE_ROWS
+// Whether `visible` is known for each element of a mask that only hides (visible_rows.glsl).
+#ifdef FRAGMENTS
+const uint HIDES_BY_ROWS = 1;
+#else
+const uint HIDES_BY_ROWS = 0;
+#endif
+#endif
+
 // The score of a row and key i of the tile, from their product x. `partial`: of the tile.
 float tile_score(key_tile t, const bool partial, uint row, uint i, float x, bool visible)
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
 #ifdef ADDITIVE_ROWS
-    const float bias = !partial    ? 0
-                       : BIAS != 0 ? pair_bias(row, tile_key(t, i), key_bias)
-                                   : load_bias(row_head(row), row_query(row), tile_key(t, i));
+    const float bias = !partial              ? 0
+                       : BIAS != 0           ? pair_bias(row, tile_key(t, i), key_bias)
+                       : HIDES_BY_ROWS != 0 ? 0
+                                             : load_bias(row_head(row), row_query(row), tile_key(t, i));
 #else
     const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, tile_key(t, i), key_bias) : 0;
 #endif

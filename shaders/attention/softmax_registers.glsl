@@ -97,11 +97,26 @@ void begin_scores(key_tile t, out SCORES)
 // Turns the products of a tile into scores.
 void finish_scores(key_tile t, const bool partial, inout SCORES)
 {
+#ifdef ADDITIVE_ROWS
+    SEEN_ELEMENTS;
+    uint seeing[COLUMN_BLOCKS];
+    if (BIAS == 0 && partial) {
+        see_elements(t, seen);
+        if (ROW_BLOCKS > 1) // otherwise, registers are better used below (docs/notes/experiments.md)
+            [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+                seeing[n] = rows_of_elements(t, n * MATRIX_N + gl_SubgroupInvocationID % MATRIX_N, seen);
+    }
+#endif
     if (NONLINEAR != 0 || FULL_TERMS != 0 || partial)
         [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++) {
             COLUMN_ROWS rows = ALL_ROWS;
             if (partial) {
                 const uint i = n * MATRIX_N + gl_SubgroupInvocationID % MATRIX_N;
+#ifdef ADDITIVE_ROWS
+                if (BIAS == 0)
+                    rows = spread_rows(ROW_BLOCKS > 1 ? seeing[n] : rows_of_elements(t, i, seen));
+                else
+#endif
                 rows = spread_rows(rows_that_see(tile_range(t, i), tile_key(t, i)));
             }
             [[unroll]] for (uint m = 0; m < ROW_BLOCKS; m++) {

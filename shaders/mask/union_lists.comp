@@ -4,8 +4,8 @@
 // that is no key stands for nothing.
 //
 // Keys are found in segments. A first pass over the tile's numbers makes a bitmap of the segment. Its running count
-// gives each key its entry. Further passes collect the members of SLOTS entries at a time. Bits are set atomically in
-// shared memory only, and their order does not matter.
+// gives each key its entry. Further passes collect the members of words of the bitmap, which have up to SLOTS entries.
+// Bits are set atomically in shared memory only, and their order does not matter.
 //
 // Workgroup (x, y): tile x of plane y.
 #version 460
@@ -30,12 +30,13 @@ layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
 #include "../lib/scan.glsl"
 
-const uint LANE_WORDS = 4;
-const uint SEGMENT_WORDS = WORKGROUP * LANE_WORDS, SEGMENT = 32 * SEGMENT_WORDS;
+const uint LANE_WORDS = WORKGROUP < 256 ? 8 : 2048 / WORKGROUP;
+const uint SEGMENT_WORDS = WORKGROUP * LANE_WORDS, SEGMENT = 16 * SEGMENT_WORDS; // up to 32768
 const uint ENTRY_WORDS = 1 + MEMBER_WORDS;
 
-shared uint bitmap[SEGMENT_WORDS]; // bit i of word n: a query selects number segment_begin + 32 n + i
-shared uint before[SEGMENT_WORDS]; // the number of bits before a word
+// Bit i of word n, up to bit 15: a query selects number segment_begin + 16 n + i. From bit 16 on: the number of such
+// bits in all words before. So one read of shared memory gives both.
+shared uint bitmap[SEGMENT_WORDS + 1];
 shared uint members[SLOTS * MEMBER_WORDS];
 
 uint item_queries, item_keys; // of the batch item
@@ -52,21 +53,25 @@ uint end_of_query(uint query)
 }
 
 // LANES neighbouring invocations read the list of a query together, and each has LOADS loads in flight. Loads are
-// unconditional: with a branch around each, each would wait for the one before. The body of the loop gets each number
-// of the segment, relative to its begin, and its query.
+// unconditional: with a branch around each, each would wait for the one before. At the end of a list, its last number
+// is read again, which changes nothing. With `backwards` 1, lists are read from their ends on, which caches still hold
+// after a pass from the begin on. The body of the loop gets each number from `begin` to `begin + most - 1`, relative to
+// `begin`, and its query.
 const uint LANES = WORKGROUP < 32 ? WORKGROUP : 32, LOADS = 8;
 
-#define FOR_EACH_NUMBER(number, query, body)                                                                           \
+#define FOR_EACH_NUMBER(begin, most, backwards, number, query, body)                                                   \
     for (uint query = gl_LocalInvocationIndex / LANES; query < tile_queries; query += WORKGROUP / LANES) {             \
         const uvec2 row = advance(rows, query, p.query_stride);                                                        \
-        const uint end_ = max(end_of_query(query), segment_begin) - segment_begin, size = min(end_, SEGMENT);          \
-        for (uint item = gl_LocalInvocationIndex % LANES; item < p.count; item += LANES * LOADS) {                     \
+        const uint size = min(max(end_of_query(query), begin) - begin, most), last = p.count - 1;                      \
+        for (uint item = gl_LocalInvocationIndex % LANES; item <= last; item += LANES * LOADS) {                       \
             uint found[LOADS];                                                                                         \
-            [[unroll]] for (uint n = 0; n < LOADS; n++)                                                                \
-                found[n] = Words(row).w[min(item + n * LANES, p.count - 1)];                                           \
             [[unroll]] for (uint n = 0; n < LOADS; n++) {                                                              \
-                const uint number = found[n] - segment_begin;                                                          \
-                if (number < size && item + n * LANES < p.count)                                                       \
+                const uint at = min(item + n * LANES, last);                                                           \
+                found[n] = Words(row).w[backwards != 0 ? last - at : at];                                              \
+            }                                                                                                          \
+            [[unroll]] for (uint n = 0; n < LOADS; n++) {                                                              \
+                const uint number = found[n] - begin;                                                                  \
+                if (number < size)                                                                                     \
                     body                                                                                               \
             }                                                                                                          \
         }                                                                                                              \
@@ -74,10 +79,11 @@ const uint LANES = WORKGROUP < 32 ? WORKGROUP : 32, LOADS = 8;
 
 void make_bitmap()
 {
+    barrier(); // the bitmap of the segment before may still be read
     for (uint i = gl_LocalInvocationIndex; i < SEGMENT_WORDS; i += WORKGROUP)
         bitmap[i] = 0;
     barrier();
-    FOR_EACH_NUMBER(number, query, { atomicOr(bitmap[number / 32], 1u << number % 32); })
+    FOR_EACH_NUMBER(segment_begin, SEGMENT, 0, number, query, { atomicOr(bitmap[number / 16], 1u << number % 16); })
     barrier();
 }
 
@@ -90,30 +96,55 @@ uint store_numbers(uvec2 list, uint first)
         mine += bitCount(bitmap[word + i]);
     uint at = exclusive_scan(mine, total);
     for (uint i = word; i < word + LANE_WORDS; i++) {
-        before[i] = at;
-        for (uint bits = bitmap[i]; bits != 0; bits &= bits - 1)
-            Words(list).w[(first + at++) * ENTRY_WORDS] = segment_begin + 32 * i + findLSB(bits);
+        uint bits = bitmap[i];
+        bitmap[i] |= at << 16;
+        for (; bits != 0; bits &= bits - 1)
+            Words(list).w[(first + at++) * ENTRY_WORDS] = segment_begin + 16 * i + findLSB(bits);
     }
+    if (gl_LocalInvocationIndex == 0)
+        bitmap[SEGMENT_WORDS] = total << 16;
     barrier();
     return total;
 }
 
-// Stores the members of `count` entries, at most SLOTS, from entry `first` of the segment on.
-void store_members(uvec2 list, uint segment_entry, uint first, uint count)
+// The number of entries before a word.
+uint entries_before(uint word)
 {
+    return bitmap[word] >> 16;
+}
+
+// The last word so that the entries from that of word `begin` to it are at most SLOTS.
+uint last_word(uint begin)
+{
+    uint last = begin, end = SEGMENT_WORDS;
+    while (end - last > 1) {
+        const uint middle = (last + end) / 2;
+        if (entries_before(middle + 1) - entries_before(begin) <= SLOTS)
+            last = middle;
+        else
+            end = middle;
+    }
+    return last;
+}
+
+// Stores the members of the entries of words `word` to `end` - 1. `entry`: the first one of the segment.
+void store_members(uvec2 list, uint entry, uint word, uint end, uint backwards)
+{
+    const uint first = entries_before(word), count = entries_before(end) - first;
     for (uint i = gl_LocalInvocationIndex; i < count * MEMBER_WORDS; i += WORKGROUP)
         members[i] = 0;
     barrier();
-    FOR_EACH_NUMBER(number, query, {
-        const uint word = number / 32;
-        const uint below = (1u << number % 32) - 1;
-        const uint entry = before[word] + bitCount(bitmap[word] & below) - first;
-        if (entry < count)
-            atomicOr(members[entry * MEMBER_WORDS + query / 32], 1u << query % 32);
+    const uint begin = segment_begin + 16 * word, most = 16 * (end - word);
+    FOR_EACH_NUMBER(begin, most, backwards, number, query, {
+        const uint bits = bitmap[word + number / 16];
+        const uint below = (1u << number % 16) - 1;
+        const uint slot = (bits >> 16) + bitCount(bits & below) - first;
+        if (slot < count) // it is, unless the lists have changed since the first pass
+            atomicOr(members[slot * MEMBER_WORDS + query / 32], 1u << query % 32);
     })
     barrier();
     for (uint i = gl_LocalInvocationIndex; i < count * MEMBER_WORDS; i += WORKGROUP)
-        Words(list).w[(segment_entry + first + i / MEMBER_WORDS) * ENTRY_WORDS + 1 + i % MEMBER_WORDS] = members[i];
+        Words(list).w[(entry + first + i / MEMBER_WORDS) * ENTRY_WORDS + 1 + i % MEMBER_WORDS] = members[i];
     barrier();
 }
 
@@ -148,8 +179,12 @@ void main()
     for (segment_begin = 0; segment_begin < end; segment_begin += SEGMENT) {
         make_bitmap();
         const uint count = store_numbers(list, found);
-        for (uint first = 0; first < count; first += SLOTS)
-            store_members(list, found, first, min(SLOTS, count - first));
+        uint backwards = 1;
+        for (uint word = 0; entries_before(word) < count; backwards = 1 - backwards) {
+            const uint end_ = last_word(word) + 1;
+            store_members(list, found, word, end_, backwards);
+            word = end_;
+        }
         found += count;
     }
     if (gl_LocalInvocationIndex == 0)

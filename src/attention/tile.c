@@ -362,7 +362,7 @@ static const matrix_candidate fragments[] = {
     {MANY, MANY, 64, 4, 2, 64, 0, false, NEIGHBOURS, 1024},
     {MANY, MANY, 96, 8, 1, 64, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 8, 1, 64, 0, false, SELECTION, 0},
-    {MANY, MANY, 128, 8, 1, 48, 0, false, LISTS, 0},
+    {MANY, 16384, 128, 8, 1, 48, 0, false, LISTS, 0},
     {MANY, MANY, 128, 8, 2, 32, 48, false, NEIGHBOURS, 512},
     {MANY, MANY, 128, 8, 1, 64, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 128, 8, 1, 32, 0, false, ANY_KEYS, 0},

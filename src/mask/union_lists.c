@@ -7,8 +7,9 @@
 #include <string.h>
 
 /* Words of shared memory for the members of entries. The kernel looks at all lists of a tile once for each of these
- * parts of a segment. With the lower number, it needs no more than the 16 KiB that Vulkan guarantees. */
-#define MEMBERS      4096
+ * parts of a segment. With the lower number, it needs no more than the 16 KiB that Vulkan guarantees. The higher one is
+ * the best on the H200 (docs/notes/experiments.md). */
+#define MEMBERS      3072
 #define FEW_MEMBERS  1024
 #define MANY_MEMBERS 32768 /* bytes of shared memory of a device with the higher number */
 
@@ -47,7 +48,7 @@ dmattn_status dmattn_union_lists_plan(union_lists_stage *s, pipeline_set *set, c
     const dmattn_context *ctx = set->ctx;
     const uint32_t members = ctx->caps.shared_memory >= MANY_MEMBERS ? MEMBERS : FEW_MEMBERS;
     const uint32_t constants[UNION_LISTS_CONSTANT_COUNT] = {
-        [UNION_LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->caps, false),
+        [UNION_LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->caps, true),
         [UNION_LISTS_CAUSAL] = d->causal,
         [UNION_LISTS_MEMBER_WORDS] = member_words(d),
         [UNION_LISTS_SLOTS] = members / member_words(d),
