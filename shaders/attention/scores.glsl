@@ -94,10 +94,10 @@ float tile_score(key_tile t, const bool partial, uint row, uint i, float x, bool
 {
     const float key_bias = BIAS_BY_KEY != 0 ? slot_bias[t.slots + i] : 0;
 #ifdef ADDITIVE_ROWS
-    const float bias = !partial              ? 0
-                       : BIAS != 0           ? pair_bias(row, tile_key(t, i), key_bias)
+    const float bias = !partial             ? 0
+                       : BIAS != 0          ? pair_bias(row, tile_key(t, i), key_bias)
                        : HIDES_BY_ROWS != 0 ? 0
-                                             : load_bias(row_head(row), row_query(row), tile_key(t, i));
+                                            : load_bias(row_head(row), row_query(row), tile_key(t, i));
 #else
     const float bias = MASK != MASK_ADDITIVE || partial ? pair_bias(row, tile_key(t, i), key_bias) : 0;
 #endif
