@@ -401,6 +401,9 @@ static const matrix_candidate shared[] = {
     {MANY, MANY, 256, 2, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 1, 1, 16, 0, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 64, 0, false, ANY_KEYS, 0},
+    /* lists that few queries share: two subgroups, and as much of a row of q as the registers hold */
+    {MANY, MANY, 192, 2, 1, 16, 64, false, SELECTION, 0},
+    {MANY, MANY, 192, 2, 1, 16, 112, false, SELECTION, 0},
     /* 256 registers: most of q is in shared memory, as much as the device has */
     {MANY, MANY, 256, 4, 1, 16, 240, false, ANY_KEYS, 0},
     {MANY, MANY, 256, 4, 1, 16, 192, false, ANY_KEYS, 0},

@@ -96,6 +96,12 @@ static uint32_t uneven_option_registers(const attention_tile *t, const dmattn_at
     return uneven_registers(t, dim) && has_mask(d) && d->soft_cap > 0 && score_registers(d, 0) ? 10 : 0;
 }
 
+/* The same options need more in f32. */
+static uint32_t f32_option_registers(const dmattn_attention_desc *d)
+{
+    return d->type == DMATTN_TYPE_F32 && has_mask(d) && d->soft_cap > 0 && score_registers(d, 0) > 0 ? 5 : 0;
+}
+
 /* Whether something is loaded for each pair (LOADS_BY_PAIR of lib/tile.glsl). */
 static bool loads_by_pair(const dmattn_attention_desc *d)
 {
@@ -138,7 +144,8 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
     const uint32_t options = (has_mask(d) ? 8 : 0) + (d->soft_cap > 0 ? 9 : 0) + score_registers(d, pairs);
     const uint32_t all =
         sums * 3 / 4 + 7 * (k.rows * k.rows + 2 * pairs) / 4 + around + dim / 16
-        + (k.rows < MANY_ROWS ? loads + options : load_registers(d) + uneven_option_registers(t, d, dim))
+        + (k.rows < MANY_ROWS ? loads + options
+                              : load_registers(d) + uneven_option_registers(t, d, dim) + f32_option_registers(d))
         + gradient_addresses(caps, t) + uneven_registers(t, dim);
     if (dmattn_capabilities_is_intel(caps))
         return all + (uint32_t)kept_registers(t, d, pairs, dim) + list_addresses(caps, t, d, pairs);
@@ -179,8 +186,10 @@ static uint32_t shared_sums_registers(const capabilities *caps, const attention_
 }
 
 /* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
- * of the next tile is loaded, registers hold it, too. */
-#define FEW_STEPS 5
+ * of the next tile is loaded, registers hold it, too. If a workgroup is one subgroup, compilers remove its barriers,
+ * and v of the next tile may join k. */
+#define FEW_STEPS      5
+#define FEW_STEPS_OF_1 6
 uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
 {
     const uint32_t options = option_registers(t, d);
@@ -188,9 +197,12 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
         return shared_sums_registers(caps, t, d) + options;
     const uint32_t queries = operand_words(t, t->query_blocks);
     const uint32_t steps = dmattn_ceil_div(t->keys * (d->head_dim / 8), t->workgroup);
-    return sum_elements(t, dmattn_tile_columns(t, d->value_dim)) * 5 / 4
+    const uint32_t n = t->matrix.n, columns = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim), n) * n;
+    const uint32_t loads = steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) + (d->head_dim > BAND ? 0 : 2) : 0;
+    const uint32_t joined = t->workgroup == t->subgroup_size && steps > FEW_STEPS_OF_1 ? steps - FEW_STEPS_OF_1 : 0;
+    return sum_elements(t, columns) * 5 / 4
            + (dmattn_capabilities_holds_operands_twice(caps) ? 2 * queries + 2 : queries) + sum_elements(t, t->keys)
-           + 62 + (steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) : 0) + options;
+           + 62 + loads + 21 * joined + options;
 }
 
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two, twice on RDNA3;

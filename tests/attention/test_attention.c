@@ -258,6 +258,31 @@ DEVICE_TEST(attention, matrices_for_few_registers)
     cr_expect(several_blocks);
 }
 
+/* The tile of compilers other than NVIDIA's for lists that few queries share: two subgroups, and a part of a row of q
+ * in shared memory. */
+DEVICE_TEST(attention, two_subgroups_for_lists)
+{
+    const attention_case c = {.name = "few shared",
+                              .desc = {F16, SIZE(1, 19, 70, 4, 2, 136, 40), LSE, CAUSAL,
+                                       SELECTED(5, 8, .heads = 2, .queries = 19), .selected_queries = 1}};
+    dmattn_attention_desc d;
+    attention_tile tiles[32];
+    char why[224];
+    if (!harness_offers(DMATTN_LEVEL_MATRIX) || !harness_takes(c.name, true))
+        return;
+    h.context->caps.fragment_layout = LAYOUT_UNKNOWN; /* so that the form is `shared` */
+    ASSERT_OK(dmattn_attention_desc_resolve(&c.desc, &d, &(messenger){0}));
+    const uint32_t count =
+        dmattn_tile_candidates(&h.context->caps, &d, DMATTN_LEVEL_MATRIX, tiles, 32, why, sizeof why);
+    uint32_t t = 0;
+    while (t < count
+           && (tiles[t].workgroup != 2 * tiles[t].subgroup_size || tiles[t].sums_shared
+               || tiles[t].query_blocks * tiles[t].matrix.k >= d.head_dim))
+        t++;
+    cr_assert_lt(t, count, "%s", why);
+    run_own_tile(c.name, &c, DMATTN_LEVEL_MATRIX, &tiles[t]);
+}
+
 /* ---- bands ---------------------------------------------------------------------------------------------------- */
 
 /* Small kernels with bands of 16 columns. In the first case, bands share words of out. */

@@ -84,6 +84,12 @@ static capabilities m1(void)
     return device(NEWER_DRIVER_ID_MESA_HONEYKRISP, 32, 32, 32768);
 }
 
+/* NVIDIA by NVK */
+static capabilities nvk(void)
+{
+    return with_matrices(device(VK_DRIVER_ID_MESA_NVK, 32, 32, 49152), 16, 16, 16);
+}
+
 /* AMD Radeon RX 7900 by RADV */
 static capabilities navi31(void)
 {
@@ -433,5 +439,46 @@ Test(choices, typical)
         expect_forward(&table[i], &caps);
         expect_gradients(&table[i], &caps);
         expect_decode(&table[i], &caps);
+    }
+}
+
+/* Lists that few queries share: the tiles of few rows that compile without spills (docs/notes/compilers.md). */
+Test(choices, lists_that_few_share)
+{
+    static const struct {
+        const char *name;
+        capabilities (*device)(void);
+        uint32_t head_dim, value_dim;
+        const char *chosen;
+    } rows[] = {
+        {"NVK", nvk, 96, 96, "matrix/shared 32/32 16x16 blocks 6"},
+        {"NVK", nvk, 128, 128, "matrix/shared 64/32 32x16 blocks 8"},
+        {"NVK", nvk, 192, 192, "matrix/shared 64/32 32x16 blocks 8"},
+        {"NVK", nvk, 256, 256, "matrix/shared 128/32 64x16 blocks 4"},
+        {"navi31", navi31, 128, 128, "matrix/shared 64/32 32x16 blocks 8"},
+        {"navi31", navi31, 192, 128, "matrix/shared 64/32 32x16 blocks 8"},
+        {"navi31", navi31, 192, 192, "matrix/shared 64/32 32x16 blocks 5"},
+        {"gfx1201", gfx1201, 128, 128, "matrix/shared 32/32 16x16 blocks 8"},
+        {"gfx1201", gfx1201, 192, 128, "matrix/shared 64/32 32x16 blocks 12"},
+        {"gfx1201", gfx1201, 192, 192, "matrix/shared 64/32 32x16 blocks 12"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const capabilities caps = rows[i].device();
+        const dmattn_attention_desc desc = {SIZES,
+                                            .head_dim = rows[i].head_dim,
+                                            .value_dim = rows[i].value_dim,
+                                            .causal = true,
+                                            .mask = DMATTN_MASK_SELECTED,
+                                            .mask_shape = {.heads = 2, .queries = 4096},
+                                            .selected_count = 512,
+                                            .selected_block = 64,
+                                            .selected_queries = 1};
+        dmattn_attention_desc d;
+        attention_tile tile = {0};
+        char text[TEXT_SIZE];
+        cr_assert_eq(dmattn_attention_desc_resolve(&desc, &d, &silent), DMATTN_SUCCESS);
+        FIRST_LEVEL(dmattn_tile_choose(&caps, &d, level, &tile, why, sizeof why))
+        describe(&tile, false, text);
+        expect(rows[i].name, "lists that few share", (int)rows[i].head_dim, text, rows[i].chosen);
     }
 }
