@@ -93,13 +93,49 @@ bool row_is_dropped_at(uint i)
     return row_is_dropped(row_softmax[i].x);
 }
 
+// Whether any requested gradient needs dS.
+const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
+
+// The same as multiply_staged(), but all columns are read together, between fences. If registers are few, ANV otherwise
+// puts each read before its use, so that each waits. Only a pass for dv has registers for this.
+void multiply_together(inout PAIRS(x))
+{
+    [[unroll]] for (uint d = 0; d < DEPTH_4; d++) {
+        vec4 a[LANE_ROWS], b[LANE_COLUMNS];
+        EACH_ROW(i)
+            a[i] = staged[(row_lane + i * ROW_LANES) * STAGE_PITCH + d];
+        EACH_COLUMN(n)
+            b[n] = staged[(PAIR_ROWS + column_lane + n * KEY_LANES) * STAGE_PITCH + d];
+        subgroupMemoryBarrierShared();
+        EACH_COLUMN(n)
+            EACH_ROW(i) {
+                float s = fma(a[i].x, b[n].x, x[i][n]);
+                s = fma(a[i].y, b[n].y, s);
+                s = fma(a[i].z, b[n].z, s);
+                x[i][n] = fma(a[i].w, b[n].w, s);
+            }
+        subgroupMemoryBarrierShared();
+    }
+}
+
+// The first product. Reading together pays if a lane has one key and many queries.
+void multiply_first(inout PAIRS(x))
+{
+    if (BY_UNIT != 0 && !MAKES_DS && KEY_LANES == gl_SubgroupSize && LANE_ROWS == 1 && LANE_COLUMNS > 4)
+        multiply_together(x);
+    else
+        multiply_staged(x);
+}
+
+#undef MULTIPLY
+#define MULTIPLY multiply_first
 DEFINE_PRODUCT(multiply_kq, HEAD_DIM, k_row_at, key_exists_at, q_row, row_exists)
+#undef MULTIPLY
+#define MULTIPLY multiply_staged
 DEFINE_PRODUCT(multiply_v_dout, VALUE_DIM, v_row_at, key_exists_at, dout_row, row_exists)
 DEFINE_SUM(add_p_dout, VALUE_COLUMNS, VALUE_UNITS, dout_row, row_is_dropped_at)
 DEFINE_SUM(add_ds_q, HEAD_COLUMNS, HEAD_UNITS, q_row, row_is_dropped_at)
 
-// Whether any requested gradient needs dS.
-const bool MAKES_DS = (GRADIENTS & (GRADIENT_K | GRADIENT_BIAS)) != 0;
 #define DBIAS float dbias[LANE_ROWS]
 
 void attend(inout SUMS(dk, HEAD_UNITS), inout SUMS(dv, VALUE_UNITS), inout DBIAS)

@@ -122,6 +122,11 @@ void multiply_staged(inout PAIRS(x))
         }                                                                                                              \
     }
 
+// The includer may define what multiplies a staged part.
+#ifndef MULTIPLY
+#define MULTIPLY multiply_staged
+#endif
+
 // void name(out x): x = A B^T. Rows of A and of B have `dim` elements and are at row_address() and column_address(). A
 // row counts as 0 if row_there() or column_there() is false. DEPTH elements of each row are staged at a time.
 #define DEFINE_PRODUCT(name, dim, row_address, row_there, column_address, column_there)                                \
@@ -148,7 +153,7 @@ void multiply_staged(inout PAIRS(x))
                 }                                                                                                      \
             }                                                                                                          \
         barrier();                                                                                                     \
-        multiply_staged(x);                                                                                            \
+        MULTIPLY(x);                                                                                                   \
     }                                                                                                                  \
                                                                                                                        \
     void name(out PAIRS(x))                                                                                            \

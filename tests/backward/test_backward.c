@@ -132,6 +132,7 @@ static const attention_case few_register_cases[] = {
     {.name = "usual", .desc = {F32, SIZE(1, 70, 90, 2, 1, 128, 0), DENSE(.queries = 70)}},
     {.name = "wide", .desc = {BF16, SIZE(1, 40, 66, 2, 1, 160, 24), INTERVALS(.heads = 1), BIAS(F16, .heads = 2)}},
     {.name = "nothing by pair", .desc = {F16, SIZE(1, 70, 90, 4, 2, 24, 32), CAUSAL}},
+    {.name = "many queries in a lane", .desc = {F16, SIZE(1, 70, 40, 2, 1, 136, 0), CAUSAL}},
     {.name = "two passes", .desc = {F16, SIZE(1, 20, 40, 2, 1, 136, 0), INTERVALS(.heads = 1), BIAS(F32, .heads = 1)}},
 };
 
