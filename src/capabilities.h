@@ -91,6 +91,9 @@ uint32_t dmattn_capabilities_address_registers(const capabilities *caps);
 /* Whether the driver is Intel's. Estimates have terms that only its compiler needs. */
 bool dmattn_capabilities_is_intel(const capabilities *caps);
 
+/* Whether the driver runs kernels on the CPU. There, loads in flight gain nothing. */
+bool dmattn_capabilities_is_cpu(const capabilities *caps);
+
 /* Whether each element of a matrix operand is in registers twice, as on RDNA3. Its driver has no matrices of bf16,
  * those of later cards do. */
 bool dmattn_capabilities_holds_operands_twice(const capabilities *caps);

@@ -78,6 +78,11 @@ uint32_t dmattn_capabilities_registers(const capabilities *caps)
     return all > addresses ? all - addresses : 0;
 }
 
+bool dmattn_capabilities_is_cpu(const capabilities *caps)
+{
+    return caps->driver == VK_DRIVER_ID_MESA_LLVMPIPE || caps->driver == VK_DRIVER_ID_GOOGLE_SWIFTSHADER;
+}
+
 bool dmattn_capabilities_holds_operands_twice(const capabilities *caps)
 {
     return caps->driver == VK_DRIVER_ID_MESA_RADV && !caps->matrix[DMATTN_TYPE_BF16].m;

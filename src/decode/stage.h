@@ -65,7 +65,7 @@ typedef struct decode_tile {
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;
     uint32_t shares, least_keys; /* with balance, as in shaders/decode/balance.h; otherwise 0 */
-    uint32_t loads_ahead;        /* 8, or fewer if a lane has few registers */
+    uint32_t loads_ahead;        /* 8; fewer if a lane has few registers; 1 on a CPU */
     matrix_shape matrix;         /* matrix */
     dmattn_type operands;        /* matrix: the type of its elements */
 } decode_tile;

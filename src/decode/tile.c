@@ -64,7 +64,10 @@ uint32_t dmattn_decode_tile_registers(const capabilities *caps, const decode_til
 static decode_tile choose_portable(const capabilities *caps, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
-    decode_tile t = {.level = DMATTN_LEVEL_PORTABLE, .workgroup = 128, .block_keys = 256, .loads_ahead = LOADS_AHEAD};
+    decode_tile t = {.level = DMATTN_LEVEL_PORTABLE,
+                     .workgroup = 128,
+                     .block_keys = 256,
+                     .loads_ahead = dmattn_capabilities_is_cpu(caps) ? 1 : LOADS_AHEAD};
     t.subgroup_size = dmattn_capabilities_subgroup_size(caps);
     /* A lane has 8 or 16 elements of a row of k, and its part of q is in registers. There are at least as many lanes as
      * rows (sum_of_row()). */

@@ -198,7 +198,7 @@ static const struct choices {
         .keys[GRADIENTS_128] = "matrix2/reduced 32/8 8x32 blocks 2+2 buffers 1",
         .keys[GRADIENTS_256] = "matrix2/reduced 16/8 8x16 blocks 32+32 buffers 1 two passes",
         .decode[CACHE_128] = "matrix/shared 256/8 8x32 ahead 8 splits 33",
-        .decode[PAGES_64] = "portable 128/8 4x256 lanes 4 ahead 8 splits 64",
+        .decode[PAGES_64] = "portable 128/8 4x256 lanes 4 ahead 1 splits 64",
     },
     {
         .name = "SwiftShader",
@@ -216,8 +216,8 @@ static const struct choices {
         .keys[GRADIENTS_64] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .keys[GRADIENTS_128] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
         .keys[GRADIENTS_256] = "portable 64/4 32x32 lanes 4 depth 16 values 8",
-        .decode[CACHE_128] = "portable 128/4 2x256 lanes 4 ahead 8 splits 23",
-        .decode[PAGES_64] = "portable 128/4 4x256 lanes 4 ahead 8 splits 64",
+        .decode[CACHE_128] = "portable 128/4 2x256 lanes 4 ahead 1 splits 23",
+        .decode[PAGES_64] = "portable 128/4 4x256 lanes 4 ahead 1 splits 64",
     },
     {
         .name = "Arc B580",

@@ -136,7 +136,7 @@ HOSTILE_TEST(decode_tree)
 
 HOSTILE_TEST(decode_state)
 {
-    h.own_tiles = true;
+    h.gpu_tiles = true;
     EACH_LEVEL(decodes)
     {
         arena a;
@@ -148,7 +148,7 @@ HOSTILE_TEST(decode_state)
 
 HOSTILE_TEST(decode_pages)
 {
-    h.own_tiles = true;
+    h.gpu_tiles = true;
     EACH_LEVEL(decodes_pages)
     {
         arena a;

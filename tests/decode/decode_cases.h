@@ -11,7 +11,7 @@ typedef struct decode_case {
     decode_habits habits;
     unsigned rounds;
     bool strides;
-    bool own_tiles; /* the library's tiles, also on a CPU */
+    bool gpu_tiles; /* the tiles of a GPU, also on a CPU */
     bool extra;     /* not run by default, because other cases have its options, too */
 } decode_case;
 

@@ -146,7 +146,7 @@ static const decode_case types_and_sizes_table[] = {
      LIVELY,
      .rounds = 6},
     {.name = "bf16",
-     .own_tiles = true,
+     .gpu_tiles = true,
      .desc = {{SHAPE(BF16, 3, 2, 4, 4, 128)}, TOPW(20), .rollback = 4},
      LIVELY,
      .rounds = 6},

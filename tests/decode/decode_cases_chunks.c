@@ -118,7 +118,7 @@ static const decode_case chunks_table[] = {
      .rounds = 12,
      .strides = true},
     {.name = "chunks, many slots",
-     .own_tiles = true,
+     .gpu_tiles = true,
      .desc = {{SHAPE(F16, 1, 2, 4, 1, 16)}, .importance_given = true, TOPW(300), .rollback = 4, .chunk_tokens = 1000},
      .habits = {.rollback = 3, .fill = 1, .most_tokens = 1000},
      .rounds = 5},

@@ -97,7 +97,7 @@ static const decode_case balanced_table[] = {
      UNEQUAL,
      .rounds = 6},
     {.name = "windows and sinks, lengths from 0 to 990",
-     .own_tiles = true,
+     .gpu_tiles = true,
      .desc =
          {{SHAPE(F16, 3, 16, 8, 1, 64)}, .no_importance = true, ALL(.sliding = 60, .sinks = 5), PAGES(16, 189, 1000)},
      UNEQUAL,
@@ -127,7 +127,7 @@ const decode_cases decode_balanced = LIST(balanced_table);
 /* Caches whose rows have other formats than the type: each format for k and for v, in both caches. */
 static const decode_case formats_table[] = {
     {.name = "int8 pages",
-     .own_tiles = true,
+     .gpu_tiles = true,
      .desc = {{SHAPE(F16, 3, 3, 8, 2, 64), FORMATS(INT8, INT8)}, ALL(.sinks = 0), PAGES(16, 30, 112)},
      PAGED_CACHE,
      .rounds = 8},
@@ -221,7 +221,7 @@ const decode_cases decode_formats = LIST(formats_table);
 /* Selected keys of a paged cache, in all formats. */
 static const decode_case selected_table[] = {
     {.name = "selected keys",
-     .own_tiles = true,
+     .gpu_tiles = true,
      .desc = {{SHAPE(F16, 3, 3, 8, 2, 64), SELECTED(40, .batch = 3, .heads = 2, .queries = 3)},
               .no_importance = true,
               ALL(),

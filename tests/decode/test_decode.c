@@ -12,7 +12,7 @@ static void run_case(const decode_case *c, dmattn_level level, uint64_t seed)
     dmattn_decode_desc desc = c->desc;
     decode_results results = {0};
     desc.attention.level = level;
-    h.own_tiles = c->own_tiles;
+    h.gpu_tiles = c->gpu_tiles;
     snprintf(name, sizeof name, "%s, %s", c->name, dmattn_level_string(level));
     /* The code for events is the same at all levels. */
     unsigned rounds = level == DMATTN_LEVEL_PORTABLE ? c->rounds : (c->rounds + 2) / 3;
@@ -135,7 +135,7 @@ DEVICE_TEST(decode, few_registers)
             char name[64];
             snprintf(name, sizeof name, "%s, %s", c.name, few_registers[driver].name);
             c.name = name;
-            c.own_tiles = true;
+            c.gpu_tiles = true;
             if (few_registers_take(name, driver, i))
                 run_case(&c, DMATTN_LEVEL_PORTABLE, 1 + i);
         }

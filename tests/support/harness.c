@@ -225,15 +225,16 @@ dmattn_status harness_decode_plan(const dmattn_decode_desc *desc, dmattn_plan **
     attention_tile chunk;
     decode_tiles tiles = {0};
     char why[224];
-    if (h.own_tiles || !harness_small_tiles() || !level || dmattn_decode_desc_resolve(desc, &resolved, NULL))
+    if ((h.gpu_tiles && !dmattn_capabilities_is_cpu(&h.context->caps)) || !harness_small_tiles() || !level
+        || dmattn_decode_desc_resolve(desc, &resolved, NULL))
         return dmattn_decode_plan(h.context, desc, plan);
-    if (level == DMATTN_LEVEL_PORTABLE && !harness_takes_all()
+    if (level == DMATTN_LEVEL_PORTABLE && (h.gpu_tiles || !harness_takes_all())
         && dmattn_decode_tile_choose(&h.context->caps, &resolved, level, &step, why, sizeof why)) {
-        step.loads_ahead = 1;
-        step.workgroup = 64;
+        step.loads_ahead = h.gpu_tiles ? 8 : 1;
+        step.workgroup = h.gpu_tiles ? 128 : 64;
         tiles.step = &step;
     }
-    if (resolved.chunk_tokens) {
+    if (resolved.chunk_tokens && !h.gpu_tiles) {
         of_chunk = dmattn_chunk_attention(&resolved);
         ASSERT_OK(dmattn_attention_desc_resolve(&of_chunk, &of_chunk, &h.context->messenger));
         tiles.chunk = harness_tile(&of_chunk, &chunk);

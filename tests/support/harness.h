@@ -39,7 +39,7 @@ typedef struct harness {
     char kernel[512];                     /* the last message with severity INFO */
     int offers[DMATTN_LEVEL_MATRIX2 + 1]; /* for each level: 0 not known yet, 1 no, 2 yes */
     int offers_backward[DMATTN_LEVEL_MATRIX2 + 1];
-    bool own_tiles;                        /* for harness_decode_plan(), set by the test */
+    bool gpu_tiles;                        /* for harness_decode_plan(), set by the test */
     unsigned runs, runs_asked, runs_taken; /* calls of harness_takes(); those DMATTN_TEST_CASES selects; those that
                                               returned true */
 } harness;
@@ -85,9 +85,9 @@ dmattn_level harness_next_level(dmattn_level level);
  * DMATTN_TEST_CASES selects every case. */
 const attention_tile *harness_tile(const dmattn_attention_desc *desc, attention_tile *tile);
 
-/* dmattn_decode_plan() for a test of many cases, with a known level. On a CPU, the tile of a step has one load in
- * flight and 64 invocations at the level portable, which compiles twice as fast, unless DMATTN_TEST_CASES selects every
- * case. Attention of chunks has the tile of harness_tile(). With h.own_tiles, all tiles are the library's. */
+/* dmattn_decode_plan() for a test of many cases, with a known level. On a CPU, the tile of a step has 64 invocations at
+ * the level portable, unless DMATTN_TEST_CASES selects every case. Attention of chunks has the tile of harness_tile().
+ * With h.gpu_tiles, a step has the loads in flight that it has on a GPU, and chunks have the library's tile. */
 dmattn_status harness_decode_plan(const dmattn_decode_desc *desc, dmattn_plan **plan);
 
 /* A dmattn_message_fn that counts messages and keeps the last; `user` is the harness. */
