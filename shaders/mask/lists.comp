@@ -100,7 +100,7 @@ uint see(ivec2 range)
 uint see_block(uint block)
 {
     uint most = NOTHING, least = FULLY;
-    [[dont_unroll]] for (uint i = 0; i < BLOCK; i++) {
+    for (uint i = 0; i < BLOCK; i++) {
         uint seen = see(visible_range(block << LIST_BLOCK_SHIFT | i));
         most = max(most, seen);
         least = min(least, seen);
