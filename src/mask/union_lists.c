@@ -16,6 +16,17 @@
 /* A subgroup reads the list of a query at a time, so only tiles of more queries need large workgroups. */
 #define FEW_QUERIES 8
 
+/* Adreno spills in workgroups of 1024. */
+#define MANY_REGISTERS  255
+#define FEWER_WORKGROUP 512
+
+static uint32_t workgroup_of(const capabilities *caps, const union_lists_desc *d)
+{
+    const uint32_t most = dmattn_capabilities_registers(caps) < MANY_REGISTERS ? FEWER_WORKGROUP : UINT32_MAX;
+    const uint32_t workgroup = dmattn_lists_workgroup(caps, d->queries > FEW_QUERIES);
+    return workgroup < most ? workgroup : most;
+}
+
 static uint32_t member_words(const union_lists_desc *d)
 {
     return dmattn_ceil_div(d->list_queries, 32);
@@ -51,7 +62,7 @@ dmattn_status dmattn_union_lists_plan(union_lists_stage *s, pipeline_set *set, c
     const dmattn_context *ctx = set->ctx;
     const uint32_t members = ctx->caps.shared_memory >= MANY_MEMBERS ? MEMBERS : FEW_MEMBERS;
     const uint32_t constants[UNION_LISTS_CONSTANT_COUNT] = {
-        [UNION_LISTS_WORKGROUP] = dmattn_lists_workgroup(&ctx->caps, d->queries > FEW_QUERIES),
+        [UNION_LISTS_WORKGROUP] = workgroup_of(&ctx->caps, d),
         [UNION_LISTS_CAUSAL] = d->causal,
         [UNION_LISTS_MEMBER_WORDS] = member_words(d),
         [UNION_LISTS_SLOTS] = members / member_words(d),
