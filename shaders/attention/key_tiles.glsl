@@ -27,8 +27,8 @@ ivec2 tile_range(key_tile t, uint i)
     return LISTED ? slot_range[t.slots + i] : visible_range(t.first + i);
 }
 
-// Whether no query may see some key of a partial tile. Each entry of a list of selected keys has members, but not each
-// key of a block does, and with numbers of queries and keys of its own, an item may have fewer than its lists.
+// Whether a partial tile may have a key that no query sees. Each entry of a list of selected keys has members, but not
+// each key of a block does, and with numbers of queries and keys of its own, an item may have fewer than its lists.
 #if defined SELECTED_KEYS && !defined COUNTED
 #define HAS_HIDDEN_KEYS(t) (list.w != 0 || t.first + TILE_KEYS > list.y)
 #else

@@ -79,7 +79,8 @@ void load_existing(uvec2 row, uint key, out vec4 a, out vec4 b)
 }
 
 // Of a mask that only hides, which elements of the subgroup's rows of a tile are visible. Each invocation loads 8
-// neighbouring elements of a query in each step, SEEN_AT_ONCE queries together. So each element is loaded once.
+// neighbouring elements of a query in each step, SEEN_AT_ONCE queries together. So each element is loaded once. A tile
+// has at most 8 * SUBGROUP keys.
 const uint SEEN_UNITS = TILE_KEYS / 8, SEEN_AT_ONCE = SUBGROUP / SEEN_UNITS;
 const uint SEEN_ROWS = ROW_BLOCKS * MATRIX_M;
 const uint SEEN_QUERIES =

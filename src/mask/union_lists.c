@@ -20,7 +20,7 @@
 #define MANY_REGISTERS  255
 #define FEWER_WORKGROUP 512
 
-static uint32_t workgroup_of(const capabilities *caps, const union_lists_desc *d)
+uint32_t dmattn_union_lists_workgroup(const capabilities *caps, const union_lists_desc *d)
 {
     const uint32_t most = dmattn_capabilities_registers(caps) < MANY_REGISTERS ? FEWER_WORKGROUP : UINT32_MAX;
     const uint32_t workgroup = dmattn_lists_workgroup(caps, d->queries > FEW_QUERIES);
@@ -62,7 +62,7 @@ dmattn_status dmattn_union_lists_plan(union_lists_stage *s, pipeline_set *set, c
     const dmattn_context *ctx = set->ctx;
     const uint32_t members = ctx->caps.shared_memory >= MANY_MEMBERS ? MEMBERS : FEW_MEMBERS;
     const uint32_t constants[UNION_LISTS_CONSTANT_COUNT] = {
-        [UNION_LISTS_WORKGROUP] = workgroup_of(&ctx->caps, d),
+        [UNION_LISTS_WORKGROUP] = dmattn_union_lists_workgroup(&ctx->caps, d),
         [UNION_LISTS_CAUSAL] = d->causal,
         [UNION_LISTS_MEMBER_WORDS] = member_words(d),
         [UNION_LISTS_SLOTS] = members / member_words(d),

@@ -42,5 +42,6 @@ void dmattn_union_lists_record(const union_lists_stage *stage, recorder *r);
 uint32_t dmattn_union_lists_capacity(const union_lists_desc *desc);
 uint64_t dmattn_union_lists_bytes(const union_lists_desc *desc);
 grid dmattn_union_lists_grid(const union_lists_desc *desc);
+uint32_t dmattn_union_lists_workgroup(const capabilities *caps, const union_lists_desc *desc); /* its invocations */
 
 #endif

@@ -436,3 +436,28 @@ Test(constants, union_lists)
     d.block = 1;
     cr_expect_eq(dmattn_union_lists_capacity(&d), 16, "one query");
 }
+
+/* Large workgroups for many queries, as far as the device has registers and invocations. */
+Test(constants, workgroup_of_union_lists)
+{
+    static const struct {
+        VkDriverId driver;
+        uint32_t most, subgroup, queries, expected;
+    } rows[] = {{VK_DRIVER_ID_NVIDIA_PROPRIETARY, 1024, 32, 9, 1024},
+                {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 1024, 32, 8, 256},
+                {VK_DRIVER_ID_MESA_TURNIP, 1024, 64, 100, 512},
+                {VK_DRIVER_ID_MESA_TURNIP, 1024, 64, 1, 256},
+                {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 1024, 16, 100, 512},
+                {VK_DRIVER_ID_MESA_RADV, 1024, 32, 100, 1024},
+                {VK_DRIVER_ID_MESA_LLVMPIPE, 1024, 8, 100, 256},
+                {VK_DRIVER_ID_GOOGLE_SWIFTSHADER, 128, 4, 100, 128}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const capabilities caps = {.driver = rows[i].driver,
+                                   .max_invocations = rows[i].most,
+                                   .subgroup_size = rows[i].subgroup,
+                                   .min_subgroup_size = rows[i].subgroup,
+                                   .max_subgroup_size = rows[i].subgroup};
+        const union_lists_desc d = {.queries = rows[i].queries};
+        cr_expect_eq(dmattn_union_lists_workgroup(&caps, &d), rows[i].expected, "row %zu", i);
+    }
+}
