@@ -98,6 +98,24 @@ static uint32_t layout_of(VkDriverId driver)
     return LAYOUT_UNKNOWN;
 }
 
+#define VENDOR_INTEL 0x8086
+
+/* The ids are those of include/drm/intel/pciids.h of Linux (INTEL_PTL_IDS, INTEL_WCL_IDS, for which its driver has one
+ * description); those of Panther Lake are also in include/pci_ids/iris_pci_ids.h of Mesa. */
+static const uint16_t xe3_devices[] = {
+    0xb080, 0xb081, 0xb082, 0xb083, 0xb084, 0xb085, 0xb086, 0xb087, 0xb08f, 0xb090, 0xb0a0, 0xb0b0, /* Panther Lake */
+    0xfd80, 0xfd81,                                                                                 /* Wildcat Lake */
+};
+
+intel_generation dmattn_intel_generation(uint32_t vendor, uint32_t device)
+{
+    if (vendor == VENDOR_INTEL)
+        for (size_t i = 0; i < sizeof xe3_devices / sizeof *xe3_devices; i++)
+            if (xe3_devices[i] == device)
+                return INTEL_XE3;
+    return INTEL_OTHER;
+}
+
 void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const device_properties *p,
                               const VkPhysicalDeviceFeatures2 *features)
 {
@@ -118,6 +136,7 @@ void dmattn_capabilities_read(capabilities *caps, uint32_t api_version, const de
         .shared_memory = limits->maxComputeSharedMemorySize,
         .driver = p->driver.driverID,
         .driver_version = p->core.properties.driverVersion,
+        .intel = dmattn_intel_generation(p->core.properties.vendorID, p->core.properties.deviceID),
     };
     memcpy(caps->max_workgroup_count, limits->maxComputeWorkGroupCount, sizeof caps->max_workgroup_count);
     for (const VkBaseInStructure *s = (const void *)features; s; s = s->pNext)

@@ -17,6 +17,9 @@ typedef struct matrix_shape {
     uint32_t m, n, k;
 } matrix_shape;
 
+/* The generations of Intel's GPUs that tiles are chosen for. No property of Vulkan tells them, the device's id does. */
+typedef enum intel_generation { INTEL_OTHER, INTEL_XE3 } intel_generation;
+
 typedef struct capabilities {
     uint32_t api_version;
     uint32_t subgroup_size; /* the default one */
@@ -29,7 +32,8 @@ typedef struct capabilities {
     uint32_t max_workgroup_count[3];
     uint32_t shared_memory; /* of a workgroup, bytes */
     VkDriverId driver;
-    uint32_t driver_version;         /* as the driver encodes it; Mesa: VK_MAKE_API_VERSION(0, major, minor, patch) */
+    uint32_t driver_version; /* as the driver encodes it; Mesa: VK_MAKE_API_VERSION(0, major, minor, patch) */
+    intel_generation intel;
     matrix_shape matrix[TYPE_COUNT]; /* by the type of its elements */
     bool narrow_matrices;            /* there are matrices of f16 of 16 x 8 x 16 */
     /* features */
@@ -50,6 +54,9 @@ typedef struct device_properties {
     VkPhysicalDeviceDriverProperties driver;
     VkPhysicalDeviceSubgroupSizeControlProperties size_control;
 } device_properties;
+
+/* The generation of a PCI device. INTEL_OTHER: another vendor, or a device that is not known. */
+intel_generation dmattn_intel_generation(uint32_t vendor, uint32_t device);
 
 /* Prepares the chain. `size_control`: whether the device knows VkPhysicalDeviceSubgroupSizeControlProperties (Vulkan
  * 1.3, or VK_EXT_subgroup_size_control). The struct must not move afterwards. */
@@ -85,11 +92,18 @@ uint32_t dmattn_capabilities_subgroup_size(const capabilities *caps);
 #define ANY_REGISTERS UINT32_MAX
 uint32_t dmattn_capabilities_registers(const capabilities *caps);
 
+/* The same for kernels by matrices whose sums are in registers. More than the above where the driver gives a subgroup
+ * as many registers as its kernel needs, and then runs fewer subgroups at the same time. */
+uint32_t dmattn_capabilities_matrix_registers(const capabilities *caps);
+
 /* How many of them were taken off for addresses. Kernels with more addresses need as many again. */
 uint32_t dmattn_capabilities_address_registers(const capabilities *caps);
 
 /* Whether the driver is Intel's. Estimates have terms that only its compiler needs. */
 bool dmattn_capabilities_is_intel(const capabilities *caps);
+
+/* Whether the device is of Intel's generation Xe3 and its driver the one whose compiler was asked, Mesa's. */
+bool dmattn_capabilities_is_xe3(const capabilities *caps);
 
 /* Whether the driver runs kernels on the CPU. There, loads in flight gain nothing. */
 bool dmattn_capabilities_is_cpu(const capabilities *caps);

@@ -8,7 +8,8 @@
  * Intel: a subgroup has a fixed number of registers, so a lane has twice as many in half as large a subgroup. In
  *   subgroups of 32, kernels spilled hundreds of registers. The smallest size of a generation leaves each lane 128: 8
  *   up to Xe-HPG (Tiger Lake, Arc A), where each register has 32 bytes; 16 since Xe2 (Arc B), where it has 64 bytes.
- *   Xe3 has twice as many as Xe2, but no property says so.
+ *   Xe3 (Panther Lake) gives a subgroup up to 256, in steps of 32; with more than 96, it runs fewer subgroups at the
+ *   same time. So only kernels by matrices may have more than 128 there, which then keep their sums in registers.
  * Adreno: spills are the same at 64 and 128, but at 64 a core runs 6 subgroups instead of 2 with one query, and 4
  *   instead of 2 with tiles of 256 invocations. A lane has 192 registers; the estimates miss up to 6 there.
  * RDNA: 32, for which its units are made; 64 takes two passes. A lane has 256 registers in both.
@@ -44,6 +45,8 @@ static const struct known_driver other_driver = {.subgroup = 32, .registers = AN
 #define INTEL_WIDE      16
 #define INTEL_ADDRESSES 10
 
+#define XE3_MOST 256
+
 static const struct known_driver *find(const capabilities *caps)
 {
     for (size_t i = 0; i < sizeof known_drivers / sizeof *known_drivers; i++)
@@ -63,6 +66,11 @@ bool dmattn_capabilities_is_intel(const capabilities *caps)
     return find(caps)->subgroup == SMALLEST;
 }
 
+bool dmattn_capabilities_is_xe3(const capabilities *caps)
+{
+    return caps->driver == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA && caps->intel == INTEL_XE3;
+}
+
 uint32_t dmattn_capabilities_address_registers(const capabilities *caps)
 {
     return dmattn_capabilities_is_intel(caps) && caps->min_subgroup_size < INTEL_WIDE ? INTEL_ADDRESSES : 0;
@@ -76,6 +84,13 @@ uint32_t dmattn_capabilities_registers(const capabilities *caps)
     const uint32_t addresses = dmattn_capabilities_address_registers(caps);
     const uint32_t all = known->registers * caps->min_subgroup_size / dmattn_capabilities_subgroup_size(caps);
     return all > addresses ? all - addresses : 0;
+}
+
+uint32_t dmattn_capabilities_matrix_registers(const capabilities *caps)
+{
+    return dmattn_capabilities_is_xe3(caps) && dmattn_capabilities_subgroup_size(caps) == INTEL_WIDE
+               ? XE3_MOST
+               : dmattn_capabilities_registers(caps);
 }
 
 bool dmattn_capabilities_is_cpu(const capabilities *caps)

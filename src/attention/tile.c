@@ -416,6 +416,16 @@ static const matrix_candidate shared[] = {
     {MANY, MANY, 576, 1, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
+/* Xe3, with up to 256 registers: the output is in registers. In ANV's cycles for a pair, 64, 96 and 128 dimensions take
+ * 77, 94 and 121 instead of 84, 152 and 194 with the output in shared memory, which is also half of that memory
+ * (docs/notes/experiments.md). The last tile is for masks with biases. */
+static const matrix_candidate shared_xe3[] = {
+    {FEW_ROWS, MANY, 64, 4, 1, 32, 0, false, ANY_KEYS, 0}, {FEW_ROWS, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 80, 8, 1, 32, 64, false, ANY_KEYS, 0},
+    {MANY, MANY, 96, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 128, 8, 1, 32, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 8, 1, 16, 112, false, ANY_KEYS, 0},
+};
+
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
  * half as many keys. */
 static const matrix_candidate shared_sums[] = {
@@ -437,6 +447,12 @@ static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, co
            && (!c->min_workgroups || count_workgroups(d, tile) >= c->min_workgroups);
 }
 
+static bool has_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
+{
+    return dmattn_tile_matrix_registers(caps, t, d)
+           <= (t->sums_shared ? dmattn_capabilities_registers(caps) : dmattn_capabilities_matrix_registers(caps));
+}
+
 static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc *d, attention_tile tile,
                            const matrix_candidate *candidates, size_t candidate_count, attention_tile *tiles,
                            uint32_t count, uint32_t max)
@@ -452,9 +468,7 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
         tile.guarded = c->guarded;
         tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
-        if (is_for(c, d, &tile)
-            && (tile.form != FORM_SHARED
-                || dmattn_tile_matrix_registers(caps, &tile, d) <= dmattn_capabilities_registers(caps)))
+        if (is_for(c, d, &tile) && (tile.form != FORM_SHARED || has_registers(caps, &tile, d)))
             count = add(caps, d, tile, tiles, count, max);
     }
     return count;
@@ -516,6 +530,8 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
             count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (tile.form == FORM_SHARED) {
+        if (dmattn_capabilities_is_xe3(caps))
+            count = add_matrix(caps, d, tile, TABLE(shared_xe3), tiles, count, max);
         tile.sums_shared = true;
         count = add_matrix(caps, d, tile, TABLE(shared_sums), tiles, count, max);
     }

@@ -62,8 +62,8 @@ uint32_t dmattn_backward_key_registers(const capabilities *caps, const attention
                                        const dmattn_attention_desc *desc);
 
 /* The same for the kernels of queries and, if `keys_are_rows`, of keys by matrices in the form shared. */
-uint32_t dmattn_backward_matrix_registers(const attention_tile *tile, const dmattn_attention_desc *desc,
-                                          bool keys_are_rows);
+uint32_t dmattn_backward_matrix_registers(const capabilities *caps, const attention_tile *tile,
+                                          const dmattn_attention_desc *desc, bool keys_are_rows);
 
 /* The kernel of queries runs once for each band of dq. If registers cannot hold the sums of both dk and dv, the kernel
  * of keys runs once for each of their bands. */

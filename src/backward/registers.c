@@ -188,6 +188,12 @@ static uint32_t shared_sums_registers(const capabilities *caps, const attention_
 /* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
  * of the next tile is loaded, registers hold it, too. If a workgroup is one subgroup, compilers remove its barriers,
  * and v of the next tile may join k. */
+/* ANV holds more than twice the output, and the coming keys. */
+static uint32_t intel_matrix_registers(uint32_t sums, uint32_t queries, uint32_t scores, uint32_t steps)
+{
+    return sums * 12 / 5 + queries + scores + 4 * steps + 58;
+}
+
 #define FEW_STEPS      5
 #define FEW_STEPS_OF_1 6
 uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
@@ -198,6 +204,8 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
     const uint32_t queries = operand_words(t, t->query_blocks);
     const uint32_t steps = dmattn_ceil_div(t->keys * (d->head_dim / 8), t->workgroup);
     const uint32_t n = t->matrix.n, columns = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim), n) * n;
+    if (dmattn_capabilities_is_intel(caps))
+        return intel_matrix_registers(sum_elements(t, columns), queries, sum_elements(t, t->keys), steps) + options;
     const uint32_t loads = steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) + (d->head_dim > BAND ? 0 : 2) : 0;
     const uint32_t joined = t->workgroup == t->subgroup_size && steps > FEW_STEPS_OF_1 ? steps - FEW_STEPS_OF_1 : 0;
     return sum_elements(t, columns) * 5 / 4
@@ -205,12 +213,29 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
            + 62 + loads + 21 * joined + options;
 }
 
+/* What ANV needs for gradients, fitted on Xe3. For queries, it holds the sums more than twice, and the coming rows of k
+ * and v. For keys, a pass for one of the sums has less around it. */
+static uint32_t intel_gradient_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows,
+                                         uint32_t sums, uint32_t operands, uint32_t scores)
+{
+    const uint32_t same = operands + 2 * scores + (has_mask(d) ? 9 : 0) + score_registers(d, scores);
+    const uint32_t units = t->keys * (d->head_dim / 8), value_units = t->keys * (d->value_dim / 8);
+    if (keys_are_rows)
+        return sums * 3 / 2 + same + (t->two_passes ? 104 : 112);
+    return sums * 35 / 16 + same + 79
+           + 2 * (dmattn_ceil_div(units, t->workgroup) + dmattn_ceil_div(value_units, t->workgroup));
+}
+
 /* The sums of dq, or of dk and dv unless a pass makes one of them; a row of each of the other two, twice on RDNA3;
  * P and dS. */
-uint32_t dmattn_backward_matrix_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows)
+uint32_t dmattn_backward_matrix_registers(const capabilities *caps, const attention_tile *t,
+                                          const dmattn_attention_desc *d, bool keys_are_rows)
 {
     const uint32_t widest = d->head_dim > d->value_dim ? d->head_dim : d->value_dim;
-    const uint32_t columns = !keys_are_rows ? d->head_dim : widest > 128 ? widest : d->head_dim + d->value_dim;
-    return sum_elements(t, columns) + 2 * operand_words(t, t->query_blocks + t->dout_blocks)
-           + 2 * sum_elements(t, keys_are_rows ? t->rows : t->keys) + 88;
+    const uint32_t columns = !keys_are_rows ? d->head_dim : t->two_passes ? widest : d->head_dim + d->value_dim;
+    const uint32_t sums = sum_elements(t, columns), operands = operand_words(t, t->query_blocks + t->dout_blocks);
+    const uint32_t scores = sum_elements(t, keys_are_rows ? t->rows : t->keys);
+    if (dmattn_capabilities_is_intel(caps))
+        return intel_gradient_registers(t, d, keys_are_rows, sums, operands, scores);
+    return sums + 2 * operands + 2 * scores + 88;
 }

@@ -268,6 +268,14 @@ static const matrix_candidate key_others[] = {
     {256, 2, 1, 32, {0, 0}, 1},
 };
 
+/* Xe3, with up to 256 registers: all blocks but one of each row are in shared memory. By ANV's estimate for a pair, 64
+ * dimensions take 101 cycles for dq and 183 for dk and dv, instead of 178 and 354 at the level portable; 128 dimensions
+ * take 203, and 414 in two passes, instead of 500 and 800 (docs/notes/experiments.md). With more subgroups, dq of 128
+ * dimensions spills a value. */
+static const matrix_candidate query_xe3[] = {
+    {64, 8, 1, 16, {48, 48}, 1}, {96, 8, 1, 16, {80, 80}, 1}, {128, 6, 1, 16, {112, 112}, 1}};
+static const matrix_candidate key_xe3[] = {{64, 8, 1, 16, {48, 48}, 1}, {128, 8, 1, 16, {112, 112}, 1}};
+
 static uint32_t held_blocks(uint32_t dim, uint32_t shared, uint32_t k)
 {
     const uint32_t blocks = dmattn_ceil_div(dim, k), away = shared / k;
@@ -315,9 +323,9 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
 static bool has_registers(const attention_tile *t, const capabilities *caps, const dmattn_attention_desc *d,
                           bool keys_are_rows)
 {
+    const uint32_t most = dmattn_capabilities_matrix_registers(caps);
     return t->form != FORM_SHARED
-           || (dmattn_capabilities_registers(caps) > FEW_REGISTERS
-               && dmattn_backward_matrix_registers(t, d, keys_are_rows) <= dmattn_capabilities_registers(caps));
+           || (most > FEW_REGISTERS && dmattn_backward_matrix_registers(caps, t, d, keys_are_rows) <= most);
 }
 
 static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attention_backward_desc *b, dmattn_level level,
@@ -326,6 +334,8 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
     static const candidates tables[][2] = {[FORM_SHARED] = {TABLE(query_others), TABLE(key_others)},
                                            [FORM_REDUCED] = {TABLE(query_others), TABLE(key_others)},
                                            [FORM_FRAGMENTS] = {TABLE(query_fragments), TABLE(key_fragments)}};
+    static const candidates of_xe3[] = {TABLE(query_xe3), TABLE(key_xe3)};
+    const bool xe3 = dmattn_capabilities_is_xe3(caps);
     const dmattn_attention_desc *d = &b->attention;
     attention_tile begun;
     uint32_t count = 0;
@@ -333,10 +343,12 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
         return 0;
     for (int i = 0; i < LEVEL_FORMS; i++) {
         begun.form = dmattn_level_forms(level)[i];
-        const candidates *table = &tables[begun.form][of_keys];
+        const candidates *table = xe3 && begun.form == FORM_SHARED ? &of_xe3[of_keys] : &tables[begun.form][of_keys];
         for (size_t c = 0; c < table->count && count < max; c++) {
             attention_tile t = matrix_tile(begun, &table->list[c], d, of_keys);
             t.heads_per_tile = of_keys ? key_heads_per_tile(b, t.rows) : dmattn_tile_heads_per_tile(d, t.rows);
+            if (xe3 && of_keys && !has_registers(&t, caps, d, of_keys))
+                t.two_passes = true;
             if (matrix_fits(&t, caps, &table->list[c], d, of_keys) && has_registers(&t, caps, d, of_keys))
                 tiles[count++] = t;
         }

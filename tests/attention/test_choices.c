@@ -65,6 +65,14 @@ static capabilities bmg(void)
     return with_matrices(device(VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, 49152), 8, 16, 16);
 }
 
+/* Intel Panther Lake */
+static capabilities ptl(void)
+{
+    capabilities caps = bmg();
+    caps.intel = INTEL_XE3;
+    return caps;
+}
+
 /* Intel Arc A770 */
 static capabilities dg2(void)
 {
@@ -234,6 +242,25 @@ static const struct choices {
         .queries[GRADIENTS_256] = "portable 256/16 32x64 lanes 16 depth 32 values 8 by unit",
         .keys[GRADIENTS_64] = "portable 256/16 64x32 lanes 16 depth 32 values 32 by unit",
         .keys[GRADIENTS_128] = "portable 256/16 32x32 lanes 16 depth 32 values 16 by unit",
+        .keys[GRADIENTS_256] = "portable 256/16 64x32 lanes 16 depth 32 values 16 by unit two passes",
+        .decode[CACHE_128] = "portable 128/16 1x256 lanes 8 ahead 2 splits 16",
+        .decode[PAGES_64] = "portable 128/16 1x256 lanes 4 ahead 4 splits 16",
+    },
+    {
+        .name = "Panther Lake",
+        .device = ptl,
+        .forward[FORWARD_64] = "matrix/shared 128/16 64x32 blocks 4",
+        .forward[FORWARD_128] = "matrix/shared 128/16 64x32 blocks 1",
+        .forward[FORWARD_256] = "matrix/shared 32/16 16x16 blocks 1 sums shared",
+        .forward[FORWARD_512] = "matrix/shared 32/16 16x16 blocks 1 sums shared band 128",
+        .forward[LISTED_128] = "matrix/shared 128/16 64x32 blocks 1",
+        .forward[ONE_QUERY_128] = "matrix/shared 64/16 32x16 blocks 1 splits 64",
+        .forward[ONE_QUERY_LATENT] = "portable 256/16 32x64 lanes 16 depth 32 values 8 by unit splits 16",
+        .queries[GRADIENTS_64] = "matrix/shared 128/16 64x16 blocks 1+1 buffers 1",
+        .queries[GRADIENTS_128] = "matrix/shared 96/16 48x16 blocks 1+1 buffers 1",
+        .queries[GRADIENTS_256] = "portable 256/16 32x64 lanes 16 depth 32 values 8 by unit",
+        .keys[GRADIENTS_64] = "matrix/shared 128/16 16x64 blocks 1+1 buffers 1",
+        .keys[GRADIENTS_128] = "matrix/shared 128/16 16x64 blocks 1+1 buffers 1 two passes",
         .keys[GRADIENTS_256] = "portable 256/16 64x32 lanes 16 depth 32 values 16 by unit two passes",
         .decode[CACHE_128] = "portable 128/16 1x256 lanes 8 ahead 2 splits 16",
         .decode[PAGES_64] = "portable 128/16 1x256 lanes 4 ahead 4 splits 16",

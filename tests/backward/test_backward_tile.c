@@ -185,13 +185,16 @@ Test(backward_tile, none_that_spills)
         VkDriverId driver;
         uint32_t least, most; /* sizes of subgroups */
         matrix_shape matrix;
+        intel_generation intel;
         uint32_t dims; /* up to which the device has tiles by matrices */
     } devices[] = {
-        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, {8, 16, 16}, 0}, /* Arc B580 */
-        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, {8, 8, 16}, 0},   /* Arc A770 */
-        {VK_DRIVER_ID_MESA_RADV, 32, 64, {16, 16, 16}, 128},
-        {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, {16, 16, 16}, 128},
-        {VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, {8, 8, 8}, 256},
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, {8, 16, 16}, INTEL_OTHER, 0},  /* Arc B580 */
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 8, 32, {8, 8, 16}, INTEL_OTHER, 0},    /* Arc A770 */
+        {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, 16, 32, {8, 16, 16}, INTEL_XE3, 128},  /* Panther Lake */
+        {VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS, 16, 32, {8, 16, 16}, INTEL_XE3, 0}, /* its compiler was not asked */
+        {VK_DRIVER_ID_MESA_RADV, 32, 64, {16, 16, 16}, INTEL_OTHER, 128},
+        {VK_DRIVER_ID_NVIDIA_PROPRIETARY, 32, 32, {16, 16, 16}, INTEL_OTHER, 128},
+        {VK_DRIVER_ID_MESA_LLVMPIPE, 8, 8, {8, 8, 8}, INTEL_OTHER, 256},
     };
     static const uint32_t dims[] = {16, 64, 128, 136, 256};
     for (size_t i = 0; i < COUNT(devices) * COUNT(dims) * 2; i++) {
@@ -205,6 +208,7 @@ Test(backward_tile, none_that_spills)
         caps.shared_memory = 49152;
         caps.fragment_layout = LAYOUT_UNKNOWN;
         caps.matrix[DMATTN_TYPE_F16] = devices[n].matrix;
+        caps.intel = devices[n].intel;
         const backward_desc b =
             resolved((backward_desc){.attention = {.batch = 1,
                                                    .queries = 300,

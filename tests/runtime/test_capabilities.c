@@ -140,6 +140,59 @@ Test(capabilities, registers)
     }
 }
 
+/* The generation follows from the ids of the device, and only with them. */
+Test(capabilities, intel_generation)
+{
+    static const struct {
+        const char *name;
+        uint32_t vendor, device;
+        intel_generation generation;
+    } rows[] = {
+        {"Panther Lake, first", 0x8086, 0xb080, INTEL_XE3},
+        {"Panther Lake", 0x8086, 0xb08f, INTEL_XE3},
+        {"Panther Lake, last", 0x8086, 0xb0b0, INTEL_XE3},
+        {"Wildcat Lake", 0x8086, 0xfd81, INTEL_XE3},
+        {"Arc B580", 0x8086, 0xe20b, INTEL_OTHER},
+        {"Lunar Lake", 0x8086, 0x64a0, INTEL_OTHER},
+        {"Arc A770", 0x8086, 0x56a0, INTEL_OTHER},
+        {"Nova Lake, which is not tried", 0x8086, 0xd740, INTEL_OTHER},
+        {"more than the 16 bits of PCI", 0x8086, 0x1b080, INTEL_OTHER},
+        {"another vendor", 0x10de, 0xb080, INTEL_OTHER},
+        {"nothing", 0, 0, INTEL_OTHER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        device_properties p;
+        capabilities caps;
+        cr_expect_eq(dmattn_intel_generation(rows[i].vendor, rows[i].device), rows[i].generation, "%s", rows[i].name);
+        dmattn_device_properties_chain(&p, false);
+        p.core.properties.vendorID = rows[i].vendor;
+        p.core.properties.deviceID = rows[i].device;
+        dmattn_capabilities_read(&caps, VK_API_VERSION_1_2, &p, NULL);
+        cr_expect_eq(caps.intel, rows[i].generation, "%s", rows[i].name);
+    }
+}
+
+/* Kernels by matrices have more registers on Xe3, by Mesa's driver and in subgroups of 16; all others have the same. */
+Test(capabilities, matrix_registers)
+{
+    capabilities caps = usual_capabilities();
+    cr_expect_eq(dmattn_capabilities_matrix_registers(&caps), ANY_REGISTERS);
+    caps.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;
+    caps.min_subgroup_size = 16;
+    cr_expect_eq(dmattn_capabilities_matrix_registers(&caps), 128);
+    cr_expect(!dmattn_capabilities_is_xe3(&caps));
+    caps.intel = INTEL_XE3;
+    cr_expect(dmattn_capabilities_is_xe3(&caps));
+    cr_expect_eq(dmattn_capabilities_matrix_registers(&caps), 256);
+    cr_expect_eq(dmattn_capabilities_registers(&caps), 128);
+    caps.subgroup_size_control = false;
+    cr_expect_eq(dmattn_capabilities_matrix_registers(&caps), 64);
+    caps.subgroup_size_control = true;
+    caps.driver = VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
+    cr_expect(!dmattn_capabilities_is_xe3(&caps));
+    cr_expect_eq(dmattn_capabilities_matrix_registers(&caps), 128);
+}
+
 /* If no size can be required, it is the default, and on Intel a lane has fewer registers in a larger subgroup. */
 Test(capabilities, subgroup_size)
 {
