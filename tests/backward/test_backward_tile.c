@@ -227,6 +227,45 @@ Test(backward_tile, none_that_spills)
     }
 }
 
+#define SIZES .type = DMATTN_TYPE_F16, .batch = 1, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
+
+/* On Xe3, options need registers, and so do the sums of both dk and dv. Without enough, there are two passes, or no
+ * tile by matrices. */
+Test(backward_tile, registers_of_xe3)
+{
+    static const struct {
+        uint32_t dim;
+        bool mask, more; /* more: a bias of pairs and a soft cap */
+        bool found, two_passes;
+    } rows[] = {{64, false, false, true, false},
+                {64, true, true, true, false},
+                {96, true, true, true, true},
+                {128, false, false, true, true},
+                {128, true, false, false, false}};
+    capabilities caps = matrix_capabilities();
+    caps.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;
+    caps.intel = INTEL_XE3;
+    caps.min_subgroup_size = 16;
+    caps.matrix[DMATTN_TYPE_F16] = (matrix_shape){8, 16, 16};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const dmattn_score_shape shape = {.heads = 8, .queries = 4096};
+        const bool mask = rows[i].mask, more = rows[i].more;
+        const backward_desc b = resolved((backward_desc){
+            .attention = {SIZES, .head_dim = rows[i].dim, .mask = mask ? DMATTN_MASK_DENSE : DMATTN_MASK_NONE,
+                          .mask_shape = mask ? shape : (dmattn_score_shape){0}, .bias = more,
+                          .bias_shape = more ? shape : (dmattn_score_shape){0}, .soft_cap = more ? 20 : 0}});
+        backward_tiles t;
+        char why[200];
+        const bool found = dmattn_backward_tiles_choose(&caps, &b, DMATTN_LEVEL_MATRIX, &t, why, sizeof why);
+        cr_assert_eq(found, rows[i].found, "row %zu: %s", i, why);
+        if (!found)
+            continue;
+        cr_expect_eq(t.key.two_passes, rows[i].two_passes, "row %zu", i);
+        cr_expect_leq(dmattn_backward_matrix_registers(&caps, &t.query, &b.attention, false), 256);
+        cr_expect_leq(dmattn_backward_matrix_registers(&caps, &t.key, &b.attention, true), 256);
+    }
+}
+
 /* Options with which a compiler spilled a tile of keys: the smaller one that it does not spill is chosen. */
 static void expect_key_tile(const capabilities *caps, const dmattn_attention_desc *attention, uint32_t rows,
                             uint32_t keys, uint32_t workgroup)
@@ -239,8 +278,6 @@ static void expect_key_tile(const capabilities *caps, const dmattn_attention_des
               b.attention.head_dim, t.key.rows, t.key.keys, t.key.workgroup);
     cr_expect_leq(dmattn_backward_key_registers(caps, &t.key, &b.attention), dmattn_capabilities_registers(caps));
 }
-
-#define SIZES .type = DMATTN_TYPE_F16, .batch = 1, .queries = 4096, .keys = 4096, .heads = 8, .kv_heads = 2
 
 Test(backward_tile, options_that_spilled)
 {
