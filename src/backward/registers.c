@@ -215,14 +215,17 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
 
 /* What ANV needs for gradients, fitted on Xe3. For queries, it holds the sums more than twice, and the coming rows of k
  * and v. For keys, a pass for one of the sums has less around it. */
-static uint32_t intel_gradient_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows,
-                                         uint32_t sums, uint32_t operands, uint32_t scores)
+static uint32_t intel_gradient_registers(const attention_tile *t, const dmattn_attention_desc *d, bool keys_are_rows)
 {
-    const uint32_t same = operands + 2 * scores + (has_mask(d) ? 9 : 0) + score_registers(d, scores);
+    const uint32_t n = t->matrix.n, scores = sum_elements(t, keys_are_rows ? t->rows : t->keys);
+    const uint32_t head = sum_elements(t, dmattn_ceil_div(d->head_dim, n) * n);
+    const uint32_t value = sum_elements(t, dmattn_ceil_div(d->value_dim, n) * n);
+    const uint32_t same = operand_words(t, t->query_blocks + t->dout_blocks) + 2 * scores + (has_mask(d) ? 9 : 0)
+                          + score_registers(d, scores);
     const uint32_t units = t->keys * (d->head_dim / 8), value_units = t->keys * (d->value_dim / 8);
     if (keys_are_rows)
-        return sums * 3 / 2 + same + (t->two_passes ? 104 : 112);
-    return sums * 35 / 16 + same + 79
+        return (t->two_passes ? (head > value ? head : value) * 3 / 2 + 104 : (head + value) * 3 / 2 + 114) + same;
+    return head * 35 / 16 + same + 79
            + 2 * (dmattn_ceil_div(units, t->workgroup) + dmattn_ceil_div(value_units, t->workgroup));
 }
 
@@ -233,9 +236,8 @@ uint32_t dmattn_backward_matrix_registers(const capabilities *caps, const attent
 {
     const uint32_t widest = d->head_dim > d->value_dim ? d->head_dim : d->value_dim;
     const uint32_t columns = !keys_are_rows ? d->head_dim : t->two_passes ? widest : d->head_dim + d->value_dim;
-    const uint32_t sums = sum_elements(t, columns), operands = operand_words(t, t->query_blocks + t->dout_blocks);
-    const uint32_t scores = sum_elements(t, keys_are_rows ? t->rows : t->keys);
     if (dmattn_capabilities_is_intel(caps))
-        return intel_gradient_registers(t, d, keys_are_rows, sums, operands, scores);
-    return sums + 2 * operands + 2 * scores + 88;
+        return intel_gradient_registers(t, d, keys_are_rows);
+    return sum_elements(t, columns) + 2 * operand_words(t, t->query_blocks + t->dout_blocks)
+           + 2 * sum_elements(t, keys_are_rows ? t->rows : t->keys) + 88;
 }

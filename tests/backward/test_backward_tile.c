@@ -237,11 +237,11 @@ Test(backward_tile, registers_of_xe3)
         uint32_t dim;
         bool mask, more; /* more: a bias of pairs and a soft cap */
         bool found, two_passes;
-    } rows[] = {{64, false, false, true, false},
-                {64, true, true, true, false},
-                {96, true, true, true, true},
-                {128, false, false, true, true},
-                {128, true, false, false, false}};
+    } rows[] = {
+        {64, false, false, true, false},  {64, true, false, true, false},  {64, true, true, true, true},
+        {96, true, true, true, true},     {128, false, false, true, true}, {120, true, false, false, false},
+        {128, true, false, false, false},
+    };
     capabilities caps = matrix_capabilities();
     caps.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;
     caps.intel = INTEL_XE3;
