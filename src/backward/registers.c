@@ -204,8 +204,9 @@ uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_
     const uint32_t queries = operand_words(t, t->query_blocks);
     const uint32_t steps = dmattn_ceil_div(t->keys * (d->head_dim / 8), t->workgroup);
     const uint32_t n = t->matrix.n, columns = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim), n) * n;
-    if (dmattn_capabilities_is_intel(caps))
-        return intel_matrix_registers(sum_elements(t, columns), queries, sum_elements(t, t->keys), steps) + options;
+    if (dmattn_capabilities_is_intel(caps)) /* beside a mask, slopes count, too */
+        return intel_matrix_registers(sum_elements(t, columns), queries, sum_elements(t, t->keys), steps) + options
+               + (d->slopes && has_mask(d) ? 3 : 0);
     const uint32_t loads = steps > FEW_STEPS ? 7 * (steps - FEW_STEPS) + (d->head_dim > BAND ? 0 : 2) : 0;
     const uint32_t joined = t->workgroup == t->subgroup_size && steps > FEW_STEPS_OF_1 ? steps - FEW_STEPS_OF_1 : 0;
     return sum_elements(t, columns) * 5 / 4
