@@ -81,17 +81,17 @@ void fetch_list(uint block)
 {
 }
 
-shared uint entries[BLOCK_KEYS]; // the entries of the current block that some row sees
-#if defined(FORMATS) && defined(FRAGMENTS)
-#define LISTS_PAGES
-shared uint entry_pages[BLOCK_KEYS]; // the indices of their pages, so that no load of a row waits for the table
+shared uint entries[BLOCK_KEYS]; // the entries of the current list that some row sees
 
-// As in page_of().
-uint page_index(uint entry)
-{
-    const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
-    return min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
-}
+#if defined(FORMATS) && defined(FRAGMENTS)
+#include "fragments/lists.glsl"
+#else
+// The list of a block is the workgroup's.
+const uint LIST_KEYS = BLOCK_KEYS, LIST_LANES = WORKGROUP;
+#define LIST_LANE      invocation
+#define LIST_BEGIN     0
+#define LIST_SCAN      exclusive_scan
+#define END_LIST(size) barrier()
 #endif
 
 bool mask_allows(uint entry, uint row)
@@ -129,25 +129,25 @@ bool some_row_is_allowed(uint entry)
     return allowed;
 }
 
-// The number of entries of a block that an invocation looks at, all together.
-const uint LOOKS = (BLOCK_KEYS + WORKGROUP - 1) / WORKGROUP;
+// The number of entries of a list that an invocation looks at, all together.
+const uint LOOKS = (LIST_KEYS + LIST_LANES - 1) / LIST_LANES;
 
 #ifdef SELECTED_KEYS
 #include "cache_selected.glsl"
 #else
 
-// Lists the entries from first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number. If
+// Lists the entries from first to end - 1 (at most LIST_KEYS) that at least one row sees. Returns their number. If
 // BALANCED, first and end are numbers of keys that the window does not hide.
 uint list_entries(uint first, uint end)
 {
-    const uint own = first + LOOKS * invocation;
+    const uint own = first + LOOKS * LIST_LANE;
     uint range[LOOKS]; // as in ranges[]; 0: no row sees it
     float importance[LOOKS];
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef LISTS_PAGES
-    uint own_page[LOOKS];
+#ifdef SUBGROUP_LISTS
+    uint own_row[LOOKS];
 #endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
@@ -158,12 +158,12 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(entry);
 #endif
-#ifdef LISTS_PAGES
-        own_page[i] = page_index(entry);
+#ifdef SUBGROUP_LISTS
+        own_row[i] = key_row(entry);
 #endif
     }
     uint total;
-    uint at = exclusive_scan(seen, total);
+    uint at = LIST_BEGIN + LIST_SCAN(seen, total);
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
         if (range[i] != 0) {
             entries[at] = NUMBERED_ENTRY(own + i);
@@ -173,12 +173,12 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef LISTS_PAGES
-            entry_pages[at] = own_page[i];
+#ifdef SUBGROUP_LISTS
+            key_rows[at] = own_row[i];
 #endif
             at++;
         }
-    barrier();
+    END_LIST(total);
     return total;
 }
 
@@ -187,7 +187,7 @@ uint list_entries(uint first, uint end)
 // The entry with number `i` in the list of the block that begins with entry `block`.
 uint entry_at(uint block, uint i)
 {
-    return entries[i];
+    return entries[LIST_BEGIN + i];
 }
 
 #ifdef FORMATS
@@ -201,6 +201,12 @@ bool sees_new_tokens()
     const uvec2 range = split_entries(count);
     return range.x < range.y && NUMBERED_ENTRY(range.y - 1) >= length_;
 }
+
+#ifdef SUBGROUP_LISTS
+// The workgroup stores the rows of the new tokens among its keys before it attends to them, so that it loads them as all
+// others. Nobody else reads them in this step. Workgroups of other rows store the same ones.
+#define EARLY_NEW_ROWS
+#endif
 #endif
 
 // Where the rows of an entry are. Those of a new token are not there yet.
@@ -213,26 +219,6 @@ uvec2 entry_value(uint entry)
 {
     return page_value(entry_page(entry), kv_head, entry);
 }
-
-#ifdef LISTS_PAGES
-
-// The same for number `i` of the list.
-uvec2 listed_page(uint i)
-{
-    return advance(p.pages, entry_pages[i], uvec2(PAGE_BYTES, 0));
-}
-
-uvec2 listed_key(uint block, uint i)
-{
-    return page_key(listed_page(i), kv_head, entries[i]);
-}
-
-uvec2 listed_value(uint block, uint i)
-{
-    return page_value(listed_page(i), kv_head, entries[i]);
-}
-
-#endif
 
 #else
 
@@ -253,14 +239,35 @@ uvec2 entry_value(uint entry)
 
 #endif
 
+#ifdef FORMATS
+void store_token(uint t)
+{
+    const uvec2 page = entry_page(length_ + t);
+    store_new_rows(t, page_key(page, kv_head, length_ + t), page_value(page, kv_head, length_ + t),
+                   page_number(page, PAGE_KEY_SCALES_AT, kv_head, length_ + t),
+                   page_number(page, PAGE_VALUE_SCALES_AT, kv_head, length_ + t));
+}
+#endif
+
+#ifdef EARLY_NEW_ROWS
+void store_own_tokens()
+{
+    const uvec2 range = split_entries(count);
+    const uint first = NUMBERED_ENTRY(range.x), last = NUMBERED_ENTRY(range.y - 1);
+    for (uint t = 0; t < count; t++)
+        if (length_ + t >= first && length_ + t <= last)
+            store_token(t);
+    memoryBarrierBuffer();
+    barrier();
+}
+#endif
+
 void end_cache()
 {
     for (uint t = 0; t < count; t++) {
         const uvec2 page = entry_page(length_ + t);
 #ifdef FORMATS
-        store_new_rows(t, page_key(page, kv_head, length_ + t), page_value(page, kv_head, length_ + t),
-                       page_number(page, PAGE_KEY_SCALES_AT, kv_head, length_ + t),
-                       page_number(page, PAGE_VALUE_SCALES_AT, kv_head, length_ + t));
+        store_token(t);
 #else
         copy_row(page_key(page, kv_head, length_ + t), new_key(t), ALIGNED != 0, KEY_BYTES, invocation, WORKGROUP);
         copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation,

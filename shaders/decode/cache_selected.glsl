@@ -23,18 +23,18 @@ uvec2 split_entries(uint tokens)
     return uvec2(first, min(first + each, all));
 }
 
-// Lists the keys of slots first to end - 1 (at most BLOCK_KEYS) that at least one row sees. Returns their number.
+// Lists the keys of slots first to end - 1 (at most LIST_KEYS) that at least one row sees. Returns their number.
 uint list_entries(uint first, uint end)
 {
-    const uint own = first + LOOKS * invocation, shift = list_header.w;
+    const uint own = first + LOOKS * LIST_LANE, shift = list_header.w;
     const uvec2 list = advance(p.PAGED_LISTS, list_header.x, uvec2(LIST_UNIT, 0));
     uint key[LOOKS], bits[LOOKS]; // bits as in ranges[]
     float importance[LOOKS];
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef LISTS_PAGES
-    uint own_page[LOOKS];
+#ifdef SUBGROUP_LISTS
+    uint own_row[LOOKS];
 #endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
@@ -51,12 +51,12 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(key[i]);
 #endif
-#ifdef LISTS_PAGES
-        own_page[i] = page_index(key[i]);
+#ifdef SUBGROUP_LISTS
+        own_row[i] = key_row(key[i]);
 #endif
     }
     uint total;
-    uint at = exclusive_scan(seen, total);
+    uint at = LIST_BEGIN + LIST_SCAN(seen, total);
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
         if (bits[i] != 0) {
             entries[at] = key[i];
@@ -66,12 +66,12 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef LISTS_PAGES
-            entry_pages[at] = own_page[i];
+#ifdef SUBGROUP_LISTS
+            key_rows[at] = own_row[i];
 #endif
             at++;
         }
-    barrier();
+    END_LIST(total);
     return total;
 }
 

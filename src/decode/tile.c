@@ -103,6 +103,16 @@ static bool has_pieces(const dmattn_decode_desc *d)
            && d->attention.value_dim % 16 == 0;
 }
 
+/* Whether 32 bits tell where in the pool a row begins, in units of 16 bytes, or of 2 if rows have other sizes
+ * (fragments/lists.glsl). */
+static bool rows_have_numbers(const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t sizes = dmattn_format_bytes(dmattn_attention_format(a, TENSOR_K), a->head_dim)
+                           | dmattn_format_bytes(dmattn_attention_format(a, TENSOR_V), a->value_dim);
+    return d->cache != DMATTN_CACHE_PAGED || dmattn_decode_layout(d).pages_size / (sizes % 16 ? 2 : 16) <= UINT32_MAX;
+}
+
 bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const matrix_shape *x = &t->matrix;
@@ -119,7 +129,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
                && x->n == t->block_rows
                && x->k == 16
                /* loaded elements are multiplied without conversion, or are numbers that f16 holds */
-               && (has_formats ? has_pieces(d) && caps->narrow_matrices : t->operands == d->attention.type)
+               && (has_formats ? has_pieces(d) && caps->narrow_matrices && rows_have_numbers(d)
+                               : t->operands == d->attention.type)
                /* registers hold a row of q, k, v and the output */
                && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
     /* an invocation's loads of wider rows do not fit in registers */
@@ -327,7 +338,11 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
                                : "a lane has too few registers for the loads of the kernel by matrices");
         return 0;
     }
-    if (has_formats)
+    if (has_formats && !rows_have_numbers(d))
+        snprintf(why, size,
+                 "with formats, a pool of %llu bytes is too large for matrices, whose rows have numbers of 32 bits",
+                 (unsigned long long)dmattn_decode_layout(d).pages_size);
+    else if (has_formats)
         snprintf(why, size,
                  "for formats, matrices need a known fragment layout, k and v of 8 or 4 bits, and head and value "
                  "dimensions that are multiples of 16 up to %d",

@@ -479,3 +479,31 @@ Test(decode_tile, levels)
     const dmattn_decode_desc few = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&caps, &few, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
 }
+
+/* Rows in pages have numbers of 32 bits: in units of 16 bytes, or of 2 if rows have other sizes. */
+Test(decode_tile, largest_pool)
+{
+    static const struct {
+        dmattn_format format;
+        uint64_t unit;
+    } cases[] = {{DMATTN_FORMAT_INT8, 16}, {DMATTN_FORMAT_Q8_0, 2}};
+    capabilities caps = matrix_capabilities();
+    caps.fragment_layout = LAYOUT_QUAD_ROWS;
+    caps.narrow_matrices = true;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        dmattn_decode_desc d = paged;
+        decode_tile t;
+        char why[200];
+        d.attention.type = DMATTN_TYPE_F16;
+        d.attention.k_format = d.attention.v_format = cases[i].format;
+        d.attention.head_dim = d.attention.value_dim = 64;
+        const uint64_t page = dmattn_decode_layout(&d).page_size;
+        d.pages = (uint32_t)((cases[i].unit * UINT32_MAX + cases[i].unit - 1) / page);
+        const dmattn_decode_desc most = resolved(d);
+        cr_expect(dmattn_decode_tile_choose(&caps, &most, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+        d.pages++;
+        const dmattn_decode_desc more = resolved(d);
+        cr_expect_not(dmattn_decode_tile_choose(&caps, &more, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+        cr_expect(strstr(why, "pool"), "%s", why);
+    }
+}

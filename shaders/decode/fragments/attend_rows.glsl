@@ -31,6 +31,7 @@ float max_of_row(float x)
 #define SEEN_KEYS        4
 
 #include "rows.glsl"
+#define PRODUCT_FACTOR 1
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,18 @@ const uint OUT_PITCH = VALUE_DIM / 4 + 1; // in units of 16 bytes; one is unused
 const uint CHECK_PITCH = 5, CHECK_UNITS = 16 * CHECK_PITCH;
 const uint SUM_UNITS = SUBGROUPS * (STORED_ROWS * OUT_PITCH > CHECK_UNITS ? STORED_ROWS * OUT_PITCH : CHECK_UNITS);
 
+// The steps of a subgroup in a list: all of them if the list is its own, or those that no other subgroup takes. Behind
+// the last one, NEXT_STEP is a step whose keys can be loaded.
+#ifdef SUBGROUP_LISTS
+#define FIRST_STEP               0
+#define STEP_BY                  STEP_KEYS
+#define NEXT_STEP(first, listed) (first + STEP_KEYS < listed ? first + STEP_KEYS : first)
+#else
+#define FIRST_STEP               gl_SubgroupID * STEP_KEYS
+#define STEP_BY                  SUBGROUPS * STEP_KEYS
+#define NEXT_STEP(first, listed) first + STEP_BY
+#endif
+
 shared uvec4 sums[SUM_UNITS];
 shared vec2 softmax[SUBGROUPS * STORED_ROWS]; // maximum and sum
 

@@ -12,8 +12,8 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
     fetch_queries(row_block * BLOCK_ROWS, q);
 #ifndef PAGED
     const uvec2 range = split_entries(TOKENS);
-    fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
-    fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
+    fetch_keys(range.x, FIRST_STEP, range.y - range.x, k);
+    fetch_values(range.x, FIRST_STEP, range.y - range.x, v);
 #endif
 }
 
@@ -39,26 +39,26 @@ void store_partial(uint first_row)
     }
 }
 
-// Attends to the workgroup's keys of a block, which the subgroups share. `k` and `v` hold the first keys of each
-// subgroup.
+// Attends to the subgroup's keys of a list. `k` and `v` hold the first ones.
 void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v),
                   inout vec2 row_max, inout vec2 row_sum, inout OUTPUTS)
 {
-    const uint step = SUBGROUPS * STEP_KEYS;
-    for (uint first = gl_SubgroupID * STEP_KEYS; first < listed; first += step) {
+    for (uint first = FIRST_STEP; first < listed; first += STEP_BY) {
         PROBABILITIES(probabilities);
         bool seen[SEEN_KEYS];
-#ifdef FORMATS
+#if defined(FORMATS) && !defined(EARLY_NEW_ROWS)
         replace_new_keys(block, first, listed, k);
 #endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
 #ifndef FORMATS // where attend_keys() does it
-        fetch_keys(block, first + step, listed, k); // loaded while these values are added
+        fetch_keys(block, NEXT_STEP(first, listed), listed, k); // loaded while these values are added
 #else
+        // With EARLY_NEW_ROWS, these values are the same. But with this branch between the softmax and the products,
+        // NVIDIA's compiler makes a loop that takes four fifths of the time (docs/notes/experiments.md).
         replace_new_values(block, first, listed, v);
 #endif
         add_values(probabilities, v, seen, o);
-        fetch_values(block, first + step, listed, v);
+        fetch_values(block, NEXT_STEP(first, listed), listed, v);
     }
 }
 
@@ -73,25 +73,36 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     begin_weights();
 #endif
     layout_seen = layout_seen || layout_is_right();
-    score_scale = layout_seen ? uintBitsToFloat(SCALE) : NOT_A_NUMBER;
+    score_scale = layout_seen ? uintBitsToFloat(SCALE) * PRODUCT_FACTOR : NOT_A_NUMBER;
     const bool is_first = first_row == row_block * BLOCK_ROWS;
     if (!is_first)
         fetch_queries(first_row, q);
     const uvec2 range = split_entries(count);
 #ifdef PAGED
-    for (uint block = range.x; block < range.y; block += BLOCK_KEYS) {
+#ifdef SUBGROUP_LISTS
+    const uint steps = ((range.y - range.x + SUBGROUPS - 1) / SUBGROUPS + STEP_KEYS - 1) / STEP_KEYS; // of a subgroup
+    const uint size = min(steps * STEP_KEYS, LIST_KEYS), first_block = range.x + gl_SubgroupID * size;
+    const uint next_block = SUBGROUPS * size;
+#else
+    const uint size = BLOCK_KEYS, first_block = range.x, next_block = BLOCK_KEYS;
+#endif
+    for (uint block = first_block; block < range.y; block += next_block) {
+#ifdef SUBGROUP_LISTS
+        subgroup_sync(); // the previous list has been read
+#else
         barrier(); // the previous list has been read
-        const uint listed = list_entries(block, min(block + BLOCK_KEYS, range.y));
+#endif
+        const uint listed = list_entries(block, min(block + size, range.y));
         if (listed == 0)
             continue;
-        fetch_keys(block, gl_SubgroupID * STEP_KEYS, listed, k);
-        fetch_values(block, gl_SubgroupID * STEP_KEYS, listed, v);
+        fetch_keys(block, FIRST_STEP, listed, k);
+        fetch_values(block, FIRST_STEP, listed, v);
         attend_block(first_row, block, listed, q, k, v, row_max, row_sum, o);
     }
 #else
     if (!is_first && range.x < range.y) {
-        fetch_keys(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, k);
-        fetch_values(range.x, gl_SubgroupID * STEP_KEYS, range.y - range.x, v);
+        fetch_keys(range.x, FIRST_STEP, range.y - range.x, k);
+        fetch_values(range.x, FIRST_STEP, range.y - range.x, v);
     }
     attend_block(first_row, range.x, range.y - range.x, q, k, v, row_max, row_sum, o);
 #endif

@@ -130,26 +130,59 @@ MATRIX_A minus_bias()
 
 // ---- loads ----------------------------------------------------------------------------------------------------------
 
+// Of the invocation's values, number `n` is that of this key of the subgroup.
+uint value_of(uint n)
+{
+    return 16 * (n / 4) + element_column(n % 4);
+}
+
+#ifdef PAGED
+
+// Piece `i` of the row that begins `at` units behind the first page.
+piece load_listed(uint format, uint at, uint i)
+{
+    return load_piece(format, advance(p.pages, at, uvec2(ROW_UNIT, 0)), i);
+}
+
+// If an invocation has pieces in all steps, their distance is a constant, which is a part of a load.
+const bool WHOLE_KEYS = KEY_PIECES % 4 + 16 - ROW_UNIT == 0, WHOLE_VALUES = VALUE_PIECES % 8 + 16 - ROW_UNIT == 0;
+
+// Loads the subgroup's keys from number `first` of its list on. A list has whole steps.
+void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
+{
+    const uint own = WHOLE_KEYS ? lane_column : 0;
+    [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
+        const uint at = key_rows[LIST_BEGIN + first + lane_row + 8 * r] + own;
+        [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
+            k[r][i] = load_listed(K_FORMAT, at, WHOLE_KEYS ? 4 * i : min(4 * i + lane_column, KEY_PIECES - 1));
+    }
+}
+
+void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
+{
+    const uint own = WHOLE_VALUES ? lane_row : 0;
+    [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
+        const uint number = LIST_BEGIN + first + value_of(n);
+        const uint at = key_rows[number] + (own + value_row_after(VALUE_BYTES == KEY_BYTES ? 0 : entries[number]));
+        [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
+            v[n][i] = load_listed(V_FORMAT, at, WHOLE_VALUES ? 8 * i : min(8 * i + lane_row, VALUE_PIECES - 1));
+    }
+}
+
+#else
+
 // Loads the subgroup's keys from number `first` on, of the `listed` keys of the block that begins with entry `block`.
 // Loads are unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
 void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
-#ifndef PAGED
     const uint own = block + min(first + gl_SubgroupInvocationID % STEP_KEYS, listed - 1);
     own_slot = fetch_slot(own);
     own_scales = entry_scales(own);
-#endif
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
         const uvec2 row = listed_key(block, min(first + lane_row + 8 * r, listed - 1));
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_piece(K_FORMAT, row, min(4 * i + lane_column, KEY_PIECES - 1));
     }
-}
-
-// Of the invocation's values, number `n` is that of this key of the subgroup.
-uint value_of(uint n)
-{
-    return 16 * (n / 4) + element_column(n % 4);
 }
 
 void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
@@ -160,6 +193,8 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
             v[n][i] = load_piece(V_FORMAT, row, min(8 * i + lane_row, VALUE_PIECES - 1));
     }
 }
+
+#endif
 
 // Whether there is a new token among the subgroup's keys: the last one is, because entries ascend.
 bool has_new_tokens(uint block, uint first, uint listed)
@@ -294,6 +329,13 @@ void find_scores(FIRST_QUERIES(q), KEYS(k), inout MATRIX_C s[KEY_TILES])
             }
 }
 
+// The lower or the upper halves of two words. As numbers of 16 bits, they are moved by one instruction.
+uint merge_halves(bool upper, uint x, uint y)
+{
+    const f16vec2 a = unpackFloat2x16(x), b = unpackFloat2x16(y);
+    return packFloat2x16(upper ? f16vec2(a.y, b.y) : f16vec2(a.x, b.x));
+}
+
 // O^T = O^T + v^T P^T. If no row sees a key, its blocks count as 0, because 0 * NaN is NaN. Numbers of INT8 and E4M3
 // are finite. Words of two keys are merged before they become numbers, so that a pair of f16 has a number of each.
 void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], inout OUTPUTS)
@@ -310,9 +352,10 @@ void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], i
             MATRIX_A a;
             [[unroll]] for (uint n = 0; n < 4; n += 2) {
                 const piece first = v[4 * t + n][step], second = v[4 * t + n + 1][step];
-                const uint x = word_of_piece(V_FORMAT, first, m), y = word_of_piece(V_FORMAT, second, m);
                 f16vec2 even, odd;
-                word_numbers(V_FORMAT, i % 2 == 0 ? x & 0xffffu | y << 16 : x >> 16 | y & 0xffff0000u, even, odd);
+                word_numbers(V_FORMAT,
+                             merge_halves(i % 2 != 0, word_of_piece(V_FORMAT, first, m), word_of_piece(V_FORMAT, second, m)),
+                             even, odd);
                 if (has_blocks(V_FORMAT)) {
                     const f16vec2 d = unpackFloat2x16(d_of_piece(first) & 0xffffu | d_of_piece(second) << 16);
                     even *= d;

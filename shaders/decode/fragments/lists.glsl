@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Lists of entries for attend_formats.glsl. Each subgroup has its own ones, in its part of the arrays, so that no
+// subgroup waits for the list of another one. A list has whole steps: behind its last entry, there are copies of it that
+// no row sees.
+#ifndef LIB_FRAGMENTS_LISTS_GLSL
+#define LIB_FRAGMENTS_LISTS_GLSL
+
+#include "../../lib/coopmat.glsl"
+
+#define SUBGROUP_LISTS
+const uint LIST_KEYS = BLOCK_KEYS / (WORKGROUP / SUBGROUP), LIST_LANES = SUBGROUP;
+const uint MOST_STEP_KEYS = 32; // that a subgroup attends to at a time
+#define LIST_LANE      gl_SubgroupInvocationID
+#define LIST_BEGIN     (gl_SubgroupID * LIST_KEYS)
+#define LIST_SCAN      subgroup_scan
+#define END_LIST(size) end_list(size)
+
+// Where the entries' rows of k are, in units of ROW_UNIT bytes from the first page on. So no load of a row waits for
+// the table, and its address takes one instruction.
+const uint ROW_UNIT = (KEY_BYTES | VALUE_BYTES) % 16 == 0 ? 16 : 2;
+shared uint key_rows[BLOCK_KEYS];
+
+// As in page_of() and page_key().
+uint key_row(uint entry)
+{
+    const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
+    const uint page = min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
+    return page * (PAGE_BYTES / ROW_UNIT) + (kv_head * PAGE_SIZE + entry % PAGE_SIZE) * (KEY_BYTES / ROW_UNIT);
+}
+
+// What is added to the row of k to get that of v, in the same units. It is the same for all entries if their rows have
+// the same size.
+uint value_row_after(uint entry)
+{
+    const uint slot = VALUE_BYTES == KEY_BYTES ? 0 : kv_head * PAGE_SIZE + entry % PAGE_SIZE;
+    return (PAGE_VALUES_AT + slot * (VALUE_BYTES - KEY_BYTES)) / ROW_UNIT;
+}
+
+// As exclusive_scan(), over the subgroup. The total comes from shared memory, so that compilers see that it is the same
+// for all invocations.
+uint subgroup_scan(uint x, out uint total)
+{
+    const uint lane = gl_SubgroupInvocationID;
+    uint sum = x;
+    [[unroll]] for (uint step = 1; step < SUBGROUP; step *= 2) {
+        const uint below = subgroupShuffle(sum, lane >= step ? lane - step : lane);
+        sum += lane >= step ? below : 0;
+    }
+    if (lane == SUBGROUP - 1)
+        scan_sums[gl_SubgroupID] = sum;
+    subgroup_sync();
+    total = scan_sums[gl_SubgroupID];
+    return sum - x;
+}
+
+// Ends a list of `size` entries. After the call, all invocations of the subgroup can read it.
+void end_list(uint size)
+{
+    subgroup_sync();
+    const uint at = size + gl_SubgroupInvocationID, last = LIST_BEGIN + max(size, 1) - 1;
+    if (at < (size + MOST_STEP_KEYS - 1) / MOST_STEP_KEYS * MOST_STEP_KEYS) {
+        entries[LIST_BEGIN + at] = entries[last];
+        key_rows[LIST_BEGIN + at] = key_rows[last];
+        ranges[LIST_BEGIN + at] = 0;
+        biases[LIST_BEGIN + at] = 0;
+        if (SCALED_KEYS > 1)
+            scales[LIST_BEGIN + at] = vec2(0);
+    }
+    subgroup_sync();
+}
+
+#endif
