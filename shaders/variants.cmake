@@ -120,6 +120,9 @@ list(APPEND DMATTN_VARIANTS
     "decode_paged_formats_fragments_f16 | ${formats} PAGED"
     "decode_balanced_formats_fragments_f16 | ${formats} PAGED BALANCED"
     "decode_selected_formats_fragments_f16 | ${formats} PAGED SELECTED_KEYS"
+    "decode_paged_blocks_fragments_f16 | ${formats} BLOCKS PAGED"
+    "decode_balanced_blocks_fragments_f16 | ${formats} BLOCKS PAGED BALANCED"
+    "decode_selected_blocks_fragments_f16 | ${formats} BLOCKS PAGED SELECTED_KEYS"
 )
 
 foreach(row IN LISTS matrix_kernels)

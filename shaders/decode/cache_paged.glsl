@@ -83,15 +83,28 @@ void fetch_list(uint block)
 
 shared uint entries[BLOCK_KEYS]; // the entries of the current list that some row sees
 
-#if defined(FORMATS) && defined(FRAGMENTS)
+#if defined(FORMATS) && defined(FRAGMENTS) && !defined(BLOCKS)
 #include "fragments/lists.glsl"
 #else
 // The list of a block is the workgroup's.
 const uint LIST_KEYS = BLOCK_KEYS, LIST_LANES = WORKGROUP;
-#define LIST_LANE      invocation
-#define LIST_BEGIN     0
-#define LIST_SCAN      exclusive_scan
-#define END_LIST(size) barrier()
+#define LIST_LANE         invocation
+#define LIST_AT(i)        i
+#define LIST_SCAN         exclusive_scan
+#define END_LIST(size)    barrier()
+#endif
+
+#ifdef BLOCKS
+// For each entry, the index of its page, so that no load of a row waits for the table.
+#define LISTED_ROW page_index
+shared uint listed_rows[BLOCK_KEYS];
+
+// As in page_of().
+uint page_index(uint entry)
+{
+    const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
+    return min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
+}
 #endif
 
 bool mask_allows(uint entry, uint row)
@@ -146,7 +159,7 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef SUBGROUP_LISTS
+#ifdef LISTED_ROW
     uint own_row[LOOKS];
 #endif
     uint seen = 0;
@@ -158,12 +171,12 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(entry);
 #endif
-#ifdef SUBGROUP_LISTS
-        own_row[i] = key_row(entry);
+#ifdef LISTED_ROW
+        own_row[i] = LISTED_ROW(entry);
 #endif
     }
     uint total;
-    uint at = LIST_BEGIN + LIST_SCAN(seen, total);
+    uint at = LIST_AT(LIST_SCAN(seen, total));
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
         if (range[i] != 0) {
             entries[at] = NUMBERED_ENTRY(own + i);
@@ -173,8 +186,8 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef SUBGROUP_LISTS
-            key_rows[at] = own_row[i];
+#ifdef LISTED_ROW
+            listed_rows[at] = own_row[i];
 #endif
             at++;
         }
@@ -187,7 +200,7 @@ uint list_entries(uint first, uint end)
 // The entry with number `i` in the list of the block that begins with entry `block`.
 uint entry_at(uint block, uint i)
 {
-    return entries[LIST_BEGIN + i];
+    return entries[LIST_AT(i)];
 }
 
 #ifdef FORMATS
@@ -219,6 +232,26 @@ uvec2 entry_value(uint entry)
 {
     return page_value(entry_page(entry), kv_head, entry);
 }
+
+#ifdef BLOCKS
+
+// The same for number `i` of the list.
+uvec2 listed_page(uint i)
+{
+    return advance(p.pages, listed_rows[i], uvec2(PAGE_BYTES, 0));
+}
+
+uvec2 listed_key(uint block, uint i)
+{
+    return page_key(listed_page(i), kv_head, entries[i]);
+}
+
+uvec2 listed_value(uint block, uint i)
+{
+    return page_value(listed_page(i), kv_head, entries[i]);
+}
+
+#endif
 
 #else
 

@@ -33,7 +33,7 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef SUBGROUP_LISTS
+#ifdef LISTED_ROW
     uint own_row[LOOKS];
 #endif
     uint seen = 0;
@@ -51,12 +51,12 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(key[i]);
 #endif
-#ifdef SUBGROUP_LISTS
-        own_row[i] = key_row(key[i]);
+#ifdef LISTED_ROW
+        own_row[i] = LISTED_ROW(key[i]);
 #endif
     }
     uint total;
-    uint at = LIST_BEGIN + LIST_SCAN(seen, total);
+    uint at = LIST_AT(LIST_SCAN(seen, total));
     [[unroll]] for (uint i = 0; i < LOOKS; i++)
         if (bits[i] != 0) {
             entries[at] = key[i];
@@ -66,8 +66,8 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef SUBGROUP_LISTS
-            key_rows[at] = own_row[i];
+#ifdef LISTED_ROW
+            listed_rows[at] = own_row[i];
 #endif
             at++;
         }

@@ -103,14 +103,19 @@ static bool has_pieces(const dmattn_decode_desc *d)
            && d->attention.value_dim % 16 == 0;
 }
 
-/* Whether 32 bits tell where in the pool a row begins, in units of 16 bytes, or of 2 if rows have other sizes
- * (fragments/lists.glsl). */
+static bool has_blocks(const dmattn_decode_desc *d)
+{
+    return dmattn_format_block(dmattn_attention_format(&d->attention, TENSOR_K)) > 1
+           || dmattn_format_block(dmattn_attention_format(&d->attention, TENSOR_V)) > 1;
+}
+
+/* Whether 32 bits tell where in the pool a row begins, in units of 16 bytes (fragments/lists.glsl). */
+#define ROW_UNIT 16
+
 static bool rows_have_numbers(const dmattn_decode_desc *d)
 {
-    const dmattn_attention_desc *a = &d->attention;
-    const uint64_t sizes = dmattn_format_bytes(dmattn_attention_format(a, TENSOR_K), a->head_dim)
-                           | dmattn_format_bytes(dmattn_attention_format(a, TENSOR_V), a->value_dim);
-    return d->cache != DMATTN_CACHE_PAGED || dmattn_decode_layout(d).pages_size / (sizes % 16 ? 2 : 16) <= UINT32_MAX;
+    return d->cache != DMATTN_CACHE_PAGED || has_blocks(d)
+           || dmattn_decode_layout(d).pages_size / ROW_UNIT <= UINT32_MAX;
 }
 
 bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
@@ -448,7 +453,10 @@ void dmattn_decode_tile_kernel(const decode_tile *t, const dmattn_decode_desc *d
              : t->shares                      ? "balanced"
              : d->cache == DMATTN_CACHE_PAGED ? "paged"
                                               : "bounded",
-             dmattn_decode_has_formats(d) ? "_formats" : "", dmattn_decode_has_tree(d) ? "_tree" : "");
+             t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED && has_blocks(d) ? "_blocks"
+             : dmattn_decode_has_formats(d)                                               ? "_formats"
+                                                                                          : "",
+             dmattn_decode_has_tree(d) ? "_tree" : "");
     dmattn_tile_kernel(&tile, source, name);
 }
 

@@ -2,6 +2,7 @@
  * How the work of a step of decoding is divided, on any device. */
 #include "decode/stage.h"
 #include "decode_descs.h"
+#include "descriptors/format.h"
 #include "support/capabilities_fixture.h"
 
 #include <criterion/criterion.h>
@@ -329,6 +330,7 @@ Test(decode_tile, formats)
     } cases[] = {
         {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, 16, true},
         {DMATTN_TYPE_BF16, DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q4_0, 128, true},
+        {DMATTN_TYPE_BF16, DMATTN_FORMAT_E4M3, DMATTN_FORMAT_Q8_0, 64, true},
         {DMATTN_TYPE_BF16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 112, true},
         {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 24, false}, /* half a piece */
         {DMATTN_TYPE_F16, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, 144, false},
@@ -355,7 +357,10 @@ Test(decode_tile, formats)
             continue;
         cr_expect_eq(t.form, FORM_FRAGMENTS);
         dmattn_decode_tile_kernel(&t, &r, name);
-        cr_expect_str_eq(name, i % 2 ? "decode_paged_formats_fragments_f16" : "decode_bounded_formats_fragments_f16");
+        const bool blocks = dmattn_format_block(cases[i / 2].k) > 1 || dmattn_format_block(cases[i / 2].v) > 1;
+        cr_expect_str_eq(name, i % 2 == 0 ? "decode_bounded_formats_fragments_f16"
+                               : blocks   ? "decode_paged_blocks_fragments_f16"
+                                          : "decode_paged_formats_fragments_f16");
         cr_expect_leq(dmattn_decode_tile_shared_memory(&t, &r), known.shared_memory);
         cr_expect(t.block_rows == 8 && t.matrix.m == 16 && t.matrix.n == 8 && t.matrix.k == 16);
         cr_expect_not(dmattn_decode_tile_choose(&square, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why),
@@ -480,30 +485,28 @@ Test(decode_tile, levels)
     cr_expect(dmattn_decode_tile_choose(&caps, &few, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
 }
 
-/* Rows in pages have numbers of 32 bits: in units of 16 bytes, or of 2 if rows have other sizes. */
+/* Rows of whole units of 16 bytes have numbers of 32 bits in the pool; rows of blocks have none. */
 Test(decode_tile, largest_pool)
 {
-    static const struct {
-        dmattn_format format;
-        uint64_t unit;
-    } cases[] = {{DMATTN_FORMAT_INT8, 16}, {DMATTN_FORMAT_Q8_0, 2}};
     capabilities caps = matrix_capabilities();
     caps.fragment_layout = LAYOUT_QUAD_ROWS;
     caps.narrow_matrices = true;
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        dmattn_decode_desc d = paged;
-        decode_tile t;
-        char why[200];
-        d.attention.type = DMATTN_TYPE_F16;
-        d.attention.k_format = d.attention.v_format = cases[i].format;
-        d.attention.head_dim = d.attention.value_dim = 64;
-        const uint64_t page = dmattn_decode_layout(&d).page_size;
-        d.pages = (uint32_t)((cases[i].unit * UINT32_MAX + cases[i].unit - 1) / page);
-        const dmattn_decode_desc most = resolved(d);
-        cr_expect(dmattn_decode_tile_choose(&caps, &most, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
-        d.pages++;
-        const dmattn_decode_desc more = resolved(d);
-        cr_expect_not(dmattn_decode_tile_choose(&caps, &more, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
-        cr_expect(strstr(why, "pool"), "%s", why);
-    }
+    dmattn_decode_desc d = paged;
+    decode_tile t;
+    char why[200];
+    d.attention.type = DMATTN_TYPE_F16;
+    d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
+    d.attention.head_dim = d.attention.value_dim = 64;
+    const dmattn_decode_desc small = resolved(d);
+    const uint64_t most = 16 * (UINT64_C(1) << 32) - 1; /* bytes */
+    d.pages = (uint32_t)(most / dmattn_decode_layout(&small).page_size);
+    const dmattn_decode_desc largest = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&caps, &largest, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+    d.pages++;
+    const dmattn_decode_desc larger = resolved(d);
+    cr_expect_not(dmattn_decode_tile_choose(&caps, &larger, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+    cr_expect(strstr(why, "pool"), "%s", why);
+    d.attention.k_format = DMATTN_FORMAT_Q8_0;
+    const dmattn_decode_desc blocks = resolved(d);
+    cr_expect(dmattn_decode_tile_choose(&caps, &blocks, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
 }

@@ -49,21 +49,32 @@ uint lane_of(uint row, uint column)
 
 #include "formats.glsl"
 
-// The scale of scores has the factor by which the numbers of k are too small in the matrices.
-#define PRODUCT_FACTOR NUMBER_FACTOR(K_FORMAT)
+// The scale has the factor by which the numbers of k are too small in the matrices.
+#define PRODUCT_SCALE (uintBitsToFloat(SCALE) * NUMBER_FACTOR(K_FORMAT))
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
 // Ranges, biases and scales of the invocation's keys, as in ranges[], biases[] and scales[]; 0 after the last key.
-#ifdef PAGED
+#ifdef SUBGROUP_LISTS
 void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS], out float bias[SEEN_KEYS],
                  out vec2 scale[SEEN_KEYS])
 {
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
-        const uint at = LIST_BEGIN + first + lane_row + 8 * r;
+        const uint at = LIST_AT(first + lane_row + 8 * r);
         range[r] = ranges[at];
         bias[r] = BIAS != 0 ? biases[at] : 0;
         scale[r] = SCALED_KEYS > 1 ? scales[at] : vec2(1);
+    }
+}
+#elif defined(PAGED)
+void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS], out float bias[SEEN_KEYS],
+                 out vec2 scale[SEEN_KEYS])
+{
+    [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
+        const uint at = first + lane_row + 8 * r, clamped = min(at, listed - 1);
+        range[r] = at < listed ? ranges[clamped] : 0;
+        bias[r] = BIAS != 0 ? biases[clamped] : 0;
+        scale[r] = at < listed ? vec2(scale_of_key(clamped), scale_of_value(clamped)) : vec2(0);
     }
 }
 #else
@@ -121,7 +132,7 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 2; n++) {
             const uint row = first_row + 2 * lane_column + n;
             const bool visible = TOKENS == 1 ? seen[r] : is_visible(entry, row, unpack_range(range[r]));
-            const float product = s[r / 2][SUM_ELEMENT(r % 2, n)] * (row_factor[n] * scale[r].x); // over PRODUCT_FACTOR
+            const float product = s[r / 2][SUM_ELEMENT(r % 2, n)] * (row_factor[n] * scale[r].x);
             x[r][n] = finish_score(product, ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[r], visible);
             largest[n] = max(largest[n], x[r][n]);
         }

@@ -136,23 +136,23 @@ uint value_of(uint n)
     return 16 * (n / 4) + element_column(n % 4);
 }
 
-#ifdef PAGED
+#ifdef SUBGROUP_LISTS
 
-// Piece `i` of the row that begins `at` units behind the first page.
+// Piece `i` of the row that begins 16 * `at` bytes behind the first page.
 piece load_listed(uint format, uint at, uint i)
 {
-    return load_piece(format, advance(p.pages, at, uvec2(ROW_UNIT, 0)), i);
+    return load_piece(format, advance(p.pages, at, uvec2(16, 0)), i);
 }
 
 // If an invocation has pieces in all steps, their distance is a constant, which is a part of a load.
-const bool WHOLE_KEYS = KEY_PIECES % 4 + 16 - ROW_UNIT == 0, WHOLE_VALUES = VALUE_PIECES % 8 + 16 - ROW_UNIT == 0;
+const bool WHOLE_KEYS = KEY_PIECES % 4 == 0, WHOLE_VALUES = VALUE_PIECES % 8 == 0;
 
 // Loads the subgroup's keys from number `first` of its list on. A list has whole steps.
 void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
     const uint own = WHOLE_KEYS ? lane_column : 0;
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
-        const uint at = key_rows[LIST_BEGIN + first + lane_row + 8 * r] + own;
+        const uint at = listed_rows[LIST_AT(first + lane_row + 8 * r)] + own;
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_listed(K_FORMAT, at, WHOLE_KEYS ? 4 * i : min(4 * i + lane_column, KEY_PIECES - 1));
     }
@@ -162,8 +162,8 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 {
     const uint own = WHOLE_VALUES ? lane_row : 0;
     [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
-        const uint number = LIST_BEGIN + first + value_of(n);
-        const uint at = key_rows[number] + (own + value_row_after(VALUE_BYTES == KEY_BYTES ? 0 : entries[number]));
+        const uint number = LIST_AT(first + value_of(n));
+        const uint at = listed_rows[number] + (own + value_row_after(VALUE_BYTES == KEY_BYTES ? 0 : entries[number]));
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_listed(V_FORMAT, at, WHOLE_VALUES ? 8 * i : min(8 * i + lane_row, VALUE_PIECES - 1));
     }
@@ -175,9 +175,11 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 // Loads are unconditional, with clamped indices: with a branch around each load, each would wait for the one before.
 void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
+#ifndef PAGED
     const uint own = block + min(first + gl_SubgroupInvocationID % STEP_KEYS, listed - 1);
     own_slot = fetch_slot(own);
     own_scales = entry_scales(own);
+#endif
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
         const uvec2 row = listed_key(block, min(first + lane_row + 8 * r, listed - 1));
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)

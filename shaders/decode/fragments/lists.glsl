@@ -11,21 +11,21 @@
 const uint LIST_KEYS = BLOCK_KEYS / (WORKGROUP / SUBGROUP), LIST_LANES = SUBGROUP;
 const uint MOST_STEP_KEYS = 32; // that a subgroup attends to at a time
 #define LIST_LANE      gl_SubgroupInvocationID
-#define LIST_BEGIN     (gl_SubgroupID * LIST_KEYS)
+#define LIST_AT(i)     (gl_SubgroupID * LIST_KEYS + (i))
 #define LIST_SCAN      subgroup_scan
 #define END_LIST(size) end_list(size)
 
-// Where the entries' rows of k are, in units of ROW_UNIT bytes from the first page on. So no load of a row waits for
-// the table, and its address takes one instruction.
-const uint ROW_UNIT = (KEY_BYTES | VALUE_BYTES) % 16 == 0 ? 16 : 2;
-shared uint key_rows[BLOCK_KEYS];
+// For each entry, where its row of k is, in units of 16 bytes from the first page on. So no load of a row waits for the
+// table, and its address takes one instruction.
+#define LISTED_ROW key_row
+shared uint listed_rows[BLOCK_KEYS];
 
 // As in page_of() and page_key().
 uint key_row(uint entry)
 {
     const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
     const uint page = min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
-    return page * (PAGE_BYTES / ROW_UNIT) + (kv_head * PAGE_SIZE + entry % PAGE_SIZE) * (KEY_BYTES / ROW_UNIT);
+    return page * (PAGE_BYTES / 16) + (kv_head * PAGE_SIZE + entry % PAGE_SIZE) * (KEY_BYTES / 16);
 }
 
 // What is added to the row of k to get that of v, in the same units. It is the same for all entries if their rows have
@@ -33,7 +33,7 @@ uint key_row(uint entry)
 uint value_row_after(uint entry)
 {
     const uint slot = VALUE_BYTES == KEY_BYTES ? 0 : kv_head * PAGE_SIZE + entry % PAGE_SIZE;
-    return (PAGE_VALUES_AT + slot * (VALUE_BYTES - KEY_BYTES)) / ROW_UNIT;
+    return (PAGE_VALUES_AT + slot * (VALUE_BYTES - KEY_BYTES)) / 16;
 }
 
 // As exclusive_scan(), over the subgroup. The total comes from shared memory, so that compilers see that it is the same
@@ -57,14 +57,14 @@ uint subgroup_scan(uint x, out uint total)
 void end_list(uint size)
 {
     subgroup_sync();
-    const uint at = size + gl_SubgroupInvocationID, last = LIST_BEGIN + max(size, 1) - 1;
+    const uint at = size + LIST_LANE, last = LIST_AT(max(size, 1) - 1);
     if (at < (size + MOST_STEP_KEYS - 1) / MOST_STEP_KEYS * MOST_STEP_KEYS) {
-        entries[LIST_BEGIN + at] = entries[last];
-        key_rows[LIST_BEGIN + at] = key_rows[last];
-        ranges[LIST_BEGIN + at] = 0;
-        biases[LIST_BEGIN + at] = 0;
+        entries[LIST_AT(at)] = entries[last];
+        listed_rows[LIST_AT(at)] = listed_rows[last];
+        ranges[LIST_AT(at)] = 0;
+        biases[LIST_AT(at)] = 0;
         if (SCALED_KEYS > 1)
-            scales[LIST_BEGIN + at] = vec2(0);
+            scales[LIST_AT(at)] = vec2(0);
     }
     subgroup_sync();
 }
