@@ -5,13 +5,19 @@
 
 #include "../shaders/lib/shared.h"
 
+/* Whether a * b > MAX_TENSOR_BYTES. Most factors have 32 bits, and a division takes long. */
+static bool is_too_large(uint64_t a, uint64_t b)
+{
+    return (a | b) <= UINT32_MAX ? a * b > MAX_TENSOR_BYTES : b && a > MAX_TENSOR_BYTES / b;
+}
+
 uint64_t dmattn_multiply(const uint64_t *factors, size_t count)
 {
     uint64_t product = 1;
     bool is_zero = false, is_large = false;
     for (size_t i = 0; i < count; i++) {
         is_zero = is_zero || !factors[i];
-        is_large = is_large || (factors[i] && product > MAX_TENSOR_BYTES / factors[i]);
+        is_large = is_large || is_too_large(product, factors[i]);
         product = is_large ? MAX_TENSOR_BYTES : product * factors[i];
     }
     return is_zero ? 0 : is_large ? TOO_MANY_BYTES : product;

@@ -160,9 +160,14 @@ dmattn_status dmattn_mask_desc_resolve(const dmattn_mask_desc *desc, dmattn_mask
     return DMATTN_SUCCESS;
 }
 
+/* Of a tensor with a number for each key of each plane. */
+static uint64_t bytes_of_keys(const dmattn_mask_desc *d)
+{
+    return dmattn_product(4, d->batch, d->kv_heads, d->keys);
+}
+
 uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *d, tensor_id tensor)
 {
-    const uint64_t plane_keys = dmattn_product(4, d->batch, d->kv_heads, d->keys);
     const uint64_t parameter = dmattn_type_size(d->importance.parameter_type);
     const bool importance = d->stages & DMATTN_STAGE_IMPORTANCE, intervals = d->stages & DMATTN_STAGE_INTERVALS,
                lists = d->stages & DMATTN_STAGE_LISTS;
@@ -175,13 +180,13 @@ uint64_t dmattn_mask_tensor_bytes(const dmattn_mask_desc *d, tensor_id tensor)
     case TENSOR_A: return importance ? parameter * d->kv_heads : 0;
     case TENSOR_DT_BIAS: return d->importance.dt_bias ? parameter * d->kv_heads : 0;
     case TENSOR_IMPORTANCE:
-        return importance || (intervals && d->selection.select != DMATTN_SELECT_ALL) ? plane_keys : 0;
+        return importance || (intervals && d->selection.select != DMATTN_SELECT_ALL) ? bytes_of_keys(d) : 0;
     case TENSOR_KEY_VALID: return d->selection.key_valid ? dmattn_product(d->batch, d->keys) : 0;
     case TENSOR_QUERY_OFFSETS:
     case TENSOR_KEY_OFFSETS:
         return d->selection.documents ? dmattn_product(4, d->batch, d->selection.documents + UINT64_C(1)) : 0;
     case TENSOR_BEGIN:
-    case TENSOR_END: return intervals || lists ? plane_keys : 0;
+    case TENSOR_END: return intervals || lists ? bytes_of_keys(d) : 0;
     default: return 0;
     }
 }
