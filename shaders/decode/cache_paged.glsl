@@ -216,8 +216,8 @@ bool sees_new_tokens()
 }
 
 #ifdef SUBGROUP_LISTS
-// The workgroup stores the rows of the new tokens among its keys before it attends to them, so that it loads them as all
-// others. Nobody else reads them in this step. Workgroups of other rows store the same ones.
+// The workgroup stores the rows of the new tokens among its keys before it attends to them, so that it loads them as
+// all others. Nobody else reads them in this step. Workgroups of other rows store the same ones.
 #define EARLY_NEW_ROWS
 #endif
 #endif

@@ -355,9 +355,8 @@ void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], i
             [[unroll]] for (uint n = 0; n < 4; n += 2) {
                 const piece first = v[4 * t + n][step], second = v[4 * t + n + 1][step];
                 f16vec2 even, odd;
-                word_numbers(V_FORMAT,
-                             merge_halves(i % 2 != 0, word_of_piece(V_FORMAT, first, m), word_of_piece(V_FORMAT, second, m)),
-                             even, odd);
+                const uint x = word_of_piece(V_FORMAT, first, m), y = word_of_piece(V_FORMAT, second, m);
+                word_numbers(V_FORMAT, merge_halves(i % 2 != 0, x, y), even, odd);
                 if (has_blocks(V_FORMAT)) {
                     const f16vec2 d = unpackFloat2x16(d_of_piece(first) & 0xffffu | d_of_piece(second) << 16);
                     even *= d;

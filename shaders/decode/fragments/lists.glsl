@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Lists of entries for attend_formats.glsl. Each subgroup has its own ones, in its part of the arrays, so that no
-// subgroup waits for the list of another one. A list has whole steps: behind its last entry, there are copies of it that
-// no row sees.
+// subgroup waits for the list of another one. A list has whole steps: behind its last entry, there are copies of it
+// that no row sees.
 #ifndef LIB_FRAGMENTS_LISTS_GLSL
 #define LIB_FRAGMENTS_LISTS_GLSL
 
