@@ -319,7 +319,13 @@ uint32_t dmattn_tile_portable_candidates(const capabilities *caps, const dmattn_
         tile.level = DMATTN_LEVEL_PORTABLE;
         tile.subgroup_size = dmattn_capabilities_subgroup_size(caps);
         tile.by_unit = dmattn_tile_by_unit(caps);
+        const uint32_t before = count;
         count = add(caps, d, tile, fitting, count, MAX_PORTABLE);
+        /* the first one with enough registers comes first */
+        if (max == 1 && count > before && need(caps, &fitting[before], d) <= dmattn_capabilities_registers(caps)) {
+            tiles[0] = fitting[before];
+            return 1;
+        }
     }
     prefer_few_registers(caps, d, need, fitting, count);
     for (uint32_t i = 0; i < count && i < max; i++)

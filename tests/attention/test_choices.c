@@ -418,6 +418,18 @@ static void expect(const char *device, const char *problem, int number, const ch
 static char why[256];
 static const messenger silent = {0};
 
+/* A choice looks at no more candidates than it must. It is the first of all. */
+static void expect_first(const char *device, const capabilities *caps, const dmattn_attention_desc *d)
+{
+    attention_tile tile, all[32];
+    char chosen[TEXT_SIZE], first[TEXT_SIZE];
+    cr_assert(dmattn_tile_choose(caps, d, DMATTN_LEVEL_PORTABLE, &tile, why, sizeof why), "%s", why);
+    cr_assert(dmattn_tile_candidates(caps, d, DMATTN_LEVEL_PORTABLE, all, 32, why, sizeof why), "%s", why);
+    describe(&tile, false, chosen);
+    describe(all, false, first);
+    cr_expect_str_eq(chosen, first, "%s: %s is chosen, but %s is first", device, chosen, first);
+}
+
 static void expect_forward(const struct choices *c, const capabilities *caps)
 {
     for (int i = 0; i < FORWARD_COUNT; i++) {
@@ -428,6 +440,7 @@ static void expect_forward(const struct choices *c, const capabilities *caps)
         FIRST_LEVEL(dmattn_tile_choose(caps, &d, level, &tile, why, sizeof why))
         describe(&tile, false, text);
         expect(c->name, "forward", i, text, c->forward[i]);
+        expect_first(c->name, caps, &d);
     }
 }
 
