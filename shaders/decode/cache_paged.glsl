@@ -83,21 +83,10 @@ void fetch_list(uint block)
 
 shared uint entries[BLOCK_KEYS]; // the entries of the current list that some row sees
 
-#if defined(FORMATS) && defined(FRAGMENTS) && !defined(BLOCKS)
-#include "fragments/lists.glsl"
-#else
-// The list of a block is the workgroup's.
-const uint LIST_KEYS = BLOCK_KEYS, LIST_LANES = WORKGROUP;
-#define LIST_LANE         invocation
-#define LIST_AT(i)        i
-#define LIST_SCAN         exclusive_scan
-#define END_LIST(size)    barrier()
-#endif
-
-#ifdef BLOCKS
-// For each entry, the index of its page, so that no load of a row waits for the table.
-#define LISTED_ROW page_index
-shared uint listed_rows[BLOCK_KEYS];
+#if defined(FORMATS) && defined(FRAGMENTS)
+// For each entry of the list, where its rows are, so that no load of a row waits for the table: the index of its page,
+// or, with SUBGROUP_LISTS, the place of its row of k.
+shared uint places[BLOCK_KEYS];
 
 // As in page_of().
 uint page_index(uint entry)
@@ -105,6 +94,20 @@ uint page_index(uint entry)
     const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
     return min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
 }
+
+#ifdef BLOCKS
+#define PLACE_OF page_index
+#else
+#include "fragments/lists.glsl"
+#endif
+#endif
+#ifndef SUBGROUP_LISTS
+// The list of a block is the workgroup's.
+const uint LIST_KEYS = BLOCK_KEYS, LIST_LANES = WORKGROUP;
+#define LIST_LANE      invocation
+#define LIST_AT(i)     i
+#define LIST_SCAN      exclusive_scan
+#define END_LIST(size) barrier()
 #endif
 
 bool mask_allows(uint entry, uint row)
@@ -159,8 +162,8 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef LISTED_ROW
-    uint own_row[LOOKS];
+#ifdef PLACE_OF
+    uint own_place[LOOKS];
 #endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
@@ -171,8 +174,8 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(entry);
 #endif
-#ifdef LISTED_ROW
-        own_row[i] = LISTED_ROW(entry);
+#ifdef PLACE_OF
+        own_place[i] = PLACE_OF(entry);
 #endif
     }
     uint total;
@@ -186,8 +189,8 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef LISTED_ROW
-            listed_rows[at] = own_row[i];
+#ifdef PLACE_OF
+            places[at] = own_place[i];
 #endif
             at++;
         }
@@ -214,12 +217,6 @@ bool sees_new_tokens()
     const uvec2 range = split_entries(count);
     return range.x < range.y && NUMBERED_ENTRY(range.y - 1) >= length_;
 }
-
-#ifdef SUBGROUP_LISTS
-// The workgroup stores the rows of the new tokens among its keys before it attends to them, so that it loads them as
-// all others. Nobody else reads them in this step. Workgroups of other rows store the same ones.
-#define EARLY_NEW_ROWS
-#endif
 #endif
 
 // Where the rows of an entry are. Those of a new token are not there yet.
@@ -238,7 +235,7 @@ uvec2 entry_value(uint entry)
 // The same for number `i` of the list.
 uvec2 listed_page(uint i)
 {
-    return advance(p.pages, listed_rows[i], uvec2(PAGE_BYTES, 0));
+    return advance(p.pages, places[i], uvec2(PAGE_BYTES, 0));
 }
 
 uvec2 listed_key(uint block, uint i)
@@ -272,35 +269,14 @@ uvec2 entry_value(uint entry)
 
 #endif
 
-#ifdef FORMATS
-void store_token(uint t)
-{
-    const uvec2 page = entry_page(length_ + t);
-    store_new_rows(t, page_key(page, kv_head, length_ + t), page_value(page, kv_head, length_ + t),
-                   page_number(page, PAGE_KEY_SCALES_AT, kv_head, length_ + t),
-                   page_number(page, PAGE_VALUE_SCALES_AT, kv_head, length_ + t));
-}
-#endif
-
-#ifdef EARLY_NEW_ROWS
-void store_own_tokens()
-{
-    const uvec2 range = split_entries(count);
-    const uint first = NUMBERED_ENTRY(range.x), last = NUMBERED_ENTRY(range.y - 1);
-    for (uint t = 0; t < count; t++)
-        if (length_ + t >= first && length_ + t <= last)
-            store_token(t);
-    memoryBarrierBuffer();
-    barrier();
-}
-#endif
-
 void end_cache()
 {
     for (uint t = 0; t < count; t++) {
         const uvec2 page = entry_page(length_ + t);
 #ifdef FORMATS
-        store_token(t);
+        store_new_rows(t, page_key(page, kv_head, length_ + t), page_value(page, kv_head, length_ + t),
+                       page_number(page, PAGE_KEY_SCALES_AT, kv_head, length_ + t),
+                       page_number(page, PAGE_VALUE_SCALES_AT, kv_head, length_ + t));
 #else
         copy_row(page_key(page, kv_head, length_ + t), new_key(t), ALIGNED != 0, KEY_BYTES, invocation, WORKGROUP);
         copy_row(page_value(page, kv_head, length_ + t), new_value(t), ALIGNED != 0, VALUE_BYTES, invocation,

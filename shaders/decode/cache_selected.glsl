@@ -33,8 +33,8 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
     vec2 own_scales[LOOKS];
 #endif
-#ifdef LISTED_ROW
-    uint own_row[LOOKS];
+#ifdef PLACE_OF
+    uint own_place[LOOKS];
 #endif
     uint seen = 0;
     [[unroll]] for (uint i = 0; i < LOOKS; i++) {
@@ -51,8 +51,8 @@ uint list_entries(uint first, uint end)
 #ifdef FORMATS
         own_scales[i] = entry_scales(key[i]);
 #endif
-#ifdef LISTED_ROW
-        own_row[i] = LISTED_ROW(key[i]);
+#ifdef PLACE_OF
+        own_place[i] = PLACE_OF(key[i]);
 #endif
     }
     uint total;
@@ -66,8 +66,8 @@ uint list_entries(uint first, uint end)
             if (SCALED_KEYS > 1)
                 scales[at] = own_scales[i];
 #endif
-#ifdef LISTED_ROW
-            listed_rows[at] = own_row[i];
+#ifdef PLACE_OF
+            places[at] = own_place[i];
 #endif
             at++;
         }

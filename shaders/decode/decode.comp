@@ -85,10 +85,6 @@ void main()
     const bool has_new_rows = sees_new_tokens();
     if (has_new_rows)
         make_new_rows();
-#ifdef EARLY_NEW_ROWS
-    if (has_new_rows)
-        store_own_tokens();
-#endif
 #endif
     begin_cache(slots);
     const uint first_row = row_block * BLOCK_ROWS, rows = count * GROUP, step = ROW_BLOCKS * BLOCK_ROWS;

@@ -423,8 +423,8 @@ static const matrix_candidate shared[] = {
 };
 
 /* Xe3, with up to 256 registers: the output is in registers. In ANV's cycles for a pair, 64, 96 and 128 dimensions take
- * 77, 94 and 121 instead of 84, 152 and 194 with the output in shared memory, which is also half of that memory
- * (docs/notes/experiments.md). The last tile is for masks with biases. */
+ * 77, 94 and 121 instead of 84, 152 and 194 with the output in shared memory, and a quarter to a half of the shared
+ * memory (docs/notes/experiments.md). The last tile is for masks with biases. */
 static const matrix_candidate shared_xe3[] = {
     {FEW_ROWS, MANY, 64, 4, 1, 32, 0, false, ANY_KEYS, 0}, {FEW_ROWS, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
     {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 80, 8, 1, 32, 64, false, ANY_KEYS, 0},

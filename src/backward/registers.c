@@ -185,15 +185,15 @@ static uint32_t shared_sums_registers(const capabilities *caps, const attention_
            + (blocks < 3 ? 7 - 2 * blocks : 0);
 }
 
-/* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
- * of the next tile is loaded, registers hold it, too. If a workgroup is one subgroup, compilers remove its barriers,
- * and v of the next tile may join k. */
 /* ANV holds more than twice the output, and the coming keys. */
 static uint32_t intel_matrix_registers(uint32_t sums, uint32_t queries, uint32_t scores, uint32_t steps)
 {
     return sums * 12 / 5 + queries + scores + 4 * steps + 58;
 }
 
+/* The output, of which RADV holds a part twice, a row of q and the scores; the rest is addresses and operands. While k
+ * of the next tile is loaded, registers hold it, too. If a workgroup is one subgroup, compilers remove its barriers,
+ * and v of the next tile may join k. */
 #define FEW_STEPS      5
 #define FEW_STEPS_OF_1 6
 uint32_t dmattn_tile_matrix_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)

@@ -60,7 +60,7 @@ enum decode_constant_id { BALANCE_CONSTANTS(DECODE_ID) DECODE_CONSTANTS(DECODE_I
 /* How the step's work is divided; names as in shaders/decode/decode.h. */
 typedef struct decode_tile {
     dmattn_level level;
-    tile_form form; /* decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or _fragments.glsl */
+    tile_form form; /* decode/decode_attend.glsl, _matrix.glsl (FORM_SHARED) or fragments/ */
     uint32_t workgroup, subgroup_size;
     uint32_t key_lanes, block_rows, block_keys;
     uint32_t splits, row_blocks;

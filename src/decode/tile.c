@@ -118,6 +118,12 @@ static bool rows_have_numbers(const dmattn_decode_desc *d)
            || dmattn_decode_layout(d).pages_size / ROW_UNIT <= UINT32_MAX;
 }
 
+/* Whether registers hold a row of q, k, v and the output. */
+static bool fits_registers(const dmattn_decode_desc *d)
+{
+    return d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
+}
+
 bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const matrix_shape *x = &t->matrix;
@@ -136,8 +142,7 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
                /* loaded elements are multiplied without conversion, or are numbers that f16 holds */
                && (has_formats ? has_pieces(d) && caps->narrow_matrices && rows_have_numbers(d)
                                : t->operands == d->attention.type)
-               /* registers hold a row of q, k, v and the output */
-               && d->attention.head_dim <= FRAGMENTS_DIM && d->attention.value_dim <= FRAGMENTS_DIM;
+               && fits_registers(d);
     /* an invocation's loads of wider rows do not fit in registers */
     if (d->attention.head_dim > BAND || d->attention.value_dim > BAND)
         return false;
@@ -323,7 +328,8 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile.block_keys = LISTED_KEYS * tile.workgroup;
-            /* shared memory may be too small; with formats, new tokens and scales need some, too */
+            /* shared memory may be too small; with formats, new tokens and scales need some, too; and each subgroup has
+             * lists of at least a whole step (fragments/lists.glsl) */
             const uint32_t least = has_formats ? tile.workgroup : tile.block_keys / 2;
             while (tile.block_keys > least && !dmattn_decode_tile_fits(&tile, caps, d))
                 tile.block_keys /= 2;
@@ -343,7 +349,8 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
                                : "a lane has too few registers for the loads of the kernel by matrices");
         return 0;
     }
-    if (has_formats && !rows_have_numbers(d))
+    if (has_formats && has_pieces(d) && fits_registers(d) && caps->narrow_matrices
+        && caps->fragment_layout == LAYOUT_QUAD_ROWS && !rows_have_numbers(d))
         snprintf(why, size,
                  "with formats, a pool of %llu bytes is too large for matrices, whose rows have numbers of 32 bits",
                  (unsigned long long)dmattn_decode_layout(d).pages_size);
@@ -416,7 +423,7 @@ static uint32_t portable_shared_memory(const decode_tile *t)
 }
 
 /* Bytes of the arrays of decode_rows.glsl: new tokens' rows, a quad for each 8 elements or two of f32, and scales; of
- * cache_paged.glsl: pages. */
+ * cache_paged.glsl: places. */
 static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
     const dmattn_attention_desc *a = &d->attention;
@@ -426,8 +433,8 @@ static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_
         a->head_dim / 8 * (k == DMATTN_FORMAT_F32 ? 2 : 1) + a->value_dim / 8 * (v == DMATTN_FORMAT_F32 ? 2 : 1);
     if (!dmattn_decode_has_formats(d))
         return 0;
-    const uint32_t pages = t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED ? 4 * t->block_keys : 0;
-    return pages + 16 * a->queries * quads
+    const uint32_t places = t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED ? 4 * t->block_keys : 0;
+    return places + 16 * a->queries * quads
            + 8 * (dmattn_format_has_scales(k) || dmattn_format_has_scales(v) ? t->block_keys : 1);
 }
 

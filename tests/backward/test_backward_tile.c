@@ -240,7 +240,7 @@ Test(backward_tile, registers_of_xe3)
     } rows[] = {
         {64, false, false, true, false},  {64, true, false, true, false},  {64, true, true, true, true},
         {96, true, true, true, true},     {128, false, false, true, true}, {120, true, false, false, false},
-        {128, true, false, false, false},
+        {128, true, false, false, false}, {112, true, false, true, true},
     };
     capabilities caps = matrix_capabilities();
     caps.driver = VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA;

@@ -506,6 +506,11 @@ Test(decode_tile, largest_pool)
     const dmattn_decode_desc larger = resolved(d);
     cr_expect_not(dmattn_decode_tile_choose(&caps, &larger, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
     cr_expect(strstr(why, "pool"), "%s", why);
+    d.attention.head_dim = 144;
+    const dmattn_decode_desc wide = resolved(d);
+    cr_expect_not(dmattn_decode_tile_choose(&caps, &wide, DMATTN_LEVEL_MATRIX, &t, why, sizeof why));
+    cr_expect_not(strstr(why, "pool"), "another reason is first: %s", why);
+    d.attention.head_dim = 64;
     d.attention.k_format = DMATTN_FORMAT_Q8_0;
     const dmattn_decode_desc blocks = resolved(d);
     cr_expect(dmattn_decode_tile_choose(&caps, &blocks, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);

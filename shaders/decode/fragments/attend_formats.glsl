@@ -63,7 +63,7 @@ void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS],
         const uint at = LIST_AT(first + lane_row + 8 * r);
         range[r] = ranges[at];
         bias[r] = BIAS != 0 ? biases[at] : 0;
-        scale[r] = SCALED_KEYS > 1 ? scales[at] : vec2(1);
+        scale[r] = scales[at];
     }
 }
 #elif defined(PAGED)
@@ -131,7 +131,7 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         seen[r] = range[r] != 0;
         [[unroll]] for (uint n = 0; n < 2; n++) {
             const uint row = first_row + 2 * lane_column + n;
-            const bool visible = TOKENS == 1 ? seen[r] : is_visible(entry, row, unpack_range(range[r]));
+            const bool visible = TOKENS + MASK == 1 ? seen[r] : is_visible(entry, row, unpack_range(range[r]));
             const float product = s[r / 2][SUM_ELEMENT(r % 2, n)] * (row_factor[n] * scale[r].x);
             x[r][n] = finish_score(product, ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[r], visible);
             largest[n] = max(largest[n], x[r][n]);

@@ -46,15 +46,13 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
     for (uint first = FIRST_STEP; first < listed; first += STEP_BY) {
         PROBABILITIES(probabilities);
         bool seen[SEEN_KEYS];
-#if defined(FORMATS) && !defined(EARLY_NEW_ROWS)
+#ifdef FORMATS
         replace_new_keys(block, first, listed, k);
 #endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
 #ifndef FORMATS // where attend_keys() does it
         fetch_keys(block, NEXT_STEP(first, listed), listed, k); // loaded while these values are added
 #else
-        // With EARLY_NEW_ROWS, these values are the same. But with this branch between the softmax and the products,
-        // NVIDIA's compiler makes a loop that takes four fifths of the time (docs/notes/experiments.md).
         replace_new_values(block, first, listed, v);
 #endif
         add_values(probabilities, v, seen, o);

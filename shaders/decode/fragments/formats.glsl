@@ -152,7 +152,7 @@ void fetch_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
     const uint own = WHOLE_KEYS ? lane_column : 0;
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
-        const uint at = listed_rows[LIST_AT(first + lane_row + 8 * r)] + own;
+        const uint at = places[LIST_AT(first + lane_row + 8 * r)] + own;
         [[unroll]] for (uint i = 0; i < KEY_STEPS; i++)
             k[r][i] = load_listed(K_FORMAT, at, WHOLE_KEYS ? 4 * i : min(4 * i + lane_column, KEY_PIECES - 1));
     }
@@ -163,7 +163,7 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
     const uint own = WHOLE_VALUES ? lane_row : 0;
     [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
         const uint number = LIST_AT(first + value_of(n));
-        const uint at = listed_rows[number] + (own + value_row_after(VALUE_BYTES == KEY_BYTES ? 0 : entries[number]));
+        const uint at = places[number] + (own + value_row_after(VALUE_BYTES == KEY_BYTES ? 0 : entries[number]));
         [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)
             v[n][i] = load_listed(V_FORMAT, at, WHOLE_VALUES ? 8 * i : min(8 * i + lane_row, VALUE_PIECES - 1));
     }

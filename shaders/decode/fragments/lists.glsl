@@ -9,23 +9,18 @@
 
 #define SUBGROUP_LISTS
 const uint LIST_KEYS = BLOCK_KEYS / (WORKGROUP / SUBGROUP), LIST_LANES = SUBGROUP;
-const uint MOST_STEP_KEYS = 32; // that a subgroup attends to at a time
+const uint WHOLE_STEPS = 32; // a list is a multiple of so many keys; STEP_KEYS of attend_formats.glsl
 #define LIST_LANE      gl_SubgroupInvocationID
 #define LIST_AT(i)     (gl_SubgroupID * LIST_KEYS + (i))
 #define LIST_SCAN      subgroup_scan
 #define END_LIST(size) end_list(size)
+#define PLACE_OF       key_row
 
-// For each entry, where its row of k is, in units of 16 bytes from the first page on. So no load of a row waits for the
-// table, and its address takes one instruction.
-#define LISTED_ROW key_row
-shared uint listed_rows[BLOCK_KEYS];
-
-// As in page_of() and page_key().
+// Where the row of k of an entry is, in units of 16 bytes from the first page on. So its address takes one instruction.
 uint key_row(uint entry)
 {
-    const uint at = min(entry / PAGE_SIZE, TABLE_PAGES - 1);
-    const uint page = min(Words(advance(p.table, sequence, uvec2(4 * TABLE_PAGES, 0))).w[at], PAGES - 1);
-    return page * (PAGE_BYTES / 16) + (kv_head * PAGE_SIZE + entry % PAGE_SIZE) * (KEY_BYTES / 16);
+    return page_index(entry) * (PAGE_BYTES / 16)
+           + (kv_head * PAGE_SIZE + entry % PAGE_SIZE) * (KEY_BYTES / 16);
 }
 
 // What is added to the row of k to get that of v, in the same units. It is the same for all entries if their rows have
@@ -58,13 +53,12 @@ void end_list(uint size)
 {
     subgroup_sync();
     const uint at = size + LIST_LANE, last = LIST_AT(max(size, 1) - 1);
-    if (at < (size + MOST_STEP_KEYS - 1) / MOST_STEP_KEYS * MOST_STEP_KEYS) {
+    if (at < (size + WHOLE_STEPS - 1) / WHOLE_STEPS * WHOLE_STEPS) {
         entries[LIST_AT(at)] = entries[last];
-        listed_rows[LIST_AT(at)] = listed_rows[last];
+        places[LIST_AT(at)] = places[last];
         ranges[LIST_AT(at)] = 0;
         biases[LIST_AT(at)] = 0;
-        if (SCALED_KEYS > 1)
-            scales[LIST_AT(at)] = vec2(0);
+        scales[LIST_AT(at)] = vec2(0);
     }
     subgroup_sync();
 }
