@@ -49,9 +49,6 @@ uint lane_of(uint row, uint column)
 
 #include "formats.glsl"
 
-// The scale has the factor by which the numbers of k are too small in the matrices.
-#define PRODUCT_SCALE (uintBitsToFloat(SCALE) * NUMBER_FACTOR(K_FORMAT))
-
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
 // Ranges, biases and scales of the invocation's keys, as in ranges[], biases[] and scales[]; 0 after the last key.
@@ -132,7 +129,8 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         [[unroll]] for (uint n = 0; n < 2; n++) {
             const uint row = first_row + 2 * lane_column + n;
             const bool visible = TOKENS + MASK == 1 ? seen[r] : is_visible(entry, row, unpack_range(range[r]));
-            const float product = s[r / 2][SUM_ELEMENT(r % 2, n)] * (row_factor[n] * scale[r].x);
+            const float number = s[r / 2][SUM_ELEMENT(r % 2, n)] * NUMBER_FACTOR(K_FORMAT);
+            const float product = number * (row_factor[n] * scale[r].x);
             x[r][n] = finish_score(product, ENTRY_TERMS != 0 ? entry_term(entry, row) : bias[r], visible);
             largest[n] = max(largest[n], x[r][n]);
         }

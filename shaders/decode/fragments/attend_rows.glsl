@@ -31,7 +31,6 @@ float max_of_row(float x)
 #define SEEN_KEYS        4
 
 #include "rows.glsl"
-#define PRODUCT_SCALE uintBitsToFloat(SCALE)
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
     begin_weights();
 #endif
     layout_seen = layout_seen || layout_is_right();
-    score_scale = layout_seen ? PRODUCT_SCALE : NOT_A_NUMBER;
+    score_scale = layout_seen ? uintBitsToFloat(SCALE) : NOT_A_NUMBER;
     const bool is_first = first_row == row_block * BLOCK_ROWS;
     if (!is_first)
         fetch_queries(first_row, q);
