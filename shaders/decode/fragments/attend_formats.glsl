@@ -128,6 +128,7 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
         seen[r] = range[r] != 0;
         [[unroll]] for (uint n = 0; n < 2; n++) {
             const uint row = first_row + 2 * lane_column + n;
+            // without a mask, all rows of one token see the same keys
             const bool visible = TOKENS + MASK == 1 ? seen[r] : is_visible(entry, row, unpack_range(range[r]));
             const float number = s[r / 2][SUM_ELEMENT(r % 2, n)] * NUMBER_FACTOR(K_FORMAT);
             const float product = number * (row_factor[n] * scale[r].x);
