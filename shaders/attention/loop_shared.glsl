@@ -41,6 +41,24 @@ void stage_values(key_tile t, inout COMING_VALUES)
 
 DEFINE_STORE_ROWS(o, OUTPUT_BLOCKS, put_output)
 
+// The same for the output in shared memory, multiplied by `factors`: block by block, as rows in place of scores.
+void store_sums(FACTORS)
+{
+    const uint columns = MATRIX_N / 8;
+    [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
+        MATRIX_C sum = load_sum(d);
+        [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
+            sum[e] *= factors[e];
+        coopMatStore(sum, scores, SUBGROUP_SCORES, SCORE_PITCH, BY_ROWS);
+        subgroup_sync();
+        [[unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * columns; i += SUBGROUP) {
+            const uint r = i / columns, c = i % columns, at = SUBGROUP_SCORES + r * SCORE_PITCH + 2 * c;
+            put_output(tile_row_of(0, r), d * columns + c, uintBitsToFloat(scores[at]), uintBitsToFloat(scores[at + 1]));
+        }
+        subgroup_sync();
+    }
+}
+
 // Attends to one tile of keys.
 #define ATTEND                                                                              \
     if (SUMS_SHARED == 0)                                                                   \
@@ -129,13 +147,9 @@ void main()
             hide_values(now); // the barrier before the product makes this visible
         ATTEND
     }
-    finish_rows(row_max, row_sum, o);
+    finish_rows(row_max, row_sum, factors, o);
     if (SUMS_SHARED != 0)
-        [[dont_unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * VALUE_COLUMNS; i += SUBGROUP) {
-            const uint r = i / VALUE_COLUMNS, column = i % VALUE_COLUMNS;
-            const uint at = SUBGROUP_SUMS + r * SUM_PITCH + 2 * column;
-            put_output(tile_row_of(0, r), column, uintBitsToFloat(sums[at]), uintBitsToFloat(sums[at + 1]));
-        }
+        store_sums(factors);
     else
         store_o(o);
 }

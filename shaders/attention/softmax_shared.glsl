@@ -21,11 +21,10 @@ const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in regi
 #define ROWS_LOOP [[dont_unroll]] // with few registers, not all rows can be loaded at once
 
 // With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
-const uint SUM_PITCH = VALUE_BLOCKS * MATRIX_N / 4 + 1;
-shared uvec4 sums[SUMS_SHARED != 0 ? PAIR_ROWS * SUM_PITCH : 1];
+const uint SUM_UNITS = (ELEMENTS + 3) / 4; // of a block, in each invocation
+shared uvec4 sums[SUMS_SHARED != 0 ? VALUE_BLOCKS * SUM_UNITS * WORKGROUP : 1];
 // Not 0: then, registers do not hold several blocks of P either.
 const uint IN_STEPS = SUMS_SHARED != 0 ? SUMMED_BLOCKS - 1 : 0;
-#define SUBGROUP_SUMS (gl_SubgroupID * MATRIX_M * SUM_PITCH)
 
 // A lane's row of a block, and its first column in that row.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
@@ -100,10 +99,27 @@ MATRIX_A load_probability(uint k)
     return a;
 }
 
+// A block of the output in shared memory. Each invocation stores the elements that it holds, and reads back the same
+// ones. So it does not matter which ones they are, no synchronization is needed, and four elements are one access;
+// coopMatLoad() and coopMatStore() of a block make up to four times as many (ANV).
+void store_sum(uint d, MATRIX_C sum)
+{
+    [[unroll]] for (uint unit = 0; unit < SUM_UNITS; unit++) {
+        vec4 x = vec4(0);
+        [[unroll]] for (uint e = 4 * unit; e < 4 * unit + 4 && e < ELEMENTS; e++)
+            x[e % 4] = sum[e];
+        sums[(d * SUM_UNITS + unit) * WORKGROUP + invocation] = floatBitsToUint(x);
+    }
+}
+
 MATRIX_C load_sum(uint d)
 {
     MATRIX_C sum;
-    coopMatLoad(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+    [[unroll]] for (uint unit = 0; unit < SUM_UNITS; unit++) {
+        const vec4 x = uintBitsToFloat(sums[(d * SUM_UNITS + unit) * WORKGROUP + invocation]);
+        [[unroll]] for (uint e = 4 * unit; e < 4 * unit + 4 && e < ELEMENTS; e++)
+            sum[e] = x[e % 4];
+    }
     return sum;
 }
 
@@ -112,7 +128,7 @@ void begin_sums()
 {
     if (SUMS_SHARED != 0)
         [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
-            coopMatStore(MATRIX_C(0.0), sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+            store_sum(d, MATRIX_C(0.0));
 }
 
 // sum = sum * factors + a v, for a block of columns of v from staged[at] on.
@@ -154,7 +170,7 @@ void add_pv(FACTORS, uint at, inout OUTPUTS)
                 add_block_in_steps(factors, at + d * MATRIX_N / 8, sum);
             else
                 add_block(factors, a, at + d * MATRIX_N / 8, sum);
-            coopMatStore(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
+            store_sum(d, sum);
         }
     else
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
@@ -164,7 +180,8 @@ void add_pv(FACTORS, uint at, inout OUTPUTS)
 #define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, row_max, row_sum, factors)
 #define ADD_PV add_pv(factors, VALUES, o)
 
-void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
+// With SUMS_SHARED, the output must still be multiplied by `factors`.
+void finish_rows(ROW_MAXIMA, ROW_SUMS, out FACTORS, inout OUTPUTS)
 {
     [[unroll]] for (uint lane = 1; lane < ROW_LANES; lane *= 2)
         row_sum[0][0] += subgroupShuffleXor(row_sum[0][0], lane);
@@ -172,20 +189,11 @@ void finish_rows(ROW_MAXIMA, ROW_SUMS, inout OUTPUTS)
     float sum = row_sum[0][0], largest = score_from_units(row_max[0][0]), shrink = 1;
     if (SINK != 0)
         shrink = add_sink(load_sink(p.sink, row_head(row)), largest, sum);
-    FACTORS;
     spread_factors(shrink * softmax_inverse(sum), factors);
-    if (SUMS_SHARED != 0)
-        [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
-            MATRIX_C sum = load_sum(d);
-            [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-                sum[e] *= factors[e];
-            coopMatStore(sum, sums, SUBGROUP_SUMS + d * MATRIX_N / 4, SUM_PITCH, BY_ROWS);
-        }
-    else
+    if (SUMS_SHARED == 0)
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
             [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
                 o[0][d][e] *= factors[e];
-    subgroup_sync();
     if (STORES_SOFTMAX && LANE_COLUMN == 0 && row_exists(row))
         store_softmax(row, largest, sum);
 }

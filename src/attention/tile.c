@@ -98,8 +98,10 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     uint32_t units = max_u32(t->keys * (key_pitch + value_pitch), subgroups * block);
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
-    if (t->form == FORM_SHARED)
-        units += subgroups * x->m * (t->keys / 4 + 1) + (t->sums_shared ? t->rows * (value_blocks * x->n / 4 + 1) : 1);
+    if (t->form == FORM_SHARED) {
+        const uint32_t sum_units = dmattn_ceil_div(x->m * x->n / t->subgroup_size, 4);
+        units += subgroups * x->m * (t->keys / 4 + 1) + (t->sums_shared ? value_blocks * sum_units * t->workgroup : 1);
+    }
     const uint32_t sets = t->form == FORM_SHARED ? 2 : 3;
     const uint32_t slots = dmattn_attention_has_lists(d) ? sets * t->keys : 1;
     return 16 * units + 12 * slots + 4 * sets * t->keys;

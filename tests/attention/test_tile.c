@@ -90,7 +90,8 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     TAKEN_FOR_GRANTED(slice / m >= 1 + n / 4); /* store_o(): the same */
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     const uint32_t queries = shared_blocks ? t->rows * (shared_blocks * k / 8 + 1) : 1;
-    const uint32_t sums = t->sums_shared ? t->rows * (value_blocks * n / 4 + 1) : 1;
+    const uint32_t elements = m * n / t->subgroup_size; /* of a block of sums in a lane */
+    const uint32_t sums = t->sums_shared ? value_blocks * ((elements + 3) / 4) * t->workgroup : 1;
     const uint32_t scores = t->form == FORM_SHARED ? subgroups * m * (t->keys / 4 + 1) + sums : 0;
     const uint32_t sets = t->form == FORM_SHARED ? 2 : 3; /* tiles of keys that have slots at a time */
     const uint32_t slots =
