@@ -6,7 +6,7 @@
 //     P = softmax     a barrier; k of the next tile is stored
 //     O = O + P v     meanwhile, v of the next tile is loaded; a barrier; it is stored
 //
-// With SUMS_SHARED, rows are loaded where they are stored.
+// With SUMS_SHARED, rows are loaded where they are stored, and v is stored by columns.
 
 // Loads rows of k or v and stores them at once, one at a time: for devices with too few registers to hold them.
 const uint MOST_STEPS = 1;
@@ -25,18 +25,29 @@ void stage_keys(key_tile t, inout COMING_KEYS)
         }
 }
 
-void stage_values(key_tile t, inout COMING_VALUES)
+// The same for v, of which columns are stored. An invocation has 8 columns of KEYS_AT_ONCE keys at a time. Columns that do
+// not exist hold something; so do those of the output, which are not stored.
+const uint KEYS_AT_ONCE = 4;
+
+void stage_values(key_tile t)
 {
-    if (VALUE_STEPS <= MOST_STEPS) {
-        fetch_values(t, coming_values);
-        store_values(coming_values);
-    } else
-        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * VALUE_COLUMNS; i += WORKGROUP) {
-            const uint column = i % VALUE_COLUMNS, row = i / VALUE_COLUMNS;
-            const uvec4 unit = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, row),
-                                                      min(column, VALUE_DIM / 8 - 1)));
-            staged[VALUES + row * VALUE_PITCH + column] = column < VALUE_DIM / 8 ? unit : uvec4(0);
-        }
+    [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS / KEYS_AT_ONCE * VALUE_COLUMNS; i += WORKGROUP) {
+        const uint unit = i % VALUE_COLUMNS, first = i / VALUE_COLUMNS * KEYS_AT_ONCE;
+        uvec4 rows[KEYS_AT_ONCE];
+        [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r++)
+            rows[r] = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, first + r),
+                                             min(unit, VALUE_DIM / 8 - 1)));
+        if (t.partial) // as hide_values() does
+            [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r++)
+                if (tile_hides(t, first + r))
+                    rows[r] = uvec4(0);
+        [[unroll]] for (uint c = 0; c < 8; c++)
+            [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r += 2) {
+                const uint a = rows[r][c / 2], b = rows[r + 1][c / 2];
+                staged[VALUES + (8 * unit + c) * VALUE_PITCH + first / 8][first % 8 / 2 + r / 2] =
+                    c % 2 == 0 ? (a & 0xffffu) | b << 16 : a >> 16 | (b & 0xffff0000u);
+            }
+    }
 }
 
 DEFINE_STORE_ROWS(o, OUTPUT_BLOCKS, put_output)
@@ -83,11 +94,11 @@ void store_sums(FACTORS)
     next = after;                                                                           \
     after = next_tile(free_slots);                                                          \
     fetch_slot_key(after, coming_slot);                                                     \
-    add_pv(factors, VALUES, o);                                                             \
+    add_pv(factors, o);                                                                     \
     barrier();                                                                              \
     if (GUARDED == 0 || now.exists) {                                                       \
         if (SUMS_SHARED != 0)                                                               \
-            stage_values(now, coming_values);                                               \
+            stage_values(now);                                                              \
         else                                                                                \
             store_values(coming_values);                                                    \
     }
@@ -133,7 +144,7 @@ void main()
     barrier(); // also: shared memory held slices before, and holds keys from here on
     if (SUMS_SHARED != 0) {
         stage_keys(now, coming_keys);
-        stage_values(now, coming_values);
+        stage_values(now);
     } else {
         fetch_keys(now, coming_keys);
         fetch_values(now, coming_values);
@@ -143,7 +154,7 @@ void main()
     barrier();
 
     while (now.exists) {
-        if (now.partial)
+        if (SUMS_SHARED == 0 && now.partial)
             hide_values(now); // the barrier before the product makes this visible
         ATTEND
     }

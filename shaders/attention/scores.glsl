@@ -17,9 +17,18 @@ float bias_to_units(float bias);
 #include "../lib/matrix.glsl"
 
 const uint HEAD_COLUMNS = HEAD_BLOCKS * MATRIX_K / 8, VALUE_COLUMNS = VALUE_BLOCKS * MATRIX_N / 8;
+#ifdef REGISTERS
 const uint KEY_PITCH = HEAD_COLUMNS + 1, VALUE_PITCH = VALUE_COLUMNS + 1;
 const uint VALUES = TILE_KEYS * KEY_PITCH; // rows of v begin here
 const uint STAGED = VALUES + TILE_KEYS * VALUE_PITCH;
+#else
+const uint KEY_PITCH = HEAD_COLUMNS + 1, VALUES = TILE_KEYS * KEY_PITCH; // v begins here
+// With SUMS_SHARED, columns of v are stored: 8 keys in a unit. For coopMatLoad(), pairs of keys are then words, as an
+// operand needs them. So it makes half as many accesses, and no moves (ANV).
+const uint VALUE_ROWS = SUMS_SHARED != 0 ? 8 * VALUE_COLUMNS : TILE_KEYS;
+const uint VALUE_PITCH = SUMS_SHARED != 0 ? TILE_KEYS / 8 + 1 : VALUE_COLUMNS + 1;
+const uint STAGED = VALUES + VALUE_ROWS * VALUE_PITCH;
+#endif
 // Before the first and after the last tile of keys, the same memory is divided into one slice per subgroup.
 const uint STAGED_UNITS = STAGED > SUBGROUPS * BLOCK_UNITS ? STAGED : SUBGROUPS * BLOCK_UNITS;
 const uint SLICE_UNITS = STAGED_UNITS / SUBGROUPS;

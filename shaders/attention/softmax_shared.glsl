@@ -23,8 +23,6 @@ const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in regi
 // With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
 const uint SUM_UNITS = (ELEMENTS + 3) / 4; // of a block, in each invocation
 shared uvec4 sums[SUMS_SHARED != 0 ? VALUE_BLOCKS * SUM_UNITS * WORKGROUP : 1];
-// Not 0: then, registers do not hold several blocks of P either.
-const uint IN_STEPS = SUMS_SHARED != 0 ? SUMMED_BLOCKS - 1 : 0;
 
 // A lane's row of a block, and its first column in that row.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
@@ -131,54 +129,41 @@ void begin_sums()
             store_sum(d, MATRIX_C(0.0));
 }
 
-// sum = sum * factors + a v, for a block of columns of v from staged[at] on.
-void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint at, inout MATRIX_C sum)
+// sum = sum * factors + a v, for block d of the columns of v.
+void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint d, inout MATRIX_C sum)
 {
     [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
         sum[e] *= factors[e];
     [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {
         MATRIX_B b;
-        coopMatLoad(b, staged, at + k * MATRIX_K * VALUE_PITCH, VALUE_PITCH, BY_ROWS);
+        if (SUMS_SHARED != 0)
+            coopMatLoad(b, staged, VALUES + d * MATRIX_N * VALUE_PITCH + k * MATRIX_K / 8, VALUE_PITCH, BY_COLUMNS);
+        else
+            coopMatLoad(b, staged, VALUES + k * MATRIX_K * VALUE_PITCH + d * MATRIX_N / 8, VALUE_PITCH, BY_ROWS);
         sum = coopMatMulAdd(a[k], b, sum);
-    }
-}
-
-// The same with one block of P in registers at a time.
-void add_block_in_steps(FACTORS, uint at, inout MATRIX_C sum)
-{
-    [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
-        sum[e] *= factors[e];
-    [[dont_unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {
-        MATRIX_B b;
-        coopMatLoad(b, staged, at + k * MATRIX_K * VALUE_PITCH, VALUE_PITCH, BY_ROWS);
-        sum = coopMatMulAdd(load_probability(k), b, sum);
     }
 }
 
 // o = o * factors + P v. The products of a block of columns follow each other. Some compilers (ANV) keep a sum's old
 // value in registers until its new one is final, and this is soon then.
-void add_pv(FACTORS, uint at, inout OUTPUTS)
+void add_pv(FACTORS, inout OUTPUTS)
 {
     MATRIX_A a[SUMMED_BLOCKS];
-    if (IN_STEPS == 0)
-        [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
-            a[k] = load_probability(k);
+    [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
+        a[k] = load_probability(k);
     if (SUMS_SHARED != 0)
         [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
             MATRIX_C sum = load_sum(d);
-            if (IN_STEPS != 0)
-                add_block_in_steps(factors, at + d * MATRIX_N / 8, sum);
-            else
-                add_block(factors, a, at + d * MATRIX_N / 8, sum);
+            add_block(factors, a, d, sum);
             store_sum(d, sum);
         }
     else
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
-            add_block(factors, a, at + d * MATRIX_N / 8, o[0][d]);
+            add_block(factors, a, d, o[0][d]);
 }
 
 #define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, row_max, row_sum, factors)
-#define ADD_PV add_pv(factors, VALUES, o)
+#define ADD_PV add_pv(factors, o)
 
 // With SUMS_SHARED, the output must still be multiplied by `factors`.
 void finish_rows(ROW_MAXIMA, ROW_SUMS, out FACTORS, inout OUTPUTS)

@@ -93,9 +93,11 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     const uint32_t subgroups = t->workgroup / t->subgroup_size;
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, x->k);
     const uint32_t value_blocks = dmattn_ceil_div(dmattn_tile_columns(t, d->value_dim), x->n);
-    const uint32_t key_pitch = head_blocks * x->k / 8 + 1, value_pitch = value_blocks * x->n / 8 + 1;
+    const uint32_t key_pitch = head_blocks * x->k / 8 + 1;
+    const uint32_t values = t->sums_shared ? value_blocks * x->n * (t->keys / 8 + 1) /* columns, else rows */
+                                           : t->keys * (value_blocks * x->n / 8 + 1);
     const uint32_t block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
-    uint32_t units = max_u32(t->keys * (key_pitch + value_pitch), subgroups * block);
+    uint32_t units = max_u32(t->keys * key_pitch + values, subgroups * block);
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
     if (t->form == FORM_SHARED) {
