@@ -25,8 +25,9 @@ void stage_keys(key_tile t, inout COMING_KEYS)
         }
 }
 
-// The same for v, of which columns are stored. An invocation has 8 columns of KEYS_AT_ONCE keys at a time. Columns that do
-// not exist hold something; so do those of the output, which are not stored.
+// The same for v, of which columns are stored. An invocation has 8 columns of KEYS_AT_ONCE keys at a time; 8 keys would
+// be whole units, but need too many registers. Columns that do not exist hold something, and so do those of the output,
+// which are not stored.
 const uint KEYS_AT_ONCE = 4;
 
 void stage_values(key_tile t)
@@ -64,7 +65,8 @@ void store_sums(FACTORS)
         subgroup_sync();
         [[unroll]] for (uint i = gl_SubgroupInvocationID; i < MATRIX_M * columns; i += SUBGROUP) {
             const uint r = i / columns, c = i % columns, at = SUBGROUP_SCORES + r * SCORE_PITCH + 2 * c;
-            put_output(tile_row_of(0, r), d * columns + c, uintBitsToFloat(scores[at]), uintBitsToFloat(scores[at + 1]));
+            put_output(tile_row_of(0, r), d * columns + c, uintBitsToFloat(scores[at]),
+                       uintBitsToFloat(scores[at + 1]));
         }
         subgroup_sync();
     }

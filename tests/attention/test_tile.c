@@ -83,8 +83,9 @@ static const char *broken_matrix(const attention_tile *t, const dmattn_attention
     TAKEN_FOR_GRANTED(t->query_blocks >= 1 && t->query_blocks <= head_blocks);
 
     const uint32_t values = t->keys * (head_blocks * k / 8 + 1);
-    const uint32_t tiles = values + (t->sums_shared ? value_blocks * n * (t->keys / 8 + 1) /* columns of v */
-                                                    : t->keys * (value_blocks * n / 8 + 1));
+    const uint32_t tiles = values
+                           + (t->sums_shared ? value_blocks * n * (t->keys / 8 + 1) /* columns of v */
+                                             : t->keys * (value_blocks * n / 8 + 1));
     const uint32_t block = m * (k / 8 > n / 4 ? k / 8 + 1 : n / 4 + 1);
     const uint32_t staged = tiles > subgroups * block ? tiles : subgroups * block, slice = staged / subgroups;
     TAKEN_FOR_GRANTED(slice / m >= 1 + k / 8); /* load_q(): at least one block at a time, and one unused unit */
