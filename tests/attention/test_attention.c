@@ -226,10 +226,11 @@ DEVICE_TEST(attention, tiles_for_few_registers)
 }
 
 /* With matrices, too: the output is in shared memory. The first case multiplies several blocks of keys, the last one
- * stages rows one by one. */
+ * stages rows of k one by one. */
 static const attention_case shared_sums[] = {
     {.name = "causal", .desc = {F16, SIZE(1, 40, 60, 2, 1, 24, 40), CAUSAL}},
     {.name = "dense", .desc = {F16, SIZE(1, 40, 50, 2, 1, 72, 40), LSE, CAUSAL, DENSE(.queries = 40)}},
+    {.name = "odd rows", .desc = {F16, SIZE(1, 20, 37, 2, 1, 24, 40), LSE, .v_strides = {0, 43, 0}}},
     {.name = "wide lists", .desc = {F16, SIZE(1, 9, 40, 4, 2, 72, 136), LSE, INTERVALS(.heads = 2)}},
 };
 
