@@ -251,11 +251,13 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 }
 
 /* Chooses the shares for sequences of different lengths. With matrices, there are at most as many as run at the same
- * time, if that is so without balance. */
+ * time, if that is so without balance, or if caches have formats: their kernel needs so many registers that a
+ * multiprocessor runs one workgroup, and what a workgroup does before its first keys takes as long as 1000 keys. */
 static void balance(decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
-    const bool at_once = t->level != DMATTN_LEVEL_PORTABLE && sequences * heads <= MATRIX_WORKGROUPS;
+    const bool at_once = t->level != DMATTN_LEVEL_PORTABLE
+                         && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
     const uint64_t shares = (at_once ? MATRIX_WORKGROUPS : ALL_SHARES) / heads;
     const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
     t->shares = (uint32_t)(shares < least ? least : shares);

@@ -105,6 +105,8 @@ static decode_tile chosen_at(const dmattn_decode_desc *desc, dmattn_level level)
     decode_tile t;
     char why[200];
     caps.fragment_layout = LAYOUT_QUAD_ROWS;
+    caps.narrow_matrices = true;
+    caps.shared_memory = 48 * 1024;
     cr_assert(dmattn_decode_tile_choose(&caps, &d, level, &t, why, sizeof why), "%s", why);
     return t;
 }
@@ -164,9 +166,10 @@ static division divide_tile(const decode_tile *t, uint32_t sequences, uint32_t f
     return d;
 }
 
-static void try_plan(uint32_t batch, uint32_t kv_heads, uint32_t max_keys, dmattn_level level)
+static void try_plan(uint32_t batch, uint32_t kv_heads, uint32_t max_keys, dmattn_level level, dmattn_format format)
 {
-    const dmattn_decode_desc d = pages_of(batch, kv_heads, max_keys);
+    dmattn_decode_desc d = pages_of(batch, kv_heads, max_keys);
+    d.attention.k_format = d.attention.v_format = format;
     const decode_tile t = chosen_at(&d, level);
     cr_assert(t.shares);
     const division equal = divide_tile(&t, batch, max_keys, max_keys);
@@ -181,6 +184,16 @@ static void try_plan(uint32_t batch, uint32_t kv_heads, uint32_t max_keys, dmatt
                       unequal.most);
 }
 
+/* A multiprocessor runs one workgroup of the kernel for formats, so there are not more shares than multiprocessors. */
+Test(balance, of_formats)
+{
+    dmattn_decode_desc d = pages_of(61, 8, 131072);
+    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 528 / 8);
+    d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
+    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 132 / 8);
+    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_PORTABLE).shares, 528 / 8);
+}
+
 /* If all sequences are equally long, each has the splits that it would have without balance, or fewer if there are few
  * keys. If one is long, its splits fill the device: none has more keys than one of 110 workgroups would have. */
 Test(balance, of_plans)
@@ -188,7 +201,8 @@ Test(balance, of_plans)
     for (uint32_t batch = 2; batch <= 300; batch += 1 + batch / 16)
         for (uint32_t kv_heads = 1; kv_heads <= 16; kv_heads++)
             for (uint32_t keys = 300; keys <= 300000; keys *= 10) {
-                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_PORTABLE);
-                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_MATRIX);
+                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_PORTABLE, DMATTN_FORMAT_TYPE);
+                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_MATRIX, DMATTN_FORMAT_TYPE);
+                try_plan(batch, kv_heads, keys, DMATTN_LEVEL_MATRIX, DMATTN_FORMAT_INT8);
             }
 }
