@@ -128,6 +128,12 @@ typedef struct key_tiles {
     uint32_t excess[MAX_PORTABLE], count;
 } key_tiles;
 
+/* Whether the first `max` tiles have enough registers. Then no other one comes before them. */
+static bool has_first_tiles(const key_tiles *found, uint32_t max)
+{
+    return found->count >= max && found->excess[max - 1] == 0;
+}
+
 static void add_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile t,
                          uint32_t max_dim, key_tiles *to)
 {
@@ -203,13 +209,14 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
         {.workgroup = 256, .rows = 64, .keys = 32, .key_lanes = 8, .depth = 16, .value_keys = 8, .two_passes = true},
     };
     const dmattn_attention_desc *d = &b->attention;
-    key_tiles found = {.count = 0};
+    key_tiles found;
+    found.count = 0;
     _Static_assert((sizeof candidates / sizeof *candidates) + (sizeof of_intel / sizeof *of_intel) <= MAX_PORTABLE,
                    "too many candidates");
     if (dmattn_capabilities_is_intel(caps) && max_u32(d->head_dim, d->value_dim) > 128)
         for (size_t i = 0; i < sizeof of_intel / sizeof *of_intel; i++)
             add_key_tile(caps, b, of_intel[i], BAND, &found);
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++)
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates && !has_first_tiles(&found, max); i++)
         add_key_tile(caps, b, candidates[i].tile, candidates[i].max_dim, &found);
     const uint32_t count = found.count < max ? found.count : max;
     for (uint32_t i = 0; i < count; i++)
