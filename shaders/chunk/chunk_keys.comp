@@ -118,7 +118,7 @@ void round_row(uint format, uvec2 to, uvec2 from, uint dim)
 {
     for (uint unit = lane; unit < dim / 8; unit += COPY_LANES) {
         uvec4 low, high;
-        make_unit(format, from, p.aligned != 0, dim, unit, low, high);
+        make_unit(format, from, p.aligned != 0, unit, find_scale(format, from, p.aligned != 0, dim, unit), low, high);
         store_elements(format, to, unit, has_scales(format) ? uintBitsToFloat(low.z) : 1, low, high);
     }
 }

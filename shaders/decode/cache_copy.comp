@@ -16,7 +16,7 @@ void make_row(uint format, uvec2 to, uvec2 scale, uvec2 from, uint dim, uint lan
 {
     for (uint unit = lane; unit < dim / 8; unit += COPY_LANES) {
         uvec4 low, high;
-        make_unit(format, from, p.aligned != 0, dim, unit, low, high);
+        make_unit(format, from, p.aligned != 0, unit, find_scale(format, from, p.aligned != 0, dim, unit), low, high);
         store_unit(format, to, scale, unit, low, high);
     }
 }

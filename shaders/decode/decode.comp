@@ -93,7 +93,12 @@ void main()
 #ifdef BALANCED
     store_lengths();
 #endif
-    if (!is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
+#ifdef FRAGMENTS
+    const bool is_alone = SEQUENCE_SPLITS == 1; // then attend() has stored the output
+#else
+    const bool is_alone = false;
+#endif
+    if (!is_alone && !is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
         return;
 #ifdef LATE_NEW_ROWS
     if (!has_new_rows) // the cache gets them
@@ -101,7 +106,7 @@ void main()
 #endif
     if (ROW_BLOCKS == 1) // its writes overlap with combining the splits
         end_cache();
-    for (uint row = first_row; row < rows; row += step)
+    for (uint row = is_alone ? rows : first_row; row < rows; row += step)
         combine(row);
     if (ROW_BLOCKS > 1) {
         if (!is_last_of(HEADER_ARRIVED, ROW_BLOCKS))

@@ -237,6 +237,9 @@ uvec2 partial_softmax(uint of_split, uint row)
                    (NUMBER_OF_SPLIT(of_split)) * TOKENS * GROUP + row, uvec2(8, 0));
 }
 
+// Stores 4 columns of a row of the output (decode_combine.glsl).
+void store_output(uint row, uint column, vec4 sum, vec2 softmax);
+
 // ---- new tokens -----------------------------------------------------------------------------------------------------
 
 uvec2 new_key(uint token)

@@ -44,6 +44,19 @@ void add_splits(uint first, uint row, uint column, inout vec4 sum, inout vec2 so
     }
 }
 
+// Stores 4 columns of a row of the output, and, with the first ones, lse. `sum`: of values, each weighted by exp(score -
+// softmax.x); softmax.y: the sum of these weights.
+void store_output(uint row, uint column, vec4 sum, vec2 softmax)
+{
+    if (SINK != 0)
+        sum *= add_sink(load_sink(SINK_ADDRESS, row_head(row)), softmax.x, softmax.y);
+    const float inverse = softmax_inverse(softmax.y);
+    store_4(OUT_TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
+    if (LSE != 0 && column == 0)
+        Words(advance(p.lse, sequence * KV_HEADS * GROUP + row_head(row), uvec2(4 * TOKENS, 0))).w[row_query(row)] =
+            floatBitsToUint(broken ? NOT_A_NUMBER : softmax_lse(softmax.x, softmax.y));
+}
+
 // Combines the splits as combine_splits.comp does. m_i is the largest score of split i, and l_i is the sum of exp(score
 // - m_i) over its keys: m = max m_i; w_i = exp(m_i - m); out = sum w_i out_i / sum w_i l_i; lse = m + ln sum w_i l_i.
 // Here, out_i are not yet divided by l_i. An invocation computes 4 columns of a row. m is updated after each group of
@@ -62,13 +75,7 @@ void combine(uint first_row)
         else
             for (uint first = 0; first < SEQUENCE_SPLITS; first += SPLITS_AHEAD)
                 add_splits(first, row, column, sum, softmax);
-        if (SINK != 0)
-            sum *= add_sink(load_sink(SINK_ADDRESS, row_head(row)), softmax.x, softmax.y);
-        const float inverse = softmax_inverse(softmax.y);
-        store_4(OUT_TYPE, ALIGNED != 0, out_row(row), column, broken ? vec4(NOT_A_NUMBER) : sum * inverse);
-        if (LSE != 0 && column == 0)
-            Words(advance(p.lse, sequence * KV_HEADS * GROUP + row_head(row), uvec2(4 * TOKENS, 0))).w[row_query(row)] =
-                floatBitsToUint(broken ? NOT_A_NUMBER : softmax_lse(softmax.x, softmax.y));
+        store_output(row, column, sum, softmax);
     }
 }
 

@@ -17,24 +17,64 @@ shared vec2 scales[SCALED_KEYS];
 
 uint entry_token(uint entry); // the new token of an entry of the cache; NONE if it is none
 
+const uint KEY_UNITS = HEAD_DIM / 8, NEW_UNITS = KEY_UNITS + VALUE_DIM / 8; // of a token: of its key, then of its value
+
+// Unit `number` of all new tokens.
+struct new_unit {
+    uint format, unit, units; // its number in the row, and units of the row
+    uvec2 row;
+    uint at; // in new_rows
+};
+
+new_unit find_new_unit(uint number)
+{
+    const uint token = number / NEW_UNITS, unit = number % NEW_UNITS, first = token * NEW_QUADS;
+    if (unit < KEY_UNITS)
+        return new_unit(K_FORMAT, unit, KEY_UNITS, new_key(token), first + unit * KEY_UNIT_QUADS);
+    const uint of_value = unit - KEY_UNITS;
+    return new_unit(V_FORMAT, of_value, NEW_UNITS - KEY_UNITS, new_value(token),
+                    first + KEY_QUADS + of_value * VALUE_UNIT_QUADS);
+}
+
+// Finds the scales of the new tokens' rows or blocks. Units with scales have one quad each, and leave its last word to
+// this function: the first loop stores there the largest element of each unit, the second one the scale.
+void find_new_scales()
+{
+    [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {
+        const new_unit u = find_new_unit(i);
+        if (is_quantized(u.format)) {
+            vec4 a, b;
+            load_8(TYPE, ALIGNED != 0, u.row, u.unit, a, b);
+            new_rows[u.at].w = floatBitsToUint(largest_of_unit(a, b));
+        }
+    }
+    barrier();
+    [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {
+        const new_unit u = find_new_unit(i);
+        const uint units = has_blocks(u.format) ? 4 : u.units;
+        if (is_quantized(u.format) && u.unit % units == 0) {
+            float largest = 0;
+            for (uint n = 0; n < units; n++)
+                largest = larger(largest, uintBitsToFloat(new_rows[u.at + n].w));
+            const uint scale = floatBitsToUint(format_scale(u.format, largest));
+            for (uint n = 0; n < units; n++)
+                new_rows[u.at + n].w = scale;
+        }
+    }
+    barrier();
+}
+
 void make_new_rows()
 {
-    const uint key_units = HEAD_DIM / 8, units = key_units + VALUE_DIM / 8;
-    [[dont_unroll]] for (uint i = invocation; i < TOKENS * units; i += WORKGROUP) {
-        const uint token = i / units, unit = i % units, first = token * NEW_QUADS;
+    if (is_quantized(K_FORMAT) || is_quantized(V_FORMAT))
+        find_new_scales();
+    [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {
+        const new_unit u = find_new_unit(i);
         uvec4 low, high;
-        if (unit < key_units) {
-            make_unit(K_FORMAT, new_key(token), ALIGNED != 0, HEAD_DIM, unit, low, high);
-            new_rows[first + unit * KEY_UNIT_QUADS] = low;
-            if (KEY_UNIT_QUADS > 1)
-                new_rows[first + unit * KEY_UNIT_QUADS + 1] = high;
-        } else {
-            const uint at = first + KEY_QUADS + (unit - key_units) * VALUE_UNIT_QUADS;
-            make_unit(V_FORMAT, new_value(token), ALIGNED != 0, VALUE_DIM, unit - key_units, low, high);
-            new_rows[at] = low;
-            if (VALUE_UNIT_QUADS > 1)
-                new_rows[at + 1] = high;
-        }
+        make_unit(u.format, u.row, ALIGNED != 0, u.unit, uintBitsToFloat(new_rows[u.at].w), low, high);
+        new_rows[u.at] = low;
+        if (u.format == FORMAT_F32)
+            new_rows[u.at + 1] = high;
     }
     barrier();
 }

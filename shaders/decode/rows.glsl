@@ -97,27 +97,39 @@ uvec2 unit_columns(uint format, uint unit)
 
 // ---- making -----------------------------------------------------------------------------------------------------
 
-// The element with the largest magnitude among `count` times 8 elements of a row of TYPE; the first such one. Four
-// loads are in flight.
-float largest_of(uvec2 row, bool aligned, uint first, uint count)
+bool is_quantized(uint format)
 {
+    return format >= FORMAT_INT8;
+}
+
+// The element with the largest magnitude of a unit; the first such one.
+float largest_of_unit(vec4 a, vec4 b)
+{
+    float largest = 0;
+    [[unroll]] for (uint c = 0; c < 4; c++)
+        largest = larger(largest, a[c]);
+    [[unroll]] for (uint c = 0; c < 4; c++)
+        largest = larger(largest, b[c]);
+    return largest;
+}
+
+// The scale of the row or block of a unit, of a row of TYPE with `dim` elements. Four loads are in flight.
+float find_scale(uint format, uvec2 row, bool aligned, uint dim, uint unit)
+{
+    const uint count = has_blocks(format) ? 4 : dim / 8, first = has_blocks(format) ? unit / 4 * 4 : 0;
     float largest = 0;
     [[dont_unroll]] for (uint i = 0; i < count; i += 4) {
         vec4 a[4], b[4];
         [[unroll]] for (uint n = 0; n < 4; n++)
             load_8(TYPE, aligned, row, first + min(i + n, count - 1), a[n], b[n]);
-        [[unroll]] for (uint n = 0; n < 4; n++) {
-            [[unroll]] for (uint c = 0; c < 4; c++)
-                largest = larger(largest, a[n][c]);
-            [[unroll]] for (uint c = 0; c < 4; c++)
-                largest = larger(largest, b[n][c]);
-        }
+        [[unroll]] for (uint n = 0; n < 4; n++)
+            largest = larger(largest, largest_of_unit(a[n], b[n]));
     }
-    return largest;
+    return format_scale(format, largest);
 }
 
-// Makes a unit of a row of TYPE with `dim` elements. Each unit finds the scale of its row or block by itself.
-void make_unit(uint format, uvec2 row, bool aligned, uint dim, uint unit, out uvec4 low, out uvec4 high)
+// Makes a unit of a row of TYPE. `scale`: that of its row or block, if the format has any.
+void make_unit(uint format, uvec2 row, bool aligned, uint unit, float scale, out uvec4 low, out uvec4 high)
 {
     vec4 a, b;
     low = high = uvec4(0);
@@ -127,15 +139,13 @@ void make_unit(uint format, uvec2 row, bool aligned, uint dim, uint unit, out uv
         high = floatBitsToUint(b);
         return;
     }
-    if (format < FORMAT_INT8) {
+    if (!is_quantized(format)) {
         const uint type = format - FORMAT_F32;
         low = uvec4(pack_halves(type, a.xy), pack_halves(type, a.zw), pack_halves(type, b.xy), pack_halves(type, b.zw));
         return;
     }
-    const bool blocks = has_blocks(format);
-    const float scale = format_scale(format, largest_of(row, aligned, blocks ? unit / 4 * 4 : 0, blocks ? 4 : dim / 8));
     const float inverse = reciprocal(scale);
-    low.z = blocks ? half_bits(round_half(scale), false) : floatBitsToUint(scale);
+    low.z = has_blocks(format) ? half_bits(round_half(scale), false) : floatBitsToUint(scale);
     if (format == FORMAT_Q4_0) {
         const uvec2 columns = unit_columns(format, unit);
         vec4 c, d;

@@ -17,7 +17,7 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 #endif
 }
 
-// Combines the results of the subgroups, in order.
+// Combines the results of the subgroups, in order. If there are no other splits, this is the output.
 void store_partial(uint first_row)
 {
     for (uint i = invocation; i < STORED_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
@@ -31,7 +31,9 @@ void store_partial(uint first_row)
             l += weight * softmax[n * STORED_ROWS + r].y;
             sum += weight * uintBitsToFloat(sums[(n * STORED_ROWS + r) * OUT_PITCH + column]);
         }
-        if (row_exists(row)) {
+        if (row_exists(row) && SEQUENCE_SPLITS == 1)
+            store_output(row, column, sum, vec2(largest, l));
+        else if (row_exists(row)) {
             SharedQuads(partial_row(split, row)).q[column] = floatBitsToUint(sum);
             if (column == 0)
                 SharedPairs(partial_softmax(split, row)).p[0] = floatBitsToUint(vec2(largest, l));
