@@ -10,7 +10,7 @@
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
 //     the last workgroup to arrive
-//         combines the splits                as combine_splits.comp does
+//         combines the splits                as combine_splits.comp does; fragments need not if there is only one
 //         writes the new tokens to the cache     no workgroup reads the cache any more
 //
 // Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv

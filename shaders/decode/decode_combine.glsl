@@ -44,8 +44,8 @@ void add_splits(uint first, uint row, uint column, inout vec4 sum, inout vec2 so
     }
 }
 
-// Stores 4 columns of a row of the output, and, with the first ones, lse. `sum`: of values, each weighted by exp(score -
-// softmax.x); softmax.y: the sum of these weights.
+// Stores 4 columns of a row of the output, and, with the first ones, lse. `sum`: of values, each weighted by
+// exp(score - softmax.x); softmax.y: the sum of these weights.
 void store_output(uint row, uint column, vec4 sum, vec2 softmax)
 {
     if (SINK != 0)

@@ -36,8 +36,8 @@ new_unit find_new_unit(uint number)
                     first + KEY_QUADS + of_value * VALUE_UNIT_QUADS);
 }
 
-// Finds the scales of the new tokens' rows or blocks. Units with scales have one quad each, and leave its last word to
-// this function: the first loop stores there the largest element of each unit, the second one the scale.
+// Finds the scales of the new tokens' rows or blocks. Quantized units have one quad each, and leave its last word
+// to this function: the first loop stores there the largest element of each unit, the second one the scale.
 void find_new_scales()
 {
     [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {
@@ -70,8 +70,9 @@ void make_new_rows()
         find_new_scales();
     [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {
         const new_unit u = find_new_unit(i);
+        const float scale = is_quantized(u.format) ? uintBitsToFloat(new_rows[u.at].w) : 1;
         uvec4 low, high;
-        make_unit(u.format, u.row, ALIGNED != 0, u.unit, uintBitsToFloat(new_rows[u.at].w), low, high);
+        make_unit(u.format, u.row, ALIGNED != 0, u.unit, scale, low, high);
         new_rows[u.at] = low;
         if (u.format == FORMAT_F32)
             new_rows[u.at + 1] = high;

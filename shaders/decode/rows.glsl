@@ -97,6 +97,7 @@ uvec2 unit_columns(uint format, uint unit)
 
 // ---- making -----------------------------------------------------------------------------------------------------
 
+// Whether rows or blocks have scales, those of blocks in f32 before they are rounded to d.
 bool is_quantized(uint format)
 {
     return format >= FORMAT_INT8;
@@ -113,9 +114,12 @@ float largest_of_unit(vec4 a, vec4 b)
     return largest;
 }
 
-// The scale of the row or block of a unit, of a row of TYPE with `dim` elements. Four loads are in flight.
+// The scale of the row or block of a unit, of a row of TYPE with `dim` elements, if the format has any. Four loads are
+// in flight.
 float find_scale(uint format, uvec2 row, bool aligned, uint dim, uint unit)
 {
+    if (!is_quantized(format))
+        return 1;
     const uint count = has_blocks(format) ? 4 : dim / 8, first = has_blocks(format) ? unit / 4 * 4 : 0;
     float largest = 0;
     [[dont_unroll]] for (uint i = 0; i < count; i += 4) {

@@ -131,7 +131,7 @@ typedef struct key_tiles {
 /* Whether the first `max` tiles have enough registers. Then no other one comes before them. */
 static bool has_first_tiles(const key_tiles *found, uint32_t max)
 {
-    return found->count >= max && found->excess[max - 1] == 0;
+    return max == 0 || (found->count >= max && found->excess[max - 1] == 0);
 }
 
 static void add_key_tile(const capabilities *caps, const dmattn_attention_backward_desc *b, attention_tile t,

@@ -121,7 +121,9 @@ void attend_keys(uint first_row, uint block, uint first, uint listed, FIRST_QUER
     find_weights(scale, weight, shrink_values);
     MATRIX_C s[KEY_TILES];
     find_scores(q, k, s);
+#ifndef SUBGROUP_LISTS
     fetch_keys(block, NEXT_STEP(first, listed), listed, k); // loaded while the values of these keys are added
+#endif
     vec2 x[SEEN_KEYS], largest = row_max;
     [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
         const uint entry = entry_at(block, min(first + lane_row + 8 * r, listed - 1));

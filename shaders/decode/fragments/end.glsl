@@ -52,10 +52,14 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
         replace_new_keys(block, first, listed, k);
 #endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
-#ifndef FORMATS // where attend_keys() does it
-        fetch_keys(block, NEXT_STEP(first, listed), listed, k); // loaded while these values are added
-#else
+#ifdef FORMATS
         replace_new_values(block, first, listed, v);
+#endif
+        // Loaded while these values are added. Shuffles wait for loads in front of them. Compilers move these loads in
+        // front of the softmax's shuffles unless there is a branch between them, as in replace_new_values(). For
+        // blocks, attend_keys() loads keys, because their loop is faster so.
+#if !defined(FORMATS) || defined(SUBGROUP_LISTS)
+        fetch_keys(block, NEXT_STEP(first, listed), listed, k);
 #endif
         add_values(probabilities, v, seen, o);
         fetch_values(block, NEXT_STEP(first, listed), listed, v);
