@@ -252,7 +252,7 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 
 /* Chooses the shares for sequences of different lengths. With matrices, there are at most as many as run at the same
  * time, if that is so without balance, or if caches have formats: their kernel needs so many registers that a
- * multiprocessor runs one workgroup, and what a workgroup does before its first keys takes as long as 1000 keys. */
+ * multiprocessor runs one workgroup, and nothing else is done while a workgroup begins and ends. */
 static void balance(decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
