@@ -10,7 +10,7 @@
 //         S = cap(scale q k^T) + importance
 //         P, l, m, O                         an online softmax in shared memory
 //     the last workgroup to arrive
-//         combines the splits                as combine_splits.comp does; fragments need not if there is only one
+//         combines the splits                as combine_splits.comp does, unless IS_ALONE
 //         writes the new tokens to the cache     no workgroup reads the cache any more
 //
 // Workgroup (x, y, z): split x % SPLITS of the keys, every ROW_BLOCKS-th block of rows from block x / SPLITS on, kv
@@ -93,12 +93,7 @@ void main()
 #ifdef BALANCED
     store_lengths();
 #endif
-#ifdef FRAGMENTS
-    const bool is_alone = SEQUENCE_SPLITS == 1; // then attend() has stored the output
-#else
-    const bool is_alone = false;
-#endif
-    if (!is_alone && !is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
+    if (!IS_ALONE && !is_last_of(HEADER_ROW_BLOCKS + row_block, SEQUENCE_SPLITS))
         return;
 #ifdef LATE_NEW_ROWS
     if (!has_new_rows) // the cache gets them
@@ -106,7 +101,7 @@ void main()
 #endif
     if (ROW_BLOCKS == 1) // its writes overlap with combining the splits
         end_cache();
-    for (uint row = is_alone ? rows : first_row; row < rows; row += step)
+    for (uint row = IS_ALONE ? rows : first_row; row < rows; row += step)
         combine(row);
     if (ROW_BLOCKS > 1) {
         if (!is_last_of(HEADER_ARRIVED, ROW_BLOCKS))

@@ -17,7 +17,7 @@ void fetch_first(inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v))
 #endif
 }
 
-// Combines the results of the subgroups, in order. If there are no other splits, this is the output.
+// Combines the results of the subgroups, in order. If IS_ALONE, this is the output.
 void store_partial(uint first_row)
 {
     for (uint i = invocation; i < STORED_ROWS * VALUE_DIM / 4; i += WORKGROUP) {
@@ -31,7 +31,7 @@ void store_partial(uint first_row)
             l += weight * softmax[n * STORED_ROWS + r].y;
             sum += weight * uintBitsToFloat(sums[(n * STORED_ROWS + r) * OUT_PITCH + column]);
         }
-        if (row_exists(row) && SEQUENCE_SPLITS == 1)
+        if (row_exists(row) && IS_ALONE)
             store_output(row, column, sum, vec2(largest, l));
         else if (row_exists(row)) {
             SharedQuads(partial_row(split, row)).q[column] = floatBitsToUint(sum);
