@@ -55,9 +55,9 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
 #ifdef FORMATS
         replace_new_values(block, first, listed, v);
 #endif
-        // Loaded while these values are added. With formats, NVIDIA's compiler unrolls transpose_probabilities() if this
-        // is behind the branches of replace_new_values(); otherwise it may not, and a step takes 1.3 times as long. With
-        // blocks, attend_keys() loads the keys, which is faster there.
+        // Loaded while these values are added. With formats, NVIDIA's compiler unrolls transpose_probabilities() if
+        // this is behind the branches of replace_new_values(); otherwise it may not, and a step takes 1.3 times as
+        // long. With blocks, attend_keys() loads the keys, which is faster there.
 #if !defined(FORMATS) || defined(SUBGROUP_LISTS)
         fetch_keys(block, NEXT_STEP(first, listed), listed, k);
 #endif
