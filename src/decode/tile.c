@@ -256,8 +256,8 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 static void balance(decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
-    const bool at_once = t->level != DMATTN_LEVEL_PORTABLE
-                         && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
+    const bool at_once =
+        t->level != DMATTN_LEVEL_PORTABLE && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
     const uint64_t shares = (at_once ? MATRIX_WORKGROUPS : ALL_SHARES) / heads;
     const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
     t->shares = (uint32_t)(shares < least ? least : shares);
