@@ -8,7 +8,7 @@
 //
 // With SUMS_SHARED, rows are loaded where they are stored, and v is stored by columns.
 
-// Loads rows of k or v and stores them at once, one at a time: for devices with too few registers to hold them.
+// Loads rows of k and stores them at once, one at a time: for devices with too few registers to hold them.
 const uint MOST_STEPS = 1;
 
 void stage_keys(key_tile t, inout COMING_KEYS)
@@ -26,8 +26,8 @@ void stage_keys(key_tile t, inout COMING_KEYS)
 }
 
 // The same for v, of which columns are stored. An invocation has 8 columns of KEYS_AT_ONCE keys at a time; 8 keys would
-// be whole units, but need too many registers. Columns that do not exist hold something, and so do those of the output,
-// which are not stored.
+// be whole units, but need too many registers. Columns that do not exist may hold anything, and so may those of the
+// output, which are not stored.
 const uint KEYS_AT_ONCE = 4;
 
 void stage_values(key_tile t)

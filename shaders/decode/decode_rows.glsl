@@ -36,8 +36,8 @@ new_unit find_new_unit(uint number)
                     first + KEY_QUADS + of_value * VALUE_UNIT_QUADS);
 }
 
-// Finds the scales of the new tokens' rows or blocks. Quantized units have one quad each, and leave its last word
-// to this function: the first loop stores there the largest element of each unit, the second one the scale.
+// Finds the scales of the new tokens' rows or blocks. A quantized unit is one quad, whose last word it does not use.
+// There, the first loop stores the largest element of the unit, and the second one the scale.
 void find_new_scales()
 {
     [[dont_unroll]] for (uint i = invocation; i < TOKENS * NEW_UNITS; i += WORKGROUP) {

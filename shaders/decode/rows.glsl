@@ -97,7 +97,7 @@ uvec2 unit_columns(uint format, uint unit)
 
 // ---- making -----------------------------------------------------------------------------------------------------
 
-// Whether rows or blocks have scales, those of blocks in f32 before they are rounded to d.
+// Whether rows or blocks have scales. Here, those of blocks are in f32; make_unit() rounds them.
 bool is_quantized(uint format)
 {
     return format >= FORMAT_INT8;
@@ -114,8 +114,8 @@ float largest_of_unit(vec4 a, vec4 b)
     return largest;
 }
 
-// The scale of the row or block of a unit, of a row of TYPE with `dim` elements, if the format has any. Four loads are
-// in flight.
+// The scale of a unit's row or block, or 1 if the format has none. The row is of TYPE and has `dim` elements. Four
+// loads are in flight.
 float find_scale(uint format, uvec2 row, bool aligned, uint dim, uint unit)
 {
     if (!is_quantized(format))

@@ -56,8 +56,8 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
         replace_new_values(block, first, listed, v);
 #endif
         // Loaded while these values are added. With formats, NVIDIA's compiler unrolls transpose_probabilities() if
-        // this is behind the branches of replace_new_values(); otherwise it may not, and a step takes 1.3 times as
-        // long. With blocks, attend_keys() loads the keys, which is faster there.
+        // these loads are behind the branches of replace_new_values(); otherwise it may not, and decoding takes up to
+        // 1.3 times as long. With blocks, attend_keys() loads the keys, which is faster there.
 #if !defined(FORMATS) || defined(SUBGROUP_LISTS)
         fetch_keys(block, NEXT_STEP(first, listed), listed, k);
 #endif
