@@ -193,7 +193,7 @@ uvec2 out_row(uint row)
 // ---- splits ---------------------------------------------------------------------------------------------------------
 
 // Whether the workgroup has all keys of its sequence, and attend() stores the output itself. Other kernels of fragments
-// never do so: on NVIDIA, steps with bounded caches of 16 bits were 7 % slower (topw:2048).
+// never do so: on an H200, some steps with bounded caches of 16 bits were slower (docs/notes/experiments.md).
 #if defined(FRAGMENTS) && (defined(BALANCED) || defined(FORMATS))
 #define IS_ALONE (SEQUENCE_SPLITS == 1)
 #else

@@ -426,9 +426,10 @@ static const matrix_candidate shared[] = {
     {MANY, MANY, 576, 1, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
-/* Xe3, with up to 256 registers: the output is in registers. In ANV's cycles for a pair, 64, 96 and 128 dimensions take
- * 77, 94 and 121 instead of 84, 152 and 194 with the output in shared memory, and a quarter to a half of the shared
- * memory (docs/notes/experiments.md). The last tile is for masks with biases. */
+/* Xe3, with up to 256 registers: the output is in registers. In ANV's cycles for a pair, 64 and 128 dimensions take 77
+ * and 121, and 57 and 113 with the output in shared memory. But that needs four times the shared memory with 64
+ * dimensions, and without a card it is not known which counts more (docs/notes/experiments.md). The last tile is for
+ * masks with biases. */
 static const matrix_candidate shared_xe3[] = {
     {FEW_ROWS, MANY, 64, 4, 1, 32, 0, false, ANY_KEYS, 0}, {FEW_ROWS, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
     {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 80, 8, 1, 32, 64, false, ANY_KEYS, 0},
