@@ -9,7 +9,7 @@
  *   subgroups of 32, kernels spilled hundreds of registers. The smallest size of a generation leaves each lane 128: 8
  *   up to Xe-HPG (Tiger Lake, Arc A), where each register has 32 bytes; 16 since Xe2 (Arc B), where it has 64 bytes.
  *   Xe3 (Panther Lake) gives a subgroup up to 256, in steps of 32; with more than 96, it runs fewer subgroups at the
- *   same time. So only kernels by matrices may have more than 128 there, which then keep their sums in registers.
+ *   same time. So only gradients by matrices have more than 128 there.
  * Adreno: spills are the same at 64 and 128, but at 64 a core runs 6 subgroups instead of 2 with one query, and 4
  *   instead of 2 with tiles of 256 invocations. A lane has 192 registers; the estimates miss up to 6 there.
  * RDNA: 32, for which its units are made; 64 takes two passes. A lane has 256 registers in both.

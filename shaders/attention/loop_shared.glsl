@@ -6,10 +6,12 @@
 //     P = softmax     a barrier; k of the next tile is stored
 //     O = O + P v     meanwhile, v of the next tile is loaded; a barrier; it is stored
 //
-// With SUMS_SHARED, rows are loaded where they are stored, and v is stored by columns.
+// With SUMS_SHARED, rows are loaded where they are stored, and v is stored by columns. With BY_LANES, there are two
+// loops, of which one runs: `lanes` says whether invocations read the elements that they hold.
 
-// Loads rows of k and stores them at once, one at a time: for devices with too few registers to hold them.
-const uint MOST_STEPS = 1;
+// Loads rows of k and stores them at once, one or two at a time: for devices with too few registers to hold them.
+const uint MOST_STEPS = 1, KEY_UNITS = TILE_KEYS * HEAD_COLUMNS;
+const uint KEY_UNITS_AT_ONCE = KEY_UNITS % (2 * WORKGROUP) != 0 ? 1 : KEY_UNITS > 2 * WORKGROUP ? 2 : 1;
 
 void stage_keys(key_tile t, inout COMING_KEYS)
 {
@@ -17,11 +19,17 @@ void stage_keys(key_tile t, inout COMING_KEYS)
         fetch_keys(t, coming_keys);
         store_keys(coming_keys);
     } else
-        [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS * HEAD_COLUMNS; i += WORKGROUP) {
-            const uint column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
-            const uvec4 unit = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
-                                                      min(column, HEAD_DIM / 8 - 1)));
-            staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? unit : uvec4(0);
+        [[dont_unroll]] for (uint first = invocation; first < KEY_UNITS; first += KEY_UNITS_AT_ONCE * WORKGROUP) {
+            uvec4 units[KEY_UNITS_AT_ONCE];
+            [[unroll]] for (uint u = 0; u < KEY_UNITS_AT_ONCE; u++) {
+                const uint i = first + u * WORKGROUP, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
+                units[u] = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
+                                                  min(column, HEAD_DIM / 8 - 1)));
+            }
+            [[unroll]] for (uint u = 0; u < KEY_UNITS_AT_ONCE; u++) {
+                const uint i = first + u * WORKGROUP, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
+                staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? units[u] : uvec4(0);
+            }
         }
 }
 
@@ -51,6 +59,63 @@ void stage_values(key_tile t)
     }
 }
 
+// With BY_LANES: puts the blocks of q that are in shared memory in the order in which invocations hold them, in place.
+const uint Q_BLOCK_UNITS = MATRIX_K / 8;
+#define LANE_UNIT(d, u)                                                                                \
+    ((gl_SubgroupID * MATRIX_M + ((u) * SUBGROUP + gl_SubgroupInvocationID) / Q_BLOCK_UNITS) * q_PITCH \
+     + ((d) - QUERY_BLOCKS) * Q_BLOCK_UNITS + ((u) * SUBGROUP + gl_SubgroupInvocationID) % Q_BLOCK_UNITS)
+
+void order_queries()
+{
+    [[dont_unroll]] for (uint d = QUERY_BLOCKS; d < HEAD_BLOCKS; d++) {
+        MATRIX_A a;
+        coopMatLoad(a, q_rows, gl_SubgroupID * MATRIX_M * q_PITCH + (d - QUERY_BLOCKS) * Q_BLOCK_UNITS, q_PITCH,
+                    BY_ROWS);
+        subgroup_sync();
+        [[unroll]] for (uint u = 0; u < A_UNITS; u++)
+            q_rows[LANE_UNIT(d, u)] = UNIT_OF(a, 8 * u);
+    }
+}
+
+// With ORDERED, the same for k and v, after they were staged and a barrier. Each subgroup does some of the blocks.
+void order_keys()
+{
+    [[dont_unroll]] for (uint first = 0; first < COLUMN_BLOCKS * HEAD_BLOCKS; first += SUBGROUPS) {
+        const uint i = first + gl_SubgroupID, n = i / HEAD_BLOCKS, d = i % HEAD_BLOCKS;
+        order_columns(n < COLUMN_BLOCKS, n * MATRIX_N * KEY_PITCH + d * MATRIX_K / 8, KEY_PITCH);
+    }
+}
+
+void order_values()
+{
+    [[dont_unroll]] for (uint first = 0; first < SUMMED_BLOCKS * VALUE_BLOCKS; first += SUBGROUPS) {
+        const uint i = first + gl_SubgroupID, k = i / VALUE_BLOCKS, d = i % VALUE_BLOCKS;
+        order_columns(k < SUMMED_BLOCKS, VALUES + d * MATRIX_N * VALUE_PITCH + k * MATRIX_K / 8, VALUE_PITCH);
+    }
+}
+
+// score = score + q k^T for block d of their rows.
+void add_columns(uint d, MATRIX_A a, inout SCORES)
+{
+    [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
+        score[0][n] = coopMatMulAdd(a, load_columns(n * MATRIX_N * KEY_PITCH + d * MATRIX_K / 8, KEY_PITCH),
+                                    score[0][n]);
+}
+
+void add_ordered_queries(QUERIES, inout SCORES)
+{
+    [[unroll]] for (uint d = 0; d < QUERY_BLOCKS && d < HEAD_BLOCKS; d++)
+        add_columns(d, q[0][d], score);
+    [[dont_unroll]] for (uint d = QUERY_BLOCKS; d < HEAD_BLOCKS; d++) {
+        MATRIX_A a;
+        [[unroll]] for (uint u = 0; u < A_UNITS; u++) {
+            const uvec4 unit = q_rows[LANE_UNIT(d, u)];
+            SET_UNIT(a, 8 * u, unit)
+        }
+        add_columns(d, a, score);
+    }
+}
+
 DEFINE_STORE_ROWS(o, OUTPUT_BLOCKS, put_output)
 
 // The same for the output in shared memory, multiplied by `factors`: block by block, as rows in place of scores.
@@ -73,19 +138,26 @@ void store_sums(FACTORS)
 }
 
 // Attends to one tile of keys.
-#define ATTEND                                                                              \
+#define ATTEND(lanes)                                                                       \
     if (SUMS_SHARED == 0)                                                                   \
         if (GUARDED == 0 || next.exists)                                                    \
             fetch_keys(next, coming_keys);                                                  \
     fetch_slot(after, coming_slot);                                                         \
     begin_scores(now, score);                                                               \
-    add_q(q, 0, score);                                                                     \
+    if (lanes)                                                                              \
+        add_ordered_queries(q, score);                                                      \
+    else                                                                                    \
+        add_q(q, 0, score);                                                                 \
     update_softmax(now, now.partial, score, row_max, row_sum, factors);                     \
     barrier();                                                                              \
     if (GUARDED == 0 || next.exists) {                                                      \
-        if (SUMS_SHARED != 0)                                                               \
+        if (SUMS_SHARED != 0) {                                                             \
             stage_keys(next, coming_keys);                                                  \
-        else                                                                                \
+            if (ORDERED != 0 && lanes) {                                                    \
+                barrier();                                                                  \
+                order_keys();                                                               \
+            }                                                                               \
+        } else                                                                              \
             store_keys(coming_keys);                                                        \
         store_slot(after, coming_slot);                                                     \
         if (SUMS_SHARED == 0)                                                               \
@@ -96,12 +168,16 @@ void store_sums(FACTORS)
     next = after;                                                                           \
     after = next_tile(free_slots);                                                          \
     fetch_slot_key(after, coming_slot);                                                     \
-    add_pv(factors, o);                                                                     \
+    add_pv(factors, lanes, o);                                                              \
     barrier();                                                                              \
     if (GUARDED == 0 || now.exists) {                                                       \
-        if (SUMS_SHARED != 0)                                                               \
+        if (SUMS_SHARED != 0) {                                                             \
             stage_values(now);                                                              \
-        else                                                                                \
+            if (ORDERED != 0 && lanes) {                                                    \
+                barrier();                                                                  \
+                order_values();                                                             \
+            }                                                                               \
+        } else                                                                              \
             store_values(coming_values);                                                    \
     }
 
@@ -138,12 +214,16 @@ void main()
     fetch_slot_key(next, second);
     fetch_slot_key(after, coming_slot);
     begin_rows(row_max, row_sum);
+    if (BY_LANES != 0)
+        reads_lanes = ORDERED != 0 || find_lane_columns();
     load_q(q);
     fetch_slot(now, first);
     fetch_slot(next, second);
     store_slot(now, first);
     store_slot(next, second);
     barrier(); // also: shared memory held slices before, and holds keys from here on
+    if (BY_LANES != 0 && reads_lanes)
+        order_queries();
     if (SUMS_SHARED != 0) {
         stage_keys(now, coming_keys);
         stage_values(now);
@@ -154,11 +234,20 @@ void main()
         store_values(coming_values);
     }
     barrier();
+    if (ORDERED != 0) {
+        order_keys();
+        order_values();
+        barrier();
+    }
 
+    if (BY_LANES != 0 && reads_lanes)
+        while (now.exists) {
+            ATTEND(true)
+        }
     while (now.exists) {
         if (SUMS_SHARED == 0 && now.partial)
             hide_values(now); // the barrier before the product makes this visible
-        ATTEND
+        ATTEND(false)
     }
     finish_rows(row_max, row_sum, factors, o);
     if (SUMS_SHARED != 0)

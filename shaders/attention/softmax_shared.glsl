@@ -6,6 +6,8 @@
 
 #include "scores.glsl"
 
+#include "../lib/lanes.glsl"
+
 const uint OUTPUT_BLOCKS = SUMS_SHARED != 0 ? 1 : VALUE_BLOCKS; // in registers
 
 const uint ROW_LANES = SUBGROUP / MATRIX_M;
@@ -23,6 +25,11 @@ const uint ROW_VALUES = 1, HELD_BLOCKS = 1; // no probabilities are held in regi
 // With SUMS_SHARED, the output is in shared memory, for devices whose registers do not hold it.
 const uint SUM_UNITS = (ELEMENTS + 3) / 4; // of a block, in each invocation
 shared uvec4 sums[SUMS_SHARED != 0 ? VALUE_BLOCKS * SUM_UNITS * WORKGROUP : 1];
+
+// Whether invocations may read the elements of k, v and q that they hold (lanes.glsl), and whether they do.
+const uint BY_LANES = SUMS_SHARED == 0 ? 0 : UNEVEN_LANES != 0 ? 0 : FRAGMENT_LAYOUT < LAYOUT_COLUMNS ? 0 : 1;
+const uint ORDERED = BY_LANES == 0 ? 0 : FRAGMENT_LAYOUT == LAYOUT_ORDERED ? 1 : 0;
+bool reads_lanes;
 
 // A lane's row of a block, and its first column in that row.
 #define LANE_ROW (gl_SubgroupInvocationID / ROW_LANES)
@@ -129,14 +136,16 @@ void begin_sums()
             store_sum(d, MATRIX_C(0.0));
 }
 
-// sum = sum * factors + a v, for block d of the columns of v.
-void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint d, inout MATRIX_C sum)
+// sum = sum * factors + a v, for block d of the columns of v. `lanes`: invocations read the elements that they hold.
+void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint d, const bool lanes, inout MATRIX_C sum)
 {
     [[unroll]] for (uint e = 0; e < ELEMENTS; e++)
         sum[e] *= factors[e];
     [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++) {
         MATRIX_B b;
-        if (SUMS_SHARED != 0)
+        if (lanes)
+            b = load_columns(VALUES + d * MATRIX_N * VALUE_PITCH + k * MATRIX_K / 8, VALUE_PITCH);
+        else if (SUMS_SHARED != 0)
             coopMatLoad(b, staged, VALUES + d * MATRIX_N * VALUE_PITCH + k * MATRIX_K / 8, VALUE_PITCH, BY_COLUMNS);
         else
             coopMatLoad(b, staged, VALUES + k * MATRIX_K * VALUE_PITCH + d * MATRIX_N / 8, VALUE_PITCH, BY_ROWS);
@@ -144,26 +153,34 @@ void add_block(FACTORS, MATRIX_A a[SUMMED_BLOCKS], uint d, inout MATRIX_C sum)
     }
 }
 
+// Blocks of the output that are added to together, so that their loads and stores do not wait for each other. If these
+// are all, there is no loop, and compilers need more registers.
+const uint SUMS_AT_ONCE = BY_LANES == 0 ? 1 : VALUE_BLOCKS % 2 != 0 ? 1 : VALUE_BLOCKS > 2 ? 2 : 1;
+
 // o = o * factors + P v. The products of a block of columns follow each other. Some compilers (ANV) keep a sum's old
 // value in registers until its new one is final, and this is soon then.
-void add_pv(FACTORS, inout OUTPUTS)
+void add_pv(FACTORS, const bool lanes, inout OUTPUTS)
 {
+    const uint at_once = lanes ? SUMS_AT_ONCE : 1;
     MATRIX_A a[SUMMED_BLOCKS];
     [[unroll]] for (uint k = 0; k < SUMMED_BLOCKS; k++)
         a[k] = load_probability(k);
     if (SUMS_SHARED != 0)
-        [[dont_unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++) {
-            MATRIX_C sum = load_sum(d);
-            add_block(factors, a, d, sum);
-            store_sum(d, sum);
+        [[dont_unroll]] for (uint first = 0; first < VALUE_BLOCKS; first += at_once) {
+            MATRIX_C sum[SUMS_AT_ONCE];
+            [[unroll]] for (uint d = 0; d < at_once; d++)
+                sum[d] = load_sum(first + d);
+            [[unroll]] for (uint d = 0; d < at_once; d++)
+                add_block(factors, a, first + d, lanes, sum[d]);
+            [[unroll]] for (uint d = 0; d < at_once; d++)
+                store_sum(first + d, sum[d]);
         }
     else
         [[unroll]] for (uint d = 0; d < VALUE_BLOCKS; d++)
-            add_block(factors, a, d, o[0][d]);
+            add_block(factors, a, d, lanes, o[0][d]);
 }
 
 #define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, row_max, row_sum, factors)
-#define ADD_PV add_pv(factors, o)
 
 // With SUMS_SHARED, the output must still be multiplied by `factors`.
 void finish_rows(ROW_MAXIMA, ROW_SUMS, out FACTORS, inout OUTPUTS)

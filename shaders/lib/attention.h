@@ -107,7 +107,7 @@
     X(85, DV_HEAD_HIGH, 0)                                                                                         \
     X(86, DOUT_BLOCKS, 16)                 /* matrix, backward: as QUERY_BLOCKS, for a row of dout or v */         \
     X(87, TILE_BUFFERS, 2)                 /* matrix, backward: tiles whose rows are in shared memory at a time */ \
-    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, form fragments */                                            \
+    X(88, FRAGMENT_LAYOUT, LAYOUT_UNKNOWN) /* matrix, forms fragments and shared */                                \
     X(89, REAL_UNITS, 0)                   /* matrix: scores and biases are not in units of the scale */           \
     X(90, BY_UNIT, 0)      /* portable: loops stay loops, sums are computed unit by unit: for few registers */     \
     X(91, SINK, 0)         /* each query head has a sink (score.glsl) */                                           \

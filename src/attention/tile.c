@@ -426,24 +426,18 @@ static const matrix_candidate shared[] = {
     {MANY, MANY, 576, 1, 1, 16, 0, false, ANY_KEYS, 0},
 };
 
-/* Xe3, with up to 256 registers: the output is in registers. In ANV's cycles for a pair, 64 and 128 dimensions take 77
- * and 121, and 57 and 113 with the output in shared memory. But that needs four times the shared memory with 64
- * dimensions, and without a card it is not known which counts more (docs/notes/experiments.md). The last tile is for
- * masks with biases. */
-static const matrix_candidate shared_xe3[] = {
-    {FEW_ROWS, MANY, 64, 4, 1, 32, 0, false, ANY_KEYS, 0}, {FEW_ROWS, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 64, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 80, 8, 1, 32, 64, false, ANY_KEYS, 0},
-    {MANY, MANY, 96, 8, 1, 32, 0, false, ANY_KEYS, 0},     {MANY, MANY, 128, 8, 1, 32, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 8, 1, 16, 112, false, ANY_KEYS, 0},
-};
-
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
- * half as many keys. */
+ * half as many keys. Eight subgroups share the work of loading k and v, but have no loop over the loads of up to 32
+ * dimensions, which then need more registers. Xe3 has 256, but takes fewer of ANV's cycles with these tiles than with
+ * the output in registers: 40 instead of 77 for a pair with 64 dimensions, 81 instead of 121 with 128
+ * (docs/notes/experiments.md). */
 static const matrix_candidate shared_sums[] = {
-    {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},   {MANY, MANY, 64, 4, 1, 48, 48, false, ANY_KEYS, 0},
-    {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},
-    {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0}, {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},
-    {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0}, {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},     {MANY, MANY, 64, 4, 1, 48, 48, false, ANY_KEYS, 0},
+    {FEW_ROWS, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0}, {MANY, MANY, 32, 4, 1, 32, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 64, 8, 1, 32, 48, false, ANY_KEYS, 0},     {MANY, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0},
+    {MANY, MANY, 128, 4, 1, 32, 112, false, ANY_KEYS, 0},   {MANY, MANY, 128, 4, 1, 16, 112, false, ANY_KEYS, 0},
+    {MANY, MANY, 256, 2, 1, 16, 240, false, ANY_KEYS, 0},   {MANY, MANY, 256, 2, 1, 32, 240, false, ANY_KEYS, 0},
+    {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
 };
 
 /* Whether a candidate is for such a problem. `tile` has its number of rows and its bands. */
@@ -541,9 +535,9 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_attenti
             count = add_matrix(caps, d, tile, tables[tile.form].list, tables[tile.form].count, tiles, count, max);
     }
     if (tile.form == FORM_SHARED) {
-        if (dmattn_capabilities_is_xe3(caps))
-            count = add_matrix(caps, d, tile, TABLE(shared_xe3), tiles, count, max);
         tile.sums_shared = true;
+        if (dmattn_capabilities_is_intel(caps)) /* the kernel finds out whether it is true */
+            tile.fragment_layout = LAYOUT_COLUMNS;
         count = add_matrix(caps, d, tile, TABLE(shared_sums), tiles, count, max);
     }
     if (!count)
