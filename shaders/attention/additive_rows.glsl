@@ -44,8 +44,8 @@ bool row_is_ours()
         adding_tiles = 0;
     }
     barrier();
-    for (uint i = invocation; i < tile_words(); i += WORKGROUP) {
-        const uvec2 words = Pairs(row).p[i], bits = tile_bits(words);
+    for (uint i = invocation; i < tile_groups(); i += WORKGROUP) {
+        const uvec2 words = tiles_of_group(row, i), bits = tile_bits(words);
         ADD_TO_RUN(visible_run, i, bits.x)
         ADD_TO_RUN(full_run, i, bits.y)
         if ((words.y & ~words.x) != 0)

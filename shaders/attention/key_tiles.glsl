@@ -91,7 +91,7 @@ key_tile next_tile_of_bitmap(uint slots)
             walk_partial = true;
             walk_tile = walk_tiles.x & ~31u;
         }
-        const uvec2 bits = tile_bits(Pairs(walk_bitmap).p[walk_tile / 32]);
+        const uvec2 bits = tile_bits(tiles_of_group(walk_bitmap, walk_tile / 32));
         const uint full = bits.y & bits_of(uvec2(0, full_tiles()), walk_tile);
         walk_live = (walk_partial ? bits.x & ~full : full) & bits_of(walk_tiles, walk_tile);
         walk_tile += 32;

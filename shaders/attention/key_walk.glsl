@@ -44,7 +44,7 @@ bool next_tile()
     while (WALKS_BITMAP && walk_bits.x == 0) {
         if (walk_next >= walk_tiles.y)
             return false;
-        walk_bits = tile_bits(Pairs(walk_bitmap).p[walk_next / 32]);
+        walk_bits = tile_bits(tiles_of_group(walk_bitmap, walk_next / 32));
         walk_bits.x &= bits_of(walk_tiles, walk_next);
         walk_next += 32;
     }

@@ -4,7 +4,8 @@
 // The attention kernels visit only the tiles whose first bit is set. With ADDITIVE_ROWS, a tile with an element that is
 // added, neither 0 nor -infinity, has 0 and 1 (additive_rows.glsl).
 //
-// Workgroup (x, y, z): tiles 32 y to 32 y + 31 of row x of tiles, batch item and head z of the mask.
+// Workgroup (x, y, z): tiles 8 y to 8 y + 7 of row x of tiles, batch item and head z of the mask. So few, because each
+// reads all elements of its tiles, and only many workgroups together reach the rate of a copy.
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -111,9 +112,9 @@ void main()
 {
     const uint heads = score_heads(MASK_HEADS);
     const uint batch = WORKGROUP_ID.z / heads, head = WORKGROUP_ID.z % heads;
-    const uint first_query = WORKGROUP_ID.x * TILE_QUERIES, first_key = WORKGROUP_ID.y * 32 * TILE_KEYS;
+    const uint first_query = WORKGROUP_ID.x * TILE_QUERIES, first_key = WORKGROUP_ID.y * 8 * TILE_KEYS;
     const uint end_query = min(first_query + TILE_QUERIES, MASK_QUERIES != 0 ? p.queries : 1);
-    const uint columns = min(32 * TILE_KEYS, p.keys - first_key);
+    const uint columns = min(8 * TILE_KEYS, p.keys - min(first_key, p.keys)); // 0 behind the last
 
     if (gl_LocalInvocationIndex == 0) {
         visible_tiles = 0;
@@ -125,7 +126,7 @@ void main()
     barrier();
 
     // An item is ROWS rows of neighbouring columns, which belong to one tile, because its width is a multiple of 8.
-    const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4, columns_at_once = (columns - 1) / at_once + 1;
+    const uint at_once = MASK == MASK_ADDITIVE ? BIASES : 4, columns_at_once = (columns + at_once - 1) / at_once;
     const uint items = columns_at_once * ((end_query - first_query - 1) / ROWS + 1);
     uint seen = 0, holes = 0, adding = 0;
     for (uint i = gl_LocalInvocationIndex; i < items; i += WORKGROUP) {
@@ -146,10 +147,10 @@ void main()
     barrier();
 
     if (gl_LocalInvocationIndex == 0) {
-        uvec2 words = uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
+        uvec2 bits = uvec2(visible_tiles, visible_tiles & ~hidden_tiles);
 #ifdef ADDITIVE_ROWS
-        words = uvec2(words.x & ~adding_tiles, words.y | adding_tiles);
+        bits = uvec2(bits.x & ~adding_tiles, bits.y | adding_tiles);
 #endif
-        Pairs(tile_row(batch, head, WORKGROUP_ID.x)).p[WORKGROUP_ID.y] = words;
+        Words(tile_row(batch, head, WORKGROUP_ID.x)).w[WORKGROUP_ID.y] = bits.x | bits.y << 8;
     }
 }

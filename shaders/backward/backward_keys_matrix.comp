@@ -148,9 +148,7 @@ void begin_walk(uvec4 item)
 // Bit 0 of x, y from the mask's bitmap: some query of the tile sees some of the keys; all see all.
 uvec2 mask_bits(uint tile)
 {
-    return BITMAP
-               ? Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), tile)).p[key_tile / 32] >> key_tile % 32 & 1u
-               : uvec2(1);
+    return BITMAP ? bits_of_tile(tile_row(batch, score_head(MASK_HEADS, first_head), tile), key_tile) : uvec2(1);
 }
 
 uint next_query_tile()

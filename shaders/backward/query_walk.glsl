@@ -65,14 +65,13 @@ bool row_sees_key(uint row, uint i)
 bool next_tile()
 {
     for (; walk_next < walk_end; walk_next++) {
-        uvec2 bits = uvec2(0xffffffffu);
+        uvec2 bits = uvec2(1);
         if (BITMAP)
-            bits = Pairs(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next)).p[key_tile / 32]
-                   >> key_tile % 32;
-        if ((bits.x & 1u) == 0)
+            bits = bits_of_tile(tile_row(batch, score_head(MASK_HEADS, first_head), walk_next), key_tile);
+        if (bits.x == 0)
             continue;
         find_queries(walk_next++);
-        partial = (bits.y & 1u) == 0 || int(first_query) < all_queries.x || all_queries.y < int(end_query);
+        partial = bits.y == 0 || int(first_query) < all_queries.x || all_queries.y < int(end_query);
         return true;
     }
     return false;

@@ -47,9 +47,9 @@ uvec2 bias_row(uint batch, uint head, uint query)
     return advance(plane, t, uvec2(BIAS_QUERY_LOW, BIAS_QUERY_HIGH));
 }
 
-// The bitmap of tiles has, for each batch item and head of the mask and each row of tiles, one pair of words per 32
-// tiles. Bit i of the first word: some query sees some key of tile i. Bit i of the second: every query sees every key.
-uint tile_words()
+// The bitmap of tiles has, for each batch item and head of the mask and each row of tiles, four words per 32 tiles. A
+// word is for 8 of them. Its bit i: some query sees some key of tile i. Its bit 8 + i: every query sees every key.
+uint tile_groups()
 {
     return ((p.keys - 1) / TILE_KEYS) / 32 + 1;
 }
@@ -59,7 +59,22 @@ uvec2 tile_row(uint batch, uint mask_head, uint query_tile)
     uint query_tiles = MASK_QUERIES != 0 ? (p.queries - 1) / TILE_QUERIES + 1 : 1;
     uint t = query_tiles == 1 ? 0 : query_tile;
     uint row = (MASK_BATCHES * batch * score_heads(MASK_HEADS) + mask_head) * query_tiles + t;
-    return advance(WALK, row, uvec2(8 * tile_words(), 0));
+    return advance(WALK, row, uvec2(16 * tile_groups(), 0));
+}
+
+// x: whether some pair of a tile is visible, as 0 or 1; y: whether all are.
+uvec2 bits_of_tile(uvec2 tile_row, uint tile)
+{
+    const uint word = Words(tile_row).w[tile / 8] >> tile % 8;
+    return uvec2(word & 1u, word >> 8 & 1u);
+}
+
+// The same for the 32 tiles of a group, one bit for each tile.
+uvec2 tiles_of_group(uvec2 tile_row, uint group)
+{
+    const uvec4 w = Quads(tile_row).q[group];
+    return uvec2(w.x & 0xffu | (w.y & 0xffu) << 8 | (w.z & 0xffu) << 16 | w.w << 24,
+                 w.x >> 8 | w.y & 0xff00u | (w.z & 0xff00u) << 8 | (w.w & 0xff00u) << 16);
 }
 
 // The header of the tile list for the tile that begins with first_query (lists.comp).

@@ -243,17 +243,15 @@ grid dmattn_mask_tiles_grid(const dmattn_attention_desc *d, const attention_tile
         return (grid){0, 0, 0};
     uint64_t planes = dmattn_product(d->mask_shape.batch, d->mask_shape.heads);
     return (grid){d->mask_shape.queries > 1 ? dmattn_ceil_div(d->queries, dmattn_tile_queries(tile)) : 1,
-                  dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32), dmattn_workgroups(planes)};
+                  4 * dmattn_ceil_div(dmattn_ceil_div(d->keys, tile->keys), 32), dmattn_workgroups(planes)};
 }
 
-/* Where registers are few, an invocation of a larger workgroup has fewer of them. */
-#define MASK_TILES_WORKGROUP 1024
-#define MASK_TILES_FEW       256
+#define MASK_TILES_WORKGROUP 256
 #define MASK_TILES_SUBGROUPS 32 /* as many as all devices have */
 
 uint32_t dmattn_mask_tiles_workgroup(const capabilities *caps, const attention_tile *tile)
 {
-    uint32_t workgroup = dmattn_capabilities_registers(caps) > FEW_REGISTERS ? MASK_TILES_WORKGROUP : MASK_TILES_FEW;
+    uint32_t workgroup = MASK_TILES_WORKGROUP;
     while (workgroup > caps->max_invocations || workgroup > MASK_TILES_SUBGROUPS * tile->subgroup_size)
         workgroup /= 2;
     return workgroup;
@@ -262,5 +260,5 @@ uint32_t dmattn_mask_tiles_workgroup(const capabilities *caps, const attention_t
 uint64_t dmattn_mask_tiles_bytes(const dmattn_attention_desc *d, const attention_tile *tile)
 {
     grid g = dmattn_mask_tiles_grid(d, tile);
-    return dmattn_product(8, g.x, g.y, g.z);
+    return dmattn_product(4, g.x, g.y, g.z);
 }

@@ -123,8 +123,7 @@ grid dmattn_combine_grid(const dmattn_attention_desc *desc);
 /* The grid of mask_tiles.comp; x is 0 if the mask has no bitmap. */
 grid dmattn_mask_tiles_grid(const dmattn_attention_desc *desc, const attention_tile *tile);
 
-/* Its invocations. There are few workgroups, and each reads much, so they are large. And its pipeline, for the
- * constants of the kernel that reads the bitmap. */
+/* The number of its invocations, and its pipeline, for the constants of the kernel that reads the bitmap. */
 uint32_t dmattn_mask_tiles_workgroup(const capabilities *caps, const attention_tile *tile);
 dmattn_status dmattn_mask_tiles_build(pipeline_set *set, const char *kernel_name, const attention_tile *tile,
                                       const uint32_t constants[ATTENTION_CONSTANT_COUNT], VkPipeline *pipeline);
