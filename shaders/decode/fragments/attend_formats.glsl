@@ -96,15 +96,25 @@ void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS],
 
 // P^T as operands: an invocation gets four keys of query lane_row in each. `pair` has the invocation's two queries of
 // key lane_row + 8 r, as f16.
-void transpose_probabilities(uint pair[SEEN_KEYS], inout PROBABILITIES(probabilities))
+void transpose_pair(uint pair, uint r, inout PROBABILITIES(probabilities))
 {
     const bool upper = (lane_row & 1) != 0; // query lane_row is in the upper halves
-    [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
-        const uint a = subgroupShuffle(pair[r], lane_of(2 * lane_column, lane_row)),
-                   b = subgroupShuffle(pair[r], lane_of(2 * lane_column + 1, lane_row));
-        const f16vec2 keys = unpackFloat2x16(upper ? a >> 16 | b & 0xffff0000u : a & 0xffffu | b << 16);
-        probabilities[r / 2][ELEMENT(0, r % 2 * 2)] = keys.x;
-        probabilities[r / 2][ELEMENT(0, r % 2 * 2 + 1)] = keys.y;
+    const uint a = subgroupShuffle(pair, lane_of(2 * lane_column, lane_row)),
+               b = subgroupShuffle(pair, lane_of(2 * lane_column + 1, lane_row));
+    const f16vec2 keys = unpackFloat2x16(upper ? a >> 16 | b & 0xffff0000u : a & 0xffffu | b << 16);
+    probabilities[r / 2][ELEMENT(0, r % 2 * 2)] = keys.x;
+    probabilities[r / 2][ELEMENT(0, r % 2 * 2 + 1)] = keys.y;
+}
+
+// Two pairs or four. Not a loop: NVIDIA's compiler may leave it rolled in spite of [[unroll]], and then decoding takes
+// up to 1.3 times as long.
+void transpose_probabilities(uint pair[SEEN_KEYS], inout PROBABILITIES(probabilities))
+{
+    transpose_pair(pair[0], 0, probabilities);
+    transpose_pair(pair[SEEN_KEYS - 1], SEEN_KEYS - 1, probabilities);
+    if (SEEN_KEYS > 2) {
+        transpose_pair(pair[SEEN_KEYS / 2 - 1], SEEN_KEYS / 2 - 1, probabilities);
+        transpose_pair(pair[SEEN_KEYS / 2], SEEN_KEYS / 2, probabilities);
     }
 }
 

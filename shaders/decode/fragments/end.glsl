@@ -52,14 +52,12 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
         replace_new_keys(block, first, listed, k);
 #endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
-#ifdef FORMATS
-        replace_new_values(block, first, listed, v);
-#endif
-        // Loaded while these values are added. With formats, NVIDIA's compiler unrolls transpose_probabilities() if
-        // these loads are behind the branches of replace_new_values(); otherwise it may not, and decoding takes up to
-        // 1.3 times as long. With blocks, attend_keys() loads the keys, which is faster there.
+        // Loaded while these values are added. With blocks, attend_keys() loads the keys, which is faster there.
 #if !defined(FORMATS) || defined(SUBGROUP_LISTS)
         fetch_keys(block, NEXT_STEP(first, listed), listed, k);
+#endif
+#ifdef FORMATS
+        replace_new_values(block, first, listed, v);
 #endif
         add_values(probabilities, v, seen, o);
         fetch_values(block, NEXT_STEP(first, listed), listed, v);
