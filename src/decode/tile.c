@@ -152,23 +152,26 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 
 /* The number of keys that a subgroup multiplies at a time with fragments; splits are multiples of it. With pages, lists
  * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. */
-#define FRAGMENT_KEYS 16
-#define LISTED_KEYS   8
+#define FRAGMENT_KEYS       16
+#define LISTED_KEYS         8
+#define FORMATS_LISTED_KEYS 4 /* with formats, so that two workgroups share the memory of a multiprocessor */
 
 /* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have
  * more.
  */
 #define FORMAT_ROWS 8
 
-/* Candidates, the best one first. Each is for a maximum number of workgroups without splits, or, with fragments, for
- * formats. Measured on the H200 (docs/notes/experiments.md). */
-#define ANY UINT64_MAX
+/* Candidates, the best one first. Each is for a maximum number of workgroups without splits. For formats, it may be for
+ * two workgroups on a multiprocessor. Measured on the H200 (docs/notes/experiments.md). */
+#define ANY         UINT64_MAX
+#define FORMATS_TWO 0
 static const struct {
     tile_form form;
     uint32_t workgroup, block_keys;
     uint64_t most;
 } matrix_tiles[] = {
     {FORM_SHARED, 256, 64, 4},
+    {FORM_FRAGMENTS, 128, FRAGMENT_KEYS, FORMATS_TWO},
     {FORM_FRAGMENTS, 256, FRAGMENT_KEYS, 132},
     {FORM_FRAGMENTS, 128, FRAGMENT_KEYS, ANY},
     {FORM_SHARED, 256, 64, ANY},
@@ -190,22 +193,38 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
            || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
 }
 
+/* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of 128.
+ * Two are faster, because one computes while the other one begins or ends. But there, all workgroups of a
+ * multiprocessor together have only as much shared memory as one may have, and each takes a kilobyte more. */
+#define FORMATS_INVOCATIONS 256
+
+static bool two_share_memory(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
+{
+    return 2 * (dmattn_decode_tile_shared_memory(t, d) + 1024) <= caps->shared_memory;
+}
+
 /* A split has a whole number of blocks, at least one for each subgroup with its own blocks. There are at most as many
- * workgroups as run at the same time (one on each multiprocessor of the H200), because others would have to wait.
- */
+ * workgroups as run at the same time (one on each multiprocessor of the H200, with formats perhaps two), because others
+ * would have to wait. */
 #define MATRIX_WORKGROUPS 132
+
+static uint64_t workgroups_at_once(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    return dmattn_decode_has_formats(d) ? MATRIX_WORKGROUPS * FORMATS_INVOCATIONS / t->workgroup : MATRIX_WORKGROUPS;
+}
 
 /* One workgroup combines the splits. The time for this is proportional to rows * splits. The time of attention is
  * proportional to keys / (splits * subgroups). Beyond the number of splits at which both times are equal, more splits
  * cost more than they save. Measured only with fragments (docs/notes/experiments.md). */
 #define JOINED_KEYS 16
 
-static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint32_t rows)
+static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64_t workgroups, uint64_t at_once,
+                                     uint32_t rows)
 {
     const uint32_t unit = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS : t->block_keys;
     const uint64_t blocks = (keys + unit - 1) / unit, subgroups = t->workgroup / t->subgroup_size;
     const uint64_t least = t->form == FORM_FRAGMENTS ? subgroups : 1;
-    uint64_t most = workgroups < MATRIX_WORKGROUPS ? MATRIX_WORKGROUPS / workgroups : 1;
+    uint64_t most = workgroups < at_once ? at_once / workgroups : 1;
     while (t->form == FORM_FRAGMENTS && most > 1 && most * most * subgroups * rows > JOINED_KEYS * keys)
         most--;
     if (most > (blocks + least - 1) / least)
@@ -252,13 +271,13 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 
 /* Chooses the shares for sequences of different lengths. With matrices, there are at most as many as run at the same
  * time, if that is so without balance, or if caches have formats: their kernel needs so many registers that a
- * multiprocessor runs one workgroup, and nothing else is done while a workgroup begins and ends. */
+ * multiprocessor runs few workgroups, and does little else while one begins or ends. */
 static void balance(decode_tile *t, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
     const bool at_once =
         t->level != DMATTN_LEVEL_PORTABLE && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
-    const uint64_t shares = (at_once ? MATRIX_WORKGROUPS : ALL_SHARES) / heads;
+    const uint64_t shares = (at_once ? workgroups_at_once(t, d) : ALL_SHARES) / heads;
     const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
     t->shares = (uint32_t)(shares < least ? least : shares);
     t->least_keys = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS * (t->workgroup / t->subgroup_size) : LEAST_KEYS;
@@ -287,8 +306,9 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
                                                            : dmattn_cache_slots(d) + a->queries;
     const uint64_t workgroups = (uint64_t)a->batch * a->kv_heads * tile->row_blocks;
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
-    tile->splits = tile->level == DMATTN_LEVEL_PORTABLE ? choose_splits(keys, workgroups)
-                                                        : choose_matrix_splits(tile, keys, workgroups, rows);
+    tile->splits = tile->level == DMATTN_LEVEL_PORTABLE
+                       ? choose_splits(keys, workgroups)
+                       : choose_matrix_splits(tile, keys, workgroups, workgroups_at_once(tile, d), rows);
     if (balanced)
         balance(tile, d);
     /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
@@ -329,7 +349,7 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
             .loads_ahead = LOADS_AHEAD,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
-            tile.block_keys = LISTED_KEYS * tile.workgroup;
+            tile.block_keys = (has_formats ? FORMATS_LISTED_KEYS : LISTED_KEYS) * tile.workgroup;
             /* shared memory may be too small; with formats, new tokens and scales need some, too; and each subgroup has
              * lists of at least a whole step (fragments/lists.glsl) */
             const uint32_t least = has_formats ? tile.workgroup : tile.block_keys / 2;
@@ -338,7 +358,10 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);
-        const bool is_for = workgroups <= matrix_tiles[i].most || (tile.form == FORM_FRAGMENTS && has_formats);
+        const uint64_t most = matrix_tiles[i].most;
+        const bool is_for = !has_formats          ? workgroups <= most
+                            : most == FORMATS_TWO ? two_share_memory(&tile, caps, d)
+                                                  : tile.form == FORM_FRAGMENTS;
         if (is_for && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
             tiles[count++] = tile;
     }

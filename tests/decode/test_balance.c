@@ -184,14 +184,16 @@ static void try_plan(uint32_t batch, uint32_t kv_heads, uint32_t max_keys, dmatt
                       unequal.most);
 }
 
-/* A multiprocessor runs one workgroup of the kernel for formats, so there are not more shares than multiprocessors. */
+/* A multiprocessor runs two workgroups of the kernel for formats, or one with 8 rows, so there are as many shares. */
 Test(balance, of_formats)
 {
     dmattn_decode_desc d = pages_of(61, 8, 131072);
     cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 528 / 8);
     d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
-    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 132 / 8);
+    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 264 / 8);
     cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_PORTABLE).shares, 528 / 8);
+    d.attention.heads *= 2;
+    cr_expect_eq(chosen_at(&d, DMATTN_LEVEL_MATRIX).shares, 132 / 8);
 }
 
 /* If all sequences are equally long, each has the splits that it would have without balance, or fewer if there are few

@@ -427,6 +427,36 @@ Test(decode_tile, formats_of_many_rows)
     }
 }
 
+/* With formats, two workgroups of 128 if they fit the memory of a multiprocessor together, and else one of 256. */
+Test(decode_tile, workgroups_of_formats)
+{
+    static const struct {
+        uint32_t heads, kv_heads, queries, shared_memory, workgroup;
+    } rows[] = {
+        {16, 4, 1, 48 << 10, 128}, {8, 8, 1, 48 << 10, 128},   {64, 8, 1, 48 << 10, 256},
+        {16, 4, 2, 48 << 10, 256}, {16, 4, 1, 100 << 10, 128}, {64, 8, 1, 100 << 10, 128},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        capabilities known = matrix_capabilities();
+        known.fragment_layout = LAYOUT_QUAD_ROWS;
+        known.narrow_matrices = true;
+        known.shared_memory = rows[i].shared_memory;
+        dmattn_decode_desc d = paged;
+        d.attention.type = DMATTN_TYPE_BF16;
+        d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
+        d.attention.head_dim = d.attention.value_dim = 128;
+        d.attention.queries = rows[i].queries;
+        d.attention.heads = rows[i].heads;
+        d.attention.kv_heads = rows[i].kv_heads;
+        d.max_keys = 32768;
+        const dmattn_decode_desc r = resolved(d);
+        decode_tile t;
+        char why[200];
+        cr_assert(dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+        cr_expect_eq(t.workgroup, rows[i].workgroup, "row %zu: %u", i, t.workgroup);
+    }
+}
+
 /* A mask of new tokens of a bounded cache has portable kernels of its own, and needs shared memory. */
 Test(decode_tile, trees)
 {
