@@ -268,7 +268,7 @@ uint list_entries(uint first, uint end)
 #endif
         biases[i] = counted_bias(importance);
 #ifdef FORMATS
-        if (SCALED_KEYS > 1) {
+        if (HAS_SCALES) {
             const vec2 own_scales = entry_scales(first + i);
             scales[i] = ranges[i] != 0 ? own_scales : vec2(0); // of a key that no row sees, they may be anything
         }

@@ -63,8 +63,7 @@ uint list_entries(uint first, uint end)
             ranges[at] = bits[i];
             biases[at] = counted_bias(importance[i]);
 #ifdef FORMATS
-            if (SCALED_KEYS > 1)
-                scales[at] = own_scales[i];
+            set_scales(at, own_scales[i]);
 #endif
 #ifdef PLACE_OF
             places[at] = own_place[i];

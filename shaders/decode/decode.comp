@@ -33,6 +33,10 @@
 #include "../lib/operand_type.glsl"
 #endif
 
+#if defined(FRAGMENTS) && defined(FORMATS) && defined(PAGED) && !defined(BLOCKS)
+#define SUBGROUP_LISTS // each subgroup has lists of its own (fragments/lists.glsl)
+#endif
+
 #include "decode.glsl"
 
 #include "decode_rows.glsl"

@@ -12,8 +12,17 @@ const uint NEW_QUADS = KEY_QUADS + VALUE_QUADS; // of a token: units of its key,
 shared uvec4 new_rows[TOKENS * NEW_QUADS];
 
 // For each key of the current block, the scales of its rows of k and v, if the formats have scales.
-const uint SCALED_KEYS = KEY_SCALE_BYTES + VALUE_SCALE_BYTES != 0 ? BLOCK_KEYS : 1;
+const bool HAS_SCALES = KEY_SCALE_BYTES + VALUE_SCALE_BYTES != 0;
+#ifndef SUBGROUP_LISTS // which keep them elsewhere (fragments/lists.glsl)
+const uint SCALED_KEYS = HAS_SCALES ? BLOCK_KEYS : 1;
 shared vec2 scales[SCALED_KEYS];
+
+void set_scales(uint at, vec2 s)
+{
+    if (HAS_SCALES)
+        scales[at] = s;
+}
+#endif
 
 uint entry_token(uint entry); // the new token of an entry of the cache; NONE if it is none
 
@@ -145,6 +154,7 @@ void unpack_value_unit(uvec4 low, uvec4 high, out vec4 a, out vec4 b)
     unpack_row_unit(V_FORMAT, low, high, a, b);
 }
 
+#ifndef SUBGROUP_LISTS
 // The scales of key `at` of the current block.
 float scale_of_key(uint at)
 {
@@ -155,6 +165,7 @@ float scale_of_value(uint at)
 {
     return VALUE_SCALE_BYTES != 0 ? scales[min(at, SCALED_KEYS - 1)].y : 1;
 }
+#endif
 
 // The elements of q that a unit of k is multiplied with.
 void load_q_row_unit(uvec2 row, uint unit, out vec4 a, out vec4 b)

@@ -154,7 +154,8 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
  * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. */
 #define FRAGMENT_KEYS       16
 #define LISTED_KEYS         8
-#define FORMATS_LISTED_KEYS 4 /* with formats, so that two workgroups share the memory of a multiprocessor */
+#define BLOCKS_LISTED_KEYS  4 /* with blocks or selected keys, and with other formats, so that two workgroups share */
+#define FORMATS_LISTED_KEYS 6 /* the memory of a multiprocessor */
 
 /* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have
  * more.
@@ -193,20 +194,23 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
            || a->batch * dim * a->kv_heads <= MATRIX_COLUMNS;
 }
 
-/* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of 128.
- * Two are faster, because one computes while the other one begins or ends. But there, all workgroups of a
- * multiprocessor together have only as much shared memory as one may have, and each takes a kilobyte more. */
-#define FORMATS_INVOCATIONS 256
-
-static bool two_share_memory(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
-{
-    return 2 * (dmattn_decode_tile_shared_memory(t, d) + 1024) <= caps->shared_memory;
-}
-
 /* A split has a whole number of blocks, at least one for each subgroup with its own blocks. There are at most as many
  * workgroups as run at the same time (one on each multiprocessor of the H200, with formats perhaps two), because others
  * would have to wait. */
 #define MATRIX_WORKGROUPS 132
+
+/* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of 128.
+ * Two are faster, because one computes while the other begins or ends. But there, all workgroups of a multiprocessor
+ * together have only as much shared memory as one may have, and each takes a kilobyte more. Few workgroups for bounded
+ * caches are an exception, which then have more splits, and combining them takes longer. */
+#define FORMATS_INVOCATIONS 256
+
+static bool two_are_faster(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d,
+                           uint64_t workgroups)
+{
+    return 2 * (dmattn_decode_tile_shared_memory(t, d) + 1024) <= caps->shared_memory
+           && (d->cache == DMATTN_CACHE_PAGED || workgroups > MATRIX_WORKGROUPS);
+}
 
 static uint64_t workgroups_at_once(const decode_tile *t, const dmattn_decode_desc *d)
 {
@@ -294,6 +298,12 @@ static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_de
     return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->block_rows), DECODE_MAX_ROW_BLOCKS);
 }
 
+/* Half of the keys of a list, as whole keys of each invocation if possible: a subgroup's list has whole steps. */
+static uint32_t halved(uint32_t keys, uint32_t workgroup)
+{
+    return keys < 2 * workgroup ? keys / 2 : keys / 2 / workgroup * workgroup;
+}
+
 /* Chooses the rest: how many workgroups share the rows and the keys. False if the device has too little shared memory.
  */
 static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile)
@@ -315,7 +325,7 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
-            tile->block_keys /= 2;
+            tile->block_keys = halved(tile->block_keys, tile->workgroup);
     return dmattn_decode_tile_shared_memory(tile, d) <= caps->shared_memory;
 }
 
@@ -349,18 +359,21 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
             .loads_ahead = LOADS_AHEAD,
         };
         if (d->cache == DMATTN_CACHE_PAGED) {
-            tile.block_keys = (has_formats ? FORMATS_LISTED_KEYS : LISTED_KEYS) * tile.workgroup;
+            tile.block_keys = tile.workgroup
+                              * (!has_formats                  ? LISTED_KEYS
+                                 : has_blocks(d) || selects(d) ? BLOCKS_LISTED_KEYS
+                                                               : FORMATS_LISTED_KEYS);
             /* shared memory may be too small; with formats, new tokens and scales need some, too; and each subgroup has
              * lists of at least a whole step (fragments/lists.glsl) */
             const uint32_t least = has_formats ? tile.workgroup : tile.block_keys / 2;
             while (tile.block_keys > least && !dmattn_decode_tile_fits(&tile, caps, d))
-                tile.block_keys /= 2;
+                tile.block_keys = halved(tile.block_keys, tile.workgroup);
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);
         const uint64_t most = matrix_tiles[i].most;
         const bool is_for = !has_formats          ? workgroups <= most
-                            : most == FORMATS_TWO ? two_share_memory(&tile, caps, d)
+                            : most == FORMATS_TWO ? two_are_faster(&tile, caps, d, workgroups)
                                                   : tile.form == FORM_FRAGMENTS;
         if (is_for && dmattn_decode_tile_fits(&tile, caps, d) && divide(caps, d, &tile))
             tiles[count++] = tile;
@@ -421,13 +434,33 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
     return dmattn_decode_tile_candidates(caps, d, level, tile, 1, why, size) == 1;
 }
 
-/* Bytes of the arrays of fragments/begin.glsl. */
-static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_attention_desc *a)
+/* Whether each subgroup has lists of its own (fragments/lists.glsl). */
+static bool has_subgroup_lists(const decode_tile *t, const dmattn_decode_desc *d)
 {
-    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads);
+    return t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED && dmattn_decode_has_formats(d)
+           && !has_blocks(d);
+}
+
+static bool has_scales(const dmattn_attention_desc *a)
+{
+    return dmattn_format_has_scales(dmattn_attention_format(a, TENSOR_K))
+           || dmattn_format_has_scales(dmattn_attention_format(a, TENSOR_V));
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Bytes of the arrays of fragments/sums.glsl, with the scales of subgroups' lists, and of fragments/begin.glsl. */
+static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint32_t all_rows = a->queries * (a->heads / a->kv_heads), subgroups = t->workgroup / t->subgroup_size;
     const uint32_t rows = all_rows < t->block_rows ? all_rows : t->block_rows;
     const uint32_t sums = rows * (a->value_dim / 4 + 1), check = 16 * 5;
-    return t->workgroup / t->subgroup_size * (16 * (sums > check ? sums : check) + 8 * rows);
+    const uint32_t list = has_subgroup_lists(t, d) && has_scales(a) ? (t->block_keys / subgroups + 1) / 2 : 0;
+    return subgroups * (16 * larger(larger(sums, check), list) + 8 * rows);
 }
 
 /* Bytes of the arrays of decode_attend_matrix.glsl. */
@@ -459,8 +492,8 @@ static uint32_t formats_shared_memory(const decode_tile *t, const dmattn_decode_
     if (!dmattn_decode_has_formats(d))
         return 0;
     const uint32_t places = t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED ? 4 * t->block_keys : 0;
-    return places + 16 * a->queries * quads
-           + 8 * (dmattn_format_has_scales(k) || dmattn_format_has_scales(v) ? t->block_keys : 1);
+    const uint32_t scales = has_subgroup_lists(t, d) ? 0 : 8 * (has_scales(a) ? t->block_keys : 1);
+    return places + 16 * a->queries * quads + scales;
 }
 
 uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
@@ -471,7 +504,7 @@ uint32_t dmattn_decode_tile_shared_memory(const decode_tile *t, const dmattn_dec
                             + formats_shared_memory(t, d) + (d->cache == DMATTN_CACHE_PAGED ? 24 : 0) + tree;
     switch (t->form) {
     case FORM_PORTABLE: return others + portable_shared_memory(t);
-    case FORM_FRAGMENTS: return others + fragments_shared_memory(t, &d->attention);
+    case FORM_FRAGMENTS: return others + fragments_shared_memory(t, d);
     default: return others + matrix_shared_memory(t, &d->attention);
     }
 }

@@ -11,7 +11,6 @@
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
-#define FRAGMENT_ROWS 8
 const uint KEY_TILES = K_FORMAT >= FORMAT_Q8_0 ? 1 : V_FORMAT >= FORMAT_Q8_0 ? 1 : 2; // blocks take more registers
 const uint SEEN_KEYS = 2 * KEY_TILES;   // that an invocation has in S^T
 const uint HELD_VALUES = 4 * KEY_TILES; // the keys whose values an invocation has
@@ -51,7 +50,7 @@ uint lane_of(uint row, uint column)
 
 // ---- who sees a key -------------------------------------------------------------------------------------------------
 
-// Ranges, biases and scales of the invocation's keys, as in ranges[], biases[] and scales[]; 0 after the last key.
+// Ranges, biases and scales of the invocation's keys, as in ranges[], biases[] and the scales; 0 after the last key.
 #ifdef SUBGROUP_LISTS
 void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS], out float bias[SEEN_KEYS],
                  out vec2 scale[SEEN_KEYS])
@@ -60,7 +59,7 @@ void find_ranges(uint block, uint first, uint listed, out uint range[SEEN_KEYS],
         const uint at = LIST_AT(first + lane_row + 8 * r);
         range[r] = ranges[at];
         bias[r] = BIAS != 0 ? biases[at] : 0;
-        scale[r] = scales[at];
+        scale[r] = list_scales(at);
     }
 }
 #elif defined(PAGED)
@@ -177,12 +176,12 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
     if (row < STORED_ROWS) {
         if (lane_row == 0)
             softmax[at] = vec2(row_max.x, sum.x);
-        STORE_OUTPUTS(at, 0, o)
+        STORE_OUTPUTS(row, 0, o)
     }
     if (row + 1 < STORED_ROWS) { // not a loop, in which NVIDIA's compiler would look for each element of the output
         if (lane_row == 0)
             softmax[at + 1] = vec2(row_max.y, sum.y);
-        STORE_OUTPUTS(at + 1, 1, o)
+        STORE_OUTPUTS(row + 1, 1, o)
     }
 }
 

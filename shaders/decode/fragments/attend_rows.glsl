@@ -12,7 +12,6 @@
 #ifndef LIB_DECODE_ATTEND_GLSL
 #define LIB_DECODE_ATTEND_GLSL
 
-#define FRAGMENT_ROWS 16
 #define KEY_TILES     1
 #include "begin.glsl"
 
@@ -111,7 +110,7 @@ void store_subgroup(vec2 row_max, vec2 row_sum, OUTPUTS)
         if (row < STORED_ROWS) {
             if (lane_column == 0)
                 softmax[at] = vec2(row_max[r], sum);
-            STORE_OUTPUTS(at, r, o)
+            STORE_OUTPUTS(row, r, o)
         }
     }
 }

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: MIT
 // What attend_rows.glsl and attend_formats.glsl begin with: shared memory and the fragment layout
-// (LAYOUT_QUAD_ROWS of fragment_layout.h). The includer defines FRAGMENT_ROWS, the rows of q that are multiplied
-// together, and KEY_TILES, the matrices of 16 keys.
+// (LAYOUT_QUAD_ROWS of fragment_layout.h). The includer defines KEY_TILES, the matrices of 16 keys.
 #ifndef LIB_FRAGMENTS_GLSL
 #define LIB_FRAGMENTS_GLSL
 
 #include "../../lib/coopmat.glsl"
+#include "sums.glsl"
 
-const uint SUBGROUPS = WORKGROUP / SUBGROUP;
 const uint STEP_KEYS = 16 * KEY_TILES; // keys of a subgroup at a time
-const uint STORED_ROWS = TOKENS * GROUP < FRAGMENT_ROWS ? TOKENS * GROUP : FRAGMENT_ROWS;
-const uint OUT_PITCH = VALUE_DIM / 4 + 1; // in units of 16 bytes; one is unused, so that rows start in different banks
-const uint CHECK_PITCH = 5, CHECK_UNITS = 16 * CHECK_PITCH;
-const uint SUM_UNITS = SUBGROUPS * (STORED_ROWS * OUT_PITCH > CHECK_UNITS ? STORED_ROWS * OUT_PITCH : CHECK_UNITS);
 
 // The steps of a subgroup in a list: all of them if the list is its own, or those that no other subgroup takes. Behind
 // the last one, NEXT_STEP is a step whose keys can be loaded.
@@ -26,7 +21,6 @@ const uint SUM_UNITS = SUBGROUPS * (STORED_ROWS * OUT_PITCH > CHECK_UNITS ? STOR
 #define NEXT_STEP(first, listed) first + STEP_BY
 #endif
 
-shared uvec4 sums[SUM_UNITS];
 shared vec2 softmax[SUBGROUPS * STORED_ROWS]; // maximum and sum
 
 float score_scale; // NaN if the layout is not the known one
@@ -55,7 +49,7 @@ uint element_column(uint n)
 // each sequence.
 bool layout_is_right()
 {
-    const uint slice = gl_SubgroupID * CHECK_UNITS;
+    const uint slice = gl_SubgroupID * SLICE_UNITS;
     for (uint i = gl_SubgroupInvocationID; i < 64; i += SUBGROUP)
         sums[slice + i / 4 * CHECK_PITCH + i % 4] = floatBitsToUint(vec4(4 * i) + vec4(0, 1, 2, 3));
     subgroup_sync();

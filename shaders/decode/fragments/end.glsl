@@ -29,7 +29,7 @@ void store_partial(uint first_row)
         [[unroll]] for (uint n = 0; n < SUBGROUPS; n++) {
             const float weight = exp2((softmax[n * STORED_ROWS + r].x - largest) * LOG2_E);
             l += weight * softmax[n * STORED_ROWS + r].y;
-            sum += weight * uintBitsToFloat(sums[(n * STORED_ROWS + r) * OUT_PITCH + column]);
+            sum += weight * uintBitsToFloat(sums[sums_row(n, r) + column]);
         }
         if (row_exists(row) && IS_ALONE)
             store_output(row, column, sum, vec2(largest, l));
@@ -83,6 +83,8 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
 #ifdef PAGED
 #ifdef SUBGROUP_LISTS
     const uint steps = ((range.y - range.x + SUBGROUPS - 1) / SUBGROUPS + STEP_KEYS - 1) / STEP_KEYS; // of a subgroup
+    if (!is_first)
+        barrier(); // the sums of all subgroups have been read
     const uint size = min(steps * STEP_KEYS, LIST_KEYS), first_block = range.x + gl_SubgroupID * size;
     const uint next_block = SUBGROUPS * size;
 #else

@@ -374,7 +374,7 @@ void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], i
 
 // Stores the invocation's part of the output of query 2 lane_column + n: one of every 8 pieces. With a function,
 // NVIDIA's compiler keeps the output in memory.
-#define STORE_OUTPUTS(at, n, o)                                                                                        \
+#define STORE_OUTPUTS(row, n, o)                                                                                       \
     const float factor = VALUE_SCALE_BYTES != 0 ? uintBitsToFloat(value_exponent << 23) : 1;                           \
     [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++) {                                                                \
         const uint own = 8 * i + lane_row;                                                                             \
@@ -382,7 +382,7 @@ void add_values(PROBABILITIES(probabilities), VALUES(v), bool seen[SEEN_KEYS], i
             [[unroll]] for (uint m = 0; m < 4; m++) {                                                                  \
                 const uint a = 8 * i + 2 * m, b = a + 1;                                                               \
                 const vec4 x = vec4(o[a][n], o[a][n + 2], o[b][n], o[b][n + 2]);                                       \
-                sums[(at) * OUT_PITCH + piece_column(V_FORMAT, own, m)] =                                              \
+                sums[sums_row(gl_SubgroupID, row) + piece_column(V_FORMAT, own, m)] =                                  \
                     floatBitsToUint(x * NUMBER_FACTOR(V_FORMAT) * factor);                                             \
             }                                                                                                          \
     }

@@ -7,7 +7,6 @@
 
 #include "../../lib/coopmat.glsl"
 
-#define SUBGROUP_LISTS
 const uint LIST_KEYS = BLOCK_KEYS / (WORKGROUP / SUBGROUP), LIST_LANES = SUBGROUP;
 const uint WHOLE_STEPS = 32; // a list is a multiple of so many keys; STEP_KEYS of attend_formats.glsl
 #define LIST_LANE      gl_SubgroupInvocationID
@@ -15,6 +14,28 @@ const uint WHOLE_STEPS = 32; // a list is a multiple of so many keys; STEP_KEYS 
 #define LIST_SCAN      subgroup_scan
 #define END_LIST(size) end_list(size)
 #define PLACE_OF       key_row
+
+#include "sums.glsl"
+
+// The scales of number `at` of the arrays are in the subgroup's slice of sums, which saves a third of the lists' shared
+// memory.
+void set_scales(uint at, vec2 s)
+{
+    const uint number = at - gl_SubgroupID * LIST_KEYS, unit = gl_SubgroupID * SLICE_UNITS + number / 2;
+    const uvec2 words = floatBitsToUint(s);
+    if (HAS_SCALES) {
+        sums[unit][number % 2 * 2] = words.x;
+        sums[unit][number % 2 * 2 + 1] = words.y;
+    }
+}
+
+vec2 list_scales(uint at)
+{
+    const uint number = at - gl_SubgroupID * LIST_KEYS, unit = gl_SubgroupID * SLICE_UNITS + number / 2;
+    if (!HAS_SCALES)
+        return vec2(1);
+    return uintBitsToFloat(uvec2(sums[unit][number % 2 * 2], sums[unit][number % 2 * 2 + 1]));
+}
 
 // Where the row of k of an entry is, in units of 16 bytes from the first page on. So its address takes one instruction.
 uint key_row(uint entry)
@@ -58,7 +79,7 @@ void end_list(uint size)
         places[LIST_AT(at)] = places[last];
         ranges[LIST_AT(at)] = 0;
         biases[LIST_AT(at)] = 0;
-        scales[LIST_AT(at)] = vec2(0);
+        set_scales(LIST_AT(at), vec2(0));
     }
     subgroup_sync();
 }

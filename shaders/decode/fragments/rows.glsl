@@ -94,14 +94,14 @@ void add_values(MATRIX_A probabilities, VALUES(v), bool seen[4], inout OUTPUTS)
 }
 
 // Stores the invocation's part of a row of the output, of row lane_row + 8 r. It has columns of two of every 8 units.
-#define STORE_OUTPUTS(at, r, o)                                                                    \
+#define STORE_OUTPUTS(row, r, o)                                                                   \
     [[unroll]] for (uint i = 0; i < VALUE_STEPS; i++)                                              \
         [[unroll]] for (uint c = 0; c < 2; c++) {                                                  \
             const uint unit = 8 * i + 2 * lane_column + c;                                         \
             if (unit < VALUE_UNITS)                                                                \
                 [[unroll]] for (uint h = 0; h < 2; h++) {                                          \
                     const uint even = 4 * i + 2 * h, odd = even + 1, e = ELEMENT(r, c);            \
-                    sums[at * OUT_PITCH + 2 * unit + h] =                                          \
+                    sums[sums_row(gl_SubgroupID, row) + 2 * unit + h] =                            \
                         floatBitsToUint(vec4(o[even][e], o[even][e + 2], o[odd][e], o[odd][e + 2])); \
                 }                                                                                  \
         }
