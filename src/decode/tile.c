@@ -151,11 +151,13 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 }
 
 /* The number of keys that a subgroup multiplies at a time with fragments; splits are multiples of it. With pages, lists
- * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. */
+ * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. With formats, they are small
+ * enough for two workgroups in the memory of a multiprocessor; with fewer keys for blocks, whose lists are the
+ * workgroup's, for selected keys, and if they divide better. */
 #define FRAGMENT_KEYS       16
 #define LISTED_KEYS         8
-#define BLOCKS_LISTED_KEYS  4 /* with blocks or selected keys, and with other formats, so that two workgroups share */
-#define FORMATS_LISTED_KEYS 6 /* the memory of a multiprocessor */
+#define FORMATS_LISTED_KEYS 6
+#define FEWER_LISTED_KEYS   4
 
 /* With formats, matrices have so many columns, which are rows of q (fragments/attend_formats.glsl). Few steps have
  * more.
@@ -298,10 +300,22 @@ static uint32_t count_row_blocks(const decode_tile *t, const dmattn_attention_de
     return at_most(dmattn_ceil_div(a->queries * (a->heads / a->kv_heads), t->block_rows), DECODE_MAX_ROW_BLOCKS);
 }
 
+/* Whether each subgroup has lists of its own (fragments/lists.glsl). */
+static bool has_subgroup_lists(const decode_tile *t, const dmattn_decode_desc *d)
+{
+    return t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED && dmattn_decode_has_formats(d)
+           && !has_blocks(d);
+}
+
 /* Half of the keys of a list, as whole keys of each invocation if possible: a subgroup's list has whole steps. */
 static uint32_t halved(uint32_t keys, uint32_t workgroup)
 {
     return keys < 2 * workgroup ? keys / 2 : keys / 2 / workgroup * workgroup;
+}
+
+static uint64_t padded(uint64_t keys, uint32_t list)
+{
+    return (keys + list - 1) / list * list;
 }
 
 /* Chooses the rest: how many workgroups share the rows and the keys. False if the device has too little shared memory.
@@ -326,6 +340,10 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
             tile->block_keys = halved(tile->block_keys, tile->workgroup);
+    /* All subgroups make a list in turn. If there are few keys for the last turn, most of them are idle. */
+    const uint32_t fewer = FEWER_LISTED_KEYS * tile->workgroup;
+    if (has_subgroup_lists(tile, d) && tile->block_keys > fewer && padded(part, fewer) < padded(part, tile->block_keys))
+        tile->block_keys = fewer;
     return dmattn_decode_tile_shared_memory(tile, d) <= caps->shared_memory;
 }
 
@@ -361,7 +379,7 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
         if (d->cache == DMATTN_CACHE_PAGED) {
             tile.block_keys = tile.workgroup
                               * (!has_formats                  ? LISTED_KEYS
-                                 : has_blocks(d) || selects(d) ? BLOCKS_LISTED_KEYS
+                                 : has_blocks(d) || selects(d) ? FEWER_LISTED_KEYS
                                                                : FORMATS_LISTED_KEYS);
             /* shared memory may be too small; with formats, new tokens and scales need some, too; and each subgroup has
              * lists of at least a whole step (fragments/lists.glsl) */
@@ -432,13 +450,6 @@ bool dmattn_decode_tile_choose(const capabilities *caps, const dmattn_decode_des
                                decode_tile *tile, char *why, size_t size)
 {
     return dmattn_decode_tile_candidates(caps, d, level, tile, 1, why, size) == 1;
-}
-
-/* Whether each subgroup has lists of its own (fragments/lists.glsl). */
-static bool has_subgroup_lists(const decode_tile *t, const dmattn_decode_desc *d)
-{
-    return t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED && dmattn_decode_has_formats(d)
-           && !has_blocks(d);
 }
 
 static bool has_scales(const dmattn_attention_desc *a)

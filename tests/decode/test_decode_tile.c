@@ -427,33 +427,42 @@ Test(decode_tile, formats_of_many_rows)
     }
 }
 
-/* With formats, two workgroups of 128 if they fit the memory of a multiprocessor together, and else one of 256. */
+/* With formats, two workgroups of 128 if they fit the memory of a multiprocessor together, and else one of 256; for
+ * bounded caches, only if there are many. Lists of subgroups have 192 keys, or 128 if splits have few more than that in
+ * whole turns. */
 Test(decode_tile, workgroups_of_formats)
 {
     static const struct {
-        uint32_t heads, kv_heads, queries, shared_memory, workgroup;
+        const dmattn_decode_desc *desc;
+        uint32_t batch, heads, kv_heads, queries, shared_memory, workgroup, block_keys;
     } rows[] = {
-        {16, 4, 1, 48 << 10, 128}, {8, 8, 1, 48 << 10, 128},   {64, 8, 1, 48 << 10, 256},
-        {16, 4, 2, 48 << 10, 256}, {16, 4, 1, 100 << 10, 128}, {64, 8, 1, 100 << 10, 128},
+        {&paged, 64, 16, 4, 1, 48 << 10, 128, 768},  {&paged, 1, 32, 8, 1, 48 << 10, 128, 512}, /* 33 splits */
+        {&paged, 64, 8, 8, 1, 48 << 10, 128, 768},   {&paged, 64, 64, 8, 1, 48 << 10, 256, 768},
+        {&paged, 64, 16, 4, 2, 48 << 10, 256, 768},  {&paged, 64, 64, 8, 1, 100 << 10, 128, 768},
+        {&bounded, 64, 32, 8, 1, 48 << 10, 128, 16}, {&bounded, 1, 32, 8, 1, 48 << 10, 256, 16},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         capabilities known = matrix_capabilities();
         known.fragment_layout = LAYOUT_QUAD_ROWS;
         known.narrow_matrices = true;
         known.shared_memory = rows[i].shared_memory;
-        dmattn_decode_desc d = paged;
+        dmattn_decode_desc d = *rows[i].desc;
+        if (d.cache == DMATTN_CACHE_PAGED)
+            d.max_keys = 32768;
         d.attention.type = DMATTN_TYPE_BF16;
         d.attention.k_format = d.attention.v_format = DMATTN_FORMAT_INT8;
         d.attention.head_dim = d.attention.value_dim = 128;
+        d.attention.batch = rows[i].batch;
         d.attention.queries = rows[i].queries;
         d.attention.heads = rows[i].heads;
         d.attention.kv_heads = rows[i].kv_heads;
-        d.max_keys = 32768;
         const dmattn_decode_desc r = resolved(d);
         decode_tile t;
         char why[200];
         cr_assert(dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
-        cr_expect_eq(t.workgroup, rows[i].workgroup, "row %zu: %u", i, t.workgroup);
+        cr_expect(t.workgroup == rows[i].workgroup && t.block_keys == rows[i].block_keys,
+                  "row %zu: %u invocations, %u keys", i, t.workgroup, t.block_keys);
+        cr_expect_leq(t.workgroup == 128 ? 2 * dmattn_decode_tile_shared_memory(&t, &r) : 0, known.shared_memory);
     }
 }
 
