@@ -36,7 +36,7 @@ typedef struct attention_tile {
     bool two_passes;       /* backward, keys: the kernel runs once for dk and once for dv */
     bool guarded;
     bool sums_shared;         /* form shared, forward: the output is in shared memory, not in registers */
-    uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS */
+    uint32_t fragment_layout; /* LAYOUT_..., for FORM_FRAGMENTS, and FORM_SHARED with sums_shared */
     uint32_t splits;          /* number of splits of the keys; 0 means 1 */
     uint32_t slice;           /* maximum number of workgroups of a dispatch; 0: it follows from their work */
 } attention_tile;

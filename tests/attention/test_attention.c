@@ -225,9 +225,11 @@ DEVICE_TEST(attention, tiles_for_few_registers)
     }
 }
 
-/* With matrices, too: the output is in shared memory. The first case multiplies several blocks of keys, and adds to two
- * blocks of the output at a time; the last one stages rows of k one by one. */
+/* With matrices, too: the output is in shared memory. Cases multiply several blocks of keys, add to two blocks of the
+ * output at a time, and load one or two units of k at a time. On lavapipe, a lane has 8 elements of a matrix, so
+ * kernels for 16 and more, as on Intel's cards, are only compiled. */
 static const attention_case shared_sums[] = {
+    {.name = "two loads", .desc = {F16, SIZE(1, 40, 60, 2, 1, 64, 64), CAUSAL}},
     {.name = "causal", .desc = {F16, SIZE(1, 40, 60, 2, 1, 24, 64), CAUSAL}},
     {.name = "dense", .desc = {F16, SIZE(1, 40, 50, 2, 1, 72, 40), LSE, CAUSAL, DENSE(.queries = 40)}},
     {.name = "odd rows", .desc = {F16, SIZE(1, 20, 37, 2, 1, 24, 40), LSE, .v_strides = {0, 43, 0}}},
@@ -240,7 +242,7 @@ DEVICE_TEST(attention, matrices_for_few_registers)
         return;
     pretend_few_registers(0);
     h.context->caps.fragment_layout = LAYOUT_UNKNOWN; /* so that the form is `shared` */
-    bool several_blocks = false;
+    bool several_blocks = false, two_loads = false;
     for (size_t i = 0; i < sizeof shared_sums / sizeof *shared_sums; i++) {
         dmattn_attention_desc d;
         attention_tile tiles[32];
@@ -252,7 +254,13 @@ DEVICE_TEST(attention, matrices_for_few_registers)
         while (t < count && !tiles[t].sums_shared) /* with large matrices, the output may fit in registers, too */
             t++;
         cr_assert_lt(t, count, "%s", why);
-        several_blocks |= tiles[t].keys > tiles[t].matrix.k;
+        const matrix_shape *m = &tiles[t].matrix;
+        several_blocks |= tiles[t].keys > m->k;
+        const uint32_t units = tiles[t].keys * dmattn_ceil_div(d.head_dim, m->k) * m->k / 8,
+                       two = 2 * tiles[t].workgroup;
+        two_loads |= units > two && units % two == 0;
+        if (m->m == 8 && m->n == 8) /* invocations hold whole columns, so that the three layouts are three kernels */
+            cr_expect(m->n == tiles[t].subgroup_size && m->m * m->k % (8 * tiles[t].subgroup_size) == 0);
         /* by coopMatLoad(); the same after the kernel has looked for columns; the elements that invocations hold */
         const uint32_t layouts[] = {LAYOUT_UNKNOWN, LAYOUT_COLUMNS, LAYOUT_ORDERED};
         for (int l = 0; l < 3 && harness_takes(shared_sums[i].name, true); l++) {
@@ -261,6 +269,7 @@ DEVICE_TEST(attention, matrices_for_few_registers)
         }
     }
     cr_expect(several_blocks);
+    cr_expect(two_loads);
 }
 
 /* The tile of compilers other than NVIDIA's for lists that few queries share: two subgroups, and a part of a row of q
