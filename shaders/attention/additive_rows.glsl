@@ -4,7 +4,7 @@
 // tiles. With BIAS 0, it is for such rows of tiles, which need no biases and no walk over the bitmap. With BIAS 1, it
 // is for all others. A workgroup whose row is of the other kind returns at once.
 //
-// In the bitmap, a tile that adds is 0 in the first word and 1 in the second (mask_tiles.comp).
+// In the bitmap, the first bit of a tile that adds is 0, and its second bit is 1 (mask_tiles.comp).
 #ifndef ATTENTION_ADDITIVE_ROWS_GLSL
 #define ATTENTION_ADDITIVE_ROWS_GLSL
 

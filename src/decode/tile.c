@@ -151,9 +151,9 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
 }
 
 /* The number of keys that a subgroup multiplies at a time with fragments; splits are multiples of it. With pages, lists
- * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. With formats, they are small
- * enough for two workgroups in the memory of a multiprocessor; with fewer keys for blocks, whose lists are the
- * workgroup's, for selected keys, and if they divide better. */
+ * are for larger blocks, with LISTED_KEYS keys per invocation, which it loads together. With formats, lists are so
+ * small that the memory of a multiprocessor holds two workgroups. They have even fewer keys for blocks, whose lists are
+ * the workgroup's, for selected keys, and where a split then needs less padding. */
 #define FRAGMENT_KEYS       16
 #define LISTED_KEYS         8
 #define FORMATS_LISTED_KEYS 6
@@ -164,8 +164,9 @@ bool dmattn_decode_tile_fits(const decode_tile *t, const capabilities *caps, con
  */
 #define FORMAT_ROWS 8
 
-/* Candidates, the best one first. Each is for a maximum number of workgroups without splits. For formats, it may be for
- * two workgroups on a multiprocessor. Measured on the H200 (docs/notes/experiments.md). */
+/* Candidates, the best one first. Each is for a maximum number of workgroups without splits. With formats, those with
+ * fragments are for any number, but FORMATS_TWO is only for two workgroups on a multiprocessor. Measured on the H200
+ * (docs/notes/experiments.md). */
 #define ANY         UINT64_MAX
 #define FORMATS_TWO 0
 static const struct {
@@ -204,7 +205,7 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
 /* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of 128.
  * Two are faster, because one computes while the other begins or ends. But there, all workgroups of a multiprocessor
  * together have only as much shared memory as one may have, and each takes a kilobyte more. Few workgroups for bounded
- * caches are an exception, which then have more splits, and combining them takes longer. */
+ * caches are an exception: with 128 invocations, there would be more splits, and combining them takes longer. */
 #define FORMATS_INVOCATIONS 256
 
 static bool two_are_faster(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d,
@@ -340,7 +341,8 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)
         while (tile->block_keys >= 2 * part && tile->block_keys >= 2 * tile->workgroup)
             tile->block_keys = halved(tile->block_keys, tile->workgroup);
-    /* All subgroups make a list in turn. If there are few keys for the last turn, most of them are idle. */
+    /* In each turn, every subgroup makes a list of its own. If few keys are left for the last turn, most subgroups are
+     * idle. */
     const uint32_t fewer = FEWER_LISTED_KEYS * tile->workgroup;
     if (has_subgroup_lists(tile, d) && tile->block_keys > fewer && padded(part, fewer) < padded(part, tile->block_keys))
         tile->block_keys = fewer;

@@ -428,8 +428,8 @@ Test(decode_tile, formats_of_many_rows)
 }
 
 /* With formats, two workgroups of 128 if they fit the memory of a multiprocessor together, and else one of 256; for
- * bounded caches, only if there are many. Lists of subgroups have 192 keys, or 128 if splits have few more than that in
- * whole turns. */
+ * bounded caches, two only if there are many workgroups. Lists of subgroups have 192 keys, or 128 if a split then needs
+ * less padding. */
 Test(decode_tile, workgroups_of_formats)
 {
     static const struct {

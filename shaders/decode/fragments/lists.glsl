@@ -17,8 +17,8 @@ const uint WHOLE_STEPS = 32; // a list is a multiple of so many keys; STEP_KEYS 
 
 #include "sums.glsl"
 
-// The scales of number `at` of the arrays are in the subgroup's slice of sums, which saves a third of the lists' shared
-// memory.
+// The scales of number `at` of the arrays are in the subgroup's slice of sums. So a key takes 12 bytes of shared memory
+// instead of 20.
 void set_scales(uint at, vec2 s)
 {
     const uint number = at - gl_SubgroupID * LIST_KEYS, unit = gl_SubgroupID * SLICE_UNITS + number / 2;
