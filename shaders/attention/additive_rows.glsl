@@ -10,7 +10,7 @@
 
 const bool WALKS_BITMAP = BIAS != 0;
 
-// The words of other bitmaps: tiles with a visible pair, full tiles.
+// As in bitmaps without such tiles: those with a visible pair, full ones.
 uvec2 tile_bits(uvec2 words)
 {
     return uvec2(words.x | words.y, words.x & words.y);

@@ -202,22 +202,32 @@ static bool matrix_pays(const decode_tile *t, const dmattn_attention_desc *a)
  * would have to wait. */
 #define MATRIX_WORKGROUPS 132
 
-/* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of 128.
- * Two are faster, because one computes while the other begins or ends. But there, all workgroups of a multiprocessor
- * together have only as much shared memory as one may have, and each takes a kilobyte more. Few workgroups for bounded
- * caches are an exception: with 128 invocations, there would be more splits, and combining them takes longer. */
-#define FORMATS_INVOCATIONS 256
+/* An invocation reads the lengths of up to so many sequences. */
+#define BALANCED_SEQUENCES 4
 
+/* With formats, the invocations of a multiprocessor of the H200 have registers for one workgroup of 256 or two of
+ * 128. But there, all workgroups of a multiprocessor together have only as much shared memory as one may have, and
+ * each takes a kilobyte more. */
+static bool fits_twice(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
+{
+    return dmattn_decode_has_formats(d) && t->workgroup <= 128
+           && 2 * (dmattn_decode_tile_shared_memory(t, d) + 1024) <= caps->shared_memory;
+}
+
+static uint64_t workgroups_at_once(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
+{
+    return fits_twice(t, caps, d) ? 2 * MATRIX_WORKGROUPS : MATRIX_WORKGROUPS;
+}
+
+/* Two are faster, because one computes while the other begins or ends. Bounded caches with few workgroups are an
+ * exception: they would have more splits, which take longer to combine. And the invocations of a workgroup read the
+ * lengths of all sequences. */
 static bool two_are_faster(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d,
                            uint64_t workgroups)
 {
-    return 2 * (dmattn_decode_tile_shared_memory(t, d) + 1024) <= caps->shared_memory
-           && (d->cache == DMATTN_CACHE_PAGED || workgroups > MATRIX_WORKGROUPS);
-}
-
-static uint64_t workgroups_at_once(const decode_tile *t, const dmattn_decode_desc *d)
-{
-    return dmattn_decode_has_formats(d) ? MATRIX_WORKGROUPS * FORMATS_INVOCATIONS / t->workgroup : MATRIX_WORKGROUPS;
+    return fits_twice(t, caps, d)
+           && (d->cache == DMATTN_CACHE_PAGED ? d->attention.batch <= BALANCED_SEQUENCES * t->workgroup
+                                              : workgroups > MATRIX_WORKGROUPS);
 }
 
 /* One workgroup combines the splits. The time for this is proportional to rows * splits. The time of attention is
@@ -231,7 +241,7 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
     const uint32_t unit = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS : t->block_keys;
     const uint64_t blocks = (keys + unit - 1) / unit, subgroups = t->workgroup / t->subgroup_size;
     const uint64_t least = t->form == FORM_FRAGMENTS ? subgroups : 1;
-    uint64_t most = workgroups < at_once ? at_once / workgroups : 1;
+    uint64_t most = workgroups < at_once ? at_most(at_once / workgroups, MOST_SPLITS) : 1;
     while (t->form == FORM_FRAGMENTS && most > 1 && most * most * subgroups * rows > JOINED_KEYS * keys)
         most--;
     if (most > (blocks + least - 1) / least)
@@ -244,9 +254,6 @@ static uint32_t choose_matrix_splits(const decode_tile *t, uint64_t keys, uint64
 
 /* With fewer keys, the longest sequence does not take long. */
 #define BALANCED_KEYS 256
-
-/* An invocation reads the lengths of up to so many sequences. */
-#define BALANCED_SEQUENCES 4
 
 /* The number of shares, for all kv heads together: 4 for each multiprocessor of the H200. With more, there are more
  * idle workgroups in a step of equal lengths, and with fewer, the last splits leave more of the device idle. */
@@ -279,12 +286,12 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 /* Chooses the shares for sequences of different lengths. With matrices, there are at most as many as run at the same
  * time, if that is so without balance, or if caches have formats: their kernel needs so many registers that a
  * multiprocessor runs few workgroups, and does little else while one begins or ends. */
-static void balance(decode_tile *t, const dmattn_decode_desc *d)
+static void balance(decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
     const bool at_once =
         t->level != DMATTN_LEVEL_PORTABLE && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
-    const uint64_t shares = (at_once ? workgroups_at_once(t, d) : ALL_SHARES) / heads;
+    const uint64_t shares = (at_once ? workgroups_at_once(t, caps, d) : ALL_SHARES) / heads;
     const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
     t->shares = (uint32_t)(shares < least ? least : shares);
     t->least_keys = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS * (t->workgroup / t->subgroup_size) : LEAST_KEYS;
@@ -308,10 +315,10 @@ static bool has_subgroup_lists(const decode_tile *t, const dmattn_decode_desc *d
            && !has_blocks(d);
 }
 
-/* Half of the keys of a list, as whole keys of each invocation if possible: a subgroup's list has whole steps. */
+/* Half of the keys of a list, a whole number for each invocation, because lists of subgroups have whole steps. */
 static uint32_t halved(uint32_t keys, uint32_t workgroup)
 {
-    return keys < 2 * workgroup ? keys / 2 : keys / 2 / workgroup * workgroup;
+    return keys / 2 / workgroup * workgroup;
 }
 
 static uint64_t padded(uint64_t keys, uint32_t list)
@@ -333,9 +340,9 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     const uint32_t rows = at_most(a->queries * (a->heads / a->kv_heads), tile->block_rows);
     tile->splits = tile->level == DMATTN_LEVEL_PORTABLE
                        ? choose_splits(keys, workgroups)
-                       : choose_matrix_splits(tile, keys, workgroups, workgroups_at_once(tile, d), rows);
+                       : choose_matrix_splits(tile, keys, workgroups, workgroups_at_once(tile, caps, d), rows);
     if (balanced)
-        balance(tile, d);
+        balance(tile, caps, d);
     /* A list is not larger than a split: otherwise, few invocations would handle several keys each. */
     const uint64_t part = (keys + tile->splits - 1) / tile->splits + FRAGMENT_KEYS;
     if (tile->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED)

@@ -236,6 +236,16 @@ static const decode_case formats_table[] = {
      .desc = {{SHAPE(BF16, 3, 1, 8, 2, 128), FORMATS(INT8, E4M3), .value_dim = 32}, ALL(), PAGES(16, 30, 112)},
      PAGED_CACHE,
      .rounds = 6},
+    {.name = "int8 pages, long lists of subgroups",
+     .extra = true,
+     .desc = {{SHAPE(F16, 70, 1, 16, 8, 64), FORMATS(INT8, INT8)}, ALL(), PAGES(16, 3290, 740)},
+     .habits = {.rollback = 4, .fill = 1, .most_tokens = 730},
+     .rounds = 3},
+    {.name = "int8 and e4m3 pages, two passes over rows",
+     .extra = true,
+     .desc = {{SHAPE(F16, 3, 16, 16, 2, 64), FORMATS(INT8, E4M3)}, ALL(), PAGES(16, 189, 1000)},
+     .habits = {.rollback = 9, .fill = 1, .most_tokens = 970},
+     .rounds = 4},
 };
 const decode_cases decode_formats = LIST(formats_table);
 

@@ -436,10 +436,11 @@ Test(decode_tile, workgroups_of_formats)
         const dmattn_decode_desc *desc;
         uint32_t batch, heads, kv_heads, queries, shared_memory, workgroup, block_keys;
     } rows[] = {
-        {&paged, 64, 16, 4, 1, 48 << 10, 128, 768},  {&paged, 1, 32, 8, 1, 48 << 10, 128, 512}, /* 33 splits */
-        {&paged, 64, 8, 8, 1, 48 << 10, 128, 768},   {&paged, 64, 64, 8, 1, 48 << 10, 256, 768},
-        {&paged, 64, 16, 4, 2, 48 << 10, 256, 768},  {&paged, 64, 64, 8, 1, 100 << 10, 128, 768},
-        {&bounded, 64, 32, 8, 1, 48 << 10, 128, 16}, {&bounded, 1, 32, 8, 1, 48 << 10, 256, 16},
+        {&paged, 64, 16, 4, 1, 48 << 10, 128, 768},   {&paged, 1, 32, 8, 1, 48 << 10, 128, 512}, /* 33 splits */
+        {&paged, 513, 32, 8, 1, 48 << 10, 256, 1536}, {&paged, 64, 8, 8, 1, 48 << 10, 128, 768},
+        {&paged, 64, 64, 8, 1, 48 << 10, 256, 768},   {&paged, 64, 16, 4, 2, 48 << 10, 256, 768},
+        {&paged, 64, 64, 8, 1, 100 << 10, 128, 768},  {&bounded, 64, 32, 8, 1, 48 << 10, 128, 16},
+        {&bounded, 1, 32, 8, 1, 48 << 10, 256, 16},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         capabilities known = matrix_capabilities();
@@ -462,6 +463,8 @@ Test(decode_tile, workgroups_of_formats)
         cr_assert(dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
         cr_expect(t.workgroup == rows[i].workgroup && t.block_keys == rows[i].block_keys,
                   "row %zu: %u invocations, %u keys", i, t.workgroup, t.block_keys);
+        if (r.cache == DMATTN_CACHE_PAGED) /* lists of subgroups have whole steps */
+            cr_expect_eq(t.block_keys % (t.workgroup / t.subgroup_size * 32), 0);
         cr_expect_leq(t.workgroup == 128 ? 2 * dmattn_decode_tile_shared_memory(&t, &r) : 0, known.shared_memory);
     }
 }
