@@ -28,6 +28,7 @@ typedef struct grid {
 uint32_t dmattn_workgroups(uint64_t count);
 
 uint32_t dmattn_ceil_div(uint32_t a, uint32_t b);
+uint32_t dmattn_max(uint32_t a, uint32_t b);
 
 /* The maximum number of workgroups of a dispatch, so that no slice of a grid with this work runs for seconds. */
 uint32_t dmattn_grid_slice(grid g, double flops);

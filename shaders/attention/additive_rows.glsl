@@ -10,7 +10,7 @@
 
 const bool WALKS_BITMAP = BIAS != 0;
 
-// As in bitmaps without such tiles: those with a visible pair, full ones.
+// What other bitmaps have. x: tiles with a visible pair; y: full tiles.
 uvec2 tile_bits(uvec2 words)
 {
     return uvec2(words.x | words.y, words.x & words.y);

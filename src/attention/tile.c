@@ -69,11 +69,6 @@ void dmattn_tile_describe(const attention_tile *t, dmattn_type type, char text[K
              converted ? dmattn_type_string(t->operands) : "");
 }
 
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
 /* `staged` and `weights` of attention.comp, in units of 16 bytes, `listed_keys` and `listed_ranges`. */
@@ -83,7 +78,7 @@ static uint32_t portable_shared_memory(const attention_tile *t, const dmattn_att
     const uint32_t qk = (t->rows + t->keys) * (t->depth / 4 + 1);
     const uint32_t values = t->value_keys * value_columns * t->key_lanes;
     const uint32_t probabilities = t->rows * (t->keys / 4 + 1);
-    return 16 * (max_u32(qk, values) + probabilities) + (d->mask == DMATTN_MASK_SELECTED ? 12 : 4) * t->keys;
+    return 16 * (dmattn_max(qk, values) + probabilities) + (d->mask == DMATTN_MASK_SELECTED ? 12 : 4) * t->keys;
 }
 
 /* `staged`, `q_rows` and `scores` of attention_matrix.comp and its includes, and the slots. */
@@ -96,8 +91,8 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
     const uint32_t key_pitch = head_blocks * x->k / 8 + 1;
     const uint32_t values = t->sums_shared ? value_blocks * x->n * (t->keys / 8 + 1) /* columns, else rows */
                                            : t->keys * (value_blocks * x->n / 8 + 1);
-    const uint32_t block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
-    uint32_t units = max_u32(t->keys * key_pitch + values, subgroups * block);
+    const uint32_t block = x->m * (dmattn_max(x->k / 8, x->n / 4) + 1);
+    uint32_t units = dmattn_max(t->keys * key_pitch + values, subgroups * block);
     const uint32_t shared_blocks = head_blocks - t->query_blocks;
     units += shared_blocks ? t->rows * (shared_blocks * x->k / 8 + 1) : 1;
     if (t->form == FORM_SHARED) {
@@ -184,7 +179,7 @@ static uint64_t filling_workgroups(const dmattn_attention_desc *d, const attenti
 {
     const bool few = t->form == FORM_PORTABLE ? t->rows <= 16 && t->workgroup <= 64
                                               : (uint64_t)d->queries * shared_heads(d) <= FEW_ROWS
-                                                    && max_u32(d->head_dim, d->value_dim) <= BAND;
+                                                    && dmattn_max(d->head_dim, d->value_dim) <= BAND;
     return few ? 256 : 128;
 }
 
@@ -445,7 +440,7 @@ static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, co
 {
     const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
     const key_source source = dmattn_attention_has_lists(d) ? LISTS : NEIGHBOURS;
-    return max_u32(d->head_dim, dmattn_tile_columns(tile, d->value_dim)) <= c->max_dim
+    return dmattn_max(d->head_dim, dmattn_tile_columns(tile, d->value_dim)) <= c->max_dim
            && (c->max_dim <= BAND || d->head_dim > BAND) && rows <= c->max_rows && d->keys <= c->max_keys
            && (c->source == ANY_KEYS || c->source == source
                || (c->source == SELECTION && d->mask == DMATTN_MASK_SELECTED))
@@ -497,7 +492,7 @@ bool dmattn_tile_begin_matrix(const capabilities *caps, const dmattn_attention_d
         snprintf(why, size, "the device has no matrices of %s", dmattn_type_string(tile->operands));
         return false;
     }
-    if (caps->driver == VK_DRIVER_ID_MESA_RADV && max_u32(d->head_dim, d->value_dim) > 128
+    if (caps->driver == VK_DRIVER_ID_MESA_RADV && dmattn_max(d->head_dim, d->value_dim) > 128
         && caps->driver_version < RADV_WITH_WIDE_MATRICES) {
         snprintf(why, size, "before Mesa 26.1, RADV keeps the matrices of dimensions beyond 128 in memory");
         return false;
@@ -553,7 +548,7 @@ uint32_t dmattn_tile_search(const capabilities *caps, const dmattn_attention_des
                             attention_tile *tiles, uint32_t max)
 {
     static const uint32_t subgroups[] = {1, 2, 4, 8, 12}, keys[] = {16, 32, 48, 64, 96};
-    const uint32_t most = max_u32(d->head_dim, BAND);
+    const uint32_t most = dmattn_max(d->head_dim, BAND);
     attention_tile tile;
     uint32_t count = 0;
     char why[200];

@@ -5,11 +5,6 @@
 
 #include <stdio.h>
 
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 /* ---- shared memory: what the shaders declare ------------------------------------------------------------------- */
 
 /* Bytes of `staged` and `weights` of lib/products.glsl, for a tile of rows x columns and sums of `dim` elements. */
@@ -17,7 +12,7 @@ static uint32_t products_shared_memory(const attention_tile *t, uint32_t rows, u
 {
     const uint32_t units = dmattn_ceil_div(dmattn_tile_columns(t, dim) / 4, t->key_lanes);
     const uint32_t factors = (rows + columns) * (t->depth / 4 + 1), summands = t->value_keys * t->key_lanes * units;
-    return 16 * (max_u32(factors, summands) + rows * (columns / 4 + 1));
+    return 16 * (dmattn_max(factors, summands) + rows * (columns / 4 + 1));
 }
 
 /* Bytes of shared memory of backward/gradients_matrix.glsl and lib/operands.glsl, for a tile of rows x columns. */
@@ -25,15 +20,15 @@ static uint32_t matrix_shared_memory(const attention_tile *t, const dmattn_atten
                                      uint32_t columns)
 {
     const matrix_shape *x = &t->matrix;
-    const uint32_t subgroups = t->workgroup / t->subgroup_size, block = x->m * (max_u32(x->k / 8, x->n / 4) + 1);
+    const uint32_t subgroups = t->workgroup / t->subgroup_size, block = x->m * (dmattn_max(x->k / 8, x->n / 4) + 1);
     uint32_t column = 0, units = 0;
     const uint32_t dims[] = {d->head_dim, d->value_dim}, held[] = {t->query_blocks, t->dout_blocks};
     for (int i = 0; i < 2; i++) {
         const uint32_t blocks = dmattn_ceil_div(dims[i], x->k);
-        column += max_u32(blocks * x->k, dmattn_ceil_div(dims[i], x->n) * x->n) / 8 + 1;
+        column += dmattn_max(blocks * x->k, dmattn_ceil_div(dims[i], x->n) * x->n) / 8 + 1;
         units += blocks > held[i] ? rows * ((blocks - held[i]) * x->k / 8 + 1) : 1;
     }
-    units += max_u32(t->tile_buffers * columns * column, subgroups * block);
+    units += dmattn_max(t->tile_buffers * columns * column, subgroups * block);
     if (t->form == FORM_SHARED)
         units += subgroups * x->m * (columns / 4 + 1);
     return 16 * units;
@@ -65,10 +60,10 @@ uint32_t dmattn_backward_key_shared_memory(const attention_tile *t, const dmattn
     const uint32_t listed = d->mask == DMATTN_MASK_SELECTED ? 12 * dmattn_tile_queries(t) : 0;
     if (t->form != FORM_PORTABLE)
         return matrix_shared_memory(t, d, t->keys, t->rows) + 16 * t->keys + 2 * 8 * t->rows + 3 * listed;
-    const uint32_t keys = products_shared_memory(t, t->keys, t->rows, max_u32(d->head_dim, d->value_dim))
+    const uint32_t keys = products_shared_memory(t, t->keys, t->rows, dmattn_max(d->head_dim, d->value_dim))
                           + kept_bytes(t, 5) + 12 * t->keys + 8 * t->rows + listed;
     const uint32_t bias = products_shared_memory(t, t->rows, t->keys, 4 * t->key_lanes) + 4 * t->keys + 8 * t->rows + 4;
-    return max_u32(keys, bias);
+    return dmattn_max(keys, bias);
 }
 
 /* ---- choice ---------------------------------------------------------------------------------------------------- */
@@ -90,7 +85,7 @@ static bool narrow_query_tile(const capabilities *caps, const dmattn_attention_d
                           .splits = 1,
                           .subgroup_size = dmattn_capabilities_subgroup_size(caps)};
     t->heads_per_tile = dmattn_tile_heads_per_tile(d, t->rows);
-    return dmattn_capabilities_is_intel(caps) && max_u32(d->head_dim, d->value_dim) <= 64
+    return dmattn_capabilities_is_intel(caps) && dmattn_max(d->head_dim, d->value_dim) <= 64
            && dmattn_tile_fits(t, caps, d) && dmattn_backward_query_shared_memory(t, d) <= caps->shared_memory
            && dmattn_backward_query_registers(caps, t, d) <= dmattn_capabilities_registers(caps);
 }
@@ -139,7 +134,7 @@ static void add_key_tile(const capabilities *caps, const dmattn_attention_backwa
 {
     const dmattn_attention_desc *d = &b->attention;
     const uint32_t subgroup = dmattn_capabilities_subgroup_size(caps), most = dmattn_capabilities_registers(caps);
-    const uint32_t widest = max_u32(d->head_dim, d->value_dim);
+    const uint32_t widest = dmattn_max(d->head_dim, d->value_dim);
     t.level = DMATTN_LEVEL_PORTABLE;
     t.subgroup_size = subgroup;
     t.by_unit = dmattn_tile_by_unit(caps);
@@ -213,7 +208,7 @@ static uint32_t portable_key_candidates(const capabilities *caps, const dmattn_a
     found.count = 0;
     _Static_assert((sizeof candidates / sizeof *candidates) + (sizeof of_intel / sizeof *of_intel) <= MAX_PORTABLE,
                    "too many candidates");
-    if (dmattn_capabilities_is_intel(caps) && max_u32(d->head_dim, d->value_dim) > 128)
+    if (dmattn_capabilities_is_intel(caps) && dmattn_max(d->head_dim, d->value_dim) > 128)
         for (size_t i = 0; i < sizeof of_intel / sizeof *of_intel; i++)
             add_key_tile(caps, b, of_intel[i], BAND, &found);
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates && !has_first_tiles(&found, max); i++)
@@ -300,7 +295,7 @@ static attention_tile matrix_tile(attention_tile t, const matrix_candidate *c, c
     t.query_blocks = held_blocks(d->head_dim, c->shared[0], t.matrix.k);
     t.dout_blocks = held_blocks(d->value_dim, c->shared[1], t.matrix.k);
     t.tile_buffers = c->tile_buffers;
-    t.two_passes = keys_are_rows && max_u32(d->head_dim, d->value_dim) > 128;
+    t.two_passes = keys_are_rows && dmattn_max(d->head_dim, d->value_dim) > 128;
     t.splits = 1;
     return t;
 }
@@ -316,7 +311,7 @@ static bool matrix_fits(const attention_tile *t, const capabilities *caps, const
                         const dmattn_attention_desc *d, bool keys_are_rows)
 {
     const uint32_t rows = keys_are_rows ? t->keys : t->rows, columns = keys_are_rows ? t->rows : t->keys;
-    return max_u32(d->head_dim, d->value_dim) <= c->max_dim
+    return dmattn_max(d->head_dim, d->value_dim) <= c->max_dim
            && t->workgroup <= caps->max_invocations
            /* each invocation loads at most one key of a list, or lse and D of one row */
            && columns <= t->workgroup && bits_fit(t, d, keys_are_rows)

@@ -289,9 +289,9 @@ static bool is_balanced(const decode_tile *t, const dmattn_decode_desc *d)
 static void balance(decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d)
 {
     const uint64_t sequences = d->attention.batch, heads = (uint64_t)d->attention.kv_heads * t->row_blocks;
-    const bool at_once =
+    const bool limited =
         t->level != DMATTN_LEVEL_PORTABLE && (sequences * heads <= MATRIX_WORKGROUPS || dmattn_decode_has_formats(d));
-    const uint64_t shares = (at_once ? workgroups_at_once(t, caps, d) : ALL_SHARES) / heads;
+    const uint64_t shares = (limited ? workgroups_at_once(t, caps, d) : ALL_SHARES) / heads;
     const uint64_t least = t->splits > 1 ? sequences * t->splits : 1; /* balance.h needs so many */
     t->shares = (uint32_t)(shares < least ? least : shares);
     t->least_keys = t->form == FORM_FRAGMENTS ? FRAGMENT_KEYS * (t->workgroup / t->subgroup_size) : LEAST_KEYS;
@@ -467,11 +467,6 @@ static bool has_scales(const dmattn_attention_desc *a)
            || dmattn_format_has_scales(dmattn_attention_format(a, TENSOR_V));
 }
 
-static uint32_t larger(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 /* Bytes of the arrays of fragments/sums.glsl, with the scales of subgroups' lists, and of fragments/begin.glsl. */
 static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_decode_desc *d)
 {
@@ -480,7 +475,7 @@ static uint32_t fragments_shared_memory(const decode_tile *t, const dmattn_decod
     const uint32_t rows = all_rows < t->block_rows ? all_rows : t->block_rows;
     const uint32_t sums = rows * (a->value_dim / 4 + 1), check = 16 * 5;
     const uint32_t list = has_subgroup_lists(t, d) && has_scales(a) ? (t->block_keys / subgroups + 1) / 2 : 0;
-    return subgroups * (16 * larger(larger(sums, check), list) + 8 * rows);
+    return subgroups * (16 * dmattn_max(dmattn_max(sums, check), list) + 8 * rows);
 }
 
 /* Bytes of the arrays of decode_attend_matrix.glsl. */

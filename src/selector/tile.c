@@ -49,11 +49,6 @@ static uint32_t pitch(const dmattn_selector_desc *d, const selector_tile *t)
     return head_blocks(d, t) * t->matrix.k / 8 + 1;
 }
 
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 uint32_t dmattn_selector_tile_shared_memory(const selector_tile *t, const dmattn_selector_desc *d)
 {
     if (t->level == DMATTN_LEVEL_PORTABLE)
@@ -61,8 +56,8 @@ uint32_t dmattn_selector_tile_shared_memory(const selector_tile *t, const dmattn
     const uint32_t subgroups = t->workgroup / t->subgroup_size, sum_pitch = t->matrix.n / 4 + 1;
     const uint32_t q = 2 * t->steps * t->matrix.m * pitch(d, t), k = subgroups * t->matrix.n * pitch(d, t);
     const uint32_t sums = subgroups * t->matrix.m * sum_pitch, weights = 2 * t->steps * t->matrix.m * sum_pitch;
-    const uint32_t q_or_sums = max_u32(q, sums);
-    return 16 * ((t->keys_shared ? k + q_or_sums : max_u32(k, q_or_sums)) + weights);
+    const uint32_t q_or_sums = dmattn_max(q, sums);
+    return 16 * ((t->keys_shared ? k + q_or_sums : dmattn_max(k, q_or_sums)) + weights);
 }
 
 /* Blocks of rows of k that an invocation's registers hold. */
