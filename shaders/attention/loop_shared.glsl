@@ -9,6 +9,9 @@
 // With SUMS_SHARED, rows are loaded where they are stored, and v is stored by columns. With BY_LANES, there are two
 // loops, of which one runs: `lanes` says whether invocations read the elements that they hold.
 
+// Whether rows of k and v have no unit beyond their end. Compilers do not find this from indices.
+const bool WHOLE_HEAD = 8 * HEAD_COLUMNS == HEAD_DIM, WHOLE_VALUE = 8 * VALUE_COLUMNS == VALUE_DIM;
+
 // Loads rows of k and stores them at once, one or two at a time: for devices with too few registers to hold them.
 const uint MOST_STEPS = 1, KEY_UNITS = TILE_KEYS * HEAD_COLUMNS;
 const uint KEY_UNITS_AT_ONCE = KEY_UNITS % (2 * WORKGROUP) != 0 ? 1 : KEY_UNITS > 2 * WORKGROUP ? 2 : 1;
@@ -24,11 +27,11 @@ void stage_keys(key_tile t, inout COMING_KEYS)
             [[unroll]] for (uint u = 0; u < KEY_UNITS_AT_ONCE; u++) {
                 const uint i = first + u * WORKGROUP, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
                 units[u] = load_operands(row_unit(k_base, uvec2(K_SEQUENCE_LOW, K_SEQUENCE_HIGH), tile_key(t, row),
-                                                  min(column, HEAD_DIM / 8 - 1)));
+                                                  WHOLE_HEAD ? column : min(column, HEAD_DIM / 8 - 1)));
             }
             [[unroll]] for (uint u = 0; u < KEY_UNITS_AT_ONCE; u++) {
                 const uint i = first + u * WORKGROUP, column = i % HEAD_COLUMNS, row = i / HEAD_COLUMNS;
-                staged[row * KEY_PITCH + column] = column < HEAD_DIM / 8 ? units[u] : uvec4(0);
+                staged[row * KEY_PITCH + column] = WHOLE_HEAD || column < HEAD_DIM / 8 ? units[u] : uvec4(0);
             }
         }
 }
@@ -38,6 +41,10 @@ void stage_keys(key_tile t, inout COMING_KEYS)
 // output, which are not stored.
 const uint KEYS_AT_ONCE = 4;
 
+// How hidden keys become 0: as bits of the words that are stored, or as rows. A branch that changes rows copies 16
+// registers. In subgroups of 16, bits take fewer of ANV's cycles, in those of 8 (dg2), rows do.
+const bool HIDES_BITS = SUBGROUP > 8;
+
 void stage_values(key_tile t)
 {
     [[dont_unroll]] for (uint i = invocation; i < TILE_KEYS / KEYS_AT_ONCE * VALUE_COLUMNS; i += WORKGROUP) {
@@ -45,16 +52,24 @@ void stage_values(key_tile t)
         uvec4 rows[KEYS_AT_ONCE];
         [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r++)
             rows[r] = load_operands(row_unit(v_base, uvec2(V_SEQUENCE_LOW, V_SEQUENCE_HIGH), tile_key(t, first + r),
-                                             min(unit, VALUE_DIM / 8 - 1)));
-        if (t.partial) // as hide_values() does
+                                             WHOLE_VALUE ? unit : min(unit, VALUE_DIM / 8 - 1)));
+        // As in hide_values(), 0 is stored of hidden keys.
+        uint shown[KEYS_AT_ONCE / 2];
+        [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r += 2)
+            shown[r / 2] = ~0u;
+        if (t.partial)
             [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r++)
-                if (tile_hides(t, first + r))
-                    rows[r] = uvec4(0);
+                if (tile_hides(t, first + r)) {
+                    if (HIDES_BITS)
+                        shown[r / 2] &= r % 2 == 0 ? 0xffff0000u : 0xffffu;
+                    else
+                        rows[r] = uvec4(0);
+                }
         [[unroll]] for (uint c = 0; c < 8; c++)
             [[unroll]] for (uint r = 0; r < KEYS_AT_ONCE; r += 2) {
                 const uint a = rows[r][c / 2], b = rows[r + 1][c / 2];
                 staged[VALUES + (8 * unit + c) * VALUE_PITCH + first / 8][first % 8 / 2 + r / 2] =
-                    c % 2 == 0 ? (a & 0xffffu) | b << 16 : a >> 16 | (b & 0xffff0000u);
+                    shown[r / 2] & (c % 2 == 0 ? (a & 0xffffu) | b << 16 : a >> 16 | (b & 0xffff0000u));
             }
     }
 }

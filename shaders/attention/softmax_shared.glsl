@@ -49,22 +49,29 @@ void begin_scores(key_tile t, out SCORES)
         score[0][n] = MATRIX_C(0.0);
 }
 
+// As subgroup_sync(), but for shared memory only. subgroupBarrier() is for all memory: two fences more (ANV).
+void rows_sync()
+{
+    controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease);
+}
+
 // Makes a matrix whose rows are a row's factor.
 void spread_factors(float factor, out FACTORS)
 {
     [[unroll]] for (uint i = gl_SubgroupInvocationID % ROW_LANES; i < MATRIX_N / 4; i += ROW_LANES)
         scores[LANE_SCORES + i] = uvec4(floatBitsToUint(factor));
-    subgroup_sync();
+    rows_sync();
     coopMatLoad(factors, scores, SUBGROUP_SCORES, SCORE_PITCH, BY_ROWS);
-    subgroup_sync();
+    rows_sync();
 }
 
-// The output must still be multiplied by `factors`, which is done when it is added to.
+// The output must still be multiplied by `factors`, which is done when it is added to. Probabilities can be read after
+// the next barrier.
 void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXIMA, inout ROW_SUMS, out FACTORS)
 {
     [[unroll]] for (uint n = 0; n < COLUMN_BLOCKS; n++)
         coopMatStore(score[0][n], scores, SUBGROUP_SCORES + n * MATRIX_N / 4, SCORE_PITCH, BY_ROWS);
-    subgroup_sync();
+    rows_sync();
 
     const float to_2 = score_unit * LOG2_E;
     if (NONLINEAR != 0 || FULL_TERMS != 0 || partial) // in place; not unrolled, because the body is large
@@ -85,7 +92,7 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXI
     const float new_max = max(row_max[0][0], tile_max), shrink = exp2((row_max[0][0] - new_max) * to_2);
     row_max[0][0] = new_max;
     row_sum[0][0] *= shrink;
-    subgroup_sync();
+    rows_sync();
     spread_factors(shrink, factors);
 
     [[unroll]] for (uint i = 0; i < LANE_KEYS / 8; i++) {
@@ -94,7 +101,6 @@ void update_softmax(key_tile t, const bool partial, inout SCORES, inout ROW_MAXI
         scores[LANE_SCORES + LANE_COLUMN / 8 + i] =
             uvec4(pack_operands(a.xy), pack_operands(a.zw), pack_operands(b.xy), pack_operands(b.zw));
     }
-    subgroup_sync();
 }
 
 MATRIX_A load_probability(uint k)
