@@ -42,8 +42,8 @@ void stage_keys(key_tile t, inout COMING_KEYS)
 const uint KEYS_AT_ONCE = 4;
 
 // How hidden keys become 0: as bits of the words that are stored, or as rows. A branch that changes rows copies 16
-// registers. In subgroups of 16, bits take fewer of ANV's cycles, in those of 8 (dg2), rows do.
-const bool HIDES_BITS = SUBGROUP > 8;
+// registers. In subgroups of 16, bits take fewer of ANV's cycles, in those of 8 (dg2), rows do. Tests have both.
+const bool HIDES_BITS = SUBGROUP > 8 || ORDERED != 0;
 
 void stage_values(key_tile t)
 {

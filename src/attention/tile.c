@@ -424,8 +424,8 @@ static const matrix_candidate shared[] = {
 /* With the output in shared memory, for 128 registers; all of q except a block is there, too. If N is 8, the tile has
  * half as many keys. Other devices than Intel's have these tiles only where none before them fits. Eight subgroups
  * share the work of loading k and v, but have no loop over the loads of up to 32 dimensions, which then need more
- * registers. Xe3 has 256, but takes fewer of ANV's cycles with these tiles than with the output in registers: 40
- * instead of 77 for a pair with 64 dimensions, 81 instead of 121 with 128 (docs/notes/experiments.md). */
+ * registers. Xe3 has 256, but takes fewer of ANV's cycles with these tiles than with the output in registers: 38
+ * instead of 77 for a pair with 64 dimensions, 76 instead of 121 with 128 (docs/notes/experiments.md). */
 static const matrix_candidate shared_sums[] = {
     {MANY, MANY, 64, 4, 1, 64, 48, false, ANY_KEYS, 0},     {MANY, MANY, 64, 4, 1, 48, 48, false, ANY_KEYS, 0},
     {FEW_ROWS, MANY, 64, 4, 1, 32, 48, false, ANY_KEYS, 0}, {MANY, MANY, 32, 4, 1, 32, 48, false, ANY_KEYS, 0},
