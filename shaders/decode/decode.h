@@ -116,6 +116,7 @@
     X(76, OUT_TYPE, TYPE_F32)                                                                   \
     X(77, K_FORMAT, FORMAT_F32) /* formats of the cache: that of TYPE, or with FORMATS any */   \
     X(78, V_FORMAT, FORMAT_F32)                                                                 \
+    X(79, TWO_LOOPS, 0) /* formats by matrices: lists without new tokens have a loop of their own */ \
     SELECT_CONSTANTS(X)                                                                         \
     SCORE_CONSTANTS(X)
 

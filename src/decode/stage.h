@@ -66,6 +66,7 @@ typedef struct decode_tile {
     uint32_t splits, row_blocks;
     uint32_t shares, least_keys; /* with balance, as in shaders/decode/balance.h; otherwise 0 */
     uint32_t loads_ahead;        /* 8; fewer if a lane has few registers; 1 on a CPU */
+    bool two_loops;              /* fragments with formats: lists without new tokens have a loop of their own */
     matrix_shape matrix;         /* matrix */
     dmattn_type operands;        /* matrix: the type of its elements */
 } decode_tile;

@@ -326,6 +326,20 @@ static uint64_t padded(uint64_t keys, uint32_t list)
     return (keys + list - 1) / list * list;
 }
 
+/* Whether lists without new tokens have a loop of their own. It has no branches, but a longer kernel begins later. So
+ * this is for workgroups with so many keys; and not for e4m3, where it was slower for all lengths (measured on the
+ * H200, docs/notes/experiments.md). */
+#define TWO_LOOPS_KEYS 1280
+
+static bool two_loops_are_faster(const decode_tile *t, const dmattn_decode_desc *d, uint64_t keys)
+{
+    const dmattn_attention_desc *a = &d->attention;
+    const uint64_t of_workgroup = t->shares ? keys * a->batch / t->shares : keys / t->splits;
+    return t->form == FORM_FRAGMENTS && d->cache == DMATTN_CACHE_PAGED && dmattn_decode_has_formats(d)
+           && dmattn_attention_format(a, TENSOR_K) != DMATTN_FORMAT_E4M3
+           && dmattn_attention_format(a, TENSOR_V) != DMATTN_FORMAT_E4M3 && of_workgroup >= TWO_LOOPS_KEYS;
+}
+
 /* Chooses the rest: how many workgroups share the rows and the keys. False if the device has too little shared memory.
  */
 static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode_tile *tile)
@@ -353,6 +367,7 @@ static bool divide(const capabilities *caps, const dmattn_decode_desc *d, decode
     const uint32_t fewer = FEWER_LISTED_KEYS * tile->workgroup;
     if (has_subgroup_lists(tile, d) && tile->block_keys > fewer && padded(part, fewer) < padded(part, tile->block_keys))
         tile->block_keys = fewer;
+    tile->two_loops = two_loops_are_faster(tile, d, keys);
     return dmattn_decode_tile_shared_memory(tile, d) <= caps->shared_memory;
 }
 
@@ -580,6 +595,7 @@ void dmattn_decode_constants(const dmattn_decode_desc *d, const decode_tile *t, 
     c[DECODE_ROW_BLOCKS] = t->row_blocks;
     c[DECODE_SUBGROUP] = t->subgroup_size;
     c[DECODE_LOADS_AHEAD] = t->loads_ahead;
+    c[DECODE_TWO_LOOPS] = t->two_loops;
     c[DECODE_MATRIX_M] = t->matrix.m;
     c[DECODE_MATRIX_N] = t->matrix.n;
     c[DECODE_MATRIX_K] = t->matrix.k;

@@ -469,6 +469,48 @@ Test(decode_tile, workgroups_of_formats)
     }
 }
 
+/* Lists without new tokens have a loop of their own where each workgroup has 1280 keys or more, but not with e4m3. */
+Test(decode_tile, loops_of_formats)
+{
+    static const struct {
+        uint32_t batch, max_keys;
+        dmattn_format k, v;
+        bool two_loops;
+    } rows[] = {
+        {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
+        {64, 32768, DMATTN_FORMAT_E4M3, DMATTN_FORMAT_INT8},
+        {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3},
+        {64, 32768, DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q8_0, true},
+        {60, 500, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8},  /* 33 shares of 909 keys */
+        {1, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8}, /* 33 splits of 993 keys */
+        {1, 131072, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        capabilities known = matrix_capabilities();
+        known.fragment_layout = LAYOUT_QUAD_ROWS;
+        known.narrow_matrices = true;
+        known.shared_memory = 48 << 10;
+        dmattn_decode_desc d = paged;
+        d.max_keys = rows[i].max_keys;
+        d.attention.type = DMATTN_TYPE_BF16;
+        d.attention.k_format = rows[i].k;
+        d.attention.v_format = rows[i].v;
+        d.attention.head_dim = d.attention.value_dim = 128;
+        d.attention.batch = rows[i].batch;
+        d.attention.queries = 1;
+        d.attention.heads = 32;
+        d.attention.kv_heads = 8;
+        const dmattn_decode_desc r = resolved(d);
+        decode_tile t;
+        char why[200];
+        cr_assert(dmattn_decode_tile_choose(&known, &r, DMATTN_LEVEL_MATRIX, &t, why, sizeof why), "%s", why);
+        cr_expect(t.form == FORM_FRAGMENTS && t.two_loops == rows[i].two_loops, "row %zu: %d", i, t.two_loops);
+        uint32_t constants[DECODE_CONSTANT_COUNT];
+        dmattn_decode_constants(&r, &t, true, constants);
+        cr_expect_eq(constants[DECODE_TWO_LOOPS], rows[i].two_loops, "row %zu", i);
+    }
+}
+
 /* A mask of new tokens of a bounded cache has portable kernels of its own, and needs shared memory. */
 Test(decode_tile, trees)
 {

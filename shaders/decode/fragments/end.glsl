@@ -41,15 +41,16 @@ void store_partial(uint first_row)
     }
 }
 
-// Attends to the subgroup's keys of a list. `k` and `v` hold the first ones.
-void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), inout KEYS(k), inout VALUES(v),
-                  inout vec2 row_max, inout vec2 row_sum, inout OUTPUTS)
+// Attends to the subgroup's keys of a list. `k` and `v` hold the first ones. `new_tokens`: there may be new tokens.
+void attend_block(uint first_row, uint block, uint listed, const bool new_tokens, FIRST_QUERIES(q), inout KEYS(k),
+                  inout VALUES(v), inout vec2 row_max, inout vec2 row_sum, inout OUTPUTS)
 {
     for (uint first = FIRST_STEP; first < listed; first += STEP_BY) {
         PROBABILITIES(probabilities);
         bool seen[SEEN_KEYS];
 #ifdef FORMATS
-        replace_new_keys(block, first, listed, k);
+        if (new_tokens)
+            replace_new_keys(block, first, listed, k);
 #endif
         attend_keys(first_row, block, first, listed, q, k, row_max, row_sum, probabilities, seen, o);
         // Loaded while these values are added. With blocks, attend_keys() loads the keys, which is faster there.
@@ -57,7 +58,8 @@ void attend_block(uint first_row, uint block, uint listed, FIRST_QUERIES(q), ino
         fetch_keys(block, NEXT_STEP(first, listed), listed, k);
 #endif
 #ifdef FORMATS
-        replace_new_values(block, first, listed, v);
+        if (new_tokens)
+            replace_new_values(block, first, listed, v);
 #endif
         add_values(probabilities, v, seen, o);
         fetch_values(block, NEXT_STEP(first, listed), listed, v);
@@ -101,14 +103,20 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
             continue;
         fetch_keys(block, FIRST_STEP, listed, k);
         fetch_values(block, FIRST_STEP, listed, v);
-        attend_block(first_row, block, listed, q, k, v, row_max, row_sum, o);
+#ifdef FORMATS
+        // Only a sequence's last list has new tokens. Without the branches for them, loads begin earlier.
+        if (TWO_LOOPS != 0 && !has_new_tokens(block, listed))
+            attend_block(first_row, block, listed, false, q, k, v, row_max, row_sum, o);
+        else
+#endif
+            attend_block(first_row, block, listed, true, q, k, v, row_max, row_sum, o);
     }
 #else
     if (!is_first && range.x < range.y) {
         fetch_keys(range.x, FIRST_STEP, range.y - range.x, k);
         fetch_values(range.x, FIRST_STEP, range.y - range.x, v);
     }
-    attend_block(first_row, range.x, range.y - range.x, q, k, v, row_max, row_sum, o);
+    attend_block(first_row, range.x, range.y - range.x, true, q, k, v, row_max, row_sum, o);
 #endif
     barrier(); // the previous content of shared memory has been read
     store_subgroup(row_max, row_sum, o);

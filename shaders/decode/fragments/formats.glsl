@@ -198,16 +198,17 @@ void fetch_values(uint block, uint first, uint listed, inout VALUES(v))
 
 #endif
 
-// Whether there is a new token among the subgroup's keys: the last one is, because entries ascend.
-bool has_new_tokens(uint block, uint first, uint listed)
+// Whether there is a new token among the first `count` keys of a list: then the last of them is one, because entries
+// ascend.
+bool has_new_tokens(uint block, uint count)
 {
-    return entry_token(entry_at(block, min(first + STEP_KEYS, listed) - 1)) != NONE;
+    return entry_token(entry_at(block, count - 1)) != NONE;
 }
 
 // Replaces what was loaded for new tokens. This follows all other loads, because it waits for those that it replaces.
 void replace_new_keys(uint block, uint first, uint listed, inout KEYS(k))
 {
-    if (has_new_tokens(block, first, listed))
+    if (has_new_tokens(block, min(first + STEP_KEYS, listed)))
         [[unroll]] for (uint r = 0; r < SEEN_KEYS; r++) {
             const uint token = entry_token(entry_at(block, min(first + lane_row + 8 * r, listed - 1)));
             if (token != NONE)
@@ -218,7 +219,7 @@ void replace_new_keys(uint block, uint first, uint listed, inout KEYS(k))
 
 void replace_new_values(uint block, uint first, uint listed, inout VALUES(v))
 {
-    if (has_new_tokens(block, first, listed))
+    if (has_new_tokens(block, min(first + STEP_KEYS, listed)))
         [[unroll]] for (uint n = 0; n < HELD_VALUES; n++) {
             const uint token = entry_token(entry_at(block, min(first + value_of(n), listed - 1)));
             const uint at = token * NEW_QUADS + KEY_QUADS;
