@@ -40,16 +40,6 @@ uint32_t dmattn_workgroups(uint64_t count)
     return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
 }
 
-uint32_t dmattn_ceil_div(uint32_t a, uint32_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-uint32_t dmattn_max(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
 void dmattn_put_stride(uint32_t *constants, uint32_t id, uint32_t extent, uint64_t elements, uint32_t element_size)
 {
     uint64_t bytes = extent > 1 ? elements * element_size : 0;

@@ -27,8 +27,15 @@ typedef struct grid {
 /* The number of workgroups in one dimension. If it does not fit in 32 bits, UINT32_MAX, which no device allows. */
 uint32_t dmattn_workgroups(uint64_t count);
 
-uint32_t dmattn_ceil_div(uint32_t a, uint32_t b);
-uint32_t dmattn_max(uint32_t a, uint32_t b);
+static inline uint32_t dmattn_ceil_div(uint32_t a, uint32_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static inline uint32_t dmattn_max(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
 
 /* The maximum number of workgroups of a dispatch, so that no slice of a grid with this work runs for seconds. */
 uint32_t dmattn_grid_slice(grid g, double flops);

@@ -435,16 +435,15 @@ static const matrix_candidate shared_sums[] = {
     {MANY, MANY, 576, 2, 1, 16, 560, false, ANY_KEYS, 0},
 };
 
-/* Whether a candidate is for such a problem. `tile` has its number of rows and its bands. */
-static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, const attention_tile *tile)
+/* Whether a candidate is for such a problem, if it has enough workgroups. `rows`: of a group; `dim`: the wider one of
+ * head_dim and of a band's columns; `source`: of its keys. */
+static bool is_for(const matrix_candidate *c, const dmattn_attention_desc *d, uint64_t rows, uint32_t dim,
+                   key_source source)
 {
-    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
-    const key_source source = dmattn_attention_has_lists(d) ? LISTS : NEIGHBOURS;
-    return dmattn_max(d->head_dim, dmattn_tile_columns(tile, d->value_dim)) <= c->max_dim
-           && (c->max_dim <= BAND || d->head_dim > BAND) && rows <= c->max_rows && d->keys <= c->max_keys
+    return dim <= c->max_dim && (c->max_dim <= BAND || d->head_dim > BAND) && rows <= c->max_rows
+           && d->keys <= c->max_keys
            && (c->source == ANY_KEYS || c->source == source
-               || (c->source == SELECTION && d->mask == DMATTN_MASK_SELECTED))
-           && (!c->min_workgroups || count_workgroups(d, tile) >= c->min_workgroups);
+               || (c->source == SELECTION && d->mask == DMATTN_MASK_SELECTED));
 }
 
 static bool has_registers(const capabilities *caps, const attention_tile *t, const dmattn_attention_desc *d)
@@ -458,9 +457,14 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
                            uint32_t count, uint32_t max)
 {
     const uint32_t head_blocks = dmattn_ceil_div(d->head_dim, tile.matrix.k);
+    const uint64_t rows = (uint64_t)d->queries * shared_heads(d);
+    const key_source source = dmattn_attention_has_lists(d) ? LISTS : NEIGHBOURS;
     tile.band = d->head_dim > WIDE_HEAD ? BAND / 2 : BAND;
+    const uint32_t dim = dmattn_max(d->head_dim, dmattn_tile_columns(&tile, d->value_dim));
     for (size_t i = 0; i < candidate_count && count < max; i++) {
         const matrix_candidate *c = &candidates[i];
+        if (!is_for(c, d, rows, dim, source))
+            continue;
         const uint32_t shared_blocks = c->shared_queries / tile.matrix.k;
         tile.workgroup = c->subgroups * tile.subgroup_size;
         tile.rows = c->subgroups * c->blocks * tile.matrix.m;
@@ -468,7 +472,8 @@ static uint32_t add_matrix(const capabilities *caps, const dmattn_attention_desc
         tile.query_blocks = shared_blocks < head_blocks ? head_blocks - shared_blocks : 1;
         tile.guarded = c->guarded;
         tile.heads_per_tile = dmattn_tile_heads_per_tile(d, tile.rows);
-        if (is_for(c, d, &tile) && (tile.form != FORM_SHARED || has_registers(caps, &tile, d)))
+        if ((!c->min_workgroups || count_workgroups(d, &tile) >= c->min_workgroups)
+            && (tile.form != FORM_SHARED || has_registers(caps, &tile, d)))
             count = add(caps, d, tile, tiles, count, max);
     }
     return count;

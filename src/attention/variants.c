@@ -3,8 +3,10 @@
 
 #include "desc.h"
 
-/* Numbers of keys up to which the table of fragments has other tiles. */
-static const uint32_t key_samples[] = {UINT32_MAX, 4096, 256};
+/* Numbers of keys up to which the table of fragments has other tiles, and rows of a group up to which it has them. */
+static const struct {
+    uint32_t keys, rows;
+} samples[] = {{UINT32_MAX, UINT32_MAX}, {4096, 64}, {256, 1024}};
 
 static bool same_tile(const attention_tile *a, const attention_tile *b)
 {
@@ -79,14 +81,18 @@ attention_variants dmattn_attention_variants(const capabilities *caps, const dma
     uint32_t halvings = 0;
     while (d->queries >> halvings > 1)
         halvings++;
-    const size_t samples = tile->form == FORM_FRAGMENTS ? sizeof key_samples / sizeof *key_samples : 1;
-    for (size_t i = 0; i < samples; i++) {
-        run.keys = d->keys < key_samples[i] ? d->keys : key_samples[i];
-        run.queries = d->queries;
-        const attention_variant *of_all = add(&v, caps, &run);
+    const size_t count = tile->form == FORM_FRAGMENTS ? sizeof samples / sizeof *samples : 1;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t most = samples[i].rows / dmattn_tile_heads_per_tile(d, samples[i].rows);
+        uint32_t few = 0; /* with more queries, the tiles are those of all keys */
+        while (few < halvings && d->queries >> (few + 1) >= most)
+            few++;
+        run.keys = d->keys < samples[i].keys ? d->keys : samples[i].keys;
+        run.queries = d->queries >> few;
+        const attention_variant *of_many = add(&v, caps, &run);
         run.queries = d->queries >> halvings;
         const attention_variant *of_one = add(&v, caps, &run);
-        add_between(&v, caps, &run, d->queries, 0, halvings, of_all, of_one);
+        add_between(&v, caps, &run, d->queries, few, halvings, of_many, of_one);
     }
     return v;
 }
