@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Writes the C file OUTPUT that holds the kernels of LIST, whose lines are `name|level|SPIR-V file`, in a table called
-# PREFIX_kernels.
+# PREFIX_kernels, in the order of their names.
 file(STRINGS ${LIST} rows)
+list(TRANSFORM rows REPLACE "[|]" " ") # which comes before all characters of names, so that a name's end does, too
+list(SORT rows)
 set(arrays "")
 set(table "")
 foreach(row IN LISTS rows)
-  string(REPLACE "|" ";" row "${row}")
+  string(REGEX REPLACE "^([^ ]+) ([^ ]+) " "\\1;\\2;" row "${row}")
   list(GET row 0 name)
   list(GET row 1 level)
   list(GET row 2 binary)

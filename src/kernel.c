@@ -7,9 +7,17 @@
 
 const kernel *dmattn_kernel_find(const char *name, dmattn_level level)
 {
-    for (size_t i = 0; i < dmattn_kernel_count; i++)
-        if (dmattn_kernels[i].level == level && !strcmp(dmattn_kernels[i].name, name))
-            return &dmattn_kernels[i];
+    size_t first = 0, end = dmattn_kernel_count; /* the first one of the name is from `first` to `end` */
+    while (first < end) {
+        const size_t middle = (first + end) / 2;
+        if (strcmp(dmattn_kernels[middle].name, name) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    for (; first < dmattn_kernel_count && !strcmp(dmattn_kernels[first].name, name); first++)
+        if (dmattn_kernels[first].level == level)
+            return &dmattn_kernels[first];
     return NULL;
 }
 

@@ -44,7 +44,8 @@ static const attention_variant *add(attention_variants *v, const capabilities *c
     if (!dmattn_attention_has_lists(run) && !dmattn_tile_choose(caps, run, tile.level, &tile, why, sizeof why))
         return NULL;
     const attention_variant *known = find(v, &tile);
-    if (!known && (v->count == MOST_VARIANTS || !is_built(&tile, run)))
+    const bool same_kernel = tile.form == v->of[0].tile.form && tile.operands == v->of[0].tile.operands;
+    if (!known && (v->count == MOST_VARIANTS || !(same_kernel || is_built(&tile, run))))
         return NULL;
     attention_variant *variant = &v->of[known ? (uint32_t)(known - v->of) : v->count++];
     if (!known)
