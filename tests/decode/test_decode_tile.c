@@ -480,11 +480,11 @@ Test(decode_tile, loops_of_formats)
         bool two_loops;
     } rows[] = {
         {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
-        {64, 32768, DMATTN_FORMAT_E4M3, DMATTN_FORMAT_INT8},
-        {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3},
+        {64, 32768, DMATTN_FORMAT_E4M3, DMATTN_FORMAT_INT8, false},
+        {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, false},
         {64, 32768, DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q8_0, true},
-        {60, 500, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8},  /* 33 shares of 909 keys */
-        {1, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8}, /* 33 splits of 993 keys */
+        {60, 500, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, false},  /* 33 shares of 909 keys */
+        {1, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, false}, /* 33 splits of 993 keys */
         {1, 131072, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
