@@ -186,8 +186,6 @@ void add_pv(FACTORS, const bool lanes, inout OUTPUTS)
             add_block(factors, a, d, lanes, o[0][d]);
 }
 
-#define UPDATE_SOFTMAX(partial) update_softmax(now, partial, score, row_max, row_sum, factors)
-
 // With SUMS_SHARED, the output must still be multiplied by `factors`.
 void finish_rows(ROW_MAXIMA, ROW_SUMS, out FACTORS, inout OUTPUTS)
 {
