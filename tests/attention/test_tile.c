@@ -588,6 +588,17 @@ static dmattn_status choose_level(const capabilities *caps, dmattn_attention_des
     return dmattn_attention_stage_choose(stage, &ctx, &d, NULL);
 }
 
+/* A table of kernels in another order, as of an older kernels.c, would lose some. */
+Test(level, every_kernel_is_found)
+{
+    for (size_t i = 0; i < dmattn_kernel_count; i++)
+        cr_expect_eq(dmattn_kernel_find(dmattn_kernels[i].name, dmattn_kernels[i].level), &dmattn_kernels[i],
+                     "%s at %s", dmattn_kernels[i].name, dmattn_level_string(dmattn_kernels[i].level));
+    cr_expect_null(dmattn_kernel_find("attention", DMATTN_LEVEL_MATRIX));
+    cr_expect_null(dmattn_kernel_find("zzz", DMATTN_LEVEL_PORTABLE));
+    cr_expect_null(dmattn_kernel_find("", DMATTN_LEVEL_PORTABLE));
+}
+
 /* If the shader compiler did not know the extensions of a level's kernel, the level is not available, as if the device
  * lacked it. */
 Test(level, what_the_build_left_out)

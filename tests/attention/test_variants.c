@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Plans for all lengths up to a maximum, without a device: each run has the tile that a plan of its own lengths has,
- * and the memory of the plan is enough for all runs. */
+ * Plans for all lengths up to a maximum, without a device: the runs tried here have the tiles that plans of their own
+ * lengths have, and the memory of the plan is enough for all runs. */
 #include "attention/stage.h"
 #include "mask/lists.h"
 #include "sort.h"
