@@ -221,21 +221,15 @@ static uint64_t workgroups_at_once(const decode_tile *t, const capabilities *cap
     return fits_twice(t, caps, d) ? 2 * MATRIX_WORKGROUPS : MATRIX_WORKGROUPS;
 }
 
-/* Two are faster, because one computes while the other begins or ends. Bounded caches with few workgroups, and single
- * sequences with more rows than TWO_ROWS, are exceptions: they would have more splits, which take longer to combine.
- * And the invocations of a workgroup read the lengths of all sequences. */
-#define TWO_ROWS 4
-
+/* Two are faster, because one computes while the other begins or ends. Bounded caches with few workgroups are an
+ * exception: they would have more splits, which take longer to combine. And the invocations of a workgroup read the
+ * lengths of all sequences. */
 static bool two_are_faster(const decode_tile *t, const capabilities *caps, const dmattn_decode_desc *d,
                            uint64_t workgroups)
 {
-    const dmattn_attention_desc *a = &d->attention;
-    if (!fits_twice(t, caps, d))
-        return false;
-    if (d->cache == DMATTN_CACHE_BOUNDED)
-        return workgroups > MATRIX_WORKGROUPS;
-    return a->batch <= BALANCED_SEQUENCES * t->workgroup
-           && (a->batch > 1 || a->queries * (a->heads / a->kv_heads) <= TWO_ROWS);
+    return fits_twice(t, caps, d)
+           && (d->cache == DMATTN_CACHE_PAGED ? d->attention.batch <= BALANCED_SEQUENCES * t->workgroup
+                                              : workgroups > MATRIX_WORKGROUPS);
 }
 
 /* One workgroup combines the splits. The time for this is proportional to rows * splits. The time of attention is
@@ -415,12 +409,14 @@ static uint32_t matrix_candidates(const capabilities *caps, const dmattn_decode_
                                                                : FORMATS_LISTED_KEYS);
             /* shared memory may be too small; with formats, new tokens and scales need some, too; and each subgroup has
              * lists of at least a whole step (fragments/lists.glsl) */
-            const bool twice = matrix_tiles[i].most == FORMATS_TWO && !selects(d);
-            const uint32_t least = !has_formats ? tile.block_keys / 2 : (twice ? TWO_LEAST_KEYS : 1) * tile.workgroup;
-            while (tile.block_keys > least
-                   && !(twice ? fits_twice(&tile, caps, d) : dmattn_decode_tile_fits(&tile, caps, d)))
-                tile.block_keys =
-                    has_formats ? tile.block_keys - tile.workgroup : halved(tile.block_keys, tile.workgroup);
+            const uint32_t least = has_formats ? tile.workgroup : tile.block_keys / 2;
+            while (tile.block_keys > least && !dmattn_decode_tile_fits(&tile, caps, d))
+                tile.block_keys = halved(tile.block_keys, tile.workgroup);
+            /* Shorter lists, so that two workgroups fit. A single sequence would have more splits, which take longer to
+             * combine; and for selected keys, lists are short already. */
+            if (matrix_tiles[i].most == FORMATS_TWO && d->attention.batch > 1 && !selects(d))
+                while (tile.block_keys > TWO_LEAST_KEYS * tile.workgroup && !fits_twice(&tile, caps, d))
+                    tile.block_keys -= tile.workgroup;
         }
         const uint64_t workgroups =
             (uint64_t)d->attention.batch * d->attention.kv_heads * count_row_blocks(&tile, &d->attention);

@@ -484,6 +484,8 @@ Test(decode_tile, loops_of_formats)
         {64, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_E4M3, false},
         {64, 32768, DMATTN_FORMAT_Q8_0, DMATTN_FORMAT_Q8_0, true},
         {60, 500, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, false},  /* 33 shares of 909 keys */
+        {60, 703, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, false},  /* 1278 keys */
+        {60, 704, DMATTN_FORMAT_Q4_0, DMATTN_FORMAT_Q4_0, true},   /* 1280 keys */
         {1, 32768, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, false}, /* 33 splits of 993 keys */
         {1, 131072, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
     };

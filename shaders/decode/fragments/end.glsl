@@ -104,7 +104,7 @@ void attend(uint first_row, inout FIRST_QUERIES(q), inout KEYS(k), inout VALUES(
         fetch_keys(block, FIRST_STEP, listed, k);
         fetch_values(block, FIRST_STEP, listed, v);
 #ifdef FORMATS
-        // Only a sequence's last list has new tokens. Without the branches for them, loads begin earlier.
+        // Only the last lists of a sequence have new tokens. Without the branches for them, loads begin earlier.
         if (TWO_LOOPS != 0 && !has_new_tokens(block, listed))
             attend_block(first_row, block, listed, false, q, k, v, row_max, row_sum, o);
         else
