@@ -56,7 +56,8 @@ static const attention_variant *add(attention_variants *v, const capabilities *c
 }
 
 /* The same for all numbers of queries between two, which are `queries` halved `few` and `many` times. Their variants
- * are known. If they are the same, so are all between them: a tile is for all numbers up to one, or from one on. And
+ * are known. If they are the same, so are nearly always all between them: a tile is for all numbers up to one, or from
+ * one on. A tile whose numbers are all between two halvings may be missed; its runs then take the first variant. And
  * what splits the keys of some queries splits those of fewer queries. */
 static void add_between(attention_variants *v, const capabilities *caps, dmattn_attention_desc *run, uint32_t queries,
                         uint32_t few, uint32_t many, const attention_variant *of_few, const attention_variant *of_many)

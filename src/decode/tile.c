@@ -328,9 +328,9 @@ static uint64_t padded(uint64_t keys, uint32_t list)
     return (keys + list - 1) / list * list;
 }
 
-/* Whether lists without new tokens have a loop of their own. It has no branches, but a longer kernel begins later. So
- * this is for workgroups with so many keys; and not for e4m3, where it was slower for all lengths (measured on the
- * H200, docs/notes/experiments.md). */
+/* Whether lists without new tokens have a loop of their own. It has no branches, but the kernel is longer, and short
+ * steps take longer. So this is for workgroups with so many keys; and not for e4m3, where both lengths that were
+ * measured on the H200 took longer (docs/notes/experiments.md). */
 #define TWO_LOOPS_KEYS 1280
 
 static bool two_loops_are_faster(const decode_tile *t, const dmattn_decode_desc *d, uint64_t keys)

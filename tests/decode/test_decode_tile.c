@@ -427,6 +427,16 @@ Test(decode_tile, formats_of_many_rows)
     }
 }
 
+/* Of a device that has the kernel for formats by matrices. */
+static capabilities formats_capabilities(uint32_t shared_memory)
+{
+    capabilities known = matrix_capabilities();
+    known.fragment_layout = LAYOUT_QUAD_ROWS;
+    known.narrow_matrices = true;
+    known.shared_memory = shared_memory;
+    return known;
+}
+
 /* With formats, two workgroups of 128 if they fit the memory of a multiprocessor together, and else one of 256; for
  * bounded caches, two only if there are many workgroups. Lists of subgroups have 192 keys, or 128 if a split then needs
  * less padding. */
@@ -445,10 +455,7 @@ Test(decode_tile, workgroups_of_formats)
         {&bounded, 1, 32, 8, 1, 48 << 10, 256, 16},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        capabilities known = matrix_capabilities();
-        known.fragment_layout = LAYOUT_QUAD_ROWS;
-        known.narrow_matrices = true;
-        known.shared_memory = rows[i].shared_memory;
+        const capabilities known = formats_capabilities(rows[i].shared_memory);
         dmattn_decode_desc d = *rows[i].desc;
         if (d.cache == DMATTN_CACHE_PAGED)
             d.max_keys = 32768;
@@ -490,10 +497,7 @@ Test(decode_tile, loops_of_formats)
         {1, 131072, DMATTN_FORMAT_INT8, DMATTN_FORMAT_INT8, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        capabilities known = matrix_capabilities();
-        known.fragment_layout = LAYOUT_QUAD_ROWS;
-        known.narrow_matrices = true;
-        known.shared_memory = 48 << 10;
+        const capabilities known = formats_capabilities(48 << 10);
         dmattn_decode_desc d = paged;
         d.max_keys = rows[i].max_keys;
         d.attention.type = DMATTN_TYPE_BF16;
